@@ -1,0 +1,340 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * tally.h: the one public header of Tally, a multithreaded object runtime with
+ * CPython's memory management and interchangeable threading backends.
+ *
+ * Conventions, which hold unless a function says otherwise:
+ *  - `tally_object *` results are new references, or NULL with an error set.
+ *  - Arguments are borrowed, never stolen.
+ *  - An `int` result is 0, or -1 with an error set; a predicate is 1, 0 or -1.
+ *  - Indices and sizes are `ptrdiff_t`; a negative index counts from the end.
+ *  - Every function may be called from any attached thread at any time.
+ *  - A call that fails leaves every object as it was.
+ *
+ * Each function is marked with the strongest of these that it may do:
+ *  [plain]    never a safepoint: no other thread can stop this one in it, it
+ *             runs no foreign code. Waiting for a contended lock may block.
+ *  [collects] allocates a container: may run the cycle collector, before the
+ *             new object is tracked.
+ *  [foreign]  may drop a last reference, or call a user's hash, equal or repr:
+ *             finalizers and other foreign code may run.
+ *  [blocks]   may wait for other threads; a safepoint.
+ */
+#ifndef TALLY_H
+#define TALLY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <pthread.h>
+
+#ifdef __cplusplus
+#error "tally.h is C17: its counts are C11 atomics"
+#endif
+
+#include "tally_object.h" /* tally_object, its header; incref, decref and safepoint, inline */
+
+/* ---- run time ----------------------------------------------------------- */
+
+typedef struct tally_options {
+    /* How long a waiter for the GIL waits before it asks the holder to let go,
+     * microseconds; 0: 5000. Without a GIL: ignored. */
+    unsigned switch_interval_us;
+    /* Not 0: the scheme before CPython 3.2 instead: the holder lets go after
+     * this many safepoints (CPython: 100), and nobody is made to take turns. */
+    unsigned switch_ticks;
+} tally_options;
+
+/* Starts the run time and attaches the caller. One run time a process at a
+ * time; may be started again after tally_finish. [blocks] */
+int tally_init(const tally_options *options);
+/* Ends the run time: frees every object that is left, without finalizers, and
+ * detaches the caller, who must be the last thread attached (-1 and a run-time
+ * error otherwise). Returns how many objects were still alive. [blocks] */
+ptrdiff_t tally_finish(void);
+/* "gil", "atomic", "biased", "gil-atomic" or "gil-biased"; static. [plain] */
+const char *tally_backend(void);
+/* Bytes of the header of an object that holds none, and of one that holds others. [plain] */
+size_t tally_header_size(bool container);
+
+/* ---- threads ------------------------------------------------------------ */
+
+typedef struct tally_thread {
+    pthread_t handle;
+    void (*run)(void *);
+    void *argument;
+} tally_thread;
+
+/* Starts an attached thread that calls run(argument). *thread must live until
+ * tally_thread_join. [blocks] */
+int tally_thread_start(tally_thread *thread, void (*run)(void *), void *argument);
+/* Waits for the thread's end. [blocks] */
+int tally_thread_join(tally_thread *thread);
+/* For threads made elsewhere. An attached thread must detach before it ends.
+ * Any thread may call attach once the run time is started. [blocks] */
+int tally_thread_attach(void);
+void tally_thread_detach(void);
+/* tally_safepoint(): inline, in tally_object.h. [blocks, foreign] */
+/* Around anything that may wait: between the two no tally function may be
+ * called. Not to be nested. Critical sections are let go meanwhile. [blocks] */
+void tally_blocking_begin(void);
+void tally_blocking_end(void);
+
+/* ---- exclusion ---------------------------------------------------------- */
+
+/*
+ * A critical section holds the locks of one or two objects. Sections nest. One
+ * that has to wait first lets go of the outer ones, which are taken again when
+ * it ends: only the innermost is sure to be held. The operations of this header
+ * take the lock of their object by themselves; within a section on that object
+ * they use the section's. With a GIL a section costs nothing, and lasts until a
+ * safepoint or a call that may block or run foreign code.
+ */
+typedef struct tally_critical {
+    struct tally_critical *outer;
+    tally_object *first, *second; /* second: NULL for one object */
+    bool held;
+} tally_critical;
+
+void tally_critical_begin(tally_critical *section, tally_object *object);                  /* [blocks] */
+void tally_critical_begin2(tally_critical *section, tally_object *a, tally_object *b);     /* [blocks] */
+void tally_critical_end(tally_critical *section);                                          /* [blocks] */
+
+/* A mutex and a condition for programs; waiting is a blocking region. */
+typedef struct tally_mutex { pthread_mutex_t handle; } tally_mutex;
+typedef struct tally_condition { pthread_cond_t handle; } tally_condition;
+#define TALLY_MUTEX_INITIALIZER { PTHREAD_MUTEX_INITIALIZER }
+#define TALLY_CONDITION_INITIALIZER { PTHREAD_COND_INITIALIZER }
+
+void tally_mutex_init(tally_mutex *mutex);                                   /* [plain] */
+void tally_mutex_lock(tally_mutex *mutex);                                   /* [blocks] */
+void tally_mutex_unlock(tally_mutex *mutex);                                 /* [plain] */
+void tally_condition_init(tally_condition *condition);                       /* [plain] */
+void tally_condition_wait(tally_condition *condition, tally_mutex *mutex);   /* [blocks] */
+void tally_condition_signal(tally_condition *condition);                     /* [plain] */
+void tally_condition_broadcast(tally_condition *condition);                  /* [plain] */
+
+/* ---- references --------------------------------------------------------- */
+
+/* Inline, in tally_object.h:
+ *   void tally_incref(tally_object *), tally_xincref [plain]
+ *   void tally_decref(tally_object *), tally_xdecref [foreign]
+ * The x forms take NULL. */
+
+/* The true total of references, both halves where a count is split. A snapshot:
+ * other threads may change it at once. Immortal objects: PTRDIFF_MAX. [plain] */
+ptrdiff_t tally_refcount(tally_object *object);
+/* 1 for an object that lives until tally_finish and whose count never changes. [plain] */
+int tally_is_immortal(tally_object *object);
+
+/* ---- any object --------------------------------------------------------- */
+
+tally_object *tally_type_of(tally_object *object);              /* the type or class; [plain] */
+const char *tally_type_name(tally_object *object);              /* lives as long as the type; [plain] */
+int64_t tally_hash(tally_object *object);                       /* -1 and a type error: unhashable; [foreign] */
+int tally_equal(tally_object *a, tally_object *b);              /* a predicate; [foreign] */
+int tally_compare(tally_object *a, tally_object *b, int *order);/* *order: -1, 0, 1; unordered types: type error; [foreign] */
+tally_object *tally_repr(tally_object *object);                 /* a str; [foreign] */
+ptrdiff_t tally_sizeof(tally_object *object);                   /* bytes held by the object itself, its arrays included; [plain] */
+
+/* ---- numbers ------------------------------------------------------------ */
+
+/* int with int gives int (divide: float), with a float gives float; add joins
+ * two strs, two tuples or two lists. An int past 64 bits: overflow error. [collects] */
+tally_object *tally_add(tally_object *a, tally_object *b);
+tally_object *tally_subtract(tally_object *a, tally_object *b);
+tally_object *tally_multiply(tally_object *a, tally_object *b);
+tally_object *tally_divide(tally_object *a, tally_object *b);
+tally_object *tally_floor_divide(tally_object *a, tally_object *b);
+tally_object *tally_remainder(tally_object *a, tally_object *b);
+
+/* ---- values ------------------------------------------------------------- */
+
+/* tally_none, tally_true, tally_false: immortal, in tally_object.h. */
+tally_object *tally_int_new(int64_t value);                               /* [plain] */
+int64_t tally_int_value(tally_object *object);                            /* [plain] */
+tally_object *tally_float_new(double value);                              /* [plain] */
+double tally_float_value(tally_object *object);                           /* takes an int too; [plain] */
+/* Copies length bytes of UTF-8, which are not checked; length -1: strlen. [plain] */
+tally_object *tally_str_new(const char *data, ptrdiff_t length);
+const char *tally_str_data(tally_object *str);                            /* NUL after the end; lives as long as str; [plain] */
+ptrdiff_t tally_str_length(tally_object *str);                            /* bytes; [plain] */
+/* The one str of these contents, immortal from then on. [blocks] */
+tally_object *tally_str_intern(tally_object *str);
+
+/* ---- tuple -------------------------------------------------------------- */
+
+tally_object *tally_tuple_new(tally_object *const *items, ptrdiff_t length);  /* [collects] */
+tally_object *tally_tuple_get(tally_object *tuple, ptrdiff_t index);          /* [plain] */
+ptrdiff_t tally_tuple_length(tally_object *tuple);                            /* [plain] */
+
+/* ---- list --------------------------------------------------------------- */
+
+tally_object *tally_list_new(ptrdiff_t capacity);                                       /* [collects] */
+int tally_list_append(tally_object *list, tally_object *item);                          /* [plain] */
+tally_object *tally_list_get(tally_object *list, ptrdiff_t index);                      /* [plain] */
+int tally_list_set(tally_object *list, ptrdiff_t index, tally_object *item);            /* [foreign] */
+/* Before index; past either end counts as that end, as in CPython. [plain] */
+int tally_list_insert(tally_object *list, ptrdiff_t index, tally_object *item);
+tally_object *tally_list_pop(tally_object *list, ptrdiff_t index);                      /* -1: the last; [plain] */
+/* Appends the items of a list or tuple, itself included. [plain] */
+int tally_list_extend(tally_object *list, tally_object *sequence);
+int tally_list_clear(tally_object *list);                                               /* [foreign] */
+ptrdiff_t tally_list_length(tally_object *list);                                        /* [plain] */
+
+/* ---- dict: insertion-ordered -------------------------------------------- */
+
+tally_object *tally_dict_new(void);                                                              /* [collects] */
+tally_object *tally_dict_get(tally_object *dict, tally_object *key);  /* missing: NULL, no error; [foreign] */
+int tally_dict_set(tally_object *dict, tally_object *key, tally_object *value);                  /* [foreign] */
+int tally_dict_delete(tally_object *dict, tally_object *key);         /* missing: key error; [foreign] */
+int tally_dict_contains(tally_object *dict, tally_object *key);                                  /* [foreign] */
+/* The value of key, which is set to value first if it was missing; one step. [foreign] */
+tally_object *tally_dict_set_default(tally_object *dict, tally_object *key, tally_object *value);
+/* *position 0 to begin: 1 and new references (either place may be NULL: not
+ * wanted), 0 at the end; -1 and a run-time error if the dict changed its size
+ * since the last call. [foreign] */
+int tally_dict_next(tally_object *dict, ptrdiff_t *position, tally_object **key, tally_object **value);
+int tally_dict_clear(tally_object *dict);                                                        /* [foreign] */
+ptrdiff_t tally_dict_length(tally_object *dict);                                                 /* [plain] */
+
+/* ---- classes ------------------------------------------------------------ */
+
+typedef struct tally_class_spec {
+    const char *name;             /* copied */
+    const char *const *slots;     /* NULL-terminated names, copied: fixed fields, no others.
+                                     NULL: attributes of any name, an instance */
+    void (*finalize)(tally_object *self); /* or NULL; once in an instance's life, which it may prolong */
+} tally_class_spec;
+
+tally_object *tally_class_new(const tally_class_spec *spec);                         /* [collects] */
+tally_object *tally_instance_new(tally_object *class_);                              /* [collects] */
+/* Looked up in the instance, then in the class; a class in itself. name: a str. */
+tally_object *tally_get_attr(tally_object *object, tally_object *name);              /* [plain] */
+int tally_set_attr(tally_object *object, tally_object *name, tally_object *value);   /* [foreign] */
+int tally_delete_attr(tally_object *object, tally_object *name);                     /* [foreign] */
+/* By index in the order of the spec; an empty slot: attribute error. */
+tally_object *tally_slot_get(tally_object *object, ptrdiff_t index);                 /* [plain] */
+int tally_slot_set(tally_object *object, ptrdiff_t index, tally_object *value);      /* NULL empties it; [foreign] */
+
+/* ---- native types ------------------------------------------------------- */
+
+typedef void (*tally_visit)(tally_object *child, void *context);
+
+enum {
+    TALLY_TYPE_CONTAINER = 1,        /* holds references: give traverse and clear */
+    TALLY_TYPE_WEAKLY_REFERENCABLE = 2,
+};
+
+typedef struct tally_type_spec {
+    const char *name;                /* copied */
+    size_t size;                     /* bytes of tally_object_data; zeroed in a new object */
+    unsigned flags;
+    /* Calls visit for every reference held. Runs in parallel with other traversals; calls nothing of this header. */
+    void (*traverse)(tally_object *self, tally_visit visit, void *context);
+    void (*clear)(tally_object *self);     /* drops every reference held; also called at death, before dealloc */
+    void (*finalize)(tally_object *self);  /* as of a class */
+    void (*dealloc)(tally_object *self);   /* frees what is not an object; never the object itself */
+    int64_t (*hash)(tally_object *self);   /* NULL: by identity, or unhashable if there is an equal */
+    int (*equal)(tally_object *self, tally_object *other); /* a predicate; NULL: by identity */
+    tally_object *(*repr)(tally_object *self);
+} tally_type_spec;
+
+/* The type is immortal. [blocks] */
+tally_object *tally_type_new(const tally_type_spec *spec);
+/* A zeroed object with extra_bytes behind the type's size. [collects] */
+tally_object *tally_object_new(tally_object *type, ptrdiff_t extra_bytes);
+void *tally_object_data(tally_object *object);                                       /* [plain] */
+
+/* ---- statistics --------------------------------------------------------- */
+
+/*
+ * Event counters, summed over all threads that ever were. The first group is
+ * always counted (only slow paths count there); the second only in a build with
+ * TALLY_COUNT_EVENTS (libraries `-counted`), else 0. Reading changes nothing.
+ */
+#define TALLY_STATS_CHEAP(X) \
+    X(merges)             /* split counts merged, by whomever */ \
+    X(queued)             /* objects queued for their owner to merge */ \
+    X(claims)             /* blocked owners claimed to merge in their stead */ \
+    X(lock_waits)         /* waits for an object's lock, parked */ \
+    X(lock_revocations)   /* biased locks taken from their owner */ \
+    X(gil_waits)          /* waits for the GIL */ \
+    X(gil_requests)       /* requests to the holder to let go */ \
+    X(gil_handovers)      /* times the GIL went to another thread */ \
+    X(stops)              /* stops of the world */ \
+    X(stop_ns)            /* from request until the world stood still, total */ \
+    X(retired)            /* memory handed to wait for a grace period, pieces */ \
+    X(reclaimed)          /* of those, freed */ \
+    X(grace_helped)       /* grace periods that a retiring thread waited for */ \
+    X(pools_taken)        /* pools taken from arenas */ \
+    X(remote_drained)     /* blocks freed by other threads, taken back */
+#define TALLY_STATS_DETAILED(X) \
+    X(local_increfs)      /* by the owner, or plain */ \
+    X(local_decrefs) \
+    X(shared_increfs)     /* atomic read-modify-writes */ \
+    X(shared_decrefs) \
+    X(immortal_skips)     /* counts of immortal objects left alone */ \
+    X(lost_cas)           /* compare-and-swaps on counts that had to repeat */ \
+    X(locks_biased)       /* object locks taken by the owner without an atomic */ \
+    X(locks_atomic)       /* taken with a compare-and-swap */ \
+    X(reads_unlocked)     /* container reads that took no lock */ \
+    X(reads_locked)       /* that had to */ \
+    X(allocations)        /* blocks */ \
+    X(frees_local) \
+    X(frees_remote)       /* blocks of another thread's heap */ \
+    X(safepoints)
+
+typedef struct tally_stats_result {
+    bool detailed; /* the second group was counted */
+#define TALLY_STATS_FIELD(name) uint64_t name;
+    TALLY_STATS_CHEAP(TALLY_STATS_FIELD)
+    TALLY_STATS_DETAILED(TALLY_STATS_FIELD)
+#undef TALLY_STATS_FIELD
+} tally_stats_result;
+
+void tally_stats(tally_stats_result *result);                  /* [blocks] */
+
+#define TALLY_SIZE_CLASSES 32
+
+typedef struct tally_memory_result {
+    size_t arenas;             /* arenas held from the system */
+    size_t bytes_arenas;
+    size_t pools_free;         /* pools in those arenas that no size class uses */
+    size_t pools_waiting;      /* empty, waiting for a grace period */
+    size_t large_blocks, large_bytes; /* over 512 bytes, in malloc */
+    struct {
+        size_t block_size;     /* bytes */
+        size_t arenas;         /* arenas with a pool of this class */
+        size_t pools;
+        size_t blocks;         /* blocks in use */
+        size_t bytes_unused;   /* held in its pools, not in use */
+    } classes[TALLY_SIZE_CLASSES];
+} tally_memory_result;
+
+/* Stops the world for the time of a look. [blocks] */
+void tally_memory_stats(tally_memory_result *result);
+
+typedef struct tally_census_row {
+    const char *type;          /* lives as long as the type */
+    unsigned owner;            /* thread number; 0: none, or one that does not count for itself */
+    size_t objects, bytes;
+} tally_census_row;
+
+/* Live, mortal objects by type and owner. *rows is to be free()d. [blocks] */
+int tally_heap_census(tally_census_row **rows, size_t *count);
+
+/* ---- errors, one a thread ----------------------------------------------- */
+
+typedef enum tally_error {
+    TALLY_NO_ERROR, TALLY_MEMORY_ERROR, TALLY_TYPE_ERROR, TALLY_VALUE_ERROR, TALLY_INDEX_ERROR,
+    TALLY_KEY_ERROR, TALLY_ATTRIBUTE_ERROR, TALLY_OVERFLOW_ERROR, TALLY_ZERO_DIVISION_ERROR, TALLY_RUNTIME_ERROR
+} tally_error;
+
+/* These four may be called by an unattached thread too. [plain] */
+tally_error tally_error_kind(void);
+const char *tally_error_message(void);   /* "" if none; until the thread's next error */
+void tally_error_clear(void);
+void tally_error_set(tally_error kind, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+#endif
