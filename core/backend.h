@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * backend.h: the contract of a backend. It has three parts, each a folder that
+ * CMake puts on the include path and links; no part knows which others it is
+ * built with beyond this page.
+ *
+ * Counts (tally_counts.h, public and inline; tally_counts_part.h)
+ *   tally_counts                     the count words of a header
+ *   tally_counts_incref, _decref     by who holds a reference
+ *   tally_counts_init(c)             one reference, the caller's; stored last
+ *   tally_counts_try_incref(c)       by who may hold none: false if the object may be dead
+ *   tally_counts_share(c)            under the lock of a container that holds it: later
+ *                                    try-increfs of other threads can succeed
+ *   tally_counts_revive(c)           a dead object gets one reference (for its finalizer)
+ *   tally_counts_drop_last(c)        gives that one back: true if it is dead again, by
+ *                                    compare-and-swap; false if others hold it now
+ *   tally_counts_total(c), _is_immortal, _make_immortal, _is_dead
+ *   tally_counts_owned(c)            the caller owns it; false where there are no owners
+ *   tally_counts_owner(c)            owner id, or 0
+ *   tally_counts_thread              state of a thread; _attach, _detach,
+ *                                    _safepoint, _pending, _merge_blocked
+ *
+ * Exclusion (tally_exclusion.h)
+ *   tally_lock_object(o) -> token, tally_unlock_object(o, token)
+ *                                    a leaf section: short, no safepoint, no foreign code,
+ *                                    nothing else locked inside
+ *   tally_lock_initial(o)            the lock byte of a new container
+ *   tally_may_read_unlocked(o)       a reader may try without the lock
+ *   tally_is_private(o)              in a leaf section: no reader without a lock can be there
+ *   tally_unlocked_recheck           1 where a value read may have changed meanwhile
+ *   tally_exclusion_start, _end, _attach, _detach, _safepoint
+ *   tally_claim(slot), tally_claim_end(slot)   keep a blocked thread where it is
+ *   tally_world_stop, tally_world_start        every other thread parked or claimed
+ *   tally_retire(node)               free memory after a grace period; cannot fail
+ *   tally_critical_…, tally_blocking_…         the public ones
+ *
+ * Collector: the next part to come. Its places: TALLY_FLAG_TRACKED, traverse of
+ * every type, tally_links in a container's header.
+ */
+#ifndef TALLY_BACKEND_H
+#define TALLY_BACKEND_H
+
+#include "runtime.h"
+#include "object.h"
+
+#endif

@@ -1,0 +1,404 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * memory.c: the slow paths of the small-object allocator: arenas and pools
+ * change hands, blocks come back from other threads, large blocks are kept in a
+ * list. memory.h has the map and the invariants.
+ *
+ * Arenas and free pools are under `arena_lock`; a pool in use belongs to its
+ * heap. The lock is taken for one pool in hundreds of blocks.
+ */
+#define _GNU_SOURCE
+#include "backend.h"
+#include <sys/mman.h>
+
+char *tally_region;
+size_t tally_region_size;
+const unsigned char tally_link_offset[TALLY_KINDS] = { sizeof(tally_object), sizeof(tally_object), 0 };
+
+_Static_assert(sizeof(tally_pool) * TALLY_ARENA_POOLS < TALLY_POOL_SIZE, "the descriptors leave room in the first pool");
+_Static_assert((sizeof(tally_pool) & 15) == 0, "blocks stay aligned");
+
+/* Full at once, so that the fast path needs no test for "no pool yet". */
+static tally_pool no_pool;
+
+enum { SPARE_ARENAS = 1 }; /* empty arenas kept: a heap that breathes around an arena's edge would map and unmap all the time */
+
+static struct {
+    pthread_mutex_t lock;
+    size_t arenas_reserved;      /* fit in the region */
+    size_t arenas_used;          /* ever used: an upper bound of the live ones' numbers */
+    size_t arenas_live, arenas_empty;
+    uint16_t *free_pools;        /* by arena: pools not in use; arena not mapped: 0xffff */
+    tally_pool *free_list;       /* all free pools of mapped arenas */
+    size_t waiting;              /* pools waiting for a grace period */
+} memory = { .lock = PTHREAD_MUTEX_INITIALIZER };
+
+enum { NOT_MAPPED = 0xffff };
+
+/* A block over the limit, in malloc: in front of it its links, so that it can be found. */
+typedef struct large {
+    struct large *next, *previous;
+    size_t bytes;
+    tally_retired retired;
+    uint8_t kind;
+    _Alignas(16) char block[];
+} large;
+
+static struct {
+    pthread_mutex_t lock;
+    large *first;
+    size_t blocks, bytes;
+} large_blocks = { .lock = PTHREAD_MUTEX_INITIALIZER };
+
+int tally_memory_start(void) {
+    /* 64 GiB, or less where the address space is limited. */
+    for (size_t size = (size_t)64 << 30; size >= (size_t)64 << 20; size /= 2) {
+        char *map = mmap(NULL, size + TALLY_ARENA_SIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        if (map == MAP_FAILED) continue;
+        size_t count = size / TALLY_ARENA_SIZE;
+        uint16_t *free_pools = malloc(count * sizeof *free_pools);
+        if (!free_pools) { munmap(map, size + TALLY_ARENA_SIZE); return -1; }
+        for (size_t i = 0; i < count; i++) free_pools[i] = NOT_MAPPED;
+        /* Trim to an aligned region of `size`. */
+        char *start = (char *)(((uintptr_t)map + TALLY_ARENA_SIZE - 1) & ~(TALLY_ARENA_SIZE - 1));
+        if (start > map) munmap(map, (size_t)(start - map));
+        size_t behind = (size_t)(map + TALLY_ARENA_SIZE - start);
+        if (behind) munmap(start + size, behind);
+        tally_region = start;
+        tally_region_size = size;
+        memory.arenas_reserved = count;
+        memory.free_pools = free_pools;
+        memory.arenas_used = memory.arenas_live = memory.arenas_empty = memory.waiting = 0;
+        memory.free_list = NULL;
+        return 0;
+    }
+    return -1;
+}
+
+void tally_memory_end(void) {
+    for (large *block = large_blocks.first, *next; block; block = next) {
+        next = block->next;
+        free(block);
+    }
+    large_blocks.first = NULL;
+    large_blocks.blocks = large_blocks.bytes = 0;
+    munmap(tally_region, tally_region_size);
+    free(memory.free_pools);
+    memory.free_pools = NULL;
+    tally_region = NULL;
+    tally_region_size = 0;
+}
+
+void tally_heap_start(tally_heap *heap, uint32_t owner) {
+    for (unsigned kind = 0; kind < TALLY_KINDS; kind++)
+        for (unsigned i = 0; i <= TALLY_SIZE_CLASSES; i++) {
+            heap->current[kind][i] = &no_pool;
+            heap->queue[kind][i] = NULL;
+        }
+    heap->owner = (uint16_t)owner;
+    atomic_store_explicit(&heap->remote, NULL, memory_order_relaxed);
+}
+
+/* ---- arenas; memory.lock held ------------------------------------------- */
+
+static size_t arena_number(const tally_pool *pool) { return (size_t)((const char *)pool - tally_region) >> TALLY_ARENA_SHIFT; }
+
+static void pool_list_push(tally_pool **list, tally_pool *pool) {
+    pool->previous = NULL;
+    pool->next = *list;
+    if (pool->next) pool->next->previous = pool;
+    *list = pool;
+}
+static void pool_list_remove(tally_pool **list, tally_pool *pool) {
+    if (pool->previous) pool->previous->next = pool->next; else *list = pool->next;
+    if (pool->next) pool->next->previous = pool->previous;
+}
+
+static int arena_map(void) {
+    size_t number = 0;
+    while (number < memory.arenas_used && memory.free_pools[number] != NOT_MAPPED) number++;
+    if (number == memory.arenas_reserved) return -1;
+    char *arena = tally_region + number * TALLY_ARENA_SIZE;
+    if (mprotect(arena, TALLY_ARENA_SIZE, PROT_READ | PROT_WRITE) != 0) return -1;
+    if (number == memory.arenas_used) memory.arenas_used++;
+    tally_pool *pools = (tally_pool *)arena;
+    for (size_t i = TALLY_ARENA_POOLS; i-- > 0;) pool_list_push(&memory.free_list, &pools[i]);
+    memory.free_pools[number] = TALLY_ARENA_POOLS;
+    memory.arenas_live++;
+    memory.arenas_empty++;
+    return 0;
+}
+
+static void arena_unmap(size_t number) {
+    char *arena = tally_region + number * TALLY_ARENA_SIZE;
+    tally_pool *pools = (tally_pool *)arena;
+    for (size_t i = 0; i < TALLY_ARENA_POOLS; i++) pool_list_remove(&memory.free_list, &pools[i]);
+    /* Mapping anew gives the memory back and keeps the address space reserved. */
+    mmap(arena, TALLY_ARENA_SIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+    memory.free_pools[number] = NOT_MAPPED;
+    memory.arenas_live--;
+    memory.arenas_empty--;
+}
+
+static void pool_give_back(tally_pool *pool) {
+    pthread_mutex_lock(&memory.lock);
+    pool_list_push(&memory.free_list, pool);
+    size_t number = arena_number(pool);
+    if (++memory.free_pools[number] == TALLY_ARENA_POOLS && ++memory.arenas_empty > SPARE_ARENAS) arena_unmap(number);
+    pthread_mutex_unlock(&memory.lock);
+}
+
+/* ---- pools of a heap ---------------------------------------------------- */
+
+static tally_pool *pool_take(tally_heap *heap, unsigned kind, unsigned class_) {
+    pthread_mutex_lock(&memory.lock);
+    if (!memory.free_list && arena_map() != 0) {
+        pthread_mutex_unlock(&memory.lock);
+        return NULL;
+    }
+    tally_pool *pool = memory.free_list;
+    pool_list_remove(&memory.free_list, pool);
+    size_t number = arena_number(pool);
+    if (memory.free_pools[number]-- == TALLY_ARENA_POOLS) memory.arenas_empty--;
+    pthread_mutex_unlock(&memory.lock);
+
+    char *arena = tally_region + number * TALLY_ARENA_SIZE;
+    size_t index = (size_t)(pool - (tally_pool *)arena);
+    pool->free = NULL;
+    pool->used = pool->notify = 0;
+    pool->block_size = class_ * 16;
+    pool->owner = heap->owner;
+    pool->kind = (uint8_t)kind;
+    pool->class_ = (uint8_t)class_;
+    pool->queued = 0;
+    pool->in_use = 1;
+    pool->carved = arena + (index ? index * TALLY_POOL_SIZE : sizeof(tally_pool) * TALLY_ARENA_POOLS);
+    pool->end = arena + (index + 1) * TALLY_POOL_SIZE;
+    TALLY_EVENT(pools_taken);
+    return pool;
+}
+
+/* Makes the next few blocks of a pool: a page's worth, so that a pool little used touches little memory. */
+static bool pool_carve(tally_pool *pool) {
+    size_t size = pool->block_size, most = size > 2048 / 8 ? 8 : 2048 / size;
+    char *first = NULL, **link = &first;
+    unsigned offset = tally_link_offset[pool->kind];
+    for (size_t i = 0; i < most && pool->carved + size <= pool->end; i++, pool->carved += size) {
+        if (pool->kind != TALLY_RAW) memset(pool->carved, 0, sizeof(tally_object)); /* dead */
+        *link = pool->carved;
+        link = (char **)(pool->carved + offset);
+    }
+    if (!first) return false;
+    *link = pool->free;
+    pool->free = first;
+    return true;
+}
+
+/* An empty pool that is not current leaves its heap. */
+static void pool_release(tally_heap *heap, tally_pool *pool) {
+    if (pool->queued) pool_list_remove(&heap->queue[pool->kind][pool->class_], pool);
+    pool->queued = pool->in_use = 0;
+    if (TALLY_READERS_WITHOUT_LOCK && pool->kind != TALLY_RAW) {
+        pthread_mutex_lock(&memory.lock);
+        memory.waiting++;
+        pthread_mutex_unlock(&memory.lock);
+        tally_retire(&pool->retired, TALLY_RETIRED_POOL, TALLY_POOL_SIZE);
+    } else {
+        pool_give_back(pool);
+    }
+}
+
+/* A free brought used down to notify: the pool was full, or is now empty. */
+void tally_memory_free_notified(tally_pool *pool) {
+    tally_heap *heap = tally_pool_heap(pool);
+    if (pool->used == 0 && pool->notify == 0) {
+        if (heap->current[pool->kind][pool->class_] != pool) pool_release(heap, pool);
+        return;
+    }
+    pool->notify = 0;
+    pool_list_push(&heap->queue[pool->kind][pool->class_], pool);
+    pool->queued = 1;
+    if (pool->used == 0) tally_memory_free_notified(pool);
+}
+
+static void free_local(tally_pool *pool, char *block) {
+    *(char **)(block + tally_link_offset[pool->kind]) = pool->free;
+    pool->free = block;
+    if (--pool->used == pool->notify) tally_memory_free_notified(pool);
+}
+
+/* Takes back all that others freed. */
+void tally_heap_drain(tally_heap *heap) {
+    /* acquire: pairs with the release of the pushes, so their last uses of the blocks come before */
+    char *block = atomic_exchange_explicit(&heap->remote, NULL, memory_order_acquire);
+    for (char *next; block; block = next) {
+        tally_pool *pool = tally_pool_of(block);
+        next = *(char **)(block + tally_link_offset[pool->kind]);
+        free_local(pool, block);
+        TALLY_EVENT(remote_drained);
+    }
+}
+
+void tally_memory_free_remote(tally_pool *pool, void *block) {
+    TALLY_DETAIL(frees_remote);
+    _Atomic(char *) *remote = &tally_pool_heap(pool)->remote;
+    char *head = atomic_load_explicit(remote, memory_order_relaxed);
+    do {
+        *(char **)((char *)block + tally_link_offset[pool->kind]) = head;
+        /* release: pairs with the acquire of the drain */
+    } while (!atomic_compare_exchange_weak_explicit(remote, &head, block, memory_order_release, memory_order_relaxed));
+}
+
+/* Makes a pool with a free block current; false: no memory. */
+static bool heap_refill(tally_heap *heap, unsigned kind, unsigned class_) {
+    tally_pool **current = &heap->current[kind][class_];
+    if (atomic_load_explicit(&heap->remote, memory_order_relaxed)) tally_heap_drain(heap);
+    for (;;) {
+        tally_pool *pool = *current;
+        if (pool != &no_pool) {
+            if (pool->free || pool_carve(pool)) return true;
+            pool->notify = pool->used - 1; /* full: its next free puts it back in the queue */
+        }
+        tally_pool *next = heap->queue[kind][class_];
+        if (next) {
+            pool_list_remove(&heap->queue[kind][class_], next);
+            next->queued = 0;
+        } else if (!(next = pool_take(heap, kind, class_))) {
+            *current = &no_pool;
+            return false;
+        }
+        *current = next;
+    }
+}
+
+/* ---- large blocks ------------------------------------------------------- */
+
+static void *large_alloc(unsigned kind, size_t size) {
+    if (size > PTRDIFF_MAX - sizeof(large)) return NULL;
+    large *block = malloc(sizeof *block + size);
+    if (!block) return NULL;
+    block->bytes = size;
+    block->kind = (uint8_t)kind;
+    if (kind != TALLY_RAW) memset(block->block, 0, sizeof(tally_object)); /* dead */
+    pthread_mutex_lock(&large_blocks.lock);
+    block->previous = NULL;
+    block->next = large_blocks.first;
+    if (block->next) block->next->previous = block;
+    large_blocks.first = block;
+    large_blocks.blocks++;
+    large_blocks.bytes += size;
+    pthread_mutex_unlock(&large_blocks.lock);
+    return block->block;
+}
+
+static void large_forget(large *block) {
+    pthread_mutex_lock(&large_blocks.lock);
+    if (block->previous) block->previous->next = block->next; else large_blocks.first = block->next;
+    if (block->next) block->next->previous = block->previous;
+    large_blocks.blocks--;
+    large_blocks.bytes -= block->bytes;
+    pthread_mutex_unlock(&large_blocks.lock);
+    free(block);
+}
+
+void tally_large_free(void *memory_, unsigned kind) {
+    large *block = (large *)((char *)memory_ - offsetof(large, block));
+    if (TALLY_READERS_WITHOUT_LOCK && kind != TALLY_RAW)
+        tally_retire(&block->retired, TALLY_RETIRED_LARGE, block->bytes);
+    else
+        large_forget(block);
+}
+
+void *tally_memory_alloc_slow(unsigned kind, size_t size) {
+    if (size > TALLY_SMALL_LIMIT) return large_alloc(kind, size);
+    unsigned class_ = (unsigned)((size + 15) / 16);
+    if (class_ == 0) class_ = 1;
+    tally_heap *heap = tally_heap_current();
+    if (!heap_refill(heap, kind, class_)) return NULL;
+    tally_pool *pool = heap->current[kind][class_];
+    char *block = pool->free;
+    pool->free = *(char **)(block + tally_link_offset[kind]);
+    pool->used++;
+    TALLY_DETAIL(allocations);
+    return block;
+}
+
+void tally_reclaim(tally_retired *node, unsigned what) {
+    switch (what) {
+    case TALLY_RETIRED_ARRAY: tally_memory_free(TALLY_RAW, node); break;
+    case TALLY_RETIRED_TABLE: tally_table_reclaim(node); break;
+    case TALLY_RETIRED_POOL: {
+        tally_pool *pool = (tally_pool *)((char *)node - offsetof(tally_pool, retired));
+        pthread_mutex_lock(&memory.lock);
+        memory.waiting--;
+        pthread_mutex_unlock(&memory.lock);
+        pool_give_back(pool);
+        break;
+    }
+    case TALLY_RETIRED_LARGE: large_forget((large *)((char *)node - offsetof(large, retired))); break;
+    case TALLY_RETIRED_REFERENCE: {
+        tally_object *object = ((tally_retired_reference *)node)->object;
+        tally_memory_free(TALLY_RAW, node);
+        tally_decref(object);
+        break;
+    }
+    }
+}
+
+/* ---- looking, with the world stopped ------------------------------------ */
+
+void tally_memory_each_object(unsigned kind, void (*visit)(tally_object *, void *), void *context) {
+    for (size_t number = 0; number < memory.arenas_used; number++) {
+        if (memory.free_pools[number] == NOT_MAPPED) continue;
+        char *arena = tally_region + number * TALLY_ARENA_SIZE;
+        for (size_t i = 0; i < TALLY_ARENA_POOLS; i++) {
+            tally_pool *pool = &((tally_pool *)arena)[i];
+            if (!pool->in_use || pool->kind != kind) continue;
+            char *block = arena + (i ? i * TALLY_POOL_SIZE : sizeof(tally_pool) * TALLY_ARENA_POOLS);
+            for (; block < pool->carved; block += pool->block_size)
+                if (!tally_counts_is_dead(&((tally_object *)block)->counts)) visit((tally_object *)block, context);
+        }
+    }
+    for (large *block = large_blocks.first, *next; block; block = next) {
+        next = block->next;
+        if (block->kind == kind && !tally_counts_is_dead(&((tally_object *)block->block)->counts))
+            visit((tally_object *)block->block, context);
+    }
+}
+
+static void count_pools(tally_memory_result *result, size_t number) {
+    tally_pool *pools = (tally_pool *)(tally_region + number * TALLY_ARENA_SIZE);
+    bool seen[TALLY_SIZE_CLASSES] = { false };
+    for (size_t i = 0; i < TALLY_ARENA_POOLS; i++) {
+        if (!pools[i].in_use) continue;
+        unsigned class_ = pools[i].class_ - 1u;
+        result->classes[class_].pools++;
+        result->classes[class_].blocks += pools[i].used;
+        result->classes[class_].bytes_unused += TALLY_POOL_SIZE - (size_t)pools[i].used * pools[i].block_size;
+        result->classes[class_].arenas += !seen[class_];
+        seen[class_] = true;
+    }
+}
+
+void tally_memory_stats(tally_memory_result *result) {
+    tally_thread_require();
+    memset(result, 0, sizeof *result);
+    tally_world_stop();
+    /* Nobody else runs: blocks on their way back to their heap can be taken home. */
+    for (uint32_t id = 1; id <= atomic_load_explicit(&tally_process.slots_used, memory_order_relaxed); id++)
+        if (tally_thread_slot(id)) tally_heap_drain(&tally_thread_slot(id)->heap);
+    pthread_mutex_lock(&memory.lock);
+    result->arenas = memory.arenas_live;
+    result->bytes_arenas = memory.arenas_live * TALLY_ARENA_SIZE;
+    result->pools_waiting = memory.waiting;
+    for (tally_pool *pool = memory.free_list; pool; pool = pool->next) result->pools_free++;
+    for (unsigned i = 0; i < TALLY_SIZE_CLASSES; i++) result->classes[i].block_size = (i + 1) * 16;
+    for (size_t number = 0; number < memory.arenas_used; number++)
+        if (memory.free_pools[number] != NOT_MAPPED) count_pools(result, number);
+    pthread_mutex_unlock(&memory.lock);
+    pthread_mutex_lock(&large_blocks.lock);
+    result->large_blocks = large_blocks.blocks;
+    result->large_bytes = large_blocks.bytes;
+    pthread_mutex_unlock(&large_blocks.lock);
+    tally_world_start();
+}

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * memory.h: the small-object allocator.
+ *
+ * One region of address space is reserved at the start. It is cut into arenas of
+ * 2 MiB, an arena into 64 pools of 32 KiB (the first begins behind the arena's
+ * descriptors), a pool into blocks of one size class: 16, 32 ... 512 bytes.
+ * Larger sizes go to malloc; an address tells which is which. Drawn to scale:
+ *
+ *   region  [arena][arena]..............reserved, no memory..............
+ *   arena   [descriptors |pool 0][pool 1][pool 2]...[pool 63]
+ *   pool    [block][block][block]...[not carved yet]
+ *
+ * A pool has a kind: plain objects, containers, or raw memory; they are never
+ * mixed. With readers that take no lock, a pool of objects changes kind or class
+ * only after a grace period.
+ *
+ * Invariants:
+ *  - A heap is used by its thread alone (with a GIL: by its holder), but for
+ *    `remote`, where other threads push the blocks that they free.
+ *  - The link of a free block of an object pool lies behind the header, so the
+ *    count words of a dead object stay as its death left them: a late try-incref
+ *    fails.
+ *  - A pool that is full is in no list; its first free puts it back.
+ *
+ * The fast path follows mimalloc (Leijen, Zorn, de Moura 2019): a free list for
+ * each pool, found by masking the address.
+ */
+#ifndef TALLY_MEMORY_H
+#define TALLY_MEMORY_H
+
+#include <stdlib.h>
+#include "tally.h"
+#include "tally_layout.h"
+
+enum { TALLY_PLAIN, TALLY_CONTAINERS, TALLY_RAW, TALLY_KINDS };
+
+#define TALLY_ARENA_SHIFT 21
+#define TALLY_POOL_SHIFT 15
+#define TALLY_ARENA_SIZE ((size_t)1 << TALLY_ARENA_SHIFT)
+#define TALLY_POOL_SIZE ((size_t)1 << TALLY_POOL_SHIFT)
+#define TALLY_ARENA_POOLS (TALLY_ARENA_SIZE / TALLY_POOL_SIZE)
+#define TALLY_SMALL_LIMIT 512
+
+/* Memory that waits for a grace period. */
+typedef struct tally_retired { uintptr_t next; /* low bits: what it is */ } tally_retired;
+enum { TALLY_RETIRED_ARRAY, TALLY_RETIRED_TABLE, TALLY_RETIRED_POOL, TALLY_RETIRED_LARGE, TALLY_RETIRED_REFERENCE, TALLY_RETIRED_KIND = 7 };
+/* Gives it back at last; attached thread, no locks held. */
+void tally_reclaim(tally_retired *node, unsigned what);
+/* A reference to drop after a grace period. */
+typedef struct tally_retired_reference { tally_retired retired; tally_object *object; } tally_retired_reference;
+void tally_table_reclaim(tally_retired *node);
+
+typedef struct tally_pool {
+    char *free;                 /* list of free blocks */
+    uint32_t used;              /* blocks in use */
+    uint32_t notify;            /* a free that brings used down to this has more to do */
+    uint32_t block_size;
+    uint16_t owner;             /* slot of its heap */
+    uint8_t kind, class_;       /* class_: block_size / 16 */
+    uint8_t queued;             /* in its heap's list */
+    uint8_t in_use;             /* 0: free or waiting */
+    char *carved, *end;         /* blocks up to carved have been made */
+    struct tally_pool *next, *previous;
+    tally_retired retired;
+} __attribute__((aligned(64))) tally_pool;
+
+typedef struct tally_heap {
+    tally_pool *current[TALLY_KINDS][TALLY_SIZE_CLASSES + 1];
+    tally_pool *queue[TALLY_KINDS][TALLY_SIZE_CLASSES + 1];  /* others that may have free blocks */
+    uint16_t owner;
+    _Alignas(64) _Atomic(char *) remote; /* blocks freed by other threads */
+} tally_heap;
+
+extern char *tally_region;       /* start of the reserved region */
+extern size_t tally_region_size;
+extern const unsigned char tally_link_offset[TALLY_KINDS];
+#define TALLY_LINK_OFFSET(kind) ((kind) == TALLY_RAW ? 0 : sizeof(tally_object))
+
+int tally_memory_start(void);
+void tally_memory_end(void);              /* gives everything back; large blocks that are left, too */
+void tally_heap_start(tally_heap *heap, uint32_t owner);
+void tally_heap_drain(tally_heap *heap);  /* takes back what other threads freed; by the heap's thread or in its stead */
+
+void *tally_memory_alloc_slow(unsigned kind, size_t size);
+void tally_memory_free_notified(tally_pool *pool);
+void tally_memory_free_remote(tally_pool *pool, void *block);
+void tally_large_free(void *block, unsigned kind);
+
+static inline bool tally_is_small(const void *block) { return (size_t)((const char *)block - tally_region) < tally_region_size; }
+static inline tally_pool *tally_pool_of(const void *block) {
+    uintptr_t address = (uintptr_t)block;
+    tally_pool *pools = (tally_pool *)(address & ~(TALLY_ARENA_SIZE - 1));
+    return &pools[(address & (TALLY_ARENA_SIZE - 1)) >> TALLY_POOL_SHIFT];
+}
+
+/* The owner's way, by far the most frequent: a pop, a push (inline.h). kind is a constant. */
+static inline void *tally_memory_alloc(unsigned kind, size_t size);
+static inline void tally_memory_free(unsigned kind, void *block);
+
+/* Calls visit for each live object of a kind; the world is stopped. */
+void tally_memory_each_object(unsigned kind, void (*visit)(tally_object *, void *), void *context);
+
+#endif

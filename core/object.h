@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * object.h: the layout of every built-in type, the table of types, and how an
+ * object is made and dies.
+ *
+ * Invariants:
+ *  - A constructor takes memory with tally_object_alloc, fills every field, and
+ *    stores the count last, by tally_object_publish: a reader without a lock may
+ *    hold a stale pointer to that very block. From then on it undoes itself by
+ *    tally_decref only.
+ *  - The table of types never moves and an entry in use never changes, but for
+ *    its class's attributes.
+ *  - A dead object's children are dropped one after the other, the way back kept
+ *    in the slot of the child being dropped (Schorr and Waite 1967): no stack, no memory.
+ */
+#ifndef TALLY_CORE_OBJECT_H
+#define TALLY_CORE_OBJECT_H
+
+#include <string.h>
+#include "runtime.h"
+
+enum {
+    TALLY_FLAG_TRACKED = 1,    /* the collector's (to come) */
+    TALLY_FLAG_FINALIZED = 2,  /* its finalizer has run */
+    TALLY_FLAG_INTERNED = 4,
+    TALLY_FLAG_WEAKREFS = 8,   /* has weak references (to come) */
+};
+
+typedef struct tally_container { tally_object base; tally_links links; } tally_container;
+
+/* Fixed indices of the built-in types; classes and native types follow. */
+enum {
+    TALLY_TYPE_NONE = 1, TALLY_TYPE_BOOL, TALLY_TYPE_TYPE, TALLY_TYPE_INT, TALLY_TYPE_FLOAT, TALLY_TYPE_STR,
+    TALLY_TYPE_TUPLE, TALLY_TYPE_LIST, TALLY_TYPE_DICT, TALLY_TYPE_FIRST_FREE
+};
+#define TALLY_MAX_TYPES 65536
+
+typedef struct tally_int { tally_object base; int64_t value; } tally_int;
+typedef struct tally_float { tally_object base; double value; } tally_float;
+typedef struct tally_str { tally_object base; uint32_t length; _Atomic uint32_t hash; /* 0: not computed yet */ char data[]; } tally_str;
+
+/* Children's slots are atomic where other threads may store them meanwhile. */
+typedef _Atomic(tally_object *) tally_slot;
+
+typedef struct tally_tuple { tally_container container; ptrdiff_t length; tally_object *items[]; } tally_tuple;
+
+/* An array that readers without a lock may still see after it was replaced. */
+typedef struct tally_array { tally_retired retired; size_t bytes; /* of the whole block */ } tally_array;
+
+typedef struct tally_items { tally_array array; tally_slot at[]; } tally_items;
+static inline ptrdiff_t tally_items_capacity(const tally_items *items) {
+    return (ptrdiff_t)((items->array.bytes - sizeof(tally_items)) / sizeof(tally_slot));
+}
+typedef struct tally_list { tally_container container; _Atomic ptrdiff_t length; _Atomic(tally_items *) items; /* NULL: no capacity */ } tally_list;
+
+/* The hash table of a dict, of an instance, of a class: core/objects/table.c. */
+typedef struct tally_table tally_table;
+typedef struct tally_dict { tally_container container; _Atomic(tally_table *) table; /* NULL: empty */ } tally_dict;
+
+typedef struct tally_instance { tally_container container; tally_slot slots[]; } tally_instance;               /* with slots */
+typedef struct tally_open_instance { tally_container container; _Atomic(tally_table *) table; } tally_open_instance;
+/* The type `type`: built-in types, native types and classes are objects of it. */
+typedef struct tally_type_object { tally_container container; uint16_t index; _Atomic(tally_table *) attributes; } tally_type_object;
+
+typedef struct tally_type {
+    char *name;                /* NULL: entry not in use */
+    tally_object *object;      /* its tally_type_object */
+    size_t size;               /* of an instance, header included, without extra bytes */
+    ptrdiff_t slots;           /* of a class with slots; -1: open instances; 0 for other types */
+    unsigned flags;            /* TALLY_TYPE_CONTAINER … */
+    bool class_, native;
+    tally_table *slot_names;   /* str -> int index; never changes once made */
+    void (*traverse)(tally_object *self, tally_visit visit, void *context);
+    void (*clear)(tally_object *self);
+    void (*finalize)(tally_object *self);
+    void (*dealloc)(tally_object *self);
+    int64_t (*hash)(tally_object *self);  /* NULL: by identity */
+    bool unhashable;
+    int (*equal)(tally_object *self, tally_object *other); /* NULL: by identity */
+    tally_object *(*repr)(tally_object *self); /* NULL: <name object at address> */
+    /* Death of built-in containers. next_child: the address of the next non-NULL child's
+     * slot in an order of its own, NULL when none is left. current_child: that address again. */
+    tally_object **(*next_child)(tally_object *self);
+    tally_object **(*current_child)(tally_object *self);
+    void (*release)(tally_object *self);      /* frees its arrays */
+    size_t (*extra_size)(tally_object *self); /* bytes beyond `size`: arrays and items; NULL: none */
+} tally_type;
+
+extern tally_type tally_types[TALLY_MAX_TYPES];
+static inline tally_type *tally_type_entry(const tally_object *object) { return &tally_types[object->type]; }
+/* A free entry with its type object made and filled; the caller sets the functions. NULL and an error. */
+void tally_type_release(tally_type *type);
+tally_type *tally_type_allocate(const char *name, size_t size, unsigned flags, bool class_, bool native);
+
+static inline bool tally_has_type(const tally_object *object, uint16_t type) { return object && object->type == type; }
+/* Sets a type error "expected …, got …" and returns -1. */
+int tally_expected(const char *what, tally_object *got);
+int tally_no_memory(void); /* sets a memory error, returns -1 */
+
+/* Memory for an object, dead until published; NULL and a memory error. size: bytes with header. */
+static inline void *tally_object_alloc(uint16_t type, size_t size, unsigned kind) {
+    tally_object *object = tally_memory_alloc(kind, size);
+    if (TALLY_UNLIKELY(!object)) { tally_no_memory(); return NULL; }
+    object->type = type;
+    atomic_store_explicit(&object->lock, kind == TALLY_CONTAINERS ? tally_lock_initial() : 0, memory_order_relaxed);
+    atomic_store_explicit(&object->flags, 0, memory_order_relaxed);
+    return object;
+}
+static inline tally_object *tally_object_publish(void *object) {
+    tally_counts_init(&((tally_object *)object)->counts);
+    return object;
+}
+void tally_object_free(tally_object *object); /* the memory alone, of a dead object */
+/* An instance's reference to its class; the exclusion part's: many threads make
+ * instances of one class. incref: 0, or -1 and a memory error. */
+int tally_class_incref(tally_object *class_);
+void tally_class_decref(tally_object *class_);
+void tally_class_born(tally_object *class_);   /* made, not yet known to anybody */
+size_t tally_classes_sweep(void);              /* frees classes that nothing uses; how many */
+bool tally_class_is_unused(tally_object *object); /* a class that the next sweep would free; world stopped */
+
+/* ---- reads of a slot that others may store to --------------------------- */
+
+/*
+ * The object in *slot with a new reference, or NULL: empty, or not to be had
+ * without the lock. *holder, if given, is the address of the array that slot is
+ * in, and must still be `array` afterwards.
+ */
+static inline tally_object *tally_slot_try_read(tally_slot *slot) {
+    /* acquire: pairs with the release store of the slot, so the object's fields are there */
+    tally_object *object = atomic_load_explicit(slot, memory_order_acquire);
+    if (!object || !tally_counts_try_incref(&object->counts)) return NULL;
+    if (tally_unlocked_recheck && TALLY_UNLIKELY(atomic_load_explicit(slot, memory_order_acquire) != object)) {
+        tally_decref(object);
+        return NULL;
+    }
+    return object;
+}
+/* Under the lock: the object with a new reference, readable without it from now on; NULL: empty. */
+static inline tally_object *tally_slot_locked_read(tally_slot *slot) {
+    tally_object *object = atomic_load_explicit(slot, memory_order_relaxed);
+    if (!object) return NULL;
+    tally_counts_share(&object->counts);
+    tally_incref(object);
+    return object;
+}
+
+/* ---- tables (table.c): keys to values, insertion-ordered ---------------- */
+
+/*
+ * `holder` is the object whose lock guards the table at *place. A lookup with
+ * keys that are strs or ints runs no foreign code.
+ */
+tally_object *tally_table_get(tally_object *holder, _Atomic(tally_table *) *place, tally_object *key, int *error);
+int tally_table_set(tally_object *holder, _Atomic(tally_table *) *place, tally_object *key, tally_object *value);
+int tally_table_delete(tally_object *holder, _Atomic(tally_table *) *place, tally_object *key); /* 1 deleted, 0 missing, -1 */
+ptrdiff_t tally_table_find_index(tally_table *table, tally_object *key); /* the int value of a str key in a table that never changes; -1 */
+void tally_table_traverse(tally_table *table, tally_visit visit, void *context);
+tally_object **tally_table_next_child(tally_table *table);
+tally_object **tally_table_current_child(tally_table *table);
+void tally_table_free(tally_table *table); /* nobody reads it any more */
+size_t tally_table_bytes(tally_table *table);
+
+/* Start of each part of core; 0 or -1. */
+int tally_types_start(void);
+void tally_types_end(void);
+int tally_values_start(void); /* small ints, one-letter strs */
+void tally_values_end(void);
+void tally_register_values(void), tally_register_tuple(void), tally_register_list(void), tally_register_dict(void);
+void tally_interned_end(void); /* forgets the interned strs */
+/* Equality and hash of strs without type checks. */
+uint32_t tally_str_hash(tally_str *str); /* never 0 */
+
+/* Makes an object immortal; no other thread may know it yet. */
+static inline void tally_make_immortal(tally_object *object) { tally_counts_make_immortal(&object->counts); }
+
+#endif

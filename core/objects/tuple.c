@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * tuple.c: the type `tuple`.
+ *
+ * Invariants: the items of a living tuple never change, so reading them needs
+ * no lock; the empty tuple is one static, immortal object. Only death shortens
+ * a tuple, as it drops the items from the last to the first.
+ */
+#include "any.h"
+
+static tally_tuple empty_tuple = { .container.base = { .counts = TALLY_COUNTS_IMMORTAL, .type = TALLY_TYPE_TUPLE } };
+
+#define MOST_ITEMS ((ptrdiff_t)((PTRDIFF_MAX - sizeof(tally_tuple)) / sizeof(tally_object *)))
+
+/* A tuple for length > 0 items, not published. */
+static tally_tuple *tuple_alloc(ptrdiff_t length) {
+    if (length > MOST_ITEMS) {
+        tally_no_memory();
+        return NULL;
+    }
+    size_t size = sizeof(tally_tuple) + (size_t)length * sizeof(tally_object *);
+    tally_tuple *tuple = tally_object_alloc(TALLY_TYPE_TUPLE, size, TALLY_CONTAINERS);
+    if (tuple) tuple->length = length;
+    return tuple;
+}
+
+static void take_items(tally_object **to, tally_object *const *items, ptrdiff_t length) {
+    for (ptrdiff_t i = 0; i < length; i++) {
+        tally_incref(items[i]);
+        to[i] = items[i];
+    }
+}
+
+tally_object *tally_tuple_new(tally_object *const *items, ptrdiff_t length) {
+    if (length < 0) {
+        tally_error_set(TALLY_VALUE_ERROR, "negative length of a tuple");
+        return NULL;
+    }
+    if (length == 0) return &empty_tuple.container.base;
+    tally_tuple *tuple = tuple_alloc(length);
+    if (!tuple) return NULL;
+    take_items(tuple->items, items, length);
+    return tally_object_publish(tuple);
+}
+
+/* Both are tuples. */
+tally_object *tally_tuple_join(tally_object *first, tally_object *second) {
+    tally_tuple *a = (tally_tuple *)first, *b = (tally_tuple *)second;
+    if (a->length == 0 || b->length == 0) {
+        tally_object *whole = a->length ? first : second;
+        tally_incref(whole);
+        return whole;
+    }
+    tally_tuple *tuple = tuple_alloc(a->length + b->length);
+    if (!tuple) return NULL;
+    take_items(tuple->items, a->items, a->length);
+    take_items(tuple->items + a->length, b->items, b->length);
+    return tally_object_publish(tuple);
+}
+
+tally_object *tally_tuple_get(tally_object *object, ptrdiff_t index) {
+    if (!tally_has_type(object, TALLY_TYPE_TUPLE)) {
+        tally_expected("a tuple", object);
+        return NULL;
+    }
+    tally_tuple *tuple = (tally_tuple *)object;
+    if (index < 0) index += tuple->length;
+    if (index < 0 || index >= tuple->length) {
+        tally_error_set(TALLY_INDEX_ERROR, "tuple index out of range");
+        return NULL;
+    }
+    tally_incref(tuple->items[index]);
+    return tuple->items[index];
+}
+
+ptrdiff_t tally_tuple_length(tally_object *object) {
+    if (!tally_has_type(object, TALLY_TYPE_TUPLE)) return tally_expected("a tuple", object);
+    return ((tally_tuple *)object)->length;
+}
+
+/* ---- operations of the type --------------------------------------------- */
+
+static void tuple_traverse(tally_object *object, tally_visit visit, void *context) {
+    tally_tuple *tuple = (tally_tuple *)object;
+    for (ptrdiff_t i = 0; i < tuple->length; i++)
+        if (tuple->items[i]) visit(tuple->items[i], context);
+}
+
+static tally_object **tuple_next_child(tally_object *object) {
+    tally_tuple *tuple = (tally_tuple *)object;
+    while (tuple->length > 0)
+        if (tuple->items[--tuple->length]) return &tuple->items[tuple->length];
+    return NULL;
+}
+
+static tally_object **tuple_current_child(tally_object *object) {
+    tally_tuple *tuple = (tally_tuple *)object;
+    return &tuple->items[tuple->length];
+}
+
+static size_t tuple_extra_size(tally_object *object) { return (size_t)((tally_tuple *)object)->length * sizeof(tally_object *); }
+
+/* The order of the items matters: rotate between them, as xxHash does. */
+int64_t tally_tuple_hash(tally_object *object) {
+    tally_tuple *tuple = (tally_tuple *)object;
+    uint64_t hash = UINT64_C(0x27d4eb2f165667c5);
+    for (ptrdiff_t i = 0; i < tuple->length; i++) {
+        int64_t item = tally_hash(tuple->items[i]);
+        if (item == -1) return -1;
+        hash += (uint64_t)item * UINT64_C(0xc2b2ae3d27d4eb4f);
+        hash = (hash << 31 | hash >> 33) * UINT64_C(0x9e3779b185ebca87);
+    }
+    return tally_valid_hash((int64_t)(hash + (uint64_t)tuple->length));
+}
+
+int tally_tuple_equal(tally_object *first, tally_object *second) {
+    if (first == second) return 1;
+    if (!tally_has_type(second, TALLY_TYPE_TUPLE)) return 0;
+    tally_tuple *a = (tally_tuple *)first, *b = (tally_tuple *)second;
+    int equal = a->length == b->length;
+    for (ptrdiff_t i = 0; equal == 1 && i < a->length; i++) equal = tally_item_equal(a->items[i], b->items[i]);
+    return equal;
+}
+
+void tally_register_tuple(void) {
+    tally_type *type = &tally_types[TALLY_TYPE_TUPLE];
+    if (!type->name) type->name = (char *)"tuple"; /* else whoever made the entry named it */
+    type->size = sizeof(tally_tuple);
+    type->flags |= TALLY_TYPE_CONTAINER;
+    type->traverse = tuple_traverse;
+    type->next_child = tuple_next_child;
+    type->current_child = tuple_current_child;
+    type->extra_size = tuple_extra_size;
+    type->hash = tally_tuple_hash;
+    type->equal = tally_tuple_equal;
+    type->repr = tally_tuple_repr;
+}

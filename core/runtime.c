@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * runtime.c: the run time starts and ends; threads attach to a slot and leave
+ * it; statistics are summed. runtime.h states what a slot is.
+ */
+#include "backend.h"
+#include <stdio.h>
+
+struct tally_process tally_process = { .registration = PTHREAD_MUTEX_INITIALIZER };
+
+/* What an unattached thread has: every safepoint goes to the slow path, which says so. */
+static tally_thread_head unattached = { .breaker = TALLY_BREAK_UNATTACHED, .id = TALLY_OWNER_UNATTACHED };
+_Thread_local struct tally_self tally_self __attribute__((tls_model("initial-exec"))) = { &unattached, TALLY_OWNER_UNATTACHED };
+
+tally_object tally_singletons[3] = {
+    { TALLY_COUNTS_IMMORTAL, TALLY_TYPE_NONE, 0, 0 },
+    { TALLY_COUNTS_IMMORTAL, TALLY_TYPE_BOOL, 0, 0 },
+    { TALLY_COUNTS_IMMORTAL, TALLY_TYPE_BOOL, 0, 0 },
+};
+
+void tally_fatal(tally_object *object, const char *what) {
+    if (object) fprintf(stderr, "tally: %s: object %p of type %s, thread %u\n", what, (void *)object,
+                        tally_types[object->type].name ? tally_types[object->type].name : "(none)", tally_self.id);
+    else fprintf(stderr, "tally: %s, thread %u\n", what, tally_self.id);
+    abort();
+}
+
+void tally_thread_require(void) {
+    if (tally_self.thread == &unattached) tally_fatal(NULL, "a function of tally.h was called by a thread that is not attached");
+}
+
+/* ---- attach and detach -------------------------------------------------- */
+
+/* Registration lock held: a vacant slot, the lowest first, since its heap may have memory. */
+static tally_thread_state *slot_take(void) {
+    uint32_t used = atomic_load_explicit(&tally_process.slots_used, memory_order_relaxed);
+    for (uint32_t id = 1; id <= used; id++) {
+        tally_thread_state *thread = tally_thread_slot(id);
+        if (atomic_load_explicit(&thread->status, memory_order_relaxed) == TALLY_VACANT) return thread;
+    }
+    if (used + 1 >= TALLY_MAX_THREADS) return NULL;
+    tally_thread_state *thread = aligned_alloc(64, (sizeof *thread + 63) & ~(size_t)63);
+    if (!thread) return NULL;
+    memset(thread, 0, sizeof *thread);
+    thread->head.id = used + 1;
+    tally_heap_start(&thread->heap, used + 1);
+    /* release: pairs with tally_thread_slot */
+    atomic_store_explicit(&tally_process.slots[used + 1], thread, memory_order_release);
+    atomic_store_explicit(&tally_process.slots_used, used + 1, memory_order_release);
+    return thread;
+}
+
+int tally_thread_attach(void) {
+    if (tally_self.thread != &unattached) {
+        tally_error_set(TALLY_RUNTIME_ERROR, "this thread is attached already");
+        return -1;
+    }
+    if (!atomic_load_explicit(&tally_process.started, memory_order_acquire)) {
+        tally_error_set(TALLY_RUNTIME_ERROR, "the run time is not started: call tally_init first");
+        return -1;
+    }
+    pthread_mutex_lock(&tally_process.registration);
+    tally_thread_state *thread = slot_take();
+    if (thread) {
+        atomic_store_explicit(&thread->head.breaker, TALLY_BREAK_MERGE | TALLY_BREAK_QUIESCE, memory_order_relaxed);
+        thread->critical = NULL;
+        thread->catching = false;
+        thread->caught = NULL;
+        tally_counts_attach(thread);
+        tally_self.thread = &thread->head;
+        tally_self.id = thread->head.id;
+        /* seq_cst: as every change of a status */
+        atomic_store_explicit(&thread->status, TALLY_RUNNING, memory_order_seq_cst);
+        atomic_fetch_add_explicit(&tally_process.attached, 1, memory_order_relaxed);
+    }
+    pthread_mutex_unlock(&tally_process.registration);
+    if (!thread) {
+        tally_error_set(TALLY_MEMORY_ERROR, "no room for another thread");
+        return -1;
+    }
+    tally_exclusion_attach(thread);
+    return 0;
+}
+
+void tally_thread_detach(void) {
+    tally_thread_require();
+    tally_thread_state *thread = tally_thread_current();
+    if (thread->critical) tally_fatal(NULL, "a thread detached inside a critical section");
+    for (;;) {
+        tally_counts_safepoint(thread); /* may run finalizers, which may queue more */
+        tally_registration_lock();
+        if (tally_counts_detach(thread)) break;
+        pthread_mutex_unlock(&tally_process.registration);
+    }
+    if (tally_heap_current() == &thread->heap) tally_heap_drain(&thread->heap);
+    free(thread->deferred);
+    thread->deferred = NULL;
+    thread->deferred_count = thread->deferred_capacity = 0;
+    tally_exclusion_detach(thread);
+    atomic_store_explicit(&thread->status, TALLY_VACANT, memory_order_seq_cst);
+    tally_self.thread = &unattached;
+    tally_self.id = TALLY_OWNER_UNATTACHED;
+    atomic_fetch_sub_explicit(&tally_process.attached, 1, memory_order_relaxed);
+    pthread_mutex_unlock(&tally_process.registration);
+}
+
+typedef struct start { tally_thread *thread; pthread_mutex_t mutex; pthread_cond_t done; int result; } start;
+
+static void *thread_main(void *argument) {
+    start *s = argument;
+    tally_thread *thread = s->thread;
+    int result = tally_thread_attach() == 0 ? 1 : -1;
+    pthread_mutex_lock(&s->mutex);
+    s->result = result;
+    pthread_cond_signal(&s->done);
+    pthread_mutex_unlock(&s->mutex);
+    if (result == 1) {
+        thread->run(thread->argument);
+        tally_thread_detach();
+    }
+    return NULL;
+}
+
+/* Returns once the thread is attached, so that a failure to attach is this call's. */
+int tally_thread_start(tally_thread *thread, void (*run)(void *), void *argument) {
+    tally_thread_require();
+    start s = { .thread = thread, .mutex = PTHREAD_MUTEX_INITIALIZER, .done = PTHREAD_COND_INITIALIZER };
+    thread->run = run;
+    thread->argument = argument;
+    int failed = pthread_create(&thread->handle, NULL, thread_main, &s);
+    if (failed) {
+        tally_error_set(TALLY_RUNTIME_ERROR, "no thread to be had: %s", strerror(failed));
+        return -1;
+    }
+    tally_blocking_begin();
+    pthread_mutex_lock(&s.mutex);
+    while (s.result == 0) pthread_cond_wait(&s.done, &s.mutex);
+    pthread_mutex_unlock(&s.mutex);
+    if (s.result < 0) pthread_join(thread->handle, NULL);
+    tally_blocking_end();
+    if (s.result < 0) {
+        tally_error_set(TALLY_MEMORY_ERROR, "no room for another thread");
+        return -1;
+    }
+    return 0;
+}
+
+int tally_thread_join(tally_thread *thread) {
+    tally_blocking_begin();
+    int failed = pthread_join(thread->handle, NULL);
+    tally_blocking_end();
+    if (failed) {
+        tally_error_set(TALLY_RUNTIME_ERROR, "cannot join: %s", strerror(failed));
+        return -1;
+    }
+    return 0;
+}
+
+void tally_safepoint_slow(void) {
+    tally_thread_require();
+    tally_thread_state *thread = tally_thread_current();
+    tally_exclusion_safepoint(thread);
+    if (atomic_load_explicit(&thread->head.breaker, memory_order_relaxed) & TALLY_BREAK_MERGE) tally_counts_safepoint(thread);
+}
+
+/* ---- start and end ------------------------------------------------------ */
+
+int tally_init(const tally_options *options) {
+    if (atomic_load_explicit(&tally_process.started, memory_order_acquire)) {
+        tally_error_set(TALLY_RUNTIME_ERROR, "the run time is started already");
+        return -1;
+    }
+    tally_process.options = options ? *options : (tally_options){ 0 };
+    if (tally_memory_start() != 0) return tally_no_memory();
+    if (tally_exclusion_start() != 0) { tally_memory_end(); return tally_no_memory(); }
+    atomic_store_explicit(&tally_process.started, true, memory_order_release);
+    if (tally_thread_attach() == 0) {
+        if (tally_types_start() == 0 && tally_values_start() == 0) return 0;
+        tally_thread_detach();
+    }
+    atomic_store_explicit(&tally_process.started, false, memory_order_release);
+    tally_exclusion_end();
+    tally_memory_end();
+    return tally_no_memory();
+}
+
+static void count_object(tally_object *object, void *count) {
+    if (!tally_is_immortal(object) && !tally_class_is_unused(object)) ++*(ptrdiff_t *)count;
+}
+
+ptrdiff_t tally_finish(void) {
+    tally_thread_require();
+    if (atomic_load_explicit(&tally_process.attached, memory_order_relaxed) != 1) {
+        tally_error_set(TALLY_RUNTIME_ERROR, "%u other threads are still attached",
+                        atomic_load_explicit(&tally_process.attached, memory_order_relaxed) - 1);
+        return -1;
+    }
+    tally_thread_state *self = tally_thread_current();
+    ptrdiff_t live = 0;
+    tally_interned_end();
+    tally_exclusion_drain(self);
+    /* Classes hold attributes, which may hold classes: until nothing more goes. */
+    while (tally_classes_sweep()) tally_exclusion_drain(self);
+    tally_memory_each_object(TALLY_PLAIN, count_object, &live);
+    tally_memory_each_object(TALLY_CONTAINERS, count_object, &live);
+    tally_thread_detach();
+    atomic_store_explicit(&tally_process.started, false, memory_order_release);
+    tally_exclusion_end();
+    tally_values_end();
+    tally_types_end();
+    tally_memory_end();
+    uint32_t used = atomic_load_explicit(&tally_process.slots_used, memory_order_relaxed);
+    for (uint32_t id = 1; id <= used; id++) {
+        tally_thread_state *thread = atomic_load_explicit(&tally_process.slots[id], memory_order_relaxed);
+        free(thread->class_counts);
+        free(thread);
+        atomic_store_explicit(&tally_process.slots[id], NULL, memory_order_relaxed);
+    }
+    atomic_store_explicit(&tally_process.slots_used, 0, memory_order_relaxed);
+    return live;
+}
+
+const char *tally_backend(void) { return TALLY_BACKEND_NAME; }
+size_t tally_header_size(bool container) { return container ? sizeof(tally_container) : sizeof(tally_object); }
+
+/* ---- statistics --------------------------------------------------------- */
+
+void tally_stats(tally_stats_result *result) {
+    memset(result, 0, sizeof *result);
+#ifdef TALLY_COUNT_EVENTS
+    result->detailed = true;
+#endif
+    uint32_t used = atomic_load_explicit(&tally_process.slots_used, memory_order_acquire);
+    for (uint32_t id = 1; id <= used; id++) {
+        tally_thread_head *head = &tally_thread_slot(id)->head;
+#define SUM(name) result->name += atomic_load_explicit(&head->events[TALLY_EVENT_##name], memory_order_relaxed);
+        TALLY_STATS_CHEAP(SUM)
+        TALLY_STATS_DETAILED(SUM)
+#undef SUM
+    }
+}
+
+typedef struct census { tally_census_row *rows; size_t count, capacity; bool failed; } census;
+
+static void census_visit(tally_object *object, void *context) {
+    census *c = context;
+    if (c->failed || tally_is_immortal(object)) return;
+    const char *type = tally_type_entry(object)->name;
+    unsigned owner = tally_counts_owner(&object->counts);
+    size_t i = 0;
+    while (i < c->count && (c->rows[i].type != type || c->rows[i].owner != owner)) i++;
+    if (i == c->count) {
+        if (c->count == c->capacity) {
+            size_t capacity = c->capacity ? c->capacity * 2 : 16;
+            tally_census_row *rows = realloc(c->rows, capacity * sizeof *rows);
+            if (!rows) { c->failed = true; return; }
+            c->rows = rows;
+            c->capacity = capacity;
+        }
+        c->rows[c->count++] = (tally_census_row){ .type = type, .owner = owner };
+    }
+    c->rows[i].objects++;
+    c->rows[i].bytes += (size_t)tally_sizeof(object);
+}
+
+int tally_heap_census(tally_census_row **rows, size_t *count) {
+    tally_thread_require();
+    census c = { 0 };
+    tally_world_stop();
+    tally_memory_each_object(TALLY_PLAIN, census_visit, &c);
+    tally_memory_each_object(TALLY_CONTAINERS, census_visit, &c);
+    tally_world_start();
+    if (c.failed) { free(c.rows); return tally_no_memory(); }
+    *rows = c.rows;
+    *count = c.count;
+    return 0;
+}
+
+/* ---- mutex and condition ------------------------------------------------ */
+
+void tally_mutex_init(tally_mutex *mutex) { pthread_mutex_init(&mutex->handle, NULL); }
+void tally_mutex_lock(tally_mutex *mutex) {
+    if (pthread_mutex_trylock(&mutex->handle) == 0) return;
+    tally_blocking_begin();
+    pthread_mutex_lock(&mutex->handle);
+    tally_blocking_end();
+}
+void tally_mutex_unlock(tally_mutex *mutex) { pthread_mutex_unlock(&mutex->handle); }
+void tally_condition_init(tally_condition *condition) { pthread_cond_init(&condition->handle, NULL); }
+void tally_condition_wait(tally_condition *condition, tally_mutex *mutex) {
+    tally_blocking_begin();
+    pthread_cond_wait(&condition->handle, &mutex->handle);
+    tally_blocking_end();
+}
+void tally_condition_signal(tally_condition *condition) { pthread_cond_signal(&condition->handle); }
+void tally_condition_broadcast(tally_condition *condition) { pthread_cond_broadcast(&condition->handle); }

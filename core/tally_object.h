@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * tally_object.h: the header of an object and the operations so hot that they
+ * are inlined into a user's program. Included by tally.h; the counts come from
+ * the backend, chosen by include path.
+ *
+ * Invariant: the count words are the first of an object and stay readable after
+ * its death until a grace period has passed; nothing but the counts part writes
+ * them, and on a dead object a try-incref fails.
+ */
+#ifndef TALLY_OBJECT_H
+#define TALLY_OBJECT_H
+
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct tally_object tally_object;
+
+#define TALLY_LIKELY(x) __builtin_expect(!!(x), 1)
+#define TALLY_UNLIKELY(x) __builtin_expect(!!(x), 0)
+
+/* What a thread keeps where inline code can reach it. */
+typedef struct tally_thread_head {
+    _Atomic uint32_t breaker; /* bits that send the next safepoint to its slow path; any thread sets them */
+    uint32_t id;              /* 1 ...: the slot number and owner id of this thread */
+    _Atomic uint64_t events[40]; /* written by the thread alone, read by tally_stats */
+} tally_thread_head;
+
+/* Owner ids that no thread has. */
+enum { TALLY_OWNER_NONE = 0, TALLY_OWNER_UNATTACHED = 0xfffe, TALLY_OWNER_IMMORTAL = 0xffff };
+
+struct tally_self {
+    tally_thread_head *thread; /* never NULL: an unattached thread has one whose breaker is set */
+    uint32_t id;               /* copy of thread->id */
+};
+extern _Thread_local struct tally_self tally_self __attribute__((tls_model("initial-exec")));
+
+/* Counters are their thread's own, so load and store suffice; no lock prefix. */
+#define TALLY_COUNT_ADD(index, n) \
+    atomic_store_explicit(&tally_self.thread->events[index], \
+        atomic_load_explicit(&tally_self.thread->events[index], memory_order_relaxed) + (uint64_t)(n), memory_order_relaxed)
+#define TALLY_STATS_INDEX(name) TALLY_EVENT_##name,
+
+enum {
+    TALLY_EVENT_merges, TALLY_EVENT_queued, TALLY_EVENT_claims, TALLY_EVENT_lock_waits, TALLY_EVENT_lock_revocations,
+    TALLY_EVENT_gil_waits, TALLY_EVENT_gil_requests, TALLY_EVENT_gil_handovers, TALLY_EVENT_stops, TALLY_EVENT_stop_ns,
+    TALLY_EVENT_retired, TALLY_EVENT_reclaimed, TALLY_EVENT_grace_helped, TALLY_EVENT_pools_taken, TALLY_EVENT_remote_drained,
+    TALLY_EVENT_local_increfs, TALLY_EVENT_local_decrefs, TALLY_EVENT_shared_increfs, TALLY_EVENT_shared_decrefs,
+    TALLY_EVENT_immortal_skips, TALLY_EVENT_lost_cas, TALLY_EVENT_locks_biased, TALLY_EVENT_locks_atomic,
+    TALLY_EVENT_reads_unlocked, TALLY_EVENT_reads_locked, TALLY_EVENT_allocations, TALLY_EVENT_frees_local,
+    TALLY_EVENT_frees_remote, TALLY_EVENT_safepoints, TALLY_EVENTS
+};
+_Static_assert(TALLY_EVENTS <= 40, "room for every event");
+
+#define TALLY_EVENT(name) TALLY_COUNT_ADD(TALLY_EVENT_##name, 1)
+#ifdef TALLY_COUNT_EVENTS
+#define TALLY_DETAIL(name) TALLY_EVENT(name)
+#else
+#define TALLY_DETAIL(name) ((void)0)
+#endif
+
+#include "tally_counts.h"
+
+struct tally_object {
+    tally_counts counts;
+    uint16_t type;         /* index in the table of types; constant for life */
+    _Atomic uint8_t lock;  /* the exclusion part's */
+    _Atomic uint8_t flags; /* TALLY_FLAG_… of core/object.h */
+};
+
+static inline void tally_incref(tally_object *object) { tally_counts_incref(&object->counts); }
+static inline void tally_decref(tally_object *object) { tally_counts_decref(&object->counts); }
+static inline void tally_xincref(tally_object *object) { if (object) tally_incref(object); }
+static inline void tally_xdecref(tally_object *object) { if (object) tally_decref(object); }
+
+void tally_safepoint_slow(void);
+
+/* A point where the GIL may change hands, the world may stop, and work that
+ * others left for this thread is done: finalizers of objects may run. */
+static inline void tally_safepoint(void) {
+    TALLY_DETAIL(safepoints);
+    /* relaxed: whoever set a bit published the cause under a lock or with seq_cst, which the slow path takes */
+    if (TALLY_UNLIKELY(atomic_load_explicit(&tally_self.thread->breaker, memory_order_relaxed))) tally_safepoint_slow();
+}
+
+/* None, False and True: three static, immortal objects. */
+extern tally_object tally_singletons[3];
+#define tally_none (&tally_singletons[0])
+#define tally_false (&tally_singletons[1])
+#define tally_true (&tally_singletons[2])
+
+#endif

@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * gil.c: the global interpreter lock, with the two schemes that the talks compare.
+ *
+ * Interval (CPython since 3.2, by Antoine Pitrou): who has waited for a switch
+ * interval asks the holder to let go at its next safepoint; the holder then
+ * waits until another thread has really taken the lock.
+ * Ticks (before 3.2): the holder lets go after so many safepoints and takes the
+ * lock again at once if it is the faster: nobody is made to take turns.
+ *
+ * Invariant: a thread whose status is RUNNING holds the lock, or waits for it in
+ * attach; everything else of the run time is guarded by it.
+ */
+#define _GNU_SOURCE
+#include "backend.h"
+#include <time.h>
+
+tally_heap tally_one_heap;
+
+static struct {
+    pthread_mutex_t mutex;
+    pthread_cond_t released;  /* monotonic clock */
+    pthread_cond_t taken;
+    bool locked;
+    unsigned waiters;
+    tally_thread_state *last; /* who holds it, or held it last */
+    uint64_t switches;        /* times that it went to another thread */
+    unsigned interval_us, ticks;
+} gil;
+
+static void deadline(struct timespec *until) {
+    clock_gettime(CLOCK_MONOTONIC, until);
+    until->tv_nsec += (long)(gil.interval_us % 1000000) * 1000;
+    until->tv_sec += gil.interval_us / 1000000 + until->tv_nsec / 1000000000;
+    until->tv_nsec %= 1000000000;
+}
+
+/* gil.mutex held. Waits for an interval; asks the holder to let go if nothing moved meanwhile. */
+static void wait_interval(void) {
+    if (gil.ticks) { pthread_cond_wait(&gil.released, &gil.mutex); return; }
+    uint64_t before = gil.switches;
+    struct timespec until;
+    deadline(&until);
+    if (pthread_cond_timedwait(&gil.released, &gil.mutex, &until) != 0 && gil.locked && gil.switches == before && gil.last) {
+        tally_breaker_set(gil.last, TALLY_BREAK_GIL);
+        TALLY_EVENT(gil_requests);
+    }
+}
+
+static void take(tally_thread_state *thread) {
+    pthread_mutex_lock(&gil.mutex);
+    if (gil.locked) {
+        TALLY_EVENT(gil_waits);
+        gil.waiters++;
+        while (gil.locked) wait_interval();
+        gil.waiters--;
+    }
+    gil.locked = true;
+    if (gil.last != thread) {
+        gil.last = thread;
+        gil.switches++;
+        TALLY_EVENT(gil_handovers);
+    }
+    pthread_cond_broadcast(&gil.taken);
+    pthread_mutex_unlock(&gil.mutex);
+    atomic_store_explicit(&thread->status, TALLY_RUNNING, memory_order_seq_cst);
+}
+
+/* forced: does not return before another thread has had the lock, if one waits. */
+static void release(tally_thread_state *thread, bool forced) {
+    atomic_store_explicit(&thread->status, TALLY_BLOCKED, memory_order_seq_cst);
+    pthread_mutex_lock(&gil.mutex);
+    gil.locked = false;
+    pthread_cond_signal(&gil.released);
+    if (forced)
+        while (gil.waiters && gil.last == thread) pthread_cond_wait(&gil.taken, &gil.mutex);
+    pthread_mutex_unlock(&gil.mutex);
+}
+
+void tally_blocking_begin(void) {
+    tally_thread_require();
+    tally_counts_safepoint(tally_thread_current());
+    release(tally_thread_current(), false);
+}
+void tally_blocking_end(void) { take(tally_thread_current()); }
+
+void tally_exclusion_safepoint(tally_thread_state *thread) {
+    if (gil.ticks) {
+        if (thread->exclusion.ticks_left-- > 0) return;
+        thread->exclusion.ticks_left = gil.ticks;
+        release(thread, false);
+        take(thread);
+    } else if (atomic_load_explicit(&thread->head.breaker, memory_order_relaxed) & TALLY_BREAK_GIL) {
+        tally_breaker_clear(thread, TALLY_BREAK_GIL);
+        release(thread, true);
+        take(thread);
+    }
+}
+
+int tally_exclusion_start(void) {
+    memset(&gil, 0, sizeof gil);
+    gil.interval_us = tally_process.options.switch_interval_us ? tally_process.options.switch_interval_us : 5000;
+    gil.ticks = tally_process.options.switch_ticks;
+    pthread_mutex_init(&gil.mutex, NULL);
+    pthread_condattr_t monotonic;
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&gil.released, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+    pthread_cond_init(&gil.taken, NULL);
+    tally_heap_start(&tally_one_heap, 0);
+    return 0;
+}
+void tally_exclusion_end(void) {
+    pthread_cond_destroy(&gil.taken);
+    pthread_cond_destroy(&gil.released);
+    pthread_mutex_destroy(&gil.mutex);
+}
+void tally_exclusion_drain(tally_thread_state *thread) { tally_counts_safepoint(thread); }
+
+void tally_exclusion_attach(tally_thread_state *thread) {
+    thread->exclusion.ticks_left = gil.ticks;
+    if (gil.ticks) tally_breaker_set(thread, TALLY_BREAK_GIL); /* every safepoint counts */
+    take(thread);
+}
+void tally_exclusion_detach(tally_thread_state *thread) {
+    release(thread, false);
+    pthread_mutex_lock(&gil.mutex);
+    if (gil.last == thread) gil.last = NULL; /* its slot may get another thread */
+    pthread_mutex_unlock(&gil.mutex);
+}
+
+/* Who holds the lock has everybody else where they are. */
+bool tally_claim(tally_thread_state *thread) { (void)thread; return true; }
+void tally_claim_end(tally_thread_state *thread) { (void)thread; }
+void tally_world_stop(void) { TALLY_EVENT(stops); }
+void tally_world_start(void) {}
+
+/* Its holders may be waiting for the GIL: let go of that first. */
+void tally_registration_lock(void) {
+    if (pthread_mutex_trylock(&tally_process.registration) == 0) return;
+    tally_thread_state *thread = tally_thread_current();
+    release(thread, false);
+    pthread_mutex_lock(&tally_process.registration);
+    take(thread);
+}
+
+/* No reader is without the lock. */
+void tally_retire(tally_retired *node, unsigned what, size_t bytes) { (void)bytes; tally_reclaim(node, what); }
+
+/* ---- critical sections: the GIL is one ---------------------------------- */
+
+void tally_critical_begin(tally_critical *section, tally_object *object) {
+    tally_thread_require();
+    *section = (tally_critical){ .first = object, .held = true };
+}
+void tally_critical_begin2(tally_critical *section, tally_object *a, tally_object *b) {
+    tally_thread_require();
+    *section = (tally_critical){ .first = a, .second = b, .held = true };
+}
+void tally_critical_end(tally_critical *section) { section->held = false; }

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Exclusion by one lock, the GIL: a thread that runs holds it, so everything
+ * the contract asks for an object is there for nothing. gil.c has the lock.
+ */
+#ifndef TALLY_EXCLUSION_H
+#define TALLY_EXCLUSION_H
+
+#define TALLY_EXCLUSION_NAME "one lock"
+
+typedef struct tally_exclusion_thread {
+    unsigned ticks_left; /* of the tick scheme; own thread */
+} tally_exclusion_thread;
+
+enum { tally_unlocked_recheck = 0 };
+
+struct tally_thread_state;
+#define tally_lock_initial() 0
+#define tally_lock_object(object) ((void)(object), 0u)
+#define tally_unlock_object(object, token) ((void)(object), (void)(token))
+#define tally_is_private(token) ((void)(token), 1)
+static inline void tally_lock_unbias(tally_object *object) { (void)object; }
+static inline bool tally_may_read_unlocked(tally_object *object) { (void)object; return true; }
+
+int tally_exclusion_start(void);
+void tally_exclusion_end(void);
+void tally_exclusion_drain(struct tally_thread_state *thread);
+void tally_exclusion_attach(struct tally_thread_state *thread);
+void tally_exclusion_detach(struct tally_thread_state *thread);
+void tally_exclusion_safepoint(struct tally_thread_state *thread);
+bool tally_claim(struct tally_thread_state *thread);
+void tally_claim_end(struct tally_thread_state *thread);
+void tally_registration_lock(void);
+void tally_world_stop(void);
+void tally_world_start(void);
+void tally_retire(tally_retired *node, unsigned what, size_t bytes);
+
+#endif

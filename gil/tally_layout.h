@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What the layout of memory is with one lock: one heap for the process, and in
+ * a container's header the links of its generation. A link is the address in
+ * units of 16 bytes from the start of the small-object region, so that two fit
+ * in eight bytes.
+ */
+#ifndef TALLY_LAYOUT_H
+#define TALLY_LAYOUT_H
+
+typedef struct tally_links { uint32_t next, previous; } tally_links;
+
+extern struct tally_heap tally_one_heap;
+#define tally_heap_current() (&tally_one_heap)
+#define tally_pool_is_mine(pool) ((void)(pool), 1)
+#define tally_pool_heap(pool) (&tally_one_heap)
+/* Nobody reads without the lock: nothing has to wait. */
+#define TALLY_READERS_WITHOUT_LOCK 0
+
+#endif

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The atomic counts' side of the contract; core/backend.h says what each does. */
+#ifndef TALLY_COUNTS_PART_H
+#define TALLY_COUNTS_PART_H
+
+typedef struct tally_counts_thread { char nothing[0]; } tally_counts_thread;
+
+/* release: pairs with the acquire of a try-incref by a reader with a stale pointer to this block */
+static inline void tally_counts_init(tally_counts *counts) { atomic_store_explicit(&counts->count, 1, memory_order_release); }
+
+static inline bool tally_counts_try_incref(tally_counts *counts) {
+    uint32_t count = atomic_load_explicit(&counts->count, memory_order_relaxed);
+    for (;;) {
+        if ((int32_t)count < 0) { TALLY_DETAIL(immortal_skips); return true; }
+        if (count == 0) return false;
+        /* acquire: pairs with the release of init, if the block was made anew since the pointer was read */
+        if (atomic_compare_exchange_weak_explicit(&counts->count, &count, count + 1, memory_order_acquire, memory_order_relaxed)) {
+            TALLY_DETAIL(shared_increfs);
+            return true;
+        }
+        TALLY_DETAIL(lost_cas);
+    }
+}
+static inline void tally_counts_share(tally_counts *counts) { (void)counts; }
+/* release, so that who gets a reference from the finalizer's publishing sees the object whole */
+static inline void tally_counts_revive(tally_counts *counts) { atomic_store_explicit(&counts->count, 1, memory_order_release); }
+static inline bool tally_counts_drop_last(tally_counts *counts) {
+    /* acq_rel: as a decref */
+    return atomic_fetch_sub_explicit(&counts->count, 1, memory_order_acq_rel) == 1;
+}
+static inline bool tally_counts_is_immortal(tally_counts *counts) {
+    return (int32_t)atomic_load_explicit(&counts->count, memory_order_relaxed) < 0;
+}
+static inline void tally_counts_make_immortal(tally_counts *counts) {
+    atomic_store_explicit(&counts->count, UINT32_C(1) << 31, memory_order_relaxed);
+}
+static inline ptrdiff_t tally_counts_total(tally_counts *counts) {
+    return (ptrdiff_t)atomic_load_explicit(&counts->count, memory_order_relaxed);
+}
+static inline bool tally_counts_is_dead(tally_counts *counts) {
+    return atomic_load_explicit(&counts->count, memory_order_relaxed) == 0;
+}
+static inline bool tally_counts_owned(tally_counts *counts) { (void)counts; return false; }
+static inline uint32_t tally_counts_owner(tally_counts *counts) { (void)counts; return TALLY_OWNER_NONE; }
+static inline void tally_counts_attach(struct tally_thread_state *thread) { (void)thread; }
+static inline bool tally_counts_detach(struct tally_thread_state *thread) { (void)thread; return true; }
+static inline void tally_counts_safepoint(struct tally_thread_state *thread) { (void)thread; }
+static inline bool tally_counts_pending(struct tally_thread_state *thread) { (void)thread; return false; }
+static inline void tally_counts_merge_blocked(struct tally_thread_state *thread) { (void)thread; }
+
+#endif

@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * counts.c: the slow half of biased counts: merging, and the queues by which
+ * other threads ask an owner to merge. tally_counts.h states the invariants,
+ * docs/design.md draws the states.
+ *
+ * To merge is to add `local` to `shared` and to give up the owner. The owner and
+ * local words are cleared *before* the compare-and-swap that makes the state
+ * merged: from that moment another thread may free the object and its block be
+ * another's. In between the total reads too low, which nobody acts on: objects
+ * die from merged only.
+ *
+ * Who may merge an object of owner T:
+ *   T itself, at a safepoint;
+ *   who has claimed T while it is blocked (T cannot return before the claim ends);
+ *   who holds the registration lock while T is gone (nobody can attach as T).
+ */
+#include "backend.h"
+
+#define TALLY_QUEUE_CLOSED ((tally_merge_entry *)1)
+
+/* Merges and gives back one reference, the queue's; true if that was the last. */
+static bool merge_and_drop(tally_counts *counts) {
+    uint32_t local = 0;
+    if (atomic_load_explicit(&counts->owner, memory_order_relaxed) != TALLY_OWNER_NONE) {
+        local = atomic_load_explicit(&counts->local, memory_order_relaxed);
+        atomic_store_explicit(&counts->local, 0, memory_order_relaxed);
+        tally_lock_unbias((tally_object *)counts);
+        atomic_store_explicit(&counts->owner, TALLY_OWNER_NONE, memory_order_relaxed);
+    }
+    uint32_t shared = atomic_load_explicit(&counts->shared, memory_order_relaxed), merged;
+    do {
+        merged = ((uint32_t)(tally_shared_count(shared) + (int32_t)local - 1) << 2) | TALLY_SHARED_MERGED;
+        /* acq_rel: release pairs with who frees it later; acquire with the decrefs of others before */
+    } while (!atomic_compare_exchange_weak_explicit(&counts->shared, &shared, merged, memory_order_acq_rel, memory_order_relaxed));
+    TALLY_EVENT(merges);
+    return merged == TALLY_SHARED_MERGED;
+}
+
+/* Merges every entry; those that died are left in the list returned, so that
+ * they can be destroyed once nothing is claimed or locked any more. */
+static tally_merge_entry *merge_all(tally_merge_entry *entry) {
+    tally_merge_entry *dead = NULL;
+    for (tally_merge_entry *next; entry; entry = next) {
+        next = entry->next;
+        if (merge_and_drop(&entry->object->counts)) {
+            entry->next = dead;
+            dead = entry;
+        } else {
+            tally_memory_free(TALLY_RAW, entry);
+        }
+    }
+    return dead;
+}
+
+static void destroy_all(tally_merge_entry *dead) {
+    for (tally_merge_entry *next; dead; dead = next) {
+        next = dead->next;
+        tally_object *object = dead->object;
+        tally_memory_free(TALLY_RAW, dead);
+        tally_object_zero(object);
+    }
+}
+
+/* The owner's half is 0: the object dies here unless others hold it, or queued it. */
+void tally_counts_local_zero(tally_counts *counts) {
+    /* acquire: pairs with the release of other threads' decrefs, which brought shared back to 0 */
+    uint32_t shared = atomic_load_explicit(&counts->shared, memory_order_acquire);
+    if (shared == TALLY_SHARED_DEFAULT) {
+        /* No other thread holds a reference, nor can get one: default makes its try-incref fail. */
+        atomic_store_explicit(&counts->shared, TALLY_SHARED_MERGED, memory_order_relaxed);
+        atomic_store_explicit(&counts->owner, TALLY_OWNER_NONE, memory_order_relaxed);
+        tally_object_zero((tally_object *)counts);
+        return;
+    }
+    tally_lock_unbias((tally_object *)counts);
+    atomic_store_explicit(&counts->owner, TALLY_OWNER_NONE, memory_order_relaxed);
+    uint32_t merged;
+    do {
+        merged = (shared & ~(uint32_t)TALLY_SHARED_STATE) | TALLY_SHARED_MERGED;
+        /* acq_rel: as in merge_and_drop */
+    } while (!atomic_compare_exchange_weak_explicit(&counts->shared, &shared, merged, memory_order_acq_rel, memory_order_acquire));
+    TALLY_EVENT(merges);
+    if (merged == TALLY_SHARED_MERGED) tally_object_zero((tally_object *)counts);
+}
+
+/* Merges what waits for a thread that cannot: it is claimed, or gone and the registration lock held. */
+static tally_merge_entry *take_queue(tally_thread_state *thread) {
+    tally_merge_entry *all = atomic_load_explicit(&thread->counts.queue, memory_order_seq_cst);
+    if (!all || all == TALLY_QUEUE_CLOSED) return NULL;
+    /* seq_cst: pairs with push: either this takes the entry, or the pusher sees the status after it */
+    return merge_all(atomic_exchange_explicit(&thread->counts.queue, NULL, memory_order_seq_cst));
+}
+
+/* False: the queue is closed. */
+static bool push(tally_thread_state *owner, tally_merge_entry *entry) {
+    tally_merge_entry *head = atomic_load_explicit(&owner->counts.queue, memory_order_relaxed);
+    do {
+        if (head == TALLY_QUEUE_CLOSED) return false;
+        entry->next = head;
+        /* seq_cst: before the look at the owner's status; pairs with blocked() */
+    } while (!atomic_compare_exchange_weak_explicit(&owner->counts.queue, &head, entry, memory_order_seq_cst, memory_order_relaxed));
+    return true;
+}
+
+/* The owner is gone. Merges under the registration lock, so that nobody attaches in its slot meanwhile. */
+static void merge_for_gone(tally_thread_state *owner, tally_merge_entry *entry) {
+    tally_merge_entry *dead = NULL;
+    tally_registration_lock();
+    if (!push(owner, entry)) {
+        entry->next = NULL;
+        dead = merge_all(entry);
+        entry = NULL;
+    }
+    pthread_mutex_unlock(&tally_process.registration);
+    destroy_all(dead);
+    if (entry) tally_breaker_set(owner, TALLY_BREAK_MERGE); /* somebody attached there in between, and does it */
+}
+
+/* No memory for an entry: stop the world, in which every owner stands still, and merge here. */
+static void merge_stopped(tally_object *object) {
+    tally_world_stop();
+    bool dead = merge_and_drop(&object->counts);
+    tally_world_start();
+    if (dead) tally_object_zero(object);
+}
+
+static void queue_object(tally_object *object, uint32_t owner_id) {
+    TALLY_EVENT(queued);
+    tally_merge_entry *entry = tally_memory_alloc(TALLY_RAW, sizeof *entry);
+    if (!entry) { merge_stopped(object); return; }
+    entry->object = object;
+    tally_thread_state *owner = tally_thread_slot(owner_id);
+    if (!push(owner, entry)) { merge_for_gone(owner, entry); return; }
+    tally_breaker_set(owner, TALLY_BREAK_MERGE);
+    tally_counts_merge_blocked(owner);
+}
+
+/* After a push, or after somebody's claim has ended: merges for the owner if it
+ * is blocked. Who finds it claimed may leave: the claimer comes here afterwards. */
+void tally_counts_merge_blocked(tally_thread_state *owner) {
+    tally_merge_entry *head;
+    /* seq_cst, after the push: pairs with blocking, which publishes its status and then looks at the queue */
+    while (atomic_load_explicit(&owner->status, memory_order_seq_cst) == TALLY_BLOCKED &&
+           (head = atomic_load_explicit(&owner->counts.queue, memory_order_seq_cst)) && head != TALLY_QUEUE_CLOSED &&
+           tally_claim(owner)) {
+        TALLY_EVENT(claims);
+        tally_merge_entry *dead = take_queue(owner);
+        tally_claim_end(owner);
+        destroy_all(dead);
+    }
+}
+
+/* A reference of another thread than the owner's goes. */
+void tally_counts_decref_shared(tally_counts *counts) {
+    /* Read first: once this reference is the queue's, the object may be merged at any time. */
+    uint32_t owner = atomic_load_explicit(&counts->owner, memory_order_relaxed);
+    /* acquire: a merged state must not be seen with the owner from before the merge; the queue needs
+     * the owner only in states in which it cannot have changed, see below */
+    uint32_t shared = atomic_load_explicit(&counts->shared, memory_order_acquire), next;
+    TALLY_DETAIL(shared_decrefs);
+    for (;;) {
+        /* Would go negative for the first time: the reference becomes the queue's instead. */
+        bool queue = shared == TALLY_SHARED_DEFAULT || shared == TALLY_SHARED_MAYBE;
+        if (queue) {
+            owner = atomic_load_explicit(&counts->owner, memory_order_relaxed);
+            /* The owner is merging at this moment: not its queue's business any more, count down. */
+            if (owner == TALLY_OWNER_NONE) queue = false;
+        }
+        next = queue ? TALLY_SHARED_QUEUED : shared - TALLY_SHARED_ONE;
+        /* acq_rel: release pairs with the merge or the last decref; acquire for the one that frees */
+        if (atomic_compare_exchange_weak_explicit(&counts->shared, &shared, next, memory_order_acq_rel, memory_order_acquire)) {
+            if (queue) queue_object((tally_object *)counts, owner);
+            else if (next == TALLY_SHARED_MERGED) tally_object_zero((tally_object *)counts);
+            return;
+        }
+        TALLY_DETAIL(lost_cas);
+    }
+}
+
+/* ---- hooks -------------------------------------------------------------- */
+
+/* Registration lock held: opens the queue of a slot, new or taken over. */
+void tally_counts_attach(tally_thread_state *thread) {
+    atomic_store_explicit(&thread->counts.queue, NULL, memory_order_seq_cst);
+}
+
+void tally_counts_safepoint(tally_thread_state *thread) {
+    tally_breaker_clear(thread, TALLY_BREAK_MERGE);
+    destroy_all(take_queue(thread));
+}
+
+/* The status says blocked; looks again at what was pushed before anybody could see that. */
+bool tally_counts_pending(tally_thread_state *thread) {
+    return atomic_load_explicit(&thread->counts.queue, memory_order_seq_cst) != NULL;
+}
+
+/* Registration lock held: closes the queue if it is empty; false: it is not. */
+bool tally_counts_detach(tally_thread_state *thread) {
+    tally_merge_entry *none = NULL;
+    /* seq_cst: pairs with push, which sees closed or is seen here */
+    return atomic_compare_exchange_strong_explicit(&thread->counts.queue, &none, TALLY_QUEUE_CLOSED, memory_order_seq_cst, memory_order_relaxed);
+}

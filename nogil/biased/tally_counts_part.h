@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The biased counts' side of the contract; core/backend.h says what each does. */
+#ifndef TALLY_COUNTS_PART_H
+#define TALLY_COUNTS_PART_H
+
+/* An entry of a merge queue; a counted reference. */
+typedef struct tally_merge_entry {
+    struct tally_merge_entry *next;
+    tally_object *object;
+} tally_merge_entry;
+
+typedef struct tally_counts_thread {
+    _Atomic(tally_merge_entry *) queue; /* a stack; TALLY_QUEUE_CLOSED: the owner is gone */
+} tally_counts_thread;
+
+static inline int32_t tally_shared_count(uint32_t shared) { return (int32_t)shared >> 2; }
+
+static inline void tally_counts_init(tally_counts *counts) {
+    atomic_store_explicit(&counts->local, 1, memory_order_relaxed);
+    atomic_store_explicit(&counts->shared, TALLY_SHARED_DEFAULT, memory_order_relaxed);
+    /* release: pairs with nothing that could succeed (default makes a stranger's
+     * try-incref fail); it keeps the fields in front for the owner compare */
+    atomic_store_explicit(&counts->owner, (uint16_t)tally_self.id, memory_order_release);
+}
+
+static inline bool tally_counts_try_incref(tally_counts *counts) {
+    uint32_t owner = atomic_load_explicit(&counts->owner, memory_order_relaxed);
+    if (owner == tally_self.id) {
+        /* Only this thread frees it, and is not doing so: alive. */
+        TALLY_DETAIL(local_increfs);
+        atomic_store_explicit(&counts->local, atomic_load_explicit(&counts->local, memory_order_relaxed) + 1, memory_order_relaxed);
+        return true;
+    }
+    if (owner == TALLY_OWNER_IMMORTAL) { TALLY_DETAIL(immortal_skips); return true; }
+    uint32_t shared = atomic_load_explicit(&counts->shared, memory_order_relaxed);
+    for (;;) {
+        if (shared == TALLY_SHARED_MERGED || (shared & TALLY_SHARED_STATE) == TALLY_SHARED_DEFAULT) return false;
+        /* acquire: pairs with the release of the compare-and-swap that left default or merged */
+        if (atomic_compare_exchange_weak_explicit(&counts->shared, &shared, shared + TALLY_SHARED_ONE, memory_order_acquire, memory_order_relaxed)) {
+            TALLY_DETAIL(shared_increfs);
+            return true;
+        }
+        TALLY_DETAIL(lost_cas);
+    }
+}
+
+static inline void tally_counts_share(tally_counts *counts) {
+    uint32_t owner = atomic_load_explicit(&counts->owner, memory_order_relaxed);
+    if (owner == tally_self.id || owner == TALLY_OWNER_IMMORTAL) return;
+    uint32_t shared = atomic_load_explicit(&counts->shared, memory_order_relaxed);
+    /* release: pairs with the acquire of try-increfs */
+    while ((shared & TALLY_SHARED_STATE) == TALLY_SHARED_DEFAULT &&
+           !atomic_compare_exchange_weak_explicit(&counts->shared, &shared, shared | TALLY_SHARED_MAYBE, memory_order_release, memory_order_relaxed)) {}
+}
+
+/* Dead is merged with 0 and no owner: from now on merged with 1. release: as in try-incref's pairing. */
+static inline void tally_counts_revive(tally_counts *counts) {
+    atomic_store_explicit(&counts->shared, TALLY_SHARED_MERGED + TALLY_SHARED_ONE, memory_order_release);
+}
+static inline bool tally_counts_drop_last(tally_counts *counts) {
+    /* acq_rel: as a decref */
+    return atomic_fetch_sub_explicit(&counts->shared, TALLY_SHARED_ONE, memory_order_acq_rel) == TALLY_SHARED_MERGED + TALLY_SHARED_ONE;
+}
+static inline bool tally_counts_is_immortal(tally_counts *counts) {
+    return atomic_load_explicit(&counts->owner, memory_order_relaxed) == TALLY_OWNER_IMMORTAL;
+}
+static inline void tally_counts_make_immortal(tally_counts *counts) {
+    atomic_store_explicit(&counts->owner, TALLY_OWNER_IMMORTAL, memory_order_relaxed);
+}
+static inline ptrdiff_t tally_counts_total(tally_counts *counts) {
+    return (ptrdiff_t)atomic_load_explicit(&counts->local, memory_order_relaxed) +
+           tally_shared_count(atomic_load_explicit(&counts->shared, memory_order_relaxed));
+}
+static inline bool tally_counts_is_dead(tally_counts *counts) {
+    uint32_t shared = atomic_load_explicit(&counts->shared, memory_order_relaxed);
+    return atomic_load_explicit(&counts->owner, memory_order_relaxed) == TALLY_OWNER_NONE && (shared == TALLY_SHARED_MERGED || shared == 0);
+}
+static inline bool tally_counts_owned(tally_counts *counts) {
+    return atomic_load_explicit(&counts->owner, memory_order_relaxed) == tally_self.id;
+}
+static inline uint32_t tally_counts_owner(tally_counts *counts) {
+    return atomic_load_explicit(&counts->owner, memory_order_relaxed);
+}
+void tally_counts_attach(struct tally_thread_state *thread);
+bool tally_counts_detach(struct tally_thread_state *thread);
+void tally_counts_safepoint(struct tally_thread_state *thread);
+/* After blocked was published: objects wait, which nobody may have seen. */
+bool tally_counts_pending(struct tally_thread_state *thread);
+void tally_counts_merge_blocked(struct tally_thread_state *thread);
+
+#endif

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Exclusion without a global lock: a lock of one byte in every object.
+ *
+ * Where counts have owners, the lock of a new container is biased: its owner
+ * enters by storing the object's address in its thread state and looking at the
+ * lock byte, both plain. Another thread that wants in takes the byte by
+ * compare-and-swap, calls membarrier, and waits until the owner's mark is not
+ * this object; from then on the lock is an ordinary one. (Kawachiya, Koseki,
+ * Onodera 2002, with membarrier in place of the owner's fence.)
+ * A biased container is private: no other thread has ever been in it, and
+ * readers without a lock keep out until it has been revoked.
+ *
+ * Invariants:
+ *  - The byte leaves TALLY_LOCK_BIASED once in an object's life, by compare-and-swap.
+ *  - In a leaf section there is no safepoint, no foreign code and no other lock.
+ */
+#ifndef TALLY_EXCLUSION_H
+#define TALLY_EXCLUSION_H
+
+#define TALLY_EXCLUSION_NAME "lock an object"
+
+enum { TALLY_LOCK_FREE = 0, TALLY_LOCK_HELD = 1, TALLY_LOCK_PARKED = 2 /* somebody waits */, TALLY_LOCK_BIASED = 4 };
+enum { TALLY_TOKEN_BIASED, TALLY_TOKEN_HELD, TALLY_TOKEN_NESTED };
+
+typedef struct tally_exclusion_thread {
+    _Atomic(tally_object *) biased_section; /* the object whose biased lock its owner is in */
+    _Atomic uint8_t lock_initial;           /* of its new containers: biased, unless they keep being revoked */
+    _Atomic uint8_t revocations;
+    bool claimed_by_stop;                   /* by who stops the world */
+    tally_retired *retired;                 /* not yet handed over; own thread */
+    size_t retired_count, retired_bytes;
+} tally_exclusion_thread;
+
+enum { tally_unlocked_recheck = 1 };
+
+struct tally_thread_state;
+unsigned tally_lock_slow(tally_object *object);
+void tally_unlock_slow(tally_object *object);
+
+#define tally_lock_initial() \
+    (TALLY_COUNTS_HAVE_OWNERS ? atomic_load_explicit(&tally_thread_current()->exclusion.lock_initial, memory_order_relaxed) : TALLY_LOCK_FREE)
+
+#define tally_lock_object(object) tally_lock_object_of(tally_thread_current(), object)
+#define tally_lock_object_of(thread, object) tally_lock_inline(&(thread)->exclusion, object)
+
+static inline unsigned tally_lock_inline(tally_exclusion_thread *self, tally_object *object) {
+    if (TALLY_COUNTS_HAVE_OWNERS && TALLY_LIKELY(tally_counts_owned(&object->counts))) {
+        /* release: pairs with the revoker's acquire; costs nothing here */
+        atomic_store_explicit(&self->biased_section, object, memory_order_release);
+        /* The store must come before this load for the revoker's eyes: its membarrier sees to that. */
+        atomic_signal_fence(memory_order_seq_cst);
+        if (TALLY_LIKELY(atomic_load_explicit(&object->lock, memory_order_acquire) == TALLY_LOCK_BIASED)) {
+            TALLY_DETAIL(locks_biased);
+            return TALLY_TOKEN_BIASED;
+        }
+        atomic_store_explicit(&self->biased_section, NULL, memory_order_release);
+    }
+    uint8_t expected = TALLY_LOCK_FREE;
+    /* acquire: pairs with the release of unlock */
+    if (TALLY_LIKELY(atomic_compare_exchange_strong_explicit(&object->lock, &expected, TALLY_LOCK_HELD, memory_order_acquire, memory_order_relaxed))) {
+        TALLY_DETAIL(locks_atomic);
+        return TALLY_TOKEN_HELD;
+    }
+    return tally_lock_slow(object);
+}
+
+#define tally_unlock_object(object, token) tally_unlock_inline(&tally_thread_current()->exclusion, object, token)
+static inline void tally_unlock_inline(tally_exclusion_thread *self, tally_object *object, unsigned token) {
+    if (TALLY_LIKELY(token == TALLY_TOKEN_BIASED)) {
+        /* release: pairs with the acquire of the revoker, who then sees all that was done inside */
+        atomic_store_explicit(&self->biased_section, NULL, memory_order_release);
+        return;
+    }
+    if (token == TALLY_TOKEN_NESTED) return;
+    uint8_t expected = TALLY_LOCK_HELD;
+    /* release: pairs with the acquire of lock */
+    if (TALLY_UNLIKELY(!atomic_compare_exchange_strong_explicit(&object->lock, &expected, TALLY_LOCK_FREE, memory_order_release, memory_order_relaxed)))
+        tally_unlock_slow(object);
+}
+
+/* The owner gives up a bias before it gives up the object (or in the owner's stead). */
+static inline void tally_lock_unbias(tally_object *object) {
+    uint8_t expected = TALLY_LOCK_BIASED;
+    /* release: pairs with the acquire of the next who locks */
+    if (atomic_load_explicit(&object->lock, memory_order_relaxed) == TALLY_LOCK_BIASED)
+        atomic_compare_exchange_strong_explicit(&object->lock, &expected, TALLY_LOCK_FREE, memory_order_release, memory_order_relaxed);
+}
+
+static inline bool tally_may_read_unlocked(tally_object *object) {
+    /* acquire: pairs with the revoker's release, after which arrays are retired, not freed */
+    return (TALLY_COUNTS_HAVE_OWNERS && tally_counts_owned(&object->counts)) ||
+           atomic_load_explicit(&object->lock, memory_order_acquire) != TALLY_LOCK_BIASED;
+}
+/* In a leaf section entered with this token. */
+#define tally_is_private(token) ((token) == TALLY_TOKEN_BIASED)
+
+/* The parts of this folder, to each other. */
+void tally_locks_start(void);
+bool tally_locks_can_bias(void);
+void tally_critical_suspend(struct tally_thread_state *thread);
+void tally_critical_resume(struct tally_thread_state *thread);
+void tally_blocking_end_suspended(void); /* without taking sections again */
+int tally_reclamation_start(void);
+void tally_reclamation_end(void);
+void tally_reclamation_attach(void);
+void tally_reclamation_detach(struct tally_thread_state *thread);
+void tally_reclamation_safepoint(struct tally_thread_state *thread);
+void tally_reclamation_offline(void);
+void tally_reclamation_online(void);
+void tally_reclamation_drain(struct tally_thread_state *thread); /* contract: tally_exclusion_drain */
+void tally_reclamation_flush(struct tally_thread_state *thread);
+
+/* The contract; core/backend.h. */
+int tally_exclusion_start(void);
+void tally_exclusion_end(void);
+void tally_exclusion_drain(struct tally_thread_state *thread);
+void tally_exclusion_attach(struct tally_thread_state *thread);
+void tally_exclusion_detach(struct tally_thread_state *thread);
+void tally_exclusion_safepoint(struct tally_thread_state *thread);
+bool tally_claim(struct tally_thread_state *thread);
+void tally_claim_end(struct tally_thread_state *thread);
+void tally_registration_lock(void); /* by an attached thread: a blocking region while it waits */
+void tally_world_stop(void);
+void tally_world_start(void);
+void tally_retire(tally_retired *node, unsigned what, size_t bytes);
+
+#endif

@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * world.c: where threads are: running, blocked, or claimed where they are
+ * blocked; and how one of them stops all others.
+ *
+ *            blocking_begin, or a safepoint while the world is to stop
+ *   RUNNING ---------------------------------------------------------> BLOCKED
+ *           <---------------------------------------------------------   |  ^
+ *            the thread itself, not while the world is to stop           v  |
+ *                                                                      CLAIMED
+ *            by who merges for it (short), or who stops the world
+ *
+ * Invariants:
+ *  - A thread leaves RUNNING and BLOCKED by itself only; CLAIMED is left by the claimer.
+ *  - The one who stops the world holds `stopper`, and the registration lock until
+ *    it starts the world again: nobody attaches or detaches meanwhile.
+ *  - Who waits for either of these while attached is BLOCKED meanwhile.
+ */
+#include "backend.h"
+#include <sched.h>
+#include <time.h>
+
+static struct {
+    pthread_mutex_t stopper;   /* one stop at a time */
+    pthread_mutex_t mutex;     /* for the conditions */
+    pthread_cond_t parked;     /* a thread has left RUNNING */
+    pthread_cond_t started;
+    _Atomic bool stopping;
+} world = { .stopper = PTHREAD_MUTEX_INITIALIZER, .mutex = PTHREAD_MUTEX_INITIALIZER,
+            .parked = PTHREAD_COND_INITIALIZER, .started = PTHREAD_COND_INITIALIZER };
+
+/* seq_cst, all of it: the status is stored, then the queue and `stopping` are read;
+ * others store those and then read the status. One of the two sees the other. */
+static void become_blocked(tally_thread_state *thread) {
+    tally_reclamation_offline();
+    atomic_store_explicit(&thread->status, TALLY_BLOCKED, memory_order_seq_cst);
+    if (atomic_load_explicit(&world.stopping, memory_order_seq_cst)) {
+        pthread_mutex_lock(&world.mutex);
+        pthread_cond_broadcast(&world.parked);
+        pthread_mutex_unlock(&world.mutex);
+    }
+}
+
+static void become_running(tally_thread_state *thread) {
+    for (;;) {
+        if (atomic_load_explicit(&world.stopping, memory_order_seq_cst)) {
+            pthread_mutex_lock(&world.mutex);
+            while (atomic_load_explicit(&world.stopping, memory_order_seq_cst)) pthread_cond_wait(&world.started, &world.mutex);
+            pthread_mutex_unlock(&world.mutex);
+        }
+        int expected = TALLY_BLOCKED;
+        /* seq_cst: acquire pairs with the end of a claim */
+        if (atomic_compare_exchange_strong_explicit(&thread->status, &expected, TALLY_RUNNING, memory_order_seq_cst, memory_order_relaxed)) break;
+        sched_yield(); /* a claim to merge is short */
+    }
+    tally_reclamation_online();
+}
+
+static void enter_blocking(tally_thread_state *thread) {
+    tally_reclamation_flush(thread);
+    for (;;) {
+        become_blocked(thread);
+        if (!tally_counts_pending(thread)) return;
+        become_running(thread);
+        tally_counts_safepoint(thread);
+    }
+}
+
+void tally_blocking_begin(void) {
+    tally_thread_require();
+    tally_thread_state *thread = tally_thread_current();
+    tally_critical_suspend(thread);
+    enter_blocking(thread);
+}
+void tally_blocking_end_suspended(void) { become_running(tally_thread_current()); }
+void tally_blocking_end(void) {
+    tally_blocking_end_suspended();
+    tally_critical_resume(tally_thread_current());
+}
+
+bool tally_claim(tally_thread_state *thread) {
+    int expected = TALLY_BLOCKED;
+    /* seq_cst: acquire pairs with the thread's store of blocked */
+    return atomic_compare_exchange_strong_explicit(&thread->status, &expected, TALLY_CLAIMED, memory_order_seq_cst, memory_order_relaxed);
+}
+void tally_claim_end(tally_thread_state *thread) {
+    /* seq_cst: release pairs with become_running */
+    atomic_store_explicit(&thread->status, TALLY_BLOCKED, memory_order_seq_cst);
+}
+
+/* ---- stop the world ----------------------------------------------------- */
+
+static uint64_t now_ns(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+/* Claims whom it can; true if all others are claimed. */
+static bool claim_all(tally_thread_state *self) {
+    bool all = true;
+    uint32_t used = atomic_load_explicit(&tally_process.slots_used, memory_order_acquire);
+    for (uint32_t id = 1; id <= used; id++) {
+        tally_thread_state *thread = tally_thread_slot(id);
+        if (!thread || thread == self || thread->exclusion.claimed_by_stop) continue;
+        if (atomic_load_explicit(&thread->status, memory_order_seq_cst) == TALLY_VACANT) continue;
+        if (tally_claim(thread)) thread->exclusion.claimed_by_stop = true;
+        else all = false;
+    }
+    return all;
+}
+
+static void wait_for_all(tally_thread_state *self) {
+    pthread_mutex_lock(&world.mutex);
+    while (!claim_all(self)) {
+        /* A timeout, since a merger's claim ends without a signal. */
+        struct timespec until;
+        clock_gettime(CLOCK_REALTIME, &until);
+        until.tv_nsec += 200000;
+        if (until.tv_nsec >= 1000000000) { until.tv_nsec -= 1000000000; until.tv_sec++; }
+        pthread_cond_timedwait(&world.parked, &world.mutex, &until);
+    }
+    pthread_mutex_unlock(&world.mutex);
+}
+
+void tally_world_stop(void) {
+    tally_thread_state *self = tally_thread_current();
+    if (pthread_mutex_trylock(&world.stopper) != 0) {
+        enter_blocking(self);
+        pthread_mutex_lock(&world.stopper);
+        become_running(self);
+    }
+    pthread_mutex_lock(&tally_process.registration); /* its holders wait for nobody */
+    uint64_t begin = now_ns();
+    atomic_store_explicit(&world.stopping, true, memory_order_seq_cst);
+    uint32_t used = atomic_load_explicit(&tally_process.slots_used, memory_order_acquire);
+    for (uint32_t id = 1; id <= used; id++)
+        if (tally_thread_slot(id) && tally_thread_slot(id) != self) tally_breaker_set(tally_thread_slot(id), TALLY_BREAK_STOP);
+    wait_for_all(self);
+    TALLY_EVENT(stops);
+    TALLY_COUNT_ADD(TALLY_EVENT_stop_ns, now_ns() - begin);
+}
+
+void tally_world_start(void) {
+    uint32_t used = atomic_load_explicit(&tally_process.slots_used, memory_order_acquire);
+    for (uint32_t id = 1; id <= used; id++) {
+        tally_thread_state *thread = tally_thread_slot(id);
+        if (!thread) continue;
+        tally_breaker_clear(thread, TALLY_BREAK_STOP);
+        if (thread->exclusion.claimed_by_stop) {
+            thread->exclusion.claimed_by_stop = false;
+            tally_claim_end(thread);
+        }
+    }
+    pthread_mutex_lock(&world.mutex);
+    atomic_store_explicit(&world.stopping, false, memory_order_seq_cst);
+    pthread_cond_broadcast(&world.started);
+    pthread_mutex_unlock(&world.mutex);
+    pthread_mutex_unlock(&tally_process.registration);
+    pthread_mutex_unlock(&world.stopper);
+    /* Who queued an object meanwhile for a thread that was claimed has left it to us. */
+    for (uint32_t id = 1; id <= used; id++)
+        if (tally_thread_slot(id)) tally_counts_merge_blocked(tally_thread_slot(id));
+}
+
+/* ---- hooks -------------------------------------------------------------- */
+
+int tally_exclusion_start(void) {
+    tally_locks_start();
+    return tally_reclamation_start();
+}
+void tally_exclusion_end(void) { tally_reclamation_end(); }
+
+void tally_exclusion_attach(tally_thread_state *thread) {
+    atomic_store_explicit(&thread->exclusion.lock_initial, tally_locks_can_bias() ? TALLY_LOCK_BIASED : TALLY_LOCK_FREE, memory_order_relaxed);
+    tally_reclamation_attach();
+}
+void tally_exclusion_detach(tally_thread_state *thread) { tally_reclamation_detach(thread); }
+
+void tally_registration_lock(void) {
+    if (pthread_mutex_trylock(&tally_process.registration) == 0) return;
+    tally_thread_state *thread = tally_thread_current();
+    become_blocked(thread);
+    pthread_mutex_lock(&tally_process.registration);
+    become_running(thread);
+}
+
+void tally_exclusion_safepoint(tally_thread_state *thread) {
+    if (atomic_load_explicit(&world.stopping, memory_order_seq_cst)) {
+        become_blocked(thread);
+        become_running(thread);
+    }
+    tally_reclamation_safepoint(thread);
+}
+
+/* The last thread, before the end: all that waits is freed. */
+void tally_exclusion_drain(tally_thread_state *thread) { tally_reclamation_drain(thread); }

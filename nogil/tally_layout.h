@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What the layout of memory is without a global lock: a heap for each thread
+ * slot; containers are found by walking pools, so their header has no links.
+ */
+#ifndef TALLY_LAYOUT_H
+#define TALLY_LAYOUT_H
+
+typedef struct tally_links { char nothing[0]; } tally_links;
+
+#define tally_heap_current() (&tally_thread_current()->heap)
+#define tally_pool_is_mine(pool) ((pool)->owner == tally_self.id)
+#define tally_pool_heap(pool) (&tally_thread_slot((pool)->owner)->heap)
+/* Readers without a lock may still look at what has been replaced. */
+#define TALLY_READERS_WITHOUT_LOCK 1
+
+#endif

@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * test_freeing.c: structures a million deep are freed with a small C stack:
+ * every test drops one in a thread that has 256 KiB.
+ */
+#include "suite.h"
+
+enum { DEPTH = 1000000 };
+
+static tally_object *mortal;
+
+typedef tally_object *wrap_function(tally_object *inner);
+
+typedef struct job {
+    wrap_function *wrap;
+    tally_object *made; /* by another thread; NULL: the thread makes it */
+} job;
+
+static tally_object *nest(wrap_function *wrap)
+{
+    tally_object *object = tally_instance_new(mortal);
+    for (int i = 0; i < DEPTH; i++) {
+        tally_object *outer = wrap(object);
+        tally_decref(object);
+        object = outer;
+    }
+    return object;
+}
+
+static void *drop_with_a_small_stack(void *argument)
+{
+    job *work = argument;
+    check_int(tally_thread_attach(), 0);
+    tally_object *object = work->made ? work->made : nest(work->wrap);
+    check_int(deaths(), 0);
+    tally_decref(object);
+    /* What this thread owns is freed at once. */
+    if (!work->made)
+        check_int(deaths(), 1);
+    tally_thread_detach();
+    return NULL;
+}
+
+static void dies_flat(job work)
+{
+    atomic_store_explicit(&suite_deaths, 0, memory_order_relaxed);
+    pthread_attr_t attributes;
+    pthread_t thread;
+    pthread_attr_init(&attributes);
+    check_int(pthread_attr_setstacksize(&attributes, 256 * 1024), 0);
+    check_int(pthread_create(&thread, &attributes, drop_with_a_small_stack, &work), 0);
+    tally_blocking_begin();
+    pthread_join(thread, NULL);
+    tally_blocking_end();
+    pthread_attr_destroy(&attributes);
+    check(wait_for(&suite_deaths, 1));
+}
+
+static tally_object *in_list(tally_object *inner)
+{
+    tally_object *list = tally_list_new(1);
+    tally_list_append(list, inner);
+    return list;
+}
+
+static tally_object *in_dict(tally_object *inner)
+{
+    tally_object *dict = tally_dict_new();
+    tally_dict_set(dict, tally_none, inner);
+    return dict;
+}
+
+static tally_object *slim, *wide, *field;
+
+static tally_object *in_slot(tally_object *inner)
+{
+    tally_object *object = tally_instance_new(slim);
+    tally_slot_set(object, 0, inner);
+    return object;
+}
+
+static tally_object *in_attribute(tally_object *inner)
+{
+    tally_object *object = tally_instance_new(wide);
+    tally_set_attr(object, field, inner);
+    return object;
+}
+
+static tally_object *native;
+
+static void native_traverse(tally_object *self, tally_visit visit, void *context)
+{
+    tally_object **data = tally_object_data(self);
+    if (*data)
+        visit(*data, context);
+}
+
+static void native_clear(tally_object *self)
+{
+    tally_object **data = tally_object_data(self), *inner = *data;
+    *data = NULL;
+    tally_xdecref(inner);
+}
+
+static tally_object *in_native(tally_object *inner)
+{
+    tally_object *object = tally_object_new(native, 0);
+    tally_incref(inner);
+    *(tally_object **)tally_object_data(object) = inner;
+    return object;
+}
+
+static tally_object *in_turn(tally_object *inner)
+{
+    static wrap_function *const wraps[] = { in_list, one_tuple, in_dict, in_slot, in_attribute, in_native };
+    static int turn;
+    return wraps[turn++ % 6](inner);
+}
+
+static void begin(void)
+{
+    static const char *const slots[] = { "next", NULL };
+    mortal = mortal_class();
+    slim = tally_class_new(&(tally_class_spec){ .name = "Slim", .slots = slots });
+    wide = tally_class_new(&(tally_class_spec){ .name = "Wide" });
+    field = text("next");
+    native = tally_type_new(&(tally_type_spec){ .name = "link", .size = sizeof(tally_object *),
+                                                .flags = TALLY_TYPE_CONTAINER, .traverse = native_traverse,
+                                                .clear = native_clear });
+}
+
+static void end(void)
+{
+    tally_decref(mortal);
+    tally_decref(slim);
+    tally_decref(wide);
+    tally_decref(field);
+    tally_decref(native);
+}
+
+#define DEEP(name, wrap)                                                             \
+    TALLY_TEST(freeing, a_million_nested_##name##_die_flat)                          \
+    {                                                                                \
+        begin();                                                                     \
+        dies_flat((job){ wrap, NULL });                                              \
+        end();                                                                       \
+    }                                                                                \
+    TALLY_TEST(freeing, a_million_nested_##name##_of_another_thread_die_flat)        \
+    {                                                                                \
+        begin();                                                                     \
+        dies_flat((job){ wrap, nest(wrap) });                                        \
+        end();                                                                       \
+    }
+
+DEEP(lists, in_list)
+DEEP(tuples, one_tuple)
+DEEP(dicts, in_dict)
+DEEP(slot_instances, in_slot)
+DEEP(dict_instances, in_attribute)
+DEEP(native_objects, in_native)
+DEEP(containers_in_turn, in_turn)
+
+TALLY_TEST(freeing, a_list_of_a_million_objects_frees_them_all)
+{
+    begin();
+    tally_object *list = tally_list_new(0);
+    for (int i = 0; i < DEPTH; i++)
+        append_new(list, tally_instance_new(mortal));
+    tally_decref(list);
+    check_int(deaths(), DEPTH);
+    end();
+}
+
+TALLY_TEST(freeing, an_object_is_freed_at_once_with_what_it_held)
+{
+    begin();
+    tally_object *inner = tally_instance_new(mortal), *list = in_list(inner), *dict = in_dict(list);
+    tally_decref(inner);
+    tally_decref(list);
+    check_int(deaths(), 0);
+    tally_decref(dict);
+    check_int(deaths(), 1);
+    end();
+}
+
+static tally_object *deep_slot;
+
+static void drop_deep(tally_object *self)
+{
+    suite_count_death(self);
+    tally_object *deep = deep_slot;
+    deep_slot = NULL;
+    tally_xdecref(deep);
+}
+
+TALLY_TEST(freeing, a_finalizer_may_drop_a_deep_structure)
+{
+    begin();
+    tally_object *class = tally_class_new(&(tally_class_spec){ .name = "Dropper", .finalize = drop_deep });
+    deep_slot = nest(in_list);
+    tally_object *object = tally_instance_new(class), *list = in_list(object);
+    tally_decref(object);
+    tally_decref(list);
+    check_int(deaths(), 2);
+    tally_decref(class);
+    end();
+}

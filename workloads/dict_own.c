@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * dict-own: get, set, delete and set again on a dict of one's own, with str
+ * keys and int keys. It stands for the local tables of programs that run in one
+ * thread, and shows what a lock costs that nobody else ever takes.
+ */
+#include "workload.h"
+
+#include <stdio.h>
+
+enum { KEYS = 256, ROUNDS = 8, DELETED_EVERY = 16 };
+
+struct local {
+    tally_object *dict;
+    tally_object *keys[KEYS];   /* even: str, odd: int */
+    tally_object *values[KEYS];
+};
+
+static void *setup(const workload_context *context)
+{
+    return (void *)context;
+}
+
+static void *enter(void *state, unsigned worker)
+{
+    struct local *local = workload_allocate(sizeof *local);
+    char name[32];
+
+    (void)state;
+    local->dict = workload_object(tally_dict_new());
+    for (unsigned i = 0; i < KEYS; i++) {
+        snprintf(name, sizeof name, "key-%u", i);
+        local->keys[i] = workload_object(i % 2 == 0 ? tally_str_new(name, -1)
+                                                    : tally_int_new(1000003 * (int64_t)i));
+        local->values[i] = workload_object(tally_float_new(worker + i));
+        workload_done(tally_dict_set(local->dict, local->keys[i], local->values[i]));
+    }
+    return local;
+}
+
+static uint64_t round_of_dict(struct local *local)
+{
+    uint64_t done = 0;
+
+    for (unsigned i = 0; i < KEYS; i++) {
+        tally_object *value = workload_object(tally_dict_get(local->dict, local->keys[i]));
+
+        if (value != local->values[i])
+            workload_fail("key %u has the value of another", i);
+        if (i % DELETED_EVERY == 0) {
+            workload_done(tally_dict_delete(local->dict, local->keys[i]));
+            done++;
+        }
+        workload_done(tally_dict_set(local->dict, local->keys[i], value));
+        tally_decref(value);
+        done += 2;
+        if (i % 32 == 0)
+            tally_safepoint();
+    }
+    return done;
+}
+
+static uint64_t run(void *opaque)
+{
+    uint64_t done = 0;
+
+    for (unsigned round = 0; round < ROUNDS; round++)
+        done += round_of_dict(opaque);
+    return done;
+}
+
+static void leave(void *opaque)
+{
+    struct local *local = opaque;
+
+    if (tally_dict_length(local->dict) != KEYS)
+        workload_fail("the dict has %td keys, not %d", tally_dict_length(local->dict), KEYS);
+    tally_decref(local->dict);
+    for (unsigned i = 0; i < KEYS; i++) {
+        workload_check_count(local->values[i], 1);
+        tally_decref(local->values[i]);
+        tally_decref(local->keys[i]);
+    }
+    free(local);
+}
+
+static void teardown(void *state)
+{
+    (void)state;
+}
+
+const tally_workload workload_dict_own = {
+    .name = "dict-own",
+    .description = "Get, set and delete str and int keys of a dict of one's own: local tables.",
+    .unit = "operations",
+    .sharing = OWN,
+    .setup = setup,
+    .enter = enter,
+    .run = run,
+    .leave = leave,
+    .teardown = teardown,
+};

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * block.c: writes results as JSON.
+ */
+#include "block.h"
+
+#include <stdio.h>
+
+void block_init(block *block, unsigned workers, unsigned samples)
+{
+    *block = (struct block){.workers = workers};
+    block->seconds = workload_allocate(samples * sizeof *block->seconds);
+    block->rates = workload_allocate(samples * sizeof *block->rates);
+    block->operations = workload_allocate((size_t)samples * workers * sizeof *block->operations);
+}
+
+void block_free(block *block)
+{
+    free(block->seconds);
+    free(block->rates);
+    free(block->operations);
+}
+
+static json_t *integer(uint64_t value)
+{
+    return json_integer((json_int_t)value);
+}
+
+static json_t *samples_to_json(const block *block)
+{
+    json_t *samples = json_array();
+
+    for (unsigned s = 0; s < block->samples; s++) {
+        json_t *sample = json_object(), *each = json_array();
+        uint64_t total = 0;
+
+        for (unsigned w = 0; w < block->workers; w++) {
+            uint64_t operations = block->operations[(size_t)s * block->workers + w];
+
+            total += operations;
+            json_array_append_new(each, integer(operations));
+        }
+        json_object_set_new(sample, "seconds", json_real(block->seconds[s]));
+        json_object_set_new(sample, "operations", integer(total));
+        json_object_set_new(sample, "rate", json_real(block->rates[s]));
+        json_object_set_new(sample, "per_thread", each);
+        json_array_append_new(samples, sample);
+    }
+    return samples;
+}
+
+static json_t *stats_to_json(const tally_stats_result *stats)
+{
+    json_t *result = json_object();
+
+#define FIELD(name) json_object_set_new(result, #name, integer(stats->name));
+    TALLY_STATS_CHEAP(FIELD)
+    TALLY_STATS_DETAILED(FIELD)
+#undef FIELD
+    return result;
+}
+
+static const char *sharing_name(enum sharing sharing)
+{
+    return sharing == OWN ? "own" : "shared";
+}
+
+static void add_memory(json_t *result, const block *block)
+{
+    json_t *kinds = json_object();
+
+    json_object_set_new(result, "peak_rss_kib", json_integer(block->peak_rss_kib));
+    json_object_set_new(result, "baseline_rss_kib", json_integer(block->baseline_rss_kib));
+    json_object_set_new(result, "header_bytes",
+                        json_pack("{s:I, s:I}", "plain", (json_int_t)tally_header_size(false),
+                                  "container", (json_int_t)tally_header_size(true)));
+    for (unsigned i = 0; i < FOOTPRINT_KINDS && block->kinds[i].name != NULL; i++)
+        json_object_set_new(kinds, block->kinds[i].name, json_integer(block->kinds[i].bytes));
+    json_object_set_new(result, "object_bytes", kinds);
+}
+
+json_t *block_to_json(const block *block, const options *options)
+{
+    json_t *result = json_object();
+
+    json_object_set_new(result, "format", json_string(BLOCK_FORMAT));
+    json_object_set_new(result, "version", json_integer(BLOCK_VERSION));
+    json_object_set_new(result, "workload", json_string(options->workload->name));
+    json_object_set_new(result, "backend", json_string(tally_backend()));
+    json_object_set_new(result, "mode", json_string(options->processes ? "processes" : "threads"));
+    json_object_set_new(result, "threads", json_integer(block->workers));
+    json_object_set_new(result, "unit", json_string(options->workload->unit));
+    json_object_set_new(result, "sharing", json_string(sharing_name(options->workload->sharing)));
+    json_object_set_new(result, "samples", samples_to_json(block));
+    json_object_set_new(result, "warmup_ms", json_integer(options->warmup_ms));
+    add_memory(result, block);
+    json_object_set_new(result, "detailed", json_boolean(block->stats.detailed));
+    json_object_set_new(result, "stats", stats_to_json(&block->stats));
+    json_object_set_new(result, "live_at_finish", json_integer(block->live_at_finish));
+    json_object_set_new(result, "pinned", json_boolean(block->pinned));
+    json_object_set_new(result, "oversubscribed", json_boolean(block->oversubscribed));
+    json_object_set_new(result, "incomplete", json_boolean(block->incomplete));
+    return result;
+}
+
+void block_print(json_t *json)
+{
+    if (json_dumpf(json, stdout, JSON_COMPACT | JSON_REAL_PRECISION(9)) != 0
+        || putchar('\n') == EOF || fflush(stdout) != 0)
+        workload_fail("cannot write the result to stdout");
+    json_decref(json);
+}
+
+void block_print_workloads(void)
+{
+    json_t *list = json_array();
+
+    for (const tally_workload *const *each = options_workloads; *each != NULL; each++)
+        json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:s}", "name", (*each)->name,
+                                              "description", (*each)->description, "unit",
+                                              (*each)->unit, "sharing",
+                                              sharing_name((*each)->sharing)));
+    block_print(list);
+}

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * block.h: the block of results that one call of the driver gives, and its
+ * JSON form, which is the driver's whole output.
+ */
+#ifndef TALLY_HARNESS_BLOCK_H
+#define TALLY_HARNESS_BLOCK_H
+
+#include <jansson.h>
+
+#include "footprint.h"
+#include "options.h"
+
+#define BLOCK_FORMAT "tally-block"
+enum { BLOCK_VERSION = 1 };
+
+typedef struct block {
+    unsigned workers;
+    unsigned samples;           /* taken; fewer than asked for if incomplete */
+    double *seconds;            /* of each sample: the workers' mean */
+    double *rates;              /* operations a second: the sum of the workers' own rates */
+    uint64_t *operations;       /* of worker w in sample s: [s * workers + w] */
+    tally_stats_result stats;   /* what was counted during the samples */
+    long peak_rss_kib, baseline_rss_kib;
+    footprint_kind kinds[FOOTPRINT_KINDS];
+    ptrdiff_t live_at_finish;
+    bool pinned, oversubscribed, incomplete;
+} block;
+
+void block_init(block *block, unsigned workers, unsigned samples);
+void block_free(block *block);
+
+/* The block as the JSON object that is printed. */
+json_t *block_to_json(const block *block, const options *options);
+/* Prints it on stdout, on one line; ends the driver if that fails. */
+void block_print(json_t *json);
+/* [{name, description, unit, sharing}, ...] of all workloads. */
+void block_print_workloads(void);
+
+#endif

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * driver.c: the program tally-<backend>: measures one workload and prints one
+ * JSON object. Its exit status:
+ *   0    done
+ *   1    a workload found its result wrong, or the system refused something
+ *   2    wrong input; nothing was printed on stdout
+ *   130  ended early by SIGINT or SIGTERM; what was printed is marked incomplete
+ */
+#include <stdlib.h>
+
+#include "block.h"
+#include "fail.h"
+#include "measure.h"
+#include "options.h"
+#include "processes.h"
+#include "stop.h"
+
+enum { ENDED_EARLY = 130 };
+
+static json_t *run_threads(const options *options, bool *incomplete)
+{
+    block block;
+
+    measure(options, &block);
+    json_t *result = block_to_json(&block, options);
+    *incomplete = block.incomplete;
+    block_free(&block);
+    return result;
+}
+
+int main(int argc, char **argv)
+{
+    options options;
+    bool incomplete;
+
+    options_parse(&options, argc, argv);
+    if (options.list) {
+        block_print_workloads();
+        options_free(&options);
+        return EXIT_SUCCESS;
+    }
+    fail_name(options.workload->name);
+    stop_block();
+    block_print(options.processes ? processes_run(&options, argc, argv, &incomplete)
+                                  : run_threads(&options, &incomplete));
+    options_free(&options);
+    return incomplete ? ENDED_EARLY : EXIT_SUCCESS;
+}

@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * measure.c: the samples. All workers wait at a gate, the main thread opens it,
+ * sleeps for the length of the sample, and sets a flag that each worker looks
+ * at between two calls of `run`. A worker times itself, from the gate to its
+ * last operation: how fast the others leave the gate does not matter.
+ *
+ * The invariant: whoever sleeps is in a blocking region. The main thread is in
+ * one from the first gate on, except while it asks for statistics or wakes
+ * workers, so that it never holds a GIL that is being measured.
+ */
+#include "measure.h"
+
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "fail.h"
+#include "gate.h"
+#include "pinning.h"
+#include "stop.h"
+
+/* A worker that is this late has hung, and the driver must not. */
+enum { PATIENCE_SECONDS = 60 };
+
+struct measurement;
+
+struct worker {
+    alignas(WORKLOAD_LINE) struct measurement *measurement;
+    tally_thread thread;
+    unsigned index;
+    bool pinned;
+    /* Of the last sample; the gate's mutex hands them to the main thread. */
+    uint64_t operations;
+    double seconds;
+};
+
+struct measurement {
+    const options *options;
+    workload_context context;
+    pinning pinning;
+    gate gate;
+    void *state;
+    struct worker *workers;
+    /* Both are relaxed: the gate orders everything else, and a worker that sees
+     * the flag a little later only works a little longer. */
+    alignas(WORKLOAD_LINE) atomic_bool stop;
+    alignas(WORKLOAD_LINE) atomic_bool over; /* no more samples */
+};
+
+static double now(void)
+{
+    struct timespec time;
+
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
+}
+
+/* ---- a worker ----------------------------------------------------------- */
+
+static void work(void *argument)
+{
+    struct worker *worker = argument;
+    struct measurement *all = worker->measurement;
+    uint64_t (*run)(void *) = all->options->workload->run;
+
+    worker->pinned = pinning_bind(&all->pinning, all->options->index + worker->index);
+    void *local = all->options->workload->enter(all->state, worker->index);
+    for (;;) {
+        uint64_t operations = 0;
+
+        tally_blocking_begin();
+        gate_wait(&all->gate);
+        double start = now(); /* before the end: to wait for the GIL is part of the price */
+        tally_blocking_end();
+        if (atomic_load_explicit(&all->over, memory_order_relaxed))
+            break;
+        while (!atomic_load_explicit(&all->stop, memory_order_relaxed))
+            operations += run(local);
+        worker->seconds = now() - start;
+        worker->operations = operations;
+    }
+    all->options->workload->leave(local);
+}
+
+static void start_workers(struct measurement *all)
+{
+    unsigned count = all->context.workers;
+
+    all->workers = workload_allocate(count * sizeof *all->workers);
+    gate_init(&all->gate, count);
+    for (unsigned i = 0; i < count; i++) {
+        struct worker *worker = &all->workers[i];
+
+        worker->measurement = all;
+        worker->index = i;
+        if (tally_thread_start(&worker->thread, work, worker) != 0)
+            workload_fail("cannot start thread %u of %u: %s", i + 1, count, tally_error_message());
+    }
+}
+
+static void end_workers(struct measurement *all)
+{
+    atomic_store_explicit(&all->over, true, memory_order_relaxed);
+    gate_open(&all->gate);
+    tally_blocking_end();
+    for (unsigned i = 0; i < all->context.workers; i++)
+        if (tally_thread_join(&all->workers[i].thread) != 0)
+            workload_fail("cannot join thread %u: %s", i + 1, tally_error_message());
+}
+
+/* ---- the main thread ---------------------------------------------------- */
+
+static void collect(struct measurement *all)
+{
+    if (!gate_collect(&all->gate, PATIENCE_SECONDS))
+        workload_fail("a worker has not come back for %d s: it hangs", PATIENCE_SECONDS);
+}
+
+/* One worker of many processes: waits until all others are ready too. False:
+ * the parent has given up. */
+static bool meet_other_processes(const options *options)
+{
+    char byte = 0;
+
+    return options->parent < 0
+           || (send(options->parent, &byte, 1, MSG_NOSIGNAL) == 1
+               && read(options->parent, &byte, 1) == 1);
+}
+
+/* Lets all workers run for so long; false if the driver is to end. */
+static bool run_for(struct measurement *all, unsigned milliseconds)
+{
+    if (!meet_other_processes(all->options))
+        return false;
+    atomic_store_explicit(&all->stop, false, memory_order_relaxed);
+    gate_open(&all->gate);
+    bool asked_to_end = stop_sleep(milliseconds);
+    atomic_store_explicit(&all->stop, true, memory_order_relaxed);
+    if (all->options->workload->wake != NULL) {
+        tally_blocking_end();
+        all->options->workload->wake(all->state);
+        tally_blocking_begin();
+    }
+    collect(all);
+    return !asked_to_end;
+}
+
+static void record(const struct measurement *all, block *block)
+{
+    double seconds = 0, rate = 0;
+    unsigned sample = block->samples++;
+
+    for (unsigned i = 0; i < block->workers; i++) {
+        const struct worker *worker = &all->workers[i];
+
+        block->operations[(size_t)sample * block->workers + i] = worker->operations;
+        seconds += worker->seconds;
+        rate += (double)worker->operations / worker->seconds;
+    }
+    block->seconds[sample] = seconds / block->workers;
+    block->rates[sample] = rate;
+}
+
+static void read_stats(tally_stats_result *stats)
+{
+    tally_blocking_end();
+    tally_stats(stats);
+    tally_blocking_begin();
+}
+
+static void take_samples(struct measurement *all, block *block)
+{
+    const options *options = all->options;
+    tally_stats_result before, after;
+
+    bool go_on = options->warmup_ms == 0 || run_for(all, options->warmup_ms);
+    read_stats(&before);
+    for (unsigned i = 0; go_on && i < options->samples; i++)
+        if ((go_on = run_for(all, options->sample_ms)))
+            record(all, block);
+    read_stats(&after);
+    block->incomplete = !go_on;
+
+    block->stats.detailed = after.detailed;
+#define FIELD(name) block->stats.name = after.name - before.name;
+    TALLY_STATS_CHEAP(FIELD)
+    TALLY_STATS_DETAILED(FIELD)
+#undef FIELD
+}
+
+static void run_workload(struct measurement *all, block *block)
+{
+    const tally_workload *workload = all->options->workload;
+
+    all->state = workload->setup(&all->context);
+    start_workers(all);
+    tally_blocking_begin();
+    collect(all);
+    take_samples(all, block);
+    end_workers(all); /* ends the region */
+    if (workload->verify != NULL)
+        workload->verify(all->state);
+    workload->teardown(all->state);
+}
+
+void measure(const options *options, block *block)
+{
+    struct measurement *all = workload_allocate(sizeof *all);
+    unsigned workers = options->processes ? 1 : options->workers;
+
+    all->options = options;
+    all->context = (workload_context){
+        .workers = workers, .seed = options->seed + options->index, .texts = options->texts,
+        .text_count = options->text_count, .text_bytes = options->text_bytes, .stop = &all->stop,
+    };
+    block_init(block, workers, options->samples);
+    pinning_load(&all->pinning);
+    if (tally_init(&options->runtime) != 0)
+        workload_fail("cannot start the run time: %s", tally_error_message());
+    footprint_measure_kinds(block->kinds);
+    block->baseline_rss_kib = footprint_resident();
+    run_workload(all, block);
+    block->peak_rss_kib = footprint_peak();
+    block->live_at_finish = tally_finish();
+    if (block->live_at_finish < 0)
+        workload_fail("cannot end the run time: %s", tally_error_message());
+
+    block->oversubscribed = workers > all->pinning.count;
+    block->pinned = true;
+    for (unsigned i = 0; i < workers; i++)
+        block->pinned &= all->workers[i].pinned;
+    pinning_free(&all->pinning);
+    free(all->workers);
+    free(all);
+}

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * options.h: the driver's command line, checked: whoever holds an `options`
+ * need not doubt it. Wrong input ends the driver here, with one line on stderr,
+ * nothing on stdout and status 2.
+ */
+#ifndef TALLY_HARNESS_OPTIONS_H
+#define TALLY_HARNESS_OPTIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "../workload.h"
+
+enum { OPTIONS_MOST_WORKERS = 256, OPTIONS_BAD_INPUT = 2 };
+
+typedef struct options {
+    bool list;                  /* only name the workloads */
+    const tally_workload *workload;
+    unsigned workers;           /* threads of this process, or processes */
+    bool processes;
+    unsigned samples;
+    unsigned sample_ms, warmup_ms;
+    const char **texts;
+    size_t text_count, text_bytes;
+    uint64_t seed;
+    tally_options runtime;
+    /* For a process that is one worker of many: the socket to its parent, else
+     * -1, and its number among them. */
+    int parent;
+    unsigned index;
+} options;
+
+void options_parse(options *result, int argc, char **argv);
+void options_free(options *options);
+
+/* All workloads in the order of workloads.def, and NULL. */
+extern const tally_workload *const options_workloads[];
+
+_Noreturn void options_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+#endif

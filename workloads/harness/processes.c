@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * processes.c: starts the processes, lets them begin every sample together, and
+ * merges what they print.
+ *
+ * Each child has a socket to this parent. Before a sample it writes a byte;
+ * when all have, the parent answers each with one. A closed socket tells a
+ * child to end with the samples it has. The children are started by exec of
+ * this very program: a forked copy of a running one would share its memory.
+ */
+#define _GNU_SOURCE 1 /* pipe2 */
+
+#include "processes.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "block.h"
+#include "pinning.h"
+#include "stop.h"
+
+extern char **environ;
+
+enum { CHILD_SOCKET = 3, INTERRUPTED = 130 };
+
+struct child {
+    pid_t process;
+    int socket;                 /* -1: closed */
+    int output;                 /* what it prints */
+    json_t *block;
+};
+
+struct family {
+    const options *options;
+    struct child *children;
+    unsigned count;
+    int signals;                /* a signalfd of SIGINT and SIGTERM */
+    bool incomplete;
+};
+
+/* ---- starting ----------------------------------------------------------- */
+
+/* The child's command line: this one, but as the worker of that index. Options
+ * given twice are errors, so the count of processes is taken out. */
+static char **child_arguments(int argc, char **argv, unsigned index)
+{
+    char **result = workload_allocate(((size_t)argc + 4) * sizeof *result);
+    char *text = workload_allocate(128);
+    int count = 0;
+
+    for (int i = 0; i < argc; i++) {
+        /* argp takes unambiguous prefixes; only this option begins with "--pro". */
+        if (strncmp(argv[i], "--pro", 5) == 0) {
+            if (strchr(argv[i], '=') == NULL)
+                i++;
+            continue;
+        }
+        result[count++] = argv[i];
+    }
+    snprintf(text, 64, "--parent-socket=%d", CHILD_SOCKET);
+    snprintf(text + 64, 64, "--process-index=%u", index);
+    result[count++] = text;
+    result[count++] = text + 64;
+    return result;
+}
+
+static void start_child(struct child *child, int argc, char **argv, unsigned index)
+{
+    posix_spawn_file_actions_t actions;
+    int sockets[2], output[2];
+
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets) != 0
+        || pipe2(output, O_CLOEXEC) != 0)
+        workload_fail("cannot connect process %u: %s", index + 1, strerror(errno));
+    char **arguments = child_arguments(argc, argv, index);
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_adddup2(&actions, output[1], STDOUT_FILENO);
+    posix_spawn_file_actions_adddup2(&actions, sockets[1], CHILD_SOCKET);
+    int error = posix_spawn(&child->process, "/proc/self/exe", &actions, NULL, arguments, environ);
+    if (error != 0)
+        workload_fail("cannot start process %u: %s", index + 1, strerror(error));
+    posix_spawn_file_actions_destroy(&actions);
+    close(sockets[1]);
+    close(output[1]);
+    free(arguments);
+    child->socket = sockets[0];
+    child->output = output[0];
+}
+
+/* ---- running ------------------------------------------------------------ */
+
+static void dismiss(struct family *family)
+{
+    family->incomplete = true;
+    for (unsigned i = 0; i < family->count; i++) {
+        if (family->children[i].socket >= 0)
+            close(family->children[i].socket);
+        family->children[i].socket = -1;
+    }
+}
+
+/* Waits until there is something to read, or the other end is closed. A signal
+ * meanwhile ends all children early. */
+static void await(struct family *family, int descriptor)
+{
+    struct pollfd polled[2] = {{descriptor, POLLIN, 0}, {family->signals, POLLIN, 0}};
+
+    while (poll(polled, 2, -1) < 0 || polled[0].revents == 0)
+        if (polled[1].revents != 0) {
+            struct signalfd_siginfo signal;
+
+            if (read(family->signals, &signal, sizeof signal) == (ssize_t)sizeof signal)
+                for (unsigned i = 0; i < family->count; i++)
+                    kill(family->children[i].process, SIGTERM);
+            dismiss(family);
+            return;
+        }
+}
+
+/* One barrier; false: somebody does not come any more. */
+static bool let_all_begin(struct family *family)
+{
+    char byte;
+
+    for (unsigned i = 0; i < family->count; i++) {
+        await(family, family->children[i].socket);
+        if (family->incomplete || read(family->children[i].socket, &byte, 1) != 1)
+            return false;
+    }
+    for (unsigned i = 0; i < family->count; i++)
+        if (send(family->children[i].socket, &byte, 1, MSG_NOSIGNAL) != 1)
+            return false;
+    return true;
+}
+
+static json_t *read_block(struct family *family, const struct child *child)
+{
+    char *text = NULL;
+    size_t size = 0;
+    FILE *whole = open_memstream(&text, &size);
+    char buffer[4096];
+
+    for (;;) {
+        await(family, child->output);
+        ssize_t got = read(child->output, buffer, sizeof buffer);
+        if (got <= 0)
+            break;
+        fwrite(buffer, 1, (size_t)got, whole);
+    }
+    fclose(whole);
+    json_t *block = json_loadb(text, size, 0, NULL);
+    free(text);
+    return block;
+}
+
+static void finish_child(struct family *family, struct child *child, unsigned index)
+{
+    int status;
+
+    child->block = read_block(family, child);
+    close(child->output);
+    waitpid(child->process, &status, 0);
+    if (WIFSIGNALED(status))
+        workload_fail("process %u was killed by signal %d (%s)", index + 1, WTERMSIG(status),
+                      strsignal(WTERMSIG(status)));
+    if (WEXITSTATUS(status) == INTERRUPTED)
+        family->incomplete = true;
+    else if (WEXITSTATUS(status) != 0)
+        _Exit(WEXITSTATUS(status)); /* it has said why; its siblings see our socket close */
+    if (child->block == NULL)
+        workload_fail("process %u printed no result", index + 1);
+}
+
+/* ---- merging ------------------------------------------------------------ */
+
+static void add_number(json_t *into, json_t *from, const char *key)
+{
+    json_t *sum = json_object_get(into, key), *value = json_object_get(from, key);
+
+    if (json_is_integer(sum))
+        json_integer_set(sum, json_integer_value(sum) + json_integer_value(value));
+    else
+        json_real_set(sum, json_real_value(sum) + json_real_value(value));
+}
+
+/* Makes the first child's samples those of all; cut to those that every child took. */
+static void merge_samples(json_t *into, json_t *from)
+{
+    while (json_array_size(into) > json_array_size(from))
+        json_array_remove(into, json_array_size(into) - 1);
+    for (size_t i = 0; i < json_array_size(into); i++) {
+        json_t *sum = json_array_get(into, i), *sample = json_array_get(from, i);
+
+        add_number(sum, sample, "seconds"); /* divided in the end */
+        add_number(sum, sample, "operations");
+        add_number(sum, sample, "rate");
+        json_array_extend(json_object_get(sum, "per_thread"), json_object_get(sample, "per_thread"));
+    }
+}
+
+static void merge(json_t *into, json_t *from)
+{
+    static const char *const sums[] = {"peak_rss_kib", "baseline_rss_kib", "live_at_finish"};
+    json_t *stats = json_object_get(into, "stats"), *value;
+    const char *name;
+
+    merge_samples(json_object_get(into, "samples"), json_object_get(from, "samples"));
+    for (size_t i = 0; i < sizeof sums / sizeof *sums; i++)
+        add_number(into, from, sums[i]);
+    json_object_foreach(stats, name, value)
+        add_number(stats, json_object_get(from, "stats"), name);
+    if (!json_is_true(json_object_get(from, "pinned")))
+        json_object_set_new(into, "pinned", json_false());
+}
+
+static json_t *merge_all(struct family *family)
+{
+    json_t *result = family->children[0].block, *sample;
+    pinning pinning;
+    size_t i;
+
+    for (unsigned child = 1; child < family->count; child++) {
+        merge(result, family->children[child].block);
+        json_decref(family->children[child].block);
+    }
+    json_array_foreach(json_object_get(result, "samples"), i, sample)
+        json_object_set_new(sample, "seconds",
+                            json_real(json_real_value(json_object_get(sample, "seconds"))
+                                      / family->count));
+    pinning_load(&pinning);
+    json_object_set_new(result, "mode", json_string("processes"));
+    json_object_set_new(result, "threads", json_integer(family->count));
+    json_object_set_new(result, "oversubscribed", json_boolean(family->count > pinning.count));
+    json_object_set_new(result, "incomplete", json_boolean(family->incomplete));
+    pinning_free(&pinning);
+    return result;
+}
+
+json_t *processes_run(const options *options, int argc, char **argv, bool *incomplete)
+{
+    struct family family = {.options = options, .count = options->workers};
+    unsigned barriers = options->samples + (options->warmup_ms > 0);
+
+    family.children = workload_allocate(family.count * sizeof *family.children);
+    family.signals = signalfd(-1, stop_signals(), SFD_CLOEXEC);
+    for (unsigned i = 0; i < family.count; i++)
+        start_child(&family.children[i], argc, argv, i);
+    for (unsigned i = 0; i < barriers; i++)
+        if (!let_all_begin(&family)) {
+            dismiss(&family);
+            break;
+        }
+    for (unsigned i = 0; i < family.count; i++)
+        finish_child(&family, &family.children[i], i);
+    json_t *result = merge_all(&family);
+    dismiss(&(struct family){.children = family.children, .count = family.count});
+    close(family.signals);
+    free(family.children);
+    *incomplete = family.incomplete;
+    return result;
+}

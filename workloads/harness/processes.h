@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * processes.h: the same workload as N processes, each with a run time of its
+ * own and one worker: the classic way out of a GIL.
+ */
+#ifndef TALLY_HARNESS_PROCESSES_H
+#define TALLY_HARNESS_PROCESSES_H
+
+#include <jansson.h>
+
+#include "options.h"
+
+/* Runs them and returns their blocks made one; *incomplete as of a block. */
+json_t *processes_run(const options *options, int argc, char **argv, bool *incomplete);
+
+#endif

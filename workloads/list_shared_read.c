@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * list-shared-read: all threads read one list of 100 ordinary items. It stands
+ * for a table that is built once and then only looked at. Reads need no lock,
+ * but each takes a reference to an item that all threads share.
+ */
+#include "workload.h"
+
+enum { ITEMS = 100, ROUNDS = 40 };
+
+struct shared {
+    tally_object *list;
+    tally_object *items[ITEMS];
+};
+
+static void *setup(const workload_context *context)
+{
+    struct shared *shared = workload_allocate(sizeof *shared);
+
+    (void)context;
+    shared->list = workload_object(tally_list_new(ITEMS));
+    for (unsigned i = 0; i < ITEMS; i++) {
+        shared->items[i] = workload_object(tally_float_new(i));
+        workload_done(tally_list_append(shared->list, shared->items[i]));
+    }
+    return shared;
+}
+
+static void *enter(void *state, unsigned worker)
+{
+    (void)worker;
+    return state;
+}
+
+static uint64_t run(void *opaque)
+{
+    const struct shared *shared = opaque;
+
+    for (unsigned round = 0; round < ROUNDS; round++) {
+        for (unsigned i = 0; i < ITEMS; i++) {
+            tally_object *item = workload_object(tally_list_get(shared->list, i));
+
+            if (item != shared->items[i])
+                workload_fail("item %u of the list is another", i);
+            tally_decref(item);
+        }
+        tally_safepoint();
+    }
+    return (uint64_t)ROUNDS * ITEMS;
+}
+
+static void leave(void *opaque)
+{
+    (void)opaque;
+}
+
+static void verify(void *state)
+{
+    const struct shared *shared = state;
+
+    for (unsigned i = 0; i < ITEMS; i++)
+        workload_check_count(shared->items[i], 2);
+}
+
+static void teardown(void *state)
+{
+    struct shared *shared = state;
+
+    tally_decref(shared->list);
+    for (unsigned i = 0; i < ITEMS; i++)
+        tally_decref(shared->items[i]);
+    free(shared);
+}
+
+const tally_workload workload_list_shared_read = {
+    .name = "list-shared-read",
+    .description = "All threads read one list of 100 items: a table built once and looked at.",
+    .unit = "reads",
+    .sharing = SHARED,
+    .setup = setup,
+    .enter = enter,
+    .run = run,
+    .leave = leave,
+    .verify = verify,
+    .teardown = teardown,
+};

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * refcount-shared: all threads take and drop references to one object. It
+ * stands for the objects that everybody uses, a module or a configuration, and
+ * is the worst case of a count: one cache line that every core wants to write.
+ */
+#include "workload.h"
+
+enum { PAIRS = 16384, PAIRS_A_SAFEPOINT = 64 };
+
+static void *setup(const workload_context *context)
+{
+    (void)context;
+    return workload_object(tally_float_new(0.5));
+}
+
+static void *enter(void *state, unsigned worker)
+{
+    (void)worker;
+    return state;
+}
+
+static uint64_t run(void *opaque)
+{
+    tally_object *object = opaque;
+
+    for (unsigned done = 0; done < PAIRS; done += PAIRS_A_SAFEPOINT) {
+        for (unsigned i = 0; i < PAIRS_A_SAFEPOINT; i++) {
+            tally_incref(object);
+            tally_decref(object);
+        }
+        tally_safepoint();
+    }
+    return PAIRS;
+}
+
+static void leave(void *opaque)
+{
+    (void)opaque;
+}
+
+static void verify(void *state)
+{
+    workload_check_count(state, 1);
+}
+
+static void teardown(void *state)
+{
+    tally_decref(state);
+}
+
+const tally_workload workload_refcount_shared = {
+    .name = "refcount-shared",
+    .description = "All threads count one object up and down: what everybody uses at once.",
+    .unit = "pairs",
+    .sharing = SHARED,
+    .setup = setup,
+    .enter = enter,
+    .run = run,
+    .leave = leave,
+    .verify = verify,
+    .teardown = teardown,
+};

@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+//
+// Writes the report from the analysis: what it says and in which order.
+#ifndef TALLY_REPORT_COMPOSE_H
+#define TALLY_REPORT_COMPOSE_H
+
+#include "analysis.h"
+#include "document.h"
+
+struct document compose_report(const struct analysis *analysis);
+struct table compose_terminal_table(const struct analysis *analysis);
+void compose_csv(const struct analysis *analysis, struct text *out);
+
+// "1.95 (1.92 to 1.98)" and "12.3 M"; the caller frees both.
+char *show_ratio(struct interval ratio);
+char *show_rate(double rate);
+
+// The parts of the report, in its order.
+void compose_summary(struct document *document, const struct analysis *analysis);
+void compose_price(struct document *document, const struct analysis *analysis);
+void compose_workloads(struct document *document, const struct analysis *analysis);
+void compose_sizes(struct document *document, const struct analysis *analysis);
+void compose_conditions(struct document *document, const struct analysis *analysis);
+
+#endif

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+//
+// The report's folder; see files.h.
+#include "files.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static bool complain(const char *folder, int error)
+{
+    fprintf(stderr, "tally-compare: cannot write to folder %s (%s); name a folder you may write with --output\n",
+            folder, strerror(error));
+    return false;
+}
+
+static bool make_folders(const char *folder)
+{
+    char *path = checked_strdup(folder);
+    for (char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+        *slash = '\0';
+        if (mkdir(path, 0777) != 0 && errno != EEXIST) {
+            int error = errno;
+            free(path);
+            errno = error;
+            return false;
+        }
+        *slash = '/';
+    }
+    bool made = mkdir(path, 0777) == 0;
+    int error = errno;
+    free(path);
+    errno = error;
+    return made;
+}
+
+bool folder_prepare(const char *folder, bool *created)
+{
+    struct stat status;
+    *created = false;
+    if (stat(folder, &status) != 0) {
+        if (errno != ENOENT || !(*created = make_folders(folder)))
+            return complain(folder, errno);
+    } else if (!S_ISDIR(status.st_mode)) {
+        return complain(folder, ENOTDIR);
+    }
+    char *probe = format("%s/.tally-probe-%ld", folder, (long)getpid());
+    int file = open(probe, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0666);
+    int error = errno;
+    if (file >= 0) {
+        close(file);
+        unlink(probe);
+    }
+    free(probe);
+    if (file < 0 && *created)
+        rmdir(folder);
+    return file >= 0 || complain(folder, error);
+}
+
+static char *temporary_name(const char *folder, const char *name)
+{
+    return format("%s/.%s.%ld", folder, name, (long)getpid());
+}
+
+static bool write_temporary(const char *path, const struct text *content)
+{
+    FILE *file = fopen(path, "we");
+    if (file == NULL)
+        return false;
+    bool good = fwrite(text_string(content), 1, content->length, file) == content->length;
+    good = fflush(file) == 0 && good;
+    int error = errno;
+    good = fclose(file) == 0 && good;
+    if (!good && error)
+        errno = error;
+    return good;
+}
+
+bool folder_write(const char *folder, const struct output_file *files, size_t count)
+{
+    bool good = true;
+    int error = 0;
+    for (size_t i = 0; i < count && good; i++) {
+        char *temporary = temporary_name(folder, files[i].name);
+        good = write_temporary(temporary, files[i].content);
+        error = errno;
+        free(temporary);
+    }
+    for (size_t i = 0; i < count; i++) {
+        char *temporary = temporary_name(folder, files[i].name);
+        char *final = format("%s/%s", folder, files[i].name);
+        if (good && rename(temporary, final) != 0) {
+            good = false;
+            error = errno;
+        }
+        if (!good)
+            unlink(temporary);
+        free(final);
+        free(temporary);
+    }
+    return good || complain(folder, error);
+}

@@ -1,0 +1,282 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+//
+// tally-compare: measures the drivers and writes the report, or writes it again
+// from a results file.  Exit status: 0, 1 where a block failed, 2 for bad
+// input, 130 after Ctrl-C.
+#include "compose.h"
+#include "files.h"
+#include "machine.h"
+#include "process.h"
+#include "results.h"
+#include "run.h"
+
+#include <argp.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+enum key { DRIVERS = 256, QUICKLY, FULLY, WORKLOADS, BACKENDS, THREADS, TEXT, OUTPUT, SEED };
+
+static const struct argp_option option_list[] = {
+    {"drivers", DRIVERS, "DIR", 0, "Folder of the programs tally-<backend> (run)", 0},
+    {"quick", QUICKLY, NULL, 0, "Measure for under 30 seconds (run)", 0},
+    {"full", FULLY, NULL, 0, "Measure for about 20 minutes instead of 3 (run)", 0},
+    {"workloads", WORKLOADS, "A,B", 0, "Only these workloads (run; default: all)", 0},
+    {"backends", BACKENDS, "A,B|all", 0, "These backends (run; default: gil,atomic,biased)", 0},
+    {"threads", THREADS, "1,2,4", 0, "These thread counts (run; default: up to the cores, and twice the cores)", 0},
+    {"text", TEXT, "FILE", 0, "A text for wordcount; may be given again (run)", 0},
+    {"seed", SEED, "N", 0, "Seed of the order and of the bootstrap (run)", 0},
+    {"output", OUTPUT, "DIR", 0, "Folder for report.html, report.md, results.csv and results.json", 0},
+    {0},
+};
+
+struct command {
+    struct run_options run;
+    const char *output, *results, *name;
+    bool seeded;
+};
+
+static _Noreturn void reject(const char *pattern, const char *what)
+{
+    fputs("tally-compare: ", stderr);
+    fprintf(stderr, pattern, what);
+    fputc('\n', stderr);
+    exit(2);
+}
+
+static void add_names(struct names *names, const char *list, const char *option)
+{
+    char *copy = checked_strdup(list), *rest = NULL;
+    for (char *name = strtok_r(copy, ",", &rest); name; name = strtok_r(NULL, ",", &rest)) {
+        bool again = false;
+        for (size_t i = 0; i < names->count; i++)
+            again = again || strcmp(names->items[i], name) == 0;
+        if (names->count == MAX_NAMES)
+            reject("%s has too many names; give at most 64", option);
+        if (strchr(name, '/'))
+            reject("%s takes names, not paths; see --help", option);
+        if (!again)
+            names->items[names->count++] = checked_strdup(name);
+    }
+    free(copy);
+    if (names->count == 0)
+        reject("%s needs at least one name; see --help", option);
+}
+
+static void add_backends(struct names *names, const char *list)
+{
+    add_names(names, strcmp(list, "all") == 0 ? "gil,atomic,biased,gil-atomic,gil-biased" : list, "--backends");
+}
+
+static void add_threads(struct run_options *run, const char *list)
+{
+    const char *at = list;
+    do {
+        char *end;
+        errno = 0;
+        long threads = *at >= '0' && *at <= '9' ? strtol(at, &end, 10) : 0;
+        if (threads < 1 || threads > 256 || errno || (*end != ',' && *end != '\0'))
+            reject("--threads %s is wrong; give counts from 1 to 256, such as 1,2,4", list);
+        if (run->thread_count == MAX_NAMES)
+            reject("--threads %s has too many counts; give at most 64", list);
+        bool again = false;
+        for (size_t i = 0; i < run->thread_count; i++)
+            again = again || run->threads[i] == threads;
+        if (!again)
+            run->threads[run->thread_count++] = (int)threads;
+        at = *end == ',' ? end + 1 : NULL;
+    } while (at);
+}
+
+static void add_text(struct names *texts, const char *path)
+{
+    FILE *file = fopen(path, "re");
+    if (file == NULL || fgetc(file) == EOF)
+        reject("--text %s cannot be read or is empty; name a text file", path);
+    fclose(file);
+    if (texts->count == MAX_NAMES)
+        reject("--text %s is one too many; give at most 64", path);
+    texts->items[texts->count++] = checked_strdup(path);
+}
+
+static void set_seed(struct command *command, const char *string)
+{
+    char *end;
+    errno = 0;
+    command->run.seed = strtoull(string, &end, 10);
+    if (*string < '0' || *string > '9' || *end || errno || command->run.seed > INT64_MAX)
+        reject("--seed %s is wrong; give a whole number of 0 or more", string);
+    command->seeded = true;
+}
+
+static error_t parse_argument(struct command *command, const char *argument, struct argp_state *state)
+{
+    if (command->name == NULL)
+        command->name = argument;
+    else if (strcmp(command->name, "report") == 0 && command->results == NULL)
+        command->results = argument;
+    else
+        reject("unexpected argument %s; see --help", argument);
+    (void)state;
+    return 0;
+}
+
+static error_t parse(int key, char *argument, struct argp_state *state)
+{
+    struct command *command = state->input;
+    switch (key) {
+    case ARGP_KEY_INIT:
+        state->err_stream = NULL; // getopt's one line says enough
+        return 0;
+    case DRIVERS:
+        command->run.drivers = argument;
+        return 0;
+    case QUICKLY:
+        command->run.effort = QUICK;
+        return 0;
+    case FULLY:
+        command->run.effort = FULL;
+        return 0;
+    case WORKLOADS:
+        add_names(&command->run.workloads, argument, "--workloads");
+        return 0;
+    case BACKENDS:
+        add_backends(&command->run.backends, argument);
+        return 0;
+    case THREADS:
+        add_threads(&command->run, argument);
+        return 0;
+    case TEXT:
+        add_text(&command->run.texts, argument);
+        return 0;
+    case OUTPUT:
+        command->output = argument;
+        return 0;
+    case SEED:
+        set_seed(command, argument);
+        return 0;
+    case ARGP_KEY_ARG:
+        return parse_argument(command, argument, state);
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static bool write_report(const json_t *root, const struct analysis *analysis, const char *folder)
+{
+    struct text html = {0}, markdown = {0}, csv = {0}, json = {0};
+    struct document document = compose_report(analysis);
+    render_html(&document, &html);
+    render_markdown(&document, &markdown);
+    compose_csv(analysis, &csv);
+    char *dumped = json_dumps(root, JSON_INDENT(1));
+    if (dumped == NULL)
+        reject("%s: cannot write the results as JSON, out of memory", folder);
+    text_add_bytes(&json, dumped, strlen(dumped));
+    text_add(&json, "\n");
+    const struct output_file files[] = {
+        {"results.json", &json}, {"results.csv", &csv}, {"report.md", &markdown}, {"report.html", &html}};
+    bool good = folder_write(folder, files, sizeof files / sizeof *files);
+    free(dumped);
+    text_free(&html);
+    text_free(&markdown);
+    text_free(&csv);
+    text_free(&json);
+    document_free(&document);
+    return good;
+}
+
+static void print_table(const struct analysis *analysis)
+{
+    struct text out = {0};
+    struct table table = compose_terminal_table(analysis);
+    render_terminal_table(&table, &out);
+    fputs(text_string(&out), stdout);
+    table_free(&table);
+    text_free(&out);
+}
+
+// Writes the report of the results, shows the table, and names the folder last.
+static int finish(json_t *root, const char *folder, bool created)
+{
+    struct analysis analysis = analysis_make(root);
+    size_t failures = json_array_size(json_object_get(root, "failures"));
+    int status = failures ? 1 : 0;
+    if (!write_report(root, &analysis, folder)) {
+        if (created)
+            rmdir(folder);
+        status = 2;
+    } else {
+        print_table(&analysis);
+        if (failures)
+            printf("%zu blocks failed; the report lists them\n", failures);
+        if (json_is_true(json_object_get(root, "incomplete")))
+            printf("stopped before the end; the results are marked incomplete\n");
+        printf("%s\n", folder);
+    }
+    analysis_free(&analysis);
+    json_decref(root);
+    return status;
+}
+
+static int run(struct command *command)
+{
+    bool created;
+    if (command->run.drivers == NULL)
+        reject("%s needs --drivers DIR, the folder of the driver programs", "run");
+    if (command->results)
+        reject("unexpected argument %s; see --help", command->results);
+    if (!command->seeded && getrandom(&command->run.seed, sizeof command->run.seed, 0) < 0)
+        command->run.seed = (uint64_t)getpid();
+    command->run.seed &= INT64_MAX;
+    process_catch_signals();
+    if (!run_complete_options(&command->run) || !folder_prepare(command->output, &created))
+        return 2;
+    json_t *root = run_measure(&command->run);
+    if (root == NULL)
+        reject("%s", "out of memory; try fewer workloads or threads");
+    int status = finish(root, command->output, created);
+    return status == 0 && process_stop_asked() ? 130 : status;
+}
+
+static int report(struct command *command)
+{
+    bool created;
+    if (command->results == NULL)
+        reject("%s needs the results.json of a report", "report");
+    json_t *root = results_load(command->results);
+    if (root == NULL || !folder_prepare(command->output, &created)) {
+        json_decref(root);
+        return 2;
+    }
+    return finish(root, command->output, created);
+}
+
+int main(int argc, char **argv)
+{
+    struct command command = {.run.effort = NORMAL};
+    const struct argp argp = {option_list, parse, "run\nreport RESULTS.json",
+                              "Measures Tally's backends side by side and writes the comparison report.", NULL, NULL,
+                              NULL};
+    if (argp_parse(&argp, argc, argv, 0, NULL, &command) != 0)
+        exit(2);
+    if (command.name == NULL)
+        reject("give a command: run or report%s", "");
+    if (command.output == NULL || !*command.output)
+        reject("%s needs --output DIR, the folder for the report", command.name);
+    int status;
+    if (strcmp(command.name, "run") == 0)
+        status = run(&command);
+    else if (strcmp(command.name, "report") == 0)
+        status = report(&command);
+    else
+        reject("no command %s; give run or report", command.name);
+    names_free(&command.run.workloads);
+    names_free(&command.run.backends);
+    names_free(&command.run.texts);
+    json_decref(command.run.descriptions);
+    return status;
+}

@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+//
+// Runs one driver process; see process.h.  The stop signals are blocked except
+// inside ppoll, so none is lost between the look at the flag and the wait.
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include "process.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+// How long a child may take to end after Ctrl-C; with the report this stays
+// within a second.
+static const double GRACE_SECONDS = 0.35;
+
+static volatile sig_atomic_t stop_asked;
+static sigset_t open_mask;
+
+static void ask_stop(int signal)
+{
+    (void)signal;
+    stop_asked = 1;
+}
+
+void process_catch_signals(void)
+{
+    static const int signals[] = {SIGINT, SIGTERM, SIGHUP};
+    sigset_t blocked;
+    struct sigaction action = {.sa_handler = ask_stop};
+    sigemptyset(&action.sa_mask);
+    sigemptyset(&blocked);
+    for (size_t i = 0; i < sizeof signals / sizeof *signals; i++) {
+        sigaction(signals[i], &action, NULL);
+        sigaddset(&blocked, signals[i]);
+    }
+    sigprocmask(SIG_BLOCK, &blocked, &open_mask);
+    for (size_t i = 0; i < sizeof signals / sizeof *signals; i++)
+        sigdelset(&open_mask, signals[i]);
+}
+
+bool process_stop_asked(void)
+{
+    struct timespec now = {0};
+    ppoll(NULL, 0, &now, &open_mask); // lets a pending signal in
+    return stop_asked;
+}
+
+double clock_seconds(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+static _Noreturn void become(char *const argv[], int output, int errors, pid_t parent)
+{
+    setpgid(0, 0);
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != parent)
+        _exit(127);
+    int nothing = open("/dev/null", O_RDONLY);
+    if (nothing >= 0)
+        dup2(nothing, 0);
+    dup2(output, 1);
+    dup2(errors, 2);
+    signal(SIGINT, SIG_DFL);
+    signal(SIGTERM, SIG_DFL);
+    signal(SIGHUP, SIG_DFL);
+    sigprocmask(SIG_SETMASK, &open_mask, NULL);
+    execv(argv[0], argv);
+    dprintf(2, "cannot start %s: %s\n", argv[0], strerror(errno));
+    _exit(127);
+}
+
+// Returns false at the end of the stream.
+static bool drain(int file, struct text *text)
+{
+    char buffer[16384];
+    ssize_t got = read(file, buffer, sizeof buffer);
+    if (got > 0)
+        text_add_bytes(text, buffer, (size_t)got);
+    return got > 0 || (got < 0 && (errno == EINTR || errno == EAGAIN));
+}
+
+static void collect(pid_t child, int output, int errors, double timeout, struct process_result *result)
+{
+    struct pollfd files[2] = {{.fd = output, .events = POLLIN}, {.fd = errors, .events = POLLIN}};
+    double deadline = clock_seconds() + timeout;
+    bool told = false;
+    while (files[0].fd >= 0 || files[1].fd >= 0) {
+        if (stop_asked && !told) {
+            kill(child, SIGINT);
+            told = true;
+            deadline = clock_seconds() + GRACE_SECONDS;
+        }
+        double left = deadline - clock_seconds();
+        if (left <= 0) {
+            result->timed_out = !told;
+            kill(-child, SIGKILL);
+            kill(child, SIGKILL);
+            return;
+        }
+        struct timespec wait = {.tv_sec = (time_t)left, .tv_nsec = (long)((left - (double)(time_t)left) * 1e9)};
+        if (ppoll(files, 2, &wait, &open_mask) <= 0)
+            continue;
+        if (files[0].revents && !drain(output, &result->output))
+            files[0].fd = -1;
+        if (files[1].revents && !drain(errors, &result->errors))
+            files[1].fd = -1;
+    }
+}
+
+struct process_result process_run(char *const argv[], double timeout_seconds)
+{
+    struct process_result result = {.status = 127};
+    int output[2] = {-1, -1}, errors[2] = {-1, -1};
+    pid_t parent = getpid(), child = -1;
+    if (pipe2(output, O_CLOEXEC) == 0 && pipe2(errors, O_CLOEXEC) == 0)
+        child = fork();
+    if (child == 0)
+        become(argv, output[1], errors[1], parent);
+    if (child < 0)
+        text_add(&result.errors, "cannot start a process: %s", strerror(errno));
+    if (output[1] >= 0)
+        close(output[1]);
+    if (errors[1] >= 0)
+        close(errors[1]);
+    if (child > 0) {
+        int status = 0;
+        collect(child, output[0], errors[0], timeout_seconds, &result);
+        while (waitpid(child, &status, 0) < 0 && errno == EINTR)
+            ;
+        result.status = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+    }
+    if (output[0] >= 0)
+        close(output[0]);
+    if (errors[0] >= 0)
+        close(errors[0]);
+    return result;
+}

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+//
+// The results file; see results.h.
+#include "results.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+const char *object_string(const json_t *object, const char *key, const char *fallback)
+{
+    const char *value = json_string_value(json_object_get(object, key));
+    return value ? value : fallback;
+}
+
+double object_number(const json_t *object, const char *key, double fallback)
+{
+    const json_t *value = json_object_get(object, key);
+    return json_is_number(value) ? json_number_value(value) : fallback;
+}
+
+double sample_rate(const json_t *sample)
+{
+    double rate = object_number(sample, "rate", 0);
+    return rate > 0 && isfinite(rate) ? rate
+                                      : object_number(sample, "operations", 0) / object_number(sample, "seconds", 1);
+}
+
+static bool sample_is_good(const json_t *sample)
+{
+    double seconds = object_number(sample, "seconds", 0);
+    double operations = object_number(sample, "operations", -1);
+    return seconds > 0 && isfinite(seconds) && operations >= 0 && isfinite(operations);
+}
+
+bool results_check_block(const json_t *block, const char **why)
+{
+    const json_t *samples = json_object_get(block, "samples");
+    const json_t *threads = json_object_get(block, "threads");
+    size_t index;
+    const json_t *sample;
+    *why = "it is no tally-block of version 1";
+    if (strcmp(object_string(block, "format", ""), "tally-block") != 0 || object_number(block, "version", 0) != 1)
+        return false;
+    *why = "it names no workload or backend";
+    if (!*object_string(block, "workload", "") || !*object_string(block, "backend", ""))
+        return false;
+    *why = "its number of threads is wrong";
+    if (!json_is_integer(threads) || json_integer_value(threads) < 1 || json_integer_value(threads) > 1000000)
+        return false;
+    *why = "its samples are missing or wrong";
+    if (!json_is_array(samples))
+        return false;
+    json_array_foreach(samples, index, sample)
+        if (!sample_is_good(sample))
+            return false;
+    return true;
+}
+
+static bool blocks_are_good(const json_t *root, const char *name, const char **why)
+{
+    const json_t *blocks = json_object_get(root, name), *block;
+    size_t index;
+    *why = "its lists of blocks are missing";
+    if (!json_is_array(blocks))
+        return false;
+    json_array_foreach(blocks, index, block)
+        if (!results_check_block(block, why))
+            return false;
+    return true;
+}
+
+static bool results_are_good(const json_t *root, const char **why)
+{
+    *why = "it has no machine, build or list of failures";
+    return json_is_object(json_object_get(root, "machine")) && json_is_object(json_object_get(root, "build")) &&
+           json_is_array(json_object_get(root, "failures")) && blocks_are_good(root, "blocks", why) &&
+           blocks_are_good(root, "counted", why);
+}
+
+json_t *results_load(const char *path)
+{
+    json_error_t error;
+    const char *why = "";
+    json_t *root = json_load_file(path, 0, &error);
+    if (root == NULL && error.line < 0)
+        fprintf(stderr, "tally-compare: %s; name the results.json of a tally report\n", error.text);
+    else if (root == NULL)
+        fprintf(stderr, "tally-compare: %s is cut short or no JSON (line %d); name the results.json of a tally report\n",
+                path, error.line);
+    else if (strcmp(object_string(root, "format", ""), "tally-results") != 0)
+        fprintf(stderr, "tally-compare: %s is no tally results file; name the results.json of a tally report\n", path);
+    else if (object_number(root, "version", 0) != RESULTS_VERSION)
+        fprintf(stderr, "tally-compare: %s has format version %g, this program reads version %d; use the program that wrote it\n",
+                path, object_number(root, "version", 0), RESULTS_VERSION);
+    else if (!results_are_good(root, &why))
+        fprintf(stderr, "tally-compare: %s is damaged (%s); measure again with tally compare\n", path, why);
+    else
+        return root;
+    json_decref(root);
+    return NULL;
+}

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+//
+// Measures: plans the blocks, runs the drivers, keeps all that they print.
+#ifndef TALLY_REPORT_RUN_H
+#define TALLY_REPORT_RUN_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { MAX_NAMES = 64 };
+
+struct names {
+    char *items[MAX_NAMES];
+    size_t count;
+};
+
+enum effort { QUICK, NORMAL, FULL };
+
+struct run_options {
+    const char *drivers; // the folder of the driver programs
+    enum effort effort;
+    struct names workloads, backends, texts; // empty: all, the default three, the drivers' own
+    int threads[MAX_NAMES];
+    size_t thread_count; // 0: powers of two up to the cores, and twice the cores
+    uint64_t seed;
+    json_t *descriptions; // what the drivers say of their workloads
+};
+
+void names_free(struct names *names);
+
+// Fills in what was left out and checks names against what the drivers know.
+// False after one line on stderr.
+bool run_complete_options(struct run_options *options);
+
+// The results; incomplete when stopped by a signal.  The caller owns them.
+json_t *run_measure(const struct run_options *options);
+
+#endif

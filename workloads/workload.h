@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * workload.h: what a workload is, and what the harness gives it.
+ *
+ * A workload is one file that defines one `tally_workload`, and one line in
+ * workloads.def. Its life, in this order:
+ *
+ *   setup      once, on the main thread: makes what the workers share
+ *   enter      once on each worker's own attached thread: makes what is its own
+ *   run        again and again on that thread, until the sample ends
+ *   leave      once on each worker: checks and drops what enter made
+ *   verify     once, on the main thread, when no worker is left
+ *   teardown   once, on the main thread: drops what setup made
+ *
+ * The invariant that a workload keeps: everything it computed is checked, in
+ * run, leave or verify. A wrong result ends the driver through workload_fail.
+ */
+#ifndef TALLY_WORKLOAD_H
+#define TALLY_WORKLOAD_H
+
+#include <stdalign.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include "tally.h"
+
+/* Two lines, since x86's prefetcher fetches lines in pairs. */
+#define WORKLOAD_LINE 128
+
+/* Whether the threads of a workload touch the same objects: what its curve
+ * against threads can be expected to look like hangs on this. */
+enum sharing { OWN, SHARED };
+
+typedef struct workload_context {
+    unsigned workers;
+    uint64_t seed;
+    const char *const *texts;   /* files given by the user */
+    size_t text_count;          /* 0: the system's licence texts */
+    size_t text_bytes;          /* repeat the text until it has about so many */
+    /* True once the sample is over. Only a run that waits for other workers has
+     * to look at it: those may have stopped already. */
+    const atomic_bool *stop;
+} workload_context;
+
+typedef struct tally_workload {
+    const char *name;
+    const char *description;    /* one sentence: what it measures and what it stands for */
+    const char *unit;           /* what run counts, in the plural */
+    enum sharing sharing;
+
+    /* The state that all workers share; the context lives as long. */
+    void *(*setup)(const workload_context *context);
+    /* The worker's own state, which the next two get. */
+    void *(*enter)(void *state, unsigned worker);
+    /* Works for 0.1 to 2 ms, with a tally_safepoint() every few dozen
+     * operations; returns how many operations it did. */
+    uint64_t (*run)(void *local);
+    void (*leave)(void *local);
+    void (*verify)(void *state);    /* or NULL: leave checked all there is */
+    void (*teardown)(void *state);
+    /* Or NULL. Wakes the workers that wait in run, when *context->stop is set;
+     * on the main thread. */
+    void (*wake)(void *state);
+} tally_workload;
+
+/* Says on stderr what is wrong, and ends the driver with status 1. Any thread. */
+_Noreturn void workload_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* Zeroed memory of its own cache lines, so that two workers never write the
+ * same one; free() it. */
+void *workload_allocate(size_t bytes);
+
+/* The object, or the end of the driver with the run time's error. */
+static inline tally_object *workload_object(tally_object *object)
+{
+    if (__builtin_expect(object == NULL, 0))
+        workload_fail("no object: %s", tally_error_message());
+    return object;
+}
+
+/* The same for a call that results in -1 when it fails. */
+static inline int workload_done(int result)
+{
+    if (__builtin_expect(result < 0, 0))
+        workload_fail("a call failed: %s", tally_error_message());
+    return result;
+}
+
+/* Fails unless nobody but `expected` known holders refers to the object. */
+static inline void workload_check_count(tally_object *object, ptrdiff_t expected)
+{
+    ptrdiff_t count = tally_refcount(object);
+
+    if (count != expected)
+        workload_fail("an object has %td references, not %td", count, expected);
+}
+
+static inline uint64_t workload_seed(const workload_context *context, unsigned worker)
+{
+    uint64_t seed = (context->seed + worker + 1) * UINT64_C(0x9e3779b97f4a7c15);
+
+    return seed != 0 ? seed : 1; /* 0 would stay 0 for ever */
+}
+
+/* Marsaglia's xorshift64: good enough to pick keys with, and a few instructions. */
+static inline uint64_t workload_random(uint64_t *seed)
+{
+    uint64_t x = *seed;
+
+    x ^= x << 13;
+    x ^= x >> 7;
+    x ^= x << 17;
+    return *seed = x;
+}
+
+#endif
