@@ -141,6 +141,6 @@ void tally_object_zero(tally_object *object) {
 /* ---- what the header tells ---------------------------------------------- */
 
 ptrdiff_t tally_refcount(tally_object *object) {
-    return tally_counts_is_immortal(&object->counts) ? PTRDIFF_MAX : tally_counts_total(&object->counts);
+    return tally_counts_is_immortal(&object->counts) ? PTRDIFF_MAX : tally_counts_total(&object->counts) + tally_class_instances(object);
 }
 int tally_is_immortal(tally_object *object) { return tally_counts_is_immortal(&object->counts); }

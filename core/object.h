@@ -83,7 +83,7 @@ typedef struct tally_type {
     tally_object **(*next_child)(tally_object *self);
     tally_object **(*current_child)(tally_object *self);
     void (*release)(tally_object *self);      /* frees its arrays */
-    size_t (*extra_size)(tally_object *self); /* bytes beyond `size`: arrays and items; NULL: none */
+    size_t (*extra_size)(tally_object *self); /* bytes beyond `size`: arrays and items; lock held; NULL: none */
 } tally_type;
 
 extern tally_type tally_types[TALLY_MAX_TYPES];
@@ -116,8 +116,14 @@ void tally_object_free(tally_object *object); /* the memory alone, of a dead obj
 int tally_class_incref(tally_object *class_);
 void tally_class_decref(tally_object *class_);
 void tally_class_born(tally_object *class_);   /* made, not yet known to anybody */
+/* What a class's own count leaves out: references of instances; less what it has too many. */
+ptrdiff_t tally_class_instances(tally_object *object);
 size_t tally_classes_sweep(void);              /* frees classes that nothing uses; how many */
 bool tally_class_is_unused(tally_object *object); /* a class that the next sweep would free; world stopped */
+/* tally_sizeof, by who holds the object's lock or has stopped the world. */
+size_t tally_size_locked(tally_object *object);
+/* Bytes of the object's block. */
+size_t tally_memory_size(const void *block);
 
 /* ---- reads of a slot that others may store to --------------------------- */
 

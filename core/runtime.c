@@ -197,7 +197,6 @@ ptrdiff_t tally_finish(void) {
     }
     tally_thread_state *self = tally_thread_current();
     ptrdiff_t live = 0;
-    tally_interned_end();
     tally_exclusion_drain(self);
     /* Classes hold attributes, which may hold classes: until nothing more goes. */
     while (tally_classes_sweep()) tally_exclusion_drain(self);
@@ -206,13 +205,14 @@ ptrdiff_t tally_finish(void) {
     tally_thread_detach();
     atomic_store_explicit(&tally_process.started, false, memory_order_release);
     tally_exclusion_end();
+    tally_interned_end();
     tally_values_end();
     tally_types_end();
     tally_memory_end();
     uint32_t used = atomic_load_explicit(&tally_process.slots_used, memory_order_relaxed);
     for (uint32_t id = 1; id <= used; id++) {
         tally_thread_state *thread = atomic_load_explicit(&tally_process.slots[id], memory_order_relaxed);
-        free(thread->class_counts);
+        free((void *)atomic_load_explicit(&thread->class_counts, memory_order_relaxed));
         free(thread);
         atomic_store_explicit(&tally_process.slots[id], NULL, memory_order_relaxed);
     }
@@ -260,7 +260,7 @@ static void census_visit(tally_object *object, void *context) {
         c->rows[c->count++] = (tally_census_row){ .type = type, .owner = owner };
     }
     c->rows[i].objects++;
-    c->rows[i].bytes += (size_t)tally_sizeof(object);
+    c->rows[i].bytes += tally_size_locked(object);
 }
 
 int tally_heap_census(tally_census_row **rows, size_t *count) {

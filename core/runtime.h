@@ -43,7 +43,7 @@ typedef struct tally_thread_state {
     size_t deferred_count, deferred_capacity;
     tally_counts_thread counts;
     tally_exclusion_thread exclusion;
-    int32_t *class_counts;               /* without a GIL: this thread's part of the instances of each class */
+    _Atomic(_Atomic int32_t *) class_counts; /* without a GIL: this thread's part of the instances of each class */
     tally_heap heap;                     /* with a GIL: unused, the process has one */
 } tally_thread_state;
 

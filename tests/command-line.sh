@@ -39,7 +39,7 @@ refused() {
 found=no
 for driver in "$1"/tally-*; do
     [ -f "$driver" ] && [ -x "$driver" ] || continue
-    case $(basename "$driver") in tally-report* | *-counted) continue ;; esac
+    case $(basename "$driver") in tally-compare* | *-counted) continue ;; esac
     found=yes
     refused 0 --workload churn --threads 0
     refused -1 --workload churn --threads=-1

@@ -345,6 +345,11 @@ void tally_reclaim(tally_retired *node, unsigned what) {
     }
 }
 
+size_t tally_memory_size(const void *block) {
+    if (tally_is_small(block)) return tally_pool_of(block)->block_size;
+    return ((const large *)((const char *)block - offsetof(large, block)))->bytes;
+}
+
 /* ---- looking, with the world stopped ------------------------------------ */
 
 void tally_memory_each_object(unsigned kind, void (*visit)(tally_object *, void *), void *context) {

@@ -43,9 +43,19 @@ tally_object *tally_type_of(tally_object *object) {
 
 const char *tally_type_name(tally_object *object) { return object ? tally_type_entry(object)->name : "NULL"; }
 
-ptrdiff_t tally_sizeof(tally_object *object) {
+size_t tally_size_locked(tally_object *object) {
     tally_type *type = tally_type_entry(object);
-    return (ptrdiff_t)(type->size + (type->extra_size ? type->extra_size(object) : 0));
+    if (type->native) return tally_memory_size(object); /* extra bytes are in no field of it */
+    return type->size + (type->extra_size ? type->extra_size(object) : 0);
+}
+
+ptrdiff_t tally_sizeof(tally_object *object) {
+    if (!(tally_type_entry(object)->flags & TALLY_TYPE_CONTAINER)) return (ptrdiff_t)tally_size_locked(object);
+    /* Its array might be freed by another thread while it is looked at. */
+    unsigned token = tally_lock_object(object);
+    size_t size = tally_size_locked(object);
+    tally_unlock_object(object, token);
+    return (ptrdiff_t)size;
 }
 
 /* ---- hash --------------------------------------------------------------- */

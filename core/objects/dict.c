@@ -107,12 +107,7 @@ static tally_table *table_of(tally_object *self) { return atomic_load_explicit(&
 static void dict_traverse(tally_object *self, tally_visit visit, void *context) { if (table_of(self)) tally_table_traverse(table_of(self), visit, context); }
 static tally_object **dict_child(tally_object *self) { return table_of(self) ? tally_table_current_child(table_of(self)) : NULL; }
 static void dict_release(tally_object *self) { if (table_of(self)) tally_table_free(table_of(self)); }
-static size_t dict_extra(tally_object *self) {
-    unsigned token = tally_lock_object(self);
-    size_t bytes = table_of(self) ? tally_table_bytes(table_of(self)) : 0;
-    tally_unlock_object(self, token);
-    return bytes;
-}
+static size_t dict_extra(tally_object *self) { return table_of(self) ? tally_table_bytes(table_of(self)) : 0; }
 
 void tally_register_dict(void) {
     tally_type *type = &tally_types[TALLY_TYPE_DICT];

@@ -260,13 +260,9 @@ static void list_release(tally_object *self) {
     tally_items *items = items_of((tally_list *)self);
     if (items) tally_memory_free(TALLY_RAW, items);
 }
-/* A snapshot: the array may be another's by the time it is looked at, if there were no lock. */
 static size_t list_extra(tally_object *self) {
-    unsigned token = tally_lock_object(self);
     tally_items *items = items_of((tally_list *)self);
-    size_t bytes = items ? items->array.bytes : 0;
-    tally_unlock_object(self, token);
-    return bytes;
+    return items ? items->array.bytes : 0;
 }
 
 void tally_register_list(void) {

@@ -14,28 +14,37 @@
 enum { FIRST_SWEEP = 64 };
 static _Atomic size_t born, sweep_at = FIRST_SWEEP;
 
-static int counts_allocate(tally_thread_state *thread) {
-    thread->class_counts = calloc(TALLY_MAX_TYPES, sizeof *thread->class_counts); /* touched only where used */
-    return thread->class_counts ? 0 : tally_no_memory();
+static _Atomic int32_t *counts_allocate(tally_thread_state *thread) {
+    _Atomic int32_t *counts = calloc(TALLY_MAX_TYPES, sizeof *counts); /* touched only where used */
+    /* release: pairs with instances_of */
+    atomic_store_explicit(&thread->class_counts, counts, memory_order_release);
+    if (!counts) tally_no_memory();
+    return counts;
+}
+
+/* Its thread alone writes an entry: load and store. */
+static void count(_Atomic int32_t *counts, uint16_t index, int32_t by) {
+    atomic_store_explicit(&counts[index], atomic_load_explicit(&counts[index], memory_order_relaxed) + by, memory_order_relaxed);
 }
 
 int tally_class_incref(tally_object *class_) {
     tally_thread_state *thread = tally_thread_current();
-    if (TALLY_UNLIKELY(!thread->class_counts) && counts_allocate(thread) < 0) return -1;
-    thread->class_counts[((tally_type_object *)class_)->index]++;
+    _Atomic int32_t *counts = atomic_load_explicit(&thread->class_counts, memory_order_relaxed);
+    if (TALLY_UNLIKELY(!counts) && !(counts = counts_allocate(thread))) return -1;
+    count(counts, ((tally_type_object *)class_)->index, 1);
     return 0;
 }
 
 void tally_class_decref(tally_object *class_) {
     tally_thread_state *thread = tally_thread_current();
     uint16_t index = ((tally_type_object *)class_)->index;
-    if (TALLY_LIKELY(thread->class_counts != NULL)) { thread->class_counts[index]--; return; }
-    if (counts_allocate(thread) == 0) { thread->class_counts[index]--; return; }
+    _Atomic int32_t *counts = atomic_load_explicit(&thread->class_counts, memory_order_relaxed);
+    if (TALLY_LIKELY(counts != NULL) || (counts = counts_allocate(thread))) { count(counts, index, -1); return; }
     /* No memory for a table of its own: another thread's, while that one stands still. */
     tally_error_clear();
     tally_world_stop();
     for (uint32_t id = 1; id <= atomic_load_explicit(&tally_process.slots_used, memory_order_relaxed); id++)
-        if (tally_thread_slot(id)->class_counts) { tally_thread_slot(id)->class_counts[index]--; break; }
+        if ((counts = atomic_load_explicit(&tally_thread_slot(id)->class_counts, memory_order_relaxed))) { count(counts, index, -1); break; }
     tally_world_start();
 }
 
@@ -45,16 +54,29 @@ void tally_class_born(tally_object *class_) {
     if (atomic_fetch_add_explicit(&born, 1, memory_order_relaxed) + 1 >= atomic_load_explicit(&sweep_at, memory_order_relaxed)) tally_classes_sweep();
 }
 
+/* Read while threads run it is a snapshot; each thread's entry is its own to write. */
+static int64_t instances_of(uint16_t index) {
+    int64_t instances = 0;
+    for (uint32_t id = 1; id <= atomic_load_explicit(&tally_process.slots_used, memory_order_acquire); id++) {
+        /* acquire: pairs with the release of counts_allocate */
+        _Atomic int32_t *counts = atomic_load_explicit(&tally_thread_slot(id)->class_counts, memory_order_acquire);
+        if (counts) instances += atomic_load_explicit(&counts[index], memory_order_relaxed);
+    }
+    return instances;
+}
+
+static bool is_class(tally_object *object) {
+    return object->type == TALLY_TYPE_TYPE && tally_types[((tally_type_object *)object)->index].class_;
+}
+
+/* Less the table's own reference. */
+ptrdiff_t tally_class_instances(tally_object *object) {
+    return is_class(object) ? (ptrdiff_t)instances_of(((tally_type_object *)object)->index) - 1 : 0;
+}
+
 /* A class being freed has the flag FINALIZED: its last reference may still be in a merge queue. */
 bool tally_class_is_unused(tally_object *object) {
-    if (atomic_load_explicit(&object->flags, memory_order_relaxed) & TALLY_FLAG_FINALIZED) return false;
-    if (object->type != TALLY_TYPE_TYPE || tally_is_immortal(object) || tally_refcount(object) != 1) return false;
-    uint16_t index = ((tally_type_object *)object)->index;
-    if (!tally_types[index].class_) return false;
-    int64_t instances = 0;
-    for (uint32_t id = 1; id <= atomic_load_explicit(&tally_process.slots_used, memory_order_relaxed); id++)
-        if (tally_thread_slot(id)->class_counts) instances += tally_thread_slot(id)->class_counts[index];
-    return instances == 0;
+    return is_class(object) && !(atomic_load_explicit(&object->flags, memory_order_relaxed) & TALLY_FLAG_FINALIZED) && tally_refcount(object) == 0;
 }
 
 typedef struct sweep { tally_object *unused[64]; size_t count, classes; } sweep;

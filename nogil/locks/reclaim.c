@@ -199,7 +199,17 @@ void tally_reclamation_drain(tally_thread_state *thread) {
     }
 }
 
+/* Nobody is attached. What the last detach retired is pools and blocks, which go with the region. */
 void tally_reclamation_end(void) {
+    urcu_qsbr_barrier();
+    batch *b = atomic_exchange_explicit(&rcu.ripe, NULL, memory_order_acquire); /* acquire: pairs with ripen */
+    for (batch *next; b; b = next) {
+        next = b->next;
+        visible_acquire(b);
+        free(b);
+    }
+    atomic_store_explicit(&rcu.under_way, 0, memory_order_relaxed);
+    atomic_store_explicit(&rcu.waiting_bytes, 0, memory_order_relaxed);
     urcu_qsbr_call_rcu_data_free(rcu.caller);
     rcu.caller = NULL;
 }
