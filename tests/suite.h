@@ -185,6 +185,17 @@ SUITE_HELPER int wait_for(_Atomic int *value, int wanted)
     return 1;
 }
 
+/* What waits for a grace period (keys removed from a dict that others may be
+ * reading) is done once condition holds; gives up after 30 s, and a check that
+ * follows fails. */
+#define settle_until(condition) \
+    for (double settle_end = now() + 30; !(condition) && now() < settle_end;) { \
+        tally_blocking_begin(); \
+        usleep(1000); \
+        tally_blocking_end(); \
+        tally_safepoint(); \
+    }
+
 #define SUITE_MAX_THREADS 64
 
 /* Runs count attached threads with arguments base, base + size …, and waits for their end. */

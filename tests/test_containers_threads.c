@@ -22,14 +22,8 @@ static void begin(tally_object *container)
 static void end(void)
 {
     tally_decref(shared);
-    double limit = now() + 30;
     for (int i = 0; i < ITEMS; i++) {
-        while (tally_refcount(items[i]) != 1 && now() < limit) {
-            tally_safepoint();
-            tally_blocking_begin();
-            usleep(1000);
-            tally_blocking_end();
-        }
+        settle_until(tally_refcount(items[i]) == 1)
         check_int(tally_refcount(items[i]), 1);
         tally_decref(items[i]);
     }
