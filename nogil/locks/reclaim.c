@@ -4,9 +4,11 @@
  * period of liburcu's QSBR flavour. A running thread is in a read-side section
  * from one safepoint to the next; a blocked one is offline.
  *
- * A thread collects what it retires in a list; a full list goes to call_rcu as
- * one batch. Its callback only moves the batch to `ripe`; an attached thread
- * takes it from there at a safepoint and frees it. While a batch is under way
+ * A thread collects what it retires in a list; a full list goes as one batch to a
+ * thread of our own, which waits for a grace period (one for all the batches it
+ * finds) and moves them to `ripe`; an attached thread takes them from there at a
+ * safepoint and frees them. (Not call_rcu: its thread cannot be joined in
+ * liburcu 0.13, and a restart of the run time needs to know that it is idle.) While a batch is under way
  * every thread's safepoints take the slow path and announce a quiescent state,
  * so that the fast path is the one load of the breaker.
  *
@@ -16,7 +18,6 @@
  * liburcu is not built with ThreadSanitizer: grace_period stands for its
  * synchronisation (release at each quiescent point, acquire after a period).
  */
-#define _LGPL_SOURCE
 #include "backend.h"
 #include <urcu/urcu-qsbr.h>
 
@@ -31,13 +32,9 @@
 void __tsan_acquire(void *address);
 void __tsan_release(void *address);
 static char grace_period;
-static void visible_release(void *address) { __tsan_release(address); }
-static void visible_acquire(void *address) { __tsan_acquire(address); }
-#define QUIESCENT() visible_release(&grace_period)
-#define GRACE_PERIOD_PASSED() visible_acquire(&grace_period)
+#define QUIESCENT() __tsan_release(&grace_period)
+#define GRACE_PERIOD_PASSED() __tsan_acquire(&grace_period)
 #else
-static void visible_release(void *address) { (void)address; }
-static void visible_acquire(void *address) { (void)address; }
 #define QUIESCENT() ((void)0)
 #define GRACE_PERIOD_PASSED() ((void)0)
 #endif
@@ -45,45 +42,59 @@ static void visible_acquire(void *address) { (void)address; }
 enum { BATCH_NODES = 64, BATCH_BYTES = 128 << 10, LIMIT_BYTES = 16 << 20 };
 
 typedef struct batch {
-    struct rcu_head head;
     struct batch *next;
     tally_retired *first;
     size_t count, bytes;
 } batch;
 
 static struct {
-    struct call_rcu_data *caller;
+    pthread_mutex_t mutex;        /* for the next four */
+    pthread_cond_t changed;
+    batch *queue;                 /* waiting for the next grace period */
+    bool busy, ending;            /* a grace period is being waited for; the thread is to end */
+    pthread_t thread;
     _Atomic(batch *) ripe;
     _Atomic size_t under_way;     /* batches handed over and not yet freed */
     _Atomic size_t waiting_bytes; /* in them */
-} rcu;
+} rcu = { .mutex = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER };
+
+/* A grace period for each load of batches; what is ripe is handed on, not freed here. */
+static void *wait_for_grace_periods(void *nothing) {
+    pthread_mutex_lock(&rcu.mutex);
+    for (;;) {
+        while (!rcu.queue && !rcu.ending) pthread_cond_wait(&rcu.changed, &rcu.mutex);
+        if (!rcu.queue) break;
+        batch *first = rcu.queue, *last = first;
+        rcu.queue = NULL;
+        rcu.busy = true;
+        pthread_mutex_unlock(&rcu.mutex);
+        urcu_qsbr_synchronize_rcu();
+        GRACE_PERIOD_PASSED();
+        while (last->next) last = last->next;
+        batch *ripe = atomic_load_explicit(&rcu.ripe, memory_order_relaxed);
+        do {
+            last->next = ripe;
+            /* release: pairs with the acquire of free_ripe */
+        } while (!atomic_compare_exchange_weak_explicit(&rcu.ripe, &ripe, first, memory_order_release, memory_order_relaxed));
+        pthread_mutex_lock(&rcu.mutex);
+        rcu.busy = false;
+        pthread_cond_broadcast(&rcu.changed);
+    }
+    pthread_mutex_unlock(&rcu.mutex);
+    return nothing;
+}
 
 int tally_reclamation_start(void) {
-    rcu.caller = urcu_qsbr_create_call_rcu_data(0, -1);
-    return rcu.caller ? 0 : -1;
+    rcu.ending = rcu.busy = false;
+    return pthread_create(&rcu.thread, NULL, wait_for_grace_periods, NULL) == 0 ? 0 : -1;
 }
 
-void tally_reclamation_attach(void) {
-    urcu_qsbr_register_thread();
-    urcu_qsbr_set_thread_call_rcu_data(rcu.caller);
-}
+void tally_reclamation_attach(void) { urcu_qsbr_register_thread(); }
 void tally_reclamation_offline(void) {
     QUIESCENT();
     urcu_qsbr_thread_offline();
 }
 void tally_reclamation_online(void) { urcu_qsbr_thread_online(); }
-
-/* In liburcu's thread: a callback only hands on. */
-static void ripen(struct rcu_head *head) {
-    batch *b = caa_container_of(head, batch, head);
-    visible_acquire(b);
-    GRACE_PERIOD_PASSED();
-    batch *first = atomic_load_explicit(&rcu.ripe, memory_order_relaxed);
-    do {
-        b->next = first;
-        /* release: pairs with the acquire of free_ripe */
-    } while (!atomic_compare_exchange_weak_explicit(&rcu.ripe, &first, b, memory_order_release, memory_order_relaxed));
-}
 
 static void free_list(tally_retired *node) {
     for (tally_retired *next; node; node = next) {
@@ -96,7 +107,7 @@ static void free_list(tally_retired *node) {
 
 static void free_ripe(void) {
     if (!atomic_load_explicit(&rcu.ripe, memory_order_relaxed)) return;
-    /* acquire: pairs with the release of ripen */
+    /* acquire: pairs with the release of wait_for_grace_periods */
     batch *b = atomic_exchange_explicit(&rcu.ripe, NULL, memory_order_acquire);
     for (batch *next; b; b = next) {
         next = b->next;
@@ -126,8 +137,11 @@ void tally_reclamation_flush(tally_thread_state *thread) {
     self->retired_count = self->retired_bytes = 0;
     atomic_fetch_add_explicit(&rcu.under_way, 1, memory_order_seq_cst);
     atomic_fetch_add_explicit(&rcu.waiting_bytes, b->bytes, memory_order_relaxed);
-    visible_release(b);
-    urcu_qsbr_call_rcu(&b->head, ripen);
+    pthread_mutex_lock(&rcu.mutex);
+    b->next = rcu.queue;
+    rcu.queue = b;
+    pthread_cond_broadcast(&rcu.changed);
+    pthread_mutex_unlock(&rcu.mutex);
     quiesce_all();
 }
 
@@ -175,7 +189,6 @@ void tally_reclamation_safepoint(tally_thread_state *thread) {
 void tally_reclamation_detach(tally_thread_state *thread) {
     tally_reclamation_flush(thread);
     QUIESCENT();
-    urcu_qsbr_set_thread_call_rcu_data(NULL);
     urcu_qsbr_unregister_thread();
 }
 
@@ -192,8 +205,11 @@ void tally_reclamation_drain(tally_thread_state *thread) {
             if (slot->exclusion.retired) help(slot);
         }
         if (!any && !atomic_load_explicit(&rcu.under_way, memory_order_seq_cst)) return;
-        QUIESCENT();
-        urcu_qsbr_barrier();
+        tally_reclamation_offline(); /* or the grace period would wait for this thread */
+        pthread_mutex_lock(&rcu.mutex);
+        while (rcu.queue || rcu.busy) pthread_cond_wait(&rcu.changed, &rcu.mutex);
+        pthread_mutex_unlock(&rcu.mutex);
+        tally_reclamation_online();
         free_ripe();
         tally_counts_safepoint(thread);
     }
@@ -201,15 +217,17 @@ void tally_reclamation_drain(tally_thread_state *thread) {
 
 /* Nobody is attached. What the last detach retired is pools and blocks, which go with the region. */
 void tally_reclamation_end(void) {
-    urcu_qsbr_barrier();
-    batch *b = atomic_exchange_explicit(&rcu.ripe, NULL, memory_order_acquire); /* acquire: pairs with ripen */
+    pthread_mutex_lock(&rcu.mutex);
+    rcu.ending = true;
+    pthread_cond_broadcast(&rcu.changed);
+    pthread_mutex_unlock(&rcu.mutex);
+    pthread_join(rcu.thread, NULL);
+    /* acquire: pairs with wait_for_grace_periods */
+    batch *b = atomic_exchange_explicit(&rcu.ripe, NULL, memory_order_acquire);
     for (batch *next; b; b = next) {
         next = b->next;
-        visible_acquire(b);
         free(b);
     }
     atomic_store_explicit(&rcu.under_way, 0, memory_order_relaxed);
     atomic_store_explicit(&rcu.waiting_bytes, 0, memory_order_relaxed);
-    urcu_qsbr_call_rcu_data_free(rcu.caller);
-    rcu.caller = NULL;
 }
