@@ -11,7 +11,7 @@ static inline void *tally_memory_alloc(unsigned kind, size_t size) {
     if (TALLY_UNLIKELY(!block)) return tally_memory_alloc_slow(kind, size);
     TALLY_DETAIL(allocations);
     pool->free = *(char **)(block + TALLY_LINK_OFFSET(kind));
-    pool->used++;
+    pool->left++;
     return block;
 }
 
@@ -22,7 +22,7 @@ static inline void tally_memory_free(unsigned kind, void *block) {
     TALLY_DETAIL(frees_local);
     *(char **)((char *)block + TALLY_LINK_OFFSET(kind)) = pool->free;
     pool->free = block;
-    if (TALLY_UNLIKELY(--pool->used == pool->notify)) tally_memory_free_notified(pool);
+    if (TALLY_UNLIKELY(--pool->left == 0)) tally_memory_free_notified(pool);
 }
 
 #endif

@@ -93,7 +93,7 @@ void tally_heap_start(tally_heap *heap, uint32_t owner) {
     for (unsigned kind = 0; kind < TALLY_KINDS; kind++)
         for (unsigned i = 0; i <= TALLY_SIZE_CLASSES; i++) {
             heap->current[kind][i] = &no_pool;
-            heap->queue[kind][i] = NULL;
+            heap->queue[kind][i] = heap->queue_last[kind][i] = NULL;
         }
     heap->owner = (uint16_t)owner;
     atomic_store_explicit(&heap->remote, NULL, memory_order_relaxed);
@@ -150,6 +150,20 @@ static void pool_give_back(tally_pool *pool) {
 
 /* ---- pools of a heap ---------------------------------------------------- */
 
+static void queue_append(tally_heap *heap, tally_pool *pool) {
+    tally_pool **last = &heap->queue_last[pool->kind][pool->class_];
+    pool->next = NULL;
+    pool->previous = *last;
+    if (*last) (*last)->next = pool; else heap->queue[pool->kind][pool->class_] = pool;
+    *last = pool;
+    pool->queued = 1;
+}
+static void queue_remove(tally_heap *heap, tally_pool *pool) {
+    if (!pool->next) heap->queue_last[pool->kind][pool->class_] = pool->previous;
+    pool_list_remove(&heap->queue[pool->kind][pool->class_], pool);
+    pool->queued = 0;
+}
+
 static tally_pool *pool_take(tally_heap *heap, unsigned kind, unsigned class_) {
     pthread_mutex_lock(&memory.lock);
     if (!memory.free_list && arena_map() != 0) {
@@ -165,7 +179,7 @@ static tally_pool *pool_take(tally_heap *heap, unsigned kind, unsigned class_) {
     char *arena = tally_region + number * TALLY_ARENA_SIZE;
     size_t index = (size_t)(pool - (tally_pool *)arena);
     pool->free = NULL;
-    pool->used = pool->notify = 0;
+    pool->left = pool->notify = 0;
     pool->block_size = class_ * 16;
     pool->owner = heap->owner;
     pool->kind = (uint8_t)kind;
@@ -196,8 +210,8 @@ static bool pool_carve(tally_pool *pool) {
 
 /* An empty pool that is not current leaves its heap. */
 static void pool_release(tally_heap *heap, tally_pool *pool) {
-    if (pool->queued) pool_list_remove(&heap->queue[pool->kind][pool->class_], pool);
-    pool->queued = pool->in_use = 0;
+    if (pool->queued) queue_remove(heap, pool);
+    pool->in_use = 0;
     if (TALLY_READERS_WITHOUT_LOCK && pool->kind != TALLY_RAW) {
         pthread_mutex_lock(&memory.lock);
         memory.waiting++;
@@ -208,23 +222,23 @@ static void pool_release(tally_heap *heap, tally_pool *pool) {
     }
 }
 
-/* A free brought used down to notify: the pool was full, or is now empty. */
+/* A free brought `left` down to 0: the pool was full, or is now empty. */
 void tally_memory_free_notified(tally_pool *pool) {
     tally_heap *heap = tally_pool_heap(pool);
-    if (pool->used == 0 && pool->notify == 0) {
+    if (pool->left == 0 && pool->notify == 0) {
         if (heap->current[pool->kind][pool->class_] != pool) pool_release(heap, pool);
         return;
     }
+    pool->left = pool->notify;
     pool->notify = 0;
-    pool_list_push(&heap->queue[pool->kind][pool->class_], pool);
-    pool->queued = 1;
-    if (pool->used == 0) tally_memory_free_notified(pool);
+    queue_append(heap, pool);
+    if (pool->left == 0) tally_memory_free_notified(pool);
 }
 
 static void free_local(tally_pool *pool, char *block) {
     *(char **)(block + tally_link_offset[pool->kind]) = pool->free;
     pool->free = block;
-    if (--pool->used == pool->notify) tally_memory_free_notified(pool);
+    if (--pool->left == 0) tally_memory_free_notified(pool);
 }
 
 /* Takes back all that others freed. */
@@ -257,12 +271,13 @@ static bool heap_refill(tally_heap *heap, unsigned kind, unsigned class_) {
         tally_pool *pool = *current;
         if (pool != &no_pool) {
             if (pool->free || pool_carve(pool)) return true;
-            pool->notify = pool->used - 1; /* full: its next free puts it back in the queue */
+            /* Full: its next free puts it back in the queue. */
+            pool->notify = pool->left - 1;
+            pool->left = 1;
         }
         tally_pool *next = heap->queue[kind][class_];
         if (next) {
-            pool_list_remove(&heap->queue[kind][class_], next);
-            next->queued = 0;
+            queue_remove(heap, next);
         } else if (!(next = pool_take(heap, kind, class_))) {
             *current = &no_pool;
             return false;
@@ -318,7 +333,7 @@ void *tally_memory_alloc_slow(unsigned kind, size_t size) {
     tally_pool *pool = heap->current[kind][class_];
     char *block = pool->free;
     pool->free = *(char **)(block + tally_link_offset[kind]);
-    pool->used++;
+    pool->left++;
     TALLY_DETAIL(allocations);
     return block;
 }
@@ -378,8 +393,8 @@ static void count_pools(tally_memory_result *result, size_t number) {
         if (!pools[i].in_use) continue;
         unsigned class_ = pools[i].class_ - 1u;
         result->classes[class_].pools++;
-        result->classes[class_].blocks += pools[i].used;
-        result->classes[class_].bytes_unused += TALLY_POOL_SIZE - (size_t)pools[i].used * pools[i].block_size;
+        result->classes[class_].blocks += pools[i].left + pools[i].notify;
+        result->classes[class_].bytes_unused += TALLY_POOL_SIZE - (size_t)(pools[i].left + pools[i].notify) * pools[i].block_size;
         result->classes[class_].arenas += !seen[class_];
         seen[class_] = true;
     }

@@ -53,8 +53,8 @@ void tally_table_reclaim(tally_retired *node);
 
 typedef struct tally_pool {
     char *free;                 /* list of free blocks */
-    uint32_t used;              /* blocks in use */
-    uint32_t notify;            /* a free that brings used down to this has more to do */
+    uint32_t left;              /* frees until one has more to do: until the pool is empty, or no longer full */
+    uint32_t notify;            /* blocks in use = left + notify; not 0 only while the pool is full */
     uint32_t block_size;
     uint16_t owner;             /* slot of its heap */
     uint8_t kind, class_;       /* class_: block_size / 16 */
@@ -67,7 +67,9 @@ typedef struct tally_pool {
 
 typedef struct tally_heap {
     tally_pool *current[TALLY_KINDS][TALLY_SIZE_CLASSES + 1];
-    tally_pool *queue[TALLY_KINDS][TALLY_SIZE_CLASSES + 1];  /* others that may have free blocks */
+    /* Others that may have free blocks, first in, first out: one that was full a
+     * moment ago goes last, so that it has more than one free block when it is needed. */
+    tally_pool *queue[TALLY_KINDS][TALLY_SIZE_CLASSES + 1], *queue_last[TALLY_KINDS][TALLY_SIZE_CLASSES + 1];
     uint16_t owner;
     _Alignas(64) _Atomic(char *) remote; /* blocks freed by other threads */
 } tally_heap;

@@ -86,7 +86,7 @@ void tally_blocking_end(void) { take(tally_thread_current()); }
 
 void tally_exclusion_safepoint(tally_thread_state *thread) {
     if (gil.ticks) {
-        if (thread->exclusion.ticks_left-- > 0) return;
+        if (--thread->exclusion.ticks_left > 0) return;
         thread->exclusion.ticks_left = gil.ticks;
         release(thread, false);
         take(thread);

@@ -32,7 +32,7 @@ for backend in $(echo "$*" | tr ';,' '  '); do
     program=$prefix/stranger-$backend
     # shellcheck disable=SC2046 # the flags are words
     ${CC:-cc} -std=c17 -Wall -Wextra -Werror "$here/main.c" -o "$program" \
-        $(pkg-config --cflags --libs --define-variable=prefix="$prefix" "tally-$backend")
+        $(pkg-config --cflags --libs "tally-$backend")
     name=$("$program")
     if [ "$name" != "$backend" ]; then
         echo "the program built with tally-$backend says '$name'" >&2
