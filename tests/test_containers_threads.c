@@ -5,7 +5,7 @@
  */
 #include "suite.h"
 
-enum { THREADS = 8, ROUNDS = 20000, ITEMS = 16 };
+enum { THREADS = 8, ROUNDS = SUITE_LONG(20000), ITEMS = 16 };
 
 static tally_object *shared;
 static tally_object *items[ITEMS];

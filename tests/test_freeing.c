@@ -5,7 +5,7 @@
  */
 #include "suite.h"
 
-enum { DEPTH = 1000000 };
+enum { DEPTH = SUITE_LONG(1000000) };
 
 static tally_object *mortal;
 
