@@ -31,8 +31,18 @@
  *   tally_exclusion_start, _end, _attach, _detach, _safepoint
  *   tally_claim(slot), tally_claim_end(slot)   keep a blocked thread where it is
  *   tally_world_stop, tally_world_start        every other thread parked or claimed
- *   tally_retire(node)               free memory after a grace period; cannot fail
+ *   tally_retire(node, what, bytes)  free memory after a grace period; cannot fail
+ *   tally_lock_unbias(o)             before o's owner is given up
+ *   tally_registration_lock()        by an attached thread: blocked while it waits
+ *   tally_exclusion_drain(thread)    by the last thread: frees all that waits
+ *   tally_class_incref, _decref, _born, _instances, tally_classes_sweep, tally_class_is_unused
+ *                                    an instance's reference to its class
  *   tally_critical_…, tally_blocking_…         the public ones
+ *
+ * Layout (tally_layout.h)
+ *   tally_links                      what the collector needs in a container's header
+ *   tally_heap_current(), tally_pool_is_mine(p), tally_pool_heap(p)
+ *   TALLY_READERS_WITHOUT_LOCK       1: freed memory may still be looked at
  *
  * Collector: the next part to come. Its places: TALLY_FLAG_TRACKED, traverse of
  * every type, tally_links in a container's header.

@@ -129,6 +129,8 @@ static void take_apart(tally_thread_state *thread, tally_object *object) {
 /* The count reached 0: by the thread that dropped the last reference, once. */
 void tally_object_zero(tally_object *object) {
     tally_thread_state *thread = tally_thread_current();
+    /* Plain and atomic counts come here for less than 0, too. */
+    if (TALLY_UNLIKELY(!tally_counts_is_dead(&object->counts))) tally_fatal(object, "a reference was dropped of an object that is dead");
     if (thread->catching) {
         if (!thread->caught) { thread->caught = object; return; }
         if (defer(thread, object)) return;

@@ -129,8 +129,8 @@ size_t tally_memory_size(const void *block);
 
 /*
  * The object in *slot with a new reference, or NULL: empty, or not to be had
- * without the lock. *holder, if given, is the address of the array that slot is
- * in, and must still be `array` afterwards.
+ * without the lock. If the slot is in an array that can be replaced, the caller
+ * looks afterwards whether the array is still the same.
  */
 static inline tally_object *tally_slot_try_read(tally_slot *slot) {
     /* acquire: pairs with the release store of the slot, so the object's fields are there */

@@ -92,7 +92,7 @@ void tally_thread_detach(void) {
         if (tally_counts_detach(thread)) break;
         pthread_mutex_unlock(&tally_process.registration);
     }
-    if (tally_heap_current() == &thread->heap) tally_heap_drain(&thread->heap);
+    if (tally_heap_current() == &thread->heap) tally_heap_trim(&thread->heap);
     free(thread->deferred);
     thread->deferred = NULL;
     thread->deferred_count = thread->deferred_capacity = 0;

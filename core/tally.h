@@ -312,7 +312,8 @@ typedef struct tally_memory_result {
     } classes[TALLY_SIZE_CLASSES];
 } tally_memory_result;
 
-/* Stops the world for the time of a look. [blocks] */
+/* Stops the world for the time of a look. Blocks that other threads freed go
+ * home first, and pools that are empty are given back. [blocks] */
 void tally_memory_stats(tally_memory_result *result);
 
 typedef struct tally_census_row {

@@ -40,7 +40,6 @@ extern _Thread_local struct tally_self tally_self __attribute__((tls_model("init
 #define TALLY_COUNT_ADD(index, n) \
     atomic_store_explicit(&tally_self.thread->events[index], \
         atomic_load_explicit(&tally_self.thread->events[index], memory_order_relaxed) + (uint64_t)(n), memory_order_relaxed)
-#define TALLY_STATS_INDEX(name) TALLY_EVENT_##name,
 
 enum {
     TALLY_EVENT_merges, TALLY_EVENT_queued, TALLY_EVENT_claims, TALLY_EVENT_lock_waits, TALLY_EVENT_lock_revocations,

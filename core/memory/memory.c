@@ -253,6 +253,18 @@ void tally_heap_drain(tally_heap *heap) {
     }
 }
 
+/* Drains, and lets go of pools that are kept only because they are current: each would hold an arena. */
+void tally_heap_trim(tally_heap *heap) {
+    tally_heap_drain(heap);
+    for (unsigned kind = 0; kind < TALLY_KINDS; kind++)
+        for (unsigned class_ = 1; class_ <= TALLY_SIZE_CLASSES; class_++) {
+            tally_pool *pool = heap->current[kind][class_];
+            if (pool == &no_pool || pool->left || pool->notify) continue;
+            heap->current[kind][class_] = &no_pool;
+            pool_release(heap, pool);
+        }
+}
+
 void tally_memory_free_remote(tally_pool *pool, void *block) {
     TALLY_DETAIL(frees_remote);
     _Atomic(char *) *remote = &tally_pool_heap(pool)->remote;
@@ -404,9 +416,10 @@ void tally_memory_stats(tally_memory_result *result) {
     tally_thread_require();
     memset(result, 0, sizeof *result);
     tally_world_stop();
-    /* Nobody else runs: blocks on their way back to their heap can be taken home. */
+    /* Nobody else runs: blocks on their way back to their heap can be taken home, empty pools given back. */
     for (uint32_t id = 1; id <= atomic_load_explicit(&tally_process.slots_used, memory_order_relaxed); id++)
-        if (tally_thread_slot(id)) tally_heap_drain(&tally_thread_slot(id)->heap);
+        if (tally_thread_slot(id)) tally_heap_trim(&tally_thread_slot(id)->heap);
+    tally_heap_trim(tally_heap_current());
     pthread_mutex_lock(&memory.lock);
     result->arenas = memory.arenas_live;
     result->bytes_arenas = memory.arenas_live * TALLY_ARENA_SIZE;

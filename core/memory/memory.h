@@ -84,6 +84,8 @@ void tally_memory_end(void);              /* gives everything back; large blocks
 void tally_heap_start(tally_heap *heap, uint32_t owner);
 void tally_heap_drain(tally_heap *heap);  /* takes back what other threads freed; by the heap's thread or in its stead */
 
+void tally_heap_trim(tally_heap *heap);   /* also gives back its empty pools; same callers */
+
 void *tally_memory_alloc_slow(unsigned kind, size_t size);
 void tally_memory_free_notified(tally_pool *pool);
 void tally_memory_free_remote(tally_pool *pool, void *block);

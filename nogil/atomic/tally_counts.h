@@ -35,7 +35,7 @@ static inline void tally_counts_decref(tally_counts *counts) {
     TALLY_DETAIL(shared_decrefs);
     /* acq_rel: release pairs with the acquire of the decref that reaches 0, so
      * that all uses of the object come before its destruction */
-    if (atomic_fetch_sub_explicit(&counts->count, 1, memory_order_acq_rel) == 1) tally_object_zero((tally_object *)counts);
+    if (atomic_fetch_sub_explicit(&counts->count, 1, memory_order_acq_rel) <= 1) tally_object_zero((tally_object *)counts);
 }
 
 #endif

@@ -160,6 +160,7 @@ void tally_counts_decref_shared(tally_counts *counts) {
     uint32_t shared = atomic_load_explicit(&counts->shared, memory_order_acquire), next;
     TALLY_DETAIL(shared_decrefs);
     for (;;) {
+        if (TALLY_UNLIKELY(shared == TALLY_SHARED_MERGED)) tally_fatal((tally_object *)counts, "a reference was dropped of an object that is dead");
         /* Would go negative for the first time: the reference becomes the queue's instead. */
         bool queue = shared == TALLY_SHARED_DEFAULT || shared == TALLY_SHARED_MAYBE;
         if (queue) {

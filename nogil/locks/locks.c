@@ -98,7 +98,8 @@ static bool revoke_bias(tally_object *object) {
     /* acquire: pairs with the owner's release on leaving */
     for (unsigned spins = 0; atomic_load_explicit(&owner->exclusion.biased_section, memory_order_acquire) == object; spins++)
         if (spins > SPINS) sched_yield();
-    /* Containers that are shared as a rule are not worth a bias: their owner stops for a while. */
+    /* Containers that are shared as a rule are not worth a bias: their owner stops
+     * biasing new ones, until another thread attaches in its slot. */
     uint8_t times = (uint8_t)(atomic_load_explicit(&owner->exclusion.revocations, memory_order_relaxed) + 1);
     atomic_store_explicit(&owner->exclusion.revocations, times, memory_order_relaxed);
     if (times % 64 == 0) atomic_store_explicit(&owner->exclusion.lock_initial, TALLY_LOCK_FREE, memory_order_relaxed);
