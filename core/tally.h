@@ -43,6 +43,9 @@ typedef struct tally_options {
     /* Not 0: the scheme before CPython 3.2 instead: the holder lets go after
      * this many safepoints (CPython: 100), and nobody is made to take turns. */
     unsigned switch_ticks;
+    /* Not 0: as Python 2 did, a cycle with a finalizer is never freed: its objects
+     * that have one go to tally_gc_garbage(). 0: as PEP 442 (Python 3.4). */
+    unsigned uncollectable_finalizers;
 } tally_options;
 
 /* Starts the run time and attaches the caller. One run time a process at a
@@ -202,8 +205,10 @@ ptrdiff_t tally_dict_length(tally_object *dict);                                
 
 typedef struct tally_class_spec {
     const char *name;             /* copied */
-    const char *const *slots;     /* NULL-terminated names, copied: fixed fields, no others.
-                                     NULL: attributes of any name, an instance */
+    const char *const *slots;     /* NULL-terminated names, copied: fixed fields, no others. A name
+                                     `__weakref__` is no field and has no index: it allows weak
+                                     references. NULL: attributes of any name, an instance, and
+                                     weak references */
     void (*finalize)(tally_object *self); /* or NULL; once in an instance's life, which it may prolong */
 } tally_class_spec;
 
@@ -246,6 +251,102 @@ tally_object *tally_type_new(const tally_type_spec *spec);
 tally_object *tally_object_new(tally_object *type, ptrdiff_t extra_bytes);
 void *tally_object_data(tally_object *object);                                       /* [plain] */
 
+/* ---- weak references ---------------------------------------------------- */
+
+/*
+ * A reference to the object that does not keep it alive: to an open instance, one
+ * with a slot `__weakref__`, a class, or a native object of a type with
+ * TALLY_TYPE_WEAKLY_REFERENCABLE; type error for others. When the referent dies
+ * all its weak references are cleared, then each callback that was given is
+ * called once, in the thread where it died, unless its reference has died or is
+ * garbage itself. An error that a callback sets is reported on standard error.
+ * Without a callback: the one that exists already, if there is one. [collects]
+ */
+tally_object *tally_weakref_new(tally_object *referent, void (*callback)(tally_object *reference, void *context), void *context);
+/* The referent, or tally_none if it is dead. Takes no lock. [plain] */
+tally_object *tally_weakref_get(tally_object *reference);
+ptrdiff_t tally_weakref_count(tally_object *object);   /* 0 for what allows none; [plain] */
+tally_object *tally_weakref_list(tally_object *object);/* a list of them; [collects] */
+
+/* ---- cycle collector ---------------------------------------------------- */
+
+/*
+ * With a GIL: three generations; an automatic collection starts in an allocation
+ * of a container. Without: one generation, a stop of the world; 0 and 1 exist in
+ * this interface only and mean 2. docs/collectors.md tells how both work.
+ */
+
+/* Collects generations 0 ... generation. How many unreachable objects were found;
+ * returns after their finalizers, callbacks and frees. 0 at once if this thread is
+ * in a collection (in a finalizer or callback). -1 and a value error for another
+ * generation; -1 and a memory error if there was no room to note what was found,
+ * which then stays for the next. [blocks, foreign] */
+ptrdiff_t tally_gc_collect(int generation);
+void tally_gc_enable(void);                                   /* automatic collection; [plain] */
+void tally_gc_disable(void);                                  /* [plain] */
+int tally_gc_is_enabled(void);                                /* [plain] */
+/* 700, 10, 10 at the start. The first: this many more containers made than freed
+ * start a collection (0: never); the others: collections of the generation below
+ * that start one of this. Without a GIL the first alone counts, and a collection
+ * also waits until the new containers are a quarter of those that survived the
+ * last; with a GIL the same holds of full collections. [plain] */
+void tally_gc_get_threshold(int thresholds[3]);
+int tally_gc_set_threshold(const int thresholds[3]);          /* negative: value error; [plain] */
+/* Containers made less freed since the last collection, collections of generation
+ * 0, of generation 1. Reading changes nothing. [blocks] */
+void tally_gc_get_count(int counts[3]);
+
+typedef struct tally_gc_generation_stats { uint64_t collections, collected, uncollectable; } tally_gc_generation_stats;
+void tally_gc_get_stats(tally_gc_generation_stats stats[3]);  /* [plain] */
+
+/* A list of the tracked objects of a generation, -1: of all. [blocks] */
+tally_object *tally_gc_get_objects(int generation);
+tally_object *tally_gc_get_referrers(tally_object *object);   /* a list of the tracked objects that hold it; [blocks] */
+tally_object *tally_gc_get_referents(tally_object *object);   /* a list of what it holds; [blocks] */
+int tally_gc_is_tracked(tally_object *object);                /* 1: a collection looks at it; [plain] */
+int tally_gc_is_finalized(tally_object *object);              /* 1: its finalizer has run; [plain] */
+
+/* Frozen objects are ignored by all collections: all that are tracked now. [blocks] */
+void tally_gc_freeze(void);
+void tally_gc_unfreeze(void);                                 /* back to the oldest generation; [blocks] */
+ptrdiff_t tally_gc_freeze_count(void);                        /* [blocks] */
+
+enum {
+    TALLY_GC_DEBUG_STATS = 1,          /* a line on standard error for each collection */
+    TALLY_GC_DEBUG_COLLECTABLE = 2,    /* a line for each unreachable object */
+    TALLY_GC_DEBUG_UNCOLLECTABLE = 4,  /* a line for each that cannot be freed */
+    TALLY_GC_DEBUG_SAVEALL = 32,       /* unreachable objects go to tally_gc_garbage() and are not freed */
+    TALLY_GC_DEBUG_LEAK = 38
+};
+void tally_gc_set_debug(unsigned flags);                      /* [plain] */
+unsigned tally_gc_get_debug(void);                            /* [plain] */
+tally_object *tally_gc_garbage(void);                         /* a new reference to the one list; [plain] */
+
+/* Times are nanoseconds. */
+typedef struct tally_gc_info {
+    int generation;
+    bool finished;             /* false: about to begin; then only generation, automatic and began count */
+    bool automatic;            /* started by an allocation */
+    ptrdiff_t collected;       /* unreachable objects found, freed or saved */
+    ptrdiff_t uncollectable;
+    size_t examined;           /* objects looked at */
+    uint64_t began;            /* CLOCK_MONOTONIC */
+    uint64_t stop;             /* from request until the world stood still; 0 with a GIL */
+    uint64_t mark;             /* until it was known what is garbage, and its weak references were cleared */
+    uint64_t finalize;         /* callbacks and finalizers; the world runs, but for a GIL */
+    uint64_t check;            /* the second look, for what finalizers brought back: its stop and mark; 0: not needed */
+    uint64_t free;             /* taking apart; the world runs, but for a GIL */
+    uint64_t reentry;          /* from the start of the world until the last parked thread ran again: of the last stop before */
+    uint64_t pause;            /* the longest time that other threads stood still */
+    unsigned helpers;          /* parked threads that helped to mark */
+    unsigned last_thread;      /* number of the thread that came last, 0: none had to be waited for */
+    const char *last_was;      /* what it was doing; static */
+} tally_gc_info;
+typedef void (*tally_gc_callback)(const tally_gc_info *info, void *context);
+/* Called before and after each collection, in the collecting thread. [plain] */
+int tally_gc_add_callback(tally_gc_callback callback, void *context);
+int tally_gc_remove_callback(tally_gc_callback callback, void *context); /* not there: value error; [plain] */
+
 /* ---- statistics --------------------------------------------------------- */
 
 /*
@@ -268,7 +369,11 @@ void *tally_object_data(tally_object *object);                                  
     X(reclaimed)          /* of those, freed */ \
     X(grace_helped)       /* grace periods that a retiring thread waited for */ \
     X(pools_taken)        /* pools taken from arenas */ \
-    X(remote_drained)     /* blocks freed by other threads, taken back */
+    X(remote_drained)     /* blocks freed by other threads, taken back */ \
+    X(collections)        /* cycle collections */ \
+    X(gc_pause_ns)        /* time that other threads stood still for them */ \
+    X(gc_examined)        /* objects they looked at */ \
+    X(gc_found)           /* unreachable objects they found */
 #define TALLY_STATS_DETAILED(X) \
     X(local_increfs)      /* by the owner, or plain */ \
     X(local_decrefs) \

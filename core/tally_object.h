@@ -45,6 +45,7 @@ enum {
     TALLY_EVENT_merges, TALLY_EVENT_queued, TALLY_EVENT_claims, TALLY_EVENT_lock_waits, TALLY_EVENT_lock_revocations,
     TALLY_EVENT_gil_waits, TALLY_EVENT_gil_requests, TALLY_EVENT_gil_handovers, TALLY_EVENT_stops, TALLY_EVENT_stop_ns,
     TALLY_EVENT_retired, TALLY_EVENT_reclaimed, TALLY_EVENT_grace_helped, TALLY_EVENT_pools_taken, TALLY_EVENT_remote_drained,
+    TALLY_EVENT_collections, TALLY_EVENT_gc_pause_ns, TALLY_EVENT_gc_examined, TALLY_EVENT_gc_found,
     TALLY_EVENT_local_increfs, TALLY_EVENT_local_decrefs, TALLY_EVENT_shared_increfs, TALLY_EVENT_shared_decrefs,
     TALLY_EVENT_immortal_skips, TALLY_EVENT_lost_cas, TALLY_EVENT_locks_biased, TALLY_EVENT_locks_atomic,
     TALLY_EVENT_reads_unlocked, TALLY_EVENT_reads_locked, TALLY_EVENT_allocations, TALLY_EVENT_frees_local,
