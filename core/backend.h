@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * backend.h: the contract of a backend. It has three parts, each a folder that
+ * backend.h: the contract of a backend. It has four parts, each a folder that
  * CMake puts on the include path and links; no part knows which others it is
  * built with beyond this page.
  *
@@ -11,6 +11,11 @@
  *   tally_counts_try_incref(c)       by who may hold none: false if the object may be dead
  *   tally_counts_share(c)            under the lock of a container that holds it: later
  *                                    try-increfs of other threads can succeed
+ *   tally_counts_try_incref_weak(c)  the same, by who holds a weak reference
+ *   tally_counts_expose(c)           by who holds a reference: from now on try-increfs of
+ *                                    all threads fail only if the object is dead
+ *   tally_counts_adopt(c)            world stopped, in no merge queue: the caller becomes the owner
+ *   tally_counts_trial_add(c, n)     without a GIL, world stopped: n on top of the total, which may be negative
  *   tally_counts_revive(c)           a dead object gets one reference (for its finalizer)
  *   tally_counts_drop_last(c)        gives that one back: true if it is dead again, by
  *                                    compare-and-swap; false if others hold it now
@@ -44,8 +49,12 @@
  *   tally_heap_current(), tally_pool_is_mine(p), tally_pool_heap(p)
  *   TALLY_READERS_WITHOUT_LOCK       1: freed memory may still be looked at
  *
- * Collector: the next part to come. Its places: TALLY_FLAG_TRACKED, traverse of
- * every type, tally_links in a container's header.
+ * Weak references (exclusion part)
+ *   tally_weak_lock(address), tally_weak_unlock(address)   the lock of the weak references
+ *                                    to the object that was made there; a leaf section
+ *
+ * Collector (tally_collector.h, tally_track.h)
+ *   core/collector/collector.h has its contract
  */
 #ifndef TALLY_BACKEND_H
 #define TALLY_BACKEND_H

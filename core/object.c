@@ -2,8 +2,10 @@
 /*
  * object.c: how an object dies, and what any object can be asked of its header.
  *
- * Order of death (as CPython 3.11): the finalizer, with the object whole; then
- * its contents; then its memory; an instance drops its class last.
+ * Order of death (as CPython 3.11): the finalizer, with the object whole; then its
+ * weak references are cleared, then their callbacks called; then its contents go;
+ * then its memory; an instance drops its class last. The collector does not look
+ * at it from the moment its count is 0, but while the finalizer runs.
  *
  * Taking apart goes down into a child that dies and back up again without a
  * stack: the slot that held the child holds its parent meanwhile (Schorr and
@@ -16,31 +18,47 @@
 #define NO_PARENT ((tally_object *)1) /* not NULL, so that its slot is found again */
 
 void tally_object_free(tally_object *object) {
-    if (tally_type_entry(object)->flags & TALLY_TYPE_CONTAINER) tally_memory_free(TALLY_CONTAINERS, object);
-    else tally_memory_free(TALLY_PLAIN, object);
+    if (tally_type_entry(object)->flags & TALLY_TYPE_CONTAINER) {
+        tally_collector_death();
+        tally_memory_free(TALLY_CONTAINERS, object);
+    } else {
+        tally_memory_free(TALLY_PLAIN, object);
+    }
 }
 
 /* True: the object lives on. */
 static bool finalize(tally_object *object, void (*finalizer)(tally_object *)) {
     uint8_t flags = atomic_load_explicit(&object->flags, memory_order_relaxed);
     if (flags & TALLY_FLAG_FINALIZED) return false;
-    atomic_store_explicit(&object->flags, flags | TALLY_FLAG_FINALIZED, memory_order_relaxed);
     tally_thread_state *thread = tally_thread_current();
     bool catching = thread->catching;
-    tally_error kind = tally_error_kind();
-    char message[256];
-    snprintf(message, sizeof message, "%s", tally_error_message());
-    tally_error_clear();
+    tally_pending_error pending;
+    tally_error_put_aside(&pending);
+    bool container = tally_type_entry(object)->flags & TALLY_TYPE_CONTAINER && tally_type_entry(object)->traverse;
 
+    if (container) tally_track(object);
+    atomic_fetch_or_explicit(&object->flags, TALLY_FLAG_FINALIZED, memory_order_relaxed);
     tally_counts_revive(&object->counts);
     thread->catching = false;
     finalizer(object);
     thread->catching = catching;
 
-    if (tally_error_kind()) fprintf(stderr, "tally: error ignored in a finalizer of type %s: %s\n", tally_type_name(object), tally_error_message());
-    tally_error_clear();
-    if (kind) tally_error_set(kind, "%s", message);
-    return !tally_counts_drop_last(&object->counts);
+    tally_error_report("a finalizer", object);
+    tally_error_put_back(&pending);
+    if (!tally_counts_drop_last(&object->counts)) return true;
+    if (container) tally_untrack(object);
+    return false;
+}
+
+/* Foreign code, so that nothing may be caught meanwhile. */
+static void drop_weakrefs(tally_thread_state *thread, tally_object *object) {
+    tally_weakref *calls = NULL;
+    tally_weakrefs_clear(object, &calls, NULL);
+    if (!calls) return;
+    bool catching = thread->catching;
+    thread->catching = false;
+    tally_weakrefs_call(calls);
+    thread->catching = catching;
 }
 
 static bool defer(tally_thread_state *thread, tally_object *object) {
@@ -104,6 +122,7 @@ static void take_apart(tally_thread_state *thread, tally_object *object) {
     for (;;) {
         tally_type *type = tally_type_entry(object);
         bool lives = fresh && type->finalize && finalize(object, type->finalize);
+        if (fresh && !lives && type->weak_offset) drop_weakrefs(thread, object);
         if (!lives) {
             tally_object *child = next_dying(thread, object, type);
             if (child) {
@@ -131,6 +150,7 @@ void tally_object_zero(tally_object *object) {
     tally_thread_state *thread = tally_thread_current();
     /* Plain and atomic counts come here for less than 0, too. */
     if (TALLY_UNLIKELY(!tally_counts_is_dead(&object->counts))) tally_fatal(object, "a reference was dropped of an object that is dead");
+    if (tally_is_tracked(object)) tally_untrack(object);
     if (thread->catching) {
         if (!thread->caught) { thread->caught = object; return; }
         if (defer(thread, object)) return;

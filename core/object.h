@@ -20,10 +20,13 @@
 #include "runtime.h"
 
 enum {
-    TALLY_FLAG_TRACKED = 1,    /* the collector's (to come) */
-    TALLY_FLAG_FINALIZED = 2,  /* its finalizer has run */
+    TALLY_FLAG_TRACKED = 1,     /* the collector looks at it; never on dead or free memory */
+    TALLY_FLAG_FINALIZED = 2,   /* its finalizer has run */
     TALLY_FLAG_INTERNED = 4,
-    TALLY_FLAG_WEAKREFS = 8,   /* has weak references (to come) */
+    TALLY_FLAG_COLLECTING = 8,  /* the collector's: among those that are being examined */
+    TALLY_FLAG_MARKED = 16,     /* the collector's: reached */
+    TALLY_FLAG_PENDING = 32,    /* the collector's: reached, its children not yet */
+    TALLY_FLAG_FROZEN = 64,     /* tracked, but ignored */
 };
 
 typedef struct tally_container { tally_object base; tally_links links; } tally_container;
@@ -31,7 +34,7 @@ typedef struct tally_container { tally_object base; tally_links links; } tally_c
 /* Fixed indices of the built-in types; classes and native types follow. */
 enum {
     TALLY_TYPE_NONE = 1, TALLY_TYPE_BOOL, TALLY_TYPE_TYPE, TALLY_TYPE_INT, TALLY_TYPE_FLOAT, TALLY_TYPE_STR,
-    TALLY_TYPE_TUPLE, TALLY_TYPE_LIST, TALLY_TYPE_DICT, TALLY_TYPE_FIRST_FREE
+    TALLY_TYPE_TUPLE, TALLY_TYPE_LIST, TALLY_TYPE_DICT, TALLY_TYPE_WEAKREF, TALLY_TYPE_FIRST_FREE
 };
 #define TALLY_MAX_TYPES 65536
 
@@ -57,18 +60,38 @@ typedef struct tally_list { tally_container container; _Atomic ptrdiff_t length;
 typedef struct tally_table tally_table;
 typedef struct tally_dict { tally_container container; _Atomic(tally_table *) table; /* NULL: empty */ } tally_dict;
 
-typedef struct tally_instance { tally_container container; tally_slot slots[]; } tally_instance;               /* with slots */
-typedef struct tally_open_instance { tally_container container; _Atomic(tally_table *) table; } tally_open_instance;
+/* A weak reference: core/objects/weakref.c. */
+typedef struct tally_weakref {
+    tally_container container;
+    tally_slot referent;                         /* holds no count; NULL: cleared */
+    struct tally_weakref *next, *previous;
+    tally_object *home;                          /* the referent's address, for the lock; never followed */
+    void (*callback)(tally_object *reference, void *context);
+    void *context;
+    _Atomic int64_t hash;
+    _Atomic bool hashed;
+} tally_weakref;
+/* The word that an object has which allows weak references. */
+typedef _Atomic(tally_weakref *) tally_weak_word;
+
+/* With slots; the weak word, if its class allows weak references, is behind the last slot. */
+typedef struct tally_instance { tally_container container; tally_slot slots[]; } tally_instance;
+typedef struct tally_open_instance { tally_container container; _Atomic(tally_table *) table; tally_weak_word weak; } tally_open_instance;
 /* The type `type`: built-in types, native types and classes are objects of it. */
-typedef struct tally_type_object { tally_container container; uint16_t index; _Atomic(tally_table *) attributes; } tally_type_object;
+typedef struct tally_type_object { tally_container container; uint16_t index; _Atomic(tally_table *) attributes; tally_weak_word weak; } tally_type_object;
+
+enum { TALLY_SHAPE_LEAF, TALLY_SHAPE_SLOTS, TALLY_SHAPE_TUPLE, TALLY_SHAPE_LIST, TALLY_SHAPE_TABLE, TALLY_SHAPE_NATIVE };
 
 typedef struct tally_type {
     char *name;                /* NULL: entry not in use */
     tally_object *object;      /* its tally_type_object */
     size_t size;               /* of an instance, header included, without extra bytes */
     ptrdiff_t slots;           /* of a class with slots; -1: open instances; 0 for other types */
+    size_t weak_offset;        /* of its tally_weak_word; 0: none */
     unsigned flags;            /* TALLY_TYPE_CONTAINER … */
     bool class_, native;
+    uint8_t shape;             /* TALLY_SHAPE_…: how the collector finds the children */
+    uint16_t table_offset;     /* of the table's place, where the shape is a table */
     tally_table *slot_names;   /* str -> int index; never changes once made */
     void (*traverse)(tally_object *self, tally_visit visit, void *context);
     void (*clear)(tally_object *self);
@@ -88,6 +111,9 @@ typedef struct tally_type {
 
 extern tally_type tally_types[TALLY_MAX_TYPES];
 static inline tally_type *tally_type_entry(const tally_object *object) { return &tally_types[object->type]; }
+
+#include "tally_track.h"
+
 /* A free entry with its type object made and filled; the caller sets the functions. NULL and an error. */
 void tally_type_release(tally_type *type);
 tally_type *tally_type_allocate(const char *name, size_t size, unsigned flags, bool class_, bool native);
@@ -99,6 +125,7 @@ int tally_no_memory(void); /* sets a memory error, returns -1 */
 
 /* Memory for an object, dead until published; NULL and a memory error. size: bytes with header. */
 static inline void *tally_object_alloc(uint16_t type, size_t size, unsigned kind) {
+    if (kind == TALLY_CONTAINERS) tally_collector_birth();
     tally_object *object = tally_memory_alloc(kind, size);
     if (TALLY_UNLIKELY(!object)) { tally_no_memory(); return NULL; }
     object->type = type;
@@ -109,6 +136,14 @@ static inline void *tally_object_alloc(uint16_t type, size_t size, unsigned kind
 static inline tally_object *tally_object_publish(void *object) {
     tally_counts_init(&((tally_object *)object)->counts);
     return object;
+}
+/* A container, which the collector is to look at. */
+static inline tally_object *tally_container_publish(void *object) {
+    tally_track(object);
+    return tally_object_publish(object);
+}
+static inline bool tally_is_tracked(tally_object *object) {
+    return atomic_load_explicit(&object->flags, memory_order_relaxed) & TALLY_FLAG_TRACKED;
 }
 void tally_object_free(tally_object *object); /* the memory alone, of a dead object */
 /* An instance's reference to its class; the exclusion part's: many threads make
@@ -124,6 +159,18 @@ bool tally_class_is_unused(tally_object *object); /* a class that the next sweep
 size_t tally_size_locked(tally_object *object);
 /* Bytes of the object's block. */
 size_t tally_memory_size(const void *block);
+
+/* ---- death of referents (weakref.c) ------------------------------------- */
+
+void tally_weakrefs_clear(tally_object *object, tally_weakref **calls, bool (*spare)(tally_object *reference));
+void tally_weakrefs_call(tally_weakref *calls);
+
+/* ---- errors around foreign code ----------------------------------------- */
+
+typedef struct tally_pending_error { tally_error kind; char message[256]; } tally_pending_error;
+void tally_error_put_aside(tally_pending_error *pending); /* and clears it */
+void tally_error_put_back(const tally_pending_error *pending);
+void tally_error_report(const char *where, tally_object *object); /* on standard error, if there is one, and clears it */
 
 /* ---- reads of a slot that others may store to --------------------------- */
 
@@ -174,10 +221,16 @@ int tally_values_start(void); /* small ints, one-letter strs */
 void tally_values_end(void);
 void tally_register_values(void), tally_register_tuple(void), tally_register_list(void), tally_register_dict(void);
 void tally_interned_end(void); /* forgets the interned strs */
+void tally_register_weakref(void);
+/* An item for a list with room for it that no other thread knows; takes the reference. */
+void tally_list_put_new(tally_object *list, tally_object *item);
 /* Equality and hash of strs without type checks. */
 uint32_t tally_str_hash(tally_str *str); /* never 0 */
 
 /* Makes an object immortal; no other thread may know it yet. */
-static inline void tally_make_immortal(tally_object *object) { tally_counts_make_immortal(&object->counts); }
+static inline void tally_make_immortal(tally_object *object) {
+    if (tally_is_tracked(object)) tally_untrack(object);
+    tally_counts_make_immortal(&object->counts);
+}
 
 #endif

@@ -3,7 +3,7 @@
  * runtime.c: the run time starts and ends; threads attach to a slot and leave
  * it; statistics are summed. runtime.h states what a slot is.
  */
-#include "backend.h"
+#include "collector/collector.h"
 #include <stdio.h>
 
 struct tally_process tally_process = { .registration = PTHREAD_MUTEX_INITIALIZER };
@@ -174,8 +174,8 @@ int tally_init(const tally_options *options) {
     if (tally_memory_start() != 0) return tally_no_memory();
     if (tally_exclusion_start() != 0) { tally_memory_end(); return tally_no_memory(); }
     atomic_store_explicit(&tally_process.started, true, memory_order_release);
-    if (tally_thread_attach() == 0) {
-        if (tally_types_start() == 0 && tally_values_start() == 0) return 0;
+    if (tally_collector_start() == 0 && tally_thread_attach() == 0) {
+        if (tally_types_start() == 0 && tally_values_start() == 0 && tally_gc_start() == 0) return 0;
         tally_thread_detach();
     }
     atomic_store_explicit(&tally_process.started, false, memory_order_release);
@@ -197,6 +197,7 @@ ptrdiff_t tally_finish(void) {
     }
     tally_thread_state *self = tally_thread_current();
     ptrdiff_t live = 0;
+    tally_gc_end();
     tally_exclusion_drain(self);
     /* Classes hold attributes, which may hold classes: until nothing more goes. */
     while (tally_classes_sweep()) tally_exclusion_drain(self);
@@ -208,6 +209,7 @@ ptrdiff_t tally_finish(void) {
     tally_interned_end();
     tally_values_end();
     tally_types_end();
+    tally_collector_end();
     tally_memory_end();
     uint32_t used = atomic_load_explicit(&tally_process.slots_used, memory_order_relaxed);
     for (uint32_t id = 1; id <= used; id++) {

@@ -20,6 +20,7 @@
 struct tally_thread_state;
 #include "tally_counts_part.h"
 #include "tally_exclusion.h"
+#include "tally_collector.h"
 
 /* Bits of a thread's breaker. */
 enum {
@@ -43,6 +44,8 @@ typedef struct tally_thread_state {
     size_t deferred_count, deferred_capacity;
     tally_counts_thread counts;
     tally_exclusion_thread exclusion;
+    tally_collector_thread collector;
+    bool collecting;                     /* in a collection, or in what it calls; own thread */
     _Atomic(_Atomic int32_t *) class_counts; /* without a GIL: this thread's part of the instances of each class */
     tally_heap heap;                     /* with a GIL: unused, the process has one */
 } tally_thread_state;

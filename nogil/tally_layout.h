@@ -14,4 +14,8 @@ typedef struct tally_links { char nothing[0]; } tally_links;
 /* Readers without a lock may still look at what has been replaced. */
 #define TALLY_READERS_WITHOUT_LOCK 1
 
+/* Large containers are found in the list of large blocks: no handles. */
+#define TALLY_REGION_LIMIT SIZE_MAX
+#define TALLY_FIXED_HANDLES 0
+
 #endif

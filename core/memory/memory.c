@@ -41,6 +41,7 @@ typedef struct large {
     size_t bytes;
     tally_retired retired;
     uint8_t kind;
+    uint32_t handle;   /* where the layout has them, of a container */
     _Alignas(16) char block[];
 } large;
 
@@ -48,16 +49,49 @@ static struct {
     pthread_mutex_t lock;
     large *first;
     size_t blocks, bytes;
+    uint32_t handles, handles_used, handle_free; /* room; ever used; first of the free ones, linked through the table; 0: none */
 } large_blocks = { .lock = PTHREAD_MUTEX_INITIALIZER };
+tally_object **tally_handles;
+
+static int handles_start(void) {
+    if (!TALLY_FIXED_HANDLES) return 0;
+    large_blocks.handles = 64;
+    large_blocks.handles_used = TALLY_FIXED_HANDLES;
+    large_blocks.handle_free = 0;
+    return (tally_handles = calloc(large_blocks.handles, sizeof *tally_handles)) ? 0 : -1;
+}
+
+/* large_blocks.lock held. */
+static bool handle_take(large *block) {
+    if (large_blocks.handle_free) {
+        block->handle = large_blocks.handle_free;
+        large_blocks.handle_free = (uint32_t)(uintptr_t)tally_handles[block->handle];
+    } else {
+        if (large_blocks.handles_used == large_blocks.handles) {
+            tally_object **handles = realloc(tally_handles, (size_t)large_blocks.handles * 2 * sizeof *handles);
+            if (!handles) return false;
+            tally_handles = handles;
+            large_blocks.handles *= 2;
+        }
+        block->handle = large_blocks.handles_used++;
+    }
+    tally_handles[block->handle] = (tally_object *)block->block;
+    return true;
+}
+static void handle_give_back(large *block) {
+    tally_handles[block->handle] = (tally_object *)(uintptr_t)large_blocks.handle_free;
+    large_blocks.handle_free = block->handle;
+}
+uint32_t tally_large_handle(const void *block) { return ((const large *)((const char *)block - offsetof(large, block)))->handle; }
 
 int tally_memory_start(void) {
     /* 64 GiB, or less where the address space is limited. */
     for (size_t size = (size_t)64 << 30; size >= (size_t)64 << 20; size /= 2) {
         char *map = mmap(NULL, size + TALLY_ARENA_SIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
         if (map == MAP_FAILED) continue;
-        size_t count = size / TALLY_ARENA_SIZE;
+        size_t count = (size < TALLY_REGION_LIMIT ? size : TALLY_REGION_LIMIT) / TALLY_ARENA_SIZE;
         uint16_t *free_pools = malloc(count * sizeof *free_pools);
-        if (!free_pools) { munmap(map, size + TALLY_ARENA_SIZE); return -1; }
+        if (!free_pools || handles_start() != 0) { free(free_pools); munmap(map, size + TALLY_ARENA_SIZE); return -1; }
         for (size_t i = 0; i < count; i++) free_pools[i] = NOT_MAPPED;
         /* Trim to an aligned region of `size`. */
         char *start = (char *)(((uintptr_t)map + TALLY_ARENA_SIZE - 1) & ~(TALLY_ARENA_SIZE - 1));
@@ -83,6 +117,8 @@ void tally_memory_end(void) {
     large_blocks.first = NULL;
     large_blocks.blocks = large_blocks.bytes = 0;
     munmap(tally_region, tally_region_size);
+    free(tally_handles);
+    tally_handles = NULL;
     free(memory.free_pools);
     memory.free_pools = NULL;
     tally_region = NULL;
@@ -308,6 +344,11 @@ static void *large_alloc(unsigned kind, size_t size) {
     block->kind = (uint8_t)kind;
     if (kind != TALLY_RAW) memset(block->block, 0, sizeof(tally_object)); /* dead */
     pthread_mutex_lock(&large_blocks.lock);
+    if (TALLY_FIXED_HANDLES && kind == TALLY_CONTAINERS && !handle_take(block)) {
+        pthread_mutex_unlock(&large_blocks.lock);
+        free(block);
+        return NULL;
+    }
     block->previous = NULL;
     block->next = large_blocks.first;
     if (block->next) block->next->previous = block;
@@ -324,6 +365,7 @@ static void large_forget(large *block) {
     if (block->next) block->next->previous = block->previous;
     large_blocks.blocks--;
     large_blocks.bytes -= block->bytes;
+    if (TALLY_FIXED_HANDLES && block->kind == TALLY_CONTAINERS) handle_give_back(block);
     pthread_mutex_unlock(&large_blocks.lock);
     free(block);
 }

@@ -79,6 +79,10 @@ extern size_t tally_region_size;
 extern const unsigned char tally_link_offset[TALLY_KINDS];
 #define TALLY_LINK_OFFSET(kind) ((kind) == TALLY_RAW ? 0 : sizeof(tally_object))
 
+/* Where the layout has handles: large containers by number, the first TALLY_FIXED_HANDLES set by the collector. */
+extern tally_object **tally_handles;
+uint32_t tally_large_handle(const void *block);
+
 int tally_memory_start(void);
 void tally_memory_end(void);              /* gives everything back; large blocks that are left, too */
 void tally_heap_start(tally_heap *heap, uint32_t owner);

@@ -13,7 +13,7 @@ tally_object *tally_dict_new(void) {
     tally_dict *dict = tally_object_alloc(TALLY_TYPE_DICT, sizeof *dict, TALLY_CONTAINERS);
     if (!dict) return NULL;
     atomic_store_explicit(&dict->table, NULL, memory_order_relaxed);
-    return tally_object_publish(dict);
+    return tally_container_publish(dict);
 }
 
 tally_object *tally_dict_get(tally_object *dict, tally_object *key) {
@@ -111,6 +111,8 @@ static size_t dict_extra(tally_object *self) { return table_of(self) ? tally_tab
 
 void tally_register_dict(void) {
     tally_type *type = &tally_types[TALLY_TYPE_DICT];
+    type->shape = TALLY_SHAPE_TABLE;
+    type->table_offset = offsetof(tally_dict, table);
     type->traverse = dict_traverse;
     type->next_child = dict_child;
     type->current_child = dict_child;

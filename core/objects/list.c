@@ -68,7 +68,13 @@ tally_object *tally_list_new(ptrdiff_t capacity) {
     for (ptrdiff_t i = 0; items && i < tally_items_capacity(items); i++) atomic_store_explicit(&items->at[i], NULL, memory_order_relaxed);
     atomic_store_explicit(&list->length, 0, memory_order_relaxed);
     atomic_store_explicit(&list->items, items, memory_order_relaxed);
-    return tally_object_publish(list);
+    return tally_container_publish(list);
+}
+
+void tally_list_put_new(tally_object *object, tally_object *item) {
+    tally_list *list = (tally_list *)object;
+    store(items_of(list), length_of(list), item);
+    store_length(list, length_of(list) + 1);
 }
 
 int tally_list_append(tally_object *object, tally_object *item) {
@@ -267,6 +273,7 @@ static size_t list_extra(tally_object *self) {
 
 void tally_register_list(void) {
     tally_type *type = &tally_types[TALLY_TYPE_LIST];
+    type->shape = TALLY_SHAPE_LIST;
     type->traverse = list_traverse;
     type->next_child = list_next_child;
     type->current_child = list_current_child;

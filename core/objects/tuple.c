@@ -31,6 +31,13 @@ static void take_items(tally_object **to, tally_object *const *items, ptrdiff_t 
     }
 }
 
+/* A tuple of items that can be in no cycle never will be in one: it is not tracked. */
+static tally_object *publish(tally_tuple *tuple) {
+    for (ptrdiff_t i = 0; i < tuple->length; i++)
+        if (tally_is_tracked(tuple->items[i])) return tally_container_publish(tuple);
+    return tally_object_publish(tuple);
+}
+
 tally_object *tally_tuple_new(tally_object *const *items, ptrdiff_t length) {
     if (length < 0) {
         tally_error_set(TALLY_VALUE_ERROR, "negative length of a tuple");
@@ -40,7 +47,7 @@ tally_object *tally_tuple_new(tally_object *const *items, ptrdiff_t length) {
     tally_tuple *tuple = tuple_alloc(length);
     if (!tuple) return NULL;
     take_items(tuple->items, items, length);
-    return tally_object_publish(tuple);
+    return publish(tuple);
 }
 
 /* Both are tuples. */
@@ -55,7 +62,7 @@ tally_object *tally_tuple_join(tally_object *first, tally_object *second) {
     if (!tuple) return NULL;
     take_items(tuple->items, a->items, a->length);
     take_items(tuple->items + a->length, b->items, b->length);
-    return tally_object_publish(tuple);
+    return publish(tuple);
 }
 
 tally_object *tally_tuple_get(tally_object *object, ptrdiff_t index) {
@@ -127,6 +134,7 @@ void tally_register_tuple(void) {
     if (!type->name) type->name = (char *)"tuple"; /* else whoever made the entry named it */
     type->size = sizeof(tally_tuple);
     type->flags |= TALLY_TYPE_CONTAINER;
+    type->shape = TALLY_SHAPE_TUPLE;
     type->traverse = tuple_traverse;
     type->next_child = tuple_next_child;
     type->current_child = tuple_current_child;

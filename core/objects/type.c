@@ -64,6 +64,7 @@ tally_type *tally_type_allocate(const char *name, size_t size, unsigned flags, b
     }
     object->index = (uint16_t)index;
     atomic_store_explicit(&object->attributes, NULL, memory_order_relaxed);
+    atomic_store_explicit(&object->weak, NULL, memory_order_relaxed);
     tally_types[index] = (tally_type){ .name = copy, .object = &object->container.base, .size = size, .flags = flags, .class_ = class_, .native = native };
     tally_object_publish(object);
     return &tally_types[index];
@@ -84,6 +85,7 @@ static const struct { uint16_t index; const char *name; size_t size; unsigned fl
     { TALLY_TYPE_INT, "int", sizeof(tally_int), 0 }, { TALLY_TYPE_FLOAT, "float", sizeof(tally_float), 0 },
     { TALLY_TYPE_STR, "str", sizeof(tally_str), 0 }, { TALLY_TYPE_TUPLE, "tuple", sizeof(tally_tuple), TALLY_TYPE_CONTAINER },
     { TALLY_TYPE_LIST, "list", sizeof(tally_list), TALLY_TYPE_CONTAINER }, { TALLY_TYPE_DICT, "dict", sizeof(tally_dict), TALLY_TYPE_CONTAINER },
+    { TALLY_TYPE_WEAKREF, "weakref", sizeof(tally_weakref), TALLY_TYPE_CONTAINER },
 };
 
 int tally_types_start(void) {
@@ -97,10 +99,14 @@ int tally_types_start(void) {
         if (!object || !name) { free(name); return -1; }
         object->index = built_in[i].index;
         atomic_store_explicit(&object->attributes, NULL, memory_order_relaxed);
+        atomic_store_explicit(&object->weak, NULL, memory_order_relaxed);
         tally_make_immortal(tally_object_publish(object));
         *type = (tally_type){ .name = name, .object = &object->container.base, .size = built_in[i].size, .flags = built_in[i].flags };
     }
     tally_type *type = &tally_types[TALLY_TYPE_TYPE];
+    type->shape = TALLY_SHAPE_TABLE;
+    type->table_offset = offsetof(tally_type_object, attributes);
+    type->weak_offset = offsetof(tally_type_object, weak);
     type->traverse = type_traverse;
     type->next_child = type_next_child;
     type->current_child = type_current_child;
@@ -111,6 +117,7 @@ int tally_types_start(void) {
     tally_register_tuple();
     tally_register_list();
     tally_register_dict();
+    tally_register_weakref();
     return 0;
 }
 
@@ -161,11 +168,14 @@ static size_t open_extra(tally_object *self) {
     return attributes ? tally_table_bytes(attributes) : 0;
 }
 
+static bool is_weak_slot(const char *name) { return strcmp(name, "__weakref__") == 0; }
+
 static int name_slots(tally_type *type, const char *const *slots) {
     _Atomic(tally_table *) names = NULL;
-    for (ptrdiff_t i = 0; slots[i]; i++) {
+    for (ptrdiff_t i = 0, next = 0; slots[i]; i++) {
+        if (is_weak_slot(slots[i])) continue;
         tally_object *plain = tally_str_new(slots[i], -1), *name = plain ? tally_str_intern(plain) : NULL;
-        tally_object *index = tally_int_new(i);
+        tally_object *index = tally_int_new(next++);
         int result = name && index ? tally_table_set(type->object, &names, name, index) : -1;
         tally_xdecref(plain);
         tally_xdecref(name);
@@ -180,11 +190,20 @@ tally_object *tally_class_new(const tally_class_spec *spec) {
     tally_thread_require();
     if (!spec || !spec->name) { tally_error_set(TALLY_VALUE_ERROR, "a class needs a name"); return NULL; }
     ptrdiff_t slots = 0;
-    while (spec->slots && spec->slots[slots]) slots++;
+    bool weak = !spec->slots;
+    for (ptrdiff_t i = 0; spec->slots && spec->slots[i]; i++) {
+        if (is_weak_slot(spec->slots[i])) weak = true;
+        else slots++;
+    }
     size_t size = spec->slots ? sizeof(tally_instance) + (size_t)slots * sizeof(tally_slot) : sizeof(tally_open_instance);
-    tally_type *type = tally_type_allocate(spec->name, size, TALLY_TYPE_CONTAINER | (spec->slots ? 0 : TALLY_TYPE_WEAKLY_REFERENCABLE), true, false);
+    size_t weak_offset = !spec->slots ? offsetof(tally_open_instance, weak) : weak ? size : 0;
+    if (spec->slots && weak) size += sizeof(tally_weak_word);
+    tally_type *type = tally_type_allocate(spec->name, size, TALLY_TYPE_CONTAINER | (weak ? TALLY_TYPE_WEAKLY_REFERENCABLE : 0), true, false);
     if (!type) return NULL;
+    type->weak_offset = weak_offset;
     type->slots = spec->slots ? slots : -1;
+    type->shape = spec->slots ? TALLY_SHAPE_SLOTS : TALLY_SHAPE_TABLE;
+    type->table_offset = spec->slots ? 0 : offsetof(tally_open_instance, table);
     type->finalize = spec->finalize;
     type->traverse = spec->slots ? slots_traverse : open_traverse;
     type->next_child = spec->slots ? slots_child : open_next_child;
@@ -196,6 +215,7 @@ tally_object *tally_class_new(const tally_class_spec *spec) {
         return NULL;
     }
     tally_object *class_ = type->object;
+    tally_track(class_);
     tally_class_born(class_);
     return class_;
 }
@@ -206,9 +226,9 @@ tally_object *tally_instance_new(tally_object *class_) {
     tally_instance *self = tally_object_alloc(as_type(class_)->index, type->size, TALLY_CONTAINERS);
     if (!self) return NULL;
     if (TALLY_UNLIKELY(tally_class_incref(class_) < 0)) { tally_memory_free(TALLY_CONTAINERS, self); return NULL; }
-    /* A slot for each name, or the one word of an open instance's table. */
+    /* A slot for each name, or the word of an open instance's table; the weak word. */
     for (char *at = (char *)self->slots; at < (char *)self + type->size; at += sizeof(void *)) *(void **)at = NULL;
-    return tally_object_publish(self);
+    return tally_container_publish(self);
 }
 
 /* ---- slots -------------------------------------------------------------- */
@@ -327,8 +347,11 @@ tally_object *tally_type_new(const tally_type_spec *spec) {
     tally_thread_require();
     if (!spec || !spec->name) { tally_error_set(TALLY_VALUE_ERROR, "a type needs a name"); return NULL; }
     size_t header = spec->flags & TALLY_TYPE_CONTAINER ? sizeof(tally_container) : sizeof(tally_object);
-    tally_type *type = tally_type_allocate(spec->name, header + spec->size, spec->flags, false, true);
+    bool weak = spec->flags & TALLY_TYPE_WEAKLY_REFERENCABLE;
+    tally_type *type = tally_type_allocate(spec->name, header + (weak ? sizeof(tally_weak_word) : 0) + spec->size, spec->flags, false, true);
     if (!type) return NULL;
+    type->weak_offset = weak ? header : 0;
+    type->shape = spec->traverse ? TALLY_SHAPE_NATIVE : TALLY_SHAPE_LEAF;
     type->traverse = spec->traverse;
     type->clear = spec->clear;
     type->finalize = spec->finalize;
@@ -352,9 +375,11 @@ tally_object *tally_object_new(tally_object *type_object, ptrdiff_t extra_bytes)
     if (!self) return NULL;
     size_t header = tally_header_size(container);
     memset((char *)self + header, 0, size - header);
-    return tally_object_publish(self);
+    /* Without traverse nobody can tell what it holds: it is held to be alive. */
+    return container && type->traverse ? tally_container_publish(self) : tally_object_publish(self);
 }
 
 void *tally_object_data(tally_object *object) {
-    return (char *)object + tally_header_size(tally_type_entry(object)->flags & TALLY_TYPE_CONTAINER);
+    tally_type *type = tally_type_entry(object);
+    return (char *)object + tally_header_size(type->flags & TALLY_TYPE_CONTAINER) + (type->weak_offset ? sizeof(tally_weak_word) : 0);
 }

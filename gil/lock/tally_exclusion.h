@@ -19,6 +19,9 @@ struct tally_thread_state;
 #define tally_lock_object(object) ((void)(object), 0u)
 #define tally_unlock_object(object, token) ((void)(object), (void)(token))
 #define tally_is_private(token) ((void)(token), 1)
+/* No foreign code and no safepoint inside: the GIL is enough. */
+#define tally_weak_lock(address) ((void)(address))
+#define tally_weak_unlock(address) ((void)(address))
 static inline void tally_lock_unbias(tally_object *object) { (void)object; }
 static inline bool tally_may_read_unlocked(tally_object *object) { (void)object; return true; }
 

@@ -7,6 +7,14 @@ typedef struct tally_counts_thread { char nothing[0]; } tally_counts_thread;
 
 static inline void tally_counts_init(tally_counts *counts) { counts->count = 1; }
 static inline bool tally_counts_try_incref(tally_counts *counts) { tally_counts_incref(counts); return true; }
+/* Here the dead are told from the living only where a weak reference may lead to one: no slot does. */
+static inline bool tally_counts_try_incref_weak(tally_counts *counts) {
+    if (counts->count == 0) return false;
+    tally_counts_incref(counts);
+    return true;
+}
+static inline void tally_counts_expose(tally_counts *counts) { (void)counts; }
+static inline void tally_counts_adopt(tally_counts *counts) { (void)counts; }
 static inline void tally_counts_share(tally_counts *counts) { (void)counts; }
 static inline void tally_counts_revive(tally_counts *counts) { counts->count = 1; }
 static inline bool tally_counts_drop_last(tally_counts *counts) { return --counts->count == 0; }

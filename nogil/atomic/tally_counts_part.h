@@ -21,6 +21,13 @@ static inline bool tally_counts_try_incref(tally_counts *counts) {
         TALLY_DETAIL(lost_cas);
     }
 }
+static inline bool tally_counts_try_incref_weak(tally_counts *counts) { return tally_counts_try_incref(counts); }
+static inline void tally_counts_expose(tally_counts *counts) { (void)counts; }
+static inline void tally_counts_adopt(tally_counts *counts) { (void)counts; }
+static inline void tally_counts_trial_add(tally_counts *counts, int32_t by) {
+    /* relaxed: one thread at a time has this object, and the world stands still */
+    atomic_store_explicit(&counts->count, atomic_load_explicit(&counts->count, memory_order_relaxed) + (uint32_t)by, memory_order_relaxed);
+}
 static inline void tally_counts_share(tally_counts *counts) { (void)counts; }
 /* release, so that who gets a reference from the finalizer's publishing sees the object whole */
 static inline void tally_counts_revive(tally_counts *counts) { atomic_store_explicit(&counts->count, 1, memory_order_release); }

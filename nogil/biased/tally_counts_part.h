@@ -44,6 +44,31 @@ static inline bool tally_counts_try_incref(tally_counts *counts) {
     }
 }
 
+static inline bool tally_counts_try_incref_weak(tally_counts *counts) { return tally_counts_try_incref(counts); }
+
+static inline void tally_counts_expose(tally_counts *counts) {
+    uint32_t shared = atomic_load_explicit(&counts->shared, memory_order_relaxed);
+    if (atomic_load_explicit(&counts->owner, memory_order_relaxed) == TALLY_OWNER_IMMORTAL) return;
+    /* release: as in tally_counts_share */
+    while ((shared & TALLY_SHARED_STATE) == TALLY_SHARED_DEFAULT &&
+           !atomic_compare_exchange_weak_explicit(&counts->shared, &shared, shared | TALLY_SHARED_MAYBE, memory_order_release, memory_order_relaxed)) {}
+}
+
+/* Not queued: the queue's reference comes from outside, so what is garbage is in no queue. */
+static inline void tally_counts_adopt(tally_counts *counts) {
+    uint32_t owner = atomic_load_explicit(&counts->owner, memory_order_relaxed);
+    if (owner == tally_self.id || owner == TALLY_OWNER_IMMORTAL) return;
+    uint32_t shared = atomic_load_explicit(&counts->shared, memory_order_relaxed);
+    uint32_t total = atomic_load_explicit(&counts->local, memory_order_relaxed) + (uint32_t)tally_shared_count(shared);
+    atomic_store_explicit(&counts->local, total, memory_order_relaxed);
+    atomic_store_explicit(&counts->shared, (shared & TALLY_SHARED_STATE) == TALLY_SHARED_DEFAULT ? TALLY_SHARED_DEFAULT : TALLY_SHARED_MAYBE, memory_order_relaxed);
+    atomic_store_explicit(&counts->owner, (uint16_t)tally_self.id, memory_order_relaxed);
+}
+static inline void tally_counts_trial_add(tally_counts *counts, int32_t by) {
+    /* relaxed: one thread at a time has this object, and the world stands still */
+    uint32_t shared = atomic_load_explicit(&counts->shared, memory_order_relaxed);
+    atomic_store_explicit(&counts->shared, shared + (uint32_t)by * TALLY_SHARED_ONE, memory_order_relaxed);
+}
 static inline void tally_counts_share(tally_counts *counts) {
     uint32_t owner = atomic_load_explicit(&counts->owner, memory_order_relaxed);
     if (owner == tally_self.id || owner == TALLY_OWNER_IMMORTAL) return;

@@ -214,3 +214,16 @@ void tally_critical_end(tally_critical *section) {
     thread->critical = section->outer;
     tally_critical_resume(thread);
 }
+
+/* ---- locks of weak references -------------------------------------------- */
+
+/* By address, so that a reference finds the lock when its referent is gone. Held
+ * for a few instructions, with no safepoint inside. */
+enum { WEAK_LOCKS = 64 };
+static struct { _Alignas(64) pthread_mutex_t mutex; } weak_locks[WEAK_LOCKS] = { [0 ... WEAK_LOCKS - 1] = { PTHREAD_MUTEX_INITIALIZER } };
+
+static pthread_mutex_t *weak_lock_of(const void *address) {
+    return &weak_locks[((uintptr_t)address >> 4) * UINT64_C(0x9e3779b97f4a7c15) >> 58].mutex;
+}
+void tally_weak_lock(const void *address) { pthread_mutex_lock(weak_lock_of(address)); }
+void tally_weak_unlock(const void *address) { pthread_mutex_unlock(weak_lock_of(address)); }

@@ -95,6 +95,9 @@ static inline bool tally_may_read_unlocked(tally_object *object) {
 /* In a leaf section entered with this token. */
 #define tally_is_private(token) ((token) == TALLY_TOKEN_BIASED)
 
+void tally_weak_lock(const void *address);
+void tally_weak_unlock(const void *address);
+
 /* The parts of this folder, to each other. */
 void tally_locks_start(void);
 bool tally_locks_can_bias(void);

@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * collector.h: what every cycle collector needs: the view of an object's
+ * children, the steps that run foreign code, and the part's contract.
+ *
+ * A collector finds the tracked objects that only unreachable objects hold, in
+ * its own way, and then takes these steps (PEP 442):
+ *   1. all weak references to them are cleared, before foreign code runs;
+ *   2. callbacks of those references that are not garbage themselves;
+ *   3. finalizers, once in an object's life;
+ *   4. a second look, if 2 or 3 ran anything: what is held from outside now, and
+ *      what that reaches, lives on;
+ *   5. the rest is cleared, each object held meanwhile, and dies by its counts.
+ *
+ * Invariants:
+ *  - A tracked object's children are all in what tally_children visits, its class
+ *    included. An object that is not tracked holds what it holds from outside.
+ *  - An object is tracked from its publishing until its count reaches 0, and
+ *    while its finalizer runs.
+ *
+ * A collector part (a folder with tally_collector.h and tally_track.h) provides:
+ *   tally_collector_thread           its state of a thread; zeroed in a new slot
+ *   tally_track(o), tally_untrack(o) inline; by its maker, by who lets it die
+ *   tally_collector_birth()          inline, before a container is allocated: may collect
+ *   tally_collector_death()          inline, a container's memory is given back
+ *   tally_collector_start, _end      of the run time; _start: 0 or -1
+ *   tally_collector_run(g, info)     the collection; found objects, or -1 and an error
+ *   tally_collector_each(g, v, c)    visits the tracked objects of generation g, -1: all; world stopped
+ *   tally_collector_freeze, _unfreeze, _frozen   world stopped
+ *   tally_collector_count(counts)    as tally_gc_get_count
+ *   tally_collector_settings()       thresholds or enabled have changed
+ */
+#ifndef TALLY_COLLECTOR_CONTRACT_H
+#define TALLY_COLLECTOR_CONTRACT_H
+
+#include "backend.h"
+#include "objects/table.h"
+
+/* ---- state of the interface (gc.c) -------------------------------------- */
+
+struct tally_gc {
+    _Atomic bool enabled;
+    _Atomic int threshold[3];
+    _Atomic unsigned debug;
+    _Atomic uint64_t collections[3], collected[3], uncollectable[3];
+    tally_object *garbage; /* a list; set at the start */
+};
+extern struct tally_gc tally_gc;
+
+static inline unsigned tally_gc_debugging(unsigned flag) { return atomic_load_explicit(&tally_gc.debug, memory_order_relaxed) & flag; }
+
+int tally_gc_start(void);
+void tally_gc_end(void);
+/* Collects because of an allocation. The pending error stays. */
+void tally_gc_automatic(int generation);
+uint64_t tally_gc_now(void); /* CLOCK_MONOTONIC, nanoseconds */
+
+/* ---- steps --------------------------------------------------------------- */
+
+/* Runs the finalizer of an unreachable object that has one and has not been
+ * finalized; true if it ran. The caller holds a reference. */
+bool tally_gc_finalize(tally_object *object);
+/* Drops what the object holds, which breaks the cycles it is in. The caller holds a reference. */
+void tally_gc_clear(tally_object *object);
+/* Into tally_gc_garbage(); without memory it stays where it is. */
+void tally_gc_save(tally_object *object);
+/* Does a debug flag want a line about it? Writes it. */
+void tally_gc_tell(tally_object *object, bool uncollectable);
+static inline bool tally_gc_has_finalizer(tally_object *object) {
+    return tally_type_entry(object)->finalize && !(atomic_load_explicit(&object->flags, memory_order_relaxed) & TALLY_FLAG_FINALIZED);
+}
+
+/* ---- children ------------------------------------------------------------ */
+
+#define TALLY_INLINE static inline __attribute__((always_inline))
+
+/* True: the address is that of an object that is never tracked, told without a look at it. */
+TALLY_INLINE bool tally_is_plain_block(const tally_object *object) {
+    return tally_is_small(object) && tally_pool_of(object)->kind == TALLY_PLAIN;
+}
+
+TALLY_INLINE void tally_children_of_table(tally_table *table, tally_visit visit, void *context) {
+    uint32_t used = atomic_load_explicit(&table->used, memory_order_relaxed);
+    for (uint32_t i = 0; i < used; i++) {
+        tally_object *key = atomic_load_explicit(&table->entries[i].key, memory_order_relaxed);
+        tally_object *value = atomic_load_explicit(&table->entries[i].value, memory_order_relaxed);
+        if (key) visit(key, context);
+        if (value) visit(value, context);
+    }
+}
+
+/* The children of an object but for its class. visit is a constant and is inlined:
+ * an indirect call for each edge costs a third of a collection. */
+TALLY_INLINE void tally_children(tally_object *object, tally_type *type, tally_visit visit, void *context) {
+    switch (type->shape) {
+    case TALLY_SHAPE_SLOTS: {
+        tally_slot *slots = ((tally_instance *)object)->slots;
+        for (ptrdiff_t i = 0; i < type->slots; i++) {
+            tally_object *child = atomic_load_explicit(&slots[i], memory_order_relaxed);
+            if (child) visit(child, context);
+        }
+        break;
+    }
+    case TALLY_SHAPE_TUPLE: {
+        tally_tuple *tuple = (tally_tuple *)object;
+        for (ptrdiff_t i = 0; i < tuple->length; i++)
+            if (tuple->items[i]) visit(tuple->items[i], context);
+        break;
+    }
+    case TALLY_SHAPE_LIST: {
+        tally_list *list = (tally_list *)object;
+        tally_items *items = atomic_load_explicit(&list->items, memory_order_relaxed);
+        ptrdiff_t length = atomic_load_explicit(&list->length, memory_order_relaxed);
+        for (ptrdiff_t i = 0; i < length; i++) {
+            tally_object *child = atomic_load_explicit(&items->at[i], memory_order_relaxed);
+            if (child) visit(child, context);
+        }
+        break;
+    }
+    case TALLY_SHAPE_TABLE: {
+        tally_table *table = atomic_load_explicit((_Atomic(tally_table *) *)((char *)object + type->table_offset), memory_order_relaxed);
+        if (table) tally_children_of_table(table, visit, context);
+        break;
+    }
+    case TALLY_SHAPE_NATIVE:
+        type->traverse(object, visit, context);
+        break;
+    default:
+        break;
+    }
+}
+
+/* Fetches an object's header early: a visit puts the child in a ring and deals
+ * with the one that has been there for a while, whose cache line has come. */
+enum { TALLY_RING = 16 };
+typedef struct tally_ring { tally_object *at[TALLY_RING]; unsigned next; } tally_ring;
+TALLY_INLINE tally_object *tally_ring_swap(tally_ring *ring, tally_object *object) {
+    __builtin_prefetch(object, 1);
+    tally_object *old = ring->at[ring->next];
+    ring->at[ring->next] = object;
+    ring->next = (ring->next + 1) % TALLY_RING;
+    return old;
+}
+/* NULL: empty. */
+TALLY_INLINE tally_object *tally_ring_take(tally_ring *ring) {
+    for (unsigned i = 0; i < TALLY_RING; i++) {
+        tally_object *old = ring->at[ring->next];
+        ring->at[ring->next] = NULL;
+        ring->next = (ring->next + 1) % TALLY_RING;
+        if (old) return old;
+    }
+    return NULL;
+}
+
+/* ---- the contract's functions that are not inline ------------------------ */
+
+int tally_collector_start(void);
+void tally_collector_end(void);
+ptrdiff_t tally_collector_run(int generation, tally_gc_info *info);
+void tally_collector_each(int generation, void (*visit)(tally_object *, void *), void *context);
+void tally_collector_freeze(void);
+void tally_collector_unfreeze(void);
+size_t tally_collector_frozen(void);
+void tally_collector_count(int counts[3]);
+void tally_collector_settings(void);
+
+#endif

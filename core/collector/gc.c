@@ -1,0 +1,326 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * gc.c: the gc interface on any collector: settings, callbacks, statistics,
+ * debug output, queries; and those steps of a collection that run foreign code.
+ *
+ * Queries stop the world, walk the tracked objects, and append to a list that no
+ * other thread knows: that needs no safepoint, so the walk sees one state.
+ */
+#include <limits.h>
+#include <stdio.h>
+#include <time.h>
+#include "collector.h"
+
+struct tally_gc tally_gc;
+
+/* Read and changed under the lock; called without it. */
+static struct {
+    pthread_mutex_t lock;
+    struct { tally_gc_callback callback; void *context; } at[16];
+    unsigned count;
+} callbacks = { .lock = PTHREAD_MUTEX_INITIALIZER };
+
+uint64_t tally_gc_now(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+int tally_gc_start(void) {
+    static const int thresholds[3] = { 700, 10, 10 };
+    for (int i = 0; i < 3; i++) {
+        atomic_store_explicit(&tally_gc.threshold[i], thresholds[i], memory_order_relaxed);
+        atomic_store_explicit(&tally_gc.collections[i], 0, memory_order_relaxed);
+        atomic_store_explicit(&tally_gc.collected[i], 0, memory_order_relaxed);
+        atomic_store_explicit(&tally_gc.uncollectable[i], 0, memory_order_relaxed);
+    }
+    atomic_store_explicit(&tally_gc.debug, 0, memory_order_relaxed);
+    callbacks.count = 0;
+    if (!(tally_gc.garbage = tally_list_new(0))) return -1;
+    tally_untrack(tally_gc.garbage);
+    atomic_store_explicit(&tally_gc.enabled, true, memory_order_relaxed);
+    tally_collector_settings();
+    return 0;
+}
+
+/* Before the objects that are left are counted. */
+void tally_gc_end(void) {
+    tally_gc_disable();
+    tally_xdecref(tally_gc.garbage);
+    tally_gc.garbage = NULL;
+}
+
+/* ---- collections --------------------------------------------------------- */
+
+static void call_back(const tally_gc_info *info) {
+    for (unsigned i = 0;; i++) {
+        pthread_mutex_lock(&callbacks.lock);
+        bool any = i < callbacks.count;
+        tally_gc_callback callback = any ? callbacks.at[i].callback : NULL;
+        void *context = any ? callbacks.at[i].context : NULL;
+        pthread_mutex_unlock(&callbacks.lock);
+        if (!any) return;
+        callback(info, context);
+        if (tally_error_kind()) fprintf(stderr, "tally: error ignored in a gc callback: %s\n", tally_error_message());
+        tally_error_clear();
+    }
+}
+
+static void tell(const tally_gc_info *info) {
+    if (!tally_gc_debugging(TALLY_GC_DEBUG_STATS)) return;
+    fprintf(stderr, "tally: gc: generation %d: %td unreachable, %td uncollectable, %zu examined, paused %.4f ms (stop %.4f, mark %.4f), finalize %.4f ms, free %.4f ms\n",
+            info->generation, info->collected + info->uncollectable, info->uncollectable, info->examined, (double)info->pause / 1e6,
+            (double)info->stop / 1e6, (double)info->mark / 1e6, (double)info->finalize / 1e6, (double)info->free / 1e6);
+}
+
+static void add(_Atomic uint64_t *to, ptrdiff_t n) { atomic_fetch_add_explicit(to, (uint64_t)n, memory_order_relaxed); }
+
+static ptrdiff_t collect(int generation, bool automatic) {
+    tally_thread_state *thread = tally_thread_current();
+    if (thread->collecting) return 0;
+    thread->collecting = true;
+    /* Within the death of an object: what dies in here is taken apart here. */
+    bool catching = thread->catching;
+    tally_object *caught = thread->caught;
+    thread->catching = false;
+    thread->caught = NULL;
+    tally_pending_error pending;
+    tally_error_put_aside(&pending);
+
+    tally_gc_info info = { .generation = generation, .automatic = automatic, .began = tally_gc_now() };
+    call_back(&info);
+    ptrdiff_t found = tally_collector_run(generation, &info);
+    if (found >= 0) {
+        info.finished = true;
+        add(&tally_gc.collections[info.generation], 1);
+        add(&tally_gc.collected[info.generation], info.collected);
+        add(&tally_gc.uncollectable[info.generation], info.uncollectable);
+        TALLY_EVENT(collections);
+        TALLY_COUNT_ADD(TALLY_EVENT_gc_pause_ns, info.pause);
+        TALLY_COUNT_ADD(TALLY_EVENT_gc_examined, info.examined);
+        TALLY_COUNT_ADD(TALLY_EVENT_gc_found, found);
+        tell(&info);
+        call_back(&info);
+    }
+    if (found >= 0 || automatic) tally_error_put_back(&pending);
+    thread->catching = catching;
+    thread->caught = caught;
+    thread->collecting = false;
+    return found;
+}
+
+ptrdiff_t tally_gc_collect(int generation) {
+    tally_thread_require();
+    if (generation < 0 || generation > 2) {
+        tally_error_set(TALLY_VALUE_ERROR, "there are generations 0, 1 and 2, not %d", generation);
+        return -1;
+    }
+    return collect(generation, false);
+}
+
+void tally_gc_automatic(int generation) { collect(generation, true); }
+
+/* ---- steps --------------------------------------------------------------- */
+
+bool tally_gc_finalize(tally_object *object) {
+    if (!tally_gc_has_finalizer(object)) return false;
+    atomic_fetch_or_explicit(&object->flags, TALLY_FLAG_FINALIZED, memory_order_relaxed);
+    tally_type_entry(object)->finalize(object);
+    tally_error_report("a finalizer", object);
+    return true;
+}
+
+void tally_gc_clear(tally_object *object) {
+    tally_type *type = tally_type_entry(object);
+    switch (type->shape) {
+    case TALLY_SHAPE_SLOTS:
+        for (ptrdiff_t i = 0; i < type->slots; i++) tally_slot_set(object, i, NULL);
+        break;
+    case TALLY_SHAPE_LIST:
+        tally_list_clear(object);
+        break;
+    case TALLY_SHAPE_TABLE:
+        tally_table_clear(object, (tally_table_place *)((char *)object + type->table_offset));
+        break;
+    case TALLY_SHAPE_NATIVE:
+        if (type->clear) type->clear(object);
+        tally_error_report("a clear function", object);
+        break;
+    default: /* a tuple cannot be in a cycle of tuples alone */
+        break;
+    }
+}
+
+void tally_gc_save(tally_object *object) {
+    if (tally_list_append(tally_gc.garbage, object) < 0) {
+        fprintf(stderr, "tally: gc: no memory to put an object of type %s in the list of garbage\n", tally_type_name(object));
+        tally_error_clear();
+    }
+}
+
+void tally_gc_tell(tally_object *object, bool uncollectable) {
+    if (tally_gc_debugging(uncollectable ? TALLY_GC_DEBUG_UNCOLLECTABLE : TALLY_GC_DEBUG_COLLECTABLE))
+        fprintf(stderr, "tally: gc: %s <%s %p>\n", uncollectable ? "uncollectable" : "collectable", tally_type_name(object), (void *)object);
+}
+
+/* ---- settings ------------------------------------------------------------ */
+
+static void set_enabled(bool enabled) {
+    tally_thread_require();
+    atomic_store_explicit(&tally_gc.enabled, enabled, memory_order_relaxed);
+    tally_collector_settings();
+}
+void tally_gc_enable(void) { set_enabled(true); }
+void tally_gc_disable(void) { set_enabled(false); }
+int tally_gc_is_enabled(void) { return atomic_load_explicit(&tally_gc.enabled, memory_order_relaxed); }
+
+void tally_gc_get_threshold(int thresholds[3]) {
+    for (int i = 0; i < 3; i++) thresholds[i] = atomic_load_explicit(&tally_gc.threshold[i], memory_order_relaxed);
+}
+int tally_gc_set_threshold(const int thresholds[3]) {
+    tally_thread_require();
+    for (int i = 0; i < 3; i++)
+        if (thresholds[i] < 0) { tally_error_set(TALLY_VALUE_ERROR, "a threshold is negative"); return -1; }
+    for (int i = 0; i < 3; i++) atomic_store_explicit(&tally_gc.threshold[i], thresholds[i], memory_order_relaxed);
+    tally_collector_settings();
+    return 0;
+}
+void tally_gc_get_count(int counts[3]) {
+    tally_thread_require();
+    tally_collector_count(counts);
+}
+void tally_gc_get_stats(tally_gc_generation_stats stats[3]) {
+    for (int i = 0; i < 3; i++) {
+        stats[i].collections = atomic_load_explicit(&tally_gc.collections[i], memory_order_relaxed);
+        stats[i].collected = atomic_load_explicit(&tally_gc.collected[i], memory_order_relaxed);
+        stats[i].uncollectable = atomic_load_explicit(&tally_gc.uncollectable[i], memory_order_relaxed);
+    }
+}
+void tally_gc_set_debug(unsigned flags) { atomic_store_explicit(&tally_gc.debug, flags, memory_order_relaxed); }
+unsigned tally_gc_get_debug(void) { return atomic_load_explicit(&tally_gc.debug, memory_order_relaxed); }
+tally_object *tally_gc_garbage(void) {
+    tally_thread_require();
+    tally_incref(tally_gc.garbage);
+    return tally_gc.garbage;
+}
+
+int tally_gc_add_callback(tally_gc_callback callback, void *context) {
+    pthread_mutex_lock(&callbacks.lock);
+    bool room = callbacks.count < sizeof callbacks.at / sizeof *callbacks.at;
+    if (room) {
+        callbacks.at[callbacks.count].callback = callback;
+        callbacks.at[callbacks.count++].context = context;
+    }
+    pthread_mutex_unlock(&callbacks.lock);
+    if (!room) { tally_error_set(TALLY_RUNTIME_ERROR, "no more than %zu gc callbacks", sizeof callbacks.at / sizeof *callbacks.at); return -1; }
+    return 0;
+}
+int tally_gc_remove_callback(tally_gc_callback callback, void *context) {
+    bool found = false;
+    pthread_mutex_lock(&callbacks.lock);
+    for (unsigned i = 0; i < callbacks.count && !found; i++) {
+        if (callbacks.at[i].callback != callback || callbacks.at[i].context != context) continue;
+        found = true;
+        callbacks.count--;
+        for (unsigned j = i; j < callbacks.count; j++) callbacks.at[j] = callbacks.at[j + 1];
+    }
+    pthread_mutex_unlock(&callbacks.lock);
+    if (!found) { tally_error_set(TALLY_VALUE_ERROR, "there is no such gc callback"); return -1; }
+    return 0;
+}
+
+/* ---- queries ------------------------------------------------------------- */
+
+typedef struct query { tally_object *list, *object, *current; bool failed, found; } query;
+
+static void add_to_list(tally_object *object, query *q) {
+    if (!q->failed && tally_list_append(q->list, object) < 0) q->failed = true;
+}
+static tally_object *finish(query *q) {
+    if (!q->failed) return q->list;
+    tally_decref(q->list);
+    return NULL;
+}
+
+static void take_object(tally_object *object, void *context) {
+    query *q = context;
+    if (object != q->list) add_to_list(object, q);
+}
+
+tally_object *tally_gc_get_objects(int generation) {
+    tally_thread_require();
+    if (generation < -1 || generation > 2) {
+        tally_error_set(TALLY_VALUE_ERROR, "there are generations 0, 1 and 2, and -1 for all, not %d", generation);
+        return NULL;
+    }
+    query q = { .list = tally_list_new(0) };
+    if (!q.list) return NULL;
+    tally_world_stop();
+    tally_collector_each(generation, take_object, &q);
+    tally_world_start();
+    return finish(&q);
+}
+
+static void compare_child(tally_object *child, void *context) {
+    query *q = context;
+    if (child == q->object) q->found = true;
+}
+static void take_if_referrer(tally_object *object, void *context) {
+    query *q = context;
+    tally_type *type = tally_type_entry(object);
+    q->found = type->class_ && type->object == q->object;
+    tally_children(object, type, compare_child, q);
+    if (q->found && object != q->list) add_to_list(object, q);
+}
+
+tally_object *tally_gc_get_referrers(tally_object *object) {
+    tally_thread_require();
+    query q = { .list = tally_list_new(0), .object = object };
+    if (!q.list) return NULL;
+    tally_world_stop();
+    tally_collector_each(-1, take_if_referrer, &q);
+    tally_world_start();
+    return finish(&q);
+}
+
+static void take_child(tally_object *child, void *context) {
+    query *q = context;
+    add_to_list(child, q);
+}
+
+tally_object *tally_gc_get_referents(tally_object *object) {
+    tally_thread_require();
+    query q = { .list = tally_list_new(0) };
+    if (!q.list) return NULL;
+    tally_type *type = tally_type_entry(object);
+    tally_world_stop();
+    tally_children(object, type, take_child, &q);
+    if (type->class_) add_to_list(type->object, &q);
+    tally_world_start();
+    return finish(&q);
+}
+
+int tally_gc_is_tracked(tally_object *object) { return tally_is_tracked(object); }
+int tally_gc_is_finalized(tally_object *object) {
+    return (atomic_load_explicit(&object->flags, memory_order_relaxed) & TALLY_FLAG_FINALIZED) != 0;
+}
+
+void tally_gc_freeze(void) {
+    tally_thread_require();
+    tally_world_stop();
+    tally_collector_freeze();
+    tally_world_start();
+}
+void tally_gc_unfreeze(void) {
+    tally_thread_require();
+    tally_world_stop();
+    tally_collector_unfreeze();
+    tally_world_start();
+}
+ptrdiff_t tally_gc_freeze_count(void) {
+    tally_thread_require();
+    tally_world_stop();
+    size_t count = tally_collector_frozen();
+    tally_world_start();
+    return (ptrdiff_t)count;
+}

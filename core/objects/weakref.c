@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * weakref.c: weak references.
+ *
+ * An object that allows them has a word for the list of its weak references, at
+ * its type's weak_offset. The list, and the links in the references, are under a
+ * lock that goes by the referent's address; `home` keeps that address for life,
+ * so that a reference whose referent is gone finds the same lock.
+ *
+ * Invariants:
+ *  - `referent` goes from the object to NULL once, under the lock, by the thread
+ *    in which the object dies, or by the collector while the world is stopped.
+ *  - A reference is in the list exactly while `referent` is not NULL. It holds no
+ *    count for the list: its own death takes it out, under the lock, before its
+ *    memory is free.
+ *  - The referent and each reference are exposed (tally_counts_expose) when the
+ *    reference is made, so that a try-incref by any thread fails only on the dead.
+ *  - A dead object gets no new weak reference: making one takes a counted one.
+ *
+ * tally_weakref_get takes no lock: load, try-incref, load again, as a container's
+ * slot; the referent's memory stays readable until a grace period has passed.
+ */
+#include "any.h"
+#include <stdio.h>
+
+static _Atomic(tally_weakref *) *list_of(tally_object *object) {
+    size_t offset = tally_type_entry(object)->weak_offset;
+    return offset ? (_Atomic(tally_weakref *) *)((char *)object + offset) : NULL;
+}
+
+static tally_weakref *first_of(tally_object *object) { return atomic_load_explicit(list_of(object), memory_order_relaxed); }
+
+/* Lock held: the first one without a callback that is alive, with a new reference. */
+static tally_weakref *plain_one(tally_object *object) {
+    for (tally_weakref *w = first_of(object); w; w = w->next)
+        if (!w->callback && tally_counts_try_incref_weak(&w->container.base.counts)) return w;
+    return NULL;
+}
+
+tally_object *tally_weakref_new(tally_object *referent, void (*callback)(tally_object *, void *), void *context) {
+    if (!list_of(referent)) { tally_expected("an object that allows weak references", referent); return NULL; }
+    if (!callback && first_of(referent)) {
+        tally_weak_lock(referent);
+        tally_weakref *same = plain_one(referent);
+        tally_weak_unlock(referent);
+        if (same) return &same->container.base;
+    }
+    tally_weakref *self = tally_object_alloc(TALLY_TYPE_WEAKREF, sizeof *self, TALLY_CONTAINERS);
+    if (!self) return NULL;
+    self->callback = callback;
+    self->context = context;
+    self->home = referent;
+    atomic_store_explicit(&self->hash, 0, memory_order_relaxed);
+    atomic_store_explicit(&self->hashed, false, memory_order_relaxed);
+    tally_counts_expose(&referent->counts);
+    atomic_store_explicit(&self->referent, referent, memory_order_relaxed);
+    tally_object *object = tally_container_publish(self);
+    tally_counts_expose(&object->counts);
+    tally_weak_lock(referent);
+    self->previous = NULL;
+    self->next = first_of(referent);
+    if (self->next) self->next->previous = self;
+    /* release: pairs with nothing new: a death has seen every decref after this */
+    atomic_store_explicit(list_of(referent), self, memory_order_release);
+    tally_weak_unlock(referent);
+    return object;
+}
+
+static tally_weakref *check(tally_object *object) {
+    if (TALLY_LIKELY(tally_has_type(object, TALLY_TYPE_WEAKREF))) return (tally_weakref *)object;
+    tally_expected("a weak reference", object);
+    return NULL;
+}
+
+/* With a new reference; NULL: dead. */
+static tally_object *get(tally_weakref *self) {
+    /* acquire: pairs with the release that published the reference */
+    tally_object *object = atomic_load_explicit(&self->referent, memory_order_acquire);
+    if (!object || !tally_counts_try_incref_weak(&object->counts)) return NULL;
+    /* It may be another object at the same address by now: then this one was cleared before. acquire: with clear */
+    if (tally_unlocked_recheck && TALLY_UNLIKELY(atomic_load_explicit(&self->referent, memory_order_acquire) != object)) {
+        tally_decref(object);
+        return NULL;
+    }
+    return object;
+}
+
+tally_object *tally_weakref_get(tally_object *reference) {
+    tally_weakref *self = check(reference);
+    if (TALLY_UNLIKELY(!self)) return NULL;
+    tally_object *object = get(self);
+    return object ? object : tally_none;
+}
+
+ptrdiff_t tally_weakref_count(tally_object *object) {
+    ptrdiff_t count = 0;
+    if (!list_of(object)) return 0;
+    tally_weak_lock(object);
+    for (tally_weakref *w = first_of(object); w; w = w->next) count++;
+    tally_weak_unlock(object);
+    return count;
+}
+
+tally_object *tally_weakref_list(tally_object *object) {
+    for (ptrdiff_t room = 0;;) {
+        /* The list is made before the lock is taken, with room for all that there are. */
+        tally_object *list = tally_list_new(room);
+        if (!list) return NULL;
+        if (!list_of(object)) return list;
+        ptrdiff_t count = 0;
+        tally_weak_lock(object);
+        for (tally_weakref *w = first_of(object); w; w = w->next) count++;
+        for (tally_weakref *w = count <= room ? first_of(object) : NULL; w; w = w->next)
+            if (tally_counts_try_incref_weak(&w->container.base.counts)) tally_list_put_new(list, &w->container.base);
+        tally_weak_unlock(object);
+        if (count <= room) return list;
+        tally_decref(list);
+        room = count;
+    }
+}
+
+/* ---- death of a referent ------------------------------------------------ */
+
+/*
+ * Clears the weak references to an object, and adds those whose callback is to be
+ * called to *calls, linked by next, each with a new reference. By the thread in
+ * which the object dies, or with the world stopped; then spare, if not NULL, says
+ * for which references no callback is to be called.
+ */
+void tally_weakrefs_clear(tally_object *object, tally_weakref **calls, bool (*spare)(tally_object *reference)) {
+    _Atomic(tally_weakref *) *list = list_of(object);
+    /* acquire: pairs with the release of tally_weakref_new */
+    if (!list || !atomic_load_explicit(list, memory_order_acquire)) return;
+    tally_weak_lock(object);
+    tally_weakref *w = first_of(object);
+    atomic_store_explicit(list, NULL, memory_order_relaxed);
+    for (tally_weakref *next; w; w = next) {
+        next = w->next;
+        /* release: pairs with the second look of get */
+        atomic_store_explicit(&w->referent, NULL, memory_order_release);
+        if (!w->callback || (spare && spare(&w->container.base)) || !tally_counts_try_incref_weak(&w->container.base.counts)) continue;
+        w->next = *calls;
+        *calls = w;
+    }
+    tally_weak_unlock(object);
+}
+
+/* Calls what tally_weakrefs_clear has collected; each once, with no error pending. */
+void tally_weakrefs_call(tally_weakref *calls) {
+    for (tally_weakref *next; calls; calls = next) {
+        next = calls->next;
+        tally_pending_error pending;
+        tally_error_put_aside(&pending);
+        calls->callback(&calls->container.base, calls->context);
+        tally_error_report("a callback of a weak reference", &calls->container.base);
+        tally_error_put_back(&pending);
+        tally_decref(&calls->container.base);
+    }
+}
+
+/* ---- the type ----------------------------------------------------------- */
+
+/* A dead reference leaves the list of its referent. */
+static void weakref_release(tally_object *object) {
+    tally_weakref *self = (tally_weakref *)object;
+    tally_weak_lock(self->home);
+    tally_object *referent = atomic_load_explicit(&self->referent, memory_order_relaxed);
+    if (referent) {
+        if (self->previous) self->previous->next = self->next;
+        else atomic_store_explicit(list_of(referent), self->next, memory_order_relaxed);
+        if (self->next) self->next->previous = self->previous;
+    }
+    tally_weak_unlock(self->home);
+}
+
+static void weakref_traverse(tally_object *self, tally_visit visit, void *context) { (void)self, (void)visit, (void)context; }
+
+/* The referent's, kept: it stays when the referent is gone. */
+static int64_t weakref_hash(tally_object *object) {
+    tally_weakref *self = (tally_weakref *)object;
+    /* acquire: pairs with the release below */
+    if (atomic_load_explicit(&self->hashed, memory_order_acquire)) return atomic_load_explicit(&self->hash, memory_order_relaxed);
+    tally_object *referent = get(self);
+    if (!referent) { tally_error_set(TALLY_TYPE_ERROR, "a weak reference that was never hashed, to an object that is gone"); return -1; }
+    int64_t hash = tally_hash(referent);
+    tally_decref(referent);
+    if (hash != -1) {
+        atomic_store_explicit(&self->hash, hash, memory_order_relaxed);
+        atomic_store_explicit(&self->hashed, true, memory_order_release);
+    }
+    return hash;
+}
+
+/* As their referents while both live; else by identity. */
+static int weakref_equal(tally_object *a, tally_object *b) {
+    if (a == b) return 1;
+    if (b->type != TALLY_TYPE_WEAKREF) return 0;
+    tally_object *x = get((tally_weakref *)a), *y = get((tally_weakref *)b);
+    int equal = x && y ? tally_equal(x, y) : 0;
+    tally_xdecref(x);
+    tally_xdecref(y);
+    return equal;
+}
+
+static tally_object *weakref_repr(tally_object *object) {
+    char text[300];
+    tally_object *referent = get((tally_weakref *)object);
+    int length = referent ? snprintf(text, sizeof text, "<weakref to '%.200s'>", tally_type_name(referent)) : snprintf(text, sizeof text, "<weakref, dead>");
+    tally_xdecref(referent);
+    return tally_str_new(text, length);
+}
+
+void tally_register_weakref(void) {
+    tally_type *type = &tally_types[TALLY_TYPE_WEAKREF];
+    type->shape = TALLY_SHAPE_LEAF;
+    type->traverse = weakref_traverse;
+    type->release = weakref_release;
+    type->hash = weakref_hash;
+    type->equal = weakref_equal;
+    type->repr = weakref_repr;
+}

@@ -1,0 +1,389 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * generations.c: the generational cycle collector of CPython up to 3.13, under a
+ * GIL (Neil Schemenauer 2000; the forms of the talks in docs/collectors.md).
+ *
+ * A collection of generation g:
+ *   1. the younger lists are joined to g's: the young;
+ *   2. each gets a copy of its count, in its `previous` link, and the flag COLLECTING;
+ *   3. each reference from one young object to another is subtracted there: what is
+ *      left counts the references from outside;
+ *   4. one walk: what has none left goes to the unreachable list, for the time
+ *      being (flag MARKED); what has some is alive, and what it holds gets a count
+ *      again, or comes back from the unreachable list to the end of the walk;
+ *   5. the survivors go to the next generation; what is unreachable is garbage.
+ *
+ * In a full collection 2 and 3 are one walk: an object's copy is made when it is
+ * first met, as a member of the list or as a child.
+ *
+ * Invariants, between 2 and the end of 4:
+ *  - COLLECTING without MARKED: `previous` is a count; not yet walked over.
+ *  - COLLECTING and MARKED: in the unreachable list, both links valid.
+ *  - neither, in the young list: walked over, both links valid.
+ *  - no foreign code runs; afterwards all links are valid before any does.
+ * Nothing recurses, and no memory is taken.
+ *
+ * A child is not looked at when it is found, but a few children later, when its
+ * header has come from memory (tally_ring). The order of visits does not matter:
+ * each of them is counted or done before the walk ends.
+ */
+#include "collector/collector.h"
+
+enum { UNREACHABLE = TALLY_FLAG_MARKED, COLLECTING = TALLY_FLAG_COLLECTING };
+
+tally_container tally_heads[TALLY_LISTS];
+struct tally_births tally_births = { 0, INT32_MAX };
+
+static struct {
+    bool running;
+    int count[3];                          /* [0] unused: tally_births */
+    size_t long_lived_total, long_lived_pending; /* survivors of the last full collection; of those of generation 1 since */
+} collector;
+
+_Static_assert((int)TALLY_LISTS <= (int)TALLY_FIXED_HANDLES, "a handle for each head");
+
+/* ---- lists --------------------------------------------------------------- */
+
+static tally_container *head(uint32_t list) { return &tally_heads[list]; }
+static bool is_empty(uint32_t list) { return head(list)->links.next == TALLY_LINK_HEAD(list); }
+static void make_empty(uint32_t list) { head(list)->links.next = head(list)->links.previous = TALLY_LINK_HEAD(list); }
+static tally_container *first(uint32_t list) { return tally_link_follow(head(list)->links.next); }
+static tally_container *next_of(tally_container *object) { return tally_link_follow(object->links.next); }
+
+/* Appends all of `from` to `to`. */
+static void join(uint32_t to, uint32_t from) {
+    if (is_empty(from)) return;
+    tally_container *last = tally_link_follow(head(to)->links.previous), *from_first = first(from);
+    tally_container *from_last = tally_link_follow(head(from)->links.previous);
+    last->links.next = head(from)->links.next;
+    from_first->links.previous = head(to)->links.previous;
+    from_last->links.next = TALLY_LINK_HEAD(to);
+    head(to)->links.previous = head(from)->links.previous;
+    make_empty(from);
+}
+
+static void move_to(uint32_t list, tally_container *object) {
+    tally_link_remove(object);
+    tally_link_append(list, object);
+}
+
+static uint8_t flags_of(tally_container *object) { return atomic_load_explicit(&object->base.flags, memory_order_relaxed); }
+static void set_flags(tally_container *object, uint8_t flags) { atomic_store_explicit(&object->base.flags, flags, memory_order_relaxed); }
+
+/* ---- 2 and 3: counts without the references of the young ------------------ */
+
+TALLY_INLINE void copy_count(tally_container *object, uint8_t flags) {
+    set_flags(object, (flags | COLLECTING) & ~UNREACHABLE);
+    object->links.previous = (uint32_t)tally_counts_total(&object->base.counts);
+}
+
+TALLY_INLINE void subtract(tally_object *object, bool full) {
+    tally_container *child = (tally_container *)object;
+    uint8_t flags = flags_of(child);
+    if (!(flags & COLLECTING)) {
+        /* In a full collection all that are tracked, but for the frozen, are young. */
+        if (!full || (flags & (TALLY_FLAG_TRACKED | TALLY_FLAG_FROZEN)) != TALLY_FLAG_TRACKED) return;
+        copy_count(child, flags);
+    }
+    child->links.previous--;
+}
+TALLY_INLINE void visit_subtract(tally_object *child, void *ring, bool full) {
+    if (tally_is_plain_block(child)) return;
+    tally_object *old = tally_ring_swap(ring, child);
+    if (TALLY_LIKELY(old != NULL)) subtract(old, full);
+}
+static inline void visit_subtract_full(tally_object *child, void *ring) { visit_subtract(child, ring, true); }
+static inline void visit_subtract_young(tally_object *child, void *ring) { visit_subtract(child, ring, false); }
+
+TALLY_INLINE void subtract_children(tally_container *object, tally_ring *ring, bool full) {
+    tally_type *type = tally_type_entry(&object->base);
+    if (type->class_) subtract(type->object, full);
+    tally_children(&object->base, type, full ? visit_subtract_full : visit_subtract_young, ring);
+}
+
+static void subtract_references(uint32_t list, bool full) {
+    tally_ring ring = { 0 };
+    if (!full)
+        for (tally_container *o = first(list); o != head(list); o = next_of(o)) copy_count(o, flags_of(o));
+    for (tally_container *o = first(list), *next; o != head(list); o = next) {
+        next = next_of(o);
+        __builtin_prefetch(next, 1);
+        uint8_t flags = flags_of(o);
+        if (full && !(flags & COLLECTING)) copy_count(o, flags);
+        if (full) subtract_children(o, &ring, true);
+        else subtract_children(o, &ring, false);
+    }
+    for (tally_object *o; (o = tally_ring_take(&ring));) subtract(o, full);
+}
+
+/* ---- 4: the unreachable list --------------------------------------------- */
+
+/* A survivor holds it. */
+TALLY_INLINE void reach(tally_object *object, uint32_t list) {
+    tally_container *child = (tally_container *)object;
+    uint8_t flags = flags_of(child);
+    if (!(flags & COLLECTING)) return;
+    if (flags & UNREACHABLE) {
+        set_flags(child, flags & ~UNREACHABLE);
+        move_to(list, child);
+        child->links.previous = 1;
+    } else if (child->links.previous == 0) {
+        child->links.previous = 1;
+    }
+}
+
+typedef struct walk { tally_ring ring; uint32_t list; } walk;
+static inline void visit_reach(tally_object *child, void *context) {
+    walk *w = context;
+    if (tally_is_plain_block(child)) return;
+    tally_object *old = tally_ring_swap(&w->ring, child);
+    if (TALLY_LIKELY(old != NULL)) reach(old, w->list);
+}
+
+/*
+ * Walks over `list`; leaves the survivors there, the others in `unreachable`.
+ * While it goes on, the previous link of the list's head is the true end, where
+ * `reach` appends, and that of the objects before the walk is restored to links.
+ * How many survived.
+ */
+static size_t move_unreachable(uint32_t list, uint32_t unreachable) {
+    size_t survivors = 0;
+    walk w = { .list = list };
+    tally_container *previous = head(list);
+    uint32_t previous_link = TALLY_LINK_HEAD(list);
+    for (;;) {
+        uint32_t link = previous->links.next;
+        if (link == TALLY_LINK_HEAD(list)) {
+            tally_object *late = tally_ring_take(&w.ring);
+            if (!late) break;
+            reach(late, list);
+            continue;
+        }
+        tally_container *object = tally_link_follow(link);
+        __builtin_prefetch(tally_link_follow(object->links.next), 1);
+        uint8_t flags = flags_of(object);
+        if (object->links.previous) {
+            survivors++;
+            set_flags(object, flags & ~COLLECTING);
+            object->links.previous = previous_link;
+            previous = object;
+            previous_link = link;
+            tally_type *type = tally_type_entry(&object->base);
+            if (type->class_) reach(type->object, list);
+            tally_children(&object->base, type, visit_reach, &w);
+        } else {
+            previous->links.next = object->links.next;
+            if (head(list)->links.previous == link) head(list)->links.previous = previous_link;
+            set_flags(object, flags | UNREACHABLE);
+            tally_link_append(unreachable, object);
+        }
+    }
+    head(list)->links.previous = previous_link;
+    return survivors;
+}
+
+/* 2 to 4. */
+static void deduce(uint32_t list, uint32_t unreachable, bool full, size_t *survivors) {
+    make_empty(unreachable);
+    subtract_references(list, full);
+    *survivors = move_unreachable(list, unreachable);
+}
+
+/* ---- what is done with garbage ------------------------------------------- */
+
+static void legacy_reach(tally_object *child, void *context) {
+    (void)context;
+    tally_container *container = (tally_container *)child;
+    if (tally_is_plain_block(child) || !(flags_of(container) & UNREACHABLE)) return;
+    set_flags(container, flags_of(container) & ~(UNREACHABLE | COLLECTING));
+    move_to(TALLY_LIST_LEGACY, container);
+}
+
+/* Python 2: what has a finalizer, and what that reaches, is not freed. How many. */
+static ptrdiff_t take_out_legacy(void) {
+    ptrdiff_t count = 0;
+    make_empty(TALLY_LIST_LEGACY);
+    if (!tally_process.options.uncollectable_finalizers) return 0;
+    for (tally_container *o = first(TALLY_LIST_UNREACHABLE), *next; o != head(TALLY_LIST_UNREACHABLE); o = next) {
+        next = next_of(o);
+        if (!tally_gc_has_finalizer(&o->base)) continue;
+        legacy_reach(&o->base, NULL);
+    }
+    for (tally_container *o = first(TALLY_LIST_LEGACY); o != head(TALLY_LIST_LEGACY); o = next_of(o), count++) {
+        tally_type *type = tally_type_entry(&o->base);
+        if (type->class_) legacy_reach(type->object, NULL);
+        tally_children(&o->base, type, legacy_reach, NULL);
+    }
+    return count;
+}
+
+static void keep_legacy(uint32_t old) {
+    while (!is_empty(TALLY_LIST_LEGACY)) {
+        tally_container *o = first(TALLY_LIST_LEGACY);
+        tally_gc_tell(&o->base, true);
+        move_to(old, o);
+        if (tally_gc_has_finalizer(&o->base) || tally_gc_debugging(TALLY_GC_DEBUG_SAVEALL)) tally_gc_save(&o->base);
+    }
+}
+
+static bool is_garbage(tally_object *object) { return flags_of((tally_container *)object) & UNREACHABLE; }
+
+/* Clears weak references to garbage; takes the marks off, so that foreign code finds none. How many objects there are. */
+static ptrdiff_t clear_weakrefs(tally_weakref **calls) {
+    ptrdiff_t count = 0;
+    for (tally_container *o = first(TALLY_LIST_UNREACHABLE); o != head(TALLY_LIST_UNREACHABLE); o = next_of(o), count++) {
+        if (tally_type_entry(&o->base)->weak_offset) tally_weakrefs_clear(&o->base, calls, is_garbage);
+        tally_counts_adopt(&o->base.counts);
+    }
+    for (tally_container *o = first(TALLY_LIST_UNREACHABLE); o != head(TALLY_LIST_UNREACHABLE); o = next_of(o))
+        set_flags(o, flags_of(o) & ~(UNREACHABLE | COLLECTING));
+    return count;
+}
+
+/* Foreign code may take any object out of the list, by its death. True: some ran. */
+static bool finalize_all(void) {
+    bool any = false;
+    make_empty(TALLY_LIST_SEEN);
+    while (!is_empty(TALLY_LIST_UNREACHABLE)) {
+        tally_container *o = first(TALLY_LIST_UNREACHABLE);
+        move_to(TALLY_LIST_SEEN, o);
+        if (!tally_gc_has_finalizer(&o->base)) continue;
+        tally_incref(&o->base);
+        any |= tally_gc_finalize(&o->base);
+        tally_decref(&o->base);
+    }
+    join(TALLY_LIST_UNREACHABLE, TALLY_LIST_SEEN);
+    return any;
+}
+
+static void free_all(uint32_t garbage, uint32_t old) {
+    while (!is_empty(garbage)) {
+        tally_container *o = first(garbage);
+        tally_gc_tell(&o->base, false);
+        if (tally_gc_debugging(TALLY_GC_DEBUG_SAVEALL)) {
+            move_to(old, o);
+            tally_gc_save(&o->base);
+            continue;
+        }
+        tally_incref(&o->base);
+        tally_gc_clear(&o->base);
+        if (first(garbage) == o) move_to(old, o); /* lives as long as somebody holds it */
+        tally_decref(&o->base);
+    }
+}
+
+/* ---- a collection -------------------------------------------------------- */
+
+ptrdiff_t tally_collector_run(int generation, tally_gc_info *info) {
+    if (collector.running) return 0;
+    collector.running = true;
+    /* References that wait in a merge queue would look like references from outside. */
+    tally_counts_safepoint(tally_thread_current());
+    for (uint32_t id = 1; id <= atomic_load_explicit(&tally_process.slots_used, memory_order_relaxed); id++) tally_counts_merge_blocked(tally_thread_slot(id));
+    uint64_t began = info->began;
+    uint32_t young = (uint32_t)generation, old = generation < 2 ? young + 1 : young;
+    tally_births.count = 0;
+    for (int i = 1; i <= generation; i++) collector.count[i] = 0;
+    if (generation < 2) collector.count[generation + 1]++;
+    for (uint32_t i = 0; i < young; i++) join(young, i);
+
+    size_t survivors = 0;
+    deduce(young, TALLY_LIST_UNREACHABLE, generation == 2, &survivors);
+    if (generation == 1) collector.long_lived_pending += survivors;
+    if (generation == 2) {
+        collector.long_lived_pending = 0;
+        collector.long_lived_total = survivors;
+    }
+    if (old != young) join(old, young);
+    ptrdiff_t uncollectable = take_out_legacy();
+    tally_weakref *calls = NULL;
+    ptrdiff_t found = clear_weakrefs(&calls);
+    info->examined = survivors + (size_t)(found + uncollectable);
+    info->collected = found;
+    info->uncollectable = uncollectable;
+    uint64_t marked = tally_gc_now();
+    info->mark = marked - began;
+
+    bool foreign = calls != NULL;
+    tally_weakrefs_call(calls);
+    foreign |= finalize_all();
+    uint64_t finalized = tally_gc_now(), checked = finalized;
+    info->finalize = finalized - marked;
+    uint32_t garbage = TALLY_LIST_UNREACHABLE;
+    if (foreign && !is_empty(TALLY_LIST_UNREACHABLE)) {
+        size_t resurrected;
+        deduce(TALLY_LIST_UNREACHABLE, garbage = TALLY_LIST_STILL, false, &resurrected);
+        for (tally_container *o = first(garbage); o != head(garbage); o = next_of(o)) set_flags(o, flags_of(o) & ~(UNREACHABLE | COLLECTING));
+        join(old, TALLY_LIST_UNREACHABLE);
+        checked = tally_gc_now();
+        info->check = checked - finalized;
+        info->collected -= (ptrdiff_t)resurrected;
+    }
+    free_all(garbage, old);
+    keep_legacy(old);
+    uint64_t freed = tally_gc_now();
+    info->free = freed - checked;
+    info->pause = freed - began;
+    collector.running = false;
+    return found + uncollectable;
+}
+
+/* The oldest generation that is due, with all below it. */
+void tally_collect_births(void) {
+    if (collector.running) return;
+    for (int i = 2; i >= 0; i--) {
+        int count = i ? collector.count[i] : tally_births.count;
+        if (count <= atomic_load_explicit(&tally_gc.threshold[i], memory_order_relaxed)) continue;
+        if (i == 2 && collector.long_lived_pending < collector.long_lived_total / 4) continue;
+        tally_gc_automatic(i);
+        return;
+    }
+}
+
+/* ---- the contract -------------------------------------------------------- */
+
+int tally_collector_start(void) {
+    memset(&collector, 0, sizeof collector);
+    tally_births = (struct tally_births){ 0, INT32_MAX };
+    for (uint32_t i = 0; i < TALLY_LISTS; i++) {
+        tally_handles[i] = &tally_heads[i].base;
+        make_empty(i);
+    }
+    return 0;
+}
+void tally_collector_end(void) {}
+
+void tally_collector_settings(void) {
+    int threshold = atomic_load_explicit(&tally_gc.threshold[0], memory_order_relaxed);
+    tally_births.limit = tally_gc_is_enabled() && threshold > 0 ? threshold : INT32_MAX - 1;
+}
+
+static void each(uint32_t list, void (*visit)(tally_object *, void *), void *context) {
+    for (tally_container *o = first(list); o != head(list); o = next_of(o)) visit(&o->base, context);
+}
+void tally_collector_each(int generation, void (*visit)(tally_object *, void *), void *context) {
+    for (int i = 0; i < 3; i++)
+        if (generation == -1 || generation == i) each((uint32_t)i, visit, context);
+}
+
+void tally_collector_freeze(void) {
+    for (uint32_t i = 0; i < 3; i++) {
+        for (tally_container *o = first(i); o != head(i); o = next_of(o)) set_flags(o, flags_of(o) | TALLY_FLAG_FROZEN);
+        join(TALLY_LIST_FROZEN, i);
+    }
+    tally_births.count = collector.count[1] = collector.count[2] = 0;
+}
+void tally_collector_unfreeze(void) {
+    for (tally_container *o = first(TALLY_LIST_FROZEN); o != head(TALLY_LIST_FROZEN); o = next_of(o)) set_flags(o, flags_of(o) & ~TALLY_FLAG_FROZEN);
+    join(TALLY_LIST_OLD, TALLY_LIST_FROZEN);
+}
+size_t tally_collector_frozen(void) {
+    size_t count = 0;
+    for (tally_container *o = first(TALLY_LIST_FROZEN); o != head(TALLY_LIST_FROZEN); o = next_of(o)) count++;
+    return count;
+}
+void tally_collector_count(int counts[3]) {
+    counts[0] = tally_births.count;
+    counts[1] = collector.count[1];
+    counts[2] = collector.count[2];
+}
