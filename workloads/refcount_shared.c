@@ -14,12 +14,6 @@ static void *setup(const workload_context *context)
     return workload_object(tally_float_new(0.5));
 }
 
-static void *enter(void *state, unsigned worker)
-{
-    (void)worker;
-    return state;
-}
-
 static uint64_t run(void *opaque)
 {
     tally_object *object = opaque;
@@ -34,18 +28,9 @@ static uint64_t run(void *opaque)
     return PAIRS;
 }
 
-static void leave(void *opaque)
-{
-    (void)opaque;
-}
-
-static void verify(void *state)
-{
-    workload_check_count(state, 1);
-}
-
 static void teardown(void *state)
 {
+    workload_check_count(state, 1);
     tally_decref(state);
 }
 
@@ -55,9 +40,6 @@ const tally_workload workload_refcount_shared = {
     .unit = "pairs",
     .sharing = SHARED,
     .setup = setup,
-    .enter = enter,
     .run = run,
-    .leave = leave,
-    .verify = verify,
     .teardown = teardown,
 };

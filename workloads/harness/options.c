@@ -13,6 +13,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "fail.h"
+
 #define WORKLOAD(name) extern const tally_workload workload_##name;
 #include "../workloads.def"
 #undef WORKLOAD
@@ -51,14 +53,9 @@ static const struct argp_option table[] = {
 void options_fail(const char *format, ...)
 {
     va_list arguments;
-    char message[2048];
 
     va_start(arguments, format);
-    vsnprintf(message, sizeof message, format, arguments);
-    va_end(arguments);
-    fprintf(stderr, "tally-%s: %s\n", tally_backend(), message);
-    /* Not exit: this may be called while other threads run. */
-    _Exit(OPTIONS_BAD_INPUT);
+    fail_end(OPTIONS_BAD_INPUT, format, arguments);
 }
 
 static uint64_t number(int key, const char *text, uint64_t least, uint64_t most)
