@@ -76,8 +76,11 @@ static void work(void *argument)
         tally_blocking_end();
         if (atomic_load_explicit(&all->over, memory_order_relaxed))
             break;
-        while (!atomic_load_explicit(&all->stop, memory_order_relaxed))
+        /* Once at least: on a busy machine a worker may leave the gate after a
+         * short sample is over, and one that did nothing has no rate. */
+        do
             operations += run(local);
+        while (!atomic_load_explicit(&all->stop, memory_order_relaxed));
         worker->seconds = now() - start;
         worker->operations = operations;
     }

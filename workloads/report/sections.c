@@ -85,8 +85,8 @@ static void price_table(struct document *document, const struct analysis *analys
 // baseline -> its ablation changes the counts alone; ablation -> product the rest.
 static void split_table(struct document *document, const struct analysis *analysis, const char *product)
 {
-    char *ablation = format("%s-%s", analysis->baseline, product);
-    if (analysis_has_backend(analysis, ablation) && analysis_has_backend(analysis, product)) {
+    const char *ablation = analysis_ablation_of(analysis, product);
+    if (ablation && !analysis_is_ablation(analysis, product)) {
         char *caption = format("Where the time of %s goes: factors that multiply to the whole", product);
         struct table table = table_make(caption, 4, 1);
         size_t used;
@@ -108,14 +108,14 @@ static void split_table(struct document *document, const struct analysis *analys
         document_table(document, table);
         free(caption);
     }
-    free(ablation);
 }
 
 void compose_price(struct document *document, const struct analysis *analysis)
 {
     document_heading(document, 2, "What one thread pays");
-    if (analysis->backend_count < 2 || strcmp(analysis->baseline, "gil") != 0) {
-        document_paragraph(document, "Needs gil and another backend; measure both to see it.");
+    if (analysis->backend_count < 2 || strcmp(analysis->baseline, analysis_reference(analysis)) != 0) {
+        document_paragraph(document, "Needs %s and another backend; measure both to see it.",
+                           analysis_reference(analysis));
         return;
     }
     if (analysis->threads[0] != 1) {
@@ -125,8 +125,8 @@ void compose_price(struct document *document, const struct analysis *analysis)
     for (size_t b = 1; b < analysis->backend_count; b++)
         say_price(document, analysis, analysis->backends[b]);
     price_table(document, analysis);
-    split_table(document, analysis, "biased");
-    split_table(document, analysis, "atomic");
+    for (size_t b = 1; b < analysis->backend_count; b++)
+        split_table(document, analysis, analysis->backends[b]);
 }
 
 static void throughput_row(struct table *table, const struct analysis *analysis, const struct cell *cell)

@@ -13,19 +13,13 @@ struct ranking {
     size_t count;
 };
 
-// Ablations take a product apart; they do not compete.
-static bool is_ablation(const struct analysis *analysis, const char *backend)
-{
-    size_t length = strlen(analysis->baseline);
-    return strncmp(backend, analysis->baseline, length) == 0 && backend[length] == '-';
-}
-
+// Ablations do not compete.
 static struct ranking rank(const struct analysis *analysis, const char *workload, int threads)
 {
     struct ranking ranking = {0};
     for (size_t b = 0; b < analysis->backend_count && ranking.count < 64; b++) {
         const struct cell *cell = analysis_cell(analysis, workload, analysis->backends[b], threads);
-        if (cell == NULL || is_ablation(analysis, analysis->backends[b]))
+        if (cell == NULL || analysis_is_ablation(analysis, analysis->backends[b]))
             continue;
         size_t at = ranking.count++;
         for (; at > 0 && ranking.cells[at - 1]->rate.estimate < cell->rate.estimate; at--)
@@ -82,7 +76,7 @@ static void say_workload(struct document *document, const struct analysis *analy
     text_free(&line);
 }
 
-// "biased is fastest on 9 of 13 workloads, …"
+// "Of 13 workloads: one is fastest on 9, …"
 static void say_overall(struct document *document, const struct analysis *analysis)
 {
     size_t *wins = checked_calloc(analysis->backend_count, sizeof *wins);
