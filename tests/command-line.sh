@@ -87,7 +87,9 @@ interrupted() {
 
 backends=
 for program in "$drivers"/tally-*; do
-    [ -f "$program" ] && [ -x "$program" ] || continue
+    if [ ! -f "$program" ] || [ ! -x "$program" ]; then
+        continue
+    fi
     case $(basename "$program") in tally-compare* | *-counted) continue ;; esac
     backends=$backends${backends:+,}${program##*/tally-}
     shows --sample-ms --help
