@@ -107,6 +107,12 @@ tally_object *workload_key(unsigned number);
 /* Checks each object's count, then drops the caller's reference to it. */
 void workload_check_and_drop(tally_object *const *objects, size_t count, ptrdiff_t holders);
 
+/* The compiler must have written all before it to memory, and read all after it anew. */
+static inline void workload_compiler_barrier(void)
+{
+    __asm__ volatile("" ::: "memory");
+}
+
 static inline uint64_t workload_seed(const workload_context *context, unsigned worker)
 {
     uint64_t seed = (context->seed + worker + 1) * UINT64_C(0x9e3779b97f4a7c15);
