@@ -87,13 +87,14 @@ static void split_table(struct document *document, const struct analysis *analys
 {
     const char *ablation = analysis_ablation_of(analysis, product);
     if (ablation && !analysis_is_ablation(analysis, product)) {
-        char *caption = format("Where the time of %s goes: factors that multiply to the whole", product);
+        char *caption = format("Where the time of %s goes: counts (%s → %s) times locks, reads and allocator (%s → %s)",
+                               product, analysis->baseline, ablation, ablation, product);
         struct table table = table_make(caption, 4, 1);
         size_t used;
         table_cell(&table, "workload");
-        table_cell(&table, "counts (%s → %s)", analysis->baseline, ablation);
-        table_cell(&table, "locks and reads, allocator (%s → %s)", ablation, product);
-        table_cell(&table, "the whole (%s → %s)", analysis->baseline, product);
+        table_cell(&table, "counts");
+        table_cell(&table, "locks, reads, allocator");
+        table_cell(&table, "the whole");
         for (size_t w = 0; w < analysis->workload_count; w++) {
             const char *workload = analysis->workloads[w];
             table_cell(&table, "%s", workload);
@@ -225,6 +226,7 @@ static void say_bends(struct document *document, const struct analysis *analysis
         char *shown = show_ratio(speedup);
         bool scales = interval_differs(speedup) && speedup.estimate >= 0.9 * threads;
         const char *verdict = scales                        ? "scales with the threads"
+                              : !speedup.known              ? "has too few blocks to be judged"
                               : !interval_differs(speedup)  ? "shows no gain from more threads"
                               : speedup.estimate > 1        ? "gains less than the threads added"
                                                             : "loses by more threads";

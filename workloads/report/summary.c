@@ -38,11 +38,24 @@ static size_t tied(const struct ranking *ranking)
     return count;
 }
 
+// With a single block a point there is no interval, and nothing to judge by.
+static bool can_be_judged(const struct ranking *ranking)
+{
+    for (size_t i = 1; i < ranking->count; i++)
+        if (!cells_ratio(ranking->cells[0], ranking->cells[i]).known)
+            return false;
+    return ranking->count > 1;
+}
+
 static void say_ranking(struct text *line, const struct ranking *ranking)
 {
     size_t best = tied(ranking);
     if (ranking->count == 1) {
         text_add(line, "only %s was measured", ranking->cells[0]->backend);
+        return;
+    }
+    if (!can_be_judged(ranking)) {
+        text_add(line, "too few blocks to judge");
         return;
     }
     if (best == ranking->count) {
@@ -84,7 +97,7 @@ static void say_overall(struct document *document, const struct analysis *analys
     struct text line = {0};
     for (size_t w = 0; w < analysis->workload_count; w++) {
         struct ranking ranking = rank(analysis, analysis->workloads[w], analysis->scale_threads);
-        if (ranking.count < 2)
+        if (!can_be_judged(&ranking))
             continue;
         judged++;
         bool single = tied(&ranking) == 1;
