@@ -417,6 +417,9 @@ void tally_mark_more(tally_object *object, tally_found *found) {
     } while (1);
     found->reached += h->reached;
     mark.mask = mask;
+    free(h->stack);
+    h->stack = NULL;
+    h->capacity = 0;
 }
 
 static void restore(tally_object *child, void *context) {
