@@ -62,32 +62,45 @@ typedef struct tally_open_instance { tally_container container; _Atomic(tally_ta
 /* The type `type`: built-in types, native types and classes are objects of it. */
 typedef struct tally_type_object { tally_container container; uint16_t index; _Atomic(tally_table *) attributes; } tally_type_object;
 
+/* Beside the flags of tally.h: death is no more than giving the memory back. */
+#define TALLY_TYPE_LEAF 0x8000u
+
 typedef struct tally_type {
-    char *name;                /* NULL: entry not in use */
-    tally_object *object;      /* its tally_type_object */
-    size_t size;               /* of an instance, header included, without extra bytes */
-    ptrdiff_t slots;           /* of a class with slots; -1: open instances; 0 for other types */
+    /* What birth and death ask, in one line of the cache. */
     unsigned flags;            /* TALLY_TYPE_CONTAINER … */
     bool class_, native;
-    tally_table *slot_names;   /* str -> int index; never changes once made */
-    void (*traverse)(tally_object *self, tally_visit visit, void *context);
-    void (*clear)(tally_object *self);
-    void (*finalize)(tally_object *self);
-    void (*dealloc)(tally_object *self);
-    int64_t (*hash)(tally_object *self);  /* NULL: by identity */
     bool unhashable;
-    int (*equal)(tally_object *self, tally_object *other); /* NULL: by identity */
-    tally_object *(*repr)(tally_object *self); /* NULL: <name object at address> */
+    ptrdiff_t slots;           /* of a class with slots; -1: open instances; 0 for other types */
+    size_t size;               /* of an instance, header included, without extra bytes */
+    tally_object *object;      /* its tally_type_object */
+    void (*finalize)(tally_object *self);
     /* Death of built-in containers. next_child: the address of the next non-NULL child's
-     * slot in an order of its own, NULL when none is left. current_child: that address again. */
+     * slot in an order of its own, NULL when none is left. current_child: that address again.
+     * Instances with slots have neither: tally_instance_first_slot is both. */
     tally_object **(*next_child)(tally_object *self);
     tally_object **(*current_child)(tally_object *self);
     void (*release)(tally_object *self);      /* frees its arrays */
+
+    char *name;                /* NULL: entry not in use */
+    tally_table *slot_names;   /* str -> int index; never changes once made */
+    void (*traverse)(tally_object *self, tally_visit visit, void *context);
+    void (*clear)(tally_object *self);
+    void (*dealloc)(tally_object *self);
+    int64_t (*hash)(tally_object *self);  /* NULL: by identity */
+    int (*equal)(tally_object *self, tally_object *other); /* NULL: by identity */
+    tally_object *(*repr)(tally_object *self); /* NULL: <name object at address> */
     size_t (*extra_size)(tally_object *self); /* bytes beyond `size`: arrays and items; lock held; NULL: none */
-} tally_type;
+} __attribute__((aligned(64))) tally_type;
 
 extern tally_type tally_types[TALLY_MAX_TYPES];
 static inline tally_type *tally_type_entry(const tally_object *object) { return &tally_types[object->type]; }
+/* Of a dying instance: the first child that is left; NULL: none is. */
+static inline tally_object **tally_instance_first_slot(tally_object *object, ptrdiff_t slots) {
+    tally_object **slot = (tally_object **)((tally_instance *)object)->slots;
+    for (tally_object **end = slot + slots; slot < end; slot++)
+        if (*slot) return slot;
+    return NULL;
+}
 /* A free entry with its type object made and filled; the caller sets the functions. NULL and an error. */
 void tally_type_release(tally_type *type);
 tally_type *tally_type_allocate(const char *name, size_t size, unsigned flags, bool class_, bool native);
@@ -110,11 +123,17 @@ static inline tally_object *tally_object_publish(void *object) {
     tally_counts_init(&((tally_object *)object)->counts);
     return object;
 }
+void tally_object_end(tally_object *object);
+/* By the thread that dropped the last reference, once; the count says dead. */
+static inline void tally_object_dies(tally_object *object) {
+    if (TALLY_UNLIKELY(tally_self.id == TALLY_OWNER_UNATTACHED)) tally_thread_require();
+    if (tally_type_entry(object)->flags & TALLY_TYPE_LEAF) tally_memory_free(TALLY_PLAIN, object);
+    else tally_object_end(object);
+}
 void tally_object_free(tally_object *object); /* the memory alone, of a dead object */
-/* An instance's reference to its class; the exclusion part's: many threads make
- * instances of one class. incref: 0, or -1 and a memory error. */
-int tally_class_incref(tally_object *class_);
-void tally_class_decref(tally_object *class_);
+
+/* An instance's reference to its class; the exclusion part's (tally_class_incref and
+ * _decref, in tally_exclusion.h), since many threads make instances of one class. */
 void tally_class_born(tally_object *class_);   /* made, not yet known to anybody */
 /* What a class's own count leaves out: references of instances; less what it has too many. */
 ptrdiff_t tally_class_instances(tally_object *object);
