@@ -64,11 +64,10 @@ int tally_thread_attach(void) {
     if (thread) {
         atomic_store_explicit(&thread->head.breaker, TALLY_BREAK_MERGE | TALLY_BREAK_QUIESCE, memory_order_relaxed);
         thread->critical = NULL;
-        thread->catching = false;
-        thread->caught = NULL;
+        thread->taking_apart = false;
         tally_counts_attach(thread);
         tally_self.thread = &thread->head;
-        tally_self.id = thread->head.id;
+        tally_self.id = (uint16_t)thread->head.id;
         /* seq_cst: as every change of a status */
         atomic_store_explicit(&thread->status, TALLY_RUNNING, memory_order_seq_cst);
         atomic_fetch_add_explicit(&tally_process.attached, 1, memory_order_relaxed);

@@ -38,9 +38,8 @@ typedef struct tally_thread_state {
     tally_thread_head head;
     _Atomic int status;
     tally_critical *critical;            /* innermost critical section; own thread */
-    bool catching;                       /* an object is being taken apart: what dies now is not taken apart on top of it */
-    tally_object *caught;                /* but goes here, */
-    tally_object **deferred;             /* or here; own thread */
+    bool taking_apart;                   /* an object is being taken apart: what dies now is not taken apart on top of it, */
+    tally_object **deferred;             /* but goes here; own thread */
     size_t deferred_count, deferred_capacity;
     tally_counts_thread counts;
     tally_exclusion_thread exclusion;
