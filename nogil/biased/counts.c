@@ -121,10 +121,19 @@ static void merge_stopped(tally_object *object) {
 
 static void queue_object(tally_object *object, uint32_t owner_id) {
     TALLY_EVENT(queued);
+    tally_thread_state *owner = tally_thread_slot(owner_id);
+    /* Blocked at this moment: merged in its stead, without an entry. */
+    if (atomic_load_explicit(&owner->status, memory_order_relaxed) == TALLY_BLOCKED && tally_claim(owner)) {
+        TALLY_EVENT(claims);
+        bool dead = merge_and_drop(&object->counts);
+        tally_claim_end(owner);
+        tally_counts_merge_blocked(owner); /* what was pushed while it was claimed */
+        if (dead) tally_object_dies(object);
+        return;
+    }
     tally_merge_entry *entry = tally_memory_alloc(TALLY_RAW, sizeof *entry);
     if (!entry) { merge_stopped(object); return; }
     entry->object = object;
-    tally_thread_state *owner = tally_thread_slot(owner_id);
     enum push pushed = push(owner, entry);
     if (pushed == PUSHED_BEHIND) return;
     if (pushed == PUSH_CLOSED) { merge_for_gone(owner, entry); return; }
