@@ -40,6 +40,7 @@ static bool finalize(tally_object *object, void (*finalizer)(tally_object *)) {
     if (tally_error_kind()) fprintf(stderr, "tally: error ignored in a finalizer of type %s: %s\n", tally_type_name(object), tally_error_message());
     tally_error_clear();
     if (kind) tally_error_set(kind, "%s", message);
+    TALLY_POINT(drop_last);
     return !tally_counts_drop_last(&object->counts);
 }
 

@@ -59,6 +59,7 @@ int tally_thread_attach(void) {
         tally_error_set(TALLY_RUNTIME_ERROR, "the run time is not started: call tally_init first");
         return -1;
     }
+    TALLY_POINT(attach);
     pthread_mutex_lock(&tally_process.registration);
     tally_thread_state *thread = slot_take();
     if (thread) {
@@ -78,6 +79,7 @@ int tally_thread_attach(void) {
         tally_error_set(TALLY_MEMORY_ERROR, "no room for another thread");
         return -1;
     }
+    TALLY_POINT(attached);
     tally_exclusion_attach(thread);
     return 0;
 }
@@ -88,7 +90,9 @@ void tally_thread_detach(void) {
     if (thread->critical) tally_fatal(NULL, "a thread detached inside a critical section");
     for (;;) {
         tally_counts_safepoint(thread); /* may run finalizers, which may queue more */
+        TALLY_POINT(detach);
         tally_registration_lock();
+        TALLY_POINT(queue_close);
         if (tally_counts_detach(thread)) break;
         pthread_mutex_unlock(&tally_process.registration);
     }
@@ -159,6 +163,7 @@ int tally_thread_join(tally_thread *thread) {
 void tally_safepoint_slow(void) {
     tally_thread_require();
     tally_thread_state *thread = tally_thread_current();
+    TALLY_POINT(safepoint);
     tally_exclusion_safepoint(thread);
     if (atomic_load_explicit(&thread->head.breaker, memory_order_relaxed) & TALLY_BREAK_MERGE) tally_counts_safepoint(thread);
 }

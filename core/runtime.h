@@ -16,6 +16,7 @@
 
 #include "tally.h"
 #include "memory/memory.h"
+#include "inject.h"
 
 struct tally_thread_state;
 #include "tally_counts_part.h"

@@ -165,6 +165,7 @@ static void queue_remove(tally_heap *heap, tally_pool *pool) {
 }
 
 static tally_pool *pool_take(tally_heap *heap, unsigned kind, unsigned class_) {
+    if (TALLY_ALLOCATION_FAILS()) return NULL;
     pthread_mutex_lock(&memory.lock);
     if (!memory.free_list && arena_map() != 0) {
         pthread_mutex_unlock(&memory.lock);

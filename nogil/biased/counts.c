@@ -28,6 +28,7 @@ static bool merge_and_drop(tally_counts *counts) {
         tally_lock_unbias((tally_object *)counts);
         atomic_store_explicit(&counts->owner, TALLY_OWNER_NONE, memory_order_relaxed);
     }
+    TALLY_POINT(merge_swap);
     uint32_t shared = atomic_load_explicit(&counts->shared, memory_order_relaxed), merged;
     do {
         merged = ((uint32_t)(tally_shared_count(shared) + (int32_t)local - 1) << 2) | TALLY_SHARED_MERGED;
@@ -64,6 +65,7 @@ static void destroy_all(tally_merge_entry *dead) {
 
 /* The owner's half is 0: the object dies here unless others hold it, or queued it. */
 void tally_counts_local_zero(tally_counts *counts) {
+    TALLY_POINT(local_zero);
     /* acquire: pairs with the release of other threads' decrefs, which brought shared back to 0 */
     uint32_t shared = atomic_load_explicit(&counts->shared, memory_order_acquire);
     if (shared == TALLY_SHARED_DEFAULT) {
@@ -75,6 +77,7 @@ void tally_counts_local_zero(tally_counts *counts) {
     }
     tally_lock_unbias((tally_object *)counts);
     atomic_store_explicit(&counts->owner, TALLY_OWNER_NONE, memory_order_relaxed);
+    TALLY_POINT(local_zero_swap);
     uint32_t merged;
     do {
         merged = (shared & ~(uint32_t)TALLY_SHARED_STATE) | TALLY_SHARED_MERGED;
@@ -98,6 +101,7 @@ static bool push(tally_thread_state *owner, tally_merge_entry *entry) {
     do {
         if (head == TALLY_QUEUE_CLOSED) return false;
         entry->next = head;
+        TALLY_POINT(push);
         /* seq_cst: before the look at the owner's status; pairs with blocked() */
     } while (!atomic_compare_exchange_weak_explicit(&owner->counts.queue, &head, entry, memory_order_seq_cst, memory_order_relaxed));
     return true;
@@ -106,6 +110,7 @@ static bool push(tally_thread_state *owner, tally_merge_entry *entry) {
 /* The owner is gone. Merges under the registration lock, so that nobody attaches in its slot meanwhile. */
 static void merge_for_gone(tally_thread_state *owner, tally_merge_entry *entry) {
     tally_merge_entry *dead = NULL;
+    TALLY_POINT(merge_for_gone);
     tally_registration_lock();
     if (!push(owner, entry)) {
         entry->next = NULL;
@@ -119,6 +124,7 @@ static void merge_for_gone(tally_thread_state *owner, tally_merge_entry *entry) 
 
 /* No memory for an entry: stop the world, in which every owner stands still, and merge here. */
 static void merge_stopped(tally_object *object) {
+    TALLY_POINT(merge_stopped);
     tally_world_stop();
     bool dead = merge_and_drop(&object->counts);
     tally_world_start();
@@ -130,8 +136,10 @@ static void queue_object(tally_object *object, uint32_t owner_id) {
     tally_merge_entry *entry = tally_memory_alloc(TALLY_RAW, sizeof *entry);
     if (!entry) { merge_stopped(object); return; }
     entry->object = object;
+    TALLY_POINT(queue_entry);
     tally_thread_state *owner = tally_thread_slot(owner_id);
     if (!push(owner, entry)) { merge_for_gone(owner, entry); return; }
+    TALLY_POINT(pushed);
     tally_breaker_set(owner, TALLY_BREAK_MERGE);
     tally_counts_merge_blocked(owner);
 }
@@ -145,6 +153,7 @@ void tally_counts_merge_blocked(tally_thread_state *owner) {
            (head = atomic_load_explicit(&owner->counts.queue, memory_order_seq_cst)) && head != TALLY_QUEUE_CLOSED &&
            tally_claim(owner)) {
         TALLY_EVENT(claims);
+        TALLY_POINT(merge_claimed);
         tally_merge_entry *dead = take_queue(owner);
         tally_claim_end(owner);
         destroy_all(dead);
@@ -169,6 +178,7 @@ void tally_counts_decref_shared(tally_counts *counts) {
             if (owner == TALLY_OWNER_NONE) queue = false;
         }
         next = queue ? TALLY_SHARED_QUEUED : shared - TALLY_SHARED_ONE;
+        TALLY_POINT(decref_shared);
         /* acq_rel: release pairs with the merge or the last decref; acquire for the one that frees */
         if (atomic_compare_exchange_weak_explicit(&counts->shared, &shared, next, memory_order_acq_rel, memory_order_acquire)) {
             if (queue) queue_object((tally_object *)counts, owner);
@@ -188,6 +198,7 @@ void tally_counts_attach(tally_thread_state *thread) {
 
 void tally_counts_safepoint(tally_thread_state *thread) {
     tally_breaker_clear(thread, TALLY_BREAK_MERGE);
+    TALLY_POINT(merge);
     destroy_all(take_queue(thread));
 }
 

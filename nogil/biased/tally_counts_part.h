@@ -24,6 +24,7 @@ static inline void tally_counts_init(tally_counts *counts) {
 }
 
 static inline bool tally_counts_try_incref(tally_counts *counts) {
+    TALLY_POINT(try_incref);
     uint32_t owner = atomic_load_explicit(&counts->owner, memory_order_relaxed);
     if (owner == tally_self.id) {
         /* Only this thread frees it, and is not doing so: alive. */
@@ -35,6 +36,7 @@ static inline bool tally_counts_try_incref(tally_counts *counts) {
     uint32_t shared = atomic_load_explicit(&counts->shared, memory_order_relaxed);
     for (;;) {
         if (shared == TALLY_SHARED_MERGED || (shared & TALLY_SHARED_STATE) == TALLY_SHARED_DEFAULT) return false;
+        TALLY_POINT(try_incref_swap);
         /* acquire: pairs with the release of the compare-and-swap that left default or merged */
         if (atomic_compare_exchange_weak_explicit(&counts->shared, &shared, shared + TALLY_SHARED_ONE, memory_order_acquire, memory_order_relaxed)) {
             TALLY_DETAIL(shared_increfs);

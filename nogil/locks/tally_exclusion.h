@@ -50,8 +50,10 @@ static inline unsigned tally_lock_inline(tally_exclusion_thread *self, tally_obj
         atomic_store_explicit(&self->biased_section, object, memory_order_release);
         /* The store must come before this load for the revoker's eyes: its membarrier sees to that. */
         atomic_signal_fence(memory_order_seq_cst);
+        TALLY_POINT(bias_marked);
         if (TALLY_LIKELY(atomic_load_explicit(&object->lock, memory_order_acquire) == TALLY_LOCK_BIASED)) {
             TALLY_DETAIL(locks_biased);
+            TALLY_POINT(bias_inside);
             return TALLY_TOKEN_BIASED;
         }
         atomic_store_explicit(&self->biased_section, NULL, memory_order_release);

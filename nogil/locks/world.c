@@ -33,7 +33,9 @@ static struct {
  * others store those and then read the status. One of the two sees the other. */
 static void become_blocked(tally_thread_state *thread) {
     tally_reclamation_offline();
+    TALLY_POINT(blocking);
     atomic_store_explicit(&thread->status, TALLY_BLOCKED, memory_order_seq_cst);
+    TALLY_POINT(blocked);
     if (atomic_load_explicit(&world.stopping, memory_order_seq_cst)) {
         pthread_mutex_lock(&world.mutex);
         pthread_cond_broadcast(&world.parked);
@@ -49,8 +51,10 @@ static void become_running(tally_thread_state *thread) {
             pthread_mutex_unlock(&world.mutex);
         }
         int expected = TALLY_BLOCKED;
+        TALLY_POINT(running);
         /* seq_cst: acquire pairs with the end of a claim */
         if (atomic_compare_exchange_strong_explicit(&thread->status, &expected, TALLY_RUNNING, memory_order_seq_cst, memory_order_relaxed)) break;
+        TALLY_POINT(running_claimed);
         sched_yield(); /* a claim to merge is short */
     }
     tally_reclamation_online();
@@ -113,6 +117,7 @@ static bool claim_all(tally_thread_state *self) {
 static void wait_for_all(tally_thread_state *self) {
     pthread_mutex_lock(&world.mutex);
     while (!claim_all(self)) {
+        TALLY_POINT(world_claiming);
         /* A timeout, since a merger's claim ends without a signal. */
         struct timespec until;
         clock_gettime(CLOCK_REALTIME, &until);
@@ -137,6 +142,7 @@ void tally_world_stop(void) {
     for (uint32_t id = 1; id <= used; id++)
         if (tally_thread_slot(id) && tally_thread_slot(id) != self) tally_breaker_set(tally_thread_slot(id), TALLY_BREAK_STOP);
     wait_for_all(self);
+    TALLY_POINT(world_stopped);
     TALLY_EVENT(stops);
     TALLY_COUNT_ADD(TALLY_EVENT_stop_ns, now_ns() - begin);
 }
@@ -158,6 +164,7 @@ void tally_world_start(void) {
     pthread_mutex_unlock(&world.mutex);
     pthread_mutex_unlock(&tally_process.registration);
     pthread_mutex_unlock(&world.stopper);
+    TALLY_POINT(world_started);
     /* Who queued an object meanwhile for a thread that was claimed has left it to us. */
     for (uint32_t id = 1; id <= used; id++)
         if (tally_thread_slot(id)) tally_counts_merge_blocked(tally_thread_slot(id));
