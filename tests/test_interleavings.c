@@ -951,6 +951,30 @@ TALLY_TEST(interleavings, an_owner_that_comes_after_the_revocation_takes_the_loc
     end_of_lock();
 }
 
+/* The owner's section is a private one, in which it frees an array at once: the byte is
+ * not free for readers before the owner has left it. */
+TALLY_TEST(interleavings, nobody_reads_without_the_lock_until_the_owner_has_left_its_section)
+{
+    if (!has_bias())
+        return;
+    set_scene_for_lock();
+    hold(OWNER, bias_inside);
+    hold(OTHER, bias_wait);
+    begin(OWNER, append_none);
+    await(OWNER, bias_inside);
+    begin(OTHER, append_none);
+    await(OTHER, bias_wait);
+    begin(THIRD, read_and_drop);
+    check(stands(THIRD));
+    release(OTHER, bias_wait);
+    check(stands(THIRD));
+    release(OWNER, bias_inside);
+    finish(OWNER);
+    finish(OTHER);
+    finish(THIRD);
+    end_of_lock();
+}
+
 /* The owner of the list exits while the revoker, who knows it as the owner, looks at its mark. */
 TALLY_TEST(interleavings, a_revoker_outlives_the_owner)
 {
