@@ -170,6 +170,24 @@ void tally_safepoint_slow(void) {
 
 /* ---- start and end ------------------------------------------------------ */
 
+/* Nobody is attached: all that tally_init has made goes. The slots too: their heaps know pools that are gone. */
+static void end_all(void) {
+    atomic_store_explicit(&tally_process.started, false, memory_order_release);
+    tally_exclusion_end();
+    tally_interned_end();
+    tally_values_end();
+    tally_types_end();
+    tally_memory_end();
+    uint32_t used = atomic_load_explicit(&tally_process.slots_used, memory_order_relaxed);
+    for (uint32_t id = 1; id <= used; id++) {
+        tally_thread_state *thread = atomic_load_explicit(&tally_process.slots[id], memory_order_relaxed);
+        free((void *)atomic_load_explicit(&thread->class_counts, memory_order_relaxed));
+        free(thread);
+        atomic_store_explicit(&tally_process.slots[id], NULL, memory_order_relaxed);
+    }
+    atomic_store_explicit(&tally_process.slots_used, 0, memory_order_relaxed);
+}
+
 int tally_init(const tally_options *options) {
     if (atomic_load_explicit(&tally_process.started, memory_order_acquire)) {
         tally_error_set(TALLY_RUNTIME_ERROR, "the run time is started already");
@@ -183,9 +201,7 @@ int tally_init(const tally_options *options) {
         if (tally_types_start() == 0 && tally_values_start() == 0) return 0;
         tally_thread_detach();
     }
-    atomic_store_explicit(&tally_process.started, false, memory_order_release);
-    tally_exclusion_end();
-    tally_memory_end();
+    end_all();
     return tally_no_memory();
 }
 
@@ -208,20 +224,7 @@ ptrdiff_t tally_finish(void) {
     tally_memory_each_object(TALLY_PLAIN, count_object, &live);
     tally_memory_each_object(TALLY_CONTAINERS, count_object, &live);
     tally_thread_detach();
-    atomic_store_explicit(&tally_process.started, false, memory_order_release);
-    tally_exclusion_end();
-    tally_interned_end();
-    tally_values_end();
-    tally_types_end();
-    tally_memory_end();
-    uint32_t used = atomic_load_explicit(&tally_process.slots_used, memory_order_relaxed);
-    for (uint32_t id = 1; id <= used; id++) {
-        tally_thread_state *thread = atomic_load_explicit(&tally_process.slots[id], memory_order_relaxed);
-        free((void *)atomic_load_explicit(&thread->class_counts, memory_order_relaxed));
-        free(thread);
-        atomic_store_explicit(&tally_process.slots[id], NULL, memory_order_relaxed);
-    }
-    atomic_store_explicit(&tally_process.slots_used, 0, memory_order_relaxed);
+    end_all();
     return live;
 }
 
