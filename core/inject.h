@@ -19,6 +19,8 @@
 
 #else
 
+#include <errno.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -38,6 +40,7 @@ bool tally_inject_fails(void);
 #define calloc(count, size) (TALLY_ALLOCATION_FAILS() ? NULL : (calloc)(count, size))
 #define realloc(block, size) (TALLY_ALLOCATION_FAILS() ? NULL : (realloc)(block, size))
 #define aligned_alloc(alignment, size) (TALLY_ALLOCATION_FAILS() ? NULL : (aligned_alloc)(alignment, size))
+#define pthread_create(...) (TALLY_ALLOCATION_FAILS() ? EAGAIN : (pthread_create)(__VA_ARGS__)) /* no stack */
 #undef strdup
 #define strdup(text) (TALLY_ALLOCATION_FAILS() ? NULL : (strdup)(text))
 #endif
