@@ -153,6 +153,7 @@ static void put_result(void)
     tally_decref(result);
 }
 static void read_first(void) { result = tally_list_get(list, 0); }
+static void read_last(void) { result = tally_list_get(list, 99); }
 static void read_and_drop(void)
 {
     tally_object *read = tally_list_get(list, 0);
@@ -390,6 +391,51 @@ TALLY_TEST(interleavings, try_incref_of_a_reused_block_with_the_count_read_befor
 {
     if (no_gil())
         reader_meets_another_object("try_incref_swap", 1);
+}
+
+static void clear_list(void) { check_int(tally_list_clear(list), 0); }
+
+/* The list is cleared before the reader loads its array, and filled before it looks at the length. */
+TALLY_TEST(interleavings, a_reader_that_loads_no_array_but_then_a_length_takes_the_lock)
+{
+    if (!no_gil())
+        return;
+    raise_curtain();
+    tell(OWNER, make_list);
+    tell(OTHER, read_and_drop);
+    hold(OTHER, list_read);
+    hold(OTHER, list_loaded);
+    begin(OTHER, read_first);
+    await(OTHER, list_read);
+    tell(OWNER, clear_list);
+    release(OTHER, list_read);
+    await(OTHER, list_loaded);
+    tell(OWNER, append_none);
+    release(OTHER, list_loaded);
+    finish(OTHER);
+    check(result == tally_none);
+    tell(OWNER, drop_list);
+    drop_curtain(0);
+}
+
+/* The array that the reader has is shorter than the length that it sees. */
+TALLY_TEST(interleavings, a_reader_of_a_replaced_array_takes_the_lock)
+{
+    if (!no_gil())
+        return;
+    raise_curtain();
+    tell(OWNER, make_list);
+    tell(OTHER, read_and_drop);
+    hold(OTHER, list_loaded);
+    begin(OTHER, read_last);
+    await(OTHER, list_loaded);
+    for (int i = 0; i < 99; i++)
+        tell(OWNER, append_none);
+    release(OTHER, list_loaded);
+    finish(OTHER);
+    check(result == tally_none);
+    tell(OWNER, drop_list);
+    drop_curtain(0);
 }
 
 /* The reader's swap comes between the owner's last decref and the owner's own swap: the reader frees it. */
