@@ -87,12 +87,12 @@ typedef struct tally_type {
 } tally_type;
 
 extern tally_type tally_types[TALLY_MAX_TYPES];
-static inline tally_type *tally_type_entry(const tally_object *object) { return &tally_types[object->type]; }
+static inline tally_type *tally_type_entry(const tally_object *object) { TALLY_CHECKED(tally_thread_require()); return &tally_types[object->type]; }
 /* A free entry with its type object made and filled; the caller sets the functions. NULL and an error. */
 void tally_type_release(tally_type *type);
 tally_type *tally_type_allocate(const char *name, size_t size, unsigned flags, bool class_, bool native);
 
-static inline bool tally_has_type(const tally_object *object, uint16_t type) { return object && object->type == type; }
+static inline bool tally_has_type(const tally_object *object, uint16_t type) { TALLY_CHECKED(tally_thread_require()); return object && object->type == type; }
 /* Sets a type error "expected …, got …" and returns -1. */
 int tally_expected(const char *what, tally_object *got);
 int tally_no_memory(void); /* sets a memory error, returns -1 */

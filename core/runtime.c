@@ -8,9 +8,11 @@
 
 struct tally_process tally_process = { .registration = PTHREAD_MUTEX_INITIALIZER };
 
-/* What an unattached thread has: every safepoint goes to the slow path, which says so. */
-static tally_thread_head unattached = { .breaker = TALLY_BREAK_UNATTACHED, .id = TALLY_OWNER_UNATTACHED };
-_Thread_local struct tally_self tally_self __attribute__((tls_model("initial-exec"))) = { &unattached, TALLY_OWNER_UNATTACHED };
+/* What unattached threads have: every safepoint goes to the slow path, which says so;
+ * without a GIL every allocation too, since no pool has a free block. */
+static tally_thread_state unattached = { .head = { .breaker = TALLY_BREAK_UNATTACHED, .id = TALLY_OWNER_UNATTACHED } };
+_Thread_local struct tally_self tally_self __attribute__((tls_model("initial-exec"))) = { &unattached.head, TALLY_OWNER_UNATTACHED };
+__attribute__((constructor)) static void start_unattached(void) { tally_heap_start(&unattached.heap, 0); }
 
 tally_object tally_singletons[3] = {
     { TALLY_COUNTS_IMMORTAL, TALLY_TYPE_NONE, 0, 0 },
@@ -19,14 +21,16 @@ tally_object tally_singletons[3] = {
 };
 
 void tally_fatal(tally_object *object, const char *what) {
-    if (object) fprintf(stderr, "tally: %s: object %p of type %s, thread %u\n", what, (void *)object,
-                        tally_types[object->type].name ? tally_types[object->type].name : "(none)", tally_self.id);
-    else fprintf(stderr, "tally: %s, thread %u\n", what, tally_self.id);
+    char thread[24] = "(not attached)";
+    if (tally_self.id != TALLY_OWNER_UNATTACHED) snprintf(thread, sizeof thread, "%u", tally_self.id);
+    if (object) fprintf(stderr, "tally: %s: object %p of type %s, thread %s\n", what, (void *)object,
+                        tally_types[object->type].name ? tally_types[object->type].name : "(none)", thread);
+    else fprintf(stderr, "tally: %s, thread %s\n", what, thread);
     abort();
 }
 
 void tally_thread_require(void) {
-    if (tally_self.thread == &unattached) tally_fatal(NULL, "a function of tally.h was called by a thread that is not attached");
+    if (tally_self.thread == &unattached.head) tally_fatal(NULL, "a function of tally.h was called by a thread that is not attached");
 }
 
 /* ---- attach and detach -------------------------------------------------- */
@@ -51,7 +55,7 @@ static tally_thread_state *slot_take(void) {
 }
 
 int tally_thread_attach(void) {
-    if (tally_self.thread != &unattached) {
+    if (tally_self.thread != &unattached.head) {
         tally_error_set(TALLY_RUNTIME_ERROR, "this thread is attached already");
         return -1;
     }
@@ -87,7 +91,8 @@ int tally_thread_attach(void) {
 void tally_thread_detach(void) {
     tally_thread_require();
     tally_thread_state *thread = tally_thread_current();
-    if (thread->critical) tally_fatal(NULL, "a thread detached inside a critical section");
+    for (tally_critical *section = thread->critical; section; section = section->outer)
+        if (section->first) tally_fatal(section->first, "a thread detached inside a critical section");
     for (;;) {
         tally_counts_safepoint(thread); /* may run finalizers, which may queue more */
         TALLY_POINT(detach);
@@ -102,7 +107,7 @@ void tally_thread_detach(void) {
     thread->deferred_count = thread->deferred_capacity = 0;
     tally_exclusion_detach(thread);
     atomic_store_explicit(&thread->status, TALLY_VACANT, memory_order_seq_cst);
-    tally_self.thread = &unattached;
+    tally_self.thread = &unattached.head;
     tally_self.id = TALLY_OWNER_UNATTACHED;
     atomic_fetch_sub_explicit(&tally_process.attached, 1, memory_order_relaxed);
     pthread_mutex_unlock(&tally_process.registration);

@@ -62,7 +62,7 @@ static void fill_to_the_brim(tally_object *list)
 static void make_world(void)
 {
     memset(&w, 0, sizeof w);
-    char name[20];
+    char name[32];
     w.number = tally_int_new(123456);
     w.real = tally_float_new(1.25);
     w.text = text("some text");

@@ -338,6 +338,7 @@ void tally_large_free(void *memory_, unsigned kind) {
 }
 
 void *tally_memory_alloc_slow(unsigned kind, size_t size) {
+    tally_thread_require();
     if (size > TALLY_SMALL_LIMIT) return large_alloc(kind, size);
     unsigned class_ = (unsigned)((size + 15) / 16);
     if (class_ == 0) class_ = 1;

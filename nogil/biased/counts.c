@@ -35,6 +35,7 @@ static bool merge_and_drop(tally_counts *counts) {
         /* acq_rel: release pairs with who frees it later; acquire with the decrefs of others before */
     } while (!atomic_compare_exchange_weak_explicit(&counts->shared, &shared, merged, memory_order_acq_rel, memory_order_relaxed));
     TALLY_EVENT(merges);
+    if (TALLY_UNLIKELY((int32_t)merged < 0)) tally_fatal((tally_object *)counts, "more references were dropped than there were");
     return merged == TALLY_SHARED_MERGED;
 }
 

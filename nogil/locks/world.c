@@ -73,11 +73,14 @@ static void enter_blocking(tally_thread_state *thread) {
 void tally_blocking_begin(void) {
     tally_thread_require();
     tally_thread_state *thread = tally_thread_current();
+    if (TALLY_UNLIKELY(atomic_load_explicit(&thread->status, memory_order_relaxed) != TALLY_RUNNING)) tally_fatal(NULL, "a blocking region was begun inside another");
     tally_critical_suspend(thread);
     enter_blocking(thread);
 }
 void tally_blocking_end_suspended(void) { become_running(tally_thread_current()); }
 void tally_blocking_end(void) {
+    tally_thread_require();
+    if (TALLY_UNLIKELY(atomic_load_explicit(&tally_thread_current()->status, memory_order_relaxed) == TALLY_RUNNING)) tally_fatal(NULL, "a blocking region was ended that was not begun");
     tally_blocking_end_suspended();
     tally_critical_resume(tally_thread_current());
 }
