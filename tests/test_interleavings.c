@@ -128,6 +128,7 @@ static void safepoint(void) { tally_safepoint(); }
 static void make_object(void) { object = tally_instance_new(class_); }
 static void drop_object(void) { tally_decref(object); }
 static void take_object(void) { tally_incref(object); }
+static void check_one_left(void) { check_int(tally_refcount(object), 1); }
 static void make_list(void)
 {
     list = tally_list_new(4);
@@ -438,6 +439,84 @@ TALLY_TEST(interleavings, a_reader_of_a_replaced_array_takes_the_lock)
     drop_curtain(0);
 }
 
+static void make_object_in_list(void)
+{
+    object = tally_instance_new(class_);
+    check_int(tally_list_set(list, 0, object), 0); /* and a reference of its own: it lives on */
+}
+
+/* The slot of the replaced array is as it was; the list's is not. */
+TALLY_TEST(interleavings, a_reader_of_a_replaced_array_looks_at_the_array_again)
+{
+    if (!no_gil())
+        return;
+    raise_curtain();
+    tell(OWNER, make_list);
+    tell(OTHER, read_and_drop);
+    tell(OWNER, make_object_in_list);
+    tell(OTHER, read_and_drop); /* maybe-shared */
+    hold(OTHER, try_incref);
+    begin(OTHER, read_first);
+    await(OTHER, try_incref);
+    for (int i = 0; i < 99; i++)
+        tell(OWNER, append_none);
+    tell(OWNER, put_none);
+    release(OTHER, try_incref);
+    finish(OTHER);
+    check(result == tally_none);
+    tell(OWNER, drop_object);
+    tell(OWNER, drop_list);
+    drop_curtain(1);
+}
+
+/* ---- what was written before a decref ---- */
+
+static void check_written(tally_object *self) { check_int(*(int *)tally_object_data(self), 7); }
+static tally_object *written_type;
+static void make_written(void) { object = tally_object_new(written_type, 0); }
+static void write_and_drop(void)
+{
+    *(int *)tally_object_data(object) = 7;
+    tally_decref(object);
+}
+
+/* No acquire by the director in between: only the counts order the write before the last decref. For ThreadSanitizer. */
+static void drop_after_write(int last)
+{
+    begin(OTHER, write_and_drop);
+    usleep(50000);
+    begin(last, drop_object);
+    finish(last);
+    finish(OTHER);
+    drop_curtain(0);
+}
+
+static void set_scene_for_write(void)
+{
+    raise_curtain();
+    tally_blocking_end();
+    written_type = tally_type_new(&(tally_type_spec){ .name = "written", .size = sizeof(int), .dealloc = check_written });
+    tally_blocking_begin();
+    tell(OWNER, make_written);
+}
+
+TALLY_TEST(interleavings, what_was_written_before_a_decref_is_seen_by_another_that_frees)
+{
+    set_scene_for_write();
+    tell(OWNER, take_object);
+    tell(OWNER, take_object);
+    tell(OTHER, drop_object);
+    tell(OWNER, safepoint); /* merged */
+    drop_after_write(THIRD);
+}
+
+TALLY_TEST(interleavings, what_was_written_before_a_decref_is_seen_by_the_owner_that_frees)
+{
+    set_scene_for_write();
+    tell(OTHER, take_object);
+    drop_after_write(OWNER);
+}
+
 /* The reader's swap comes between the owner's last decref and the owner's own swap: the reader frees it. */
 TALLY_TEST(interleavings, a_reference_got_during_the_owners_last_decref_is_the_last)
 {
@@ -626,6 +705,7 @@ TALLY_TEST(interleavings, decrefs_during_a_merge_are_added_up)
     release(OWNER, merge_swap);
     finish(OWNER);
     check_int(deaths(), 0);
+    tell(OTHER, check_one_left);
     tell(THIRD, drop_object);
     check_int(deaths(), 1);
     end_of_push();
@@ -911,8 +991,9 @@ TALLY_TEST(interleavings, a_drop_without_memory_waits_for_a_stop_under_way)
     check(stands(THIRD));
     release(OTHER, world_stopped);
     finish(OTHER);
-    begin(OTHER, safepoint);
+    begin(OTHER, safepoints_until_flag);
     finish(THIRD);
+    atomic_store_explicit(&flag, 1, memory_order_relaxed);
     finish(OTHER);
     check_int(deaths(), 0);
     tell(OTHER, drop_object);
@@ -1151,7 +1232,10 @@ TALLY_TEST(interleavings, a_stop_waits_for_a_thread_that_has_just_attached)
     hold(OTHER, attached);
     begin(OTHER, attach);
     await(OTHER, attached);
+    hold(THIRD, world_claiming);
     stop_and_hold();
+    await(THIRD, world_claiming);
+    release(THIRD, world_claiming);
     check(stands(THIRD));
     check(!is_held(THIRD, world_stopped));
     release(OTHER, attached);
@@ -1275,10 +1359,11 @@ TALLY_TEST(interleavings, a_second_stop_waits_for_the_first)
     check(stands(OTHER));
     check(!is_held(OTHER, world_stopped));
     world_goes_on();
-    begin(THIRD, safepoint);
+    begin(THIRD, safepoints_until_flag); /* the other's stop may not have begun yet */
     await(OTHER, world_stopped);
     release(OTHER, world_stopped);
     finish(OTHER);
+    atomic_store_explicit(&flag, 1, memory_order_relaxed);
     finish(THIRD);
     drop_curtain(0);
 }
