@@ -47,6 +47,7 @@ static bool finalize(tally_object *object, void (*finalizer)(tally_object *)) {
 
     tally_error_report("a finalizer", object);
     tally_error_put_back(&pending);
+    TALLY_POINT(drop_last);
     if (!tally_counts_drop_last(&object->counts)) return true;
     if (container) tally_untrack(object);
     return false;

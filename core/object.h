@@ -117,7 +117,7 @@ typedef struct tally_type {
 
 extern tally_type tally_types[TALLY_MAX_TYPES];
 uint32_t tally_types_used(void); /* no entry from here on has ever been used; world stopped */
-static inline tally_type *tally_type_entry(const tally_object *object) { return &tally_types[object->type]; }
+static inline tally_type *tally_type_entry(const tally_object *object) { TALLY_CHECKED(tally_thread_require()); return &tally_types[object->type]; }
 /* Of a dying instance: the first child that is left; NULL: none is. */
 static inline tally_object **tally_instance_first_slot(tally_object *object, ptrdiff_t slots) {
     tally_object **slot = (tally_object **)((tally_instance *)object)->slots;
@@ -132,7 +132,7 @@ static inline tally_object **tally_instance_first_slot(tally_object *object, ptr
 void tally_type_release(tally_type *type);
 tally_type *tally_type_allocate(const char *name, size_t size, unsigned flags, bool class_, bool native);
 
-static inline bool tally_has_type(const tally_object *object, uint16_t type) { return object && object->type == type; }
+static inline bool tally_has_type(const tally_object *object, uint16_t type) { TALLY_CHECKED(tally_thread_require()); return object && object->type == type; }
 /* Sets a type error "expected …, got …" and returns -1. */
 int tally_expected(const char *what, tally_object *got);
 int tally_no_memory(void); /* sets a memory error, returns -1 */

@@ -214,6 +214,7 @@ static char *pool_first_block(tally_pool *pool) {
 }
 
 static tally_pool *pool_take(tally_heap *heap, unsigned kind, unsigned class_) {
+    if (TALLY_ALLOCATION_FAILS()) return NULL;
     pthread_mutex_lock(&memory.lock);
     if (!memory.free_list && arena_map() != 0) {
         pthread_mutex_unlock(&memory.lock);
@@ -406,6 +407,7 @@ void tally_large_free(void *memory_, unsigned kind) {
 }
 
 void *tally_memory_alloc_slow(unsigned kind, size_t size) {
+    tally_thread_require();
     if (size > TALLY_SMALL_LIMIT) return large_alloc(kind, size);
     unsigned class_ = (unsigned)((size + 15) / 16);
     if (class_ == 0) class_ = 1;

@@ -9,10 +9,12 @@ typedef struct tally_counts_thread { char nothing[0]; } tally_counts_thread;
 static inline void tally_counts_init(tally_counts *counts) { atomic_store_explicit(&counts->count, 1, memory_order_release); }
 
 static inline bool tally_counts_try_incref(tally_counts *counts) {
+    TALLY_POINT(try_incref);
     uint32_t count = atomic_load_explicit(&counts->count, memory_order_relaxed);
     for (;;) {
         if ((int32_t)count < 0) { TALLY_DETAIL(immortal_skips); return true; }
         if (count == 0) return false;
+        TALLY_POINT(try_incref_swap);
         /* acquire: pairs with the release of init, if the block was made anew since the pointer was read */
         if (atomic_compare_exchange_weak_explicit(&counts->count, &count, count + 1, memory_order_acquire, memory_order_relaxed)) {
             TALLY_DETAIL(shared_increfs);

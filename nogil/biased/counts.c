@@ -28,13 +28,18 @@ static bool merge_and_drop(tally_counts *counts) {
         tally_lock_unbias((tally_object *)counts);
         tally_owned_store(counts, TALLY_OWNER_NONE);
     }
+    TALLY_POINT(merge_swap);
     uint32_t shared = atomic_load_explicit(&counts->shared, memory_order_relaxed), merged;
     do {
         merged = ((uint32_t)(tally_shared_count(shared) + (int32_t)local - 1) << 2) | TALLY_SHARED_MERGED;
         /* acq_rel: release pairs with who frees it later; acquire with the decrefs of others before */
     } while (!atomic_compare_exchange_weak_explicit(&counts->shared, &shared, merged, memory_order_acq_rel, memory_order_relaxed));
     TALLY_EVENT(merges);
-    return merged == TALLY_SHARED_MERGED;
+    if (TALLY_UNLIKELY((int32_t)merged < 0)) tally_fatal((tally_object *)counts, "more references were dropped than there were");
+    if (merged != TALLY_SHARED_MERGED) return false;
+    /* Until it is destroyed others may be, whose finalizers may collect. */
+    if (tally_is_tracked((tally_object *)counts)) tally_untrack((tally_object *)counts);
+    return true;
 }
 
 /* Merges every entry; those that died are left in the list returned, so that
@@ -44,8 +49,6 @@ static tally_merge_entry *merge_all(tally_merge_entry *entry) {
     for (tally_merge_entry *next; entry; entry = next) {
         next = entry->next;
         if (merge_and_drop(&entry->object->counts)) {
-            /* Until it is destroyed others may be, whose finalizers may collect. */
-            if (tally_is_tracked(entry->object)) tally_untrack(entry->object);
             entry->next = dead;
             dead = entry;
         } else {
@@ -68,6 +71,7 @@ static void destroy_all(tally_merge_entry *dead) {
 static bool give_up(tally_counts *counts) {
     tally_lock_unbias((tally_object *)counts);
     tally_owned_store(counts, TALLY_OWNER_NONE);
+    TALLY_POINT(local_zero_swap);
     uint32_t shared = atomic_load_explicit(&counts->shared, memory_order_relaxed), merged;
     do {
         merged = (shared & ~(uint32_t)TALLY_SHARED_STATE) | TALLY_SHARED_MERGED;
@@ -92,6 +96,7 @@ static enum push push(tally_thread_state *owner, tally_merge_entry *entry) {
     do {
         if (head == TALLY_QUEUE_CLOSED) return PUSH_CLOSED;
         entry->next = head;
+        TALLY_POINT(push);
         /* seq_cst: before the look at the owner's status; pairs with blocked() */
     } while (!atomic_compare_exchange_weak_explicit(&owner->counts.queue, &head, entry, memory_order_seq_cst, memory_order_relaxed));
     return head ? PUSHED_BEHIND : PUSHED_FIRST;
@@ -100,6 +105,7 @@ static enum push push(tally_thread_state *owner, tally_merge_entry *entry) {
 /* The owner is gone. Merges under the registration lock, so that nobody attaches in its slot meanwhile. */
 static void merge_for_gone(tally_thread_state *owner, tally_merge_entry *entry) {
     tally_merge_entry *dead = NULL;
+    TALLY_POINT(merge_for_gone);
     tally_registration_lock();
     if (push(owner, entry) == PUSH_CLOSED) {
         entry->next = NULL;
@@ -113,6 +119,7 @@ static void merge_for_gone(tally_thread_state *owner, tally_merge_entry *entry) 
 
 /* No memory for an entry: stop the world, in which every owner stands still, and merge here. */
 static void merge_stopped(tally_object *object) {
+    TALLY_POINT(merge_stopped);
     tally_world_stop();
     bool dead = merge_and_drop(&object->counts);
     tally_world_start();
@@ -125,6 +132,7 @@ static void queue_object(tally_object *object, uint32_t owner_id) {
     /* Blocked at this moment: merged in its stead, without an entry. */
     if (atomic_load_explicit(&owner->status, memory_order_relaxed) == TALLY_BLOCKED && tally_claim(owner)) {
         TALLY_EVENT(claims);
+        TALLY_POINT(merge_claimed);
         bool dead = merge_and_drop(&object->counts);
         tally_claim_end(owner);
         tally_counts_merge_blocked(owner); /* what was pushed while it was claimed */
@@ -134,9 +142,11 @@ static void queue_object(tally_object *object, uint32_t owner_id) {
     tally_merge_entry *entry = tally_memory_alloc(TALLY_RAW, sizeof *entry);
     if (!entry) { merge_stopped(object); return; }
     entry->object = object;
+    TALLY_POINT(queue_entry);
     enum push pushed = push(owner, entry);
     if (pushed == PUSHED_BEHIND) return;
     if (pushed == PUSH_CLOSED) { merge_for_gone(owner, entry); return; }
+    TALLY_POINT(pushed);
     tally_breaker_set(owner, TALLY_BREAK_MERGE);
     tally_counts_merge_blocked(owner);
 }
@@ -150,6 +160,7 @@ void tally_counts_merge_blocked(tally_thread_state *owner) {
            (head = atomic_load_explicit(&owner->counts.queue, memory_order_seq_cst)) && head != TALLY_QUEUE_CLOSED &&
            tally_claim(owner)) {
         TALLY_EVENT(claims);
+        TALLY_POINT(merge_claimed);
         tally_merge_entry *dead = take_queue(owner);
         tally_claim_end(owner);
         destroy_all(dead);
@@ -174,6 +185,7 @@ static bool drop_shared(tally_counts *counts) {
             if (owner == TALLY_OWNER_NONE) queue = false;
         }
         next = queue ? TALLY_SHARED_QUEUED : shared - TALLY_SHARED_ONE;
+        TALLY_POINT(decref_shared);
         /* acq_rel: release pairs with the merge or the last decref; acquire for the one that frees */
         if (atomic_compare_exchange_weak_explicit(&counts->shared, &shared, next, memory_order_acq_rel, memory_order_acquire)) {
             if (queue) queue_object((tally_object *)counts, owner);
@@ -198,6 +210,7 @@ void tally_counts_attach(tally_thread_state *thread) {
 
 void tally_counts_safepoint(tally_thread_state *thread) {
     tally_breaker_clear(thread, TALLY_BREAK_MERGE);
+    TALLY_POINT(merge);
     destroy_all(take_queue(thread));
 }
 

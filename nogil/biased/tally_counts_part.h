@@ -26,6 +26,7 @@ static inline void tally_counts_init(tally_counts *counts) {
 }
 
 static inline bool tally_counts_try_incref(tally_counts *counts) {
+    TALLY_POINT(try_incref);
     uint64_t owned = tally_owned_load(counts);
     if (TALLY_LIKELY((uint16_t)owned == tally_self.id)) {
         /* Only this thread frees it, and is not doing so: alive. */
@@ -37,6 +38,7 @@ static inline bool tally_counts_try_incref(tally_counts *counts) {
     uint32_t shared = atomic_load_explicit(&counts->shared, memory_order_relaxed);
     for (;;) {
         if (shared == TALLY_SHARED_MERGED || (shared & TALLY_SHARED_STATE) == TALLY_SHARED_DEFAULT) return false;
+        TALLY_POINT(try_incref_swap);
         /* acquire: pairs with the release of the compare-and-swap that left default or merged */
         if (atomic_compare_exchange_weak_explicit(&counts->shared, &shared, shared + TALLY_SHARED_ONE, memory_order_acquire, memory_order_relaxed)) {
             TALLY_DETAIL(shared_increfs);
@@ -79,6 +81,7 @@ static inline bool tally_counts_drop(tally_counts *counts) {
             tally_owned_store(counts, owned - TALLY_OWNED_ONE);
             return false;
         }
+        TALLY_POINT(local_zero);
         /* The last of the owner's half. acquire: pairs with the release of other threads' decrefs, which brought shared back to 0 */
         if (TALLY_LIKELY(atomic_load_explicit(&counts->shared, memory_order_acquire) == TALLY_SHARED_DEFAULT)) {
             /* No other thread holds a reference, nor can get one: default makes its try-incref fail. */

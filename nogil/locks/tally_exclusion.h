@@ -12,7 +12,8 @@
  * readers without a lock keep out until it has been revoked.
  *
  * Invariants:
- *  - The byte leaves TALLY_LOCK_BIASED once in an object's life, by compare-and-swap.
+ *  - The byte leaves TALLY_LOCK_BIASED once in an object's life, by compare-and-swap;
+ *    the bit stays until the owner is out of its section, and readers with it.
  *  - In a leaf section there is no safepoint, no foreign code and no other lock.
  */
 #ifndef TALLY_EXCLUSION_H
@@ -20,7 +21,7 @@
 
 #define TALLY_EXCLUSION_NAME "lock an object"
 
-enum { TALLY_LOCK_FREE = 0, TALLY_LOCK_HELD = 1, TALLY_LOCK_PARKED = 2 /* somebody waits */, TALLY_LOCK_BIASED = 4 };
+enum { TALLY_LOCK_FREE = 0, TALLY_LOCK_HELD = 1, TALLY_LOCK_PARKED = 2 /* somebody waits */, TALLY_LOCK_BIASED = 4 /* with HELD: being revoked */ };
 enum { TALLY_TOKEN_BIASED, TALLY_TOKEN_HELD, TALLY_TOKEN_NESTED };
 
 typedef struct tally_exclusion_thread {
@@ -51,8 +52,10 @@ static inline bool tally_lock_biased(tally_exclusion_thread *self, tally_object 
     atomic_store_explicit(&self->biased_section, object, memory_order_release);
     /* The store must come before this load for the revoker's eyes: its membarrier sees to that. */
     atomic_signal_fence(memory_order_seq_cst);
+    TALLY_POINT(bias_marked);
     if (TALLY_LIKELY(atomic_load_explicit(&object->lock, memory_order_acquire) == TALLY_LOCK_BIASED)) {
         TALLY_DETAIL(locks_biased);
+        TALLY_POINT(bias_inside);
         return true;
     }
     atomic_store_explicit(&self->biased_section, NULL, memory_order_release);
@@ -100,7 +103,7 @@ static inline void tally_lock_unbias(tally_object *object) {
 static inline bool tally_may_read_unlocked(tally_object *object) {
     /* acquire: pairs with the revoker's release, after which arrays are retired, not freed */
     return (TALLY_COUNTS_HAVE_OWNERS && tally_counts_owned(&object->counts)) ||
-           atomic_load_explicit(&object->lock, memory_order_acquire) != TALLY_LOCK_BIASED;
+           !(atomic_load_explicit(&object->lock, memory_order_acquire) & TALLY_LOCK_BIASED);
 }
 /* In a leaf section entered with this token. */
 #define tally_is_private(token) ((token) == TALLY_TOKEN_BIASED)
