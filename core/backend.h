@@ -22,6 +22,9 @@
  *   tally_counts_total(c), _is_immortal, _make_immortal, _is_dead
  *   tally_counts_owned(c)            the caller owns it; false where there are no owners
  *   tally_counts_owner(c)            owner id, or 0
+ *   tally_counts_merge_stopped() -> dead, tally_counts_destroy(dead)
+ *                                    without a GIL, world stopped: all queues are merged; once
+ *                                    it runs, what died by that is destroyed
  *   tally_counts_thread              state of a thread; _attach, _detach,
  *                                    _safepoint, _pending, _merge_blocked
  *
@@ -36,6 +39,9 @@
  *   tally_exclusion_start, _end, _attach, _detach, _safepoint
  *   tally_claim(slot), tally_claim_end(slot)   keep a blocked thread where it is
  *   tally_world_stop, tally_world_start        every other thread parked or claimed
+ *   without a GIL, between the two: tally_world_gather(most) -> n, tally_world_help(work, context),
+ *   tally_world_dismiss()            parked threads run work(0 ... n - 1, n, context) together
+ *   tally_world_last(thread, was), tally_world_reentry()   about the last stop, the last start
  *   tally_retire(node, what, bytes)  free memory after a grace period; cannot fail
  *   tally_lock_unbias(o)             before o's owner is given up
  *   tally_registration_lock()        by an attached thread: blocked while it waits

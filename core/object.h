@@ -110,6 +110,7 @@ typedef struct tally_type {
 } tally_type;
 
 extern tally_type tally_types[TALLY_MAX_TYPES];
+uint32_t tally_types_used(void); /* no entry from here on has ever been used; world stopped */
 static inline tally_type *tally_type_entry(const tally_object *object) { return &tally_types[object->type]; }
 
 #include "tally_track.h"

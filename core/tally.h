@@ -278,7 +278,9 @@ tally_object *tally_weakref_list(tally_object *object);/* a list of them; [colle
 
 /* Collects generations 0 ... generation. How many unreachable objects were found;
  * returns after their finalizers, callbacks and frees. 0 at once if this thread is
- * in a collection (in a finalizer or callback). -1 and a value error for another
+ * in a collection (in a finalizer or callback); with a GIL also if another is. If
+ * another thread was about to stop the world for a collection, the two make one:
+ * the number is that one's, whose finalizers may still be running. -1 and a value error for another
  * generation; -1 and a memory error if there was no room to note what was found,
  * which then stays for the next. [blocks, foreign] */
 ptrdiff_t tally_gc_collect(int generation);
@@ -327,6 +329,7 @@ typedef struct tally_gc_info {
     int generation;
     bool finished;             /* false: about to begin; then only generation, automatic and began count */
     bool automatic;            /* started by an allocation */
+    bool shared;               /* another thread's collection, which stopped the world for both; no times */
     ptrdiff_t collected;       /* unreachable objects found, freed or saved */
     ptrdiff_t uncollectable;
     size_t examined;           /* objects looked at */
@@ -336,8 +339,8 @@ typedef struct tally_gc_info {
     uint64_t finalize;         /* callbacks and finalizers; the world runs, but for a GIL */
     uint64_t check;            /* the second look, for what finalizers brought back: its stop and mark; 0: not needed */
     uint64_t free;             /* taking apart; the world runs, but for a GIL */
-    uint64_t reentry;          /* from the start of the world until the last parked thread ran again: of the last stop before */
-    uint64_t pause;            /* the longest time that other threads stood still */
+    uint64_t reentry;          /* from the last start of the world until the last parked thread ran again, as far as they have */
+    uint64_t pause;            /* from a request until the world ran again, the longest; with a GIL the whole collection */
     unsigned helpers;          /* parked threads that helped to mark */
     unsigned last_thread;      /* number of the thread that came last, 0: none had to be waited for */
     const char *last_was;      /* what it was doing; static */

@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# command-line.sh: what the drivers answer to bad input: exit status 2, one line
-# that says what is wrong on standard error, nothing on standard output.
+# command-line.sh: what the programs answer to a call for help, to bad input and
+# to Ctrl-C. Bad input: exit status 2, one line that says what is wrong on
+# standard error, nothing on standard output, no file.
 #
 #     command-line.sh DRIVER_DIR
 set -u
@@ -10,47 +11,199 @@ if [ $# -ne 1 ] || [ ! -d "$1" ]; then
     echo "usage: $0 DRIVER_DIR" >&2
     exit 2
 fi
+drivers=$(cd "$1" && pwd)
+root=$(cd "$(dirname "$0")/.." && pwd)
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 passed=0
 failed=0
+program=
 
-# refused WORD ARGUMENT...: the driver refuses the arguments; its line names WORD.
+# judge NAME PROBLEM: counts a check; no problem means that it passed
+judge() {
+    if [ -z "$2" ]; then
+        passed=$((passed + 1))
+    else
+        failed=$((failed + 1))
+        echo "$(basename "$program") $1: $2" >&2
+        sed 's/^/    /' "$scratch/err" | head -5 >&2
+    fi
+}
+
+# call ARGUMENT...: runs the program; sets status
+call() {
+    timeout 60 "$program" "$@" >"$scratch/out" 2>"$scratch/err" </dev/null
+    status=$?
+}
+
+# refused WORD ARGUMENT...: the program refuses the arguments; its line names WORD
 refused() {
     word=$1
     shift
-    timeout 60 "$driver" "$@" >"$scratch/out" 2>"$scratch/err" </dev/null
-    status=$?
+    call "$@"
     lines=$(wc -l <"$scratch/err")
     problem=
     [ "$status" -eq 2 ] || problem="exit status $status, not 2"
     [ "$lines" -eq 1 ] || problem="$problem${problem:+; }$lines lines on standard error, not 1"
     [ ! -s "$scratch/out" ] || problem="$problem${problem:+; }something on standard output"
     grep -qF -- "$word" "$scratch/err" || problem="$problem${problem:+; }'$word' is not named"
-    if [ -z "$problem" ]; then
-        passed=$((passed + 1))
-    else
-        failed=$((failed + 1))
-        echo "$(basename "$driver") $*: $problem" >&2
-        sed 's/^/    /' "$scratch/err" | head -5 >&2
-    fi
+    [ ! -e "$scratch/none" ] || problem="$problem${problem:+; }it made the folder all the same"
+    rm -rf "$scratch/none"
+    judge "$*" "$problem"
 }
 
-found=no
-for driver in "$1"/tally-*; do
-    [ -f "$driver" ] && [ -x "$driver" ] || continue
-    case $(basename "$driver") in tally-compare* | *-counted) continue ;; esac
-    found=yes
+# shows WORD ARGUMENT...: it succeeds, and WORD is in what it prints
+shows() {
+    word=$1
+    shift
+    call "$@"
+    problem=
+    [ "$status" -eq 0 ] || problem="exit status $status, not 0"
+    [ ! -s "$scratch/err" ] || problem="$problem${problem:+; }something on standard error"
+    grep -qF -- "$word" "$scratch/out" || problem="$problem${problem:+; }'$word' is not printed"
+    judge "$*" "$problem"
+}
+
+# has FILE PATTERN: the file has a line that matches
+has() {
+    problem=
+    grep -qE -- "$2" "$1" || problem="no '$2' in $(basename "$1")"
+    judge "wrote $(basename "$1")" "$problem"
+}
+
+# interrupted SECONDS ARGUMENT...: SIGINT after so many seconds ends it within
+# one more, with status 130
+interrupted() {
+    seconds=$1
+    shift
+    timeout --preserve-status -s INT -k 1 "$seconds" "$program" "$@" >"$scratch/out" 2>"$scratch/err" </dev/null
+    status=$?
+    problem=
+    [ $status -eq 130 ] || problem="exit status $status after SIGINT, not 130"
+    judge "$*" "$problem"
+}
+
+# ---- the drivers ------------------------------------------------------------
+
+backends=
+for program in "$drivers"/tally-*; do
+    if [ ! -f "$program" ] || [ ! -x "$program" ]; then
+        continue
+    fi
+    case $(basename "$program") in tally-compare* | *-counted) continue ;; esac
+    backends=$backends${backends:+,}${program##*/tally-}
+    shows --sample-ms --help
+    shows --sample-ms --usage
+    shows "$(basename "$program") " --version
+    shows churn --list
+    refused 'list-own' --workload list-onw
     refused 0 --workload churn --threads 0
     refused -1 --workload churn --threads=-1
     refused many --workload churn --threads many
+    refused 257 --workload churn --threads 257
     refused no-such-workload --workload no-such-workload
     refused no-such-option --workload churn --no-such-option
+    refused --workload --workload
+    refused --workload
+    refused churn churn
     refused "$scratch/no-such-text" --workload wordcount --text "$scratch/no-such-text"
+    refused "$scratch" --workload wordcount --text "$scratch"
+    for workers in --threads=2 --processes=2; do
+        interrupted 1 --workload=handoff "$workers" --samples=1000 --sample-ms=50
+        has "$scratch/out" '"samples":\[\{.*"incomplete":true'
+    done
 done
-if [ $found = no ]; then
-    echo "no driver tally-* in $1" >&2
+if [ -z "$backends" ]; then
+    echo "no driver tally-* in $drivers" >&2
     exit 1
 fi
+
+# ---- the report -------------------------------------------------------------
+
+program=$drivers/tally-compare
+cores=$(nproc)
+run="run --drivers $drivers --backends ${backends%%,*} --output $scratch/none"
+shows --workloads --help
+shows --workloads --usage
+shows 'tally-compare ' --version
+refused run
+refused no-such-command no-such-command --output "$scratch/none"
+refused --output run --drivers "$drivers"
+refused --drivers run --output "$scratch/none"
+refused "$scratch/backends.json" run --drivers "$scratch" --output "$scratch/none"
+# shellcheck disable=SC2086 # the words of $run are arguments
+{
+    refused no-such-option $run --no-such-option
+    refused no-such-workload $run --workloads churn,no-such-workload
+    refused --workloads $run --workloads ,
+    refused no-such-backend $run --backends no-such-backend
+    refused 0 $run --threads 0
+    refused 1,x $run --threads 1,x
+    refused "$scratch/no-such-text" $run --text "$scratch/no-such-text"
+    refused /dev/null/report $run --output /dev/null/report
+    refused /proc/report $run --output /proc/report
+}
+touch "$scratch/file"
+refused "$scratch/file" report "$scratch/file" --output "$scratch/none"
+refused "$scratch/no-such-file" report "$scratch/no-such-file" --output "$scratch/none"
+
+call run --drivers "$drivers" --backends "${backends%%,*}" --workloads refcount-own --quick \
+    --threads "1,$((2 * cores))" --output "$scratch/report"
+problem=
+[ $status -eq 0 ] || problem="exit status $status"
+[ "$(tail -n 1 "$scratch/out")" = "$scratch/report" ] || problem="$problem${problem:+; }the folder is not named last"
+judge "run with more threads than cores" "$problem"
+has "$scratch/report/report.md" "\| $((2 * cores)) † \|"
+has "$scratch/report/report.html" '<svg'
+results=$scratch/report/results.json
+
+head -c 3000 "$results" >"$scratch/short.json"
+refused "cut short" report "$scratch/short.json" --output "$scratch/none"
+echo '{"format": "other"}' >"$scratch/other.json"
+refused "no tally results" report "$scratch/other.json" --output "$scratch/none"
+sed 's/"backends":/"others":/' "$results" >"$scratch/damaged.json"
+refused damaged report "$scratch/damaged.json" --output "$scratch/none"
+refused "$scratch/file" report "$results" --output "$scratch/file"
+
+env PATH=/nonexistent "$program" report "$results" --output "$scratch/plain" >"$scratch/out" 2>"$scratch/err"
+status=$?
+problem=
+[ $status -eq 0 ] || problem="exit status $status"
+judge "report without gnuplot" "$problem"
+has "$scratch/plain/report.html" 'gnuplot is missing'
+if [ "$(grep -c '<td' "$scratch/plain/report.html")" -eq "$(grep -c '<td' "$scratch/report/report.html")" ]; then
+    judge "report without gnuplot" ""
+else
+    judge "report without gnuplot" "its tables differ"
+fi
+
+interrupted 3 run --drivers "$drivers" --backends "$backends" --workloads churn,handoff --full \
+    --output "$scratch/stopped"
+has "$scratch/stopped/results.json" '"incomplete": true'
+has "$scratch/stopped/results.json" '"operations": [1-9]'
+has "$scratch/stopped/report.md" 'Incomplete'
+has "$scratch/out" 'marked incomplete'
+
+# ---- the script -------------------------------------------------------------
+
+program=$root/tally
+shows compare --help
+shows --workloads compare --help
+shows --all test --help
+shows --preset build --help
+refused no-such-command no-such-command
+refused compare
+for command in compare test build; do
+    refused no-such-option $command --no-such-option
+done
+refused no-such-preset test --preset no-such-preset
+refused no-such-workload compare --workloads no-such-workload
+refused no-such-backend compare --backends no-such-backend
+refused 0 compare --threads 0
+refused --output compare --output
+refused "$scratch/no-such-text" compare --text "$scratch/no-such-text"
+refused /dev/null/report compare --output /dev/null/report
+refused /proc/report compare --output /proc/report
+
 echo "$passed passed, $failed failed"
 [ $failed -eq 0 ]

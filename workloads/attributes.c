@@ -44,8 +44,7 @@ static void *enter(void *state, unsigned worker)
     const struct shared *shared = state;
 
     local->shared = shared;
-    for (unsigned i = 0; i < FIELDS; i++)
-        local->values[i] = workload_object(tally_float_new(worker + i));
+    workload_make_floats(local->values, FIELDS, worker);
     for (unsigned i = 0; i < INSTANCES; i++) {
         local->instances[i] = workload_object(
             tally_instance_new(i % 2 == 0 ? shared->slotted : shared->open));
@@ -96,10 +95,7 @@ static void leave(void *opaque)
         }
         tally_decref(local->instances[i]);
     }
-    for (unsigned field = 0; field < FIELDS; field++) {
-        workload_check_count(local->values[field], 1);
-        tally_decref(local->values[field]);
-    }
+    workload_check_and_drop(local->values, FIELDS, 1);
     free(local);
 }
 

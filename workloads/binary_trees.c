@@ -16,12 +16,6 @@ static void *setup(const workload_context *context)
     return workload_object(tally_class_new(&(tally_class_spec){.name = "Node", .slots = slots}));
 }
 
-static void *enter(void *state, unsigned worker)
-{
-    (void)worker;
-    return state;
-}
-
 static tally_object *build(tally_object *class_, unsigned depth)
 {
     tally_object *node = workload_object(tally_instance_new(class_));
@@ -65,11 +59,6 @@ static uint64_t run(void *opaque)
     return NODES;
 }
 
-static void leave(void *opaque)
-{
-    (void)opaque;
-}
-
 static void teardown(void *state)
 {
     tally_decref(state);
@@ -81,8 +70,6 @@ const tally_workload workload_binary_trees = {
     .unit = "nodes",
     .sharing = OWN,
     .setup = setup,
-    .enter = enter,
     .run = run,
-    .leave = leave,
     .teardown = teardown,
 };

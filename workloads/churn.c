@@ -78,21 +78,12 @@ static uint64_t run(void *opaque)
     return (uint64_t)ROUNDS * 4 * KIND;
 }
 
-static void leave(void *opaque)
-{
-    free(opaque);
-}
-
-static void verify(void *state)
+static void teardown(void *state)
 {
     tally_object *point = workload_object(tally_instance_new(state));
 
     workload_check_count(point, 1);
     tally_decref(point);
-}
-
-static void teardown(void *state)
-{
     tally_decref(state);
 }
 
@@ -104,7 +95,6 @@ const tally_workload workload_churn = {
     .setup = setup,
     .enter = enter,
     .run = run,
-    .leave = leave,
-    .verify = verify,
+    .leave = free,
     .teardown = teardown,
 };

@@ -6,8 +6,6 @@
  */
 #include "workload.h"
 
-#include <stdio.h>
-
 enum { KEYS = 256, ROUNDS = 8, DELETED_EVERY = 16 };
 
 struct local {
@@ -16,22 +14,15 @@ struct local {
     tally_object *values[KEYS];
 };
 
-static void *setup(const workload_context *context)
-{
-    return (void *)context;
-}
-
 static void *enter(void *state, unsigned worker)
 {
     struct local *local = workload_allocate(sizeof *local);
-    char name[32];
 
     (void)state;
     local->dict = workload_object(tally_dict_new());
     for (unsigned i = 0; i < KEYS; i++) {
-        snprintf(name, sizeof name, "key-%u", i);
-        local->keys[i] = workload_object(i % 2 == 0 ? tally_str_new(name, -1)
-                                                    : tally_int_new(1000003 * (int64_t)i));
+        local->keys[i] = i % 2 == 0 ? workload_key(i)
+                                    : workload_object(tally_int_new(1000003 * (int64_t)i));
         local->values[i] = workload_object(tally_float_new(worker + i));
         workload_done(tally_dict_set(local->dict, local->keys[i], local->values[i]));
     }
@@ -76,17 +67,10 @@ static void leave(void *opaque)
     if (tally_dict_length(local->dict) != KEYS)
         workload_fail("the dict has %td keys, not %d", tally_dict_length(local->dict), KEYS);
     tally_decref(local->dict);
-    for (unsigned i = 0; i < KEYS; i++) {
-        workload_check_count(local->values[i], 1);
-        tally_decref(local->values[i]);
-        tally_decref(local->keys[i]);
-    }
+    workload_check_and_drop(local->values, KEYS, 1);
+    for (unsigned i = 0; i < KEYS; i++)
+        tally_decref(local->keys[i]); /* deleted ones may wait for a grace period */
     free(local);
-}
-
-static void teardown(void *state)
-{
-    (void)state;
 }
 
 const tally_workload workload_dict_own = {
@@ -94,9 +78,7 @@ const tally_workload workload_dict_own = {
     .description = "Get, set and delete str and int keys of a dict of one's own: local tables.",
     .unit = "operations",
     .sharing = OWN,
-    .setup = setup,
     .enter = enter,
     .run = run,
     .leave = leave,
-    .teardown = teardown,
 };

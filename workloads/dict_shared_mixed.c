@@ -10,8 +10,6 @@
  */
 #include "workload.h"
 
-#include <stdio.h>
-
 enum { KEYS = 1024, OPERATIONS = 2048, OPERATIONS_A_SAFEPOINT = 32, ONE_SET_IN = 20 };
 
 /* Past the small ints, so that every value is an object of its own. */
@@ -49,13 +47,11 @@ static void check(const struct shared *shared, unsigned key)
 static void *setup(const workload_context *context)
 {
     struct shared *shared = workload_allocate(sizeof *shared);
-    char name[32];
 
     shared->context = context;
     shared->dict = workload_object(tally_dict_new());
     for (unsigned i = 0; i < KEYS; i++) {
-        snprintf(name, sizeof name, "key-%u", i);
-        shared->keys[i] = workload_object(tally_str_new(name, -1));
+        shared->keys[i] = workload_key(i);
         set(shared, i, 0);
     }
     return shared;
@@ -89,30 +85,16 @@ static uint64_t run(void *opaque)
     return OPERATIONS;
 }
 
-static void leave(void *opaque)
-{
-    free(opaque);
-}
-
-static void verify(void *state)
-{
-    const struct shared *shared = state;
-
-    if (tally_dict_length(shared->dict) != KEYS)
-        workload_fail("the dict has %td keys, not %d", tally_dict_length(shared->dict), KEYS);
-    for (unsigned i = 0; i < KEYS; i++) {
-        check(shared, i);
-        workload_check_count(shared->keys[i], 2);
-    }
-}
-
 static void teardown(void *state)
 {
     struct shared *shared = state;
 
-    tally_decref(shared->dict);
+    if (tally_dict_length(shared->dict) != KEYS)
+        workload_fail("the dict has %td keys, not %d", tally_dict_length(shared->dict), KEYS);
     for (unsigned i = 0; i < KEYS; i++)
-        tally_decref(shared->keys[i]);
+        check(shared, i);
+    workload_check_and_drop(shared->keys, KEYS, 2);
+    tally_decref(shared->dict);
     free(shared);
 }
 
@@ -124,7 +106,6 @@ const tally_workload workload_dict_shared_mixed = {
     .setup = setup,
     .enter = enter,
     .run = run,
-    .leave = leave,
-    .verify = verify,
+    .leave = free,
     .teardown = teardown,
 };

@@ -5,8 +5,6 @@
  */
 #include "workload.h"
 
-#include <stdio.h>
-
 enum { KEYS = 1024, READS = 2048, READS_A_SAFEPOINT = 32 };
 
 struct shared {
@@ -24,13 +22,11 @@ struct local {
 static void *setup(const workload_context *context)
 {
     struct shared *shared = workload_allocate(sizeof *shared);
-    char name[32];
 
     shared->context = context;
     shared->dict = workload_object(tally_dict_new());
     for (unsigned i = 0; i < KEYS; i++) {
-        snprintf(name, sizeof name, "key-%u", i);
-        shared->keys[i] = workload_object(tally_str_new(name, -1));
+        shared->keys[i] = workload_key(i);
         shared->values[i] = workload_object(tally_float_new(i));
         workload_done(tally_dict_set(shared->dict, shared->keys[i], shared->values[i]));
     }
@@ -65,30 +61,13 @@ static uint64_t run(void *opaque)
     return READS;
 }
 
-static void leave(void *opaque)
-{
-    free(opaque);
-}
-
-static void verify(void *state)
-{
-    const struct shared *shared = state;
-
-    for (unsigned i = 0; i < KEYS; i++) {
-        workload_check_count(shared->keys[i], 2);
-        workload_check_count(shared->values[i], 2);
-    }
-}
-
 static void teardown(void *state)
 {
     struct shared *shared = state;
 
+    workload_check_and_drop(shared->keys, KEYS, 2);
+    workload_check_and_drop(shared->values, KEYS, 2);
     tally_decref(shared->dict);
-    for (unsigned i = 0; i < KEYS; i++) {
-        tally_decref(shared->keys[i]);
-        tally_decref(shared->values[i]);
-    }
     free(shared);
 }
 
@@ -100,7 +79,6 @@ const tally_workload workload_dict_shared_read = {
     .setup = setup,
     .enter = enter,
     .run = run,
-    .leave = leave,
-    .verify = verify,
+    .leave = free,
     .teardown = teardown,
 };

@@ -145,11 +145,6 @@ static uint64_t run(void *opaque)
     return dropped;
 }
 
-static void leave(void *opaque)
-{
-    free(opaque);
-}
-
 static void wake(void *state)
 {
     struct shared *shared = state;
@@ -162,7 +157,7 @@ static void wake(void *state)
 }
 
 /* The makers have all ended by now: this also drops objects of dead threads. */
-static void verify(void *state)
+static void teardown(void *state)
 {
     struct shared *shared = state;
 
@@ -170,17 +165,8 @@ static void verify(void *state)
         struct ring *ring = &shared->rings[i];
 
         for (; ring->count > 0; ring->count--, ring->first = (ring->first + 1) % BATCHES)
-            for (unsigned item = 0; item < BATCH; item++) {
-                workload_check_count(ring->batches[ring->first][item], 1);
-                tally_decref(ring->batches[ring->first][item]);
-            }
+            workload_check_and_drop(ring->batches[ring->first], BATCH, 1);
     }
-}
-
-static void teardown(void *state)
-{
-    struct shared *shared = state;
-
     free(shared->rings);
     free(shared);
 }
@@ -193,8 +179,7 @@ const tally_workload workload_handoff = {
     .setup = setup,
     .enter = enter,
     .run = run,
-    .leave = leave,
-    .verify = verify,
+    .leave = free,
     .teardown = teardown,
     .wake = wake,
 };

@@ -13,19 +13,13 @@ struct local {
     tally_object *items[ITEMS];
 };
 
-static void *setup(const workload_context *context)
-{
-    return (void *)context;
-}
-
 static void *enter(void *state, unsigned worker)
 {
     struct local *local = workload_allocate(sizeof *local);
 
     (void)state;
     local->list = workload_object(tally_list_new(0));
-    for (unsigned i = 0; i < ITEMS; i++)
-        local->items[i] = workload_object(tally_float_new(worker + i));
+    workload_make_floats(local->items, ITEMS, worker);
     return local;
 }
 
@@ -70,16 +64,8 @@ static void leave(void *opaque)
     if (tally_list_length(local->list) != 0)
         workload_fail("the emptied list has %td items", tally_list_length(local->list));
     tally_decref(local->list);
-    for (unsigned i = 0; i < ITEMS; i++) {
-        workload_check_count(local->items[i], 1);
-        tally_decref(local->items[i]);
-    }
+    workload_check_and_drop(local->items, ITEMS, 1);
     free(local);
-}
-
-static void teardown(void *state)
-{
-    (void)state;
 }
 
 const tally_workload workload_list_own = {
@@ -87,9 +73,7 @@ const tally_workload workload_list_own = {
     .description = "Append, set, get and pop on a list of one's own: an algorithm's stack or work list.",
     .unit = "operations",
     .sharing = OWN,
-    .setup = setup,
     .enter = enter,
     .run = run,
     .leave = leave,
-    .teardown = teardown,
 };

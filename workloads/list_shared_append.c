@@ -79,7 +79,7 @@ static void leave(void *opaque)
     free(local);
 }
 
-static void verify(void *state)
+static void teardown(void *state)
 {
     struct shared *shared = state;
     uint64_t appended = atomic_load_explicit(&shared->appended, memory_order_relaxed);
@@ -89,12 +89,6 @@ static void verify(void *state)
     if (seen != appended)
         workload_fail("%llu items were appended, but the list got %llu",
                       (unsigned long long)appended, (unsigned long long)seen);
-}
-
-static void teardown(void *state)
-{
-    struct shared *shared = state;
-
     tally_decref(shared->list);
     free(shared);
 }
@@ -108,6 +102,5 @@ const tally_workload workload_list_shared_append = {
     .enter = enter,
     .run = run,
     .leave = leave,
-    .verify = verify,
     .teardown = teardown,
 };

@@ -19,17 +19,10 @@ static void *setup(const workload_context *context)
 
     (void)context;
     shared->list = workload_object(tally_list_new(ITEMS));
-    for (unsigned i = 0; i < ITEMS; i++) {
-        shared->items[i] = workload_object(tally_float_new(i));
+    workload_make_floats(shared->items, ITEMS, 0);
+    for (unsigned i = 0; i < ITEMS; i++)
         workload_done(tally_list_append(shared->list, shared->items[i]));
-    }
     return shared;
-}
-
-static void *enter(void *state, unsigned worker)
-{
-    (void)worker;
-    return state;
 }
 
 static uint64_t run(void *opaque)
@@ -49,26 +42,12 @@ static uint64_t run(void *opaque)
     return (uint64_t)ROUNDS * ITEMS;
 }
 
-static void leave(void *opaque)
-{
-    (void)opaque;
-}
-
-static void verify(void *state)
-{
-    const struct shared *shared = state;
-
-    for (unsigned i = 0; i < ITEMS; i++)
-        workload_check_count(shared->items[i], 2);
-}
-
 static void teardown(void *state)
 {
     struct shared *shared = state;
 
+    workload_check_and_drop(shared->items, ITEMS, 2);
     tally_decref(shared->list);
-    for (unsigned i = 0; i < ITEMS; i++)
-        tally_decref(shared->items[i]);
     free(shared);
 }
 
@@ -78,9 +57,6 @@ const tally_workload workload_list_shared_read = {
     .unit = "reads",
     .sharing = SHARED,
     .setup = setup,
-    .enter = enter,
     .run = run,
-    .leave = leave,
-    .verify = verify,
     .teardown = teardown,
 };

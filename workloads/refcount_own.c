@@ -16,18 +16,12 @@ struct local {
     tally_object *objects[OBJECTS];
 };
 
-static void *setup(const workload_context *context)
-{
-    return (void *)context;
-}
-
 static void *enter(void *state, unsigned worker)
 {
     struct local *local = workload_allocate(sizeof *local);
 
     (void)state;
-    for (unsigned i = 0; i < OBJECTS; i++)
-        local->objects[i] = workload_object(tally_float_new(worker + i));
+    workload_make_floats(local->objects, OBJECTS, worker);
     return local;
 }
 
@@ -51,16 +45,8 @@ static void leave(void *opaque)
 {
     struct local *local = opaque;
 
-    for (unsigned i = 0; i < OBJECTS; i++) {
-        workload_check_count(local->objects[i], 1);
-        tally_decref(local->objects[i]);
-    }
+    workload_check_and_drop(local->objects, OBJECTS, 1);
     free(local);
-}
-
-static void teardown(void *state)
-{
-    (void)state;
 }
 
 const tally_workload workload_refcount_own = {
@@ -68,9 +54,7 @@ const tally_workload workload_refcount_own = {
     .description = "Count 256 objects of one's own up and down: the bare price of a reference.",
     .unit = "pairs",
     .sharing = OWN,
-    .setup = setup,
     .enter = enter,
     .run = run,
     .leave = leave,
-    .teardown = teardown,
 };

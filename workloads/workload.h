@@ -9,11 +9,11 @@
  *   enter      once on each worker's own attached thread: makes what is its own
  *   run        again and again on that thread, until the sample ends
  *   leave      once on each worker: checks and drops what enter made
- *   verify     once, on the main thread, when no worker is left
- *   teardown   once, on the main thread: drops what setup made
+ *   teardown   once, on the main thread, when no worker is left: checks and
+ *              drops what setup made
  *
  * The invariant that a workload keeps: everything it computed is checked, in
- * run, leave or verify. A wrong result ends the driver through workload_fail.
+ * run, leave or teardown. A wrong result ends the driver through workload_fail.
  */
 #ifndef TALLY_WORKLOAD_H
 #define TALLY_WORKLOAD_H
@@ -50,17 +50,18 @@ typedef struct tally_workload {
     const char *unit;           /* what run counts, in the plural */
     enum sharing sharing;
 
-    /* The state that all workers share; the context lives as long. */
+    /* All but run may be NULL: there is nothing to do then. */
+
+    /* The state that all workers share; the context lives as long. NULL: no state. */
     void *(*setup)(const workload_context *context);
-    /* The worker's own state, which the next two get. */
+    /* The worker's own state, which the next two get. NULL: they get the shared one. */
     void *(*enter)(void *state, unsigned worker);
     /* Works for 0.1 to 2 ms, with a tally_safepoint() every few dozen
      * operations; returns how many operations it did. */
     uint64_t (*run)(void *local);
-    void (*leave)(void *local);
-    void (*verify)(void *state);    /* or NULL: leave checked all there is */
+    void (*leave)(void *local);     /* free does, where there is nothing to check */
     void (*teardown)(void *state);
-    /* Or NULL. Wakes the workers that wait in run, when *context->stop is set;
+    /* Wakes the workers that wait in run, when *context->stop is set;
      * on the main thread. */
     void (*wake)(void *state);
 } tally_workload;
@@ -95,6 +96,21 @@ static inline void workload_check_count(tally_object *object, ptrdiff_t expected
 
     if (count != expected)
         workload_fail("an object has %td references, not %td", count, expected);
+}
+
+/* Makes objects[i] the float first + i. */
+void workload_make_floats(tally_object **objects, size_t count, double first);
+
+/* A new str that differs for every number. */
+tally_object *workload_key(unsigned number);
+
+/* Checks each object's count, then drops the caller's reference to it. */
+void workload_check_and_drop(tally_object *const *objects, size_t count, ptrdiff_t holders);
+
+/* The compiler must have written all before it to memory, and read all after it anew. */
+static inline void workload_compiler_barrier(void)
+{
+    __asm__ volatile("" ::: "memory");
 }
 
 static inline uint64_t workload_seed(const workload_context *context, unsigned worker)

@@ -90,8 +90,10 @@ static ptrdiff_t collect(int generation, bool automatic) {
     tally_gc_info info = { .generation = generation, .automatic = automatic, .began = tally_gc_now() };
     call_back(&info);
     ptrdiff_t found = tally_collector_run(generation, &info);
-    if (found >= 0) {
-        info.finished = true;
+    info.finished = true;
+    if (found >= 0 && info.shared) {
+        call_back(&info);
+    } else if (found >= 0) {
         add(&tally_gc.collections[info.generation], 1);
         add(&tally_gc.collected[info.generation], info.collected);
         add(&tally_gc.uncollectable[info.generation], info.uncollectable);

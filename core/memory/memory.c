@@ -421,23 +421,37 @@ size_t tally_memory_size(const void *block) {
 
 /* ---- looking, with the world stopped ------------------------------------ */
 
-void tally_memory_each_object(unsigned kind, void (*visit)(tally_object *, void *), void *context) {
-    for (size_t number = 0; number < memory.arenas_used; number++) {
-        if (memory.free_pools[number] == NOT_MAPPED) continue;
-        char *arena = tally_region + number * TALLY_ARENA_SIZE;
-        for (size_t i = 0; i < TALLY_ARENA_POOLS; i++) {
+tally_pool *tally_memory_next_pool(tally_pool_walk *walk, unsigned kind) {
+    for (; walk->arena < memory.arenas_used; walk->arena++, walk->pool = 0) {
+        if (memory.free_pools[walk->arena] == NOT_MAPPED) continue;
+        char *arena = tally_region + walk->arena * TALLY_ARENA_SIZE;
+        while (walk->pool < TALLY_ARENA_POOLS) {
+            size_t i = walk->pool++;
             tally_pool *pool = &((tally_pool *)arena)[i];
             if (!pool->in_use || pool->kind != kind) continue;
-            char *block = arena + (i ? i * TALLY_POOL_SIZE : sizeof(tally_pool) * TALLY_ARENA_POOLS);
-            for (; block < pool->carved; block += pool->block_size)
-                if (!tally_counts_is_dead(&((tally_object *)block)->counts)) visit((tally_object *)block, context);
+            walk->first = arena + (i ? i * TALLY_POOL_SIZE : sizeof(tally_pool) * TALLY_ARENA_POOLS);
+            return pool;
         }
     }
-    for (large *block = large_blocks.first, *next; block; block = next) {
-        next = block->next;
-        if (block->kind == kind && !tally_counts_is_dead(&((tally_object *)block->block)->counts))
-            visit((tally_object *)block->block, context);
-    }
+    return NULL;
+}
+
+tally_object *tally_memory_next_large(tally_large_walk *walk, unsigned kind) {
+    large *block = walk->begun ? walk->next : large_blocks.first;
+    while (block && block->kind != kind) block = block->next;
+    walk->begun = true;
+    walk->next = block ? block->next : NULL;
+    return block ? (tally_object *)block->block : NULL;
+}
+
+void tally_memory_each_object(unsigned kind, void (*visit)(tally_object *, void *), void *context) {
+    tally_pool_walk at = { 0 };
+    for (tally_pool *pool; (pool = tally_memory_next_pool(&at, kind));)
+        for (char *block = at.first; block < pool->carved; block += pool->block_size)
+            if (!tally_counts_is_dead(&((tally_object *)block)->counts)) visit((tally_object *)block, context);
+    tally_large_walk large_at = { 0 };
+    for (tally_object *object; (object = tally_memory_next_large(&large_at, kind));)
+        if (!tally_counts_is_dead(&object->counts)) visit(object, context);
 }
 
 static void count_pools(tally_memory_result *result, size_t number) {

@@ -106,6 +106,13 @@ static inline tally_pool *tally_pool_of(const void *block) {
 static inline void *tally_memory_alloc(unsigned kind, size_t size);
 static inline void tally_memory_free(unsigned kind, void *block);
 
+/* Walks, by several threads at once if they like; the world is stopped. Start with
+ * zeroes; NULL: no more. A pool's blocks begin at `first` and end at pool->carved. */
+typedef struct tally_pool_walk { size_t arena, pool; char *first; } tally_pool_walk;
+typedef struct tally_large_walk { bool begun; void *next; } tally_large_walk;
+tally_pool *tally_memory_next_pool(tally_pool_walk *walk, unsigned kind);
+tally_object *tally_memory_next_large(tally_large_walk *walk, unsigned kind);
+
 /* Calls visit for each live object of a kind; the world is stopped. */
 void tally_memory_each_object(unsigned kind, void (*visit)(tally_object *, void *), void *context);
 

@@ -70,6 +70,8 @@ tally_type *tally_type_allocate(const char *name, size_t size, unsigned flags, b
     return &tally_types[index];
 }
 
+uint32_t tally_types_used(void) { return table.used; }
+
 void tally_type_release(tally_type *type) {
     if (type->slot_names) tally_table_free(type->slot_names);
     free(type->name);

@@ -325,7 +325,7 @@ ptrdiff_t tally_collector_run(int generation, tally_gc_info *info) {
     info->free = freed - checked;
     info->pause = freed - began;
     collector.running = false;
-    return found + uncollectable;
+    return info->collected + uncollectable;
 }
 
 /* The oldest generation that is due, with all below it. */

@@ -49,6 +49,9 @@ static inline bool tally_counts_is_dead(tally_counts *counts) {
 }
 static inline bool tally_counts_owned(tally_counts *counts) { (void)counts; return false; }
 static inline uint32_t tally_counts_owner(tally_counts *counts) { (void)counts; return TALLY_OWNER_NONE; }
+typedef char tally_counts_dead;
+static inline tally_counts_dead tally_counts_merge_stopped(void) { return 0; }
+static inline void tally_counts_destroy(tally_counts_dead dead) { (void)dead; }
 static inline void tally_counts_attach(struct tally_thread_state *thread) { (void)thread; }
 static inline bool tally_counts_detach(struct tally_thread_state *thread) { (void)thread; return true; }
 static inline void tally_counts_safepoint(struct tally_thread_state *thread) { (void)thread; }

@@ -202,3 +202,16 @@ bool tally_counts_detach(tally_thread_state *thread) {
     /* seq_cst: pairs with push, which sees closed or is seen here */
     return atomic_compare_exchange_strong_explicit(&thread->counts.queue, &none, TALLY_QUEUE_CLOSED, memory_order_seq_cst, memory_order_relaxed);
 }
+
+/* World stopped: merges all that waits, for whomever. What died is destroyed by who
+ * stopped the world, once it runs again. */
+tally_counts_dead tally_counts_merge_stopped(void) {
+    tally_merge_entry *dead = NULL, **last = &dead;
+    for (uint32_t id = 1; id <= atomic_load_explicit(&tally_process.slots_used, memory_order_acquire); id++) {
+        if (!tally_thread_slot(id)) continue;
+        *last = take_queue(tally_thread_slot(id));
+        while (*last) last = &(*last)->next;
+    }
+    return dead;
+}
+void tally_counts_destroy(tally_counts_dead dead) { destroy_all(dead); }

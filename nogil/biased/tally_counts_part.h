@@ -106,6 +106,9 @@ static inline bool tally_counts_owned(tally_counts *counts) {
 static inline uint32_t tally_counts_owner(tally_counts *counts) {
     return atomic_load_explicit(&counts->owner, memory_order_relaxed);
 }
+typedef tally_merge_entry *tally_counts_dead;
+tally_counts_dead tally_counts_merge_stopped(void);
+void tally_counts_destroy(tally_counts_dead dead);
 void tally_counts_attach(struct tally_thread_state *thread);
 bool tally_counts_detach(struct tally_thread_state *thread);
 void tally_counts_safepoint(struct tally_thread_state *thread);

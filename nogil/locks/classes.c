@@ -79,14 +79,16 @@ bool tally_class_is_unused(tally_object *object) {
     return is_class(object) && !(atomic_load_explicit(&object->flags, memory_order_relaxed) & TALLY_FLAG_FINALIZED) && tally_refcount(object) == 0;
 }
 
-typedef struct sweep { tally_object *unused[64]; size_t count, classes; } sweep;
+typedef struct sweep { tally_object *unused[64]; size_t count, classes; tally_weakref *calls; } sweep;
 
 static void sweep_visit(tally_object *object, void *context) {
     sweep *s = context;
     if (object->type != TALLY_TYPE_TYPE || tally_is_immortal(object)) return;
     s->classes++;
     if (s->count < sizeof s->unused / sizeof *s->unused && tally_class_is_unused(object)) {
-        atomic_store_explicit(&object->flags, TALLY_FLAG_FINALIZED, memory_order_relaxed);
+        /* A weak reference could bring it back after this look. */
+        tally_weakrefs_clear(object, &s->calls, NULL);
+        atomic_fetch_or_explicit(&object->flags, TALLY_FLAG_FINALIZED, memory_order_relaxed);
         s->unused[s->count++] = object;
     }
 }
@@ -95,10 +97,11 @@ size_t tally_classes_sweep(void) {
     size_t freed = 0;
     sweep s;
     do {
-        s.count = s.classes = 0;
+        s = (sweep){ 0 };
         tally_world_stop();
         tally_memory_each_object(TALLY_CONTAINERS, sweep_visit, &s);
         tally_world_start();
+        tally_weakrefs_call(s.calls);
         for (size_t i = 0; i < s.count; i++) tally_decref(s.unused[i]);
         freed += s.count;
     } while (s.count == sizeof s.unused / sizeof *s.unused);

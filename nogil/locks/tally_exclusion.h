@@ -28,6 +28,7 @@ typedef struct tally_exclusion_thread {
     _Atomic uint8_t lock_initial;           /* of its new containers: biased, unless they keep being revoked */
     _Atomic uint8_t revocations;
     bool claimed_by_stop;                   /* by who stops the world */
+    const char *_Atomic doing;              /* what made it leave RUNNING last; static text */
     tally_retired *retired;                 /* not yet handed over; own thread */
     size_t retired_count, retired_bytes;
 } tally_exclusion_thread;
@@ -126,6 +127,11 @@ void tally_claim_end(struct tally_thread_state *thread);
 void tally_registration_lock(void); /* by an attached thread: a blocking region while it waits */
 void tally_world_stop(void);
 void tally_world_start(void);
+unsigned tally_world_gather(unsigned most);
+void tally_world_help(void (*work)(unsigned number, unsigned of, void *context), void *context);
+void tally_world_dismiss(void);
+void tally_world_last(unsigned *thread, const char **was);
+uint64_t tally_world_reentry(void); /* nanoseconds */
 void tally_retire(tally_retired *node, unsigned what, size_t bytes);
 
 #endif

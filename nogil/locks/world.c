@@ -15,6 +15,11 @@
  *  - The one who stops the world holds `stopper`, and the registration lock until
  *    it starts the world again: nobody attaches or detaches meanwhile.
  *  - Who waits for either of these while attached is BLOCKED meanwhile.
+ *  - A thread that waited for the world to start is back before the world is
+ *    stopped again (`entering`), however fast stops follow each other.
+ *
+ * Threads that wait for the world to start can be gathered to work for the one
+ * who stopped it.
  */
 #include "backend.h"
 #include <sched.h>
@@ -26,13 +31,31 @@ static struct {
     pthread_cond_t parked;     /* a thread has left RUNNING */
     pthread_cond_t started;
     _Atomic bool stopping;
+    unsigned entering;         /* threads that wait for the start, or have not run since; mutex */
+    /* Work for them; mutex. */
+    pthread_cond_t gathered;   /* somebody joined, or finished */
+    unsigned wanted, joined, of, finished;
+    bool open, go;
+    void (*work)(unsigned number, unsigned of, void *context);
+    void *context;
+    /* About the last stop and the last start. */
+    unsigned last_thread;
+    const char *last_was;
+    _Atomic uint64_t started_at, reentry;
 } world = { .stopper = PTHREAD_MUTEX_INITIALIZER, .mutex = PTHREAD_MUTEX_INITIALIZER,
-            .parked = PTHREAD_COND_INITIALIZER, .started = PTHREAD_COND_INITIALIZER };
+            .parked = PTHREAD_COND_INITIALIZER, .started = PTHREAD_COND_INITIALIZER, .gathered = PTHREAD_COND_INITIALIZER };
+
+static uint64_t now_ns(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
 
 /* seq_cst, all of it: the status is stored, then the queue and `stopping` are read;
  * others store those and then read the status. One of the two sees the other. */
-static void become_blocked(tally_thread_state *thread) {
+static void become_blocked(tally_thread_state *thread, const char *doing) {
     tally_reclamation_offline();
+    atomic_store_explicit(&thread->exclusion.doing, doing, memory_order_relaxed);
     atomic_store_explicit(&thread->status, TALLY_BLOCKED, memory_order_seq_cst);
     if (atomic_load_explicit(&world.stopping, memory_order_seq_cst)) {
         pthread_mutex_lock(&world.mutex);
@@ -41,25 +64,64 @@ static void become_blocked(tally_thread_state *thread) {
     }
 }
 
+/* world.mutex held, and released meanwhile. */
+static void join_work(void) {
+    unsigned number = ++world.joined;
+    pthread_cond_broadcast(&world.gathered);
+    while (!world.go) pthread_cond_wait(&world.started, &world.mutex);
+    if (number < world.of) {
+        pthread_mutex_unlock(&world.mutex);
+        world.work(number, world.of, world.context);
+        pthread_mutex_lock(&world.mutex);
+    }
+    world.finished++;
+    pthread_cond_broadcast(&world.gathered);
+}
+
+static void wait_for_start(void) {
+    pthread_mutex_lock(&world.mutex);
+    while (atomic_load_explicit(&world.stopping, memory_order_seq_cst)) {
+        if (world.open && world.joined + 1 < world.wanted) join_work();
+        else pthread_cond_wait(&world.started, &world.mutex);
+    }
+    pthread_mutex_unlock(&world.mutex);
+}
+
+/* The thread runs again, after it waited for the start. */
+static void has_entered(void) {
+    uint64_t took = now_ns() - atomic_load_explicit(&world.started_at, memory_order_relaxed);
+    uint64_t longest = atomic_load_explicit(&world.reentry, memory_order_relaxed);
+    while (longest < took && !atomic_compare_exchange_weak_explicit(&world.reentry, &longest, took, memory_order_relaxed, memory_order_relaxed)) {}
+    pthread_mutex_lock(&world.mutex);
+    if (--world.entering == 0) pthread_cond_broadcast(&world.parked);
+    pthread_mutex_unlock(&world.mutex);
+}
+
 static void become_running(tally_thread_state *thread) {
+    bool waited = false;
     for (;;) {
         if (atomic_load_explicit(&world.stopping, memory_order_seq_cst)) {
-            pthread_mutex_lock(&world.mutex);
-            while (atomic_load_explicit(&world.stopping, memory_order_seq_cst)) pthread_cond_wait(&world.started, &world.mutex);
-            pthread_mutex_unlock(&world.mutex);
+            if (!waited) {
+                pthread_mutex_lock(&world.mutex);
+                world.entering++;
+                pthread_mutex_unlock(&world.mutex);
+                waited = true;
+            }
+            wait_for_start();
         }
         int expected = TALLY_BLOCKED;
         /* seq_cst: acquire pairs with the end of a claim */
         if (atomic_compare_exchange_strong_explicit(&thread->status, &expected, TALLY_RUNNING, memory_order_seq_cst, memory_order_relaxed)) break;
         sched_yield(); /* a claim to merge is short */
     }
+    if (waited) has_entered();
     tally_reclamation_online();
 }
 
-static void enter_blocking(tally_thread_state *thread) {
+static void enter_blocking(tally_thread_state *thread, const char *doing) {
     tally_reclamation_flush(thread);
     for (;;) {
-        become_blocked(thread);
+        become_blocked(thread, doing);
         if (!tally_counts_pending(thread)) return;
         become_running(thread);
         tally_counts_safepoint(thread);
@@ -70,7 +132,7 @@ void tally_blocking_begin(void) {
     tally_thread_require();
     tally_thread_state *thread = tally_thread_current();
     tally_critical_suspend(thread);
-    enter_blocking(thread);
+    enter_blocking(thread, "entering a blocking region");
 }
 void tally_blocking_end_suspended(void) { become_running(tally_thread_current()); }
 void tally_blocking_end(void) {
@@ -90,29 +152,28 @@ void tally_claim_end(tally_thread_state *thread) {
 
 /* ---- stop the world ----------------------------------------------------- */
 
-static uint64_t now_ns(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
-
-/* Claims whom it can; true if all others are claimed. */
-static bool claim_all(tally_thread_state *self) {
+/* Claims whom it can; true if all others are claimed. late: they had to be waited for. */
+static bool claim_all(tally_thread_state *self, bool late) {
     bool all = true;
     uint32_t used = atomic_load_explicit(&tally_process.slots_used, memory_order_acquire);
     for (uint32_t id = 1; id <= used; id++) {
         tally_thread_state *thread = tally_thread_slot(id);
         if (!thread || thread == self || thread->exclusion.claimed_by_stop) continue;
         if (atomic_load_explicit(&thread->status, memory_order_seq_cst) == TALLY_VACANT) continue;
-        if (tally_claim(thread)) thread->exclusion.claimed_by_stop = true;
-        else all = false;
+        if (!tally_claim(thread)) { all = false; continue; }
+        thread->exclusion.claimed_by_stop = true;
+        if (!late) continue;
+        world.last_thread = id;
+        world.last_was = atomic_load_explicit(&thread->exclusion.doing, memory_order_relaxed);
     }
     return all;
 }
 
 static void wait_for_all(tally_thread_state *self) {
+    world.last_thread = 0;
+    world.last_was = "";
     pthread_mutex_lock(&world.mutex);
-    while (!claim_all(self)) {
+    for (bool late = false; !claim_all(self, late); late = true) {
         /* A timeout, since a merger's claim ends without a signal. */
         struct timespec until;
         clock_gettime(CLOCK_REALTIME, &until);
@@ -126,10 +187,13 @@ static void wait_for_all(tally_thread_state *self) {
 void tally_world_stop(void) {
     tally_thread_state *self = tally_thread_current();
     if (pthread_mutex_trylock(&world.stopper) != 0) {
-        enter_blocking(self);
+        enter_blocking(self, "stopping the world, too");
         pthread_mutex_lock(&world.stopper);
         become_running(self);
     }
+    pthread_mutex_lock(&world.mutex);
+    while (world.entering) pthread_cond_wait(&world.parked, &world.mutex);
+    pthread_mutex_unlock(&world.mutex);
     pthread_mutex_lock(&tally_process.registration); /* its holders wait for nobody */
     uint64_t begin = now_ns();
     atomic_store_explicit(&world.stopping, true, memory_order_seq_cst);
@@ -153,6 +217,8 @@ void tally_world_start(void) {
         }
     }
     pthread_mutex_lock(&world.mutex);
+    atomic_store_explicit(&world.started_at, now_ns(), memory_order_relaxed);
+    atomic_store_explicit(&world.reentry, 0, memory_order_relaxed);
     atomic_store_explicit(&world.stopping, false, memory_order_seq_cst);
     pthread_cond_broadcast(&world.started);
     pthread_mutex_unlock(&world.mutex);
@@ -161,6 +227,57 @@ void tally_world_start(void) {
     /* Who queued an object meanwhile for a thread that was claimed has left it to us. */
     for (uint32_t id = 1; id <= used; id++)
         if (tally_thread_slot(id)) tally_counts_merge_blocked(tally_thread_slot(id));
+}
+
+void tally_world_last(unsigned *thread, const char **was) {
+    *thread = world.last_thread;
+    *was = world.last_was;
+}
+uint64_t tally_world_reentry(void) { return atomic_load_explicit(&world.reentry, memory_order_relaxed); }
+
+/* ---- work for parked threads; the world is stopped ----------------------- */
+
+/* Calls up to `most` - 1 of the parked threads, and waits until they have come.
+ * How many there are with the caller: a power of two, 1 if nobody came. */
+unsigned tally_world_gather(unsigned most) {
+    pthread_mutex_lock(&world.mutex);
+    world.wanted = most;
+    world.joined = world.finished = 0;
+    world.go = false;
+    world.open = true;
+    pthread_cond_broadcast(&world.started);
+    struct timespec until;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_nsec += 2000000; /* who has not come by then has no core */
+    if (until.tv_nsec >= 1000000000) { until.tv_nsec -= 1000000000; until.tv_sec++; }
+    while (world.joined + 1 < most && world.joined < world.entering && pthread_cond_timedwait(&world.gathered, &world.mutex, &until) == 0) {}
+    world.open = false;
+    for (world.of = 1; world.of * 2 <= world.joined + 1;) world.of *= 2;
+    pthread_mutex_unlock(&world.mutex);
+    return world.of;
+}
+
+static void let_go(void (*work)(unsigned, unsigned, void *), void *context) {
+    pthread_mutex_lock(&world.mutex);
+    world.work = work;
+    world.context = context;
+    world.go = true;
+    if (!work) world.of = 0;
+    pthread_cond_broadcast(&world.started);
+    pthread_mutex_unlock(&world.mutex);
+}
+
+void tally_world_help(void (*work)(unsigned number, unsigned of, void *context), void *context) {
+    let_go(work, context);
+    work(0, world.of, context);
+}
+
+/* Until all who were gathered are parked again, whether they had work or not. */
+void tally_world_dismiss(void) {
+    if (!world.go) let_go(NULL, NULL);
+    pthread_mutex_lock(&world.mutex);
+    while (world.finished < world.joined) pthread_cond_wait(&world.gathered, &world.mutex);
+    pthread_mutex_unlock(&world.mutex);
 }
 
 /* ---- hooks -------------------------------------------------------------- */
@@ -180,14 +297,14 @@ void tally_exclusion_detach(tally_thread_state *thread) { tally_reclamation_deta
 void tally_registration_lock(void) {
     if (pthread_mutex_trylock(&tally_process.registration) == 0) return;
     tally_thread_state *thread = tally_thread_current();
-    become_blocked(thread);
+    become_blocked(thread, "waiting to attach, detach or merge");
     pthread_mutex_lock(&tally_process.registration);
     become_running(thread);
 }
 
 void tally_exclusion_safepoint(tally_thread_state *thread) {
     if (atomic_load_explicit(&world.stopping, memory_order_seq_cst)) {
-        become_blocked(thread);
+        become_blocked(thread, "running");
         become_running(thread);
     }
     tally_reclamation_safepoint(thread);

@@ -111,8 +111,20 @@ void block_print(json_t *json)
     json_decref(json);
 }
 
-void block_print_workloads(void)
+static void print_lines(void)
 {
+    for (const tally_workload *const *each = options_workloads; *each != NULL; each++)
+        printf("%-19s %s\n", (*each)->name, (*each)->description);
+    if (fflush(stdout) != 0)
+        workload_fail("cannot write the list to stdout");
+}
+
+void block_print_workloads(bool json)
+{
+    if (!json) {
+        print_lines();
+        return;
+    }
     json_t *list = json_array();
 
     for (const tally_workload *const *each = options_workloads; *each != NULL; each++)

@@ -34,7 +34,7 @@ void block_free(block *block);
 json_t *block_to_json(const block *block, const options *options);
 /* Prints it on stdout, on one line; ends the driver if that fails. */
 void block_print(json_t *json);
-/* [{name, description, unit, sharing}, ...] of all workloads. */
-void block_print_workloads(void);
+/* All workloads, a line each, or as [{name, description, unit, sharing}, ...]. */
+void block_print_workloads(bool json);
 
 #endif

@@ -36,7 +36,7 @@ int main(int argc, char **argv)
 
     options_parse(&options, argc, argv);
     if (options.list) {
-        block_print_workloads();
+        block_print_workloads(options.json);
         options_free(&options);
         return EXIT_SUCCESS;
     }

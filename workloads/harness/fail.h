@@ -1,13 +1,18 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * fail.h: the driver's side of workload_fail.
+ * fail.h: the loud end of a driver; workload_fail is its side for workloads.
  */
 #ifndef TALLY_HARNESS_FAIL_H
 #define TALLY_HARNESS_FAIL_H
+
+#include <stdarg.h>
 
 #include "../workload.h"
 
 /* The name that messages give; before any worker starts. */
 void fail_name(const char *workload);
+
+/* Ends the driver after one line on stderr. Any thread. */
+_Noreturn void fail_end(int status, const char *format, va_list arguments);
 
 #endif

@@ -62,10 +62,11 @@ static void work(void *argument)
 {
     struct worker *worker = argument;
     struct measurement *all = worker->measurement;
-    uint64_t (*run)(void *) = all->options->workload->run;
+    const tally_workload *workload = all->options->workload;
+    uint64_t (*run)(void *) = workload->run;
 
     worker->pinned = pinning_bind(&all->pinning, all->options->index + worker->index);
-    void *local = all->options->workload->enter(all->state, worker->index);
+    void *local = workload->enter != NULL ? workload->enter(all->state, worker->index) : all->state;
     for (;;) {
         uint64_t operations = 0;
 
@@ -75,12 +76,16 @@ static void work(void *argument)
         tally_blocking_end();
         if (atomic_load_explicit(&all->over, memory_order_relaxed))
             break;
-        while (!atomic_load_explicit(&all->stop, memory_order_relaxed))
+        /* Once at least: on a busy machine a worker may leave the gate after a
+         * short sample is over, and one that did nothing has no rate. */
+        do
             operations += run(local);
+        while (!atomic_load_explicit(&all->stop, memory_order_relaxed));
         worker->seconds = now() - start;
         worker->operations = operations;
     }
-    all->options->workload->leave(local);
+    if (workload->leave != NULL)
+        workload->leave(local);
 }
 
 static void start_workers(struct measurement *all)
@@ -193,15 +198,14 @@ static void run_workload(struct measurement *all, block *block)
 {
     const tally_workload *workload = all->options->workload;
 
-    all->state = workload->setup(&all->context);
+    all->state = workload->setup != NULL ? workload->setup(&all->context) : NULL;
     start_workers(all);
     tally_blocking_begin();
     collect(all);
     take_samples(all, block);
     end_workers(all); /* ends the region */
-    if (workload->verify != NULL)
-        workload->verify(all->state);
-    workload->teardown(all->state);
+    if (workload->teardown != NULL)
+        workload->teardown(all->state);
 }
 
 void measure(const options *options, block *block)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * options.c: parses and checks the command line. Messages are written here and
- * not by argp, which would add a line and end with another status.
+ * not by argp, which would add a line and end with another status; and so is
+ * help, which argp is silent with when it is silent about errors.
  */
 #include "options.h"
 
@@ -12,6 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+
+#include "fail.h"
 
 #define WORKLOAD(name) extern const tally_workload workload_##name;
 #include "../workloads.def"
@@ -25,24 +28,39 @@ const tally_workload *const options_workloads[] = {
 };
 
 enum {
-    KEY_LIST = 256, KEY_WORKLOAD, KEY_THREADS, KEY_PROCESSES, KEY_SAMPLES, KEY_SAMPLE_MS,
+    KEY_LIST = 256, KEY_JSON, KEY_WORKLOAD, KEY_THREADS, KEY_PROCESSES, KEY_SAMPLES, KEY_SAMPLE_MS,
     KEY_WARMUP_MS, KEY_TEXT, KEY_TEXT_BYTES, KEY_SWITCH_INTERVAL, KEY_SWITCH_TICKS, KEY_SEED,
-    KEY_PARENT, KEY_INDEX
+    KEY_PARENT, KEY_INDEX, KEY_USAGE
 };
 
 static const struct argp_option table[] = {
-    {"list", KEY_LIST, NULL, 0, "Name the workloads, in JSON", 0},
-    {"workload", KEY_WORKLOAD, "NAME", 0, "Run this workload", 0},
-    {"threads", KEY_THREADS, "N", 0, "With so many threads, 1 to 256 (default: 1)", 0},
-    {"processes", KEY_PROCESSES, "N", 0, "Instead: so many processes of one thread each", 0},
-    {"samples", KEY_SAMPLES, "K", 0, "Take so many samples (default: 5)", 0},
-    {"sample-ms", KEY_SAMPLE_MS, "T", 0, "Of so many milliseconds each (default: 200)", 0},
-    {"warmup-ms", KEY_WARMUP_MS, "M", 0, "After so many that are not counted (default: 100)", 0},
-    {"text", KEY_TEXT, "FILE", 0, "Text for wordcount, may be repeated (default: licences)", 0},
-    {"text-bytes", KEY_TEXT_BYTES, "N", 0, "Repeat the text to this size (default: 64 MiB)", 0},
-    {"switch-interval-us", KEY_SWITCH_INTERVAL, "US", 0, "Switch interval of the GIL", 0},
-    {"switch-ticks", KEY_SWITCH_TICKS, "N", 0, "Let the GIL go every N safepoints instead", 0},
-    {"seed", KEY_SEED, "N", 0, "Seed of the random numbers (default: 1)", 0},
+    {NULL, 0, NULL, 0, "What to run:", 1},
+    {"workload", KEY_WORKLOAD, "NAME", 0, "The workload; must be given", 1},
+    {"list", KEY_LIST, NULL, 0, "Only name the workloads and what each measures", 1},
+    {"json", KEY_JSON, NULL, 0, "With --list: as JSON", 1},
+    {"threads", KEY_THREADS, "N", 0, "Worker threads, 1 to 256 (default: 1)", 1},
+    {"processes", KEY_PROCESSES, "N", 0,
+     "Instead of threads: processes of one worker each, 1 to 256", 1},
+    {NULL, 0, NULL, 0, "How long:", 2},
+    {"samples", KEY_SAMPLES, "N", 0, "Samples, 1 to 10000 (default: 5)", 2},
+    {"sample-ms", KEY_SAMPLE_MS, "MS", 0, "Milliseconds a sample, 1 to 600000 (default: 200)", 2},
+    {"warmup-ms", KEY_WARMUP_MS, "MS", 0,
+     "Milliseconds before the first sample, 0 to 600000 (default: 100)", 2},
+    {NULL, 0, NULL, 0, "On what:", 3},
+    {"text", KEY_TEXT, "FILE", 0,
+     "A text for wordcount; may be given again (default: the system's licence texts)", 3},
+    {"text-bytes", KEY_TEXT_BYTES, "BYTES", 0,
+     "Repeat the text until it has about so many bytes (default: 67108864, 64 MiB)", 3},
+    {"seed", KEY_SEED, "N", 0, "Seed of the random numbers (default: 1)", 3},
+    {NULL, 0, NULL, 0, "How the GIL changes hands (without one: ignored):", 4},
+    {"switch-interval-us", KEY_SWITCH_INTERVAL, "US", 0,
+     "Microseconds that a thread waits before it asks for the GIL (default: 5000)", 4},
+    {"switch-ticks", KEY_SWITCH_TICKS, "N", 0,
+     "Instead: the holder lets go after N safepoints, unasked (default: 0, not so)", 4},
+    {NULL, 0, NULL, 0, "Help:", 5},
+    {"help", '?', NULL, 0, "Print this and end", 5},
+    {"usage", KEY_USAGE, NULL, 0, "Print the options, briefly, and end", 5},
+    {"version", 'V', NULL, 0, "Print the backend and the version, and end", 5},
     {"parent-socket", KEY_PARENT, "FD", OPTION_HIDDEN, NULL, 0},
     {"process-index", KEY_INDEX, "N", OPTION_HIDDEN, NULL, 0},
     {0},
@@ -51,14 +69,9 @@ static const struct argp_option table[] = {
 void options_fail(const char *format, ...)
 {
     va_list arguments;
-    char message[2048];
 
     va_start(arguments, format);
-    vsnprintf(message, sizeof message, format, arguments);
-    va_end(arguments);
-    fprintf(stderr, "tally-%s: %s\n", tally_backend(), message);
-    /* Not exit: this may be called while other threads run. */
-    _Exit(OPTIONS_BAD_INPUT);
+    fail_end(OPTIONS_BAD_INPUT, format, arguments);
 }
 
 static uint64_t number(int key, const char *text, uint64_t least, uint64_t most)
@@ -78,17 +91,48 @@ static uint64_t number(int key, const char *text, uint64_t least, uint64_t most)
     return value;
 }
 
+/* Levenshtein's distance of the first letters: how many of them to insert,
+ * delete or replace. */
+static size_t edit_distance(const char *from, const char *to)
+{
+    enum { LONGEST = 64 };
+    size_t lengths[2] = {strnlen(from, LONGEST), strnlen(to, LONGEST)}, row[LONGEST + 1];
+
+    for (size_t i = 0; i <= lengths[1]; i++)
+        row[i] = i;
+    for (size_t i = 1; i <= lengths[0]; i++) {
+        size_t diagonal = row[0];
+
+        row[0] = i;
+        for (size_t j = 1; j <= lengths[1]; j++) {
+            size_t replaced = diagonal + (from[i - 1] != to[j - 1]);
+
+            diagonal = row[j];
+            row[j] = row[j] < row[j - 1] ? row[j] + 1 : row[j - 1] + 1;
+            row[j] = row[j] < replaced ? row[j] : replaced;
+        }
+    }
+    return strlen(from) > LONGEST ? lengths[0] : row[lengths[1]];
+}
+
 static const tally_workload *find_workload(const char *name)
 {
-    char known[1024] = "";
+    size_t least = SIZE_MAX, used = 0;
+    char nearest[1024] = "";
 
     for (const tally_workload *const *each = options_workloads; *each != NULL; each++) {
-        if (strcmp((*each)->name, name) == 0)
+        if (strcmp(name, (*each)->name) == 0)
             return *each;
-        size_t used = strlen(known);
-        snprintf(known + used, sizeof known - used, "%s%s", used > 0 ? ", " : "", (*each)->name);
+        /* A part of a name is nearer than any misspelling. */
+        size_t distance =
+            strstr((*each)->name, name) != NULL ? 0 : edit_distance(name, (*each)->name);
+        if (distance < least)
+            least = distance, used = 0;
+        if (distance == least && used < sizeof nearest)
+            used += (size_t)snprintf(nearest + used, sizeof nearest - used, "%s%s",
+                                     used > 0 ? " or " : "", (*each)->name);
     }
-    options_fail("there is no workload '%s'; there are: %s", name, known);
+    options_fail("there is no workload '%s'; is it %s? --list names them all", name, nearest);
 }
 
 static void add_text(options *result, const char *name)
@@ -116,12 +160,19 @@ static void set_workers(options *result, int key, const char *text)
     result->processes = key == KEY_PROCESSES;
 }
 
+static void print_help(const struct argp_state *state, unsigned parts)
+{
+    argp_help(state->root_argp, stdout, parts, "tally-" TALLY_DRIVER_BACKEND);
+    exit(EXIT_SUCCESS);
+}
+
 static error_t parse_one(int key, char *text, struct argp_state *state)
 {
     options *result = state->input;
 
     switch (key) {
     case KEY_LIST: result->list = true; return 0;
+    case KEY_JSON: result->json = true; return 0;
     case KEY_WORKLOAD: result->workload = find_workload(text); return 0;
     case KEY_THREADS:
     case KEY_PROCESSES: set_workers(result, key, text); return 0;
@@ -137,6 +188,9 @@ static error_t parse_one(int key, char *text, struct argp_state *state)
         result->runtime.switch_ticks = (unsigned)number(key, text, 1, 1000000000);
         return 0;
     case KEY_SEED: result->seed = number(key, text, 0, UINT64_MAX); return 0;
+    case '?': print_help(state, ARGP_HELP_STD_HELP); return 0;
+    case KEY_USAGE: print_help(state, ARGP_HELP_USAGE); return 0;
+    case 'V': puts("tally-" TALLY_DRIVER_BACKEND " " TALLY_VERSION); exit(EXIT_SUCCESS);
     case KEY_PARENT: result->parent = (int)number(key, text, 0, 1 << 20); return 0;
     case KEY_INDEX: result->index = (unsigned)number(key, text, 0, OPTIONS_MOST_WORKERS); return 0;
     case ARGP_KEY_ARG: options_fail("'%s' is not an option; --help names them all", text);
@@ -152,16 +206,22 @@ void options_parse(options *result, int argc, char **argv)
     static const struct argp argp = {
         .options = table,
         .parser = parse_one,
-        .doc = "Runs one workload on one backend of Tally and writes its samples as JSON.",
+        .doc = "Runs one workload on one backend of Tally, " TALLY_DRIVER_BACKEND ", and prints its samples, "
+               "events and memory as one JSON object."
+               "\vCtrl-C ends a run and prints the samples so far, marked incomplete. Exit status: 0 good, "
+               "1 a wrong result or no memory, 2 a wrong argument, 130 Ctrl-C. "
+               "\"tally compare\" calls the drivers of all backends and writes a report.",
     };
 
     *result = (options){
         .samples = 5, .sample_ms = 200, .warmup_ms = 100, .seed = 1,
         .text_bytes = 64 << 20, .parent = -1,
     };
-    argp_parse(&argp, argc, argv, ARGP_NO_ERRS, NULL, result);
+    argp_parse(&argp, argc, argv, ARGP_NO_ERRS | ARGP_NO_HELP, NULL, result);
     if (result->workers == 0)
         result->workers = 1;
+    if (result->json && !result->list)
+        options_fail("--json goes with --list only; samples are always JSON");
     if (!result->list && result->workload == NULL)
         options_fail("which workload? Give --workload NAME; --list names them all");
 }

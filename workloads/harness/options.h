@@ -16,7 +16,7 @@
 enum { OPTIONS_MOST_WORKERS = 256, OPTIONS_BAD_INPUT = 2 };
 
 typedef struct options {
-    bool list;                  /* only name the workloads */
+    bool list, json;            /* only name the workloads; as JSON */
     const tally_workload *workload;
     unsigned workers;           /* threads of this process, or processes */
     bool processes;

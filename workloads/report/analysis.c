@@ -44,12 +44,44 @@ const struct cell *analysis_cell(const struct analysis *analysis, const char *wo
     return NULL;
 }
 
-bool analysis_has_backend(const struct analysis *analysis, const char *backend)
+// Its place in the results' list; one past the end: it is not there.
+static size_t backend_rank(const struct analysis *analysis, const char *backend)
 {
-    for (size_t i = 0; i < analysis->backend_count; i++)
-        if (strcmp(analysis->backends[i], backend) == 0)
-            return true;
-    return false;
+    const json_t *list = json_object_get(analysis->root, "backends"), *entry;
+    size_t index;
+    json_array_foreach(list, index, entry)
+        if (strcmp(object_string(entry, "name", ""), backend) == 0)
+            break;
+    return index;
+}
+
+static const char *backend_fact(const struct analysis *analysis, const char *backend, const char *fact)
+{
+    const json_t *list = json_object_get(analysis->root, "backends");
+    return object_string(json_array_get(list, backend_rank(analysis, backend)), fact, "");
+}
+
+const char *analysis_reference(const struct analysis *analysis)
+{
+    return object_string(json_array_get(json_object_get(analysis->root, "backends"), 0), "name", "");
+}
+
+bool analysis_is_ablation(const struct analysis *analysis, const char *backend)
+{
+    return strcmp(backend_fact(analysis, backend, "role"), "ablation") == 0;
+}
+
+const char *analysis_ablation_of(const struct analysis *analysis, const char *product)
+{
+    const char *counts = backend_fact(analysis, product, "counts");
+    const char *exclusion = backend_fact(analysis, analysis_reference(analysis), "exclusion");
+    for (size_t i = 0; i < analysis->backend_count; i++) {
+        const char *backend = analysis->backends[i];
+        if (analysis_is_ablation(analysis, backend) && strcmp(backend_fact(analysis, backend, "counts"), counts) == 0 &&
+            strcmp(backend_fact(analysis, backend, "exclusion"), exclusion) == 0)
+            return backend;
+    }
+    return NULL;
 }
 
 static struct cell *cell_for_block(struct analysis *analysis, const json_t *block)
@@ -140,22 +172,16 @@ static void add_counters(struct analysis *analysis, const json_t *block)
     cell->counted_operations = object_number(block, "stats_operations", cell->counted_operations);
 }
 
-// Every comparison is against gil where it was measured.  Rounds shuffle the
-// backends, so their first appearance is no order: gil first, ablations last.
-static int backend_rank(const char *backend)
+// Rounds shuffle the backends, so their first appearance is no order.
+static void sort_backends(struct analysis *analysis)
 {
-    static const char *const order[] = {"gil", "atomic", "biased", "gil-atomic", "gil-biased"};
-    for (int i = 0; i < 5; i++)
-        if (strcmp(backend, order[i]) == 0)
-            return i;
-    return 5;
-}
-
-static int compare_backends(const void *left, const void *right)
-{
-    const char *a = *(const char *const *)left, *b = *(const char *const *)right;
-    int difference = backend_rank(a) - backend_rank(b);
-    return difference ? difference : strcmp(a, b);
+    for (size_t i = 1; i < analysis->backend_count; i++) {
+        const char *backend = analysis->backends[i];
+        size_t at = i;
+        for (; at > 0 && backend_rank(analysis, analysis->backends[at - 1]) > backend_rank(analysis, backend); at--)
+            analysis->backends[at] = analysis->backends[at - 1];
+        analysis->backends[at] = backend;
+    }
 }
 
 static void choose_scale_threads(struct analysis *analysis)
@@ -168,7 +194,7 @@ static void choose_scale_threads(struct analysis *analysis)
 
 struct analysis analysis_make(const json_t *root)
 {
-    struct analysis analysis = {.root = root, .baseline = "gil"};
+    struct analysis analysis = {.root = root, .baseline = ""};
     const json_t *blocks = json_object_get(root, "blocks"), *counted = json_object_get(root, "counted"), *block;
     uint64_t seed = (uint64_t)json_integer_value(json_object_get(root, "seed"));
     size_t index;
@@ -179,7 +205,7 @@ struct analysis analysis_make(const json_t *root)
     json_array_foreach(counted, index, block)
         add_counters(&analysis, block);
     if (analysis.backend_count) {
-        qsort(analysis.backends, analysis.backend_count, sizeof *analysis.backends, compare_backends);
+        sort_backends(&analysis);
         analysis.baseline = analysis.backends[0];
     }
     choose_scale_threads(&analysis);

@@ -24,14 +24,15 @@ struct cell {
 
 struct analysis {
     const json_t *root;
-    const char **workloads, **backends; // in order of first appearance; baseline first
+    const char **workloads; // in order of first appearance
+    const char **backends;  // in the order of the results' list of them
     size_t workload_count, backend_count;
     int *threads; // ascending
     size_t thread_count;
     struct cell *cells;
     size_t cell_count;
     int scale_threads; // the most threads that still have a core each
-    const char *baseline;
+    const char *baseline; // the first of `backends`
 };
 
 struct analysis analysis_make(const json_t *root);
@@ -40,7 +41,13 @@ void analysis_free(struct analysis *analysis);
 // NULL where it was not measured.
 const struct cell *analysis_cell(const struct analysis *analysis, const char *workload, const char *backend,
                                  int threads);
-bool analysis_has_backend(const struct analysis *analysis, const char *backend);
+// The backend that the results' list names first, measured or not.
+const char *analysis_reference(const struct analysis *analysis);
+// Whether a backend only takes another one apart.
+bool analysis_is_ablation(const struct analysis *analysis, const char *backend);
+// The measured ablation with the counts of `product` and the exclusion of the
+// reference; NULL: there is none.
+const char *analysis_ablation_of(const struct analysis *analysis, const char *product);
 
 // Throughput of one over the other; unknown where either is NULL.
 struct interval cells_ratio(const struct cell *over, const struct cell *under);

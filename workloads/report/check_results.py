@@ -3,14 +3,13 @@
 """Judges whether a report's numbers make sense; their speed does not matter.
 
 Usage: check_results.py REPORT_FOLDER WORKLOADS.DEF
-Expects all five backends.  Exit status 1 and a line for each fault.
+Expects every backend that the results list.  Exit status 1 and a line for each fault.
 """
 import json
 import os
 import re
 import sys
 
-BACKENDS = ["gil", "atomic", "biased", "gil-atomic", "gil-biased"]
 FILES = ["report.html", "report.md", "results.csv", "results.json"]
 
 
@@ -18,10 +17,10 @@ def place(block):
     return block["workload"], block["backend"], block["threads"]
 
 
-def missing(blocks, workloads, threads, what):
+def missing(blocks, workloads, backends, threads, what):
     found = {place(block) for block in blocks}
     for workload in workloads:
-        for backend in BACKENDS:
+        for backend in backends:
             for count in threads:
                 if (workload, backend, count) not in found:
                     yield f"{what}: no block for {workload} on {backend}, {count} threads"
@@ -57,10 +56,11 @@ def faults(folder, definition):
     for failure in results["failures"]:
         yield "failed: {} on {}, {} threads: {}".format(*place(failure), failure["stderr"].strip())
     threads = {block["threads"] for block in results["blocks"]}
-    if not workloads or not threads:
-        yield "no workloads or no blocks"
+    backends = [backend["name"] for backend in results["backends"]]
+    if not workloads or not backends or not threads:
+        yield "no workloads, no backends or no blocks"
     for what in "blocks", "counted":
-        yield from missing(results[what], workloads, threads, what)
+        yield from missing(results[what], workloads, backends, threads, what)
         for block in results[what]:
             yield from block_faults(block)
 

@@ -18,18 +18,26 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-enum key { DRIVERS = 256, QUICKLY, FULLY, WORKLOADS, BACKENDS, THREADS, TEXT, OUTPUT, SEED };
+enum key { DRIVERS = 256, QUICKLY, FULLY, WORKLOADS, BACKENDS, THREADS, TEXT, OUTPUT, SEED, USAGE };
 
 static const struct argp_option option_list[] = {
-    {"drivers", DRIVERS, "DIR", 0, "Folder of the programs tally-<backend> (run)", 0},
-    {"quick", QUICKLY, NULL, 0, "Measure for under 30 seconds (run)", 0},
-    {"full", FULLY, NULL, 0, "Measure for about 20 minutes instead of 3 (run)", 0},
-    {"workloads", WORKLOADS, "A,B", 0, "Only these workloads (run; default: all)", 0},
-    {"backends", BACKENDS, "A,B|all", 0, "These backends (run; default: gil,atomic,biased)", 0},
-    {"threads", THREADS, "1,2,4", 0, "These thread counts (run; default: up to the cores, and twice the cores)", 0},
-    {"text", TEXT, "FILE", 0, "A text for wordcount; may be given again (run)", 0},
-    {"seed", SEED, "N", 0, "Seed of the order and of the bootstrap (run)", 0},
-    {"output", OUTPUT, "DIR", 0, "Folder for report.html, report.md, results.csv and results.json", 0},
+    {NULL, 0, NULL, 0, "Both commands:", 1},
+    {"output", OUTPUT, "DIR", 0,
+     "Folder for report.html, report.md, results.csv and results.json; is made; must be given", 1},
+    {NULL, 0, NULL, 0, "run:", 2},
+    {"drivers", DRIVERS, "DIR", 0, "Folder of the programs tally-<backend> and of backends.json; must be given", 2},
+    {"quick", QUICKLY, NULL, 0, "Measure for under 30 seconds (default: about 3 minutes)", 2},
+    {"full", FULLY, NULL, 0, "Measure for about 20 minutes", 2},
+    {"workloads", WORKLOADS, "A,B", 0, "Only these workloads (default: all)", 2},
+    {"backends", BACKENDS, "A,B|all", 0, "Only these backends (default: all but the ablations)", 2},
+    {"threads", THREADS, "1,2,4", 0,
+     "Numbers of threads, each 1 to 256 (default: powers of two up to the cores, the cores, twice the cores)", 2},
+    {"text", TEXT, "FILE", 0, "A text for wordcount; may be given again (default: the system's licence texts)", 2},
+    {"seed", SEED, "N", 0, "Seed of the order and of the bootstrap (default: drawn anew)", 2},
+    {NULL, 0, NULL, 0, "Help:", 3},
+    {"help", '?', NULL, 0, "Print this and end", 3},
+    {"usage", USAGE, NULL, 0, "Print the options, briefly, and end", 3},
+    {"version", 'V', NULL, 0, "Print the version and end", 3},
     {0},
 };
 
@@ -66,9 +74,14 @@ static void add_names(struct names *names, const char *list, const char *option)
         reject("%s needs at least one name; see --help", option);
 }
 
-static void add_backends(struct names *names, const char *list)
+static void add_backends(struct run_options *run, const char *list)
 {
-    add_names(names, strcmp(list, "all") == 0 ? "gil,atomic,biased,gil-atomic,gil-biased" : list, "--backends");
+    if (strcmp(list, "all") == 0)
+        run->all_backends = true;
+    else
+        add_names(&run->backends, list, "--backends");
+    if (run->all_backends && run->backends.count)
+        reject("--backends %s goes with no other; give all, or names", "all");
 }
 
 static void add_threads(struct run_options *run, const char *list)
@@ -124,13 +137,29 @@ static error_t parse_argument(struct command *command, const char *argument, str
     return 0;
 }
 
+// Argp is silent about errors, since it would say them in two lines, and with
+// that about help.
+static void print_help(const struct argp_state *state, unsigned parts)
+{
+    argp_help(state->root_argp, stdout, parts, "tally-compare");
+    exit(0);
+}
+
 static error_t parse(int key, char *argument, struct argp_state *state)
 {
     struct command *command = state->input;
     switch (key) {
-    case ARGP_KEY_INIT:
-        state->err_stream = NULL; // getopt's one line says enough
+    case ARGP_KEY_ERROR:
+        reject("%s is no option, or lacks its value; see --help", state->argv[state->next > 1 ? state->next - 1 : 1]);
+    case '?':
+        print_help(state, ARGP_HELP_STD_HELP);
         return 0;
+    case USAGE:
+        print_help(state, ARGP_HELP_USAGE);
+        return 0;
+    case 'V':
+        puts("tally-compare " TALLY_VERSION);
+        exit(0);
     case DRIVERS:
         command->run.drivers = argument;
         return 0;
@@ -144,7 +173,7 @@ static error_t parse(int key, char *argument, struct argp_state *state)
         add_names(&command->run.workloads, argument, "--workloads");
         return 0;
     case BACKENDS:
-        add_backends(&command->run.backends, argument);
+        add_backends(&command->run, argument);
         return 0;
     case THREADS:
         add_threads(&command->run, argument);
@@ -258,10 +287,14 @@ static int report(struct command *command)
 int main(int argc, char **argv)
 {
     struct command command = {.run.effort = NORMAL};
-    const struct argp argp = {option_list, parse, "run\nreport RESULTS.json",
-                              "Measures Tally's backends side by side and writes the comparison report.", NULL, NULL,
-                              NULL};
-    if (argp_parse(&argp, argc, argv, 0, NULL, &command) != 0)
+    const struct argp argp = {
+        option_list, parse, "run\nreport RESULTS.json",
+        "run measures Tally's backends side by side and writes the comparison report. report writes it again from "
+        "the results.json of a run."
+        "\vCtrl-C ends a run and keeps the samples so far, marked incomplete. Exit status: 0 good, 1 a block failed, "
+        "2 a wrong argument, 130 Ctrl-C.",
+        NULL, NULL, NULL};
+    if (argp_parse(&argp, argc, argv, ARGP_NO_ERRS | ARGP_NO_HELP, NULL, &command) != 0)
         exit(2);
     if (command.name == NULL)
         reject("give a command: run or report%s", "");
@@ -277,6 +310,7 @@ int main(int argc, char **argv)
     names_free(&command.run.workloads);
     names_free(&command.run.backends);
     names_free(&command.run.texts);
+    json_decref(command.run.known_backends);
     json_decref(command.run.descriptions);
     return status;
 }

@@ -70,8 +70,21 @@ static bool blocks_are_good(const json_t *root, const char *name, const char **w
     return true;
 }
 
+bool results_check_backends(const json_t *list)
+{
+    const json_t *entry;
+    size_t index;
+    json_array_foreach(list, index, entry)
+        if (!*object_string(entry, "name", "") || !*object_string(entry, "role", ""))
+            return false;
+    return json_array_size(list) > 0;
+}
+
 static bool results_are_good(const json_t *root, const char **why)
 {
+    *why = "its list of backends is missing or wrong";
+    if (!results_check_backends(json_object_get(root, "backends")))
+        return false;
     *why = "it has no machine, build or list of failures";
     return json_is_object(json_object_get(root, "machine")) && json_is_object(json_object_get(root, "build")) &&
            json_is_array(json_object_get(root, "failures")) && blocks_are_good(root, "blocks", why) &&

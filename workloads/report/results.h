@@ -8,13 +8,16 @@
 #include <jansson.h>
 #include <stdbool.h>
 
-enum { RESULTS_VERSION = 1 };
+enum { RESULTS_VERSION = 2 };
 
 // NULL after one line on stderr.  The caller owns the reference.
 json_t *results_load(const char *path);
 
 // Checks one block as a driver prints it; *why tells what is wrong.
 bool results_check_block(const json_t *block, const char **why);
+
+// Whether it is a list of backends, each with a name and a role.
+bool results_check_backends(const json_t *list);
 
 const char *object_string(const json_t *object, const char *key, const char *fallback);
 // Operations a second, all workers together: the driver's own rate, which takes

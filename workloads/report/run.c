@@ -76,12 +76,54 @@ static void default_threads(struct run_options *options)
     options->threads[options->thread_count++] = 2 * cores;
 }
 
+// Says which of the names is not known, if one is not.
+static bool names_known(const struct names *names, const struct names *known, const char *what)
+{
+    for (size_t i = 0; i < names->count; i++) {
+        if (has_name(known, names->items[i]))
+            continue;
+        fprintf(stderr, "tally-compare: no %s '%s'; known are", what, names->items[i]);
+        for (size_t k = 0; k < known->count; k++)
+            fprintf(stderr, "%s %s", k ? "," : "", known->items[k]);
+        fputc('\n', stderr);
+        return false;
+    }
+    return true;
+}
+
+// Reads what the build wrote of its backends, and chooses those to be measured.
+static bool choose_backends(struct run_options *options)
+{
+    char *path = format("%s/backends.json", options->drivers);
+    json_t *list = options->known_backends = json_load_file(path, 0, NULL), *entry;
+    struct names known = {0}, chosen = {0};
+    size_t index;
+    bool good = results_check_backends(list) && json_array_size(list) <= MAX_NAMES;
+    if (!good)
+        fprintf(stderr, "tally-compare: no list of backends in %s; name the build folder of the drivers with --drivers\n", path);
+    free(path);
+    json_array_foreach(list, index, entry)
+    {
+        if (!good)
+            break;
+        const char *name = object_string(entry, "name", "");
+        known.items[known.count++] = checked_strdup(name);
+        if (options->all_backends || strcmp(object_string(entry, "role", ""), "product") == 0)
+            chosen.items[chosen.count++] = checked_strdup(name);
+    }
+    good = good && names_known(&options->backends, &known, "backend");
+    names_free(&known);
+    if (options->backends.count == 0)
+        options->backends = chosen;
+    else
+        names_free(&chosen);
+    return good;
+}
+
 static bool find_backends(struct run_options *options)
 {
-    static const char *const defaults[] = {"gil", "atomic", "biased"};
-    bool none = options->backends.count == 0;
-    for (size_t i = 0; none && i < sizeof defaults / sizeof *defaults; i++)
-        options->backends.items[options->backends.count++] = checked_strdup(defaults[i]);
+    if (!choose_backends(options))
+        return false;
     for (size_t i = 0; i < options->backends.count; i++) {
         char *path = driver_path(options, options->backends.items[i], false);
         bool found = access(path, X_OK) == 0;
@@ -95,11 +137,11 @@ static bool find_backends(struct run_options *options)
     return true;
 }
 
-// Reads the JSON that a driver prints for --list.
+// Asks a driver what workloads there are.
 static bool list_workloads(struct run_options *options, struct names *known)
 {
     char *path = driver_path(options, options->backends.items[0], false);
-    char *argv[] = {path, "--list", NULL};
+    char *argv[] = {path, "--list", "--json", NULL};
     struct process_result result = process_run(argv, 20);
     json_t *list = json_loads(text_string(&result.output), 0, NULL), *workload;
     size_t index;
@@ -126,18 +168,9 @@ static bool find_workloads(struct run_options *options)
         options->workloads = known;
         return true;
     }
-    for (size_t i = 0; i < options->workloads.count; i++) {
-        if (has_name(&known, options->workloads.items[i]))
-            continue;
-        fprintf(stderr, "tally-compare: no workload %s; known are", options->workloads.items[i]);
-        for (size_t k = 0; k < known.count; k++)
-            fprintf(stderr, "%s %s", k ? "," : "", known.items[k]);
-        fputc('\n', stderr);
-        names_free(&known);
-        return false;
-    }
+    bool good = names_known(&options->workloads, &known, "workload");
     names_free(&known);
-    return true;
+    return good;
 }
 
 bool run_complete_options(struct run_options *options)
@@ -347,9 +380,8 @@ json_t *run_measure(const struct run_options *options)
     if (plan.terminal)
         fputs("\r\033[K", stderr);
     fprintf(stderr, "%zu of %zu blocks done in %.0f s\n", plan.done, plan.total, clock_seconds() - plan.started);
-    return json_pack("{s:s, s:i, s:s, s:I, s:O, s:o, s:o, s:b, s:o, s:o, s:o}", "format", "tally-results", "version",
+    return json_pack("{s:s, s:i, s:s, s:I, s:O, s:O, s:o, s:o, s:b, s:o, s:o, s:o}", "format", "tally-results", "version",
                      RESULTS_VERSION, "started", started, "seed", (json_int_t)options->seed, "workloads",
-                     options->descriptions, "machine", machine,
-                     "build", build_facts(), "incomplete", process_stop_asked(), "blocks", plan.blocks, "counted",
+                     options->descriptions, "backends", options->known_backends, "machine", machine, "build", build_facts(), "incomplete", process_stop_asked(), "blocks", plan.blocks, "counted",
                      plan.counted, "failures", plan.failures);
 }

@@ -19,13 +19,15 @@ struct names {
 enum effort { QUICK, NORMAL, FULL };
 
 struct run_options {
-    const char *drivers; // the folder of the driver programs
+    const char *drivers; // the folder of the driver programs and of backends.json
     enum effort effort;
-    struct names workloads, backends, texts; // empty: all, the default three, the drivers' own
+    struct names workloads, backends, texts; // empty: all, the products, the drivers' own
     int threads[MAX_NAMES];
     size_t thread_count; // 0: powers of two up to the cores, and twice the cores
     uint64_t seed;
-    json_t *descriptions; // what the drivers say of their workloads
+    bool all_backends;
+    json_t *known_backends; // backends.json
+    json_t *descriptions;   // what the drivers say of their workloads
 };
 
 void names_free(struct names *names);

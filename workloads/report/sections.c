@@ -85,15 +85,16 @@ static void price_table(struct document *document, const struct analysis *analys
 // baseline -> its ablation changes the counts alone; ablation -> product the rest.
 static void split_table(struct document *document, const struct analysis *analysis, const char *product)
 {
-    char *ablation = format("%s-%s", analysis->baseline, product);
-    if (analysis_has_backend(analysis, ablation) && analysis_has_backend(analysis, product)) {
-        char *caption = format("Where the time of %s goes: factors that multiply to the whole", product);
+    const char *ablation = analysis_ablation_of(analysis, product);
+    if (ablation && !analysis_is_ablation(analysis, product)) {
+        char *caption = format("Where the time of %s goes: counts (%s → %s) times locks, reads and allocator (%s → %s)",
+                               product, analysis->baseline, ablation, ablation, product);
         struct table table = table_make(caption, 4, 1);
         size_t used;
         table_cell(&table, "workload");
-        table_cell(&table, "counts (%s → %s)", analysis->baseline, ablation);
-        table_cell(&table, "locks and reads, allocator (%s → %s)", ablation, product);
-        table_cell(&table, "the whole (%s → %s)", analysis->baseline, product);
+        table_cell(&table, "counts");
+        table_cell(&table, "locks, reads, allocator");
+        table_cell(&table, "the whole");
         for (size_t w = 0; w < analysis->workload_count; w++) {
             const char *workload = analysis->workloads[w];
             table_cell(&table, "%s", workload);
@@ -108,14 +109,14 @@ static void split_table(struct document *document, const struct analysis *analys
         document_table(document, table);
         free(caption);
     }
-    free(ablation);
 }
 
 void compose_price(struct document *document, const struct analysis *analysis)
 {
     document_heading(document, 2, "What one thread pays");
-    if (analysis->backend_count < 2 || strcmp(analysis->baseline, "gil") != 0) {
-        document_paragraph(document, "Needs gil and another backend; measure both to see it.");
+    if (analysis->backend_count < 2 || strcmp(analysis->baseline, analysis_reference(analysis)) != 0) {
+        document_paragraph(document, "Needs %s and another backend; measure both to see it.",
+                           analysis_reference(analysis));
         return;
     }
     if (analysis->threads[0] != 1) {
@@ -125,8 +126,8 @@ void compose_price(struct document *document, const struct analysis *analysis)
     for (size_t b = 1; b < analysis->backend_count; b++)
         say_price(document, analysis, analysis->backends[b]);
     price_table(document, analysis);
-    split_table(document, analysis, "biased");
-    split_table(document, analysis, "atomic");
+    for (size_t b = 1; b < analysis->backend_count; b++)
+        split_table(document, analysis, analysis->backends[b]);
 }
 
 static void throughput_row(struct table *table, const struct analysis *analysis, const struct cell *cell)
@@ -225,6 +226,7 @@ static void say_bends(struct document *document, const struct analysis *analysis
         char *shown = show_ratio(speedup);
         bool scales = interval_differs(speedup) && speedup.estimate >= 0.9 * threads;
         const char *verdict = scales                        ? "scales with the threads"
+                              : !speedup.known              ? "has too few blocks to be judged"
                               : !interval_differs(speedup)  ? "shows no gain from more threads"
                               : speedup.estimate > 1        ? "gains less than the threads added"
                                                             : "loses by more threads";

@@ -13,19 +13,13 @@ struct ranking {
     size_t count;
 };
 
-// Ablations take a product apart; they do not compete.
-static bool is_ablation(const struct analysis *analysis, const char *backend)
-{
-    size_t length = strlen(analysis->baseline);
-    return strncmp(backend, analysis->baseline, length) == 0 && backend[length] == '-';
-}
-
+// Ablations do not compete.
 static struct ranking rank(const struct analysis *analysis, const char *workload, int threads)
 {
     struct ranking ranking = {0};
     for (size_t b = 0; b < analysis->backend_count && ranking.count < 64; b++) {
         const struct cell *cell = analysis_cell(analysis, workload, analysis->backends[b], threads);
-        if (cell == NULL || is_ablation(analysis, analysis->backends[b]))
+        if (cell == NULL || analysis_is_ablation(analysis, analysis->backends[b]))
             continue;
         size_t at = ranking.count++;
         for (; at > 0 && ranking.cells[at - 1]->rate.estimate < cell->rate.estimate; at--)
@@ -44,11 +38,24 @@ static size_t tied(const struct ranking *ranking)
     return count;
 }
 
+// With a single block a point there is no interval, and nothing to judge by.
+static bool can_be_judged(const struct ranking *ranking)
+{
+    for (size_t i = 1; i < ranking->count; i++)
+        if (!cells_ratio(ranking->cells[0], ranking->cells[i]).known)
+            return false;
+    return ranking->count > 1;
+}
+
 static void say_ranking(struct text *line, const struct ranking *ranking)
 {
     size_t best = tied(ranking);
     if (ranking->count == 1) {
         text_add(line, "only %s was measured", ranking->cells[0]->backend);
+        return;
+    }
+    if (!can_be_judged(ranking)) {
+        text_add(line, "too few blocks to judge");
         return;
     }
     if (best == ranking->count) {
@@ -82,7 +89,7 @@ static void say_workload(struct document *document, const struct analysis *analy
     text_free(&line);
 }
 
-// "biased is fastest on 9 of 13 workloads, …"
+// "Of 13 workloads: one is fastest on 9, …"
 static void say_overall(struct document *document, const struct analysis *analysis)
 {
     size_t *wins = checked_calloc(analysis->backend_count, sizeof *wins);
@@ -90,7 +97,7 @@ static void say_overall(struct document *document, const struct analysis *analys
     struct text line = {0};
     for (size_t w = 0; w < analysis->workload_count; w++) {
         struct ranking ranking = rank(analysis, analysis->workloads[w], analysis->scale_threads);
-        if (ranking.count < 2)
+        if (!can_be_judged(&ranking))
             continue;
         judged++;
         bool single = tied(&ranking) == 1;

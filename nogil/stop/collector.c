@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * collector.c: the stop-the-world cycle collector (PEP 703): one generation, the
+ * containers found by walking the allocator's pools.
+ *
+ * The world stands still while what is unreachable is found (mark.c), its weak
+ * references are cleared, and each of its objects is noted with a reference and
+ * adopted by this thread, so that it can be taken apart without atomics. Then the
+ * world runs: callbacks, finalizers; if any ran, it stops once more for a look at
+ * what they brought back; then the rest is cleared and dies.
+ *
+ * When a collection starts by itself: containers made less freed since the last
+ * one exceed the first threshold and a quarter of the objects it examined. So the
+ * work of all collections while a heap grows to n is at most n (1 + 1/1.25 + ...) =
+ * 5 n. Each thread counts for itself and hands over every 64; a collection counts
+ * anew what there is, so nothing is counted twice, and reading changes nothing.
+ *
+ * Invariants:
+ *  - Collections of several threads may overlap while the world runs: what one
+ *    has noted it holds, so it is alive to the others. A thread that is in one
+ *    does not begin another.
+ *  - Who asks while another is stopping the world for a collection shares that
+ *    one: all that was garbage when it asked is found by it.
+ */
+#include "mark.h"
+
+static struct {
+    _Atomic int64_t births;     /* handed over */
+    _Atomic size_t examined;    /* by the last collection */
+    _Atomic bool automatic;     /* one that started by itself is on its way */
+    uint64_t marks;             /* collections that have marked; world stopped */
+    _Atomic uint64_t marks_seen;
+    ptrdiff_t last_found;       /* world stopped */
+} collector;
+
+typedef struct garbage {
+    tally_object **objects;
+    size_t count, capacity, classes;
+    tally_weakref *calls;
+    tally_object **legacy;      /* with the option: have finalizers, which are not run */
+    size_t legacy_count, legacy_capacity;
+    bool no_memory;
+} garbage;
+
+static uint8_t flags_of(tally_object *object) { return atomic_load_explicit(&object->flags, memory_order_relaxed); }
+static bool is_candidate(uint8_t flags) { return (flags & (TALLY_FLAG_TRACKED | TALLY_FLAG_FROZEN)) == TALLY_FLAG_TRACKED; }
+static bool is_garbage(tally_object *object) { return is_candidate(flags_of(object)) && !(flags_of(object) & TALLY_FLAG_MARKED); }
+
+/* ---- births ---------------------------------------------------------------- */
+
+void tally_births_hand_over(bool may_collect) {
+    tally_thread_state *thread = tally_thread_current();
+    int32_t n = thread->collector.births;
+    thread->collector.births = 0;
+    int64_t births = atomic_fetch_add_explicit(&collector.births, n, memory_order_relaxed) + n;
+    int threshold = atomic_load_explicit(&tally_gc.threshold[0], memory_order_relaxed);
+    if (!may_collect || !tally_gc_is_enabled() || threshold == 0 || births <= threshold) return;
+    if (births <= (int64_t)(atomic_load_explicit(&collector.examined, memory_order_relaxed) / 4)) return;
+    /* Finalizers may wait for what a critical section holds: not in here. */
+    if (thread->critical || thread->collecting || atomic_exchange_explicit(&collector.automatic, true, memory_order_relaxed)) return;
+    tally_gc_automatic(2);
+    atomic_store_explicit(&collector.automatic, false, memory_order_relaxed);
+}
+
+static void each_slot(void (*visit)(tally_thread_state *, void *), void *context) {
+    uint32_t used = atomic_load_explicit(&tally_process.slots_used, memory_order_acquire);
+    for (uint32_t id = 1; id <= used; id++)
+        if (tally_thread_slot(id)) visit(tally_thread_slot(id), context);
+}
+static void forget_births(tally_thread_state *thread, void *context) {
+    (void)context;
+    thread->collector.births = 0;
+}
+static void sum_births(tally_thread_state *thread, void *context) { *(int64_t *)context += thread->collector.births; }
+
+/* ---- in the pause ---------------------------------------------------------- */
+
+static void for_each(void (*visit)(tally_object *, void *), void *context) {
+    tally_pool_walk at = { 0 };
+    for (tally_pool *pool; (pool = tally_memory_next_pool(&at, TALLY_CONTAINERS));)
+        for (char *block = at.first; block < pool->carved; block += pool->block_size)
+            if (flags_of((tally_object *)block) & TALLY_FLAG_TRACKED) visit((tally_object *)block, context);
+    tally_large_walk large = { 0 };
+    for (tally_object *object; (object = tally_memory_next_large(&large, TALLY_CONTAINERS));)
+        if (flags_of(object) & TALLY_FLAG_TRACKED) visit(object, context);
+}
+
+static void note_legacy(tally_object *object, void *context) {
+    garbage *g = context;
+    if (!is_garbage(object) || !tally_gc_has_finalizer(object)) return;
+    if (g->legacy_count == g->legacy_capacity) {
+        size_t capacity = g->legacy_capacity ? g->legacy_capacity * 2 : 64;
+        tally_object **legacy = realloc(g->legacy, capacity * sizeof *legacy);
+        if (!legacy) { g->no_memory = true; return; }
+        g->legacy = legacy;
+        g->legacy_capacity = capacity;
+    }
+    g->legacy[g->legacy_count++] = object;
+}
+
+static void note(tally_object *object, void *context) {
+    garbage *g = context;
+    if (!is_garbage(object)) return;
+    tally_mark_restore(object);
+    if (g->no_memory) return;
+    if (tally_type_entry(object)->weak_offset) tally_weakrefs_clear(object, &g->calls, is_garbage);
+    if (object->type == TALLY_TYPE_TYPE) g->classes++;
+    g->objects[g->count++] = object;
+}
+
+static void hold(tally_object *object) {
+    tally_counts_adopt(&object->counts);
+    tally_incref(object);
+}
+
+/* What was found unreachable is noted and held; its counts are whole again. */
+static void take_garbage(garbage *g, tally_found *found) {
+    if (tally_process.options.uncollectable_finalizers && found->reached < found->examined) {
+        for_each(note_legacy, g);
+        for (size_t i = 0; i < g->legacy_count && !g->no_memory; i++)
+            if (is_garbage(g->legacy[i])) tally_mark_more(g->legacy[i], found);
+    }
+    g->capacity = found->examined - found->reached;
+    if (!g->capacity && !g->legacy_count) return;
+    if (g->capacity && !(g->objects = malloc(g->capacity * sizeof *g->objects))) g->no_memory = true;
+    if (g->capacity) for_each(note, g);
+    if (g->no_memory) g->legacy_count = 0;
+    for (size_t i = 0; i < g->legacy_count; i++) hold(g->legacy[i]);
+    for (size_t i = 0; i < g->count; i++) {
+        hold(g->objects[i]);
+        atomic_store_explicit(&g->objects[i]->flags, flags_of(g->objects[i]) | TALLY_FLAG_COLLECTING, memory_order_relaxed);
+    }
+}
+
+/* ---- a collection ---------------------------------------------------------- */
+
+/* Finalizers and callbacks may have given it to somebody: a second, short stop. Drops what lives on. */
+static void take_out_resurrected(garbage *g, tally_gc_info *info) {
+    uint64_t began = tally_gc_now();
+    tally_world_stop();
+    size_t alive = tally_mark_again(g->objects, g->count), kept = 0;
+    /* In the pause, since another collection would mark anew. */
+    for (size_t i = 0; i < g->count; i++)
+        if (flags_of(g->objects[i]) & TALLY_FLAG_MARKED) atomic_fetch_and_explicit(&g->objects[i]->flags, (uint8_t)~TALLY_FLAG_COLLECTING, memory_order_relaxed);
+    tally_world_start();
+    info->check = tally_gc_now() - began;
+    if (info->check > info->pause) info->pause = info->check;
+    if (!alive) return;
+    info->collected -= (ptrdiff_t)alive;
+    for (size_t i = 0; i < g->count; i++) {
+        if (flags_of(g->objects[i]) & TALLY_FLAG_COLLECTING) {
+            tally_object *object = g->objects[i];
+            g->objects[i] = g->objects[kept];
+            g->objects[kept++] = object;
+        }
+    }
+    for (size_t i = kept; i < g->count; i++) tally_decref(g->objects[i]);
+    g->count = kept;
+}
+
+static void free_all(garbage *g) {
+    bool save = tally_gc_debugging(TALLY_GC_DEBUG_SAVEALL);
+    for (size_t i = 0; i < g->count; i++) {
+        tally_object *object = g->objects[i];
+        atomic_fetch_and_explicit(&object->flags, (uint8_t)~TALLY_FLAG_COLLECTING, memory_order_relaxed);
+        tally_gc_tell(object, false);
+        if (save) tally_gc_save(object);
+        else tally_gc_clear(object);
+        tally_decref(object);
+    }
+    for (size_t i = 0; i < g->legacy_count; i++) {
+        tally_gc_tell(g->legacy[i], true);
+        tally_gc_save(g->legacy[i]);
+        tally_decref(g->legacy[i]);
+    }
+    if (g->classes && !save) tally_classes_sweep(); /* the table's references to those found */
+}
+
+ptrdiff_t tally_collector_run(int generation, tally_gc_info *info) {
+    (void)generation;
+    info->generation = 2;
+    uint64_t before = atomic_load_explicit(&collector.marks_seen, memory_order_relaxed);
+    tally_world_stop();
+    uint64_t stopped = tally_gc_now();
+    if (collector.marks != before) {
+        ptrdiff_t found = collector.last_found;
+        tally_world_start();
+        info->shared = true;
+        return found;
+    }
+    atomic_store_explicit(&collector.marks_seen, ++collector.marks, memory_order_relaxed);
+    tally_world_last(&info->last_thread, &info->last_was);
+    tally_counts_dead dead = tally_counts_merge_stopped();
+    each_slot(forget_births, NULL);
+    atomic_store_explicit(&collector.births, 0, memory_order_relaxed);
+
+    tally_found found;
+    garbage g = { 0 };
+    tally_mark_all(&found);
+    size_t legacy_before = found.reached;
+    take_garbage(&g, &found);
+    ptrdiff_t uncollectable = (ptrdiff_t)(found.reached - legacy_before);
+    collector.last_found = (ptrdiff_t)g.count + uncollectable;
+    atomic_store_explicit(&collector.examined, found.reached, memory_order_relaxed);
+    info->stop = stopped - info->began;
+    uint64_t marked = tally_gc_now();
+    tally_world_start();
+    info->mark = marked - stopped;
+    info->pause = marked - info->began;
+    info->examined = found.examined;
+    info->helpers = found.helpers;
+    info->collected = (ptrdiff_t)g.count;
+    info->uncollectable = uncollectable;
+    tally_counts_destroy(dead);
+
+    uint64_t began = tally_gc_now();
+    bool foreign = g.calls != NULL;
+    tally_weakrefs_call(g.calls);
+    for (size_t i = 0; i < g.count; i++) foreign |= tally_gc_finalize(g.objects[i]);
+    info->finalize = tally_gc_now() - began;
+    if (foreign && g.count) take_out_resurrected(&g, info);
+    began = tally_gc_now();
+    free_all(&g);
+    free(g.objects);
+    free(g.legacy);
+    info->free = tally_gc_now() - began;
+    info->reentry = tally_world_reentry();
+    if (!g.no_memory) return info->collected + uncollectable;
+    tally_no_memory();
+    return -1;
+}
+
+/* ---- the contract ---------------------------------------------------------- */
+
+int tally_collector_start(void) {
+    memset(&collector, 0, sizeof collector);
+    return 0;
+}
+void tally_collector_end(void) {}
+void tally_collector_settings(void) {} /* read at each hand-over */
+
+void tally_collector_each(int generation, void (*visit)(tally_object *, void *), void *context) {
+    if (generation == -1 || generation == 2) for_each(visit, context);
+}
+
+static void freeze(tally_object *object, void *count) {
+    (void)count;
+    atomic_store_explicit(&object->flags, flags_of(object) | TALLY_FLAG_FROZEN, memory_order_relaxed);
+}
+static void unfreeze(tally_object *object, void *count) {
+    (void)count;
+    atomic_store_explicit(&object->flags, flags_of(object) & ~TALLY_FLAG_FROZEN, memory_order_relaxed);
+}
+static void count_frozen(tally_object *object, void *count) { *(size_t *)count += (flags_of(object) & TALLY_FLAG_FROZEN) != 0; }
+
+void tally_collector_freeze(void) { for_each(freeze, NULL); }
+void tally_collector_unfreeze(void) { for_each(unfreeze, NULL); }
+size_t tally_collector_frozen(void) {
+    size_t count = 0;
+    for_each(count_frozen, &count);
+    return count;
+}
+
+void tally_collector_count(int counts[3]) {
+    int64_t births = 0;
+    tally_world_stop();
+    each_slot(sum_births, &births);
+    births += atomic_load_explicit(&collector.births, memory_order_relaxed);
+    tally_world_start();
+    counts[0] = births > 0 ? births < INT32_MAX ? (int)births : INT32_MAX : 0;
+    counts[1] = counts[2] = 0;
+}

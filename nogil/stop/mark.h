@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* mark.h: how the unreachable are found; mark.c explains it. The world is stopped. */
+#ifndef TALLY_MARK_H
+#define TALLY_MARK_H
+
+#include "collector/collector.h"
+
+typedef struct tally_found { size_t examined, reached; unsigned helpers; } tally_found;
+
+/* Examines all tracked objects that are not frozen. Afterwards those that are
+ * reachable have the flag MARKED and their counts are whole again; those of the
+ * others lack the references that the others hold. */
+void tally_mark_all(tally_found *found);
+/* Marks an object that is not, and what it reaches. */
+void tally_mark_more(tally_object *object, tally_found *found);
+/* Puts back the counts that this unreachable object's references stand for. */
+void tally_mark_restore(tally_object *object);
+/* Examines the objects given, which have the flag COLLECTING, each held once by the
+ * caller. Afterwards those held from outside, or reached from such, have the
+ * flag MARKED; all counts are whole. How many are marked. */
+size_t tally_mark_again(tally_object **objects, size_t count);
+
+#endif

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The inline half of the stop-the-world collector: a flag says that a container
+ * is tracked, and births are counted a thread.
+ *
+ * Invariant: memory that is free, or no object yet, has no flag TRACKED, so a walk
+ * over the blocks of the pools finds the tracked objects by that alone; their
+ * counts may be anything while the collector reckons with them.
+ */
+#ifndef TALLY_TRACK_H
+#define TALLY_TRACK_H
+
+enum { TALLY_BIRTHS_BATCH = 64 };
+void tally_births_hand_over(bool may_collect);
+
+static inline void tally_track(void *object) {
+    /* relaxed: the collector reads it with the world stopped */
+    atomic_store_explicit(&((tally_object *)object)->flags, TALLY_FLAG_TRACKED, memory_order_relaxed);
+}
+static inline void tally_untrack(tally_object *object) {
+    uint8_t flags = atomic_load_explicit(&object->flags, memory_order_relaxed);
+    atomic_store_explicit(&object->flags, flags & (TALLY_FLAG_FINALIZED | TALLY_FLAG_INTERNED), memory_order_relaxed);
+}
+static inline void tally_collector_birth(void) {
+    if (TALLY_UNLIKELY(++tally_thread_current()->collector.births >= TALLY_BIRTHS_BATCH)) tally_births_hand_over(true);
+}
+static inline void tally_collector_death(void) {
+    if (TALLY_UNLIKELY(--tally_thread_current()->collector.births <= -TALLY_BIRTHS_BATCH)) tally_births_hand_over(false);
+}
+
+#endif
