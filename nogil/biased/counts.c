@@ -44,6 +44,8 @@ static tally_merge_entry *merge_all(tally_merge_entry *entry) {
     for (tally_merge_entry *next; entry; entry = next) {
         next = entry->next;
         if (merge_and_drop(&entry->object->counts)) {
+            /* Until it is destroyed others may be, whose finalizers may collect. */
+            if (tally_is_tracked(entry->object)) tally_untrack(entry->object);
             entry->next = dead;
             dead = entry;
         } else {
