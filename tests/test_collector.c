@@ -671,7 +671,7 @@ TALLY_TEST(collector, a_resurrected_cycle_lives_and_is_not_finalized_again)
     kept_count = 0;
     atomic_store(&on_finalize, resurrect_all);
     drop_ring(finalized_node_type, 3);
-    check_int(tally_gc_collect(2), 3);
+    check_int(tally_gc_collect(2), 0); /* what lives on is not counted */
     check_int(finalized(), 3);
     check_int(kept_count, 3);
     check_int(freed(), 0);
@@ -707,7 +707,7 @@ TALLY_TEST(collector, resurrecting_one_cycle_frees_the_other)
     node_set(node_of(other)->child[0], 1, marked);
     tally_decref(marked);
     tally_decref(other);
-    check_int(tally_gc_collect(2), 13);
+    check_int(tally_gc_collect(2), 7);
     check_int(finalized(), 12);
     check_int(freed(), 7);
     check_int(kept_count, 1);
@@ -730,7 +730,8 @@ TALLY_TEST(collector, resurrecting_one_member_keeps_all_that_it_reaches)
     node_of(marked)->child[1] = reached; /* the reference of ours */
     node_of(reached)->child[1] = NULL;
     tally_decref(marked);
-    check_int(tally_gc_collect(2), 6);
+    check_int(tally_gc_collect(2), 0);
+    check_int(finalized(), 6);
     check_int(freed(), 0);
     check_int(ring_length(kept_alive[0]), 2);
     check_int(ring_length(node_of(kept_alive[0])->child[1]), 4);

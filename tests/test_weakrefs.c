@@ -562,7 +562,7 @@ TALLY_TEST(weakrefs, are_cleared_before_the_finalizer_when_the_collector_finds_t
     atomic_store(&on_finalize, resurrect);
     gave_itself = 1;
     tally_decref(object);
-    check_int(tally_gc_collect(2), 1);
+    check_int(tally_gc_collect(2), 0); /* found, but it lives on */
     check_int(finalized(), 1);
     check_int(gave_itself, 0);
     check_int(calls_of(&seen), 1);
