@@ -12,10 +12,12 @@
  * When a collection starts by itself: containers made less freed since the last
  * one exceed the first threshold and a quarter of the objects that survived it. So the
  * work of all collections while a heap grows to n is at most n (1 + 1/1.25 + ...) =
- * 5 n. Whoever starts one frees what it finds, and the next may start meanwhile: so
- * threads that make more garbage than one can free do their share of it, and none
- * is ahead by more than a collection's worth. Each thread counts for itself and hands over every 64; a collection counts
- * anew what there is, so nothing is counted twice, and reading changes nothing.
+ * 5 n. Any thread that finds one due asks for it, so none runs on while the one that
+ * asked first is not scheduled; those that ask together share one. Whoever makes it
+ * frees what it found, and the next may start meanwhile: threads that make more
+ * garbage than one can free do their share of it. Each thread counts for itself and
+ * hands over every 64; a collection counts anew what there is, so nothing is counted
+ * twice, and reading changes nothing.
  *
  * Invariants:
  *  - Collections of several threads may overlap while the world runs: what one
@@ -29,7 +31,6 @@
 static struct {
     _Atomic int64_t births;     /* handed over */
     _Atomic size_t survivors;   /* of the last collection, less what others were freeing */
-    _Atomic bool automatic;     /* one that started by itself is about to stop the world */
     _Atomic size_t pending;     /* garbage that collections have noted and not freed yet */
     uint64_t marks;             /* collections that have marked; world stopped */
     _Atomic uint64_t marks_seen;
@@ -62,7 +63,7 @@ void tally_births_hand_over(bool may_collect) {
     if (!may_collect || !tally_gc_is_enabled() || threshold == 0 || births <= threshold) return;
     if (births <= (int64_t)(atomic_load_explicit(&collector.survivors, memory_order_relaxed) / 4)) return;
     /* Finalizers may wait for what a critical section holds: not in here. */
-    if (thread->critical || thread->collecting || atomic_exchange_explicit(&collector.automatic, true, memory_order_relaxed)) return;
+    if (thread->critical || thread->collecting) return;
     tally_gc_automatic(2);
 }
 
@@ -186,7 +187,6 @@ ptrdiff_t tally_collector_run(int generation, tally_gc_info *info) {
     uint64_t before = atomic_load_explicit(&collector.marks_seen, memory_order_relaxed);
     tally_world_stop();
     uint64_t stopped = tally_gc_now();
-    atomic_store_explicit(&collector.automatic, false, memory_order_relaxed); /* the next may follow while this one frees */
     if (collector.marks != before) {
         ptrdiff_t found = collector.last_found;
         tally_world_start();
