@@ -257,9 +257,11 @@ static bool finalize_all(void) {
 }
 
 static void free_all(uint32_t garbage, uint32_t old) {
+    /* Before any is taken apart, since most die by what another held of them. */
+    if (tally_gc_debugging(TALLY_GC_DEBUG_COLLECTABLE))
+        for (tally_container *o = first(garbage); o != head(garbage); o = next_of(o)) tally_gc_tell(&o->base, false);
     while (!is_empty(garbage)) {
         tally_container *o = first(garbage);
-        tally_gc_tell(&o->base, false);
         if (tally_gc_debugging(TALLY_GC_DEBUG_SAVEALL)) {
             move_to(old, o);
             tally_gc_save(&o->base);

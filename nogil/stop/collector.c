@@ -10,10 +10,14 @@
  * what they brought back; then the rest is cleared and dies.
  *
  * When a collection starts by itself: containers made less freed since the last
- * one exceed the first threshold and a quarter of the objects it examined. So the
+ * one exceed the first threshold and a quarter of the objects that survived it. So the
  * work of all collections while a heap grows to n is at most n (1 + 1/1.25 + ...) =
- * 5 n. Each thread counts for itself and hands over every 64; a collection counts
- * anew what there is, so nothing is counted twice, and reading changes nothing.
+ * 5 n. Any thread that finds one due asks for it, so none runs on while the one that
+ * asked first is not scheduled; those that ask together share one. Whoever makes it
+ * frees what it found, and the next may start meanwhile: threads that make more
+ * garbage than one can free do their share of it. Each thread counts for itself and
+ * hands over every 64; a collection counts anew what there is, so nothing is counted
+ * twice, and reading changes nothing.
  *
  * Invariants:
  *  - Collections of several threads may overlap while the world runs: what one
@@ -26,8 +30,8 @@
 
 static struct {
     _Atomic int64_t births;     /* handed over */
-    _Atomic size_t examined;    /* by the last collection */
-    _Atomic bool automatic;     /* one that started by itself is on its way */
+    _Atomic size_t survivors;   /* of the last collection, less what others were freeing */
+    _Atomic size_t pending;     /* garbage that collections have noted and not freed yet */
     uint64_t marks;             /* collections that have marked; world stopped */
     _Atomic uint64_t marks_seen;
     ptrdiff_t last_found;       /* world stopped */
@@ -52,14 +56,15 @@ void tally_births_hand_over(bool may_collect) {
     tally_thread_state *thread = tally_thread_current();
     int32_t n = thread->collector.births;
     thread->collector.births = 0;
+    /* What a collection frees was counted off when it began: a second time would put the next one off. */
+    if (n < 0 && thread->collecting) return;
     int64_t births = atomic_fetch_add_explicit(&collector.births, n, memory_order_relaxed) + n;
     int threshold = atomic_load_explicit(&tally_gc.threshold[0], memory_order_relaxed);
     if (!may_collect || !tally_gc_is_enabled() || threshold == 0 || births <= threshold) return;
-    if (births <= (int64_t)(atomic_load_explicit(&collector.examined, memory_order_relaxed) / 4)) return;
+    if (births <= (int64_t)(atomic_load_explicit(&collector.survivors, memory_order_relaxed) / 4)) return;
     /* Finalizers may wait for what a critical section holds: not in here. */
-    if (thread->critical || thread->collecting || atomic_exchange_explicit(&collector.automatic, true, memory_order_relaxed)) return;
+    if (thread->critical || thread->collecting) return;
     tally_gc_automatic(2);
-    atomic_store_explicit(&collector.automatic, false, memory_order_relaxed);
 }
 
 static void each_slot(void (*visit)(tally_thread_state *, void *), void *context) {
@@ -201,7 +206,9 @@ ptrdiff_t tally_collector_run(int generation, tally_gc_info *info) {
     take_garbage(&g, &found);
     ptrdiff_t uncollectable = (ptrdiff_t)(found.reached - legacy_before);
     collector.last_found = (ptrdiff_t)g.count + uncollectable;
-    atomic_store_explicit(&collector.examined, found.reached, memory_order_relaxed);
+    size_t pending = atomic_fetch_add_explicit(&collector.pending, g.count, memory_order_relaxed);
+    atomic_store_explicit(&collector.survivors, found.reached > pending ? found.reached - pending : 0, memory_order_relaxed);
+    size_t noted = g.count;
     info->stop = stopped - info->began;
     uint64_t marked = tally_gc_now();
     tally_world_start();
@@ -221,6 +228,7 @@ ptrdiff_t tally_collector_run(int generation, tally_gc_info *info) {
     if (foreign && g.count) take_out_resurrected(&g, info);
     began = tally_gc_now();
     free_all(&g);
+    atomic_fetch_sub_explicit(&collector.pending, noted, memory_order_relaxed);
     free(g.objects);
     free(g.legacy);
     info->free = tally_gc_now() - began;
