@@ -277,7 +277,7 @@ static void free_all(uint32_t garbage, uint32_t old) {
 /* ---- a collection -------------------------------------------------------- */
 
 ptrdiff_t tally_collector_run(int generation, tally_gc_info *info) {
-    if (collector.running) return 0;
+    if (collector.running) { info->shared = true; return 0; }
     collector.running = true;
     /* References that wait in a merge queue would look like references from outside. */
     tally_counts_safepoint(tally_thread_current());

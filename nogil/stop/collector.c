@@ -39,10 +39,10 @@ static struct {
 
 typedef struct garbage {
     tally_object **objects;
-    size_t count, capacity, classes;
+    size_t count;               /* to be freed: the first ones */
+    size_t legacy_at, legacy;   /* with the option, behind them: not to be freed */
+    size_t classes;
     tally_weakref *calls;
-    tally_object **legacy;      /* with the option: have finalizers, which are not run */
-    size_t legacy_count, legacy_capacity;
     bool no_memory;
 } garbage;
 
@@ -90,51 +90,52 @@ static void for_each(void (*visit)(tally_object *, void *), void *context) {
         if (flags_of(object) & TALLY_FLAG_TRACKED) visit(object, context);
 }
 
-static void note_legacy(tally_object *object, void *context) {
-    garbage *g = context;
-    if (!is_garbage(object) || !tally_gc_has_finalizer(object)) return;
-    if (g->legacy_count == g->legacy_capacity) {
-        size_t capacity = g->legacy_capacity ? g->legacy_capacity * 2 : 64;
-        tally_object **legacy = realloc(g->legacy, capacity * sizeof *legacy);
-        if (!legacy) { g->no_memory = true; return; }
-        g->legacy = legacy;
-        g->legacy_capacity = capacity;
-    }
-    g->legacy[g->legacy_count++] = object;
-}
-
 static void note(tally_object *object, void *context) {
     garbage *g = context;
     if (!is_garbage(object)) return;
-    tally_mark_restore(object);
-    if (g->no_memory) return;
-    if (tally_type_entry(object)->weak_offset) tally_weakrefs_clear(object, &g->calls, is_garbage);
-    if (object->type == TALLY_TYPE_TYPE) g->classes++;
-    g->objects[g->count++] = object;
+    if (g->objects) g->objects[g->count++] = object;
+    else tally_mark_restore(object); /* no memory: all stays as it was */
 }
 
-static void hold(tally_object *object) {
-    tally_counts_adopt(&object->counts);
-    tally_incref(object);
+static void swap(tally_object **objects, size_t a, size_t b) {
+    tally_object *object = objects[a];
+    objects[a] = objects[b];
+    objects[b] = object;
+}
+
+/* Python 2: what has a finalizer, and what that reaches, is not freed. It goes behind the others. */
+static void set_legacy_apart(garbage *g, tally_found *found) {
+    for (size_t i = 0; i < g->count; i++)
+        if (is_garbage(g->objects[i]) && tally_gc_has_finalizer(g->objects[i])) tally_mark_more(g->objects[i], found);
+    for (size_t i = 0; i < g->count;) {
+        if (is_garbage(g->objects[i])) { i++; continue; }
+        swap(g->objects, i, --g->count);
+        g->legacy++;
+    }
+    g->legacy_at = g->count;
 }
 
 /* What was found unreachable is noted and held; its counts are whole again. */
 static void take_garbage(garbage *g, tally_found *found) {
-    if (tally_process.options.uncollectable_finalizers && found->reached < found->examined) {
-        for_each(note_legacy, g);
-        for (size_t i = 0; i < g->legacy_count && !g->no_memory; i++)
-            if (is_garbage(g->legacy[i])) tally_mark_more(g->legacy[i], found);
+    size_t total = found->examined - found->reached;
+    if (!total) return;
+    g->objects = malloc(total * sizeof *g->objects);
+    g->no_memory = !g->objects;
+    for_each(note, g);
+    if (g->no_memory) return;
+    if (tally_process.options.uncollectable_finalizers) set_legacy_apart(g, found);
+    for (size_t i = 0; i < g->count; i++) tally_mark_restore(g->objects[i]);
+    for (size_t i = 0; i < total; i++) {
+        tally_object *object = g->objects[i];
+        if (i < g->count) {
+            if (tally_type_entry(object)->weak_offset) tally_weakrefs_clear(object, &g->calls, is_garbage);
+            g->classes += object->type == TALLY_TYPE_TYPE;
+        }
+        tally_counts_adopt(&object->counts);
+        tally_incref(object);
     }
-    g->capacity = found->examined - found->reached;
-    if (!g->capacity && !g->legacy_count) return;
-    if (g->capacity && !(g->objects = malloc(g->capacity * sizeof *g->objects))) g->no_memory = true;
-    if (g->capacity) for_each(note, g);
-    if (g->no_memory) g->legacy_count = 0;
-    for (size_t i = 0; i < g->legacy_count; i++) hold(g->legacy[i]);
-    for (size_t i = 0; i < g->count; i++) {
-        hold(g->objects[i]);
+    for (size_t i = 0; i < g->count; i++)
         atomic_store_explicit(&g->objects[i]->flags, flags_of(g->objects[i]) | TALLY_FLAG_COLLECTING, memory_order_relaxed);
-    }
 }
 
 /* ---- a collection ---------------------------------------------------------- */
@@ -153,11 +154,7 @@ static void take_out_resurrected(garbage *g, tally_gc_info *info) {
     if (!alive) return;
     info->collected -= (ptrdiff_t)alive;
     for (size_t i = 0; i < g->count; i++) {
-        if (flags_of(g->objects[i]) & TALLY_FLAG_COLLECTING) {
-            tally_object *object = g->objects[i];
-            g->objects[i] = g->objects[kept];
-            g->objects[kept++] = object;
-        }
+        if (flags_of(g->objects[i]) & TALLY_FLAG_COLLECTING) swap(g->objects, i, kept++);
     }
     for (size_t i = kept; i < g->count; i++) tally_decref(g->objects[i]);
     g->count = kept;
@@ -173,10 +170,10 @@ static void free_all(garbage *g) {
         else tally_gc_clear(object);
         tally_decref(object);
     }
-    for (size_t i = 0; i < g->legacy_count; i++) {
-        tally_gc_tell(g->legacy[i], true);
-        tally_gc_save(g->legacy[i]);
-        tally_decref(g->legacy[i]);
+    for (size_t i = g->legacy_at; i < g->legacy_at + g->legacy; i++) {
+        tally_gc_tell(g->objects[i], true);
+        if (save || tally_gc_has_finalizer(g->objects[i])) tally_gc_save(g->objects[i]);
+        tally_decref(g->objects[i]);
     }
     if (g->classes && !save) tally_classes_sweep(); /* the table's references to those found */
 }
@@ -202,9 +199,8 @@ ptrdiff_t tally_collector_run(int generation, tally_gc_info *info) {
     tally_found found;
     garbage g = { 0 };
     tally_mark_all(&found);
-    size_t legacy_before = found.reached;
     take_garbage(&g, &found);
-    ptrdiff_t uncollectable = (ptrdiff_t)(found.reached - legacy_before);
+    ptrdiff_t uncollectable = (ptrdiff_t)g.legacy;
     collector.last_found = (ptrdiff_t)g.count + uncollectable;
     size_t pending = atomic_fetch_add_explicit(&collector.pending, g.count, memory_order_relaxed);
     atomic_store_explicit(&collector.survivors, found.reached > pending ? found.reached - pending : 0, memory_order_relaxed);
@@ -230,7 +226,6 @@ ptrdiff_t tally_collector_run(int generation, tally_gc_info *info) {
     free_all(&g);
     atomic_fetch_sub_explicit(&collector.pending, noted, memory_order_relaxed);
     free(g.objects);
-    free(g.legacy);
     info->free = tally_gc_now() - began;
     info->reentry = tally_world_reentry();
     if (!g.no_memory) return info->collected + uncollectable;
