@@ -441,6 +441,15 @@ typedef struct tally_census_row {
 /* Live, mortal objects by type and owner. *rows is to be free()d. [blocks] */
 int tally_heap_census(tally_census_row **rows, size_t *count);
 
+/* A timeline of all threads: who holds the GIL and who waits for it, blocking
+ * regions, waits for locks, safepoints that took time, stops of the world,
+ * collections and their parts. Keeps the last `events` of each thread (0: 65536,
+ * 24 bytes each). [blocks] */
+int tally_trace_start(ptrdiff_t events);
+/* Ends it and writes it in Chrome's trace format, which Perfetto opens; by way of
+ * a temporary file beside it. A run-time error if it cannot be written. [blocks] */
+int tally_trace_write(const char *path);
+
 /* ---- errors, one a thread ----------------------------------------------- */
 
 typedef enum tally_error {

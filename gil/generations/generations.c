@@ -303,13 +303,13 @@ ptrdiff_t tally_collector_run(int generation, tally_gc_info *info) {
     info->examined = survivors + (size_t)(found + uncollectable);
     info->collected = found;
     info->uncollectable = uncollectable;
-    uint64_t marked = tally_gc_now();
+    uint64_t marked = tally_now();
     info->mark = marked - began;
 
     bool foreign = calls != NULL;
     tally_weakrefs_call(calls);
     foreign |= finalize_all();
-    uint64_t finalized = tally_gc_now(), checked = finalized;
+    uint64_t finalized = tally_now(), checked = finalized;
     info->finalize = finalized - marked;
     uint32_t garbage = TALLY_LIST_UNREACHABLE;
     if (foreign && !is_empty(TALLY_LIST_UNREACHABLE)) {
@@ -317,13 +317,13 @@ ptrdiff_t tally_collector_run(int generation, tally_gc_info *info) {
         deduce(TALLY_LIST_UNREACHABLE, garbage = TALLY_LIST_STILL, false, &resurrected);
         for (tally_container *o = first(garbage); o != head(garbage); o = next_of(o)) set_flags(o, flags_of(o) & ~(UNREACHABLE | COLLECTING));
         join(old, TALLY_LIST_UNREACHABLE);
-        checked = tally_gc_now();
+        checked = tally_now();
         info->check = checked - finalized;
         info->collected -= (ptrdiff_t)resurrected;
     }
     free_all(garbage, old);
     keep_legacy(old);
-    uint64_t freed = tally_gc_now();
+    uint64_t freed = tally_now();
     info->free = freed - checked;
     info->pause = freed - began;
     collector.running = false;

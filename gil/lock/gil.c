@@ -98,13 +98,22 @@ static void wait_in_line(tally_thread_state *thread) {
     TALLY_EVENT(gil_handovers);
 }
 
+/* Traced by who holds the lock. */
+static void taken(tally_thread_state *thread) {
+    tally_trace_end("without the GIL", thread->exclusion.since);
+    thread->exclusion.since = tally_trace_begin();
+}
+
 static void take(tally_thread_state *thread) {
+    uint64_t begin = tally_trace_begin();
     pthread_mutex_lock(&gil.mutex);
     if (gil.line && (gil.locked || gil.first)) {
         TALLY_EVENT(gil_waits);
         wait_in_line(thread);
         pthread_mutex_unlock(&gil.mutex);
         atomic_store_explicit(&thread->status, TALLY_RUNNING, memory_order_seq_cst);
+        tally_trace_end("waits for the GIL", begin);
+        taken(thread);
         return;
     }
     if (gil.locked) {
@@ -122,10 +131,14 @@ static void take(tally_thread_state *thread) {
     pthread_cond_broadcast(&gil.taken);
     pthread_mutex_unlock(&gil.mutex);
     atomic_store_explicit(&thread->status, TALLY_RUNNING, memory_order_seq_cst);
+    tally_trace_end("waits for the GIL", begin);
+    taken(thread);
 }
 
 /* forced: does not return before another thread has had the lock, if one waits. */
 static void release(tally_thread_state *thread, bool forced) {
+    tally_trace_end("holds the GIL", thread->exclusion.since);
+    thread->exclusion.since = tally_trace_begin();
     atomic_store_explicit(&thread->status, TALLY_BLOCKED, memory_order_seq_cst);
     pthread_mutex_lock(&gil.mutex);
     gil.locked = false;
@@ -185,6 +198,7 @@ void tally_exclusion_drain(tally_thread_state *thread) { tally_counts_safepoint(
 
 void tally_exclusion_attach(tally_thread_state *thread) {
     thread->exclusion.ticks_left = gil.ticks;
+    thread->exclusion.since = 0;
     if (gil.ticks) tally_breaker_set(thread, TALLY_BREAK_GIL); /* every safepoint counts */
     take(thread);
 }

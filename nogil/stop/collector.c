@@ -142,14 +142,14 @@ static void take_garbage(garbage *g, tally_found *found) {
 
 /* Finalizers and callbacks may have given it to somebody: a second, short stop. Drops what lives on. */
 static void take_out_resurrected(garbage *g, tally_gc_info *info) {
-    uint64_t began = tally_gc_now();
+    uint64_t began = tally_now();
     tally_world_stop();
     size_t alive = tally_mark_again(g->objects, g->count), kept = 0;
     /* In the pause, since another collection would mark anew. */
     for (size_t i = 0; i < g->count; i++)
         if (flags_of(g->objects[i]) & TALLY_FLAG_MARKED) atomic_fetch_and_explicit(&g->objects[i]->flags, (uint8_t)~TALLY_FLAG_COLLECTING, memory_order_relaxed);
     tally_world_start();
-    info->check = tally_gc_now() - began;
+    info->check = tally_now() - began;
     if (info->check > info->pause) info->pause = info->check;
     if (!alive) return;
     info->collected -= (ptrdiff_t)alive;
@@ -183,7 +183,7 @@ ptrdiff_t tally_collector_run(int generation, tally_gc_info *info) {
     info->generation = 2;
     uint64_t before = atomic_load_explicit(&collector.marks_seen, memory_order_relaxed);
     tally_world_stop();
-    uint64_t stopped = tally_gc_now();
+    uint64_t stopped = tally_now();
     if (collector.marks != before) {
         ptrdiff_t found = collector.last_found;
         tally_world_start();
@@ -206,7 +206,7 @@ ptrdiff_t tally_collector_run(int generation, tally_gc_info *info) {
     atomic_store_explicit(&collector.survivors, found.reached > pending ? found.reached - pending : 0, memory_order_relaxed);
     size_t noted = g.count;
     info->stop = stopped - info->began;
-    uint64_t marked = tally_gc_now();
+    uint64_t marked = tally_now();
     tally_world_start();
     info->mark = marked - stopped;
     info->pause = marked - info->began;
@@ -216,17 +216,17 @@ ptrdiff_t tally_collector_run(int generation, tally_gc_info *info) {
     info->uncollectable = uncollectable;
     tally_counts_destroy(dead);
 
-    uint64_t began = tally_gc_now();
+    uint64_t began = tally_now();
     bool foreign = g.calls != NULL;
     tally_weakrefs_call(g.calls);
     for (size_t i = 0; i < g.count; i++) foreign |= tally_gc_finalize(g.objects[i]);
-    info->finalize = tally_gc_now() - began;
+    info->finalize = tally_now() - began;
     if (foreign && g.count) take_out_resurrected(&g, info);
-    began = tally_gc_now();
+    began = tally_now();
     free_all(&g);
     atomic_fetch_sub_explicit(&collector.pending, noted, memory_order_relaxed);
     free(g.objects);
-    info->free = tally_gc_now() - began;
+    info->free = tally_now() - began;
     info->reentry = tally_world_reentry();
     if (!g.no_memory) return info->collected + uncollectable;
     tally_no_memory();
