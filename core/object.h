@@ -147,12 +147,13 @@ static inline void *tally_object_alloc(uint16_t type, size_t size, unsigned kind
     atomic_store_explicit(&object->flags, 0, memory_order_relaxed);
     return object;
 }
-static inline tally_object *tally_object_publish(void *object) {
+static inline __attribute__((always_inline)) tally_object *tally_object_publish(void *object) {
+    TALLY_SITE(object);
     tally_counts_init(&((tally_object *)object)->counts);
     return object;
 }
 /* A container, which the collector is to look at. */
-static inline tally_object *tally_container_publish(void *object) {
+static inline __attribute__((always_inline)) tally_object *tally_container_publish(void *object) {
     tally_track(object);
     return tally_object_publish(object);
 }

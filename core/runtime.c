@@ -179,6 +179,7 @@ void tally_safepoint_slow(void) {
 /* Nobody is attached: all that tally_init has made goes. The slots too: their heaps know pools that are gone. */
 static void end_all(void) {
     atomic_store_explicit(&tally_process.started, false, memory_order_release);
+    tally_contention_end();
     tally_trace_end_all();
     tally_exclusion_end();
     tally_interned_end();
@@ -203,6 +204,7 @@ int tally_init(const tally_options *options) {
     }
     tally_process.options = options ? *options : (tally_options){ 0 };
     if (tally_memory_start() != 0) return tally_no_memory();
+    tally_contention_start();
     if (tally_exclusion_start() != 0) { tally_memory_end(); return tally_no_memory(); }
     atomic_store_explicit(&tally_process.started, true, memory_order_release);
     if (tally_collector_start() == 0 && tally_thread_attach() == 0) {

@@ -441,6 +441,24 @@ typedef struct tally_census_row {
 /* Live, mortal objects by type and owner. *rows is to be free()d. [blocks] */
 int tally_heap_census(tally_census_row **rows, size_t *count);
 
+typedef struct tally_contention_row {
+    char type[64];             /* of the objects */
+    unsigned owner;            /* as in tally_census_row, at the time of the fight */
+    const void *site;          /* the call that made them; only in a build with TALLY_COUNT_EVENTS, else NULL */
+    char place[64];            /* the same as text: symbol and offset, or offset in its file */
+    uint64_t lost_cas;         /* compare-and-swaps on their counts that had to repeat */
+    uint64_t lock_waits;       /* waits for their locks, parked */
+    uint64_t lock_revocations; /* of their biased locks */
+    uint64_t merges;           /* of their counts, asked for by another thread than the owner */
+    uint64_t shared_counts;    /* counts by another thread than the owner or maker; only in a build with
+                                  TALLY_COUNT_EVENTS, else 0 */
+    double share;              /* of all of these, in all rows */
+} tally_contention_row;
+
+/* What threads fought over, the worst first; summed over all threads that ever were.
+ * *rows is to be free()d. Reading changes nothing. [blocks] */
+int tally_contention(tally_contention_row **rows, size_t *count);
+
 /* A timeline of all threads: who holds the GIL and who waits for it, blocking
  * regions, waits for locks, safepoints that took time, stops of the world,
  * collections and their parts. Keeps the last `events` of each thread (0: 65536,

@@ -60,6 +60,15 @@ _Static_assert(TALLY_EVENTS <= 40, "room for every event");
 #define TALLY_DETAIL(name) ((void)0)
 #endif
 
+/* Their slow paths; not for programs. */
+void tally_counts_fought(void *counts);        /* a compare-and-swap was lost */
+#ifdef TALLY_COUNT_EVENTS
+void tally_counts_shared(void *counts);        /* counted by a read-modify-write */
+#define TALLY_SHARED_COUNT(counts) tally_counts_shared(counts)
+#else
+#define TALLY_SHARED_COUNT(counts) ((void)0)
+#endif
+
 #include "tally_counts.h"
 
 struct tally_object {

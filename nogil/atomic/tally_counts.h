@@ -23,6 +23,7 @@ static inline void tally_counts_incref(tally_counts *counts) {
         return;
     }
     TALLY_DETAIL(shared_increfs);
+    TALLY_SHARED_COUNT(counts);
     /* relaxed: the caller's own reference keeps the object alive */
     atomic_fetch_add_explicit(&counts->count, 1, memory_order_relaxed);
 }

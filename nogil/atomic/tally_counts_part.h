@@ -21,6 +21,7 @@ static inline bool tally_counts_try_incref(tally_counts *counts) {
             return true;
         }
         TALLY_DETAIL(lost_cas);
+        tally_counts_fought(counts);
     }
 }
 static inline bool tally_counts_try_incref_weak(tally_counts *counts) { return tally_counts_try_incref(counts); }

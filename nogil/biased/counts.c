@@ -128,6 +128,7 @@ static void merge_stopped(tally_object *object) {
 
 static void queue_object(tally_object *object, uint32_t owner_id) {
     TALLY_EVENT(queued);
+    tally_fought(object, TALLY_FOUGHT_MERGE);
     tally_thread_state *owner = tally_thread_slot(owner_id);
     /* Blocked at this moment: merged in its stead, without an entry. */
     if (atomic_load_explicit(&owner->status, memory_order_relaxed) == TALLY_BLOCKED && tally_claim(owner)) {
@@ -192,6 +193,7 @@ static bool drop_shared(tally_counts *counts) {
             return next == TALLY_SHARED_MERGED;
         }
         TALLY_DETAIL(lost_cas);
+        tally_fought((tally_object *)counts, TALLY_FOUGHT_LOST_CAS);
     }
 }
 

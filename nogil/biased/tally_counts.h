@@ -66,6 +66,7 @@ static inline void tally_counts_incref(tally_counts *counts) {
     }
     if ((uint16_t)owned == TALLY_OWNER_IMMORTAL) { TALLY_DETAIL(immortal_skips); return; }
     TALLY_DETAIL(shared_increfs);
+    TALLY_SHARED_COUNT(counts);
     /* relaxed: the caller's own reference keeps the object alive */
     atomic_fetch_add_explicit(&counts->shared, TALLY_SHARED_ONE, memory_order_relaxed);
 }

@@ -45,6 +45,7 @@ static inline bool tally_counts_try_incref(tally_counts *counts) {
             return true;
         }
         TALLY_DETAIL(lost_cas);
+        tally_counts_fought(counts);
     }
 }
 

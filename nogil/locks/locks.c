@@ -116,6 +116,7 @@ static bool revoke_bias(tally_object *object) {
     /* acq_rel: acquire pairs with unbias, release with the owner's look at the byte */
     if (!atomic_compare_exchange_strong_explicit(&object->lock, &expected, TALLY_LOCK_HELD | TALLY_LOCK_BIASED, memory_order_acq_rel, memory_order_relaxed)) return false;
     TALLY_EVENT(lock_revocations);
+    tally_fought(object, TALLY_FOUGHT_REVOCATION);
     if (owner_id != TALLY_OWNER_NONE && owner_id != tally_self.id) wait_for_owner(tally_thread_slot(owner_id), object);
     /* release: pairs with tally_may_read_unlocked; an and, since a waiter may set PARKED meanwhile */
     atomic_fetch_and_explicit(&object->lock, (uint8_t)~TALLY_LOCK_BIASED, memory_order_release);
@@ -139,6 +140,7 @@ static void lock_waiting(tally_object *object) {
         __builtin_ia32_pause();
     }
     TALLY_EVENT(lock_waits);
+    tally_fought(object, TALLY_FOUGHT_LOCK_WAIT);
     tally_blocking_begin_as("waiting for the lock of an object");
     uint64_t since = now_ns();
     for (;;) {

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * contention.h: which objects threads fight over, by type, owner and the place
+ * that made them. Counted on slow paths only, in a small table of each thread.
+ * Where an object was made is known in a build with TALLY_COUNT_EVENTS alone: there
+ * each birth notes its caller beside the region of small objects.
+ *
+ * Invariant: a thread writes its own table, while it runs; who reads them has
+ * stopped the world.
+ */
+#ifndef TALLY_CONTENTION_H
+#define TALLY_CONTENTION_H
+
+#include "tally.h"
+
+enum { TALLY_FOUGHT_LOST_CAS, TALLY_FOUGHT_LOCK_WAIT, TALLY_FOUGHT_REVOCATION, TALLY_FOUGHT_MERGE, TALLY_FOUGHT_SHARED_COUNT, TALLY_FOUGHT_KINDS };
+
+/* By an attached thread that is sure that the object's memory is one. */
+void tally_fought(tally_object *object, unsigned kind);
+
+#ifdef TALLY_COUNT_EVENTS
+void tally_site_note(tally_object *object, const void *made_by);
+#define TALLY_SITE(object) tally_site_note(object, __builtin_return_address(0))
+#else
+#define TALLY_SITE(object) ((void)0)
+#endif
+
+void tally_contention_start(void);
+void tally_contention_end(void);
+
+#endif
