@@ -27,6 +27,7 @@ enum {
     TALLY_FLAG_MARKED = 16,     /* the collector's: reached */
     TALLY_FLAG_PENDING = 32,    /* the collector's: reached, its children not yet */
     TALLY_FLAG_FROZEN = 64,     /* tracked, but ignored */
+    TALLY_FLAG_AGAIN = 128,     /* the collector's: of those that the second look under way is about */
 };
 
 typedef struct tally_container { tally_object base; tally_links links; } tally_container;

@@ -1292,6 +1292,90 @@ static void make_and_collect(void *argument)
     }
 }
 
+/*
+ * Two collections at the same time. One has found a; the other, which begins while a's
+ * finalizer runs, has found a ring of x. The finalizer of a gives a away, that of x puts
+ * x in a. Then the first takes its second look, while the finalizer of x still runs.
+ */
+static tally_object *meeting_a, *_Atomic meeting_x;
+static _Atomic int meeting;
+enum { A_FOUND = 1, X_IN_A, LOOKED_AGAIN };
+
+static void meet(tally_object *self)
+{
+    if (self == meeting_a) {
+        tally_incref(self);
+        atomic_store_explicit(&meeting, A_FOUND, memory_order_release);
+        check(wait_for(&meeting, X_IN_A));
+    } else if (self == meeting_x) {
+        node_set(meeting_a, 1, self);
+        atomic_store_explicit(&meeting, X_IN_A, memory_order_release);
+        check(wait_for(&meeting, LOOKED_AGAIN));
+    }
+}
+
+static void collect_x(void *nothing)
+{
+    (void)nothing;
+    check(wait_for(&meeting, A_FOUND));
+    meeting_x = ring_of(finalized_node_type, 3);
+    tally_decref(meeting_x);
+    check_int(tally_gc_collect(2), 0); /* all found, none freed */
+}
+
+TALLY_TEST(collector, a_second_look_leaves_alone_what_another_collection_has_found)
+{
+    if (has_gil()) {
+        suite_skip("there is one collection at a time");
+        return;
+    }
+    begin();
+    atomic_store(&meeting, 0);
+    meeting_x = NULL;
+    atomic_store(&on_finalize, meet);
+    tally_thread other;
+    check_int(tally_thread_start(&other, collect_x, NULL), 0);
+    meeting_a = ring_of(finalized_node_type, 1);
+    tally_decref(meeting_a);
+    check_int(tally_gc_collect(2), 0);
+    atomic_store_explicit(&meeting, LOOKED_AGAIN, memory_order_release);
+    check_int(tally_thread_join(&other), 0);
+    check_int(freed(), 0);
+    check_int(tally_refcount(meeting_a), 2);
+    check_int(tally_refcount(meeting_x), 2);
+    tally_decref(meeting_a);
+    check_int(tally_gc_collect(2), 4);
+    check_int(freed(), 4);
+    end();
+}
+
+/* What a collection has noted is not for others to see until it lives on. */
+static int seen_by_query;
+static void query_objects(tally_object *self)
+{
+    tally_object *all = tally_gc_get_objects(-1), *referrers = tally_gc_get_referrers(self);
+    for (ptrdiff_t i = 0; i < tally_list_length(all); i++) {
+        tally_object *item = tally_list_get(all, i);
+        seen_by_query += item == self;
+        tally_decref(item);
+    }
+    seen_by_query += (int)tally_list_length(referrers);
+    tally_decref(all);
+    tally_decref(referrers);
+}
+
+TALLY_TEST(collector, queries_do_not_give_garbage)
+{
+    begin();
+    seen_by_query = 0;
+    atomic_store(&on_finalize, query_objects);
+    drop_ring(finalized_node_type, 2);
+    check_int(tally_gc_collect(2), 2);
+    check_int(seen_by_query, 0);
+    check_int(freed(), 2);
+    end();
+}
+
 TALLY_TEST(collector, many_threads_may_collect_at_once)
 {
     begin();

@@ -1438,3 +1438,30 @@ TALLY_TEST(interleavings, a_resurrected_object_dropped_after_its_finalizer_ended
 {
     drop_while_finalizing(0);
 }
+
+/* 24 MB of an array that others may be reading: more than may wait for a grace period. */
+static void make_large_list(void) { list = tally_list_new(3000000); }
+
+TALLY_TEST(interleavings, a_thread_that_waits_for_a_grace_period_delays_no_stop)
+{
+    if (!no_gil())
+        return;
+    raise_curtain();
+    tell(THIRD, block);
+    tell(OWNER, make_large_list);
+    tell(OTHER, clear_list);
+    hold(OTHER, quiescent); /* has seen that no stop is under way */
+    begin(OTHER, safepoint);
+    await(OTHER, quiescent);
+    hold(OWNER, world_claiming);
+    begin(OWNER, stop_world);
+    await(OWNER, world_claiming);
+    release(OWNER, world_claiming);
+    release(OTHER, quiescent);
+    finish(OWNER);
+    tell(OWNER, block); /* or the grace period would wait for it */
+    finish(OTHER);
+    tell(OWNER, unblock);
+    tell(OWNER, drop_list);
+    drop_curtain(0);
+}

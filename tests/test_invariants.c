@@ -84,18 +84,26 @@ static void a_dead_object_of_another_thread(void)
     if (tally_thread_start(&thread, drop_dead, NULL) == 0)
         tally_thread_join(&thread);
 }
-static void drop_and_drop_dead(void *unused)
+static _Atomic int owner_is_blocked;
+static void *drop_and_drop_dead(void *unused)
 {
-    tally_decref(object); /* its owner is blocked: it dies here */
+    while (!atomic_load_explicit(&owner_is_blocked, memory_order_acquire)) {
+    }
+    tally_thread_attach();
+    tally_decref(object); /* it dies here, merged in its owner's stead */
     drop_dead(unused);
+    return NULL;
 }
 static void one_reference_dropped_twice_by_another_thread(void)
 {
-    tally_thread thread;
+    pthread_t thread;
     object = tally_list_new(0);
     type = "list";
-    if (tally_thread_start(&thread, drop_and_drop_dead, NULL) == 0)
-        tally_thread_join(&thread);
+    pthread_create(&thread, NULL, drop_and_drop_dead, NULL);
+    tally_blocking_begin();
+    atomic_store_explicit(&owner_is_blocked, 1, memory_order_release);
+    pthread_join(thread, NULL);
+    tally_blocking_end();
 }
 
 static _Atomic int dropped;

@@ -588,6 +588,8 @@ static call call_of_finalizer;
 
 static void make_one_to_self(tally_object *self) { made_in_finalizer = tally_weakref_new(self, called, &call_of_finalizer); }
 
+static void make_plain_one_to_self(tally_object *self) { made_in_finalizer = tally_weakref_new(self, NULL, NULL); }
+
 TALLY_TEST(weakrefs, made_in_the_finalizer_are_cleared_at_death)
 {
     for (int in_cycle = 0; in_cycle < 2; in_cycle++) {
@@ -601,6 +603,43 @@ TALLY_TEST(weakrefs, made_in_the_finalizer_are_cleared_at_death)
         check_int(freed(), 1);
         check_int(calls_of(&call_of_finalizer), 1);
         check(gives(made_in_finalizer, NULL));
+        tally_decref(made_in_finalizer);
+        end();
+    }
+}
+
+/* A finalizer makes a weak reference to its object; it is asked for when
+ * the collector takes the object apart, as another thread may. */
+static tally_object *asked_for;
+static int asked_whole;
+
+static void ask_clear(tally_object *self)
+{
+    if (made_in_finalizer && !asked_for) {
+        asked_for = tally_weakref_get(made_in_finalizer);
+        asked_whole = asked_for == tally_none || node_of(asked_for)->child[0] != NULL;
+    }
+    node_clear(self);
+}
+
+TALLY_TEST(weakrefs, made_in_a_finalizer_give_nothing_that_is_being_taken_apart)
+{
+    for (int called_back = 0; called_back < 2; called_back++) {
+        begin();
+        tally_type_spec spec = { .name = "asking node", .size = sizeof(node), .flags = TALLY_TYPE_CONTAINER | TALLY_TYPE_WEAKLY_REFERENCABLE,
+                                 .traverse = node_traverse, .clear = ask_clear, .finalize = node_finalize, .dealloc = node_dealloc };
+        tally_object *type = tally_type_new(&spec);
+        made_in_finalizer = asked_for = NULL;
+        call_of_finalizer = (call){ 0 };
+        atomic_store(&on_finalize, called_back ? make_one_to_self : make_plain_one_to_self);
+        drop_ring(type, 1);
+        check_int(tally_gc_collect(2), 1);
+        check(asked_whole);
+        check(asked_for == tally_none);
+        check_int(freed(), 1);
+        check_int(calls_of(&call_of_finalizer), called_back);
+        check(gives(made_in_finalizer, NULL));
+        tally_xdecref(asked_for);
         tally_decref(made_in_finalizer);
         end();
     }

@@ -9,7 +9,8 @@
  *   2. callbacks of those references that are not garbage themselves;
  *   3. finalizers, once in an object's life;
  *   4. a second look, if 2 or 3 ran anything: what is held from outside now, and
- *      what that reaches, lives on;
+ *      what that reaches, lives on; weak references that were made to the rest
+ *      meanwhile are cleared, too;
  *   5. the rest is cleared, each object held meanwhile, and dies by its counts.
  *
  * Invariants:

@@ -229,14 +229,14 @@ static void keep_legacy(uint32_t old) {
 static bool is_garbage(tally_object *object) { return flags_of((tally_container *)object) & UNREACHABLE; }
 
 /* Clears weak references to garbage; takes the marks off, so that foreign code finds none. How many objects there are. */
-static ptrdiff_t clear_weakrefs(tally_weakref **calls) {
+static ptrdiff_t clear_weakrefs(uint32_t garbage, tally_weakref **calls) {
     ptrdiff_t count = 0;
-    for (tally_container *o = first(TALLY_LIST_UNREACHABLE); o != head(TALLY_LIST_UNREACHABLE); o = next_of(o), count++) {
+    *calls = NULL;
+    for (tally_container *o = first(garbage); o != head(garbage); o = next_of(o), count++) {
         if (tally_type_entry(&o->base)->weak_offset) tally_weakrefs_clear(&o->base, calls, is_garbage);
         tally_counts_adopt(&o->base.counts);
     }
-    for (tally_container *o = first(TALLY_LIST_UNREACHABLE); o != head(TALLY_LIST_UNREACHABLE); o = next_of(o))
-        set_flags(o, flags_of(o) & ~(UNREACHABLE | COLLECTING));
+    for (tally_container *o = first(garbage); o != head(garbage); o = next_of(o)) set_flags(o, flags_of(o) & ~(UNREACHABLE | COLLECTING));
     return count;
 }
 
@@ -298,8 +298,8 @@ ptrdiff_t tally_collector_run(int generation, tally_gc_info *info) {
     }
     if (old != young) join(old, young);
     ptrdiff_t uncollectable = take_out_legacy();
-    tally_weakref *calls = NULL;
-    ptrdiff_t found = clear_weakrefs(&calls);
+    tally_weakref *calls;
+    ptrdiff_t found = clear_weakrefs(TALLY_LIST_UNREACHABLE, &calls);
     info->examined = survivors + (size_t)(found + uncollectable);
     info->collected = found;
     info->uncollectable = uncollectable;
@@ -315,11 +315,13 @@ ptrdiff_t tally_collector_run(int generation, tally_gc_info *info) {
     if (foreign && !is_empty(TALLY_LIST_UNREACHABLE)) {
         size_t resurrected;
         deduce(TALLY_LIST_UNREACHABLE, garbage = TALLY_LIST_STILL, false, &resurrected);
-        for (tally_container *o = first(garbage); o != head(garbage); o = next_of(o)) set_flags(o, flags_of(o) & ~(UNREACHABLE | COLLECTING));
         join(old, TALLY_LIST_UNREACHABLE);
+        /* To what is garbage still, finalizers may have made new ones; their callbacks cannot reach it either. */
+        clear_weakrefs(garbage, &calls);
         checked = tally_now();
         info->check = checked - finalized;
         info->collected -= (ptrdiff_t)resurrected;
+        tally_weakrefs_call(calls);
     }
     free_all(garbage, old);
     keep_legacy(old);

@@ -156,14 +156,16 @@ void tally_retire(tally_retired *node, unsigned what, size_t bytes) {
         tally_breaker_set(thread, TALLY_BREAK_QUIESCE); /* handed over at the next safepoint */
 }
 
-/* Waits for a grace period of its own, then frees what it had not handed over. */
+/* Waits for a grace period of its own, then frees what it had not handed over. Blocked
+ * meanwhile: who stops the world is in a read-side section while it waits for the others. */
 static void help(tally_thread_state *thread) {
     tally_retired *first = thread->exclusion.retired;
     thread->exclusion.retired = NULL;
     thread->exclusion.retired_count = thread->exclusion.retired_bytes = 0;
-    QUIESCENT();
+    tally_blocking_begin();
     urcu_qsbr_synchronize_rcu();
     GRACE_PERIOD_PASSED();
+    tally_blocking_end();
     TALLY_EVENT(grace_helped);
     free_list(first);
 }

@@ -48,6 +48,8 @@ typedef struct garbage {
 
 static uint8_t flags_of(tally_object *object) { return atomic_load_explicit(&object->flags, memory_order_relaxed); }
 static bool is_candidate(uint8_t flags) { return (flags & (TALLY_FLAG_TRACKED | TALLY_FLAG_FROZEN)) == TALLY_FLAG_TRACKED; }
+static bool is_noted(uint8_t flags) { return flags & TALLY_FLAG_COLLECTING; }
+static bool is_garbage_still(tally_object *object) { return is_noted(flags_of(object)) && !(flags_of(object) & TALLY_FLAG_MARKED); }
 static bool is_garbage(tally_object *object) { return is_candidate(flags_of(object)) && !(flags_of(object) & TALLY_FLAG_MARKED); }
 
 /* ---- births ---------------------------------------------------------------- */
@@ -140,17 +142,25 @@ static void take_garbage(garbage *g, tally_found *found) {
 
 /* ---- a collection ---------------------------------------------------------- */
 
-/* Finalizers and callbacks may have given it to somebody: a second, short stop. Drops what lives on. */
+/*
+ * Finalizers and callbacks may have given it to somebody: a second, short stop. Drops what lives on.
+ * Weak references that finalizers have made to the rest are cleared; their callbacks cannot reach it either.
+ */
 static void take_out_resurrected(garbage *g, tally_gc_info *info) {
     uint64_t began = tally_now();
     tally_world_stop();
     size_t alive = tally_mark_again(g->objects, g->count), kept = 0;
+    g->calls = NULL;
     /* In the pause, since another collection would mark anew. */
-    for (size_t i = 0; i < g->count; i++)
-        if (flags_of(g->objects[i]) & TALLY_FLAG_MARKED) atomic_fetch_and_explicit(&g->objects[i]->flags, (uint8_t)~TALLY_FLAG_COLLECTING, memory_order_relaxed);
+    for (size_t i = 0; i < g->count; i++) {
+        tally_object *object = g->objects[i];
+        if (flags_of(object) & TALLY_FLAG_MARKED) atomic_fetch_and_explicit(&object->flags, (uint8_t)~TALLY_FLAG_COLLECTING, memory_order_relaxed);
+        else if (tally_type_entry(object)->weak_offset) tally_weakrefs_clear(object, &g->calls, is_garbage_still);
+    }
     tally_world_start();
     info->check = tally_now() - began;
     if (info->check > info->pause) info->pause = info->check;
+    tally_weakrefs_call(g->calls);
     if (!alive) return;
     info->collected -= (ptrdiff_t)alive;
     for (size_t i = 0; i < g->count; i++) {
@@ -242,8 +252,15 @@ int tally_collector_start(void) {
 void tally_collector_end(void) {}
 void tally_collector_settings(void) {} /* read at each hand-over */
 
+typedef struct each_visit { void (*visit)(tally_object *, void *); void *context; } each_visit;
+/* Not what a collection has noted: a query would give it away behind the back of the second look. */
+static void visit_each(tally_object *object, void *context) {
+    each_visit *e = context;
+    if (!is_noted(flags_of(object))) e->visit(object, e->context);
+}
 void tally_collector_each(int generation, void (*visit)(tally_object *, void *), void *context) {
-    if (generation == -1 || generation == 2) for_each(visit, context);
+    each_visit e = { visit, context };
+    if (generation == -1 || generation == 2) for_each(visit_each, &e);
 }
 
 static void freeze(tally_object *object, void *count) {

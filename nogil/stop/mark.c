@@ -65,7 +65,8 @@ static struct {
 static int32_t instances[MAX_HELPERS][TALLY_MAX_TYPES]; /* touched only where used */
 
 static bool candidate(uint8_t flags) { return (flags & (TALLY_FLAG_TRACKED | TALLY_FLAG_FROZEN)) == TALLY_FLAG_TRACKED; }
-static bool candidate_again(uint8_t flags) { return flags & TALLY_FLAG_COLLECTING; }
+/* Not COLLECTING: what other collections have noted has that, too. */
+static bool candidate_again(uint8_t flags) { return flags & TALLY_FLAG_AGAIN; }
 TALLY_INLINE uint8_t flags_of(tally_object *object) { return atomic_load_explicit(&object->flags, memory_order_relaxed); }
 TALLY_INLINE void set_flags(tally_object *object, uint8_t flags) { atomic_store_explicit(&object->flags, flags, memory_order_relaxed); }
 
@@ -437,10 +438,8 @@ size_t tally_mark_again(tally_object **objects, size_t count) {
     helper *h = &mark.helpers[0];
     mark.mask = 0;
     helper_start(0);
-    for (size_t i = 0; i < count; i++) {
-        set_flags(objects[i], flags_of(objects[i]) & ~TALLY_FLAG_MARKED);
-        children(h, objects[i], SUBTRACT_AGAIN, true);
-    }
+    for (size_t i = 0; i < count; i++) set_flags(objects[i], (flags_of(objects[i]) & ~TALLY_FLAG_MARKED) | TALLY_FLAG_AGAIN);
+    for (size_t i = 0; i < count; i++) children(h, objects[i], SUBTRACT_AGAIN, true);
     drain(h, SUBTRACT_AGAIN, true);
     for (size_t i = 0; i < count; i++) {
         uint8_t flags = flags_of(objects[i]);
@@ -459,6 +458,7 @@ size_t tally_mark_again(tally_object **objects, size_t count) {
     }
     for (size_t i = 0; i < count; i++)
         if (!(flags_of(objects[i]) & TALLY_FLAG_MARKED)) tally_children(objects[i], tally_type_entry(objects[i]), restore_again, NULL);
+    for (size_t i = 0; i < count; i++) set_flags(objects[i], flags_of(objects[i]) & ~TALLY_FLAG_AGAIN);
     helper_end(0);
     return h->reached;
 }

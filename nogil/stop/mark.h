@@ -15,8 +15,7 @@ void tally_mark_all(tally_found *found);
 void tally_mark_more(tally_object *object, tally_found *found);
 /* Puts back the counts that this unreachable object's references stand for. */
 void tally_mark_restore(tally_object *object);
-/* Examines the objects given, which have the flag COLLECTING, each held once by the
- * caller. Afterwards those held from outside, or reached from such, have the
+/* Examines the objects given and no others, each held once by the caller. Afterwards those held from outside, or reached from such, have the
  * flag MARKED; all counts are whole. How many are marked. */
 size_t tally_mark_again(tally_object **objects, size_t count);
 
