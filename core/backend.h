@@ -7,6 +7,8 @@
  * Counts (tally_counts.h, public and inline; tally_counts_part.h)
  *   tally_counts                     the count words of a header
  *   tally_counts_incref, _decref     by who holds a reference
+ *   tally_counts_drop(c)             a decref that leaves the end to the caller: true if c is
+ *                                    dead now; false: it lives, or others see to its end
  *   tally_counts_init(c)             one reference, the caller's; stored last
  *   tally_counts_try_incref(c)       by who may hold none: false if the object may be dead
  *   tally_counts_share(c)            under the lock of a container that holds it: later
@@ -46,8 +48,11 @@
  *   tally_lock_unbias(o)             before o's owner is given up
  *   tally_registration_lock()        by an attached thread: blocked while it waits
  *   tally_exclusion_drain(thread)    by the last thread: frees all that waits
+ *   tally_lock_fast(o)               enters a leaf section if it costs nothing, to be left by
+ *                                    tally_unlock_fast(o); false: lock in the ordinary way
  *   tally_class_incref, _decref, _born, _instances, tally_classes_sweep, tally_class_is_unused
- *                                    an instance's reference to its class
+ *                                    an instance's reference to its class; incref: 0, or -1
+ *                                    and a memory error
  *   tally_critical_…, tally_blocking_…         the public ones
  *
  * Layout (tally_layout.h)

@@ -9,29 +9,31 @@
  *
  * Taking apart goes down into a child that dies and back up again without a
  * stack: the slot that held the child holds its parent meanwhile (Schorr and
- * Waite 1967). While that happens the thread is `catching`: tally_object_zero
- * then only notes the object.
+ * Waite 1967). Its children are dropped by tally_counts_drop, which leaves their
+ * end to it. What dies by other hands meanwhile (a native type's clear, a merge)
+ * is put off, so that it is not taken apart on top: the thread is `taking_apart`.
  */
 #include <stdio.h>
 #include "backend.h"
 
 #define NO_PARENT ((tally_object *)1) /* not NULL, so that its slot is found again */
 
-void tally_object_free(tally_object *object) {
-    if (tally_type_entry(object)->flags & TALLY_TYPE_CONTAINER) {
+static inline void free_block(tally_object *object, const tally_type *type) {
+    if (type->flags & TALLY_TYPE_CONTAINER) {
         tally_collector_death();
         tally_memory_free(TALLY_CONTAINERS, object);
     } else {
         tally_memory_free(TALLY_PLAIN, object);
     }
 }
+void tally_object_free(tally_object *object) { free_block(object, tally_type_entry(object)); }
 
 /* True: the object lives on. */
 static bool finalize(tally_object *object, void (*finalizer)(tally_object *)) {
     uint8_t flags = atomic_load_explicit(&object->flags, memory_order_relaxed);
     if (flags & TALLY_FLAG_FINALIZED) return false;
     tally_thread_state *thread = tally_thread_current();
-    bool catching = thread->catching;
+    bool taking_apart = thread->taking_apart;
     tally_pending_error pending;
     tally_error_put_aside(&pending);
     bool container = tally_type_entry(object)->flags & TALLY_TYPE_CONTAINER && tally_type_entry(object)->traverse;
@@ -39,26 +41,27 @@ static bool finalize(tally_object *object, void (*finalizer)(tally_object *)) {
     if (container) tally_track(object);
     atomic_fetch_or_explicit(&object->flags, TALLY_FLAG_FINALIZED, memory_order_relaxed);
     tally_counts_revive(&object->counts);
-    thread->catching = false;
+    thread->taking_apart = false;
     finalizer(object);
-    thread->catching = catching;
+    thread->taking_apart = taking_apart;
 
     tally_error_report("a finalizer", object);
     tally_error_put_back(&pending);
+    TALLY_POINT(drop_last);
     if (!tally_counts_drop_last(&object->counts)) return true;
     if (container) tally_untrack(object);
     return false;
 }
 
-/* Foreign code, so that nothing may be caught meanwhile. */
+/* Callbacks are foreign code: what dies in them is taken apart in them. */
 static void drop_weakrefs(tally_thread_state *thread, tally_object *object) {
     tally_weakref *calls = NULL;
     tally_weakrefs_clear(object, &calls, NULL);
     if (!calls) return;
-    bool catching = thread->catching;
-    thread->catching = false;
+    bool taking_apart = thread->taking_apart;
+    thread->taking_apart = false;
     tally_weakrefs_call(calls);
-    thread->catching = catching;
+    thread->taking_apart = taking_apart;
 }
 
 static bool defer(tally_thread_state *thread, tally_object *object) {
@@ -73,91 +76,83 @@ static bool defer(tally_thread_state *thread, tally_object *object) {
     return true;
 }
 
-static void take_apart(tally_thread_state *thread, tally_object *object);
-
-/* Whatever else died is seen to later; without memory to note it, now, on top. */
-static void put_off_caught(tally_thread_state *thread) {
-    tally_object *object = thread->caught;
-    thread->caught = NULL;
-    if (object && !defer(thread, object)) take_apart(thread, object);
-}
-
 /* Frees an object with no children left. */
-static void bury(tally_thread_state *thread, tally_object *object) {
-    tally_type *type = tally_type_entry(object);
-    if (type->native) {
+static void bury(tally_object *object, tally_type *type) {
+    if (TALLY_UNLIKELY(type->native)) {
         if (type->clear) type->clear(object);
         if (type->dealloc) type->dealloc(object);
     }
     if (type->release) type->release(object);
     tally_object *class_ = type->class_ ? type->object : NULL;
-    tally_object_free(object);
+    free_block(object, type);
     if (class_) tally_class_decref(class_);
-    put_off_caught(thread);
 }
 
-/* The next child that dies by being dropped; NULL: none is left. Its slot is current_child's. */
-static tally_object *next_dying(tally_thread_state *thread, tally_object *object, tally_type *type) {
-    tally_object **slot;
-    while (type->next_child && (slot = type->next_child(object))) {
+static inline tally_object **next_slot(tally_object *object, tally_type *type) {
+    if (type->slots > 0) return tally_instance_first_slot(object, type->slots);
+    return type->next_child ? type->next_child(object) : NULL;
+}
+/* A slot whose child is gone is NULL: the first that is not is the current one, too. */
+static inline tally_object **current_slot(tally_object *object) {
+    tally_type *type = tally_type_entry(object);
+    return type->slots > 0 ? tally_instance_first_slot(object, type->slots) : type->current_child(object);
+}
+
+/* Drops children up to one that dies and has to be taken apart; NULL: none is left. *at: its slot. */
+static inline tally_object *next_dying(tally_object *object, tally_type *type, tally_object ***at) {
+    for (tally_object **slot; (slot = next_slot(object, type)); *slot = NULL) {
         tally_object *child = *slot;
-        tally_decref(child);
-        if (thread->caught == child) {
-            thread->caught = NULL;
-            return child;
-        }
-        *slot = NULL;
-        put_off_caught(thread);
+        if (!tally_counts_drop(&child->counts)) continue;
+        if (!(tally_type_entry(child)->flags & TALLY_TYPE_LEAF)) { *at = slot; return child; }
+        tally_memory_free(TALLY_PLAIN, child);
     }
     return NULL;
 }
 
 static void take_apart(tally_thread_state *thread, tally_object *object) {
-    bool outer_catching = thread->catching;
-    tally_object *outer_caught = thread->caught;
-    thread->catching = true;
-    thread->caught = NULL;
+    bool outer = thread->taking_apart;
+    thread->taking_apart = true;
     tally_object *parent = NO_PARENT;
     bool fresh = true;
     for (;;) {
         tally_type *type = tally_type_entry(object);
+        if (fresh && tally_is_tracked(object)) tally_untrack(object);
         bool lives = fresh && type->finalize && finalize(object, type->finalize);
-        if (fresh && !lives && type->weak_offset) drop_weakrefs(thread, object);
-        if (!lives) {
-            tally_object *child = next_dying(thread, object, type);
+        if (TALLY_LIKELY(!lives)) {
+            if (fresh && type->weak_offset) drop_weakrefs(thread, object);
+            tally_object **slot, *child = next_dying(object, type, &slot);
             if (child) {
-                *type->current_child(object) = parent;
+                *slot = parent;
                 parent = object;
                 object = child;
                 fresh = true;
                 continue;
             }
-            bury(thread, object);
+            bury(object, type);
         }
         if (parent == NO_PARENT) break;
         object = parent;
-        tally_object **slot = tally_type_entry(object)->current_child(object);
+        tally_object **slot = current_slot(object);
         parent = *slot;
         *slot = NULL;
         fresh = false;
     }
-    thread->catching = outer_catching;
-    thread->caught = outer_caught;
+    thread->taking_apart = outer;
 }
 
-/* The count reached 0: by the thread that dropped the last reference, once. */
-void tally_object_zero(tally_object *object) {
+void tally_object_end(tally_object *object) {
     tally_thread_state *thread = tally_thread_current();
-    /* Plain and atomic counts come here for less than 0, too. */
-    if (TALLY_UNLIKELY(!tally_counts_is_dead(&object->counts))) tally_fatal(object, "a reference was dropped of an object that is dead");
     if (tally_is_tracked(object)) tally_untrack(object);
-    if (thread->catching) {
-        if (!thread->caught) { thread->caught = object; return; }
-        if (defer(thread, object)) return;
-    }
-    if (tally_self.id == TALLY_OWNER_UNATTACHED) tally_thread_require();
+    /* Without memory to note it, now, on top. */
+    if (thread->taking_apart && defer(thread, object)) return;
     take_apart(thread, object);
-    while (!thread->catching && thread->deferred_count) take_apart(thread, thread->deferred[--thread->deferred_count]);
+    while (!thread->taking_apart && thread->deferred_count) take_apart(thread, thread->deferred[--thread->deferred_count]);
+}
+
+/* Plain and atomic counts come here for 0 and for less. */
+void tally_object_zero(tally_object *object) {
+    if (TALLY_UNLIKELY(!tally_counts_is_dead(&object->counts))) tally_fatal(object, "a reference was dropped of an object that is dead");
+    tally_object_dies(object);
 }
 
 /* ---- what the header tells ---------------------------------------------- */

@@ -82,36 +82,49 @@ typedef struct tally_type_object { tally_container container; uint16_t index; _A
 
 enum { TALLY_SHAPE_LEAF, TALLY_SHAPE_SLOTS, TALLY_SHAPE_TUPLE, TALLY_SHAPE_LIST, TALLY_SHAPE_TABLE, TALLY_SHAPE_NATIVE };
 
+/* Beside the flags of tally.h: death is no more than giving the memory back. */
+#define TALLY_TYPE_LEAF 0x8000u
+
 typedef struct tally_type {
-    char *name;                /* NULL: entry not in use */
-    tally_object *object;      /* its tally_type_object */
-    size_t size;               /* of an instance, header included, without extra bytes */
-    ptrdiff_t slots;           /* of a class with slots; -1: open instances; 0 for other types */
-    size_t weak_offset;        /* of its tally_weak_word; 0: none */
-    unsigned flags;            /* TALLY_TYPE_CONTAINER … */
+    /* What birth and death ask, in one line of the cache. */
+    uint16_t flags;            /* TALLY_TYPE_CONTAINER … */
     bool class_, native;
     uint8_t shape;             /* TALLY_SHAPE_…: how the collector finds the children */
     uint16_t table_offset;     /* of the table's place, where the shape is a table */
+    uint32_t weak_offset;      /* of its tally_weak_word; 0: none */
+    int32_t slots;             /* of a class with slots; -1: open instances; 0 for other types */
+    size_t size;               /* of an instance, header included, without extra bytes */
+    tally_object *object;      /* its tally_type_object */
+    void (*finalize)(tally_object *self);
+    /* Death of built-in containers. next_child: the address of the next non-NULL child's
+     * slot in an order of its own, NULL when none is left. current_child: that address again.
+     * Instances with slots have neither: tally_instance_first_slot is both. */
+    tally_object **(*next_child)(tally_object *self);
+    tally_object **(*current_child)(tally_object *self);
+    void (*release)(tally_object *self);      /* frees its arrays */
+
+    char *name;                /* NULL: entry not in use */
     tally_table *slot_names;   /* str -> int index; never changes once made */
     void (*traverse)(tally_object *self, tally_visit visit, void *context);
     void (*clear)(tally_object *self);
-    void (*finalize)(tally_object *self);
     void (*dealloc)(tally_object *self);
     int64_t (*hash)(tally_object *self);  /* NULL: by identity */
     bool unhashable;
     int (*equal)(tally_object *self, tally_object *other); /* NULL: by identity */
     tally_object *(*repr)(tally_object *self); /* NULL: <name object at address> */
-    /* Death of built-in containers. next_child: the address of the next non-NULL child's
-     * slot in an order of its own, NULL when none is left. current_child: that address again. */
-    tally_object **(*next_child)(tally_object *self);
-    tally_object **(*current_child)(tally_object *self);
-    void (*release)(tally_object *self);      /* frees its arrays */
     size_t (*extra_size)(tally_object *self); /* bytes beyond `size`: arrays and items; lock held; NULL: none */
-} tally_type;
+} __attribute__((aligned(64))) tally_type;
 
 extern tally_type tally_types[TALLY_MAX_TYPES];
 uint32_t tally_types_used(void); /* no entry from here on has ever been used; world stopped */
-static inline tally_type *tally_type_entry(const tally_object *object) { return &tally_types[object->type]; }
+static inline tally_type *tally_type_entry(const tally_object *object) { TALLY_CHECKED(tally_thread_require()); return &tally_types[object->type]; }
+/* Of a dying instance: the first child that is left; NULL: none is. */
+static inline tally_object **tally_instance_first_slot(tally_object *object, ptrdiff_t slots) {
+    tally_object **slot = (tally_object **)((tally_instance *)object)->slots;
+    for (tally_object **end = slot + slots; slot < end; slot++)
+        if (*slot) return slot;
+    return NULL;
+}
 
 #include "tally_track.h"
 
@@ -119,7 +132,7 @@ static inline tally_type *tally_type_entry(const tally_object *object) { return 
 void tally_type_release(tally_type *type);
 tally_type *tally_type_allocate(const char *name, size_t size, unsigned flags, bool class_, bool native);
 
-static inline bool tally_has_type(const tally_object *object, uint16_t type) { return object && object->type == type; }
+static inline bool tally_has_type(const tally_object *object, uint16_t type) { TALLY_CHECKED(tally_thread_require()); return object && object->type == type; }
 /* Sets a type error "expected …, got …" and returns -1. */
 int tally_expected(const char *what, tally_object *got);
 int tally_no_memory(void); /* sets a memory error, returns -1 */
@@ -146,11 +159,17 @@ static inline tally_object *tally_container_publish(void *object) {
 static inline bool tally_is_tracked(tally_object *object) {
     return atomic_load_explicit(&object->flags, memory_order_relaxed) & TALLY_FLAG_TRACKED;
 }
+void tally_object_end(tally_object *object);
+/* By the thread that dropped the last reference, once; the count says dead. */
+static inline void tally_object_dies(tally_object *object) {
+    if (TALLY_UNLIKELY(tally_self.id == TALLY_OWNER_UNATTACHED)) tally_thread_require();
+    if (tally_type_entry(object)->flags & TALLY_TYPE_LEAF) tally_memory_free(TALLY_PLAIN, object);
+    else tally_object_end(object);
+}
 void tally_object_free(tally_object *object); /* the memory alone, of a dead object */
-/* An instance's reference to its class; the exclusion part's: many threads make
- * instances of one class. incref: 0, or -1 and a memory error. */
-int tally_class_incref(tally_object *class_);
-void tally_class_decref(tally_object *class_);
+
+/* An instance's reference to its class; the exclusion part's (tally_class_incref and
+ * _decref, in tally_exclusion.h), since many threads make instances of one class. */
 void tally_class_born(tally_object *class_);   /* made, not yet known to anybody */
 /* What a class's own count leaves out: references of instances; less what it has too many. */
 ptrdiff_t tally_class_instances(tally_object *object);

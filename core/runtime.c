@@ -8,9 +8,11 @@
 
 struct tally_process tally_process = { .registration = PTHREAD_MUTEX_INITIALIZER };
 
-/* What an unattached thread has: every safepoint goes to the slow path, which says so. */
-static tally_thread_head unattached = { .breaker = TALLY_BREAK_UNATTACHED, .id = TALLY_OWNER_UNATTACHED };
-_Thread_local struct tally_self tally_self __attribute__((tls_model("initial-exec"))) = { &unattached, TALLY_OWNER_UNATTACHED };
+/* What unattached threads have: every safepoint goes to the slow path, which says so;
+ * without a GIL every allocation too, since no pool has a free block. */
+static tally_thread_state unattached = { .head = { .breaker = TALLY_BREAK_UNATTACHED, .id = TALLY_OWNER_UNATTACHED } };
+_Thread_local struct tally_self tally_self __attribute__((tls_model("initial-exec"))) = { &unattached.head, TALLY_OWNER_UNATTACHED };
+__attribute__((constructor)) static void start_unattached(void) { tally_heap_start(&unattached.heap, 0); }
 
 tally_object tally_singletons[3] = {
     { TALLY_COUNTS_IMMORTAL, TALLY_TYPE_NONE, 0, 0 },
@@ -19,14 +21,16 @@ tally_object tally_singletons[3] = {
 };
 
 void tally_fatal(tally_object *object, const char *what) {
-    if (object) fprintf(stderr, "tally: %s: object %p of type %s, thread %u\n", what, (void *)object,
-                        tally_types[object->type].name ? tally_types[object->type].name : "(none)", tally_self.id);
-    else fprintf(stderr, "tally: %s, thread %u\n", what, tally_self.id);
+    char thread[24] = "(not attached)";
+    if (tally_self.id != TALLY_OWNER_UNATTACHED) snprintf(thread, sizeof thread, "%u", tally_self.id);
+    if (object) fprintf(stderr, "tally: %s: object %p of type %s, thread %s\n", what, (void *)object,
+                        tally_types[object->type].name ? tally_types[object->type].name : "(none)", thread);
+    else fprintf(stderr, "tally: %s, thread %s\n", what, thread);
     abort();
 }
 
 void tally_thread_require(void) {
-    if (tally_self.thread == &unattached) tally_fatal(NULL, "a function of tally.h was called by a thread that is not attached");
+    if (tally_self.thread == &unattached.head) tally_fatal(NULL, "a function of tally.h was called by a thread that is not attached");
 }
 
 /* ---- attach and detach -------------------------------------------------- */
@@ -51,7 +55,7 @@ static tally_thread_state *slot_take(void) {
 }
 
 int tally_thread_attach(void) {
-    if (tally_self.thread != &unattached) {
+    if (tally_self.thread != &unattached.head) {
         tally_error_set(TALLY_RUNTIME_ERROR, "this thread is attached already");
         return -1;
     }
@@ -59,16 +63,16 @@ int tally_thread_attach(void) {
         tally_error_set(TALLY_RUNTIME_ERROR, "the run time is not started: call tally_init first");
         return -1;
     }
+    TALLY_POINT(attach);
     pthread_mutex_lock(&tally_process.registration);
     tally_thread_state *thread = slot_take();
     if (thread) {
         atomic_store_explicit(&thread->head.breaker, TALLY_BREAK_MERGE | TALLY_BREAK_QUIESCE, memory_order_relaxed);
         thread->critical = NULL;
-        thread->catching = false;
-        thread->caught = NULL;
+        thread->taking_apart = false;
         tally_counts_attach(thread);
         tally_self.thread = &thread->head;
-        tally_self.id = thread->head.id;
+        tally_self.id = (uint16_t)thread->head.id;
         /* seq_cst: as every change of a status */
         atomic_store_explicit(&thread->status, TALLY_RUNNING, memory_order_seq_cst);
         atomic_fetch_add_explicit(&tally_process.attached, 1, memory_order_relaxed);
@@ -78,6 +82,7 @@ int tally_thread_attach(void) {
         tally_error_set(TALLY_MEMORY_ERROR, "no room for another thread");
         return -1;
     }
+    TALLY_POINT(attached);
     tally_exclusion_attach(thread);
     return 0;
 }
@@ -85,10 +90,13 @@ int tally_thread_attach(void) {
 void tally_thread_detach(void) {
     tally_thread_require();
     tally_thread_state *thread = tally_thread_current();
-    if (thread->critical) tally_fatal(NULL, "a thread detached inside a critical section");
+    for (tally_critical *section = thread->critical; section; section = section->outer)
+        if (section->first) tally_fatal(section->first, "a thread detached inside a critical section");
     for (;;) {
         tally_counts_safepoint(thread); /* may run finalizers, which may queue more */
+        TALLY_POINT(detach);
         tally_registration_lock();
+        TALLY_POINT(queue_close);
         if (tally_counts_detach(thread)) break;
         pthread_mutex_unlock(&tally_process.registration);
     }
@@ -98,7 +106,7 @@ void tally_thread_detach(void) {
     thread->deferred_count = thread->deferred_capacity = 0;
     tally_exclusion_detach(thread);
     atomic_store_explicit(&thread->status, TALLY_VACANT, memory_order_seq_cst);
-    tally_self.thread = &unattached;
+    tally_self.thread = &unattached.head;
     tally_self.id = TALLY_OWNER_UNATTACHED;
     atomic_fetch_sub_explicit(&tally_process.attached, 1, memory_order_relaxed);
     pthread_mutex_unlock(&tally_process.registration);
@@ -159,11 +167,31 @@ int tally_thread_join(tally_thread *thread) {
 void tally_safepoint_slow(void) {
     tally_thread_require();
     tally_thread_state *thread = tally_thread_current();
+    TALLY_POINT(safepoint);
     tally_exclusion_safepoint(thread);
     if (atomic_load_explicit(&thread->head.breaker, memory_order_relaxed) & TALLY_BREAK_MERGE) tally_counts_safepoint(thread);
 }
 
 /* ---- start and end ------------------------------------------------------ */
+
+/* Nobody is attached: all that tally_init has made goes. The slots too: their heaps know pools that are gone. */
+static void end_all(void) {
+    atomic_store_explicit(&tally_process.started, false, memory_order_release);
+    tally_exclusion_end();
+    tally_interned_end();
+    tally_values_end();
+    tally_types_end();
+    tally_collector_end();
+    tally_memory_end();
+    uint32_t used = atomic_load_explicit(&tally_process.slots_used, memory_order_relaxed);
+    for (uint32_t id = 1; id <= used; id++) {
+        tally_thread_state *thread = atomic_load_explicit(&tally_process.slots[id], memory_order_relaxed);
+        free((void *)atomic_load_explicit(&thread->class_counts, memory_order_relaxed));
+        free(thread);
+        atomic_store_explicit(&tally_process.slots[id], NULL, memory_order_relaxed);
+    }
+    atomic_store_explicit(&tally_process.slots_used, 0, memory_order_relaxed);
+}
 
 int tally_init(const tally_options *options) {
     if (atomic_load_explicit(&tally_process.started, memory_order_acquire)) {
@@ -178,9 +206,7 @@ int tally_init(const tally_options *options) {
         if (tally_types_start() == 0 && tally_values_start() == 0 && tally_gc_start() == 0) return 0;
         tally_thread_detach();
     }
-    atomic_store_explicit(&tally_process.started, false, memory_order_release);
-    tally_exclusion_end();
-    tally_memory_end();
+    end_all();
     return tally_no_memory();
 }
 
@@ -204,21 +230,7 @@ ptrdiff_t tally_finish(void) {
     tally_memory_each_object(TALLY_PLAIN, count_object, &live);
     tally_memory_each_object(TALLY_CONTAINERS, count_object, &live);
     tally_thread_detach();
-    atomic_store_explicit(&tally_process.started, false, memory_order_release);
-    tally_exclusion_end();
-    tally_interned_end();
-    tally_values_end();
-    tally_types_end();
-    tally_collector_end();
-    tally_memory_end();
-    uint32_t used = atomic_load_explicit(&tally_process.slots_used, memory_order_relaxed);
-    for (uint32_t id = 1; id <= used; id++) {
-        tally_thread_state *thread = atomic_load_explicit(&tally_process.slots[id], memory_order_relaxed);
-        free((void *)atomic_load_explicit(&thread->class_counts, memory_order_relaxed));
-        free(thread);
-        atomic_store_explicit(&tally_process.slots[id], NULL, memory_order_relaxed);
-    }
-    atomic_store_explicit(&tally_process.slots_used, 0, memory_order_relaxed);
+    end_all();
     return live;
 }
 

@@ -16,6 +16,7 @@
 
 #include "tally.h"
 #include "memory/memory.h"
+#include "inject.h"
 
 struct tally_thread_state;
 #include "tally_counts_part.h"
@@ -38,9 +39,8 @@ typedef struct tally_thread_state {
     tally_thread_head head;
     _Atomic int status;
     tally_critical *critical;            /* innermost critical section; own thread */
-    bool catching;                       /* an object is being taken apart: what dies now is not taken apart on top of it */
-    tally_object *caught;                /* but goes here, */
-    tally_object **deferred;             /* or here; own thread */
+    bool taking_apart;                   /* an object is being taken apart: what dies now is not taken apart on top of it, */
+    tally_object **deferred;             /* but goes here; own thread */
     size_t deferred_count, deferred_capacity;
     tally_counts_thread counts;
     tally_exclusion_thread exclusion;
@@ -69,6 +69,16 @@ static inline tally_thread_state *tally_thread_slot(uint32_t id) {
     return atomic_load_explicit(&tally_process.slots[id], memory_order_acquire);
 }
 
+_Noreturn void tally_fatal(tally_object *object, const char *what);
+void tally_thread_require(void); /* aborts in a thread that is not attached */
+
+/* What is looked at in builds with assertions only: in places that are hot, or that nearly every function passes. */
+#ifdef NDEBUG
+#define TALLY_CHECKED(statement) ((void)0)
+#else
+#define TALLY_CHECKED(statement) (statement)
+#endif
+
 #include "memory/inline.h"
 
 static inline void tally_breaker_set(tally_thread_state *thread, uint32_t bit) {
@@ -79,8 +89,5 @@ static inline void tally_breaker_clear(tally_thread_state *thread, uint32_t bit)
     /* seq_cst: the clearer then looks for the work itself, so none announced before is missed */
     atomic_fetch_and_explicit(&thread->head.breaker, ~bit, memory_order_seq_cst);
 }
-
-_Noreturn void tally_fatal(tally_object *object, const char *what);
-void tally_thread_require(void); /* aborts in a thread that is not attached */
 
 #endif

@@ -32,7 +32,7 @@ enum { TALLY_OWNER_NONE = 0, TALLY_OWNER_UNATTACHED = 0xfffe, TALLY_OWNER_IMMORT
 
 struct tally_self {
     tally_thread_head *thread; /* never NULL: an unattached thread has one whose breaker is set */
-    uint32_t id;               /* copy of thread->id */
+    uint16_t id;               /* copy of thread->id, in which all owner ids fit */
 };
 extern _Thread_local struct tally_self tally_self __attribute__((tls_model("initial-exec")));
 
@@ -63,7 +63,7 @@ _Static_assert(TALLY_EVENTS <= 40, "room for every event");
 #include "tally_counts.h"
 
 struct tally_object {
-    tally_counts counts;
+    _Alignas(8) tally_counts counts;
     uint16_t type;         /* index in the table of types; constant for life */
     _Atomic uint8_t lock;  /* the exclusion part's */
     _Atomic uint8_t flags; /* TALLY_FLAG_… of core/object.h */

@@ -161,6 +161,14 @@ SUITE_HELPER int backend_is(const char *name) { return strcmp(tally_backend(), n
 SUITE_HELPER int has_gil(void) { return strncmp(tally_backend(), "gil", 3) == 0; }
 SUITE_HELPER int is_biased(void) { return strstr(tally_backend(), "biased") != NULL; }
 
+/* Says on which backend, and why, a test does not apply; the plain runner counts it. */
+SUITE_HELPER _Atomic int suite_skips;
+SUITE_HELPER void suite_skip(const char *reason)
+{
+    printf("SKIPPED on %s: %s\n", tally_backend(), reason);
+    atomic_fetch_add_explicit(&suite_skips, 1, memory_order_relaxed);
+}
+
 /* ---- time and threads ---- */
 
 SUITE_HELPER double now(void)
@@ -279,10 +287,10 @@ static suite_test *suite_first, **suite_end = &suite_first;
     }                                                                                \
     static void suite##_##name(void)
 
-/* With arguments: only the tests whose names contain one of them. */
+/* With arguments: only the tests whose names contain one of them. 77: all were skipped. */
 int main(int count, char **words)
 {
-    int passed = 0, failed = 0;
+    int passed = 0, failed = 0, skipped = 0;
     for (suite_test *test = suite_first; test; test = test->next) {
         int wanted = count < 2;
         for (int i = 1; i < count; i++)
@@ -292,16 +300,20 @@ int main(int count, char **words)
         printf("%s\n", test->name);
         fflush(stdout);
         atomic_store_explicit(&suite_failures, 0, memory_order_relaxed);
+        atomic_store_explicit(&suite_skips, 0, memory_order_relaxed);
         suite_run(test->body);
         if (atomic_load_explicit(&suite_failures, memory_order_relaxed) == 0) {
-            passed++;
+            if (atomic_load_explicit(&suite_skips, memory_order_relaxed))
+                skipped++;
+            else
+                passed++;
         } else {
             failed++;
             printf("%s FAILED\n", test->name);
         }
     }
-    printf("%d passed, %d failed\n", passed, failed);
-    return failed != 0;
+    printf("%d passed, %d failed, %d skipped\n", passed, failed, skipped);
+    return failed ? 1 : passed == 0 && skipped > 0 ? 77 : 0;
 }
 
 #endif

@@ -5,8 +5,12 @@
  * they count themselves must be what is there at the end, and nothing is left.
  *
  *     test_stress [milliseconds [seed]]      default: 5000 1
+ *
+ * Built with the points of core/inject.h: TALLY_DELAYS=seed in the environment
+ * makes every point and every safepoint delay now and then.
  */
 #include <tally.h>
+#include "inject.h"
 
 #include <inttypes.h>
 #include <stdatomic.h>
@@ -353,6 +357,7 @@ static void pause_a_little(random_state *random)
     default:
         break;
     }
+    TALLY_POINT(safepoint);
     tally_safepoint();
 }
 
@@ -503,6 +508,16 @@ int main(int count, char **words)
         fprintf(stderr, "usage: %s [milliseconds [seed]]\n", words[0]);
         return 2;
     }
+#ifdef TALLY_INJECT
+    uint64_t delays = 0;
+    if (getenv("TALLY_DELAYS") && (!number(getenv("TALLY_DELAYS"), &delays) || !delays)) {
+        fprintf(stderr, "TALLY_DELAYS is to be a number above 0\n");
+        return 2;
+    }
+    printf("TALLY_DELAYS=%" PRIu64 "\n", delays);
+    fflush(stdout);
+    tally_inject_delays(delays);
+#endif
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
     int threads = cores * 3 > MAX_THREADS ? MAX_THREADS : cores * 3 < 6 ? 6 : (int)cores * 3;
     static tally_thread handles[MAX_THREADS];

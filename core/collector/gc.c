@@ -80,10 +80,8 @@ static ptrdiff_t collect(int generation, bool automatic) {
     if (thread->collecting) return 0;
     thread->collecting = true;
     /* Within the death of an object: what dies in here is taken apart here. */
-    bool catching = thread->catching;
-    tally_object *caught = thread->caught;
-    thread->catching = false;
-    thread->caught = NULL;
+    bool taking_apart = thread->taking_apart;
+    thread->taking_apart = false;
     tally_pending_error pending;
     tally_error_put_aside(&pending);
 
@@ -105,8 +103,7 @@ static ptrdiff_t collect(int generation, bool automatic) {
         call_back(&info);
     }
     if (found >= 0 || automatic) tally_error_put_back(&pending);
-    thread->catching = catching;
-    thread->caught = caught;
+    thread->taking_apart = taking_apart;
     thread->collecting = false;
     return found;
 }

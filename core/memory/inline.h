@@ -4,6 +4,8 @@
 #define TALLY_MEMORY_INLINE_H
 
 static inline void *tally_memory_alloc(unsigned kind, size_t size) {
+    TALLY_CHECKED(tally_thread_require());
+    if (TALLY_ALLOCATION_FAILS()) return NULL;
     if (kind != TALLY_RAW && size < sizeof(tally_object) + 8) size = sizeof(tally_object) + 8; /* room for the link */
     if (TALLY_UNLIKELY(size > TALLY_SMALL_LIMIT)) return tally_memory_alloc_slow(kind, size);
     tally_pool *pool = tally_heap_current()->current[kind][(size + 15) / 16];

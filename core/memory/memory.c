@@ -21,6 +21,7 @@ _Static_assert((sizeof(tally_pool) & 15) == 0, "blocks stay aligned");
 /* Full at once, so that the fast path needs no test for "no pool yet". */
 static tally_pool no_pool;
 
+enum { KEPT_POOLS = 16 }; /* empty ones of a heap, all classes together: half a megabyte */
 enum { SPARE_ARENAS = 1 }; /* empty arenas kept: a heap that breathes around an arena's edge would map and unmap all the time */
 
 static struct {
@@ -131,6 +132,7 @@ void tally_heap_start(tally_heap *heap, uint32_t owner) {
             heap->current[kind][i] = &no_pool;
             heap->queue[kind][i] = heap->queue_last[kind][i] = NULL;
         }
+    heap->empty = 0;
     heap->owner = (uint16_t)owner;
     atomic_store_explicit(&heap->remote, NULL, memory_order_relaxed);
 }
@@ -192,15 +194,27 @@ static void queue_append(tally_heap *heap, tally_pool *pool) {
     pool->previous = *last;
     if (*last) (*last)->next = pool; else heap->queue[pool->kind][pool->class_] = pool;
     *last = pool;
-    pool->queued = 1;
 }
 static void queue_remove(tally_heap *heap, tally_pool *pool) {
     if (!pool->next) heap->queue_last[pool->kind][pool->class_] = pool->previous;
     pool_list_remove(&heap->queue[pool->kind][pool->class_], pool);
-    pool->queued = 0;
+}
+
+/*
+ * Where the blocks begin: pool 0 behind the descriptors. Blocks of 512 bytes
+ * fall into 8 of the 64 sets of a first-level cache, the same 8 in each pool, so
+ * neighbouring pools begin a line apart, for one block in 64 (Bonwick 1994:
+ * colouring). Smaller blocks fall into more sets.
+ */
+static char *pool_first_block(tally_pool *pool) {
+    char *arena = tally_region + arena_number(pool) * TALLY_ARENA_SIZE;
+    size_t index = (size_t)(pool - (tally_pool *)arena);
+    char *first = arena + (index ? index * TALLY_POOL_SIZE : sizeof(tally_pool) * TALLY_ARENA_POOLS);
+    return pool->block_size == TALLY_SMALL_LIMIT ? first + index % 8 * 64 : first;
 }
 
 static tally_pool *pool_take(tally_heap *heap, unsigned kind, unsigned class_) {
+    if (TALLY_ALLOCATION_FAILS()) return NULL;
     pthread_mutex_lock(&memory.lock);
     if (!memory.free_list && arena_map() != 0) {
         pthread_mutex_unlock(&memory.lock);
@@ -220,9 +234,8 @@ static tally_pool *pool_take(tally_heap *heap, unsigned kind, unsigned class_) {
     pool->owner = heap->owner;
     pool->kind = (uint8_t)kind;
     pool->class_ = (uint8_t)class_;
-    pool->queued = 0;
     pool->in_use = 1;
-    pool->carved = arena + (index ? index * TALLY_POOL_SIZE : sizeof(tally_pool) * TALLY_ARENA_POOLS);
+    pool->carved = pool_first_block(pool);
     pool->end = arena + (index + 1) * TALLY_POOL_SIZE;
     TALLY_EVENT(pools_taken);
     return pool;
@@ -244,9 +257,10 @@ static bool pool_carve(tally_pool *pool) {
     return true;
 }
 
-/* An empty pool that is not current leaves its heap. */
-static void pool_release(tally_heap *heap, tally_pool *pool) {
-    if (pool->queued) queue_remove(heap, pool);
+static bool is_empty(const tally_pool *pool) { return pool->left == 0 && pool->notify == 0; }
+
+/* An empty pool that is in no list leaves its heap. */
+static void pool_release(tally_pool *pool) {
     pool->in_use = 0;
     if (TALLY_READERS_WITHOUT_LOCK && pool->kind != TALLY_RAW) {
         pthread_mutex_lock(&memory.lock);
@@ -261,8 +275,14 @@ static void pool_release(tally_heap *heap, tally_pool *pool) {
 /* A free brought `left` down to 0: the pool was full, or is now empty. */
 void tally_memory_free_notified(tally_pool *pool) {
     tally_heap *heap = tally_pool_heap(pool);
-    if (pool->left == 0 && pool->notify == 0) {
-        if (heap->current[pool->kind][pool->class_] != pool) pool_release(heap, pool);
+    if (is_empty(pool)) {
+        if (heap->current[pool->kind][pool->class_] == pool) return;
+        if (heap->empty < KEPT_POOLS) {
+            heap->empty++;
+        } else {
+            queue_remove(heap, pool);
+            pool_release(pool);
+        }
         return;
     }
     pool->left = pool->notify;
@@ -289,15 +309,22 @@ void tally_heap_drain(tally_heap *heap) {
     }
 }
 
-/* Drains, and lets go of pools that are kept only because they are current: each would hold an arena. */
+/* Drains, and lets go of the empty pools, current or kept: each would hold an arena. */
 void tally_heap_trim(tally_heap *heap) {
     tally_heap_drain(heap);
     for (unsigned kind = 0; kind < TALLY_KINDS; kind++)
         for (unsigned class_ = 1; class_ <= TALLY_SIZE_CLASSES; class_++) {
+            for (tally_pool *pool = heap->queue[kind][class_], *next; pool && heap->empty; pool = next) {
+                next = pool->next;
+                if (!is_empty(pool)) continue;
+                heap->empty--;
+                queue_remove(heap, pool);
+                pool_release(pool);
+            }
             tally_pool *pool = heap->current[kind][class_];
-            if (pool == &no_pool || pool->left || pool->notify) continue;
+            if (pool == &no_pool || !is_empty(pool)) continue;
             heap->current[kind][class_] = &no_pool;
-            pool_release(heap, pool);
+            pool_release(pool);
         }
 }
 
@@ -326,6 +353,7 @@ static bool heap_refill(tally_heap *heap, unsigned kind, unsigned class_) {
         tally_pool *next = heap->queue[kind][class_];
         if (next) {
             queue_remove(heap, next);
+            heap->empty -= is_empty(next);
         } else if (!(next = pool_take(heap, kind, class_))) {
             *current = &no_pool;
             return false;
@@ -379,6 +407,7 @@ void tally_large_free(void *memory_, unsigned kind) {
 }
 
 void *tally_memory_alloc_slow(unsigned kind, size_t size) {
+    tally_thread_require();
     if (size > TALLY_SMALL_LIMIT) return large_alloc(kind, size);
     unsigned class_ = (unsigned)((size + 15) / 16);
     if (class_ == 0) class_ = 1;
@@ -429,7 +458,7 @@ tally_pool *tally_memory_next_pool(tally_pool_walk *walk, unsigned kind) {
             size_t i = walk->pool++;
             tally_pool *pool = &((tally_pool *)arena)[i];
             if (!pool->in_use || pool->kind != kind) continue;
-            walk->first = arena + (i ? i * TALLY_POOL_SIZE : sizeof(tally_pool) * TALLY_ARENA_POOLS);
+            walk->first = pool_first_block(pool);
             return pool;
         }
     }

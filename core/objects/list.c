@@ -97,8 +97,11 @@ int tally_list_append(tally_object *object, tally_object *item) {
 /* NULL: not to be had without the lock. */
 static tally_object *get_unlocked(tally_list *list, ptrdiff_t index) {
     if (index < 0) index += length_of(list);
+    TALLY_POINT(list_read);
     /* acquire: pairs with the release in reserve */
     tally_items *items = atomic_load_explicit(&list->items, memory_order_acquire);
+    TALLY_POINT(list_loaded);
+    if (TALLY_UNLIKELY(!items)) return NULL; /* no capacity; the length may be newer */
     if (index < 0 || index >= length_of(list) || index >= tally_items_capacity(items)) return NULL;
     tally_object *item = tally_slot_try_read(&items->at[index]);
     if (tally_unlocked_recheck && item && TALLY_UNLIKELY(atomic_load_explicit(&list->items, memory_order_acquire) != items)) {
@@ -122,7 +125,7 @@ static tally_object *get_locked(tally_list *list, ptrdiff_t index) {
 tally_object *tally_list_get(tally_object *object, ptrdiff_t index) {
     tally_list *list = check(object);
     if (TALLY_UNLIKELY(!list)) return NULL;
-    if (TALLY_LIKELY(tally_may_read_unlocked(object) && atomic_load_explicit(&list->items, memory_order_relaxed))) {
+    if (TALLY_LIKELY(tally_may_read_unlocked(object))) {
         tally_object *item = get_unlocked(list, index);
         if (TALLY_LIKELY(item != NULL)) { TALLY_DETAIL(reads_unlocked); return item; }
     }

@@ -84,8 +84,8 @@ void tally_type_release(tally_type *type) {
 static const struct { uint16_t index; const char *name; size_t size; unsigned flags; } built_in[] = {
     { TALLY_TYPE_TYPE, "type", sizeof(tally_type_object), TALLY_TYPE_CONTAINER | TALLY_TYPE_WEAKLY_REFERENCABLE },
     { TALLY_TYPE_NONE, "NoneType", sizeof(tally_object), 0 }, { TALLY_TYPE_BOOL, "bool", sizeof(tally_object), 0 },
-    { TALLY_TYPE_INT, "int", sizeof(tally_int), 0 }, { TALLY_TYPE_FLOAT, "float", sizeof(tally_float), 0 },
-    { TALLY_TYPE_STR, "str", sizeof(tally_str), 0 }, { TALLY_TYPE_TUPLE, "tuple", sizeof(tally_tuple), TALLY_TYPE_CONTAINER },
+    { TALLY_TYPE_INT, "int", sizeof(tally_int), TALLY_TYPE_LEAF }, { TALLY_TYPE_FLOAT, "float", sizeof(tally_float), TALLY_TYPE_LEAF },
+    { TALLY_TYPE_STR, "str", sizeof(tally_str), TALLY_TYPE_LEAF }, { TALLY_TYPE_TUPLE, "tuple", sizeof(tally_tuple), TALLY_TYPE_CONTAINER },
     { TALLY_TYPE_LIST, "list", sizeof(tally_list), TALLY_TYPE_CONTAINER }, { TALLY_TYPE_DICT, "dict", sizeof(tally_dict), TALLY_TYPE_CONTAINER },
     { TALLY_TYPE_WEAKREF, "weakref", sizeof(tally_weakref), TALLY_TYPE_CONTAINER },
 };
@@ -142,14 +142,6 @@ static void slots_traverse(tally_object *self, tally_visit visit, void *context)
         if (child) visit(child, context);
     }
 }
-/* Children gone are NULL: the first that is not is both the next and the current one. */
-static tally_object **slots_child(tally_object *self) {
-    tally_object **slots = (tally_object **)slots_of(self);
-    for (ptrdiff_t i = 0; i < tally_type_entry(self)->slots; i++)
-        if (slots[i]) return &slots[i];
-    return NULL;
-}
-
 static void open_traverse(tally_object *self, tally_visit visit, void *context) {
     tally_table *attributes = atomic_load_explicit(table_of(self), memory_order_relaxed);
     if (attributes) tally_table_traverse(attributes, visit, context);
@@ -202,14 +194,14 @@ tally_object *tally_class_new(const tally_class_spec *spec) {
     if (spec->slots && weak) size += sizeof(tally_weak_word);
     tally_type *type = tally_type_allocate(spec->name, size, TALLY_TYPE_CONTAINER | (weak ? TALLY_TYPE_WEAKLY_REFERENCABLE : 0), true, false);
     if (!type) return NULL;
-    type->weak_offset = weak_offset;
-    type->slots = spec->slots ? slots : -1;
+    type->weak_offset = (uint32_t)weak_offset;
+    type->slots = spec->slots ? (int32_t)slots : -1;
     type->shape = spec->slots ? TALLY_SHAPE_SLOTS : TALLY_SHAPE_TABLE;
     type->table_offset = spec->slots ? 0 : offsetof(tally_open_instance, table);
     type->finalize = spec->finalize;
     type->traverse = spec->slots ? slots_traverse : open_traverse;
-    type->next_child = spec->slots ? slots_child : open_next_child;
-    type->current_child = spec->slots ? slots_child : open_current_child;
+    type->next_child = spec->slots ? NULL : open_next_child;
+    type->current_child = spec->slots ? NULL : open_current_child;
     type->release = spec->slots ? NULL : open_release;
     type->extra_size = spec->slots ? NULL : open_extra;
     if (spec->slots && name_slots(type, spec->slots) < 0) {
@@ -229,7 +221,8 @@ tally_object *tally_instance_new(tally_object *class_) {
     if (!self) return NULL;
     if (TALLY_UNLIKELY(tally_class_incref(class_) < 0)) { tally_memory_free(TALLY_CONTAINERS, self); return NULL; }
     /* A slot for each name, or the word of an open instance's table; the weak word. */
-    for (char *at = (char *)self->slots; at < (char *)self + type->size; at += sizeof(void *)) *(void **)at = NULL;
+    size_t words = (type->size - offsetof(tally_instance, slots)) / sizeof(void *);
+    for (size_t i = 0; i < words; i++) atomic_store_explicit(&self->slots[i], NULL, memory_order_relaxed);
     return tally_container_publish(self);
 }
 
@@ -240,45 +233,78 @@ static tally_object *missing(tally_object *object, const char *name) {
     return NULL;
 }
 
-static tally_object *slot_read(tally_object *object, ptrdiff_t index) {
-    tally_slot *slot = &slots_of(object)[index];
-    if (TALLY_LIKELY(tally_may_read_unlocked(object))) {
-        tally_object *value = tally_slot_try_read(slot);
-        if (TALLY_LIKELY(value != NULL)) { TALLY_DETAIL(reads_unlocked); return value; }
-    }
+/* The slow halves stand alone, so that the fast ones save no registers. */
+static __attribute__((noinline)) tally_object *slot_read_locked(tally_object *object, ptrdiff_t index) {
     TALLY_DETAIL(reads_locked);
     unsigned token = tally_lock_object(object);
-    tally_object *value = tally_slot_locked_read(slot);
+    tally_object *value = tally_slot_locked_read(&slots_of(object)[index]);
     tally_unlock_object(object, token);
     return value;
 }
 
-static void slot_write(tally_object *object, ptrdiff_t index, tally_object *value) {
-    tally_xincref(value);
-    unsigned token = tally_lock_object(object);
-    tally_object *old = atomic_load_explicit(&slots_of(object)[index], memory_order_relaxed);
+static inline tally_object *slot_read(tally_object *object, ptrdiff_t index) {
+    if (TALLY_LIKELY(tally_may_read_unlocked(object))) {
+        tally_object *value = tally_slot_try_read(&slots_of(object)[index]);
+        if (TALLY_LIKELY(value != NULL)) { TALLY_DETAIL(reads_unlocked); return value; }
+    }
+    return slot_read_locked(object, index);
+}
+
+/* In a section. Puts value there and returns what was. */
+static inline tally_object *slot_exchange(tally_slot *slot, tally_object *value) {
+    tally_object *old = atomic_load_explicit(slot, memory_order_relaxed);
     /* release: pairs with the acquire of readers without a lock */
-    atomic_store_explicit(&slots_of(object)[index], value, memory_order_release);
+    atomic_store_explicit(slot, value, memory_order_release);
+    return old;
+}
+static __attribute__((noinline)) tally_object *slot_exchange_locked(tally_object *object, ptrdiff_t index, tally_object *value) {
+    unsigned token = tally_lock_object(object);
+    tally_object *old = slot_exchange(&slots_of(object)[index], value);
     tally_unlock_object(object, token);
+    return old;
+}
+static inline void slot_write(tally_object *object, ptrdiff_t index, tally_object *value) {
+    tally_xincref(value);
+    tally_object *old;
+    if (TALLY_LIKELY(tally_lock_fast(object))) {
+        old = slot_exchange(&slots_of(object)[index], value);
+        tally_unlock_fast(object);
+    } else {
+        old = slot_exchange_locked(object, index, value);
+    }
     tally_xdecref(old);
 }
 
-static int slot_check(tally_object *object, ptrdiff_t *index) {
+/* Any other index than one from 0 of an instance with slots. */
+static __attribute__((noinline)) int slot_check(tally_object *object, ptrdiff_t *index) {
     tally_type *type = tally_type_entry(object);
     if (!type->class_ || type->slots < 0) return tally_expected("an instance with slots", object);
     if (*index < 0) *index += type->slots;
     if (*index >= 0 && *index < type->slots) return 0;
-    tally_error_set(TALLY_INDEX_ERROR, "slot index out of range: %s has %td", type->name, type->slots);
+    tally_error_set(TALLY_INDEX_ERROR, "slot index out of range: %s has %d", type->name, type->slots);
     return -1;
 }
+static inline bool slot_is_plain(tally_object *object, ptrdiff_t index) { return index >= 0 && index < tally_type_entry(object)->slots; }
 
+static __attribute__((noinline)) tally_object *slot_get_checked(tally_object *object, ptrdiff_t index) {
+    if (slot_check(object, &index) < 0) return NULL;
+    tally_object *value = slot_read_locked(object, index);
+    return value ? value : missing(object, "in this slot");
+}
 tally_object *tally_slot_get(tally_object *object, ptrdiff_t index) {
-    if (TALLY_UNLIKELY(slot_check(object, &index) < 0)) return NULL;
-    tally_object *value = slot_read(object, index);
-    return TALLY_LIKELY(value != NULL) ? value : missing(object, "in this slot");
+    if (TALLY_LIKELY(slot_is_plain(object, index)) && TALLY_LIKELY(tally_may_read_unlocked(object))) {
+        tally_object *value = tally_slot_try_read(&slots_of(object)[index]);
+        if (TALLY_LIKELY(value != NULL)) { TALLY_DETAIL(reads_unlocked); return value; }
+    }
+    return slot_get_checked(object, index);
+}
+static __attribute__((noinline)) int slot_set_checked(tally_object *object, ptrdiff_t index, tally_object *value) {
+    if (slot_check(object, &index) < 0) return -1;
+    slot_write(object, index, value);
+    return 0;
 }
 int tally_slot_set(tally_object *object, ptrdiff_t index, tally_object *value) {
-    if (TALLY_UNLIKELY(slot_check(object, &index) < 0)) return -1;
+    if (TALLY_UNLIKELY(!slot_is_plain(object, index))) return slot_set_checked(object, index, value);
     slot_write(object, index, value);
     return 0;
 }
@@ -352,7 +378,7 @@ tally_object *tally_type_new(const tally_type_spec *spec) {
     bool weak = spec->flags & TALLY_TYPE_WEAKLY_REFERENCABLE;
     tally_type *type = tally_type_allocate(spec->name, header + (weak ? sizeof(tally_weak_word) : 0) + spec->size, spec->flags, false, true);
     if (!type) return NULL;
-    type->weak_offset = weak ? header : 0;
+    type->weak_offset = weak ? (uint32_t)header : 0;
     type->shape = spec->traverse ? TALLY_SHAPE_NATIVE : TALLY_SHAPE_LEAF;
     type->traverse = spec->traverse;
     type->clear = spec->clear;

@@ -79,10 +79,15 @@ static void release(tally_thread_state *thread, bool forced) {
 
 void tally_blocking_begin(void) {
     tally_thread_require();
+    if (TALLY_UNLIKELY(atomic_load_explicit(&tally_thread_current()->status, memory_order_relaxed) != TALLY_RUNNING)) tally_fatal(NULL, "a blocking region was begun inside another");
     tally_counts_safepoint(tally_thread_current());
     release(tally_thread_current(), false);
 }
-void tally_blocking_end(void) { take(tally_thread_current()); }
+void tally_blocking_end(void) {
+    tally_thread_require();
+    if (TALLY_UNLIKELY(atomic_load_explicit(&tally_thread_current()->status, memory_order_relaxed) == TALLY_RUNNING)) tally_fatal(NULL, "a blocking region was ended that was not begun");
+    take(tally_thread_current());
+}
 
 void tally_exclusion_safepoint(tally_thread_state *thread) {
     if (gil.ticks) {
@@ -152,10 +157,15 @@ void tally_retire(tally_retired *node, unsigned what, size_t bytes) { (void)byte
 
 void tally_critical_begin(tally_critical *section, tally_object *object) {
     tally_thread_require();
-    *section = (tally_critical){ .first = object, .held = true };
+    *section = (tally_critical){ .outer = tally_thread_current()->critical, .first = object, .held = true };
+    TALLY_CHECKED(tally_thread_current()->critical = section); /* for who detaches in it */
 }
 void tally_critical_begin2(tally_critical *section, tally_object *a, tally_object *b) {
     tally_thread_require();
-    *section = (tally_critical){ .first = a, .second = b, .held = true };
+    *section = (tally_critical){ .outer = tally_thread_current()->critical, .first = a, .second = b, .held = true };
+    TALLY_CHECKED(tally_thread_current()->critical = section);
 }
-void tally_critical_end(tally_critical *section) { section->held = false; }
+void tally_critical_end(tally_critical *section) {
+    section->held = false;
+    TALLY_CHECKED(tally_thread_current()->critical = section->outer);
+}

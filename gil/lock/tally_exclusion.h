@@ -18,12 +18,18 @@ struct tally_thread_state;
 #define tally_lock_initial() 0
 #define tally_lock_object(object) ((void)(object), 0u)
 #define tally_unlock_object(object, token) ((void)(object), (void)(token))
+#define tally_lock_fast(object) ((void)(object), true)
+#define tally_unlock_fast(object) ((void)(object))
 #define tally_is_private(token) ((void)(token), 1)
 /* No foreign code and no safepoint inside: the GIL is enough. */
 #define tally_weak_lock(address) ((void)(address))
 #define tally_weak_unlock(address) ((void)(address))
 static inline void tally_lock_unbias(tally_object *object) { (void)object; }
 static inline bool tally_may_read_unlocked(tally_object *object) { (void)object; return true; }
+
+/* With one lock, an instance counts its class like any object. */
+static inline int tally_class_incref(tally_object *class_) { tally_incref(class_); return 0; }
+static inline void tally_class_decref(tally_object *class_) { tally_decref(class_); }
 
 int tally_exclusion_start(void);
 void tally_exclusion_end(void);

@@ -15,6 +15,14 @@ static inline bool tally_counts_try_incref_weak(tally_counts *counts) {
 }
 static inline void tally_counts_expose(tally_counts *counts) { (void)counts; }
 static inline void tally_counts_adopt(tally_counts *counts) { (void)counts; }
+static inline bool tally_counts_drop(tally_counts *counts) {
+    int32_t count = (int32_t)counts->count;
+    if (TALLY_UNLIKELY(count < 0)) { TALLY_DETAIL(immortal_skips); return false; }
+    TALLY_DETAIL(local_decrefs);
+    counts->count = (uint32_t)--count;
+    if (TALLY_UNLIKELY(count < 0)) tally_object_zero((tally_object *)counts); /* says what is wrong */
+    return count == 0;
+}
 static inline void tally_counts_share(tally_counts *counts) { (void)counts; }
 static inline void tally_counts_revive(tally_counts *counts) { counts->count = 1; }
 static inline bool tally_counts_drop_last(tally_counts *counts) { return --counts->count == 0; }

@@ -9,10 +9,12 @@ typedef struct tally_counts_thread { char nothing[0]; } tally_counts_thread;
 static inline void tally_counts_init(tally_counts *counts) { atomic_store_explicit(&counts->count, 1, memory_order_release); }
 
 static inline bool tally_counts_try_incref(tally_counts *counts) {
+    TALLY_POINT(try_incref);
     uint32_t count = atomic_load_explicit(&counts->count, memory_order_relaxed);
     for (;;) {
         if ((int32_t)count < 0) { TALLY_DETAIL(immortal_skips); return true; }
         if (count == 0) return false;
+        TALLY_POINT(try_incref_swap);
         /* acquire: pairs with the release of init, if the block was made anew since the pointer was read */
         if (atomic_compare_exchange_weak_explicit(&counts->count, &count, count + 1, memory_order_acquire, memory_order_relaxed)) {
             TALLY_DETAIL(shared_increfs);
@@ -27,6 +29,17 @@ static inline void tally_counts_adopt(tally_counts *counts) { (void)counts; }
 static inline void tally_counts_trial_add(tally_counts *counts, int32_t by) {
     /* relaxed: one thread at a time has this object, and the world stands still */
     atomic_store_explicit(&counts->count, atomic_load_explicit(&counts->count, memory_order_relaxed) + (uint32_t)by, memory_order_relaxed);
+}
+static inline bool tally_counts_drop(tally_counts *counts) {
+    if (TALLY_UNLIKELY((int32_t)atomic_load_explicit(&counts->count, memory_order_relaxed) < 0)) {
+        TALLY_DETAIL(immortal_skips);
+        return false;
+    }
+    TALLY_DETAIL(shared_decrefs);
+    /* acq_rel: as a decref */
+    uint32_t before = atomic_fetch_sub_explicit(&counts->count, 1, memory_order_acq_rel);
+    if (TALLY_UNLIKELY(before == 0)) tally_object_zero((tally_object *)counts); /* says what is wrong */
+    return before == 1;
 }
 static inline void tally_counts_share(tally_counts *counts) { (void)counts; }
 /* release, so that who gets a reference from the finalizer's publishing sees the object whole */

@@ -4,8 +4,8 @@
  * other threads ask an owner to merge. tally_counts.h states the invariants,
  * docs/design.md draws the states.
  *
- * To merge is to add `local` to `shared` and to give up the owner. The owner and
- * local words are cleared *before* the compare-and-swap that makes the state
+ * To merge is to add `local` to `shared` and to give up the owner. The word of
+ * owner and local is cleared *before* the compare-and-swap that makes the state
  * merged: from that moment another thread may free the object and its block be
  * another's. In between the total reads too low, which nobody acts on: objects
  * die from merged only.
@@ -21,20 +21,25 @@
 
 /* Merges and gives back one reference, the queue's; true if that was the last. */
 static bool merge_and_drop(tally_counts *counts) {
+    uint64_t owned = tally_owned_load(counts);
     uint32_t local = 0;
-    if (atomic_load_explicit(&counts->owner, memory_order_relaxed) != TALLY_OWNER_NONE) {
-        local = atomic_load_explicit(&counts->local, memory_order_relaxed);
-        atomic_store_explicit(&counts->local, 0, memory_order_relaxed);
+    if ((uint16_t)owned != TALLY_OWNER_NONE) {
+        local = (uint32_t)(owned / TALLY_OWNED_ONE);
         tally_lock_unbias((tally_object *)counts);
-        atomic_store_explicit(&counts->owner, TALLY_OWNER_NONE, memory_order_relaxed);
+        tally_owned_store(counts, TALLY_OWNER_NONE);
     }
+    TALLY_POINT(merge_swap);
     uint32_t shared = atomic_load_explicit(&counts->shared, memory_order_relaxed), merged;
     do {
         merged = ((uint32_t)(tally_shared_count(shared) + (int32_t)local - 1) << 2) | TALLY_SHARED_MERGED;
         /* acq_rel: release pairs with who frees it later; acquire with the decrefs of others before */
     } while (!atomic_compare_exchange_weak_explicit(&counts->shared, &shared, merged, memory_order_acq_rel, memory_order_relaxed));
     TALLY_EVENT(merges);
-    return merged == TALLY_SHARED_MERGED;
+    if (TALLY_UNLIKELY((int32_t)merged < 0)) tally_fatal((tally_object *)counts, "more references were dropped than there were");
+    if (merged != TALLY_SHARED_MERGED) return false;
+    /* Until it is destroyed others may be, whose finalizers may collect. */
+    if (tally_is_tracked((tally_object *)counts)) tally_untrack((tally_object *)counts);
+    return true;
 }
 
 /* Merges every entry; those that died are left in the list returned, so that
@@ -44,8 +49,6 @@ static tally_merge_entry *merge_all(tally_merge_entry *entry) {
     for (tally_merge_entry *next; entry; entry = next) {
         next = entry->next;
         if (merge_and_drop(&entry->object->counts)) {
-            /* Until it is destroyed others may be, whose finalizers may collect. */
-            if (tally_is_tracked(entry->object)) tally_untrack(entry->object);
             entry->next = dead;
             dead = entry;
         } else {
@@ -60,30 +63,22 @@ static void destroy_all(tally_merge_entry *dead) {
         next = dead->next;
         tally_object *object = dead->object;
         tally_memory_free(TALLY_RAW, dead);
-        tally_object_zero(object);
+        tally_object_dies(object);
     }
 }
 
-/* The owner's half is 0: the object dies here unless others hold it, or queued it. */
-void tally_counts_local_zero(tally_counts *counts) {
-    /* acquire: pairs with the release of other threads' decrefs, which brought shared back to 0 */
-    uint32_t shared = atomic_load_explicit(&counts->shared, memory_order_acquire);
-    if (shared == TALLY_SHARED_DEFAULT) {
-        /* No other thread holds a reference, nor can get one: default makes its try-incref fail. */
-        atomic_store_explicit(&counts->shared, TALLY_SHARED_MERGED, memory_order_relaxed);
-        atomic_store_explicit(&counts->owner, TALLY_OWNER_NONE, memory_order_relaxed);
-        tally_object_zero((tally_object *)counts);
-        return;
-    }
+/* The owner drops the last reference of its half, and other threads have counted: true if that was the last. */
+static bool give_up(tally_counts *counts) {
     tally_lock_unbias((tally_object *)counts);
-    atomic_store_explicit(&counts->owner, TALLY_OWNER_NONE, memory_order_relaxed);
-    uint32_t merged;
+    tally_owned_store(counts, TALLY_OWNER_NONE);
+    TALLY_POINT(local_zero_swap);
+    uint32_t shared = atomic_load_explicit(&counts->shared, memory_order_relaxed), merged;
     do {
         merged = (shared & ~(uint32_t)TALLY_SHARED_STATE) | TALLY_SHARED_MERGED;
         /* acq_rel: as in merge_and_drop */
-    } while (!atomic_compare_exchange_weak_explicit(&counts->shared, &shared, merged, memory_order_acq_rel, memory_order_acquire));
+    } while (!atomic_compare_exchange_weak_explicit(&counts->shared, &shared, merged, memory_order_acq_rel, memory_order_relaxed));
     TALLY_EVENT(merges);
-    if (merged == TALLY_SHARED_MERGED) tally_object_zero((tally_object *)counts);
+    return merged == TALLY_SHARED_MERGED;
 }
 
 /* Merges what waits for a thread that cannot: it is claimed, or gone and the registration lock held. */
@@ -94,22 +89,25 @@ static tally_merge_entry *take_queue(tally_thread_state *thread) {
     return merge_all(atomic_exchange_explicit(&thread->counts.queue, NULL, memory_order_seq_cst));
 }
 
-/* False: the queue is closed. */
-static bool push(tally_thread_state *owner, tally_merge_entry *entry) {
+enum push { PUSHED_FIRST, PUSHED_BEHIND /* of entries whose first pusher sees to it that all are merged */, PUSH_CLOSED };
+
+static enum push push(tally_thread_state *owner, tally_merge_entry *entry) {
     tally_merge_entry *head = atomic_load_explicit(&owner->counts.queue, memory_order_relaxed);
     do {
-        if (head == TALLY_QUEUE_CLOSED) return false;
+        if (head == TALLY_QUEUE_CLOSED) return PUSH_CLOSED;
         entry->next = head;
+        TALLY_POINT(push);
         /* seq_cst: before the look at the owner's status; pairs with blocked() */
     } while (!atomic_compare_exchange_weak_explicit(&owner->counts.queue, &head, entry, memory_order_seq_cst, memory_order_relaxed));
-    return true;
+    return head ? PUSHED_BEHIND : PUSHED_FIRST;
 }
 
 /* The owner is gone. Merges under the registration lock, so that nobody attaches in its slot meanwhile. */
 static void merge_for_gone(tally_thread_state *owner, tally_merge_entry *entry) {
     tally_merge_entry *dead = NULL;
+    TALLY_POINT(merge_for_gone);
     tally_registration_lock();
-    if (!push(owner, entry)) {
+    if (push(owner, entry) == PUSH_CLOSED) {
         entry->next = NULL;
         dead = merge_all(entry);
         entry = NULL;
@@ -121,19 +119,34 @@ static void merge_for_gone(tally_thread_state *owner, tally_merge_entry *entry) 
 
 /* No memory for an entry: stop the world, in which every owner stands still, and merge here. */
 static void merge_stopped(tally_object *object) {
+    TALLY_POINT(merge_stopped);
     tally_world_stop();
     bool dead = merge_and_drop(&object->counts);
     tally_world_start();
-    if (dead) tally_object_zero(object);
+    if (dead) tally_object_dies(object);
 }
 
 static void queue_object(tally_object *object, uint32_t owner_id) {
     TALLY_EVENT(queued);
+    tally_thread_state *owner = tally_thread_slot(owner_id);
+    /* Blocked at this moment: merged in its stead, without an entry. */
+    if (atomic_load_explicit(&owner->status, memory_order_relaxed) == TALLY_BLOCKED && tally_claim(owner)) {
+        TALLY_EVENT(claims);
+        TALLY_POINT(merge_claimed);
+        bool dead = merge_and_drop(&object->counts);
+        tally_claim_end(owner);
+        tally_counts_merge_blocked(owner); /* what was pushed while it was claimed */
+        if (dead) tally_object_dies(object);
+        return;
+    }
     tally_merge_entry *entry = tally_memory_alloc(TALLY_RAW, sizeof *entry);
     if (!entry) { merge_stopped(object); return; }
     entry->object = object;
-    tally_thread_state *owner = tally_thread_slot(owner_id);
-    if (!push(owner, entry)) { merge_for_gone(owner, entry); return; }
+    TALLY_POINT(queue_entry);
+    enum push pushed = push(owner, entry);
+    if (pushed == PUSHED_BEHIND) return;
+    if (pushed == PUSH_CLOSED) { merge_for_gone(owner, entry); return; }
+    TALLY_POINT(pushed);
     tally_breaker_set(owner, TALLY_BREAK_MERGE);
     tally_counts_merge_blocked(owner);
 }
@@ -147,16 +160,17 @@ void tally_counts_merge_blocked(tally_thread_state *owner) {
            (head = atomic_load_explicit(&owner->counts.queue, memory_order_seq_cst)) && head != TALLY_QUEUE_CLOSED &&
            tally_claim(owner)) {
         TALLY_EVENT(claims);
+        TALLY_POINT(merge_claimed);
         tally_merge_entry *dead = take_queue(owner);
         tally_claim_end(owner);
         destroy_all(dead);
     }
 }
 
-/* A reference of another thread than the owner's goes. */
-void tally_counts_decref_shared(tally_counts *counts) {
+/* A reference of another thread than the owner's goes; true if that was the last. */
+static bool drop_shared(tally_counts *counts) {
     /* Read first: once this reference is the queue's, the object may be merged at any time. */
-    uint32_t owner = atomic_load_explicit(&counts->owner, memory_order_relaxed);
+    uint32_t owner = tally_counts_owner(counts);
     /* acquire: a merged state must not be seen with the owner from before the merge; the queue needs
      * the owner only in states in which it cannot have changed, see below */
     uint32_t shared = atomic_load_explicit(&counts->shared, memory_order_acquire), next;
@@ -166,19 +180,25 @@ void tally_counts_decref_shared(tally_counts *counts) {
         /* Would go negative for the first time: the reference becomes the queue's instead. */
         bool queue = shared == TALLY_SHARED_DEFAULT || shared == TALLY_SHARED_MAYBE;
         if (queue) {
-            owner = atomic_load_explicit(&counts->owner, memory_order_relaxed);
+            owner = tally_counts_owner(counts);
             /* The owner is merging at this moment: not its queue's business any more, count down. */
             if (owner == TALLY_OWNER_NONE) queue = false;
         }
         next = queue ? TALLY_SHARED_QUEUED : shared - TALLY_SHARED_ONE;
+        TALLY_POINT(decref_shared);
         /* acq_rel: release pairs with the merge or the last decref; acquire for the one that frees */
         if (atomic_compare_exchange_weak_explicit(&counts->shared, &shared, next, memory_order_acq_rel, memory_order_acquire)) {
             if (queue) queue_object((tally_object *)counts, owner);
-            else if (next == TALLY_SHARED_MERGED) tally_object_zero((tally_object *)counts);
-            return;
+            return next == TALLY_SHARED_MERGED;
         }
         TALLY_DETAIL(lost_cas);
     }
+}
+
+bool tally_counts_drop_slow(tally_counts *counts) { return tally_counts_owned(counts) ? give_up(counts) : drop_shared(counts); }
+
+void tally_counts_decref_slow(tally_counts *counts) {
+    if (tally_counts_drop(counts)) tally_object_dies((tally_object *)counts);
 }
 
 /* ---- hooks -------------------------------------------------------------- */
@@ -190,6 +210,7 @@ void tally_counts_attach(tally_thread_state *thread) {
 
 void tally_counts_safepoint(tally_thread_state *thread) {
     tally_breaker_clear(thread, TALLY_BREAK_MERGE);
+    TALLY_POINT(merge);
     destroy_all(take_queue(thread));
 }
 

@@ -15,26 +15,30 @@ typedef struct tally_counts_thread {
 
 static inline int32_t tally_shared_count(uint32_t shared) { return (int32_t)shared >> 2; }
 
+static inline uint32_t tally_counts_owner(tally_counts *counts) { return (uint16_t)tally_owned_load(counts); }
+static inline bool tally_counts_owned(tally_counts *counts) { return (uint16_t)tally_owned_load(counts) == tally_self.id; }
+
 static inline void tally_counts_init(tally_counts *counts) {
-    atomic_store_explicit(&counts->local, 1, memory_order_relaxed);
     atomic_store_explicit(&counts->shared, TALLY_SHARED_DEFAULT, memory_order_relaxed);
     /* release: pairs with nothing that could succeed (default makes a stranger's
      * try-incref fail); it keeps the fields in front for the owner compare */
-    atomic_store_explicit(&counts->owner, (uint16_t)tally_self.id, memory_order_release);
+    __atomic_store_n((uint64_t *)&counts->owned, TALLY_OWNED_ONE | tally_self.id, __ATOMIC_RELEASE);
 }
 
 static inline bool tally_counts_try_incref(tally_counts *counts) {
-    uint32_t owner = atomic_load_explicit(&counts->owner, memory_order_relaxed);
-    if (owner == tally_self.id) {
+    TALLY_POINT(try_incref);
+    uint64_t owned = tally_owned_load(counts);
+    if (TALLY_LIKELY((uint16_t)owned == tally_self.id)) {
         /* Only this thread frees it, and is not doing so: alive. */
         TALLY_DETAIL(local_increfs);
-        atomic_store_explicit(&counts->local, atomic_load_explicit(&counts->local, memory_order_relaxed) + 1, memory_order_relaxed);
+        tally_owned_store(counts, owned + TALLY_OWNED_ONE);
         return true;
     }
-    if (owner == TALLY_OWNER_IMMORTAL) { TALLY_DETAIL(immortal_skips); return true; }
+    if ((uint16_t)owned == TALLY_OWNER_IMMORTAL) { TALLY_DETAIL(immortal_skips); return true; }
     uint32_t shared = atomic_load_explicit(&counts->shared, memory_order_relaxed);
     for (;;) {
         if (shared == TALLY_SHARED_MERGED || (shared & TALLY_SHARED_STATE) == TALLY_SHARED_DEFAULT) return false;
+        TALLY_POINT(try_incref_swap);
         /* acquire: pairs with the release of the compare-and-swap that left default or merged */
         if (atomic_compare_exchange_weak_explicit(&counts->shared, &shared, shared + TALLY_SHARED_ONE, memory_order_acquire, memory_order_relaxed)) {
             TALLY_DETAIL(shared_increfs);
@@ -48,7 +52,7 @@ static inline bool tally_counts_try_incref_weak(tally_counts *counts) { return t
 
 static inline void tally_counts_expose(tally_counts *counts) {
     uint32_t shared = atomic_load_explicit(&counts->shared, memory_order_relaxed);
-    if (atomic_load_explicit(&counts->owner, memory_order_relaxed) == TALLY_OWNER_IMMORTAL) return;
+    if (tally_counts_owner(counts) == TALLY_OWNER_IMMORTAL) return;
     /* release: as in tally_counts_share */
     while ((shared & TALLY_SHARED_STATE) == TALLY_SHARED_DEFAULT &&
            !atomic_compare_exchange_weak_explicit(&counts->shared, &shared, shared | TALLY_SHARED_MAYBE, memory_order_release, memory_order_relaxed)) {}
@@ -56,21 +60,43 @@ static inline void tally_counts_expose(tally_counts *counts) {
 
 /* Not queued: the queue's reference comes from outside, so what is garbage is in no queue. */
 static inline void tally_counts_adopt(tally_counts *counts) {
-    uint32_t owner = atomic_load_explicit(&counts->owner, memory_order_relaxed);
-    if (owner == tally_self.id || owner == TALLY_OWNER_IMMORTAL) return;
+    uint64_t owned = tally_owned_load(counts);
+    if ((uint16_t)owned == tally_self.id || (uint16_t)owned == TALLY_OWNER_IMMORTAL) return;
     uint32_t shared = atomic_load_explicit(&counts->shared, memory_order_relaxed);
-    uint32_t total = atomic_load_explicit(&counts->local, memory_order_relaxed) + (uint32_t)tally_shared_count(shared);
-    atomic_store_explicit(&counts->local, total, memory_order_relaxed);
+    uint64_t total = owned / TALLY_OWNED_ONE + (uint64_t)(int64_t)tally_shared_count(shared);
     atomic_store_explicit(&counts->shared, (shared & TALLY_SHARED_STATE) == TALLY_SHARED_DEFAULT ? TALLY_SHARED_DEFAULT : TALLY_SHARED_MAYBE, memory_order_relaxed);
-    atomic_store_explicit(&counts->owner, (uint16_t)tally_self.id, memory_order_relaxed);
+    tally_owned_store(counts, total * TALLY_OWNED_ONE + tally_self.id);
 }
 static inline void tally_counts_trial_add(tally_counts *counts, int32_t by) {
     /* relaxed: one thread at a time has this object, and the world stands still */
     uint32_t shared = atomic_load_explicit(&counts->shared, memory_order_relaxed);
     atomic_store_explicit(&counts->shared, shared + (uint32_t)by * TALLY_SHARED_ONE, memory_order_relaxed);
 }
+bool tally_counts_drop_slow(tally_counts *counts);
+static inline bool tally_counts_drop(tally_counts *counts) {
+    uint64_t owned = tally_owned_load(counts);
+    if (TALLY_LIKELY((uint16_t)owned == tally_self.id)) {
+        TALLY_DETAIL(local_decrefs);
+        if (owned >= 2 * TALLY_OWNED_ONE) {
+            tally_owned_store(counts, owned - TALLY_OWNED_ONE);
+            return false;
+        }
+        TALLY_POINT(local_zero);
+        /* The last of the owner's half. acquire: pairs with the release of other threads' decrefs, which brought shared back to 0 */
+        if (TALLY_LIKELY(atomic_load_explicit(&counts->shared, memory_order_acquire) == TALLY_SHARED_DEFAULT)) {
+            /* No other thread holds a reference, nor can get one: default makes its try-incref fail. */
+            atomic_store_explicit(&counts->shared, TALLY_SHARED_MERGED, memory_order_relaxed);
+            tally_owned_store(counts, TALLY_OWNER_NONE);
+            return true;
+        }
+    } else if ((uint16_t)owned == TALLY_OWNER_IMMORTAL) {
+        TALLY_DETAIL(immortal_skips);
+        return false;
+    }
+    return tally_counts_drop_slow(counts);
+}
 static inline void tally_counts_share(tally_counts *counts) {
-    uint32_t owner = atomic_load_explicit(&counts->owner, memory_order_relaxed);
+    uint32_t owner = tally_counts_owner(counts);
     if (owner == tally_self.id || owner == TALLY_OWNER_IMMORTAL) return;
     uint32_t shared = atomic_load_explicit(&counts->shared, memory_order_relaxed);
     /* release: pairs with the acquire of try-increfs */
@@ -87,24 +113,18 @@ static inline bool tally_counts_drop_last(tally_counts *counts) {
     return atomic_fetch_sub_explicit(&counts->shared, TALLY_SHARED_ONE, memory_order_acq_rel) == TALLY_SHARED_MERGED + TALLY_SHARED_ONE;
 }
 static inline bool tally_counts_is_immortal(tally_counts *counts) {
-    return atomic_load_explicit(&counts->owner, memory_order_relaxed) == TALLY_OWNER_IMMORTAL;
+    return tally_counts_owner(counts) == TALLY_OWNER_IMMORTAL;
 }
 static inline void tally_counts_make_immortal(tally_counts *counts) {
-    atomic_store_explicit(&counts->owner, TALLY_OWNER_IMMORTAL, memory_order_relaxed);
+    tally_owned_store(counts, TALLY_OWNER_IMMORTAL);
 }
 static inline ptrdiff_t tally_counts_total(tally_counts *counts) {
-    return (ptrdiff_t)atomic_load_explicit(&counts->local, memory_order_relaxed) +
+    return (ptrdiff_t)(tally_owned_load(counts) / TALLY_OWNED_ONE) +
            tally_shared_count(atomic_load_explicit(&counts->shared, memory_order_relaxed));
 }
 static inline bool tally_counts_is_dead(tally_counts *counts) {
     uint32_t shared = atomic_load_explicit(&counts->shared, memory_order_relaxed);
-    return atomic_load_explicit(&counts->owner, memory_order_relaxed) == TALLY_OWNER_NONE && (shared == TALLY_SHARED_MERGED || shared == 0);
-}
-static inline bool tally_counts_owned(tally_counts *counts) {
-    return atomic_load_explicit(&counts->owner, memory_order_relaxed) == tally_self.id;
-}
-static inline uint32_t tally_counts_owner(tally_counts *counts) {
-    return atomic_load_explicit(&counts->owner, memory_order_relaxed);
+    return tally_counts_owner(counts) == TALLY_OWNER_NONE && (shared == TALLY_SHARED_DEFAULT || shared == TALLY_SHARED_MERGED);
 }
 typedef tally_merge_entry *tally_counts_dead;
 tally_counts_dead tally_counts_merge_stopped(void);

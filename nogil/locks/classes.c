@@ -14,6 +14,8 @@
 enum { FIRST_SWEEP = 64 };
 static _Atomic size_t born, sweep_at = FIRST_SWEEP;
 
+static uint16_t class_index(tally_object *class_) { return ((tally_type_object *)class_)->index; }
+
 static _Atomic int32_t *counts_allocate(tally_thread_state *thread) {
     _Atomic int32_t *counts = calloc(TALLY_MAX_TYPES, sizeof *counts); /* touched only where used */
     /* release: pairs with instances_of */
@@ -22,29 +24,19 @@ static _Atomic int32_t *counts_allocate(tally_thread_state *thread) {
     return counts;
 }
 
-/* Its thread alone writes an entry: load and store. */
-static void count(_Atomic int32_t *counts, uint16_t index, int32_t by) {
-    atomic_store_explicit(&counts[index], atomic_load_explicit(&counts[index], memory_order_relaxed) + by, memory_order_relaxed);
+int tally_class_incref_slow(tally_object *class_) {
+    tally_thread_state *thread = tally_thread_current();
+    return counts_allocate(thread) && tally_class_count(&thread->class_counts, class_index(class_), 1) ? 0 : -1;
 }
 
-int tally_class_incref(tally_object *class_) {
+void tally_class_decref_slow(tally_object *class_) {
     tally_thread_state *thread = tally_thread_current();
-    _Atomic int32_t *counts = atomic_load_explicit(&thread->class_counts, memory_order_relaxed);
-    if (TALLY_UNLIKELY(!counts) && !(counts = counts_allocate(thread))) return -1;
-    count(counts, ((tally_type_object *)class_)->index, 1);
-    return 0;
-}
-
-void tally_class_decref(tally_object *class_) {
-    tally_thread_state *thread = tally_thread_current();
-    uint16_t index = ((tally_type_object *)class_)->index;
-    _Atomic int32_t *counts = atomic_load_explicit(&thread->class_counts, memory_order_relaxed);
-    if (TALLY_LIKELY(counts != NULL) || (counts = counts_allocate(thread))) { count(counts, index, -1); return; }
+    if (counts_allocate(thread)) { tally_class_count(&thread->class_counts, class_index(class_), -1); return; }
     /* No memory for a table of its own: another thread's, while that one stands still. */
     tally_error_clear();
     tally_world_stop();
     for (uint32_t id = 1; id <= atomic_load_explicit(&tally_process.slots_used, memory_order_relaxed); id++)
-        if ((counts = atomic_load_explicit(&tally_thread_slot(id)->class_counts, memory_order_relaxed))) { count(counts, index, -1); break; }
+        if (tally_class_count(&tally_thread_slot(id)->class_counts, class_index(class_), -1)) break;
     tally_world_start();
 }
 

@@ -37,6 +37,7 @@ static uint64_t now_ns(void) {
 
 /* Sleeps until an unlock wakes this thread; true if it was handed the lock. */
 static bool park(tally_object *object, uint64_t since) {
+    TALLY_POINT(park);
     struct bucket *bucket = bucket_of(object);
     pthread_mutex_lock(&bucket->mutex);
     uint8_t lock = atomic_load_explicit(&object->lock, memory_order_relaxed);
@@ -45,6 +46,7 @@ static bool park(tally_object *object, uint64_t since) {
         if ((lock & TALLY_LOCK_PARKED) ||
             atomic_compare_exchange_weak_explicit(&object->lock, &lock, lock | TALLY_LOCK_PARKED, memory_order_relaxed, memory_order_relaxed)) break;
     }
+    TALLY_POINT(parking);
     waiter self = { .object = object, .wake = PTHREAD_COND_INITIALIZER, .since = since };
     waiter **last = &bucket->first;
     while (*last) last = &(*last)->next;
@@ -55,6 +57,7 @@ static bool park(tally_object *object, uint64_t since) {
 }
 
 void tally_unlock_slow(tally_object *object) {
+    TALLY_POINT(unlock_slow);
     struct bucket *bucket = bucket_of(object);
     pthread_mutex_lock(&bucket->mutex);
     waiter **link = &bucket->first;
@@ -85,24 +88,37 @@ void tally_locks_start(void) {
 }
 bool tally_locks_can_bias(void) { return membarrier_works && TALLY_COUNTS_HAVE_OWNERS; }
 
-/* The byte is biased: makes it held by the caller. False: it changed meanwhile. */
-static bool revoke_bias(tally_object *object) {
-    uint8_t expected = TALLY_LOCK_BIASED;
-    uint32_t owner_id = tally_counts_owner(&object->counts);
-    /* acq_rel: acquire pairs with unbias, release with tally_may_read_unlocked */
-    if (!atomic_compare_exchange_strong_explicit(&object->lock, &expected, TALLY_LOCK_HELD, memory_order_acq_rel, memory_order_relaxed)) return false;
-    TALLY_EVENT(lock_revocations);
-    if (owner_id == TALLY_OWNER_NONE || owner_id == tally_self.id) return true;
-    tally_thread_state *owner = tally_thread_slot(owner_id);
+/* The byte says biased no more; waits until its owner is not in a section entered before it saw that. */
+static void wait_for_owner(tally_thread_state *owner, tally_object *object) {
+    TALLY_POINT(bias_taken);
     syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0);
     /* acquire: pairs with the owner's release on leaving */
-    for (unsigned spins = 0; atomic_load_explicit(&owner->exclusion.biased_section, memory_order_acquire) == object; spins++)
+    for (unsigned spins = 0; atomic_load_explicit(&owner->exclusion.biased_section, memory_order_acquire) == object; spins++) {
+        TALLY_POINT(bias_wait);
         if (spins > SPINS) sched_yield();
+    }
     /* Containers that are shared as a rule are not worth a bias: their owner stops
      * biasing new ones, until another thread attaches in its slot. */
     uint8_t times = (uint8_t)(atomic_load_explicit(&owner->exclusion.revocations, memory_order_relaxed) + 1);
     atomic_store_explicit(&owner->exclusion.revocations, times, memory_order_relaxed);
     if (times % 64 == 0) atomic_store_explicit(&owner->exclusion.lock_initial, TALLY_LOCK_FREE, memory_order_relaxed);
+}
+
+/*
+ * The byte is biased: makes it held by the caller. False: it changed meanwhile.
+ * In between it is both: held, so that nobody else enters; biased, so that
+ * readers keep out while the owner may be in a section that it takes for private,
+ * in which it frees arrays at once.
+ */
+static bool revoke_bias(tally_object *object) {
+    uint8_t expected = TALLY_LOCK_BIASED;
+    uint32_t owner_id = tally_counts_owner(&object->counts);
+    /* acq_rel: acquire pairs with unbias, release with the owner's look at the byte */
+    if (!atomic_compare_exchange_strong_explicit(&object->lock, &expected, TALLY_LOCK_HELD | TALLY_LOCK_BIASED, memory_order_acq_rel, memory_order_relaxed)) return false;
+    TALLY_EVENT(lock_revocations);
+    if (owner_id != TALLY_OWNER_NONE && owner_id != tally_self.id) wait_for_owner(tally_thread_slot(owner_id), object);
+    /* release: pairs with tally_may_read_unlocked; an and, since a waiter may set PARKED meanwhile */
+    atomic_fetch_and_explicit(&object->lock, (uint8_t)~TALLY_LOCK_BIASED, memory_order_release);
     return true;
 }
 

@@ -169,6 +169,7 @@ static void help(tally_thread_state *thread) {
 }
 
 void tally_reclamation_safepoint(tally_thread_state *thread) {
+    TALLY_POINT(quiescent);
     QUIESCENT();
     urcu_qsbr_quiescent_state();
     tally_exclusion_thread *self = &thread->exclusion;

@@ -12,7 +12,8 @@
  * readers without a lock keep out until it has been revoked.
  *
  * Invariants:
- *  - The byte leaves TALLY_LOCK_BIASED once in an object's life, by compare-and-swap.
+ *  - The byte leaves TALLY_LOCK_BIASED once in an object's life, by compare-and-swap;
+ *    the bit stays until the owner is out of its section, and readers with it.
  *  - In a leaf section there is no safepoint, no foreign code and no other lock.
  */
 #ifndef TALLY_EXCLUSION_H
@@ -20,7 +21,7 @@
 
 #define TALLY_EXCLUSION_NAME "lock an object"
 
-enum { TALLY_LOCK_FREE = 0, TALLY_LOCK_HELD = 1, TALLY_LOCK_PARKED = 2 /* somebody waits */, TALLY_LOCK_BIASED = 4 };
+enum { TALLY_LOCK_FREE = 0, TALLY_LOCK_HELD = 1, TALLY_LOCK_PARKED = 2 /* somebody waits */, TALLY_LOCK_BIASED = 4 /* with HELD: being revoked */ };
 enum { TALLY_TOKEN_BIASED, TALLY_TOKEN_HELD, TALLY_TOKEN_NESTED };
 
 typedef struct tally_exclusion_thread {
@@ -45,18 +46,24 @@ void tally_unlock_slow(tally_object *object);
 #define tally_lock_object(object) tally_lock_object_of(tally_thread_current(), object)
 #define tally_lock_object_of(thread, object) tally_lock_inline(&(thread)->exclusion, object)
 
-static inline unsigned tally_lock_inline(tally_exclusion_thread *self, tally_object *object) {
-    if (TALLY_COUNTS_HAVE_OWNERS && TALLY_LIKELY(tally_counts_owned(&object->counts))) {
-        /* release: pairs with the revoker's acquire; costs nothing here */
-        atomic_store_explicit(&self->biased_section, object, memory_order_release);
-        /* The store must come before this load for the revoker's eyes: its membarrier sees to that. */
-        atomic_signal_fence(memory_order_seq_cst);
-        if (TALLY_LIKELY(atomic_load_explicit(&object->lock, memory_order_acquire) == TALLY_LOCK_BIASED)) {
-            TALLY_DETAIL(locks_biased);
-            return TALLY_TOKEN_BIASED;
-        }
-        atomic_store_explicit(&self->biased_section, NULL, memory_order_release);
+static inline bool tally_lock_biased(tally_exclusion_thread *self, tally_object *object) {
+    if (!TALLY_COUNTS_HAVE_OWNERS || TALLY_UNLIKELY(!tally_counts_owned(&object->counts))) return false;
+    /* release: pairs with the revoker's acquire; costs nothing here */
+    atomic_store_explicit(&self->biased_section, object, memory_order_release);
+    /* The store must come before this load for the revoker's eyes: its membarrier sees to that. */
+    atomic_signal_fence(memory_order_seq_cst);
+    TALLY_POINT(bias_marked);
+    if (TALLY_LIKELY(atomic_load_explicit(&object->lock, memory_order_acquire) == TALLY_LOCK_BIASED)) {
+        TALLY_DETAIL(locks_biased);
+        TALLY_POINT(bias_inside);
+        return true;
     }
+    atomic_store_explicit(&self->biased_section, NULL, memory_order_release);
+    return false;
+}
+
+static inline unsigned tally_lock_inline(tally_exclusion_thread *self, tally_object *object) {
+    if (tally_lock_biased(self, object)) return TALLY_TOKEN_BIASED;
     uint8_t expected = TALLY_LOCK_FREE;
     /* acquire: pairs with the release of unlock */
     if (TALLY_LIKELY(atomic_compare_exchange_strong_explicit(&object->lock, &expected, TALLY_LOCK_HELD, memory_order_acquire, memory_order_relaxed))) {
@@ -65,6 +72,11 @@ static inline unsigned tally_lock_inline(tally_exclusion_thread *self, tally_obj
     }
     return tally_lock_slow(object);
 }
+
+/* Enters by bias, or not at all. */
+#define tally_lock_fast(object) tally_lock_biased(&tally_thread_current()->exclusion, object)
+#define tally_unlock_fast(object) \
+    ((void)(object), atomic_store_explicit(&tally_thread_current()->exclusion.biased_section, NULL, memory_order_release))
 
 #define tally_unlock_object(object, token) tally_unlock_inline(&tally_thread_current()->exclusion, object, token)
 static inline void tally_unlock_inline(tally_exclusion_thread *self, tally_object *object, unsigned token) {
@@ -91,13 +103,27 @@ static inline void tally_lock_unbias(tally_object *object) {
 static inline bool tally_may_read_unlocked(tally_object *object) {
     /* acquire: pairs with the revoker's release, after which arrays are retired, not freed */
     return (TALLY_COUNTS_HAVE_OWNERS && tally_counts_owned(&object->counts)) ||
-           atomic_load_explicit(&object->lock, memory_order_acquire) != TALLY_LOCK_BIASED;
+           !(atomic_load_explicit(&object->lock, memory_order_acquire) & TALLY_LOCK_BIASED);
 }
 /* In a leaf section entered with this token. */
 #define tally_is_private(token) ((token) == TALLY_TOKEN_BIASED)
 
 void tally_weak_lock(const void *address);
 void tally_weak_unlock(const void *address);
+/* References of instances to their class are counted in a table of each thread; classes.c.
+ * Its thread alone writes an entry: load and store. False: no table yet. */
+static inline bool tally_class_count(_Atomic(_Atomic int32_t *) *table, uint16_t index, int32_t by) {
+    _Atomic int32_t *counts = atomic_load_explicit(table, memory_order_relaxed);
+    if (TALLY_UNLIKELY(!counts)) return false;
+    atomic_store_explicit(&counts[index], atomic_load_explicit(&counts[index], memory_order_relaxed) + by, memory_order_relaxed);
+    return true;
+}
+int tally_class_incref_slow(tally_object *class_);
+void tally_class_decref_slow(tally_object *class_);
+#define tally_class_incref(class_) \
+    (tally_class_count(&tally_thread_current()->class_counts, ((tally_type_object *)(class_))->index, 1) ? 0 : tally_class_incref_slow(class_))
+#define tally_class_decref(class_) \
+    (tally_class_count(&tally_thread_current()->class_counts, ((tally_type_object *)(class_))->index, -1) ? (void)0 : tally_class_decref_slow(class_))
 
 /* The parts of this folder, to each other. */
 void tally_locks_start(void);

@@ -56,7 +56,9 @@ static uint64_t now_ns(void) {
 static void become_blocked(tally_thread_state *thread, const char *doing) {
     tally_reclamation_offline();
     atomic_store_explicit(&thread->exclusion.doing, doing, memory_order_relaxed);
+    TALLY_POINT(blocking);
     atomic_store_explicit(&thread->status, TALLY_BLOCKED, memory_order_seq_cst);
+    TALLY_POINT(blocked);
     if (atomic_load_explicit(&world.stopping, memory_order_seq_cst)) {
         pthread_mutex_lock(&world.mutex);
         pthread_cond_broadcast(&world.parked);
@@ -110,8 +112,10 @@ static void become_running(tally_thread_state *thread) {
             wait_for_start();
         }
         int expected = TALLY_BLOCKED;
+        TALLY_POINT(running);
         /* seq_cst: acquire pairs with the end of a claim */
         if (atomic_compare_exchange_strong_explicit(&thread->status, &expected, TALLY_RUNNING, memory_order_seq_cst, memory_order_relaxed)) break;
+        TALLY_POINT(running_claimed);
         sched_yield(); /* a claim to merge is short */
     }
     if (waited) has_entered();
@@ -131,11 +135,14 @@ static void enter_blocking(tally_thread_state *thread, const char *doing) {
 void tally_blocking_begin(void) {
     tally_thread_require();
     tally_thread_state *thread = tally_thread_current();
+    if (TALLY_UNLIKELY(atomic_load_explicit(&thread->status, memory_order_relaxed) != TALLY_RUNNING)) tally_fatal(NULL, "a blocking region was begun inside another");
     tally_critical_suspend(thread);
     enter_blocking(thread, "entering a blocking region");
 }
 void tally_blocking_end_suspended(void) { become_running(tally_thread_current()); }
 void tally_blocking_end(void) {
+    tally_thread_require();
+    if (TALLY_UNLIKELY(atomic_load_explicit(&tally_thread_current()->status, memory_order_relaxed) == TALLY_RUNNING)) tally_fatal(NULL, "a blocking region was ended that was not begun");
     tally_blocking_end_suspended();
     tally_critical_resume(tally_thread_current());
 }
@@ -174,6 +181,7 @@ static void wait_for_all(tally_thread_state *self) {
     world.last_was = "";
     pthread_mutex_lock(&world.mutex);
     for (bool late = false; !claim_all(self, late); late = true) {
+        TALLY_POINT(world_claiming);
         /* A timeout, since a merger's claim ends without a signal. */
         struct timespec until;
         clock_gettime(CLOCK_REALTIME, &until);
@@ -201,6 +209,7 @@ void tally_world_stop(void) {
     for (uint32_t id = 1; id <= used; id++)
         if (tally_thread_slot(id) && tally_thread_slot(id) != self) tally_breaker_set(tally_thread_slot(id), TALLY_BREAK_STOP);
     wait_for_all(self);
+    TALLY_POINT(world_stopped);
     TALLY_EVENT(stops);
     TALLY_COUNT_ADD(TALLY_EVENT_stop_ns, now_ns() - begin);
 }
@@ -224,6 +233,7 @@ void tally_world_start(void) {
     pthread_mutex_unlock(&world.mutex);
     pthread_mutex_unlock(&tally_process.registration);
     pthread_mutex_unlock(&world.stopper);
+    TALLY_POINT(world_started);
     /* Who queued an object meanwhile for a thread that was claimed has left it to us. */
     for (uint32_t id = 1; id <= used; id++)
         if (tally_thread_slot(id)) tally_counts_merge_blocked(tally_thread_slot(id));

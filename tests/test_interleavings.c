@@ -1,0 +1,1440 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * test_interleavings.c: the interleavings that docs/design.md argues about,
+ * each forced. Threads are actors: they do what the director (the test's own
+ * thread, in a blocking region) tells them, and are held at a point of
+ * core/inject.h in the middle of it. In the end every object has died once.
+ *
+ * An idle actor runs, without a safepoint; with a GIL it would keep everybody
+ * out, so there it is in a blocking region.
+ */
+#include "suite.h"
+#include "inject.h"
+
+#include <linux/membarrier.h>
+#include <pthread.h>
+#include <sys/syscall.h>
+
+/* Roles: the owner made the object; the others do something to it. */
+enum { OWNER = 1, OTHER, THIRD, ACTORS };
+
+typedef struct actor {
+    pthread_t thread;
+    int role;
+    int attached, blocked;            /* its own */
+    void (*_Atomic command)(void);
+    _Atomic int told, done;           /* how many commands */
+} actor;
+
+static actor actors[ACTORS];
+static _Thread_local actor *me;
+
+/* What a scenario is about. */
+static tally_object *class_, *object, *list, *other_list, *result;
+static _Atomic int flag, finalizing;
+static tally_critical sections[ACTORS];
+
+/* ---- actors ---- */
+
+static void leave(void) {}
+
+static void *play(void *argument)
+{
+    me = argument;
+    tally_inject_role(me->role);
+    for (int next = 1;; next++) {
+        int blocks = has_gil() && me->attached && !me->blocked;
+        if (blocks)
+            tally_blocking_begin();
+        /* acquire: pairs with begin: what the director knows, and no more, comes before a command */
+        while (atomic_load_explicit(&me->told, memory_order_acquire) < next)
+            usleep(50);
+        if (blocks)
+            tally_blocking_end();
+        void (*command)(void) = atomic_load_explicit(&me->command, memory_order_relaxed);
+        command();
+        atomic_store_explicit(&me->done, next, memory_order_release);
+        if (command == leave)
+            return NULL;
+    }
+}
+
+static int is_done(int role)
+{
+    return atomic_load_explicit(&actors[role].done, memory_order_acquire) == atomic_load_explicit(&actors[role].told, memory_order_relaxed);
+}
+
+/* Tells the actor to do it. */
+static void begin(int role, void (*command)(void))
+{
+    atomic_store_explicit(&actors[role].command, command, memory_order_relaxed);
+    atomic_fetch_add_explicit(&actors[role].told, 1, memory_order_release);
+}
+
+/* Waits until it is done; a scenario cannot go on without. */
+static void finish(int role)
+{
+    double end = now() + 60;
+    while (!is_done(role)) {
+        if (now() > end) {
+            fprintf(stderr, "actor %d does not come to an end\n", role);
+            abort();
+        }
+        usleep(50);
+    }
+}
+
+static void tell(int role, void (*command)(void))
+{
+    begin(role, command);
+    finish(role);
+}
+
+/* It is still at it after a while. */
+static int stands(int role)
+{
+    usleep(20000);
+    return !is_done(role);
+}
+
+#define hold(role, point) tally_inject_hold(role, #point)
+#define await(role, point) check(tally_inject_await(role, #point))
+#define release(role, point) tally_inject_release(role, #point)
+#define is_held(role, point) tally_inject_is_held(role, #point)
+
+/* ---- commands ---- */
+
+static void attach(void)
+{
+    check_int(tally_thread_attach(), 0);
+    me->attached = 1;
+}
+static void detach(void)
+{
+    tally_thread_detach();
+    me->attached = 0;
+}
+static void block(void)
+{
+    tally_blocking_begin();
+    me->blocked = 1;
+}
+static void unblock(void)
+{
+    tally_blocking_end();
+    me->blocked = 0;
+}
+static void safepoint(void) { tally_safepoint(); }
+static void make_object(void) { object = tally_instance_new(class_); }
+static void drop_object(void) { tally_decref(object); }
+static void take_object(void) { tally_incref(object); }
+static void check_one_left(void) { check_int(tally_refcount(object), 1); }
+static void make_list(void)
+{
+    list = tally_list_new(4);
+    check_int(tally_list_append(list, tally_none), 0);
+}
+static void make_other_list(void)
+{
+    other_list = tally_list_new(4);
+    check_int(tally_list_append(other_list, tally_none), 0);
+}
+static void drop_list(void) { tally_decref(list); }
+static void drop_other_list(void) { tally_decref(other_list); }
+static void put_fresh(void)
+{
+    tally_object *fresh = tally_instance_new(class_);
+    check_int(tally_list_set(list, 0, fresh), 0);
+    tally_decref(fresh);
+}
+static void put_none(void) { check_int(tally_list_set(list, 0, tally_none), 0); }
+static void put_result(void)
+{
+    check_int(tally_list_set(list, 0, result), 0);
+    tally_decref(result);
+}
+static void read_first(void) { result = tally_list_get(list, 0); }
+static void read_last(void) { result = tally_list_get(list, 99); }
+static void read_and_drop(void)
+{
+    tally_object *read = tally_list_get(list, 0);
+    tally_decref(read);
+}
+static void read_other_and_drop(void)
+{
+    tally_object *read = tally_list_get(other_list, 0);
+    tally_decref(read);
+}
+static void append_none(void) { check_int(tally_list_append(list, tally_none), 0); }
+static void stop_world(void)
+{
+    tally_memory_result memory;
+    tally_memory_stats(&memory);
+}
+static void safepoints_until_flag(void)
+{
+    while (!atomic_load_explicit(&flag, memory_order_relaxed)) {
+        tally_safepoint();
+        usleep(20);
+    }
+}
+static void enter_section(void) { tally_critical_begin(&sections[me->role], list); }
+static void leave_section(void) { tally_critical_end(&sections[me->role]); }
+static void pass_section(void)
+{
+    enter_section();
+    leave_section();
+}
+
+static uint64_t merges;
+static void count_merges(void)
+{
+    tally_stats_result stats;
+    tally_stats(&stats);
+    merges = stats.merges;
+}
+
+/* ---- scenarios ---- */
+
+/* The director is blocked until curtain; all actors are attached but those of `outside`. */
+static void raise_curtain_but(int outside)
+{
+    class_ = mortal_class();
+    atomic_store_explicit(&flag, 0, memory_order_relaxed);
+    atomic_store_explicit(&finalizing, 0, memory_order_relaxed);
+    tally_blocking_begin();
+    for (int role = OWNER; role < ACTORS; role++) {
+        actors[role] = (actor){ .role = role };
+        check_int(pthread_create(&actors[role].thread, NULL, play, &actors[role]), 0);
+        if (role != outside)
+            tell(role, attach);
+    }
+}
+static void raise_curtain(void) { raise_curtain_but(0); }
+
+static void drop_curtain(int wanted_deaths)
+{
+    for (int role = OWNER; role < ACTORS; role++) {
+        /* In step, since what one still holds may need another's safepoint. */
+        if (actors[role].blocked)
+            tell(role, unblock);
+    }
+    for (int role = OWNER; role < ACTORS; role++) {
+        if (actors[role].attached)
+            tell(role, detach);
+        tell(role, leave);
+        pthread_join(actors[role].thread, NULL);
+    }
+    tally_blocking_end();
+    check_int(deaths(), wanted_deaths);
+    check_int(tally_inject_reset(), 0);
+    tally_decref(class_);
+}
+
+static int no_gil(void)
+{
+    if (has_gil())
+        suite_skip("the GIL is held at this point, so no other thread can come in between");
+    return !has_gil();
+}
+
+static int has_queues(void)
+{
+    if (!is_biased())
+        suite_skip("counts have no owner, so no object is queued for one");
+    return is_biased();
+}
+
+static int has_queues_no_gil(void) { return has_queues() && no_gil(); }
+
+static int has_bias(void)
+{
+    if (!is_biased() || has_gil()) {
+        suite_skip("locks are not biased");
+        return 0;
+    }
+    if (syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) != 0) {
+        suite_skip("there is no membarrier here, so locks are not biased");
+        return 0;
+    }
+    return 1;
+}
+
+/* ---- a try-incref against the last decref ---- */
+
+/* In list, which readers try without its lock, is a new object of which the owner holds nothing else. */
+static void set_scene_for_reader(void)
+{
+    raise_curtain();
+    tell(OWNER, make_list);
+    tell(OTHER, read_and_drop);
+    tell(OWNER, put_fresh);
+}
+
+/* The reader is held with the slot loaded; the object dies; the reader gets what is there now. */
+static void reader_loses(const char *point)
+{
+    tally_inject_hold(OTHER, point);
+    begin(OTHER, read_first);
+    check(tally_inject_await(OTHER, point));
+    tell(OWNER, put_none);
+    check_int(deaths(), 1);
+    tally_inject_release(OTHER, point);
+    finish(OTHER);
+    check(result == tally_none);
+    tell(OWNER, drop_list);
+    drop_curtain(1);
+}
+
+TALLY_TEST(interleavings, try_incref_of_default_fails_after_the_owners_last_decref)
+{
+    if (!no_gil())
+        return;
+    set_scene_for_reader();
+    reader_loses("try_incref");
+}
+
+TALLY_TEST(interleavings, try_incref_of_maybe_shared_fails_after_the_owners_last_decref)
+{
+    if (!no_gil())
+        return;
+    set_scene_for_reader();
+    tell(OTHER, read_and_drop);
+    reader_loses("try_incref");
+}
+
+TALLY_TEST(interleavings, try_incref_of_maybe_shared_that_read_the_count_fails_after_the_owners_last_decref)
+{
+    if (!no_gil())
+        return;
+    set_scene_for_reader();
+    tell(OTHER, read_and_drop);
+    reader_loses("try_incref_swap");
+}
+
+/* Merged: the owner's half went while the other held a reference. */
+static void set_scene_merged(void)
+{
+    set_scene_for_reader();
+    tell(OTHER, read_first);
+    tell(OWNER, put_none);
+    tell(OTHER, put_result);
+    check_int(deaths(), 0);
+}
+
+TALLY_TEST(interleavings, try_incref_of_merged_fails_after_the_last_decref)
+{
+    if (!no_gil())
+        return;
+    set_scene_merged();
+    reader_loses("try_incref");
+}
+
+TALLY_TEST(interleavings, try_incref_of_merged_that_read_the_count_fails_after_the_last_decref)
+{
+    if (!no_gil())
+        return;
+    set_scene_merged();
+    reader_loses("try_incref_swap");
+}
+
+static tally_object *first_of_list, *first_of_other;
+static void note_first(void) { first_of_list = tally_list_get(list, 0); tally_decref(first_of_list); }
+static void put_fresh_in_other(void)
+{
+    first_of_other = tally_instance_new(class_);
+    check_int(tally_list_set(other_list, 0, first_of_other), 0);
+    tally_decref(first_of_other);
+}
+static void check_one_reference(void) { check_int(tally_refcount(first_of_other), 1); }
+
+/* The block that the reader knows has another object by now, in state default or (shared) maybe-shared. */
+static void reader_meets_another_object(const char *point, int shared)
+{
+    raise_curtain();
+    tell(OWNER, make_list);
+    tell(OWNER, make_other_list);
+    tell(OTHER, read_and_drop);
+    tell(THIRD, read_other_and_drop);
+    tell(OWNER, put_fresh);
+    tell(OTHER, read_and_drop); /* maybe-shared */
+    tell(OWNER, note_first);
+    tally_inject_hold(OTHER, point);
+    begin(OTHER, read_first);
+    check(tally_inject_await(OTHER, point));
+    tell(OWNER, put_none);
+    tell(OWNER, put_fresh_in_other);
+    check(first_of_other == first_of_list); /* else this tests nothing */
+    if (shared)
+        tell(THIRD, read_other_and_drop);
+    tally_inject_release(OTHER, point);
+    finish(OTHER);
+    check(result == tally_none);
+    tell(OWNER, check_one_reference);
+    tell(OWNER, drop_list);
+    tell(OWNER, drop_other_list);
+    drop_curtain(2);
+}
+
+TALLY_TEST(interleavings, try_incref_of_a_reused_block_in_default_takes_nothing)
+{
+    if (no_gil())
+        reader_meets_another_object("try_incref", 0);
+}
+
+TALLY_TEST(interleavings, try_incref_of_a_reused_block_in_maybe_shared_gives_the_reference_back)
+{
+    if (no_gil())
+        reader_meets_another_object("try_incref", 1);
+}
+
+TALLY_TEST(interleavings, try_incref_of_a_reused_block_with_the_count_read_before_gives_the_reference_back)
+{
+    if (no_gil())
+        reader_meets_another_object("try_incref_swap", 1);
+}
+
+static void clear_list(void) { check_int(tally_list_clear(list), 0); }
+
+/* The list is cleared before the reader loads its array, and filled before it looks at the length. */
+TALLY_TEST(interleavings, a_reader_that_loads_no_array_but_then_a_length_takes_the_lock)
+{
+    if (!no_gil())
+        return;
+    raise_curtain();
+    tell(OWNER, make_list);
+    tell(OTHER, read_and_drop);
+    hold(OTHER, list_read);
+    hold(OTHER, list_loaded);
+    begin(OTHER, read_first);
+    await(OTHER, list_read);
+    tell(OWNER, clear_list);
+    release(OTHER, list_read);
+    await(OTHER, list_loaded);
+    tell(OWNER, append_none);
+    release(OTHER, list_loaded);
+    finish(OTHER);
+    check(result == tally_none);
+    tell(OWNER, drop_list);
+    drop_curtain(0);
+}
+
+/* The array that the reader has is shorter than the length that it sees. */
+TALLY_TEST(interleavings, a_reader_of_a_replaced_array_takes_the_lock)
+{
+    if (!no_gil())
+        return;
+    raise_curtain();
+    tell(OWNER, make_list);
+    tell(OTHER, read_and_drop);
+    hold(OTHER, list_loaded);
+    begin(OTHER, read_last);
+    await(OTHER, list_loaded);
+    for (int i = 0; i < 99; i++)
+        tell(OWNER, append_none);
+    release(OTHER, list_loaded);
+    finish(OTHER);
+    check(result == tally_none);
+    tell(OWNER, drop_list);
+    drop_curtain(0);
+}
+
+static void make_object_in_list(void)
+{
+    object = tally_instance_new(class_);
+    check_int(tally_list_set(list, 0, object), 0); /* and a reference of its own: it lives on */
+}
+
+/* The slot of the replaced array is as it was; the list's is not. */
+TALLY_TEST(interleavings, a_reader_of_a_replaced_array_looks_at_the_array_again)
+{
+    if (!no_gil())
+        return;
+    raise_curtain();
+    tell(OWNER, make_list);
+    tell(OTHER, read_and_drop);
+    tell(OWNER, make_object_in_list);
+    tell(OTHER, read_and_drop); /* maybe-shared */
+    hold(OTHER, try_incref);
+    begin(OTHER, read_first);
+    await(OTHER, try_incref);
+    for (int i = 0; i < 99; i++)
+        tell(OWNER, append_none);
+    tell(OWNER, put_none);
+    release(OTHER, try_incref);
+    finish(OTHER);
+    check(result == tally_none);
+    tell(OWNER, drop_object);
+    tell(OWNER, drop_list);
+    drop_curtain(1);
+}
+
+/* ---- what was written before a decref ---- */
+
+static void check_written(tally_object *self) { check_int(*(int *)tally_object_data(self), 7); }
+static tally_object *written_type;
+static void make_written(void) { object = tally_object_new(written_type, 0); }
+static void write_and_drop(void)
+{
+    *(int *)tally_object_data(object) = 7;
+    tally_decref(object);
+}
+
+/* No acquire by the director in between: only the counts order the write before the last decref. For ThreadSanitizer. */
+static void drop_after_write(int last)
+{
+    begin(OTHER, write_and_drop);
+    usleep(50000);
+    begin(last, drop_object);
+    finish(last);
+    finish(OTHER);
+    drop_curtain(0);
+}
+
+static void set_scene_for_write(void)
+{
+    raise_curtain();
+    tally_blocking_end();
+    written_type = tally_type_new(&(tally_type_spec){ .name = "written", .size = sizeof(int), .dealloc = check_written });
+    tally_blocking_begin();
+    tell(OWNER, make_written);
+}
+
+TALLY_TEST(interleavings, what_was_written_before_a_decref_is_seen_by_another_that_frees)
+{
+    set_scene_for_write();
+    tell(OWNER, take_object);
+    tell(OWNER, take_object);
+    tell(OTHER, drop_object);
+    tell(OWNER, safepoint); /* merged */
+    drop_after_write(THIRD);
+}
+
+TALLY_TEST(interleavings, what_was_written_before_a_decref_is_seen_by_the_owner_that_frees)
+{
+    set_scene_for_write();
+    tell(OTHER, take_object);
+    drop_after_write(OWNER);
+}
+
+/* The reader's swap comes between the owner's last decref and the owner's own swap: the reader frees it. */
+TALLY_TEST(interleavings, a_reference_got_during_the_owners_last_decref_is_the_last)
+{
+    if (!has_queues_no_gil())
+        return;
+    set_scene_for_reader();
+    tell(OTHER, read_and_drop); /* maybe-shared */
+    hold(OTHER, try_incref);
+    hold(OTHER, decref_shared);
+    hold(OWNER, local_zero_swap);
+    begin(OTHER, read_first);
+    await(OTHER, try_incref);
+    begin(OWNER, put_none);
+    await(OWNER, local_zero_swap);
+    release(OTHER, try_incref);
+    await(OTHER, decref_shared); /* has it; sees that the slot changed; drops it */
+    release(OWNER, local_zero_swap);
+    finish(OWNER);
+    check_int(deaths(), 0);
+    release(OTHER, decref_shared);
+    finish(OTHER);
+    check_int(deaths(), 1);
+    check(result == tally_none);
+    tell(OWNER, drop_list);
+    drop_curtain(1);
+}
+
+/* As before, but the reader drops first: the owner frees it. */
+TALLY_TEST(interleavings, a_reference_got_and_dropped_during_the_owners_last_decref_changes_nothing)
+{
+    if (!has_queues_no_gil())
+        return;
+    set_scene_for_reader();
+    tell(OTHER, read_and_drop);
+    hold(OTHER, try_incref);
+    hold(OWNER, local_zero_swap);
+    begin(OTHER, read_first);
+    await(OTHER, try_incref);
+    begin(OWNER, put_none);
+    await(OWNER, local_zero_swap);
+    release(OTHER, try_incref);
+    finish(OTHER);
+    check_int(deaths(), 0);
+    release(OWNER, local_zero_swap);
+    finish(OWNER);
+    check_int(deaths(), 1);
+    check(result == tally_none);
+    tell(OWNER, drop_list);
+    drop_curtain(1);
+}
+
+/* The reader comes and goes between the owner's count and its look at shared. */
+TALLY_TEST(interleavings, a_reader_between_the_owners_count_and_its_look_at_shared_changes_nothing)
+{
+    if (!has_queues_no_gil())
+        return;
+    set_scene_for_reader();
+    tell(OTHER, read_and_drop);
+    hold(OTHER, try_incref_swap);
+    hold(OWNER, local_zero);
+    begin(OTHER, read_first);
+    await(OTHER, try_incref_swap);
+    begin(OWNER, put_none);
+    await(OWNER, local_zero);
+    release(OTHER, try_incref_swap);
+    finish(OTHER);
+    release(OWNER, local_zero);
+    finish(OWNER);
+    check_int(deaths(), 1);
+    check(result == tally_none);
+    tell(OWNER, drop_list);
+    drop_curtain(1);
+}
+
+/* ---- the merge queue ---- */
+
+/* The owner has made an object, whose only reference is the other's to drop. */
+static void set_scene_for_push(int outside)
+{
+    raise_curtain_but(outside);
+    tell(OWNER, make_object);
+}
+
+static void end_of_push(void)
+{
+    tell(OTHER, count_merges);
+    check_int(merges, 1);
+    drop_curtain(1);
+}
+
+TALLY_TEST(interleavings, an_object_pushed_to_a_blocked_owner_is_merged_by_the_pusher)
+{
+    if (!has_queues())
+        return;
+    set_scene_for_push(0);
+    tell(OWNER, block);
+    tell(OTHER, drop_object);
+    check_int(deaths(), 1);
+    end_of_push();
+}
+
+TALLY_TEST(interleavings, an_owner_that_blocks_before_the_push_leaves_it_to_the_pusher)
+{
+    if (!has_queues_no_gil())
+        return;
+    set_scene_for_push(0);
+    hold(OTHER, push);
+    begin(OTHER, drop_object);
+    await(OTHER, push);
+    tell(OWNER, block);
+    check_int(deaths(), 0);
+    release(OTHER, push);
+    finish(OTHER);
+    check_int(deaths(), 1);
+    end_of_push();
+}
+
+TALLY_TEST(interleavings, an_owner_that_blocks_after_the_push_merges_first)
+{
+    if (!has_queues_no_gil())
+        return;
+    set_scene_for_push(0);
+    hold(OTHER, pushed);
+    begin(OTHER, drop_object);
+    await(OTHER, pushed);
+    tell(OWNER, block);
+    check_int(deaths(), 1);
+    release(OTHER, pushed);
+    finish(OTHER);
+    end_of_push();
+}
+
+TALLY_TEST(interleavings, a_push_between_the_owners_status_and_its_look_is_merged_once)
+{
+    if (!has_queues_no_gil())
+        return;
+    set_scene_for_push(0);
+    hold(OWNER, blocked);
+    begin(OWNER, block);
+    await(OWNER, blocked);
+    tell(OTHER, drop_object);
+    check_int(deaths(), 1);
+    release(OWNER, blocked);
+    finish(OWNER);
+    end_of_push();
+}
+
+TALLY_TEST(interleavings, an_owner_that_sees_an_entry_while_it_is_claimed_waits_and_finds_nothing)
+{
+    if (!has_queues_no_gil())
+        return;
+    set_scene_for_push(0);
+    hold(OTHER, queue_entry); /* it has found the owner running */
+    begin(OTHER, drop_object);
+    await(OTHER, queue_entry);
+    hold(OWNER, blocked);
+    hold(OTHER, merge_claimed);
+    hold(OWNER, running_claimed);
+    begin(OWNER, block);
+    await(OWNER, blocked);
+    release(OTHER, queue_entry);
+    await(OTHER, merge_claimed);
+    release(OWNER, blocked);
+    await(OWNER, running_claimed);
+    check_int(deaths(), 0);
+    release(OWNER, running_claimed);
+    check(stands(OWNER));
+    release(OTHER, merge_claimed);
+    finish(OTHER);
+    finish(OWNER);
+    check_int(deaths(), 1);
+    end_of_push();
+}
+
+/* The owner has cleared its half but not yet swapped: others go on counting. */
+TALLY_TEST(interleavings, decrefs_during_a_merge_are_added_up)
+{
+    if (!has_queues_no_gil())
+        return;
+    set_scene_for_push(0);
+    tell(OWNER, take_object);
+    tell(OWNER, take_object);
+    tell(THIRD, drop_object); /* queued; two references left */
+    hold(OWNER, merge_swap);
+    begin(OWNER, safepoint);
+    await(OWNER, merge_swap);
+    tell(OTHER, drop_object);
+    check_int(deaths(), 0);
+    release(OWNER, merge_swap);
+    finish(OWNER);
+    check_int(deaths(), 0);
+    tell(OTHER, check_one_left);
+    tell(THIRD, drop_object);
+    check_int(deaths(), 1);
+    end_of_push();
+}
+
+TALLY_TEST(interleavings, the_last_decref_during_a_merge_leaves_the_object_to_the_merger)
+{
+    if (!has_queues_no_gil())
+        return;
+    set_scene_for_push(0);
+    tell(OWNER, take_object);
+    tell(THIRD, drop_object);
+    hold(OWNER, merge_swap);
+    begin(OWNER, safepoint);
+    await(OWNER, merge_swap);
+    tell(OTHER, drop_object);
+    check_int(deaths(), 0);
+    release(OWNER, merge_swap);
+    finish(OWNER);
+    check_int(deaths(), 1);
+    end_of_push();
+}
+
+/* ---- owner exit, and another in its slot ---- */
+
+TALLY_TEST(interleavings, a_push_that_meets_a_closed_queue_merges_there)
+{
+    if (!has_queues_no_gil())
+        return;
+    set_scene_for_push(0);
+    hold(OTHER, queue_entry);
+    begin(OTHER, drop_object);
+    await(OTHER, queue_entry);
+    tell(OWNER, detach);
+    check_int(deaths(), 0);
+    release(OTHER, queue_entry);
+    finish(OTHER);
+    check_int(deaths(), 1);
+    end_of_push();
+}
+
+TALLY_TEST(interleavings, a_drop_of_an_object_whose_owner_is_gone_merges_there)
+{
+    if (!has_queues())
+        return;
+    set_scene_for_push(0);
+    tell(OWNER, detach);
+    tell(OTHER, drop_object);
+    check_int(deaths(), 1);
+    end_of_push();
+}
+
+TALLY_TEST(interleavings, a_push_just_before_the_close_is_the_exiting_owners)
+{
+    if (!has_queues_no_gil())
+        return;
+    set_scene_for_push(0);
+    hold(OWNER, queue_close);
+    begin(OWNER, detach);
+    await(OWNER, queue_close);
+    tell(OTHER, drop_object);
+    check_int(deaths(), 0);
+    release(OWNER, queue_close);
+    finish(OWNER);
+    check_int(deaths(), 1);
+    end_of_push();
+}
+
+TALLY_TEST(interleavings, a_pusher_that_is_late_to_say_so_finds_the_owner_gone)
+{
+    if (!has_queues_no_gil())
+        return;
+    set_scene_for_push(0);
+    hold(OTHER, pushed);
+    begin(OTHER, drop_object);
+    await(OTHER, pushed);
+    tell(OWNER, detach);
+    check_int(deaths(), 1);
+    release(OTHER, pushed);
+    finish(OTHER);
+    end_of_push();
+}
+
+static unsigned owner_slot;
+static void note_slot(void) { owner_slot = tally_self.id; }
+static void check_slot(void) { check_int(tally_self.id, owner_slot); }
+
+/* The owner leaves and a third thread takes its slot, while the other is on its way to merge. */
+static void slot_is_reused(const char *point, int owner_leaves_first)
+{
+    set_scene_for_push(THIRD);
+    tell(OWNER, note_slot);
+    if (owner_leaves_first)
+        tell(OWNER, detach);
+    tally_inject_hold(OTHER, point);
+    begin(OTHER, drop_object);
+    check(tally_inject_await(OTHER, point));
+    if (!owner_leaves_first)
+        tell(OWNER, detach);
+    tell(THIRD, attach);
+    tell(THIRD, check_slot);
+    check_int(deaths(), 0);
+    tally_inject_release(OTHER, point);
+    finish(OTHER);
+    check_int(deaths(), 0); /* it runs, so it is the one to merge */
+    tell(THIRD, safepoint);
+    check_int(deaths(), 1);
+    end_of_push();
+}
+
+TALLY_TEST(interleavings, who_attaches_in_the_slot_merges_for_a_pusher_that_saw_it_closed)
+{
+    if (has_queues_no_gil())
+        slot_is_reused("merge_for_gone", 1);
+}
+
+TALLY_TEST(interleavings, who_attaches_in_the_slot_merges_for_a_pusher_that_has_not_looked_yet)
+{
+    if (has_queues_no_gil())
+        slot_is_reused("queue_entry", 0);
+}
+
+TALLY_TEST(interleavings, who_attaches_in_the_slot_owns_what_is_being_queued)
+{
+    if (has_queues_no_gil())
+        slot_is_reused("decref_shared", 0);
+}
+
+/* ---- claims ---- */
+
+TALLY_TEST(interleavings, an_owner_cannot_return_before_a_claim_ends)
+{
+    if (!has_queues_no_gil())
+        return;
+    set_scene_for_push(0);
+    tell(OWNER, block);
+    hold(OTHER, merge_claimed);
+    hold(OWNER, running_claimed);
+    begin(OTHER, drop_object);
+    await(OTHER, merge_claimed);
+    begin(OWNER, unblock);
+    await(OWNER, running_claimed);
+    release(OWNER, running_claimed);
+    check(stands(OWNER));
+    check_int(deaths(), 0);
+    release(OTHER, merge_claimed);
+    finish(OWNER);
+    finish(OTHER);
+    check_int(deaths(), 1);
+    end_of_push();
+}
+
+static void finalize_until_flag(tally_object *self)
+{
+    atomic_store_explicit(&finalizing, 1, memory_order_relaxed);
+    for (double end = now() + 20; !atomic_load_explicit(&flag, memory_order_relaxed);) {
+        usleep(50);
+        if (now() > end) {
+            check(!"the finalizer may go on");
+            break;
+        }
+    }
+    suite_count_death(self);
+}
+
+TALLY_TEST(interleavings, a_finalizer_runs_after_the_claim_has_ended)
+{
+    if (!has_queues_no_gil())
+        return;
+    raise_curtain();
+    tally_blocking_end();
+    tally_decref(class_);
+    class_ = tally_class_new(&(tally_class_spec){ .name = "Patient", .finalize = finalize_until_flag });
+    tally_blocking_begin();
+    tell(OWNER, make_object);
+    tell(OWNER, block);
+    begin(OTHER, drop_object);
+    for (double end = now() + 20; !atomic_load_explicit(&finalizing, memory_order_relaxed) && now() < end;)
+        usleep(50);
+    check(atomic_load_explicit(&finalizing, memory_order_relaxed));
+    tell(OWNER, unblock); /* while the object of the claim is being finalized */
+    tell(OWNER, safepoint);
+    check(!is_done(OTHER));
+    atomic_store_explicit(&flag, 1, memory_order_relaxed);
+    finish(OTHER);
+    end_of_push();
+}
+
+TALLY_TEST(interleavings, a_stop_of_the_world_waits_for_a_claim)
+{
+    if (!has_queues_no_gil())
+        return;
+    set_scene_for_push(0);
+    tell(OWNER, block);
+    hold(OTHER, merge_claimed);
+    begin(OTHER, drop_object);
+    await(OTHER, merge_claimed);
+    hold(THIRD, world_claiming);
+    hold(THIRD, world_stopped);
+    begin(THIRD, stop_world);
+    await(THIRD, world_claiming);
+    release(THIRD, world_claiming);
+    check(stands(THIRD));
+    check(!is_held(THIRD, world_stopped));
+    release(OTHER, merge_claimed);
+    finish(OTHER);
+    check_int(deaths(), 1);
+    check(!is_held(THIRD, world_stopped)); /* the other still runs */
+    begin(OTHER, safepoint);
+    await(THIRD, world_stopped);
+    check(stands(OTHER));
+    release(THIRD, world_stopped);
+    finish(THIRD);
+    finish(OTHER);
+    end_of_push();
+}
+
+TALLY_TEST(interleavings, what_is_pushed_for_an_owner_claimed_by_a_stop_is_merged_after_it)
+{
+    if (!has_queues_no_gil())
+        return;
+    set_scene_for_push(0);
+    tell(OWNER, block);
+    hold(THIRD, world_claiming);
+    begin(THIRD, stop_world);
+    await(THIRD, world_claiming); /* has claimed the owner, not yet the other */
+    tell(OTHER, drop_object);
+    check_int(deaths(), 0);
+    release(THIRD, world_claiming);
+    begin(OTHER, safepoint);
+    finish(THIRD);
+    finish(OTHER);
+    check_int(deaths(), 1);
+    end_of_push();
+}
+
+TALLY_TEST(interleavings, a_drop_without_memory_for_an_entry_stops_the_world)
+{
+    if (!has_queues_no_gil()) /* with a GIL the owner is blocked: merged without an entry */
+        return;
+    set_scene_for_push(0);
+    begin(OWNER, safepoints_until_flag);
+    begin(THIRD, safepoints_until_flag);
+    hold(OTHER, merge_stopped);
+    tally_inject_failure(1, 0);
+    begin(OTHER, drop_object);
+    await(OTHER, merge_stopped);
+    check_int(deaths(), 0);
+    release(OTHER, merge_stopped);
+    finish(OTHER);
+    check(tally_inject_failed());
+    check_int(deaths(), 1);
+    atomic_store_explicit(&flag, 1, memory_order_relaxed);
+    finish(OWNER);
+    finish(THIRD);
+    end_of_push();
+}
+
+/* It waits, blocked, while another has the world stopped. */
+TALLY_TEST(interleavings, a_drop_without_memory_waits_for_a_stop_under_way)
+{
+    if (!has_queues_no_gil())
+        return;
+    set_scene_for_push(0);
+    tell(OWNER, take_object);
+    begin(OWNER, safepoints_until_flag);
+    hold(THIRD, merge_stopped);
+    tally_inject_failure(1, 0);
+    begin(THIRD, drop_object);
+    await(THIRD, merge_stopped);
+    check(tally_inject_failed());
+    hold(OTHER, world_claiming);
+    hold(OTHER, world_stopped);
+    begin(OTHER, stop_world);
+    await(OTHER, world_claiming);
+    release(THIRD, merge_stopped);
+    release(OTHER, world_claiming);
+    await(OTHER, world_stopped);
+    check(stands(THIRD));
+    release(OTHER, world_stopped);
+    finish(OTHER);
+    begin(OTHER, safepoints_until_flag);
+    finish(THIRD);
+    atomic_store_explicit(&flag, 1, memory_order_relaxed);
+    finish(OTHER);
+    finish(OWNER);
+    check_int(deaths(), 0);
+    tell(OTHER, drop_object);
+    check_int(deaths(), 1);
+    end_of_push();
+}
+
+/* ---- biased locks ---- */
+
+static void set_scene_for_lock(void)
+{
+    raise_curtain();
+    tell(OWNER, make_list);
+}
+
+static void check_three(void) { check_int(tally_list_length(list), 3); }
+
+static void end_of_lock(void)
+{
+    tell(OWNER, check_three); /* none, and one by each */
+    tell(OWNER, drop_list);
+    drop_curtain(0);
+}
+
+/* The owner is held there; the revoker has taken the byte and waits until it lets go. */
+static void revoker_waits_for_owner(const char *point)
+{
+    set_scene_for_lock();
+    tally_inject_hold(OWNER, point);
+    hold(OTHER, bias_wait);
+    begin(OWNER, append_none);
+    check(tally_inject_await(OWNER, point));
+    begin(OTHER, append_none);
+    await(OTHER, bias_wait);
+    release(OTHER, bias_wait);
+    check(stands(OTHER));
+    tally_inject_release(OWNER, point);
+    finish(OTHER);
+    finish(OWNER);
+    end_of_lock();
+}
+
+TALLY_TEST(interleavings, a_revoker_waits_for_an_owner_that_has_marked_but_not_looked)
+{
+    if (has_bias())
+        revoker_waits_for_owner("bias_marked");
+}
+
+TALLY_TEST(interleavings, a_revoker_waits_for_an_owner_in_its_section)
+{
+    if (has_bias())
+        revoker_waits_for_owner("bias_inside");
+}
+
+TALLY_TEST(interleavings, an_owner_that_comes_after_the_revokers_swap_waits)
+{
+    if (!has_bias())
+        return;
+    set_scene_for_lock();
+    hold(OTHER, bias_taken);
+    begin(OTHER, append_none);
+    await(OTHER, bias_taken);
+    begin(OWNER, append_none);
+    check(stands(OWNER));
+    release(OTHER, bias_taken);
+    finish(OTHER);
+    finish(OWNER);
+    end_of_lock();
+}
+
+TALLY_TEST(interleavings, an_owner_that_comes_after_the_revocation_takes_the_lock)
+{
+    if (!has_bias())
+        return;
+    set_scene_for_lock();
+    tell(OTHER, append_none);
+    hold(OWNER, bias_marked);
+    begin(OWNER, append_none);
+    await(OWNER, bias_marked);
+    release(OWNER, bias_marked);
+    finish(OWNER);
+    end_of_lock();
+}
+
+/* The owner's section is a private one, in which it frees an array at once: the byte is
+ * not free for readers before the owner has left it. */
+TALLY_TEST(interleavings, nobody_reads_without_the_lock_until_the_owner_has_left_its_section)
+{
+    if (!has_bias())
+        return;
+    set_scene_for_lock();
+    hold(OWNER, bias_inside);
+    hold(OTHER, bias_wait);
+    begin(OWNER, append_none);
+    await(OWNER, bias_inside);
+    begin(OTHER, append_none);
+    await(OTHER, bias_wait);
+    begin(THIRD, read_and_drop);
+    check(stands(THIRD));
+    release(OTHER, bias_wait);
+    check(stands(THIRD));
+    release(OWNER, bias_inside);
+    finish(OWNER);
+    finish(OTHER);
+    finish(THIRD);
+    end_of_lock();
+}
+
+/* The owner of the list exits while the revoker, who knows it as the owner, looks at its mark. */
+TALLY_TEST(interleavings, a_revoker_outlives_the_owner)
+{
+    if (!has_bias())
+        return;
+    set_scene_for_lock();
+    tell(OWNER, append_none);
+    hold(OTHER, bias_taken);
+    begin(OTHER, append_none);
+    await(OTHER, bias_taken);
+    tell(OWNER, detach);
+    release(OTHER, bias_taken);
+    finish(OTHER);
+    tell(OTHER, check_three);
+    tell(OTHER, drop_list);
+    drop_curtain(0);
+}
+
+/* ---- parking ---- */
+
+static void set_scene_for_parking(void)
+{
+    raise_curtain();
+    tell(OWNER, make_list);
+    tell(OWNER, enter_section);
+}
+
+static void end_of_parking(void)
+{
+    tell(OWNER, drop_list);
+    drop_curtain(0);
+}
+
+TALLY_TEST(interleavings, an_unlock_before_the_waiter_says_that_it_sleeps_is_seen)
+{
+    if (!no_gil())
+        return;
+    set_scene_for_parking();
+    hold(OTHER, park);
+    begin(OTHER, pass_section);
+    await(OTHER, park);
+    tell(OWNER, leave_section);
+    release(OTHER, park);
+    finish(OTHER);
+    end_of_parking();
+}
+
+TALLY_TEST(interleavings, an_unlock_after_the_waiter_has_said_that_it_sleeps_wakes_it)
+{
+    if (!no_gil())
+        return;
+    set_scene_for_parking();
+    hold(OTHER, parking);
+    hold(OWNER, unlock_slow);
+    begin(OTHER, pass_section);
+    await(OTHER, parking);
+    begin(OWNER, leave_section);
+    await(OWNER, unlock_slow);
+    release(OWNER, unlock_slow);
+    check(stands(OWNER));
+    check(stands(OTHER));
+    release(OTHER, parking);
+    finish(OTHER);
+    finish(OWNER);
+    end_of_parking();
+}
+
+TALLY_TEST(interleavings, a_second_waiter_that_comes_during_an_unlock_is_woken_too)
+{
+    if (!no_gil())
+        return;
+    set_scene_for_parking();
+    hold(OTHER, parking);
+    begin(OTHER, pass_section);
+    await(OTHER, parking);
+    release(OTHER, parking);
+    check(stands(OTHER));
+    hold(OWNER, unlock_slow);
+    begin(OWNER, leave_section);
+    await(OWNER, unlock_slow);
+    hold(THIRD, parking);
+    begin(THIRD, pass_section);
+    await(THIRD, parking);
+    release(OWNER, unlock_slow);
+    release(THIRD, parking);
+    finish(OWNER);
+    finish(OTHER);
+    finish(THIRD);
+    end_of_parking();
+}
+
+/* ---- the world stops ---- */
+
+/* The third has stopped the world. */
+static void stop_and_hold(void)
+{
+    hold(THIRD, world_stopped);
+    begin(THIRD, stop_world);
+}
+
+static void world_goes_on(void)
+{
+    release(THIRD, world_stopped);
+    finish(THIRD);
+}
+
+TALLY_TEST(interleavings, nobody_attaches_while_the_world_is_stopped)
+{
+    if (!no_gil())
+        return;
+    raise_curtain_but(OTHER);
+    tell(OWNER, block);
+    stop_and_hold();
+    await(THIRD, world_stopped);
+    begin(OTHER, attach);
+    check(stands(OTHER));
+    world_goes_on();
+    finish(OTHER);
+    drop_curtain(0);
+}
+
+TALLY_TEST(interleavings, a_stop_waits_for_a_thread_that_has_just_attached)
+{
+    if (!no_gil())
+        return;
+    raise_curtain_but(OTHER);
+    tell(OWNER, block);
+    hold(OTHER, attached);
+    begin(OTHER, attach);
+    await(OTHER, attached);
+    hold(THIRD, world_claiming);
+    stop_and_hold();
+    await(THIRD, world_claiming);
+    release(THIRD, world_claiming);
+    check(stands(THIRD));
+    check(!is_held(THIRD, world_stopped));
+    release(OTHER, attached);
+    finish(OTHER);
+    check(!is_held(THIRD, world_stopped));
+    begin(OTHER, safepoint);
+    await(THIRD, world_stopped);
+    check(stands(OTHER));
+    world_goes_on();
+    finish(OTHER);
+    drop_curtain(0);
+}
+
+TALLY_TEST(interleavings, a_thread_that_detaches_counts_as_blocked_while_it_waits)
+{
+    if (!no_gil())
+        return;
+    raise_curtain();
+    tell(OWNER, block);
+    hold(OTHER, detach);
+    begin(OTHER, detach);
+    await(OTHER, detach);
+    stop_and_hold();
+    check(stands(THIRD));
+    check(!is_held(THIRD, world_stopped));
+    release(OTHER, detach);
+    await(THIRD, world_stopped);
+    check(stands(OTHER));
+    world_goes_on();
+    finish(OTHER);
+    drop_curtain(0);
+}
+
+TALLY_TEST(interleavings, a_stop_waits_for_a_thread_that_holds_the_registration_lock)
+{
+    if (!no_gil())
+        return;
+    raise_curtain();
+    tell(OWNER, block);
+    hold(OTHER, queue_close);
+    begin(OTHER, detach);
+    await(OTHER, queue_close);
+    stop_and_hold();
+    check(stands(THIRD));
+    check(!is_held(THIRD, world_stopped));
+    release(OTHER, queue_close);
+    finish(OTHER);
+    await(THIRD, world_stopped);
+    world_goes_on();
+    drop_curtain(0);
+}
+
+TALLY_TEST(interleavings, a_thread_about_to_block_is_waited_for_and_then_claimed)
+{
+    if (!no_gil())
+        return;
+    raise_curtain();
+    tell(OWNER, block);
+    hold(OTHER, blocking);
+    begin(OTHER, block);
+    await(OTHER, blocking);
+    stop_and_hold();
+    check(stands(THIRD));
+    check(!is_held(THIRD, world_stopped));
+    release(OTHER, blocking);
+    await(THIRD, world_stopped);
+    finish(OTHER); /* it need not wait to be blocked */
+    world_goes_on();
+    drop_curtain(0);
+}
+
+TALLY_TEST(interleavings, a_blocked_thread_does_not_return_into_a_stopped_world)
+{
+    if (!no_gil())
+        return;
+    raise_curtain();
+    tell(OWNER, block);
+    tell(OTHER, block);
+    stop_and_hold();
+    await(THIRD, world_stopped);
+    begin(OTHER, unblock);
+    check(stands(OTHER));
+    world_goes_on();
+    finish(OTHER);
+    drop_curtain(0);
+}
+
+/* It saw no stop, but has not yet swapped its status when the stop claims it. */
+TALLY_TEST(interleavings, a_thread_that_returns_as_a_stop_begins_is_claimed_or_waited_for)
+{
+    if (!no_gil())
+        return;
+    raise_curtain();
+    tell(OWNER, block);
+    tell(OTHER, block);
+    hold(OTHER, running);
+    begin(OTHER, unblock);
+    await(OTHER, running);
+    stop_and_hold();
+    await(THIRD, world_stopped);
+    release(OTHER, running);
+    check(stands(OTHER));
+    world_goes_on();
+    finish(OTHER);
+    drop_curtain(0);
+}
+
+TALLY_TEST(interleavings, a_second_stop_waits_for_the_first)
+{
+    if (!no_gil())
+        return;
+    raise_curtain();
+    tell(OWNER, block);
+    hold(THIRD, world_claiming);
+    stop_and_hold();
+    await(THIRD, world_claiming);
+    hold(OTHER, world_stopped);
+    begin(OTHER, stop_world);
+    release(THIRD, world_claiming);
+    await(THIRD, world_stopped); /* the other is blocked, waiting to be the next */
+    check(stands(OTHER));
+    check(!is_held(OTHER, world_stopped));
+    world_goes_on();
+    begin(THIRD, safepoints_until_flag); /* the other's stop may not have begun yet */
+    await(OTHER, world_stopped);
+    release(OTHER, world_stopped);
+    finish(OTHER);
+    atomic_store_explicit(&flag, 1, memory_order_relaxed);
+    finish(THIRD);
+    drop_curtain(0);
+}
+
+/* ---- a finalizer that publishes its object ---- */
+
+static tally_object *resurrected_type;
+static _Atomic int finalized, deallocated;
+
+static void resurrect(tally_object *self)
+{
+    atomic_fetch_add_explicit(&finalized, 1, memory_order_relaxed);
+    check_int(tally_list_set(list, 0, self), 0);
+    atomic_store_explicit(&finalizing, 1, memory_order_relaxed);
+    tally_blocking_begin();
+    for (double end = now() + 20; !atomic_load_explicit(&flag, memory_order_relaxed) && now() < end;)
+        usleep(50);
+    tally_blocking_end();
+}
+static void count_dealloc(tally_object *self)
+{
+    (void)self;
+    atomic_fetch_add_explicit(&deallocated, 1, memory_order_relaxed);
+}
+static void make_resurrected(void) { object = tally_object_new(resurrected_type, 0); }
+
+/* The object dies, is published by its finalizer, and is dropped by another: before or after the finalizer's end. */
+static void drop_while_finalizing(int before)
+{
+    raise_curtain();
+    tally_blocking_end();
+    resurrected_type = tally_type_new(&(tally_type_spec){ .name = "Lazarus", .size = 8, .finalize = resurrect, .dealloc = count_dealloc });
+    list = tally_list_new(1);
+    check_int(tally_list_append(list, tally_none), 0);
+    tally_blocking_begin();
+    atomic_store_explicit(&finalized, 0, memory_order_relaxed);
+    atomic_store_explicit(&deallocated, 0, memory_order_relaxed);
+    tell(OWNER, make_resurrected);
+    begin(OWNER, drop_object);
+    for (double end = now() + 20; !atomic_load_explicit(&finalizing, memory_order_relaxed) && now() < end;)
+        usleep(50);
+    check(atomic_load_explicit(&finalizing, memory_order_relaxed));
+    if (before)
+        tell(OTHER, put_none);
+    check_int(deallocated, 0);
+    if (!before && !has_gil())
+        hold(OWNER, drop_last);
+    atomic_store_explicit(&flag, 1, memory_order_relaxed);
+    if (!before && !has_gil()) {
+        await(OWNER, drop_last);
+        tell(THIRD, read_and_drop); /* a reader gets the object meanwhile, and gives it back */
+        release(OWNER, drop_last);
+    }
+    finish(OWNER);
+    check_int(deallocated, before ? 1 : 0);
+    if (!before)
+        tell(OTHER, put_none);
+    check_int(deallocated, 1);
+    check_int(finalized, 1);
+    tally_blocking_end();
+    tally_decref(list);
+    tally_blocking_begin();
+    drop_curtain(0);
+}
+
+TALLY_TEST(interleavings, a_resurrected_object_dropped_before_its_finalizer_ends_dies_there)
+{
+    drop_while_finalizing(1);
+}
+
+TALLY_TEST(interleavings, a_resurrected_object_dropped_after_its_finalizer_ended_dies_by_the_other)
+{
+    drop_while_finalizing(0);
+}
