@@ -14,9 +14,12 @@ enum { CONTAINERS };
 
 static const workload_parameter parameters[] = {
     {.name = "containers", .help = "lists that the heap grows to", .value = 200000, .least = 1,
-     .most = 100000000, .quick = 20000, .sweep = "1000000,2000000,4000000", .quick_sweep = "25000,50000,100000"},
+     .most = 100000000, .quick = 20000},
     {0},
 };
+
+static const char *const variants[] = {"containers=1000000", "containers=2000000", "containers=4000000", NULL};
+static const char *const quick_variants[] = {"containers=25000", "containers=50000", "containers=100000", NULL};
 
 struct local {
     uint64_t containers;        /* 0: a worker that stands by */
@@ -95,6 +98,8 @@ const tally_workload workload_gc_growth = {
     .unit = "lists",
     .sharing = OWN,
     .parameters = parameters,
+    .variants = variants,
+    .quick_variants = quick_variants,
     .setup = setup,
     .enter = enter,
     .prepare = prepare,

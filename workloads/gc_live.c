@@ -17,12 +17,17 @@ enum { MOST_EDGES = 16 };
 
 static const workload_parameter parameters[] = {
     {.name = "nodes", .help = "instances in the graph", .value = 100000, .least = 1, .most = 100000000,
-     .quick = 20000, .sweep = "10000,100000,1000000", .quick_sweep = "10000,40000,160000"},
+     .quick = 20000},
     {.name = "edges", .help = "references from each to nodes at random", .value = 3, .least = 0, .most = MOST_EDGES},
     {.name = "order", .help = "of the list that holds the nodes: that of their making, or none",
-     .choices = "allocation,shuffled", .sweep = "allocation,shuffled", .quick_sweep = "allocation,shuffled"},
+     .choices = "allocation,shuffled"},
     {0},
 };
+
+static const char *const variants[] = {"nodes=10000", "nodes=100000", "nodes=1000000",
+                                       "nodes=1000000,order=shuffled", NULL};
+static const char *const quick_variants[] = {"nodes=10000", "nodes=40000", "nodes=160000",
+                                             "nodes=160000,order=shuffled", NULL};
 
 struct shared {
     const workload_context *context;
@@ -172,6 +177,8 @@ const tally_workload workload_gc_live = {
     .unit = "objects examined",
     .sharing = OWN,
     .parameters = parameters,
+    .variants = variants,
+    .quick_variants = quick_variants,
     .setup = setup,
     .enter = enter,
     .prepare = prepare,

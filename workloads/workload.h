@@ -36,17 +36,13 @@
  * against threads can be expected to look like hangs on this. */
 enum sharing { OWN, SHARED };
 
-/*
- * What a user may set with --set name=value. A comparison may measure a workload
- * at other values too (`sweep`), each once; a quick one takes smaller ones.
- */
+/* What a user may set with --set name=value. */
 typedef struct workload_parameter {
     const char *name, *help;
     const char *choices;        /* words with commas between: the value is the place of one; NULL: a number */
     uint64_t value;             /* the default */
     uint64_t least, most;       /* of a number */
     uint64_t quick;             /* of a quick comparison; 0: the default */
-    const char *sweep, *quick_sweep; /* values, commas between; NULL: none */
 } workload_parameter;
 
 enum { WORKLOAD_PARAMETERS = 4 };
@@ -71,6 +67,9 @@ typedef struct tally_workload {
     enum sharing sharing;
     /* Ends with one that has no name; NULL: none. */
     const workload_parameter *parameters;
+    /* What a comparison gives to --set to measure the workload so too, and a quick
+     * one; end with NULL. NULL: nothing. */
+    const char *const *variants, *const *quick_variants;
     /* Run adds the nanoseconds of each operation to the worker's histogram. */
     bool latency;
     /* A shorter sample says little, since what is measured is rare; 0: any will do.

@@ -180,15 +180,12 @@ static void print_lines(void)
         workload_fail("cannot write the list to stdout");
 }
 
-/* "1,2" as [1, 2], words as words. */
-static json_t *sweep_to_json(const workload_parameter *parameter, const char *values)
+static json_t *variants_to_json(const char *const *variants)
 {
     json_t *result = json_array();
 
-    for (; values != NULL && *values != '\0'; values += strcspn(values, ","), values += *values == ',')
-        json_array_append_new(result, parameter->choices != NULL
-                                          ? json_stringn(values, strcspn(values, ","))
-                                          : integer(strtoull(values, NULL, 10)));
+    for (; variants != NULL && *variants != NULL; variants++)
+        json_array_append_new(result, json_string(*variants));
     return result;
 }
 
@@ -198,11 +195,9 @@ static json_t *declared_to_json(const workload_parameter *parameters)
 
     for (const workload_parameter *p = parameters; p != NULL && p->name != NULL; p++)
         json_array_append_new(
-            result, json_pack("{s:s, s:s, s:o, s:o, s:o, s:o}", "name", p->name, "help", p->help, "default",
+            result, json_pack("{s:s, s:s, s:o, s:o}", "name", p->name, "help", p->help, "default",
                               value_to_json(p, p->value), "quick",
-                              value_to_json(p, p->quick != 0 ? p->quick : p->value), "sweep",
-                              sweep_to_json(p, p->sweep), "quick_sweep",
-                              sweep_to_json(p, p->quick_sweep)));
+                              value_to_json(p, p->quick != 0 ? p->quick : p->value)));
     return result;
 }
 
@@ -215,11 +210,13 @@ void block_print_workloads(bool json)
     json_t *list = json_array();
 
     for (const tally_workload *const *each = options_workloads; *each != NULL; each++)
-        json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:s, s:i, s:o}", "name", (*each)->name,
+        json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:s, s:i, s:o, s:o, s:o}", "name", (*each)->name,
                                               "description", (*each)->description, "unit",
                                               (*each)->unit, "sharing",
                                               sharing_name((*each)->sharing), "least_sample_ms",
                                               (int)(*each)->least_sample_ms, "parameters",
-                                              declared_to_json((*each)->parameters)));
+                                              declared_to_json((*each)->parameters), "variants",
+                                              variants_to_json((*each)->variants), "quick_variants",
+                                              variants_to_json((*each)->quick_variants)));
     block_print(list);
 }
