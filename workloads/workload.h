@@ -73,7 +73,8 @@ typedef struct tally_workload {
     /* Run adds the nanoseconds of each operation to the worker's histogram. */
     bool latency;
     /* A shorter sample says little, since what is measured is rare; 0: any will do.
-     * Comparisons heed it, the driver does not. */
+     * A quick comparison heeds it, others take five times as long, the driver does
+     * not care. */
     unsigned least_sample_ms;
 
     /* All but run may be NULL: there is nothing to do then. */

@@ -26,6 +26,8 @@ static void count_last(pauses *all, const tally_gc_info *info)
 {
     const char *was = info->last_thread == 0 ? "nobody was waited for" : info->last_was;
 
+    if (info->stop == 0) /* a GIL: there is no stop */
+        return;
     for (unsigned i = 0; was != NULL && i < PAUSES_REASONS; i++) {
         if (all->last[i].was != NULL && strcmp(all->last[i].was, was) != 0)
             continue;
@@ -82,6 +84,7 @@ void pauses_begin(pauses *all)
     memset(all->generations, 0, sizeof all->generations);
     memset(all->last, 0, sizeof all->last);
     all->longest_count = 0;
+    all->began = workload_clock();
     all->recording = true;
     pthread_mutex_unlock(&all->mutex);
 }
@@ -89,6 +92,7 @@ void pauses_begin(pauses *all)
 void pauses_end(pauses *all)
 {
     pthread_mutex_lock(&all->mutex);
+    all->watched = workload_clock() - all->began;
     all->recording = false;
     pthread_mutex_unlock(&all->mutex);
 }
@@ -167,6 +171,7 @@ json_t *pauses_to_json(const pauses *all)
     for (unsigned i = 0; i < PAUSES_REASONS && all->last[i].was != NULL; i++)
         json_object_set_new(last, all->last[i].was, integer(all->last[i].times));
     json_t *result = part_to_json(whole);
+    json_object_set_new(result, "watched_ns", integer(all->watched));
     json_object_set_new(result, "shared", integer(all->shared));
     json_object_set_new(result, "generations", generations);
     json_object_set_new(result, "last_was", last);

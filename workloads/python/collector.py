@@ -43,7 +43,7 @@ class Pauses:
 
     def __init__(self):
         self.recording = False
-        self.began = 0
+        self.began = self.watched = 0
         self.examined_each = 0  # set by who knows how much there is
         self.all = []  # (generation, nanoseconds, collected, uncollectable)
         gc.callbacks.append(self.note)
@@ -66,6 +66,7 @@ class Pauses:
     def result(self):
         result = self.part(self.all)
         result["generations"] = [self.part([row for row in self.all if row[0] == i]) for i in range(3)]
+        result["watched_ns"] = self.watched
         result["last_was"] = {}
         result["longest"] = [{"generation": row[0], "pause_ns": row[1]}
                              for row in sorted(self.all, key=lambda row: -row[1])[:8]]
@@ -280,6 +281,7 @@ def work(workload, worker, shared):
             if sample == 0 and not idle and workload.latency:
                 local["times"].clear()
             if sample == 0 and worker == 0:
+                workload.pauses.watched = clock()
                 workload.pauses.recording = True
             length = (options.warmup_ms if sample < 0 else options.sample_ms) / 1e3
             end, operations, spent = time.perf_counter() + length, 0, 0.0
@@ -300,6 +302,7 @@ def work(workload, worker, shared):
             shared["gate"].wait()
         if worker == 0:
             workload.pauses.recording = False
+            workload.pauses.watched = clock() - workload.pauses.watched
         if not idle:
             workload.leave(local)
             shared["times"].extend(local["times"] if workload.latency else [])

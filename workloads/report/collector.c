@@ -20,7 +20,7 @@ struct pool {
     const char *name; // of the backend, or of the Python
     int threads;
     size_t blocks;
-    double seconds, operations, rate; // the median block's rate
+    double watched, operations, rate; // nanoseconds of all blocks; the median block's rate
     double collections, full, shared, pause, full_pause, median, p99, longest;
     double stop, mark, finalize, check, free, reentry;
     double examined, collected, uncollectable, helpers;
@@ -61,10 +61,8 @@ static void add_sums(struct pool *pool, const json_t *block)
     const json_t *full = json_array_get(json_object_get(collector, "generations"), 2);
     size_t index;
     json_array_foreach(json_object_get(block, "samples"), index, sample)
-    {
-        pool->seconds += object_number(sample, "seconds", 0);
         pool->operations += object_number(sample, "operations", 0);
-    }
+    pool->watched += object_number(collector, "watched_ns", 0);
     pool->collections += object_number(collector, "collections", 0);
     pool->full += object_number(full, "collections", 0);
     pool->shared += object_number(collector, "shared", 0);
@@ -168,6 +166,8 @@ static void time_cell(struct table *table, double nanoseconds, bool measured)
     }
     if (!measured)
         table_cell(table, "–");
+    else if (nanoseconds == 0)
+        table_cell(table, "0");
     else
         table_cell(table, "%.*f %s", unit == 0 || nanoseconds >= 100 ? 0 : nanoseconds >= 10 ? 1 : 2, nanoseconds,
                    units[unit]);
@@ -175,7 +175,7 @@ static void time_cell(struct table *table, double nanoseconds, bool measured)
 
 static void count_cell(struct table *table, double count)
 {
-    char *shown = show_rate(count);
+    char *shown = count > 0 ? show_rate(count) : format("0");
     table_cell(table, "%s", shown);
     free(shown);
 }
@@ -187,7 +187,7 @@ static double each(double sum, double count)
 
 static double pause_share(const struct pool *pool)
 {
-    return pool->seconds > 0 ? pool->pause / 1e7 / pool->seconds : 0; // percent
+    return 100 * each(pool->pause, pool->watched); // percent
 }
 
 // ---- tasks ---------------------------------------------------------------------
@@ -204,13 +204,17 @@ static void tasks_row(struct table *table, const struct pool *pool, const char *
     table_cell(table, "%.0f", pool->collections);
     table_cell(table, "%.0f", pool->full);
     time_cell(table, pool->longest, pool->collections > 0);
-    table_cell(table, "%.1f %%", pause_share(pool));
+    table_cell(table, pool->collections > 0 ? "%.1f %%" : "0", pause_share(pool));
     free(rate);
 }
 
-static void say_tasks(struct document *document, const struct pool *cycle, const struct pool *weak)
+static void say_tasks(struct document *document, const struct analysis *analysis, const struct pool *cycle,
+                      const struct pool *weak)
 {
     struct text line = {0};
+    struct interval ratio = cells_ratio(analysis_cell(analysis, "tasks-weakref", weak->name, weak->threads),
+                                        analysis_cell(analysis, "tasks-cycle", cycle->name, cycle->threads));
+    char *shown = ratio.estimate > 0 ? show_ratio(ratio) : format("%.2f", each(weak->rate, cycle->rate));
     text_add(&line, "**%s** on %d thread%s: ", cycle->name, cycle->threads, cycle->threads == 1 ? "" : "s");
     if (cycle->full > 0)
         text_add(&line, "%.0f of %.0f collections were full and took %.0f %% of their time; the longest pause is %.1f ms",
@@ -218,10 +222,12 @@ static void say_tasks(struct document *document, const struct pool *cycle, const
     else
         text_add(&line, "%.0f collections, none of them full; the longest pause is %.1f ms", cycle->collections,
                  cycle->longest / 1e6);
-    text_add(&line, ". With weak references there %s %.0f collection%s; the worst operation takes %.2f ms instead of %.1f ms, "
-                    "and %.2f times as many are done.",
+    text_add(&line, ". With weak references there %s %.0f collection%s; the longest operation takes %.2f ms instead of %.2f ms, "
+                    "and throughput is %s times that with cycles%s.",
              weak->collections == 1 ? "is" : "are", weak->collections, weak->collections == 1 ? "" : "s",
-             weak->latency[QUANTILES - 1] / 1e6, cycle->latency[QUANTILES - 1] / 1e6, each(weak->rate, cycle->rate));
+             weak->latency[QUANTILES - 1] / 1e6, cycle->latency[QUANTILES - 1] / 1e6, shown,
+             ratio.known && !interval_differs(ratio) ? " (no difference)" : "");
+    free(shown);
     document_bullet(document, "%s", text_string(&line));
     text_free(&line);
 }
@@ -257,7 +263,7 @@ static void compose_tasks(struct document *document, const struct analysis *anal
                                        "collections are rare and long, and weak references avoid them.");
                 tasks_row(&table, &weak[w], "weak");
                 if (t + 1 == thread_count)
-                    say_tasks(document, &cycle[c], &weak[w]);
+                    say_tasks(document, analysis, &cycle[c], &weak[w]);
             }
         }
     }
@@ -289,9 +295,18 @@ static void collections_row(struct table *table, const char *workload, const str
     time_cell(table, pool->median, true);
     time_cell(table, pool->p99, true);
     time_cell(table, pool->longest, true);
-    count_cell(table, each(pool->examined, pool->collections));
+    if (pool->examined > 0)
+        count_cell(table, each(pool->examined, pool->collections));
+    else
+        table_cell(table, "–"); // Python does not tell
     count_cell(table, each(pool->collected + pool->uncollectable, pool->collections));
     time_cell(table, each(pool->pause, pool->examined), pool->examined > 0);
+}
+
+// Python tells none of this.
+static bool is_split(const struct pool *pool)
+{
+    return pool->mark > 0;
 }
 
 static void split_row(struct table *table, const char *workload, const struct pool *pool)
@@ -327,7 +342,8 @@ static void compose_collections(struct document *document, const struct analysis
             if (pools[i].collections == 0)
                 continue;
             collections_row(&pauses, analysis->workloads[w], &pools[i]);
-            split_row(&split, analysis->workloads[w], &pools[i]);
+            if (is_split(&pools[i]))
+                split_row(&split, analysis->workloads[w], &pools[i]);
             rows++;
         }
     }

@@ -420,7 +420,7 @@ static void run_block(struct plan *plan, const char *workload, const char *backe
     const struct run_options *options = plan->options;
     char *argv[32 + 2 * MAX_NAMES], *values = quick_values(options, workload);
     bool counted = kind == COUNTED, text = strcmp(workload, "wordcount") == 0;
-    int least = (int)object_number(described(options, workload), "least_sample_ms", 0);
+    int least = (int)object_number(described(options, workload), "least_sample_ms", 0) * (options->effort == QUICK ? 1 : 5);
     size_t n = 0, owned;
     show_progress(plan, workload, backend, threads);
     if (kind == PYTHON) {
@@ -433,7 +433,7 @@ static void run_block(struct plan *plan, const char *workload, const char *backe
     argv[n++] = format("--threads=%d", threads);
     argv[n++] = format("--samples=%d", counted ? 1 : plan->budget.samples);
     argv[n++] = format("--sample-ms=%d", !counted && least > plan->sample_ms ? least : plan->sample_ms);
-    argv[n++] = format("--warmup-ms=%d", plan->warmup_ms);
+    argv[n++] = format("--warmup-ms=%d", kind == TIMED ? plan->warmup_ms : 1);
     argv[n++] = format("--seed=%llu", (unsigned long long)(random_next(&plan->random) >> 33));
     if (values)
         argv[n++] = format("--set=%s", values);
