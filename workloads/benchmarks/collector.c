@@ -5,7 +5,7 @@
 //   stop     threads run, more than there are cores perhaps; the main thread asks
 //            for a collection again and again. Measured: from the request until
 //            the world stood still.
-//   reentry  the main thread collects in a loop, over live objects; another one is
+//   reentry  the main thread collects again and again, over live objects; another one is
 //            in a blocking region and leaves it once in each collection, up to 100
 //            µs after its beginning. Measured: its wait, also in pauses.
 //
@@ -194,8 +194,7 @@ static void measure(const struct settings *settings, bool stop)
     size_t count = stop ? start(threads, settings->threads, work) : start(threads, 1, reenter);
     tally_blocking_begin();
     for (uint64_t i = 0; i < settings->collections; i++) {
-        if (stop)
-            sleep_a_millisecond();
+        sleep_a_millisecond(); // in which the others run
         collect(&stops, &pauses);
     }
     tally_blocking_end();

@@ -26,7 +26,7 @@ static const struct argp_option option_list[] = {
      "Folder for report.html, report.md, results.csv and results.json; is made; must be given", 1},
     {NULL, 0, NULL, 0, "run:", 2},
     {"drivers", DRIVERS, "DIR", 0, "Folder of the programs tally-<backend> and of backends.json; must be given", 2},
-    {"quick", QUICKLY, NULL, 0, "Measure for under 30 seconds (default: about 3 minutes)", 2},
+    {"quick", QUICKLY, NULL, 0, "Measure for under a minute (default: about 3 minutes)", 2},
     {"full", FULLY, NULL, 0, "Measure for about 20 minutes", 2},
     {"workloads", WORKLOADS, "A,B", 0, "Only these workloads (default: all)", 2},
     {"backends", BACKENDS, "A,B|all", 0, "Only these backends (default: all but the ablations)", 2},
