@@ -168,8 +168,10 @@ void tally_safepoint_slow(void) {
     tally_thread_require();
     tally_thread_state *thread = tally_thread_current();
     TALLY_POINT(safepoint);
+    uint64_t begin = tally_trace_begin();
     tally_exclusion_safepoint(thread);
     if (atomic_load_explicit(&thread->head.breaker, memory_order_relaxed) & TALLY_BREAK_MERGE) tally_counts_safepoint(thread);
+    tally_trace_end("safepoint", begin);
 }
 
 /* ---- start and end ------------------------------------------------------ */
@@ -177,6 +179,7 @@ void tally_safepoint_slow(void) {
 /* Nobody is attached: all that tally_init has made goes. The slots too: their heaps know pools that are gone. */
 static void end_all(void) {
     atomic_store_explicit(&tally_process.started, false, memory_order_release);
+    tally_trace_end_all();
     tally_exclusion_end();
     tally_interned_end();
     tally_values_end();

@@ -45,6 +45,7 @@ typedef struct tally_thread_state {
     tally_counts_thread counts;
     tally_exclusion_thread exclusion;
     tally_collector_thread collector;
+    struct tally_trace_ring *trace;      /* NULL: nothing recorded yet */
     bool collecting;                     /* in a collection, or in what it calls; own thread */
     _Atomic(_Atomic int32_t *) class_counts; /* without a GIL: this thread's part of the instances of each class */
     tally_heap heap;                     /* with a GIL: unused, the process has one */
@@ -80,6 +81,7 @@ void tally_thread_require(void); /* aborts in a thread that is not attached */
 #endif
 
 #include "memory/inline.h"
+#include "trace.h"
 
 static inline void tally_breaker_set(tally_thread_state *thread, uint32_t bit) {
     /* seq_cst: the setter then looks at the thread's status, which pairs with the status store of blocking */

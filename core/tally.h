@@ -36,6 +36,13 @@
 
 /* ---- run time ----------------------------------------------------------- */
 
+/* Who gets the GIL, and when a waiter may ask for it. */
+typedef enum tally_switch_policy {
+    TALLY_SWITCH_CPYTHON,   /* as CPython since 3.2: any waiter takes it; a waiter's interval starts anew
+                               whenever the GIL has changed hands */
+    TALLY_SWITCH_DEADLINE   /* each waiter keeps its own deadline, an interval after it came; first come, first served */
+} tally_switch_policy;
+
 typedef struct tally_options {
     /* How long a waiter for the GIL waits before it asks the holder to let go,
      * microseconds; 0: 5000. Without a GIL: ignored. */
@@ -43,6 +50,7 @@ typedef struct tally_options {
     /* Not 0: the scheme before CPython 3.2 instead: the holder lets go after
      * this many safepoints (CPython: 100), and nobody is made to take turns. */
     unsigned switch_ticks;
+    tally_switch_policy switch_policy; /* not with switch_ticks */
     /* Not 0: as Python 2 did, a cycle with a finalizer is never freed: its objects
      * that have one go to tally_gc_garbage(). 0: as PEP 442 (Python 3.4). */
     unsigned uncollectable_finalizers;
@@ -276,8 +284,8 @@ tally_object *tally_weakref_list(tally_object *object);/* a list of them; [colle
  * this interface only and mean 2. docs/collectors.md tells how both work.
  */
 
-/* Collects generations 0 ... generation. How many unreachable objects were found;
- * returns after their finalizers, callbacks and frees. 0 at once if this thread is
+/* Collects generations 0 ... generation. How many unreachable objects were found,
+ * less those that finalizers brought back; returns after their finalizers, callbacks and frees. 0 at once if this thread is
  * in a collection (in a finalizer or callback); with a GIL also if another is. If
  * another thread was about to stop the world for a collection, the two make one:
  * the number is that one's, whose finalizers may still be running. -1 and a value error for another
@@ -432,6 +440,15 @@ typedef struct tally_census_row {
 
 /* Live, mortal objects by type and owner. *rows is to be free()d. [blocks] */
 int tally_heap_census(tally_census_row **rows, size_t *count);
+
+/* A timeline of all threads: who holds the GIL and who waits for it, blocking
+ * regions, waits for locks, safepoints that took time, stops of the world,
+ * collections and their parts. Keeps the last `events` of each thread (0: 65536,
+ * 24 bytes each). [blocks] */
+int tally_trace_start(ptrdiff_t events);
+/* Ends it and writes it in Chrome's trace format, which Perfetto opens; by way of
+ * a temporary file beside it. A run-time error if it cannot be written. [blocks] */
+int tally_trace_write(const char *path);
 
 /* ---- errors, one a thread ----------------------------------------------- */
 

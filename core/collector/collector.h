@@ -53,7 +53,6 @@ int tally_gc_start(void);
 void tally_gc_end(void);
 /* Collects because of an allocation. The pending error stays. */
 void tally_gc_automatic(int generation);
-uint64_t tally_gc_now(void); /* CLOCK_MONOTONIC, nanoseconds */
 
 /* ---- steps --------------------------------------------------------------- */
 

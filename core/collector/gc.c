@@ -8,7 +8,6 @@
  */
 #include <limits.h>
 #include <stdio.h>
-#include <time.h>
 #include "collector.h"
 
 struct tally_gc tally_gc;
@@ -20,11 +19,6 @@ static struct {
     unsigned count;
 } callbacks = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
-uint64_t tally_gc_now(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
 
 int tally_gc_start(void) {
     static const int thresholds[3] = { 700, 10, 10 };
@@ -73,6 +67,16 @@ static void tell(const tally_gc_info *info) {
             (double)info->stop / 1e6, (double)info->mark / 1e6, (double)info->finalize / 1e6, (double)info->free / 1e6);
 }
 
+static void trace(const tally_gc_info *info) {
+    if (!atomic_load_explicit(&tally_tracing, memory_order_relaxed)) return;
+    uint64_t stopped = info->began + info->stop, marked = stopped + info->mark, finalized = marked + info->finalize;
+    tally_trace_add("collection", info->began, tally_now());
+    tally_trace_add("mark", stopped, marked);
+    tally_trace_add("finalize", marked, finalized);
+    if (info->check) tally_trace_add("second look", finalized, finalized + info->check);
+    tally_trace_add("free", finalized + info->check, finalized + info->check + info->free);
+}
+
 static void add(_Atomic uint64_t *to, ptrdiff_t n) { atomic_fetch_add_explicit(to, (uint64_t)n, memory_order_relaxed); }
 
 static ptrdiff_t collect(int generation, bool automatic) {
@@ -85,7 +89,7 @@ static ptrdiff_t collect(int generation, bool automatic) {
     tally_pending_error pending;
     tally_error_put_aside(&pending);
 
-    tally_gc_info info = { .generation = generation, .automatic = automatic, .began = tally_gc_now() };
+    tally_gc_info info = { .generation = generation, .automatic = automatic, .began = tally_now() };
     call_back(&info);
     ptrdiff_t found = tally_collector_run(generation, &info);
     info.finished = true;
@@ -100,6 +104,7 @@ static ptrdiff_t collect(int generation, bool automatic) {
         TALLY_COUNT_ADD(TALLY_EVENT_gc_examined, info.examined);
         TALLY_COUNT_ADD(TALLY_EVENT_gc_found, found);
         tell(&info);
+        trace(&info);
         call_back(&info);
     }
     if (found >= 0 || automatic) tally_error_put_back(&pending);

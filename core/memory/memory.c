@@ -35,6 +35,7 @@ static struct {
 } memory = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
 enum { NOT_MAPPED = 0xffff };
+enum { HUGE_FROM = 4 }; /* arenas */
 
 /* A block over the limit, in malloc: in front of it its links, so that it can be found. */
 typedef struct large {
@@ -158,6 +159,9 @@ static int arena_map(void) {
     if (number == memory.arenas_reserved) return -1;
     char *arena = tally_region + number * TALLY_ARENA_SIZE;
     if (mprotect(arena, TALLY_ARENA_SIZE, PROT_READ | PROT_WRITE) != 0) return -1;
+    /* A large heap is visited at random by the collector: with pages of 2 MiB that
+     * takes a fifth less time (docs/collectors.md). A small one stays small. */
+    if (memory.arenas_live >= HUGE_FROM) madvise(arena, TALLY_ARENA_SIZE, MADV_HUGEPAGE);
     if (number == memory.arenas_used) memory.arenas_used++;
     tally_pool *pools = (tally_pool *)arena;
     for (size_t i = TALLY_ARENA_POOLS; i-- > 0;) pool_list_push(&memory.free_list, &pools[i]);

@@ -257,9 +257,11 @@ static bool finalize_all(void) {
 }
 
 static void free_all(uint32_t garbage, uint32_t old) {
+    /* Before any is taken apart, since most die by what another held of them. */
+    if (tally_gc_debugging(TALLY_GC_DEBUG_COLLECTABLE))
+        for (tally_container *o = first(garbage); o != head(garbage); o = next_of(o)) tally_gc_tell(&o->base, false);
     while (!is_empty(garbage)) {
         tally_container *o = first(garbage);
-        tally_gc_tell(&o->base, false);
         if (tally_gc_debugging(TALLY_GC_DEBUG_SAVEALL)) {
             move_to(old, o);
             tally_gc_save(&o->base);
@@ -275,7 +277,7 @@ static void free_all(uint32_t garbage, uint32_t old) {
 /* ---- a collection -------------------------------------------------------- */
 
 ptrdiff_t tally_collector_run(int generation, tally_gc_info *info) {
-    if (collector.running) return 0;
+    if (collector.running) { info->shared = true; return 0; }
     collector.running = true;
     /* References that wait in a merge queue would look like references from outside. */
     tally_counts_safepoint(tally_thread_current());
@@ -301,13 +303,13 @@ ptrdiff_t tally_collector_run(int generation, tally_gc_info *info) {
     info->examined = survivors + (size_t)(found + uncollectable);
     info->collected = found;
     info->uncollectable = uncollectable;
-    uint64_t marked = tally_gc_now();
+    uint64_t marked = tally_now();
     info->mark = marked - began;
 
     bool foreign = calls != NULL;
     tally_weakrefs_call(calls);
     foreign |= finalize_all();
-    uint64_t finalized = tally_gc_now(), checked = finalized;
+    uint64_t finalized = tally_now(), checked = finalized;
     info->finalize = finalized - marked;
     uint32_t garbage = TALLY_LIST_UNREACHABLE;
     if (foreign && !is_empty(TALLY_LIST_UNREACHABLE)) {
@@ -315,13 +317,13 @@ ptrdiff_t tally_collector_run(int generation, tally_gc_info *info) {
         deduce(TALLY_LIST_UNREACHABLE, garbage = TALLY_LIST_STILL, false, &resurrected);
         for (tally_container *o = first(garbage); o != head(garbage); o = next_of(o)) set_flags(o, flags_of(o) & ~(UNREACHABLE | COLLECTING));
         join(old, TALLY_LIST_UNREACHABLE);
-        checked = tally_gc_now();
+        checked = tally_now();
         info->check = checked - finalized;
         info->collected -= (ptrdiff_t)resurrected;
     }
     free_all(garbage, old);
     keep_legacy(old);
-    uint64_t freed = tally_gc_now();
+    uint64_t freed = tally_now();
     info->free = freed - checked;
     info->pause = freed - began;
     collector.running = false;

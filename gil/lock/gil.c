@@ -5,6 +5,11 @@
  * Interval (CPython since 3.2, by Antoine Pitrou): who has waited for a switch
  * interval asks the holder to let go at its next safepoint; the holder then
  * waits until another thread has really taken the lock.
+ * Deadline: a line of waiters, each with the time at which it may ask, an interval
+ * after it came. The holder hands the lock to the first of the line and joins its
+ * end, so a thread that came with k before it waits at most until its own deadline,
+ * or until theirs. (CPython's waiter starts its interval anew when another one was
+ * faster, so with two busy threads it may wait for many.)
  * Ticks (before 3.2): the holder lets go after so many safepoints and takes the
  * lock again at once if it is the faster: nobody is made to take turns.
  *
@@ -26,7 +31,18 @@ static struct {
     tally_thread_state *last; /* who holds it, or held it last */
     uint64_t switches;        /* times that it went to another thread */
     unsigned interval_us, ticks;
+    bool line;                /* the policy is deadline */
+    struct waiter *first, *end; /* its line; end: only if first is not NULL */
 } gil;
+
+/* A waiter of the deadline policy, on its stack. It leaves the line by being handed the lock. */
+typedef struct waiter {
+    struct waiter *next;
+    tally_thread_state *thread;
+    struct timespec until;
+    bool has_asked;
+    pthread_cond_t turn;      /* it has the lock now, or is the first of the line */
+} waiter;
 
 static void deadline(struct timespec *until) {
     clock_gettime(CLOCK_MONOTONIC, until);
@@ -47,8 +63,59 @@ static void wait_interval(void) {
     }
 }
 
+/* gil.mutex held, the lock free: hands it to the first of the line, if there is one. */
+static void hand_over(void) {
+    waiter *first = gil.first;
+    if (!first) return;
+    gil.first = first->next;
+    gil.locked = true;
+    gil.last = first->thread;
+    gil.switches++;
+    first->thread = NULL;
+    pthread_cond_signal(&first->turn);
+    if (gil.first) pthread_cond_signal(&gil.first->turn); /* it watches the time now */
+}
+
+/* gil.mutex held, the lock taken or others before: at the end of the line until it is handed over. */
+static void wait_in_line(tally_thread_state *thread) {
+    waiter self = { .thread = thread };
+    deadline(&self.until);
+    pthread_condattr_t monotonic;
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&self.turn, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+    if (gil.first) gil.end->next = &self; else gil.first = &self;
+    gil.end = &self;
+    while (self.thread) {
+        if (gil.first != &self || self.has_asked) { pthread_cond_wait(&self.turn, &gil.mutex); continue; }
+        if (pthread_cond_timedwait(&self.turn, &gil.mutex, &self.until) == 0 || !self.thread) continue;
+        self.has_asked = true;
+        if (gil.last) tally_breaker_set(gil.last, TALLY_BREAK_GIL);
+        TALLY_EVENT(gil_requests);
+    }
+    pthread_cond_destroy(&self.turn);
+    TALLY_EVENT(gil_handovers);
+}
+
+/* Traced by who holds the lock. */
+static void taken(tally_thread_state *thread) {
+    tally_trace_end("without the GIL", thread->exclusion.since);
+    thread->exclusion.since = tally_trace_begin();
+}
+
 static void take(tally_thread_state *thread) {
+    uint64_t begin = tally_trace_begin();
     pthread_mutex_lock(&gil.mutex);
+    if (gil.line && (gil.locked || gil.first)) {
+        TALLY_EVENT(gil_waits);
+        wait_in_line(thread);
+        pthread_mutex_unlock(&gil.mutex);
+        atomic_store_explicit(&thread->status, TALLY_RUNNING, memory_order_seq_cst);
+        tally_trace_end("waits for the GIL", begin);
+        taken(thread);
+        return;
+    }
     if (gil.locked) {
         TALLY_EVENT(gil_waits);
         gil.waiters++;
@@ -64,15 +131,20 @@ static void take(tally_thread_state *thread) {
     pthread_cond_broadcast(&gil.taken);
     pthread_mutex_unlock(&gil.mutex);
     atomic_store_explicit(&thread->status, TALLY_RUNNING, memory_order_seq_cst);
+    tally_trace_end("waits for the GIL", begin);
+    taken(thread);
 }
 
 /* forced: does not return before another thread has had the lock, if one waits. */
 static void release(tally_thread_state *thread, bool forced) {
+    tally_trace_end("holds the GIL", thread->exclusion.since);
+    thread->exclusion.since = tally_trace_begin();
     atomic_store_explicit(&thread->status, TALLY_BLOCKED, memory_order_seq_cst);
     pthread_mutex_lock(&gil.mutex);
     gil.locked = false;
-    pthread_cond_signal(&gil.released);
-    if (forced)
+    if (gil.line) hand_over();
+    else pthread_cond_signal(&gil.released);
+    if (forced && !gil.line)
         while (gil.waiters && gil.last == thread) pthread_cond_wait(&gil.taken, &gil.mutex);
     pthread_mutex_unlock(&gil.mutex);
 }
@@ -106,6 +178,7 @@ int tally_exclusion_start(void) {
     memset(&gil, 0, sizeof gil);
     gil.interval_us = tally_process.options.switch_interval_us ? tally_process.options.switch_interval_us : 5000;
     gil.ticks = tally_process.options.switch_ticks;
+    gil.line = !gil.ticks && tally_process.options.switch_policy == TALLY_SWITCH_DEADLINE;
     pthread_mutex_init(&gil.mutex, NULL);
     pthread_condattr_t monotonic;
     pthread_condattr_init(&monotonic);
@@ -125,6 +198,7 @@ void tally_exclusion_drain(tally_thread_state *thread) { tally_counts_safepoint(
 
 void tally_exclusion_attach(tally_thread_state *thread) {
     thread->exclusion.ticks_left = gil.ticks;
+    thread->exclusion.since = 0;
     if (gil.ticks) tally_breaker_set(thread, TALLY_BREAK_GIL); /* every safepoint counts */
     take(thread);
 }

@@ -9,6 +9,7 @@
 #define TALLY_EXCLUSION_NAME "one lock"
 
 typedef struct tally_exclusion_thread {
+    uint64_t since; /* taken, or given up, if that is traced; own thread */
     unsigned ticks_left; /* of the tick scheme; own thread */
 } tally_exclusion_thread;
 

@@ -139,7 +139,7 @@ static void lock_waiting(tally_object *object) {
         __builtin_ia32_pause();
     }
     TALLY_EVENT(lock_waits);
-    tally_blocking_begin();
+    tally_blocking_begin_as("waiting for the lock of an object");
     uint64_t since = now_ns();
     for (;;) {
         uint8_t lock = atomic_load_explicit(&object->lock, memory_order_relaxed);

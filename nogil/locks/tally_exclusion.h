@@ -29,7 +29,8 @@ typedef struct tally_exclusion_thread {
     _Atomic uint8_t lock_initial;           /* of its new containers: biased, unless they keep being revoked */
     _Atomic uint8_t revocations;
     bool claimed_by_stop;                   /* by who stops the world */
-    const char *_Atomic doing;              /* what made it leave RUNNING last; static text */
+    const char *_Atomic doing;              /* what it left RUNNING for last; static text */
+    uint64_t left_at;                       /* when, if that is traced; own thread */
     tally_retired *retired;                 /* not yet handed over; own thread */
     size_t retired_count, retired_bytes;
 } tally_exclusion_thread;
@@ -130,6 +131,7 @@ void tally_locks_start(void);
 bool tally_locks_can_bias(void);
 void tally_critical_suspend(struct tally_thread_state *thread);
 void tally_critical_resume(struct tally_thread_state *thread);
+void tally_blocking_begin_as(const char *doing);
 void tally_blocking_end_suspended(void); /* without taking sections again */
 int tally_reclamation_start(void);
 void tally_reclamation_end(void);

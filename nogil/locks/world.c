@@ -41,21 +41,18 @@ static struct {
     /* About the last stop and the last start. */
     unsigned last_thread;
     const char *last_was;
+    uint64_t stopped_at;
     _Atomic uint64_t started_at, reentry;
 } world = { .stopper = PTHREAD_MUTEX_INITIALIZER, .mutex = PTHREAD_MUTEX_INITIALIZER,
             .parked = PTHREAD_COND_INITIALIZER, .started = PTHREAD_COND_INITIALIZER, .gathered = PTHREAD_COND_INITIALIZER };
 
-static uint64_t now_ns(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
 
 /* seq_cst, all of it: the status is stored, then the queue and `stopping` are read;
  * others store those and then read the status. One of the two sees the other. */
 static void become_blocked(tally_thread_state *thread, const char *doing) {
     tally_reclamation_offline();
     atomic_store_explicit(&thread->exclusion.doing, doing, memory_order_relaxed);
+    thread->exclusion.left_at = tally_trace_begin();
     TALLY_POINT(blocking);
     atomic_store_explicit(&thread->status, TALLY_BLOCKED, memory_order_seq_cst);
     TALLY_POINT(blocked);
@@ -91,7 +88,7 @@ static void wait_for_start(void) {
 
 /* The thread runs again, after it waited for the start. */
 static void has_entered(void) {
-    uint64_t took = now_ns() - atomic_load_explicit(&world.started_at, memory_order_relaxed);
+    uint64_t took = tally_now() - atomic_load_explicit(&world.started_at, memory_order_relaxed);
     uint64_t longest = atomic_load_explicit(&world.reentry, memory_order_relaxed);
     while (longest < took && !atomic_compare_exchange_weak_explicit(&world.reentry, &longest, took, memory_order_relaxed, memory_order_relaxed)) {}
     pthread_mutex_lock(&world.mutex);
@@ -119,6 +116,7 @@ static void become_running(tally_thread_state *thread) {
         sched_yield(); /* a claim to merge is short */
     }
     if (waited) has_entered();
+    tally_trace_end(atomic_load_explicit(&thread->exclusion.doing, memory_order_relaxed), thread->exclusion.left_at);
     tally_reclamation_online();
 }
 
@@ -132,13 +130,14 @@ static void enter_blocking(tally_thread_state *thread, const char *doing) {
     }
 }
 
-void tally_blocking_begin(void) {
+void tally_blocking_begin_as(const char *doing) {
     tally_thread_require();
     tally_thread_state *thread = tally_thread_current();
     if (TALLY_UNLIKELY(atomic_load_explicit(&thread->status, memory_order_relaxed) != TALLY_RUNNING)) tally_fatal(NULL, "a blocking region was begun inside another");
     tally_critical_suspend(thread);
-    enter_blocking(thread, "entering a blocking region");
+    enter_blocking(thread, doing);
 }
+void tally_blocking_begin(void) { tally_blocking_begin_as("in a blocking region"); }
 void tally_blocking_end_suspended(void) { become_running(tally_thread_current()); }
 void tally_blocking_end(void) {
     tally_thread_require();
@@ -195,7 +194,7 @@ static void wait_for_all(tally_thread_state *self) {
 void tally_world_stop(void) {
     tally_thread_state *self = tally_thread_current();
     if (pthread_mutex_trylock(&world.stopper) != 0) {
-        enter_blocking(self, "stopping the world, too");
+        enter_blocking(self, "waiting to stop the world");
         pthread_mutex_lock(&world.stopper);
         become_running(self);
     }
@@ -203,7 +202,7 @@ void tally_world_stop(void) {
     while (world.entering) pthread_cond_wait(&world.parked, &world.mutex);
     pthread_mutex_unlock(&world.mutex);
     pthread_mutex_lock(&tally_process.registration); /* its holders wait for nobody */
-    uint64_t begin = now_ns();
+    uint64_t begin = tally_now();
     atomic_store_explicit(&world.stopping, true, memory_order_seq_cst);
     uint32_t used = atomic_load_explicit(&tally_process.slots_used, memory_order_acquire);
     for (uint32_t id = 1; id <= used; id++)
@@ -211,10 +210,13 @@ void tally_world_stop(void) {
     wait_for_all(self);
     TALLY_POINT(world_stopped);
     TALLY_EVENT(stops);
-    TALLY_COUNT_ADD(TALLY_EVENT_stop_ns, now_ns() - begin);
+    world.stopped_at = tally_now();
+    TALLY_COUNT_ADD(TALLY_EVENT_stop_ns, world.stopped_at - begin);
+    if (atomic_load_explicit(&tally_tracing, memory_order_relaxed)) tally_trace_add("asks the world to stop", begin, world.stopped_at);
 }
 
 void tally_world_start(void) {
+    if (atomic_load_explicit(&tally_tracing, memory_order_relaxed)) tally_trace_add("the world stands still", world.stopped_at, tally_now());
     uint32_t used = atomic_load_explicit(&tally_process.slots_used, memory_order_acquire);
     for (uint32_t id = 1; id <= used; id++) {
         tally_thread_state *thread = tally_thread_slot(id);
@@ -226,7 +228,7 @@ void tally_world_start(void) {
         }
     }
     pthread_mutex_lock(&world.mutex);
-    atomic_store_explicit(&world.started_at, now_ns(), memory_order_relaxed);
+    atomic_store_explicit(&world.started_at, tally_now(), memory_order_relaxed);
     atomic_store_explicit(&world.reentry, 0, memory_order_relaxed);
     atomic_store_explicit(&world.stopping, false, memory_order_seq_cst);
     pthread_cond_broadcast(&world.started);
@@ -314,7 +316,7 @@ void tally_registration_lock(void) {
 
 void tally_exclusion_safepoint(tally_thread_state *thread) {
     if (atomic_load_explicit(&world.stopping, memory_order_seq_cst)) {
-        become_blocked(thread, "running");
+        become_blocked(thread, "parked at a safepoint");
         become_running(thread);
     }
     tally_reclamation_safepoint(thread);

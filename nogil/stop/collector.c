@@ -10,10 +10,14 @@
  * what they brought back; then the rest is cleared and dies.
  *
  * When a collection starts by itself: containers made less freed since the last
- * one exceed the first threshold and a quarter of the objects it examined. So the
+ * one exceed the first threshold and a quarter of the objects that survived it. So the
  * work of all collections while a heap grows to n is at most n (1 + 1/1.25 + ...) =
- * 5 n. Each thread counts for itself and hands over every 64; a collection counts
- * anew what there is, so nothing is counted twice, and reading changes nothing.
+ * 5 n. Any thread that finds one due asks for it, so none runs on while the one that
+ * asked first is not scheduled; those that ask together share one. Whoever makes it
+ * frees what it found, and the next may start meanwhile: threads that make more
+ * garbage than one can free do their share of it. Each thread counts for itself and
+ * hands over every 64; a collection counts anew what there is, so nothing is counted
+ * twice, and reading changes nothing.
  *
  * Invariants:
  *  - Collections of several threads may overlap while the world runs: what one
@@ -26,8 +30,8 @@
 
 static struct {
     _Atomic int64_t births;     /* handed over */
-    _Atomic size_t examined;    /* by the last collection */
-    _Atomic bool automatic;     /* one that started by itself is on its way */
+    _Atomic size_t survivors;   /* of the last collection, less what others were freeing */
+    _Atomic size_t pending;     /* garbage that collections have noted and not freed yet */
     uint64_t marks;             /* collections that have marked; world stopped */
     _Atomic uint64_t marks_seen;
     ptrdiff_t last_found;       /* world stopped */
@@ -35,10 +39,10 @@ static struct {
 
 typedef struct garbage {
     tally_object **objects;
-    size_t count, capacity, classes;
+    size_t count;               /* to be freed: the first ones */
+    size_t legacy_at, legacy;   /* with the option, behind them: not to be freed */
+    size_t classes;
     tally_weakref *calls;
-    tally_object **legacy;      /* with the option: have finalizers, which are not run */
-    size_t legacy_count, legacy_capacity;
     bool no_memory;
 } garbage;
 
@@ -52,14 +56,15 @@ void tally_births_hand_over(bool may_collect) {
     tally_thread_state *thread = tally_thread_current();
     int32_t n = thread->collector.births;
     thread->collector.births = 0;
+    /* What a collection frees was counted off when it began: a second time would put the next one off. */
+    if (n < 0 && thread->collecting) return;
     int64_t births = atomic_fetch_add_explicit(&collector.births, n, memory_order_relaxed) + n;
     int threshold = atomic_load_explicit(&tally_gc.threshold[0], memory_order_relaxed);
     if (!may_collect || !tally_gc_is_enabled() || threshold == 0 || births <= threshold) return;
-    if (births <= (int64_t)(atomic_load_explicit(&collector.examined, memory_order_relaxed) / 4)) return;
+    if (births <= (int64_t)(atomic_load_explicit(&collector.survivors, memory_order_relaxed) / 4)) return;
     /* Finalizers may wait for what a critical section holds: not in here. */
-    if (thread->critical || thread->collecting || atomic_exchange_explicit(&collector.automatic, true, memory_order_relaxed)) return;
+    if (thread->critical || thread->collecting) return;
     tally_gc_automatic(2);
-    atomic_store_explicit(&collector.automatic, false, memory_order_relaxed);
 }
 
 static void each_slot(void (*visit)(tally_thread_state *, void *), void *context) {
@@ -85,74 +90,71 @@ static void for_each(void (*visit)(tally_object *, void *), void *context) {
         if (flags_of(object) & TALLY_FLAG_TRACKED) visit(object, context);
 }
 
-static void note_legacy(tally_object *object, void *context) {
-    garbage *g = context;
-    if (!is_garbage(object) || !tally_gc_has_finalizer(object)) return;
-    if (g->legacy_count == g->legacy_capacity) {
-        size_t capacity = g->legacy_capacity ? g->legacy_capacity * 2 : 64;
-        tally_object **legacy = realloc(g->legacy, capacity * sizeof *legacy);
-        if (!legacy) { g->no_memory = true; return; }
-        g->legacy = legacy;
-        g->legacy_capacity = capacity;
-    }
-    g->legacy[g->legacy_count++] = object;
-}
-
 static void note(tally_object *object, void *context) {
     garbage *g = context;
     if (!is_garbage(object)) return;
-    tally_mark_restore(object);
-    if (g->no_memory) return;
-    if (tally_type_entry(object)->weak_offset) tally_weakrefs_clear(object, &g->calls, is_garbage);
-    if (object->type == TALLY_TYPE_TYPE) g->classes++;
-    g->objects[g->count++] = object;
+    if (g->objects) g->objects[g->count++] = object;
+    else tally_mark_restore(object); /* no memory: all stays as it was */
 }
 
-static void hold(tally_object *object) {
-    tally_counts_adopt(&object->counts);
-    tally_incref(object);
+static void swap(tally_object **objects, size_t a, size_t b) {
+    tally_object *object = objects[a];
+    objects[a] = objects[b];
+    objects[b] = object;
+}
+
+/* Python 2: what has a finalizer, and what that reaches, is not freed. It goes behind the others. */
+static void set_legacy_apart(garbage *g, tally_found *found) {
+    for (size_t i = 0; i < g->count; i++)
+        if (is_garbage(g->objects[i]) && tally_gc_has_finalizer(g->objects[i])) tally_mark_more(g->objects[i], found);
+    for (size_t i = 0; i < g->count;) {
+        if (is_garbage(g->objects[i])) { i++; continue; }
+        swap(g->objects, i, --g->count);
+        g->legacy++;
+    }
+    g->legacy_at = g->count;
 }
 
 /* What was found unreachable is noted and held; its counts are whole again. */
 static void take_garbage(garbage *g, tally_found *found) {
-    if (tally_process.options.uncollectable_finalizers && found->reached < found->examined) {
-        for_each(note_legacy, g);
-        for (size_t i = 0; i < g->legacy_count && !g->no_memory; i++)
-            if (is_garbage(g->legacy[i])) tally_mark_more(g->legacy[i], found);
+    size_t total = found->examined - found->reached;
+    if (!total) return;
+    g->objects = malloc(total * sizeof *g->objects);
+    g->no_memory = !g->objects;
+    for_each(note, g);
+    if (g->no_memory) return;
+    if (tally_process.options.uncollectable_finalizers) set_legacy_apart(g, found);
+    for (size_t i = 0; i < g->count; i++) tally_mark_restore(g->objects[i]);
+    for (size_t i = 0; i < total; i++) {
+        tally_object *object = g->objects[i];
+        if (i < g->count) {
+            if (tally_type_entry(object)->weak_offset) tally_weakrefs_clear(object, &g->calls, is_garbage);
+            g->classes += object->type == TALLY_TYPE_TYPE;
+        }
+        tally_counts_adopt(&object->counts);
+        tally_incref(object);
     }
-    g->capacity = found->examined - found->reached;
-    if (!g->capacity && !g->legacy_count) return;
-    if (g->capacity && !(g->objects = malloc(g->capacity * sizeof *g->objects))) g->no_memory = true;
-    if (g->capacity) for_each(note, g);
-    if (g->no_memory) g->legacy_count = 0;
-    for (size_t i = 0; i < g->legacy_count; i++) hold(g->legacy[i]);
-    for (size_t i = 0; i < g->count; i++) {
-        hold(g->objects[i]);
+    for (size_t i = 0; i < g->count; i++)
         atomic_store_explicit(&g->objects[i]->flags, flags_of(g->objects[i]) | TALLY_FLAG_COLLECTING, memory_order_relaxed);
-    }
 }
 
 /* ---- a collection ---------------------------------------------------------- */
 
 /* Finalizers and callbacks may have given it to somebody: a second, short stop. Drops what lives on. */
 static void take_out_resurrected(garbage *g, tally_gc_info *info) {
-    uint64_t began = tally_gc_now();
+    uint64_t began = tally_now();
     tally_world_stop();
     size_t alive = tally_mark_again(g->objects, g->count), kept = 0;
     /* In the pause, since another collection would mark anew. */
     for (size_t i = 0; i < g->count; i++)
         if (flags_of(g->objects[i]) & TALLY_FLAG_MARKED) atomic_fetch_and_explicit(&g->objects[i]->flags, (uint8_t)~TALLY_FLAG_COLLECTING, memory_order_relaxed);
     tally_world_start();
-    info->check = tally_gc_now() - began;
+    info->check = tally_now() - began;
     if (info->check > info->pause) info->pause = info->check;
     if (!alive) return;
     info->collected -= (ptrdiff_t)alive;
     for (size_t i = 0; i < g->count; i++) {
-        if (flags_of(g->objects[i]) & TALLY_FLAG_COLLECTING) {
-            tally_object *object = g->objects[i];
-            g->objects[i] = g->objects[kept];
-            g->objects[kept++] = object;
-        }
+        if (flags_of(g->objects[i]) & TALLY_FLAG_COLLECTING) swap(g->objects, i, kept++);
     }
     for (size_t i = kept; i < g->count; i++) tally_decref(g->objects[i]);
     g->count = kept;
@@ -168,10 +170,10 @@ static void free_all(garbage *g) {
         else tally_gc_clear(object);
         tally_decref(object);
     }
-    for (size_t i = 0; i < g->legacy_count; i++) {
-        tally_gc_tell(g->legacy[i], true);
-        tally_gc_save(g->legacy[i]);
-        tally_decref(g->legacy[i]);
+    for (size_t i = g->legacy_at; i < g->legacy_at + g->legacy; i++) {
+        tally_gc_tell(g->objects[i], true);
+        if (save || tally_gc_has_finalizer(g->objects[i])) tally_gc_save(g->objects[i]);
+        tally_decref(g->objects[i]);
     }
     if (g->classes && !save) tally_classes_sweep(); /* the table's references to those found */
 }
@@ -181,7 +183,7 @@ ptrdiff_t tally_collector_run(int generation, tally_gc_info *info) {
     info->generation = 2;
     uint64_t before = atomic_load_explicit(&collector.marks_seen, memory_order_relaxed);
     tally_world_stop();
-    uint64_t stopped = tally_gc_now();
+    uint64_t stopped = tally_now();
     if (collector.marks != before) {
         ptrdiff_t found = collector.last_found;
         tally_world_start();
@@ -197,13 +199,14 @@ ptrdiff_t tally_collector_run(int generation, tally_gc_info *info) {
     tally_found found;
     garbage g = { 0 };
     tally_mark_all(&found);
-    size_t legacy_before = found.reached;
     take_garbage(&g, &found);
-    ptrdiff_t uncollectable = (ptrdiff_t)(found.reached - legacy_before);
+    ptrdiff_t uncollectable = (ptrdiff_t)g.legacy;
     collector.last_found = (ptrdiff_t)g.count + uncollectable;
-    atomic_store_explicit(&collector.examined, found.reached, memory_order_relaxed);
+    size_t pending = atomic_fetch_add_explicit(&collector.pending, g.count, memory_order_relaxed);
+    atomic_store_explicit(&collector.survivors, found.reached > pending ? found.reached - pending : 0, memory_order_relaxed);
+    size_t noted = g.count;
     info->stop = stopped - info->began;
-    uint64_t marked = tally_gc_now();
+    uint64_t marked = tally_now();
     tally_world_start();
     info->mark = marked - stopped;
     info->pause = marked - info->began;
@@ -213,17 +216,17 @@ ptrdiff_t tally_collector_run(int generation, tally_gc_info *info) {
     info->uncollectable = uncollectable;
     tally_counts_destroy(dead);
 
-    uint64_t began = tally_gc_now();
+    uint64_t began = tally_now();
     bool foreign = g.calls != NULL;
     tally_weakrefs_call(g.calls);
     for (size_t i = 0; i < g.count; i++) foreign |= tally_gc_finalize(g.objects[i]);
-    info->finalize = tally_gc_now() - began;
+    info->finalize = tally_now() - began;
     if (foreign && g.count) take_out_resurrected(&g, info);
-    began = tally_gc_now();
+    began = tally_now();
     free_all(&g);
+    atomic_fetch_sub_explicit(&collector.pending, noted, memory_order_relaxed);
     free(g.objects);
-    free(g.legacy);
-    info->free = tally_gc_now() - began;
+    info->free = tally_now() - began;
     info->reentry = tally_world_reentry();
     if (!g.no_memory) return info->collected + uncollectable;
     tally_no_memory();
