@@ -52,8 +52,9 @@ struct family {
  * given twice are errors, so the count of processes is taken out. */
 static char **child_arguments(int argc, char **argv, unsigned index)
 {
-    char **result = workload_allocate(((size_t)argc + 4) * sizeof *result);
-    char *text = workload_allocate(128);
+    size_t words = (size_t)argc + 4;
+    char **result = workload_allocate(words * sizeof *result + 128);
+    char *text = (char *)(result + words); /* freed with it */
     int count = 0;
 
     for (int i = 0; i < argc; i++) {
