@@ -106,6 +106,24 @@ for program in "$drivers"/tally-*; do
     refused --workload --workload
     refused --workload
     refused churn churn
+    shows --set --help
+    shows 'order=allocation' --list
+    shows '"quick_variants":["nodes=' --list --json
+    refused 'has no parameters' --workload churn --set nodes=1
+    refused 'it has nodes, edges, order' --workload gc-live --set node=1
+    refused 'allocation,shuffled' --workload gc-live --set order=backwards
+    refused 'from 1 to' --workload gc-live --set nodes=0
+    refused 'from 1 to' --workload gc-live --set nodes=-1
+    refused 'from 1 to' --workload gc-live --set nodes=99999999999999999999999999
+    refused NAME=VALUE --workload gc-live --set nodes
+    refused NAME=VALUE --workload gc-live --set ''
+    refused NAME=VALUE --workload gc-live --set nodes=10,=3
+    shows '"parameters":{"nodes":1000,"edges":2,"order":"shuffled"}' --workload gc-live \
+        --set nodes=1000,edges=2 --set order=shuffled --samples 1 --sample-ms 1 --warmup-ms 0
+    shows '"collector":{"collections":' --workload gc-garbage --set cycles=100,finalizers=python2 --samples 1 \
+        --sample-ms 1 --threads 2
+    shows '"p99_9_ns":' --workload tasks-cycle --set tasks=10,subtasks=1,writes=50 --samples 1 --sample-ms 1 --threads 2
+    shows '"each_process":[{"collector":' --workload tasks-weakref --set tasks=10 --samples 1 --sample-ms 1 --processes 2
     refused "$scratch/no-such-text" --workload wordcount --text "$scratch/no-such-text"
     refused "$scratch" --workload wordcount --text "$scratch"
     for workers in --threads=2 --processes=2; do
@@ -142,6 +160,8 @@ refused "$scratch/backends.json" run --drivers "$scratch" --output "$scratch/non
     refused "$scratch/no-such-text" $run --text "$scratch/no-such-text"
     refused /dev/null/report $run --output /dev/null/report
     refused /proc/report $run --output /proc/report
+    refused --python-script $run --with-python python3
+    refused no-such-python $run --with-python no-such-python --python-script "$root/workloads/python/collector.py"
 }
 touch "$scratch/file"
 refused "$scratch/file" report "$scratch/file" --output "$scratch/none"
@@ -156,6 +176,25 @@ judge "run with more threads than cores" "$problem"
 has "$scratch/report/report.md" "\| $((2 * cores)) † \|"
 has "$scratch/report/report.html" '<svg'
 results=$scratch/report/results.json
+
+if python=$(command -v python3); then
+    call run --drivers "$drivers" --backends "${backends%%,*}" --workloads tasks-cycle,tasks-weakref,gc-live,gc-garbage \
+        --quick --threads 1 --output "$scratch/collector" --with-python "$python" \
+        --python-script "$root/workloads/python/collector.py"
+    problem=
+    [ $status -eq 0 ] || problem="exit status $status"
+    judge "run with a Python" "$problem"
+    for pattern in '^### Relying on the collector' '^\| CPython [0-9.]+ .* weak \|' '^### A pause against live objects' \
+        '^\| .* nodes=10000 \|' 'finalizers=python2' '^Measured with nodes='; do
+        has "$scratch/collector/report.md" "$pattern"
+    done
+    program=$python
+    shows --workload "$root/workloads/python/collector.py" --help
+    shows '"name": ' "$root/workloads/python/collector.py" --list
+    program=$drivers/tally-compare
+else
+    echo "no python3: what --with-python does is not tested" >&2
+fi
 
 head -c 3000 "$results" >"$scratch/short.json"
 refused "cut short" report "$scratch/short.json" --output "$scratch/none"
@@ -202,6 +241,8 @@ refused no-such-backend compare --backends no-such-backend
 refused 0 compare --threads 0
 refused --output compare --output
 refused "$scratch/no-such-text" compare --text "$scratch/no-such-text"
+refused no-such-python compare --with-python no-such-python
+refused /bin/false compare --with-python=/bin/false
 refused /dev/null/report compare --output /dev/null/report
 refused /proc/report compare --output /proc/report
 

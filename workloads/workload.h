@@ -7,6 +7,7 @@
  *
  *   setup      once, on the main thread: makes what the workers share
  *   enter      once on each worker's own attached thread: makes what is its own
+ *   prepare    before each run; its time is not measured
  *   run        again and again on that thread, until the sample ends
  *   leave      once on each worker: checks and drops what enter made
  *   teardown   once, on the main thread, when no worker is left: checks and
@@ -23,7 +24,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <time.h>
 
+#include "harness/histogram.h"
 #include "tally.h"
 
 /* Two lines, since x86's prefetcher fetches lines in pairs. */
@@ -33,15 +36,28 @@
  * against threads can be expected to look like hangs on this. */
 enum sharing { OWN, SHARED };
 
+/* What a user may set with --set name=value. */
+typedef struct workload_parameter {
+    const char *name, *help;
+    const char *choices;        /* words with commas between: the value is the place of one; NULL: a number */
+    uint64_t value;             /* the default */
+    uint64_t least, most;       /* of a number */
+    uint64_t quick;             /* of a quick comparison; 0: the default */
+} workload_parameter;
+
+enum { WORKLOAD_PARAMETERS = 4 };
+
 typedef struct workload_context {
     unsigned workers;
     uint64_t seed;
+    const uint64_t *parameters; /* in the order of their declaration */
     const char *const *texts;   /* files given by the user */
     size_t text_count;          /* 0: the system's licence texts */
     size_t text_bytes;          /* repeat the text until it has about so many */
     /* True once the sample is over. Only a run that waits for other workers has
      * to look at it: those may have stopped already. */
     const atomic_bool *stop;
+    histogram *latencies;       /* one a worker, if the workload measures them */
 } workload_context;
 
 typedef struct tally_workload {
@@ -49,13 +65,28 @@ typedef struct tally_workload {
     const char *description;    /* one sentence: what it measures and what it stands for */
     const char *unit;           /* what run counts, in the plural */
     enum sharing sharing;
+    /* Ends with one that has no name; NULL: none. */
+    const workload_parameter *parameters;
+    /* What a comparison gives to --set to measure the workload so too, and a quick
+     * one; end with NULL. NULL: nothing. */
+    const char *const *variants, *const *quick_variants;
+    /* Run adds the nanoseconds of each operation to the worker's histogram. */
+    bool latency;
+    /* A shorter sample says little, since what is measured is rare; 0: any will do.
+     * A quick comparison heeds it, others take five times as long, the driver does
+     * not care. */
+    unsigned least_sample_ms;
 
     /* All but run may be NULL: there is nothing to do then. */
 
+    /* Before the run time starts: options that hang on parameters. */
+    void (*configure)(const uint64_t *parameters, tally_options *options);
     /* The state that all workers share; the context lives as long. NULL: no state. */
     void *(*setup)(const workload_context *context);
     /* The worker's own state, which the next two get. NULL: they get the shared one. */
     void *(*enter)(void *state, unsigned worker);
+    /* What a run needs but does not measure: with one, only the time in run counts. */
+    void (*prepare)(void *local);
     /* Works for 0.1 to 2 ms, with a tally_safepoint() every few dozen
      * operations; returns how many operations it did. */
     uint64_t (*run)(void *local);
@@ -96,6 +127,19 @@ static inline void workload_check_count(tally_object *object, ptrdiff_t expected
 
     if (count != expected)
         workload_fail("an object has %td references, not %td", count, expected);
+}
+
+/* A run of a worker that only has to be there while another is measured:
+ * safepoints, for about 0.1 ms, and no operation. */
+uint64_t workload_stand_by(void);
+
+/* CLOCK_MONOTONIC in nanoseconds. */
+static inline uint64_t workload_clock(void)
+{
+    struct timespec time;
+
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (uint64_t)time.tv_sec * UINT64_C(1000000000) + (uint64_t)time.tv_nsec;
 }
 
 /* Makes objects[i] the float first + i. */

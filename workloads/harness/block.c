@@ -5,6 +5,7 @@
 #include "block.h"
 
 #include <stdio.h>
+#include <string.h>
 
 void block_init(block *block, unsigned workers, unsigned samples)
 {
@@ -12,6 +13,7 @@ void block_init(block *block, unsigned workers, unsigned samples)
     block->seconds = workload_allocate(samples * sizeof *block->seconds);
     block->rates = workload_allocate(samples * sizeof *block->rates);
     block->operations = workload_allocate((size_t)samples * workers * sizeof *block->operations);
+    block->pauses = workload_allocate(sizeof *block->pauses);
 }
 
 void block_free(block *block)
@@ -19,6 +21,8 @@ void block_free(block *block)
     free(block->seconds);
     free(block->rates);
     free(block->operations);
+    free(block->pauses);
+    free(block->latencies);
 }
 
 static json_t *integer(uint64_t value)
@@ -79,6 +83,45 @@ static void add_memory(json_t *result, const block *block)
     json_object_set_new(result, "object_bytes", kinds);
 }
 
+static json_t *value_to_json(const workload_parameter *parameter, uint64_t value)
+{
+    const char *word = parameter->choices;
+
+    if (word == NULL)
+        return integer(value);
+    for (; value > 0; value--)
+        word += strcspn(word, ",") + 1;
+    return json_stringn(word, strcspn(word, ","));
+}
+
+static json_t *parameters_to_json(const options *options)
+{
+    const workload_parameter *each = options->workload->parameters;
+    json_t *result = json_object();
+
+    for (size_t i = 0; each != NULL && each[i].name != NULL; i++)
+        json_object_set_new(result, each[i].name, value_to_json(&each[i], options->parameters[i]));
+    return result;
+}
+
+/* Each operation's end is the next one's beginning: one look at the clock each. */
+static json_t *latency_to_json(const block *block)
+{
+    histogram *all = workload_allocate(sizeof *all);
+
+    for (unsigned w = 0; w < block->workers; w++)
+        histogram_merge(all, &block->latencies[w]);
+    json_t *result = json_pack("{s:s, s:o, s:o}", "clock", "CLOCK_MONOTONIC, once an operation",
+                               "clock_ns", integer(block->clock_ns), "operations", integer(all->count));
+    json_object_set_new(result, "p50_ns", integer(histogram_quantile(all, 0.5)));
+    json_object_set_new(result, "p90_ns", integer(histogram_quantile(all, 0.9)));
+    json_object_set_new(result, "p99_ns", integer(histogram_quantile(all, 0.99)));
+    json_object_set_new(result, "p99_9_ns", integer(histogram_quantile(all, 0.999)));
+    json_object_set_new(result, "max_ns", integer(all->longest));
+    free(all);
+    return result;
+}
+
 json_t *block_to_json(const block *block, const options *options)
 {
     json_t *result = json_object();
@@ -91,11 +134,15 @@ json_t *block_to_json(const block *block, const options *options)
     json_object_set_new(result, "threads", json_integer(block->workers));
     json_object_set_new(result, "unit", json_string(options->workload->unit));
     json_object_set_new(result, "sharing", json_string(sharing_name(options->workload->sharing)));
+    json_object_set_new(result, "parameters", parameters_to_json(options));
     json_object_set_new(result, "samples", samples_to_json(block));
     json_object_set_new(result, "warmup_ms", json_integer(options->warmup_ms));
     add_memory(result, block);
     json_object_set_new(result, "detailed", json_boolean(block->stats.detailed));
     json_object_set_new(result, "stats", stats_to_json(&block->stats));
+    json_object_set_new(result, "collector", pauses_to_json(block->pauses));
+    if (block->latencies != NULL)
+        json_object_set_new(result, "latency", latency_to_json(block));
     json_object_set_new(result, "live_at_finish", json_integer(block->live_at_finish));
     json_object_set_new(result, "pinned", json_boolean(block->pinned));
     json_object_set_new(result, "oversubscribed", json_boolean(block->oversubscribed));
@@ -113,10 +160,45 @@ void block_print(json_t *json)
 
 static void print_lines(void)
 {
-    for (const tally_workload *const *each = options_workloads; *each != NULL; each++)
+    for (const tally_workload *const *each = options_workloads; *each != NULL; each++) {
         printf("%-19s %s\n", (*each)->name, (*each)->description);
+        for (const workload_parameter *p = (*each)->parameters; p != NULL && p->name != NULL; p++) {
+            json_t *value = value_to_json(p, p->value);
+            char *shown = json_dumps(value, JSON_ENCODE_ANY);
+
+            printf("%-19s   --set %s=%s: %s", "", p->name,
+                   json_is_string(value) ? json_string_value(value) : shown, p->help);
+            if (p->choices != NULL)
+                printf("; one of %s\n", p->choices);
+            else
+                printf("; %llu to %llu\n", (unsigned long long)p->least, (unsigned long long)p->most);
+            free(shown);
+            json_decref(value);
+        }
+    }
     if (fflush(stdout) != 0)
         workload_fail("cannot write the list to stdout");
+}
+
+static json_t *variants_to_json(const char *const *variants)
+{
+    json_t *result = json_array();
+
+    for (; variants != NULL && *variants != NULL; variants++)
+        json_array_append_new(result, json_string(*variants));
+    return result;
+}
+
+static json_t *declared_to_json(const workload_parameter *parameters)
+{
+    json_t *result = json_array();
+
+    for (const workload_parameter *p = parameters; p != NULL && p->name != NULL; p++)
+        json_array_append_new(
+            result, json_pack("{s:s, s:s, s:o, s:o}", "name", p->name, "help", p->help, "default",
+                              value_to_json(p, p->value), "quick",
+                              value_to_json(p, p->quick != 0 ? p->quick : p->value)));
+    return result;
 }
 
 void block_print_workloads(bool json)
@@ -128,9 +210,13 @@ void block_print_workloads(bool json)
     json_t *list = json_array();
 
     for (const tally_workload *const *each = options_workloads; *each != NULL; each++)
-        json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:s}", "name", (*each)->name,
+        json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:s, s:i, s:o, s:o, s:o}", "name", (*each)->name,
                                               "description", (*each)->description, "unit",
                                               (*each)->unit, "sharing",
-                                              sharing_name((*each)->sharing)));
+                                              sharing_name((*each)->sharing), "least_sample_ms",
+                                              (int)(*each)->least_sample_ms, "parameters",
+                                              declared_to_json((*each)->parameters), "variants",
+                                              variants_to_json((*each)->variants), "quick_variants",
+                                              variants_to_json((*each)->quick_variants)));
     block_print(list);
 }

@@ -10,6 +10,7 @@
 
 #include "footprint.h"
 #include "options.h"
+#include "pauses.h"
 
 #define BLOCK_FORMAT "tally-block"
 enum { BLOCK_VERSION = 1 };
@@ -21,6 +22,9 @@ typedef struct block {
     double *rates;              /* operations a second: the sum of the workers' own rates */
     uint64_t *operations;       /* of worker w in sample s: [s * workers + w] */
     tally_stats_result stats;   /* what was counted during the samples */
+    pauses *pauses;             /* the collections during them */
+    histogram *latencies;       /* one a worker; NULL: not measured */
+    uint64_t clock_ns;          /* what a look at the clock takes, if they are */
     long peak_rss_kib, baseline_rss_kib;
     footprint_kind kinds[FOOTPRINT_KINDS];
     ptrdiff_t live_at_finish;
@@ -34,7 +38,8 @@ void block_free(block *block);
 json_t *block_to_json(const block *block, const options *options);
 /* Prints it on stdout, on one line; ends the driver if that fails. */
 void block_print(json_t *json);
-/* All workloads, a line each, or as [{name, description, unit, sharing}, ...]. */
+/* All workloads and their parameters, a line each, or as [{name, description, unit,
+ * sharing, least_sample_ms, parameters, variants, quick_variants}, ...]. */
 void block_print_workloads(bool json);
 
 #endif

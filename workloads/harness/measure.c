@@ -11,6 +11,7 @@
  */
 #include "measure.h"
 
+#include <string.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -64,11 +65,13 @@ static void work(void *argument)
     struct measurement *all = worker->measurement;
     const tally_workload *workload = all->options->workload;
     uint64_t (*run)(void *) = workload->run;
+    void (*prepare)(void *) = workload->prepare;
 
     worker->pinned = pinning_bind(&all->pinning, all->options->index + worker->index);
     void *local = workload->enter != NULL ? workload->enter(all->state, worker->index) : all->state;
     for (;;) {
         uint64_t operations = 0;
+        double in_run = 0;
 
         tally_blocking_begin();
         gate_wait(&all->gate);
@@ -78,10 +81,16 @@ static void work(void *argument)
             break;
         /* Once at least: on a busy machine a worker may leave the gate after a
          * short sample is over, and one that did nothing has no rate. */
-        do
+        do {
+            if (prepare != NULL) {
+                prepare(local);
+                start = now();
+            }
             operations += run(local);
-        while (!atomic_load_explicit(&all->stop, memory_order_relaxed));
-        worker->seconds = now() - start;
+            if (prepare != NULL)
+                in_run += now() - start;
+        } while (!atomic_load_explicit(&all->stop, memory_order_relaxed));
+        worker->seconds = prepare != NULL ? in_run : now() - start;
         worker->operations = operations;
     }
     if (workload->leave != NULL)
@@ -180,11 +189,16 @@ static void take_samples(struct measurement *all, block *block)
     tally_stats_result before, after;
 
     bool go_on = options->warmup_ms == 0 || run_for(all, options->warmup_ms);
+    /* All workers are at the gate: nobody collects, or adds to a latency. */
+    if (block->latencies != NULL)
+        memset(block->latencies, 0, block->workers * sizeof *block->latencies);
+    pauses_begin(block->pauses);
     read_stats(&before);
     for (unsigned i = 0; go_on && i < options->samples; i++)
         if ((go_on = run_for(all, options->sample_ms)))
             record(all, block);
     read_stats(&after);
+    pauses_end(block->pauses);
     block->incomplete = !go_on;
 
     block->stats.detailed = after.detailed;
@@ -208,6 +222,16 @@ static void run_workload(struct measurement *all, block *block)
         workload->teardown(all->state);
 }
 
+static uint64_t clock_cost(void)
+{
+    enum { LOOKS = 10000 };
+    uint64_t began = workload_clock(), last = began;
+
+    for (unsigned i = 1; i < LOOKS; i++)
+        last = workload_clock();
+    return (last - began) / (LOOKS - 1);
+}
+
 void measure(const options *options, block *block)
 {
     struct measurement *all = workload_allocate(sizeof *all);
@@ -217,12 +241,22 @@ void measure(const options *options, block *block)
     all->context = (workload_context){
         .workers = workers, .seed = options->seed + options->index, .texts = options->texts,
         .text_count = options->text_count, .text_bytes = options->text_bytes, .stop = &all->stop,
+        .parameters = options->parameters,
     };
     block_init(block, workers, options->samples);
+    if (options->workload->latency) {
+        block->clock_ns = clock_cost();
+        block->latencies = workload_allocate(workers * sizeof *block->latencies);
+        all->context.latencies = block->latencies;
+    }
     pinning_load(&all->pinning);
     if (tally_init(&options->runtime) != 0)
         workload_fail("cannot start the run time: %s", tally_error_message());
+    pauses_watch(block->pauses);
     footprint_measure_kinds(block->kinds);
+    /* The classes that were weighed are dead, and not to be found by what is measured. */
+    if (tally_gc_collect(2) < 0)
+        workload_fail("cannot collect: %s", tally_error_message());
     block->baseline_rss_kib = footprint_resident();
     run_workload(all, block);
     block->peak_rss_kib = footprint_peak();

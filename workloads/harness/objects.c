@@ -19,6 +19,17 @@ void *workload_allocate(size_t bytes)
     return memset(memory, 0, whole);
 }
 
+uint64_t workload_stand_by(void)
+{
+    uint64_t end = workload_clock() + 100000;
+
+    do
+        for (unsigned i = 0; i < 256; i++)
+            tally_safepoint();
+    while (workload_clock() < end);
+    return 0;
+}
+
 void workload_make_floats(tally_object **objects, size_t count, double first)
 {
     for (size_t i = 0; i < count; i++)

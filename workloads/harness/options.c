@@ -29,14 +29,14 @@ const tally_workload *const options_workloads[] = {
 
 enum {
     KEY_LIST = 256, KEY_JSON, KEY_WORKLOAD, KEY_THREADS, KEY_PROCESSES, KEY_SAMPLES, KEY_SAMPLE_MS,
-    KEY_WARMUP_MS, KEY_TEXT, KEY_TEXT_BYTES, KEY_SWITCH_INTERVAL, KEY_SWITCH_TICKS, KEY_SEED,
+    KEY_WARMUP_MS, KEY_SET, KEY_TEXT, KEY_TEXT_BYTES, KEY_SWITCH_INTERVAL, KEY_SWITCH_TICKS, KEY_SEED,
     KEY_PARENT, KEY_INDEX, KEY_USAGE
 };
 
 static const struct argp_option table[] = {
     {NULL, 0, NULL, 0, "What to run:", 1},
     {"workload", KEY_WORKLOAD, "NAME", 0, "The workload; must be given", 1},
-    {"list", KEY_LIST, NULL, 0, "Only name the workloads and what each measures", 1},
+    {"list", KEY_LIST, NULL, 0, "Only name the workloads, what each measures, and its parameters", 1},
     {"json", KEY_JSON, NULL, 0, "With --list: as JSON", 1},
     {"threads", KEY_THREADS, "N", 0, "Worker threads, 1 to 256 (default: 1)", 1},
     {"processes", KEY_PROCESSES, "N", 0,
@@ -47,6 +47,8 @@ static const struct argp_option table[] = {
     {"warmup-ms", KEY_WARMUP_MS, "MS", 0,
      "Milliseconds before the first sample, 0 to 600000 (default: 100)", 2},
     {NULL, 0, NULL, 0, "On what:", 3},
+    {"set", KEY_SET, "NAME=VALUE,...", 0,
+     "Parameters of the workload, which --list names; may be given again", 3},
     {"text", KEY_TEXT, "FILE", 0,
      "A text for wordcount; may be given again (default: the system's licence texts)", 3},
     {"text-bytes", KEY_TEXT_BYTES, "BYTES", 0,
@@ -160,15 +162,108 @@ static void set_workers(options *result, int key, const char *text)
     result->processes = key == KEY_PROCESSES;
 }
 
+/* The place of a word in a list with commas between; -1: not there. */
+static int word_place(const char *words, const char *word, size_t length)
+{
+    for (int place = 0; *words != '\0'; place++) {
+        size_t next = strcspn(words, ",");
+
+        if (next == length && strncmp(words, word, length) == 0)
+            return place;
+        words += next + (words[next] == ',');
+    }
+    return -1;
+}
+
+static uint64_t parameter_value(const workload_parameter *parameter, const char *text, size_t length)
+{
+    char digits[24] = "", *end = digits;
+
+    if (parameter->choices != NULL) {
+        int place = word_place(parameter->choices, text, length);
+
+        if (place < 0)
+            options_fail("--set %s must be one of %s, not '%.*s'", parameter->name,
+                         parameter->choices, (int)length, text);
+        return (uint64_t)place;
+    }
+    snprintf(digits, sizeof digits, "%.*s", (int)length, text);
+    errno = 0;
+    unsigned long long value = strtoull(digits, &end, 10);
+    if (length >= sizeof digits || digits[0] < '0' || digits[0] > '9' || *end != '\0' || errno != 0
+        || value < parameter->least || value > parameter->most)
+        options_fail("--set %s must be a whole number from %llu to %llu, not '%.*s'",
+                     parameter->name, (unsigned long long)parameter->least,
+                     (unsigned long long)parameter->most, (int)length, text);
+    return value;
+}
+
+static size_t find_parameter(const tally_workload *workload, const char *name, size_t length)
+{
+    char known[512] = "";
+    size_t used = 0, i = 0;
+
+    if (workload->parameters == NULL)
+        options_fail("--set '%.*s': %s has no parameters", (int)length, name, workload->name);
+    for (; workload->parameters[i].name != NULL; i++) {
+        const char *known_name = workload->parameters[i].name;
+
+        if (strlen(known_name) == length && strncmp(name, known_name, length) == 0)
+            return i;
+        if (used < sizeof known)
+            used += (size_t)snprintf(known + used, sizeof known - used, "%s%s", i > 0 ? ", " : "",
+                                     known_name);
+    }
+    options_fail("--set: %s has no parameter '%.*s'; it has %s", workload->name, (int)length, name,
+                 known);
+}
+
+/* One --set: name=value, and more of them after commas. */
+static void set_parameters(options *result, const char *text)
+{
+    do {
+        size_t length = strcspn(text, ","), name = strcspn(text, "=,");
+
+        if (name == 0 || name >= length)
+            options_fail("--set takes NAME=VALUE, not '%.*s'", (int)length, text);
+        size_t i = find_parameter(result->workload, text, name);
+        result->parameters[i] =
+            parameter_value(&result->workload->parameters[i], text + name + 1, length - name - 1);
+        text += length + (text[length] == ',');
+    } while (*text != '\0');
+}
+
+static void complete_parameters(options *result, char *const *sets, size_t count)
+{
+    const workload_parameter *each = result->workload->parameters;
+
+    for (size_t i = 0; each != NULL && each[i].name != NULL; i++)
+        result->parameters[i] = each[i].value;
+    for (size_t i = 0; i < count; i++)
+        set_parameters(result, sets[i]);
+    if (result->workload->configure != NULL)
+        result->workload->configure(result->parameters, &result->runtime);
+}
+
 static void print_help(const struct argp_state *state, unsigned parts)
 {
     argp_help(state->root_argp, stdout, parts, "tally-" TALLY_DRIVER_BACKEND);
     exit(EXIT_SUCCESS);
 }
 
+enum { MOST_SETS = 16 };
+
+/* What --set means is known once the workload is. */
+struct command_line {
+    options *result;
+    char *sets[MOST_SETS];
+    size_t set_count;
+};
+
 static error_t parse_one(int key, char *text, struct argp_state *state)
 {
-    options *result = state->input;
+    struct command_line *line = state->input;
+    options *result = line->result;
 
     switch (key) {
     case KEY_LIST: result->list = true; return 0;
@@ -179,6 +274,11 @@ static error_t parse_one(int key, char *text, struct argp_state *state)
     case KEY_SAMPLES: result->samples = (unsigned)number(key, text, 1, 10000); return 0;
     case KEY_SAMPLE_MS: result->sample_ms = (unsigned)number(key, text, 1, 600000); return 0;
     case KEY_WARMUP_MS: result->warmup_ms = (unsigned)number(key, text, 0, 600000); return 0;
+    case KEY_SET:
+        if (line->set_count == MOST_SETS)
+            options_fail("--set is given more than %d times; put commas between parameters", MOST_SETS);
+        line->sets[line->set_count++] = text;
+        return 0;
     case KEY_TEXT: add_text(result, text); return 0;
     case KEY_TEXT_BYTES: result->text_bytes = number(key, text, 1, UINT64_C(1) << 36); return 0;
     case KEY_SWITCH_INTERVAL:
@@ -217,13 +317,16 @@ void options_parse(options *result, int argc, char **argv)
         .samples = 5, .sample_ms = 200, .warmup_ms = 100, .seed = 1,
         .text_bytes = 64 << 20, .parent = -1,
     };
-    argp_parse(&argp, argc, argv, ARGP_NO_ERRS | ARGP_NO_HELP, NULL, result);
+    struct command_line line = {.result = result};
+    argp_parse(&argp, argc, argv, ARGP_NO_ERRS | ARGP_NO_HELP, NULL, &line);
     if (result->workers == 0)
         result->workers = 1;
     if (result->json && !result->list)
         options_fail("--json goes with --list only; samples are always JSON");
     if (!result->list && result->workload == NULL)
         options_fail("which workload? Give --workload NAME; --list names them all");
+    if (!result->list)
+        complete_parameters(result, line.sets, line.set_count);
 }
 
 void options_free(options *options)

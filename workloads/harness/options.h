@@ -25,6 +25,7 @@ typedef struct options {
     const char **texts;
     size_t text_count, text_bytes;
     uint64_t seed;
+    uint64_t parameters[WORKLOAD_PARAMETERS];
     tally_options runtime;
     /* For a process that is one worker of many: the socket to its parent, else
      * -1, and its number among them. */

@@ -52,8 +52,9 @@ struct family {
  * given twice are errors, so the count of processes is taken out. */
 static char **child_arguments(int argc, char **argv, unsigned index)
 {
-    char **result = workload_allocate(((size_t)argc + 4) * sizeof *result);
-    char *text = workload_allocate(128);
+    size_t words = (size_t)argc + 4;
+    char **result = workload_allocate(words * sizeof *result + 128);
+    char *text = (char *)(result + words); /* freed with it */
     int count = 0;
 
     for (int i = 0; i < argc; i++) {
@@ -206,6 +207,25 @@ static void merge_samples(json_t *into, json_t *from)
     }
 }
 
+/* Quantiles of one process and another make none of both: each keeps its own. */
+static void keep_apart(json_t *into, json_t *from)
+{
+    static const char *const own[] = {"collector", "latency"};
+    json_t *each = json_object_get(into, "each_process");
+
+    if (each == NULL) {
+        each = json_array();
+        json_object_set_new(into, "each_process", each);
+    }
+    json_t *kept = json_object();
+    for (size_t i = 0; i < sizeof own / sizeof *own; i++)
+        if (json_object_get(from, own[i]) != NULL) {
+            json_object_set(kept, own[i], json_object_get(from, own[i]));
+            json_object_del(from, own[i]);
+        }
+    json_array_append_new(each, kept);
+}
+
 static void merge(json_t *into, json_t *from)
 {
     static const char *const sums[] = {"peak_rss_kib", "baseline_rss_kib", "live_at_finish"};
@@ -227,7 +247,9 @@ static json_t *merge_all(struct family *family)
     pinning pinning;
     size_t i;
 
+    keep_apart(result, result);
     for (unsigned child = 1; child < family->count; child++) {
+        keep_apart(result, family->children[child].block);
         merge(result, family->children[child].block);
         json_decref(family->children[child].block);
     }

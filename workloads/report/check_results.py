@@ -26,8 +26,70 @@ def missing(blocks, workloads, backends, threads, what):
                     yield f"{what}: no block for {workload} on {backend}, {count} threads"
 
 
+QUANTILES = ["p50_ns", "p90_ns", "p99_ns", "p99_9_ns", "max_ns"]
+
+
+def spread_faults(where, spread, count):
+    if not spread["median"] <= spread["p99"] <= spread["longest"] <= spread["total"]:
+        yield f"{where}: a spread is not in order"
+    if (spread["total"] > 0) > (count > 0):
+        yield f"{where}: time in no collection"
+
+
+def collector_faults(where, block):
+    collector, parameters = block["collector"], block["parameters"]
+    count = collector["collections"]
+    parts = [collector, *collector["generations"]]
+    for part in parts:
+        yield from spread_faults(f"{where}, pauses", part["pause_ns"], part["collections"])
+        yield from spread_faults(f"{where}, stops", part["stop_ns"], part["collections"])
+    for field in "collections", "examined", "collected":
+        if collector[field] != sum(part[field] for part in collector["generations"]):
+            yield f"{where}: {field} of the generations do not add up"
+    if len(collector["longest"]) != min(count, 8):
+        yield f"{where}: {len(collector['longest'])} longest collections of {count}"
+    operations = sum(sample["operations"] for sample in block["samples"])
+    found = collector["collected"] + collector["uncollectable"]
+    if block["workload"] == "gc-live" and (collector["examined"] != operations or collector["examined"] < parameters["nodes"]):
+        yield f"{where}: the objects examined are not the operations"
+    if block["workload"] == "gc-garbage" and found != operations:
+        yield f"{where}: {found} objects found by {operations} operations"
+    if block["workload"] == "tasks-weakref" and collector["collected"] > 0:
+        yield f"{where}: the collector found garbage"
+
+
+def latency_faults(where, block):
+    if block["workload"].startswith("tasks-") != ("latency" in block):
+        yield f"{where}: latencies are missing, or where none belong"
+    elif "latency" in block:
+        latency = block["latency"]
+        values = [latency[key] for key in QUANTILES]
+        if values != sorted(values) or values[0] <= 0:
+            yield f"{where}: latencies are not in order"
+        if latency["operations"] != sum(sample["operations"] for sample in block["samples"]):
+            yield f"{where}: latencies of {latency['operations']} operations, which is not how many were done"
+
+
+def variant_faults(results, backends):
+    """Every variant of a quick comparison was measured on every backend."""
+    found = {(block["workload"], block["variant"], block["backend"]) for block in results["variants"]}
+    for workload in results["workloads"]:
+        for variant in workload["quick_variants"]:
+            for backend in backends:
+                if (workload["name"], variant, backend) not in found:
+                    yield f"variants: no block for {workload['name']} with {variant} on {backend}"
+    for block in results["variants"]:
+        where = "{} on {}, {} threads".format(*place(block)) + f" with {block['variant']}"
+        for setting in block["variant"].split(","):
+            name, value = setting.split("=")
+            if str(block["parameters"][name]) != value:
+                yield f"{where}: {name} is {block['parameters'][name]}"
+
+
 def block_faults(block):
     where = "{} on {}, {} threads".format(*place(block))
+    yield from collector_faults(where, block)
+    yield from latency_faults(where, block)
     if not block["samples"]:
         yield f"{where}: no samples"
     for sample in block["samples"]:
@@ -63,6 +125,13 @@ def faults(folder, definition):
         yield from missing(results[what], workloads, backends, threads, what)
         for block in results[what]:
             yield from block_faults(block)
+    for block in results["variants"]:
+        yield from block_faults(block)
+    yield from variant_faults(results, backends)
+    for backend in backends:
+        if not any(block["backend"] == backend and block["workload"] == "tasks-cycle" and block["collector"]["collected"]
+                   for block in results["blocks"]):
+            yield f"tasks-cycle on {backend}: the collector found nothing in any block"
 
 
 def main():

@@ -68,6 +68,7 @@ struct document compose_report(const struct analysis *analysis)
     if (analysis->cell_count) {
         compose_price(&document, analysis);
         compose_workloads(&document, analysis);
+        compose_collector(&document, analysis);
         compose_sizes(&document, analysis);
     }
     compose_conditions(&document, analysis);

@@ -19,6 +19,7 @@ char *show_rate(double rate);
 void compose_summary(struct document *document, const struct analysis *analysis);
 void compose_price(struct document *document, const struct analysis *analysis);
 void compose_workloads(struct document *document, const struct analysis *analysis);
+void compose_collector(struct document *document, const struct analysis *analysis);
 void compose_sizes(struct document *document, const struct analysis *analysis);
 void compose_conditions(struct document *document, const struct analysis *analysis);
 

@@ -18,7 +18,7 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-enum key { DRIVERS = 256, QUICKLY, FULLY, WORKLOADS, BACKENDS, THREADS, TEXT, OUTPUT, SEED, USAGE };
+enum key { DRIVERS = 256, PYTHON, PYTHON_SCRIPT, QUICKLY, FULLY, WORKLOADS, BACKENDS, THREADS, TEXT, OUTPUT, SEED, USAGE };
 
 static const struct argp_option option_list[] = {
     {NULL, 0, NULL, 0, "Both commands:", 1},
@@ -26,13 +26,15 @@ static const struct argp_option option_list[] = {
      "Folder for report.html, report.md, results.csv and results.json; is made; must be given", 1},
     {NULL, 0, NULL, 0, "run:", 2},
     {"drivers", DRIVERS, "DIR", 0, "Folder of the programs tally-<backend> and of backends.json; must be given", 2},
-    {"quick", QUICKLY, NULL, 0, "Measure for under 30 seconds (default: about 3 minutes)", 2},
+    {"quick", QUICKLY, NULL, 0, "Measure for under a minute (default: about 3 minutes)", 2},
     {"full", FULLY, NULL, 0, "Measure for about 20 minutes", 2},
     {"workloads", WORKLOADS, "A,B", 0, "Only these workloads (default: all)", 2},
     {"backends", BACKENDS, "A,B|all", 0, "Only these backends (default: all but the ablations)", 2},
     {"threads", THREADS, "1,2,4", 0,
      "Numbers of threads, each 1 to 256 (default: powers of two up to the cores, the cores, twice the cores)", 2},
     {"text", TEXT, "FILE", 0, "A text for wordcount; may be given again (default: the system's licence texts)", 2},
+    {"with-python", PYTHON, "PROGRAM", 0, "Measure the collector of this Python 3 interpreter too", 2},
+    {"python-script", PYTHON_SCRIPT, "FILE", 0, "What it runs, workloads/python/collector.py; goes with --with-python", 2},
     {"seed", SEED, "N", 0, "Seed of the order and of the bootstrap (default: drawn anew)", 2},
     {NULL, 0, NULL, 0, "Help:", 3},
     {"help", '?', NULL, 0, "Print this and end", 3},
@@ -184,6 +186,12 @@ static error_t parse(int key, char *argument, struct argp_state *state)
     case OUTPUT:
         command->output = argument;
         return 0;
+    case PYTHON:
+        command->run.python = argument;
+        return 0;
+    case PYTHON_SCRIPT:
+        command->run.python_script = argument;
+        return 0;
     case SEED:
         set_seed(command, argument);
         return 0;
@@ -258,6 +266,8 @@ static int run(struct command *command)
         reject("%s needs --drivers DIR, the folder of the driver programs", "run");
     if (command->results)
         reject("unexpected argument %s; see --help", command->results);
+    if (!command->run.python != !command->run.python_script)
+        reject("--with-python and --python-script go together%s", "; see --help");
     if (!command->seeded && getrandom(&command->run.seed, sizeof command->run.seed, 0) < 0)
         command->run.seed = (uint64_t)getpid();
     command->run.seed &= INT64_MAX;
@@ -312,5 +322,6 @@ int main(int argc, char **argv)
     names_free(&command.run.texts);
     json_decref(command.run.known_backends);
     json_decref(command.run.descriptions);
+    json_decref(command.run.python_name);
     return status;
 }

@@ -237,6 +237,10 @@ static void remove_folder(const char *folder)
     rmdir(folder);
 }
 
+static const char *const preamble =
+    "set key outside top center horizontal\nset grid lc rgb '#808890' lw 0.4 dashtype 3\n"
+    "set border 3\nset tics nomirror\nset datafile missing 'NaN'\n";
+
 struct workload_plots *plots_make(const struct analysis *analysis)
 {
     char folder[] = "/tmp/tally-plots-XXXXXX";
@@ -244,8 +248,7 @@ struct workload_plots *plots_make(const struct analysis *analysis)
     struct workload_plots *plots = NULL;
     if (analysis->cell_count == 0 || mkdtemp(folder) == NULL)
         return NULL;
-    text_add(&script, "set key outside top center horizontal\nset grid lc rgb '#808890' lw 0.4 dashtype 3\n"
-                      "set border 3\nset tics nomirror\nset datafile missing 'NaN'\n");
+    text_add(&script, "%s", preamble);
     for (size_t w = 0; w < analysis->workload_count; w++) {
         add_plot(&script, analysis, w, false, folder);
         add_plot(&script, analysis, w, true, folder);
@@ -260,6 +263,34 @@ struct workload_plots *plots_make(const struct analysis *analysis)
     remove_folder(folder);
     text_free(&script);
     return plots;
+}
+
+char *plot_lines(const struct plot_line *lines, size_t count, const char *x_label, const char *y_label)
+{
+    char folder[] = "/tmp/tally-plots-XXXXXX";
+    struct text script = {0};
+    if (count == 0 || mkdtemp(folder) == NULL)
+        return NULL;
+    text_add(&script, "%sset terminal svg size 620,380 dynamic noenhanced font 'sans-serif,13' name 'l0'\n", preamble);
+    text_add(&script, "set output '%s/0l.svg'\nset logscale xy\nset format xy '%%.10g'\nset xlabel '%s'\nset ylabel '%s'\n",
+             folder, x_label, y_label);
+    for (size_t i = 0; i < count; i++) {
+        text_add(&script, "$l%zu << EOD\n", i);
+        for (size_t k = 0; k < lines[i].count; k++)
+            text_add(&script, "%.9g %.9g\n", lines[i].x[k], lines[i].y[k]);
+        text_add(&script, "EOD\n");
+    }
+    for (size_t i = 0; i < count; i++) {
+        char *name = plain_name(lines[i].name);
+        text_add(&script, "%s$l%zu using 1:2 with linespoints lw 2 pt 7 ps 0.6 lc rgb '%s' title '%s'",
+                 i ? ", " : "plot ", i, colours[i % COLOURS], name);
+        free(name);
+    }
+    text_add(&script, "\nset output\n");
+    char *svg = run_gnuplot(folder, &script) ? read_svg(folder, 0, 'l') : NULL;
+    remove_folder(folder);
+    text_free(&script);
+    return svg;
 }
 
 void plots_free(struct workload_plots *plots, size_t count)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //
 // Draws two plots a workload with one gnuplot process: throughput and speedup
-// against threads.  The SVG is made for inlining: names of its own, text in the
+// against threads; and lines through points on logarithmic axes.  The SVG is made for inlining: names of its own, text in the
 // page's colour, nothing outside.
 #ifndef TALLY_REPORT_PLOTS_H
 #define TALLY_REPORT_PLOTS_H
@@ -14,6 +14,14 @@ struct workload_plots {
 
 // One entry a workload, for plots_free; NULL where gnuplot is missing or failed.
 struct workload_plots *plots_make(const struct analysis *analysis);
+struct plot_line {
+    const char *name;
+    double x[16], y[16];
+    size_t count;
+};
+
+// An SVG, which the caller frees; NULL where gnuplot is missing or failed.
+char *plot_lines(const struct plot_line *lines, size_t count, const char *x_label, const char *y_label);
 void plots_free(struct workload_plots *plots, size_t count);
 
 #endif

@@ -77,7 +77,7 @@ static _Noreturn void become(char *const argv[], int output, int errors, pid_t p
     signal(SIGTERM, SIG_DFL);
     signal(SIGHUP, SIG_DFL);
     sigprocmask(SIG_SETMASK, &open_mask, NULL);
-    execv(argv[0], argv);
+    execvp(argv[0], argv);
     dprintf(2, "cannot start %s: %s\n", argv[0], strerror(errno));
     _exit(127);
 }

@@ -34,17 +34,20 @@ static const struct budget budgets[] = {
     [FULL] = {.seconds = 1200, .rounds = 10, .samples = 10, .least_ms = 50, .most_ms = 1000},
 };
 
+// Where a block's result goes.
+enum kind { TIMED, COUNTED, VARIANT, PYTHON, KINDS };
+
 enum { PROCESS_MS = 25 }; // a guess at start and setup, for the first estimate only
 
 struct plan {
     const struct run_options *options;
     struct budget budget;
     int sample_ms, warmup_ms;
-    size_t cells, total, done;
+    size_t cells, variant_cells, python_cells, total, done;
     double started, last_line;
     bool terminal;
     uint64_t random;
-    json_t *blocks, *counted, *failures;
+    json_t *kept[KINDS], *failures;
 };
 
 static char *driver_path(const struct run_options *options, const char *backend, bool counted)
@@ -173,11 +176,28 @@ static bool find_workloads(struct run_options *options)
     return good;
 }
 
+// Asks the interpreter what it is, and the script which workloads it has.
+static bool find_python(struct run_options *options)
+{
+    if (options->python == NULL)
+        return true;
+    char *argv[] = {(char *)options->python, (char *)options->python_script, "--list", NULL};
+    struct process_result result = process_run(argv, 20);
+    options->python_name = json_loads(text_string(&result.output), 0, NULL);
+    bool good = result.status == 0 && *object_string(options->python_name, "name", "");
+    if (!good)
+        fprintf(stderr, "tally-compare: '%s' does not run %s; name a Python 3 interpreter with --with-python\n",
+                options->python, options->python_script);
+    text_free(&result.output);
+    text_free(&result.errors);
+    return good;
+}
+
 bool run_complete_options(struct run_options *options)
 {
     if (options->thread_count == 0)
         default_threads(options);
-    return find_backends(options) && find_workloads(options);
+    return find_backends(options) && find_workloads(options) && find_python(options);
 }
 
 static uint64_t random_next(uint64_t *state)
@@ -200,19 +220,106 @@ static void shuffle(size_t *order, size_t count, uint64_t *random)
     }
 }
 
+static const json_t *described(const struct run_options *options, const char *workload)
+{
+    const json_t *entry;
+    size_t index;
+    json_array_foreach(options->descriptions, index, entry)
+        if (strcmp(object_string(entry, "name", ""), workload) == 0)
+            return entry;
+    return NULL;
+}
+
+static const json_t *variants_of(const struct run_options *options, const char *workload)
+{
+    return json_object_get(described(options, workload), options->effort == QUICK ? "quick_variants" : "variants");
+}
+
+static size_t count_variants(const struct plan *plan)
+{
+    size_t count = 0;
+    for (size_t w = 0; w < plan->options->workloads.count; w++)
+        count += json_array_size(variants_of(plan->options, plan->options->workloads.items[w]));
+    return count;
+}
+
+// Variants are measured on one thread, and on the most that have a core each.
+static bool variant_threads(const struct run_options *options, size_t index)
+{
+    int most = 0, threads = options->threads[index];
+    for (size_t t = 0; t < options->thread_count; t++)
+        if (options->threads[t] <= machine_cores() && options->threads[t] > most)
+            most = options->threads[t];
+    return threads == 1 || threads == most;
+}
+
+static size_t variant_thread_counts(const struct run_options *options)
+{
+    size_t count = 0;
+    for (size_t t = 0; t < options->thread_count; t++)
+        count += variant_threads(options, t);
+    return count;
+}
+
+static bool python_has(const struct run_options *options, const char *workload)
+{
+    const json_t *name;
+    size_t index;
+    json_array_foreach(json_object_get(options->python_name, "workloads"), index, name)
+        if (strcmp(json_string_value(name) ? json_string_value(name) : "", workload) == 0)
+            return true;
+    return false;
+}
+
+// What another version of Python did cannot be had of this one.
+static bool python_lacks(const struct run_options *options, const char *variant)
+{
+    const json_t *lack;
+    size_t index;
+    json_array_foreach(json_object_get(options->python_name, "lacks"), index, lack)
+        if (variant && strcmp(json_string_value(lack) ? json_string_value(lack) : "", variant) == 0)
+            return true;
+    return false;
+}
+
+// Once with each variant, or as it is where there are none.
+static size_t python_variants(const struct run_options *options, const char *workload)
+{
+    size_t variants = json_array_size(variants_of(options, workload));
+    return !python_has(options, workload) ? 0 : variants ? variants : 1;
+}
+
+static const char *python_variant(const struct run_options *options, const char *workload, size_t index)
+{
+    return json_string_value(json_array_get(variants_of(options, workload), index));
+}
+
+static size_t count_python(const struct plan *plan)
+{
+    size_t count = 0;
+    for (size_t w = 0; w < plan->options->workloads.count; w++) {
+        const char *workload = plan->options->workloads.items[w];
+        for (size_t v = 0; v < python_variants(plan->options, workload); v++)
+            count += !python_lacks(plan->options, python_variant(plan->options, workload, v));
+    }
+    return count * variant_thread_counts(plan->options);
+}
+
 static struct plan make_plan(const struct run_options *options)
 {
     struct plan plan = {.options = options, .budget = budgets[options->effort], .random = options->seed};
     plan.cells = options->workloads.count * options->backends.count * options->thread_count;
-    plan.total = plan.cells * ((size_t)plan.budget.rounds + 1);
+    plan.variant_cells = count_variants(&plan) * options->backends.count * variant_thread_counts(options);
+    plan.python_cells = options->python ? count_python(&plan) : 0;
+    plan.total = plan.cells * ((size_t)plan.budget.rounds + 1) + plan.variant_cells + plan.python_cells;
     double block_ms = plan.budget.seconds * 1000 / (double)(plan.cells * (size_t)plan.budget.rounds);
     double sample_ms = block_ms / (plan.budget.samples + 0.6);
     sample_ms = fmax(fmin(sample_ms, plan.budget.most_ms), plan.budget.least_ms);
     plan.sample_ms = (int)sample_ms;
     plan.warmup_ms = (int)(sample_ms * 0.6) + 1;
     plan.terminal = isatty(STDERR_FILENO);
-    plan.blocks = json_array();
-    plan.counted = json_array();
+    for (int kind = 0; kind < KINDS; kind++)
+        plan.kept[kind] = json_array();
     plan.failures = json_array();
     plan.started = clock_seconds();
     return plan;
@@ -265,8 +372,8 @@ static void add_failure(struct plan *plan, const char *workload, const char *bac
     text_free(&message);
 }
 
-static void keep_block(struct plan *plan, const char *workload, const char *backend, int threads, bool counted,
-                       int round, const struct process_result *result)
+static void keep_block(struct plan *plan, const char *workload, const char *backend, int threads, enum kind kind,
+                       const char *variant, int round, const struct process_result *result)
 {
     const char *why = NULL;
     json_error_t error;
@@ -277,36 +384,71 @@ static void keep_block(struct plan *plan, const char *workload, const char *back
         json_object_set_new(block, "round", json_integer(round));
         if (stopped)
             json_object_set_new(block, "incomplete", json_true());
-        json_array_append(counted ? plan->counted : plan->blocks, block);
+        if (variant)
+            json_object_set_new(block, "variant", json_string(variant));
+        json_array_append(plan->kept[kind], block);
     } else if (!stopped) {
-        add_failure(plan, workload, backend, threads, counted, result,
+        add_failure(plan, workload, backend, threads, kind == COUNTED, result,
                     result->status ? NULL : why ? why : "the driver printed no JSON");
     }
     json_decref(block);
 }
 
-static void run_block(struct plan *plan, const char *workload, const char *backend, int threads, bool counted, int round)
+// The values of a quick run, as --set takes them; NULL: the defaults.
+static char *quick_values(const struct run_options *options, const char *workload)
+{
+    const json_t *parameter;
+    struct text values = {0};
+    size_t index;
+    if (options->effort != QUICK)
+        return NULL;
+    json_array_foreach(json_object_get(described(options, workload), "parameters"), index, parameter)
+    {
+        const json_t *value = json_object_get(parameter, "quick");
+        text_add(&values, "%s%s=", values.length ? "," : "", object_string(parameter, "name", ""));
+        if (json_is_string(value))
+            text_add(&values, "%s", json_string_value(value));
+        else
+            text_add(&values, "%lld", (long long)json_integer_value(value));
+    }
+    return values.data;
+}
+
+static void run_block(struct plan *plan, const char *workload, const char *backend, int threads, enum kind kind,
+                      const char *variant, int round)
 {
     const struct run_options *options = plan->options;
-    char *argv[32 + 2 * MAX_NAMES];
+    char *argv[32 + 2 * MAX_NAMES], *values = quick_values(options, workload);
+    bool counted = kind == COUNTED, text = strcmp(workload, "wordcount") == 0;
+    int least = (int)object_number(described(options, workload), "least_sample_ms", 0) * (options->effort == QUICK ? 1 : 5);
     size_t n = 0, owned;
     show_progress(plan, workload, backend, threads);
-    argv[n++] = driver_path(options, backend, counted);
+    if (kind == PYTHON) {
+        argv[n++] = checked_strdup(options->python);
+        argv[n++] = checked_strdup(options->python_script);
+    } else {
+        argv[n++] = driver_path(options, backend, counted);
+    }
     argv[n++] = format("--workload=%s", workload);
     argv[n++] = format("--threads=%d", threads);
     argv[n++] = format("--samples=%d", counted ? 1 : plan->budget.samples);
-    argv[n++] = format("--sample-ms=%d", plan->sample_ms);
-    argv[n++] = format("--warmup-ms=%d", plan->warmup_ms);
+    argv[n++] = format("--sample-ms=%d", !counted && least > plan->sample_ms ? least : plan->sample_ms);
+    argv[n++] = format("--warmup-ms=%d", kind == TIMED ? plan->warmup_ms : 1);
     argv[n++] = format("--seed=%llu", (unsigned long long)(random_next(&plan->random) >> 33));
-    for (size_t i = 0; i < options->texts.count; i++)
+    if (values)
+        argv[n++] = format("--set=%s", values);
+    if (variant)
+        argv[n++] = format("--set=%s", variant);
+    free(values);
+    for (size_t i = 0; text && i < options->texts.count; i++)
         argv[n++] = format("--text=%s", options->texts.items[i]);
-    if (plan->budget.text_bytes)
+    if (text && plan->budget.text_bytes)
         argv[n++] = format("--text-bytes=%ld", plan->budget.text_bytes);
     owned = n;
     argv[n] = NULL;
     double timeout = 60 + 0.05 * plan->budget.samples * plan->sample_ms;
     struct process_result result = process_run(argv, timeout);
-    keep_block(plan, workload, backend, threads, counted, round, &result);
+    keep_block(plan, workload, backend, threads, kind, variant, round, &result);
     plan->done++;
     text_free(&result.output);
     text_free(&result.errors);
@@ -325,9 +467,42 @@ static void run_round(struct plan *plan, bool counted, int round)
                 if (process_stop_asked())
                     return;
                 run_block(plan, options->workloads.items[w], options->backends.items[order[b]], options->threads[t],
-                          counted, round);
+                          counted ? COUNTED : TIMED, NULL, round);
             }
         }
+}
+
+static void run_variants(struct plan *plan)
+{
+    const struct run_options *options = plan->options;
+    size_t order[MAX_NAMES], index;
+    const json_t *variant;
+    for (size_t w = 0; w < options->workloads.count; w++)
+        json_array_foreach(variants_of(options, options->workloads.items[w]), index, variant)
+            for (size_t t = 0; t < options->thread_count; t++) {
+                shuffle(order, options->backends.count, &plan->random);
+                for (size_t b = 0; variant_threads(options, t) && b < options->backends.count; b++) {
+                    if (process_stop_asked())
+                        return;
+                    run_block(plan, options->workloads.items[w], options->backends.items[order[b]],
+                              options->threads[t], VARIANT, json_string_value(variant), 0);
+                }
+            }
+}
+
+static void run_python(struct plan *plan)
+{
+    const struct run_options *options = plan->options;
+    for (size_t w = 0; options->python && w < options->workloads.count; w++) {
+        const char *workload = options->workloads.items[w];
+        for (size_t v = 0; v < python_variants(options, workload); v++) {
+            const char *variant = python_variant(options, workload, v);
+            for (size_t t = 0; t < options->thread_count && !process_stop_asked(); t++)
+                if (variant_threads(options, t) && !python_lacks(options, variant))
+                    run_block(plan, workload, object_string(options->python_name, "name", "Python"),
+                              options->threads[t], PYTHON, variant, 0);
+        }
+    }
 }
 
 static bool counting_drivers_exist(const struct run_options *options)
@@ -352,6 +527,8 @@ static void run_rounds(struct plan *plan)
         }
         run_round(plan, false, round);
     }
+    run_variants(plan);
+    run_python(plan);
     if (counting_drivers_exist(plan->options)) {
         // Events are counted, not timed: a short sample says as much as a long one.
         plan->sample_ms = plan->sample_ms > 50 ? 50 : plan->sample_ms;
@@ -380,8 +557,9 @@ json_t *run_measure(const struct run_options *options)
     if (plan.terminal)
         fputs("\r\033[K", stderr);
     fprintf(stderr, "%zu of %zu blocks done in %.0f s\n", plan.done, plan.total, clock_seconds() - plan.started);
-    return json_pack("{s:s, s:i, s:s, s:I, s:O, s:O, s:o, s:o, s:b, s:o, s:o, s:o}", "format", "tally-results", "version",
+    return json_pack("{s:s, s:i, s:s, s:I, s:O, s:O, s:o, s:o, s:b, s:o, s:o, s:o, s:o, s:o}", "format", "tally-results", "version",
                      RESULTS_VERSION, "started", started, "seed", (json_int_t)options->seed, "workloads",
-                     options->descriptions, "backends", options->known_backends, "machine", machine, "build", build_facts(), "incomplete", process_stop_asked(), "blocks", plan.blocks, "counted",
-                     plan.counted, "failures", plan.failures);
+                     options->descriptions, "backends", options->known_backends, "machine", machine, "build", build_facts(), "incomplete", process_stop_asked(), "blocks", plan.kept[TIMED], "counted",
+                     plan.kept[COUNTED], "variants", plan.kept[VARIANT], "python", plan.kept[PYTHON], "failures",
+                     plan.failures);
 }

@@ -26,8 +26,10 @@ struct run_options {
     size_t thread_count; // 0: powers of two up to the cores, and twice the cores
     uint64_t seed;
     bool all_backends;
+    const char *python, *python_script; // an interpreter and what it runs, or NULL
     json_t *known_backends; // backends.json
     json_t *descriptions;   // what the drivers say of their workloads
+    json_t *python_name;    // what the interpreter calls itself, and the workloads of its script
 };
 
 void names_free(struct names *names);

@@ -307,6 +307,33 @@ static void say_description(struct document *document, const struct analysis *an
             document_paragraph(document, "%s", object_string(workload, "description", ""));
 }
 
+// The parameters that it ran with, which are alike in all its blocks.
+static void say_parameters(struct document *document, const struct analysis *analysis, const char *name)
+{
+    const json_t *blocks = json_object_get(analysis->root, "blocks"), *block;
+    size_t index;
+    json_array_foreach(blocks, index, block)
+    {
+        if (strcmp(object_string(block, "workload", ""), name) != 0)
+            continue;
+        struct text line = {0};
+        const char *parameter;
+        json_t *value;
+        json_object_foreach(json_object_get(block, "parameters"), parameter, value)
+        {
+            text_add(&line, "%s%s=", line.length ? ", " : "", parameter);
+            if (json_is_string(value))
+                text_add(&line, "%s", json_string_value(value));
+            else
+                text_add(&line, "%lld", (long long)json_integer_value(value));
+        }
+        if (line.length)
+            document_paragraph(document, "Measured with %s.", text_string(&line));
+        text_free(&line);
+        return;
+    }
+}
+
 void compose_workloads(struct document *document, const struct analysis *analysis)
 {
     struct workload_plots *plots = plots_make(analysis);
@@ -320,6 +347,7 @@ void compose_workloads(struct document *document, const struct analysis *analysi
         const char *name = analysis->workloads[w];
         document_heading(document, 3, "%s", name);
         say_description(document, analysis, name);
+        say_parameters(document, analysis, name);
         say_bends(document, analysis, name);
         if (plots && plots[w].throughput)
             document_plot(document, plots[w].throughput, "throughput against threads; the table has the numbers");
