@@ -37,6 +37,7 @@
 #include <unistd.h>
 
 enum { MAX_HELPERS = 8, CHUNK = 510, CHUNKS = 64 /* a helper's, at most */ };
+enum { AHEAD = 8 };
 enum { ALONE_BELOW = 40000 }; /* objects last time: waking threads costs more than they save */
 
 typedef struct chunk { struct chunk *next; unsigned count; unsigned home; tally_object *at[CHUNK]; } chunk;
@@ -126,6 +127,8 @@ TALLY_INLINE void send_full(helper *h, unsigned to, enum phase phase) {
     /* Counted before it is seen; this helper is counted, so work is not 0. */
     atomic_fetch_add_explicit(&mark.work, 1, memory_order_relaxed);
     push_chunk(&mark.helpers[to].inbox, h->out[to]);
+    /* As much is read as is sent: or the others would soon have all their chunks in this inbox, and stand. */
+    empty_inbox(h, phase);
     while (!(h->out[to] = new_chunk(h)))
         if (!empty_inbox(h, phase)) sched_yield();
 }
@@ -214,7 +217,11 @@ TALLY_INLINE void children(helper *h, tally_object *object, enum phase phase, bo
 /* Until nothing is left to do here: the stack, then what waits in the ring. */
 TALLY_INLINE void drain(helper *h, enum phase phase, bool alone) {
     for (;;) {
-        while (h->depth) children(h, h->stack[--h->depth], phase, alone);
+        while (h->depth) {
+            /* What was pushed long ago has left the cache. */
+            if (h->depth > AHEAD) __builtin_prefetch(h->stack[h->depth - AHEAD]);
+            children(h, h->stack[--h->depth], phase, alone);
+        }
         tally_object *late = tally_ring_take(&h->ring);
         if (!late) return;
         handle(h, late, phase);
