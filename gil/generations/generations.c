@@ -276,9 +276,13 @@ static void free_all(uint32_t garbage, uint32_t old) {
 
 /* ---- a collection -------------------------------------------------------- */
 
-ptrdiff_t tally_collector_run(int generation, tally_gc_info *info) {
-    if (collector.running) return 0;
+bool tally_collector_begin(void) {
+    bool running = collector.running;
     collector.running = true;
+    return !running;
+}
+
+ptrdiff_t tally_collector_run(int generation, tally_gc_info *info) {
     /* References that wait in a merge queue would look like references from outside. */
     tally_counts_safepoint(tally_thread_current());
     for (uint32_t id = 1; id <= atomic_load_explicit(&tally_process.slots_used, memory_order_relaxed); id++) tally_counts_merge_blocked(tally_thread_slot(id));

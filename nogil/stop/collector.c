@@ -191,6 +191,8 @@ static void free_all(garbage *g) {
     if (g->classes && !save) tally_classes_sweep(); /* the table's references to those found */
 }
 
+bool tally_collector_begin(void) { return true; } /* only the pauses exclude each other */
+
 ptrdiff_t tally_collector_run(int generation, tally_gc_info *info) {
     (void)generation;
     info->generation = 2;
@@ -216,6 +218,8 @@ ptrdiff_t tally_collector_run(int generation, tally_gc_info *info) {
     take_garbage(&g, &found);
     ptrdiff_t uncollectable = (ptrdiff_t)(found.reached - legacy_before);
     collector.last_found = (ptrdiff_t)g.count + uncollectable;
+    /* Nothing to share: who waited makes a collection of its own. */
+    if (g.no_memory) atomic_store_explicit(&collector.marks_seen, --collector.marks, memory_order_relaxed);
     size_t pending = atomic_fetch_add_explicit(&collector.pending, g.count, memory_order_relaxed);
     atomic_store_explicit(&collector.survivors, found.reached > pending ? found.reached - pending : 0, memory_order_relaxed);
     size_t noted = g.count;
@@ -227,7 +231,7 @@ ptrdiff_t tally_collector_run(int generation, tally_gc_info *info) {
     info->examined = found.examined;
     info->helpers = found.helpers;
     info->collected = (ptrdiff_t)g.count;
-    info->uncollectable = uncollectable;
+    info->uncollectable = g.no_memory ? 0 : uncollectable;
     tally_counts_destroy(dead);
 
     uint64_t began = tally_gc_now();
