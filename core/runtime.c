@@ -90,6 +90,7 @@ int tally_thread_attach(void) {
 void tally_thread_detach(void) {
     tally_thread_require();
     tally_thread_state *thread = tally_thread_current();
+    if (thread->collecting) tally_fatal(NULL, "a thread detached inside a collection");
     for (tally_critical *section = thread->critical; section; section = section->outer)
         if (section->first) tally_fatal(section->first, "a thread detached inside a critical section");
     for (;;) {

@@ -330,7 +330,8 @@ enum {
 };
 void tally_gc_set_debug(unsigned flags);                      /* [plain] */
 unsigned tally_gc_get_debug(void);                            /* [plain] */
-tally_object *tally_gc_garbage(void);                         /* a new reference to the one list; [plain] */
+/* A new reference to the one list; NULL and a run-time error in what tally_finish runs. [plain] */
+tally_object *tally_gc_garbage(void);
 
 /* Times are nanoseconds. */
 typedef struct tally_gc_info {
@@ -354,9 +355,11 @@ typedef struct tally_gc_info {
     const char *last_was;      /* what it was doing; static */
 } tally_gc_info;
 typedef void (*tally_gc_callback)(const tally_gc_info *info, void *context);
-/* Called before and after each collection, in the collecting thread. [plain] */
+/* Called before and after each collection, in the collecting thread; one that fails
+ * has found nothing. [plain] */
 int tally_gc_add_callback(tally_gc_callback callback, void *context);
-int tally_gc_remove_callback(tally_gc_callback callback, void *context); /* not there: value error; [plain] */
+/* Not there: value error. Another thread may be in the callback still. [plain] */
+int tally_gc_remove_callback(tally_gc_callback callback, void *context);
 
 /* ---- statistics --------------------------------------------------------- */
 

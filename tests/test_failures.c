@@ -8,7 +8,7 @@
  *
  * What cannot fail (drops, removals) is run with no memory to be had at all.
  */
-#include "suite.h"
+#include "cycles.h"
 #include "inject.h"
 
 #include <pthread.h>
@@ -431,6 +431,64 @@ TALLY_TEST(failures, init_can_be_called_again)
     check_int(tally_list_length(list), 100);
     tally_decref(list);
 }
+
+/* ---- a collection ---- */
+
+static int collections_begun, collections_ended;
+static void count_collection(const tally_gc_info *info, void *context)
+{
+    (void)context;
+    ++*(info->finished ? &collections_ended : &collections_begun);
+}
+
+/* The live list has more members than the mark stack has room for at first. */
+static void collect_without(int64_t more)
+{
+    begin_nodes();
+    collections_begun = collections_ended = 0;
+    check_int(tally_gc_add_callback(count_collection, NULL), 0);
+    tally_object *live = tally_list_new(0);
+    for (int i = 0; i < 20000; i++)
+        append_new(live, tally_list_new(0));
+    int rings = 0, failures = 0, collections = 0;
+    for (int nth = 1;; nth++) {
+        int waiting = rings * 3 - freed();
+        if (!waiting) {
+            tally_decref(ring_of(finalized_node_type, 3));
+            rings++;
+            waiting = 3;
+        }
+        tally_inject_failure(nth, more);
+        ptrdiff_t found = tally_gc_collect(2);
+        bool failed = tally_inject_failed();
+        collections++;
+        if (found < 0) {
+            failures++;
+            check(failed);
+            check_error(TALLY_MEMORY_ERROR);
+            check_int(freed(), rings * 3 - waiting);
+        } else {
+            check_int(found, waiting);
+            check_int(freed(), rings * 3);
+        }
+        check_int(collections_begun, collections);
+        check_int(collections_ended, collections);
+        check_int(tally_list_length(live), 20000);
+        if (!failed)
+            break;
+        check(nth < MOST_ALLOCATIONS);
+    }
+    if (has_gil())
+        check_int(failures, 0);
+    else
+        check(failures > 0);
+    check_int(finalized(), freed());
+    check_int(tally_gc_remove_callback(count_collection, NULL), 0);
+    tally_decref(live);
+}
+
+TALLY_TEST(failures, a_collection) { collect_without(0); }
+TALLY_TEST(failures, a_collection_without_any_memory) { collect_without(INT64_MAX / 2); }
 
 /* ---- what cannot fail ---- */
 

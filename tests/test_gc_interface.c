@@ -561,6 +561,38 @@ TALLY_TEST(gc_interface, errors_in_callbacks_are_reported)
     check_int(tally_gc_remove_callback(fail, &calls), 0);
 }
 
+static ptrdiff_t found_by_another;
+static void collect_here(void *nothing)
+{
+    (void)nothing;
+    found_by_another = tally_gc_collect(2);
+}
+static void collect_elsewhere(tally_object *self)
+{
+    (void)self;
+    run_threads(1, collect_here, NULL, 0);
+}
+
+TALLY_TEST(gc_interface, what_is_asked_for_during_a_collection_is_one_or_none)
+{
+    static trace t;
+    memset(&t, 0, sizeof t);
+    begin_nodes();
+    atomic_store(&on_finalize, collect_elsewhere);
+    drop_ring(finalized_node_type, 1);
+    check_int(tally_gc_add_callback(note, &t), 0);
+    tally_gc_generation_stats before[3], after[3];
+    tally_gc_get_stats(before);
+    check_int(tally_gc_collect(2), 1);
+    check_int(found_by_another, 0);
+    tally_gc_get_stats(after);
+    int collections = has_gil() ? 1 : 2;
+    check_int(after[2].collections - before[2].collections, collections);
+    check_int(t.before, collections);
+    check_int(t.after, collections);
+    check_int(tally_gc_remove_callback(note, &t), 0);
+}
+
 static tally_object *seen_objects;
 
 static void query(const tally_gc_info *info, void *context)
@@ -584,6 +616,29 @@ TALLY_TEST(gc_interface, callbacks_may_allocate_and_ask)
     check(contains_once(seen_objects, live));
     check_int(tally_gc_remove_callback(query, &calls), 0);
     tally_decref(live);
+}
+
+static int asked_at_the_end;
+static void ask_for_garbage(tally_object *self)
+{
+    (void)self;
+    tally_object *garbage = tally_gc_garbage();
+    check(garbage == NULL);
+    check_error(TALLY_RUNTIME_ERROR);
+    asked_at_the_end++;
+}
+
+TALLY_TEST(gc_interface, garbage_is_not_there_while_the_run_time_ends)
+{
+    begin_nodes();
+    asked_at_the_end = 0;
+    atomic_store(&on_finalize, ask_for_garbage);
+    tally_object *garbage = tally_gc_garbage();
+    append_new(garbage, node_new(finalized_node_type));
+    tally_decref(garbage);
+    check_int(tally_finish(), 0);
+    check_int(asked_at_the_end, 1);
+    check_int(tally_init(NULL), 0);
 }
 
 TALLY_TEST(gc_interface, garbage_is_one_list)

@@ -25,6 +25,7 @@
  *   tally_collector_birth()          inline, before a container is allocated: may collect
  *   tally_collector_death()          inline, a container's memory is given back
  *   tally_collector_start, _end      of the run time; _start: 0 or -1
+ *   tally_collector_begin()          before a collection; false: there is no room for one beside another's
  *   tally_collector_run(g, info)     the collection; found objects, or -1 and an error
  *   tally_collector_each(g, v, c)    visits the tracked objects of generation g, -1: all; world stopped
  *   tally_collector_freeze, _unfreeze, _frozen   world stopped
@@ -156,6 +157,7 @@ TALLY_INLINE tally_object *tally_ring_take(tally_ring *ring) {
 
 int tally_collector_start(void);
 void tally_collector_end(void);
+bool tally_collector_begin(void);
 ptrdiff_t tally_collector_run(int generation, tally_gc_info *info);
 void tally_collector_each(int generation, void (*visit)(tally_object *, void *), void *context);
 void tally_collector_freeze(void);

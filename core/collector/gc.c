@@ -40,8 +40,10 @@ int tally_gc_start(void) {
 /* Before the objects that are left are counted. */
 void tally_gc_end(void) {
     tally_gc_disable();
-    tally_xdecref(tally_gc.garbage);
+    /* Finalizers of what is in it may ask for it. */
+    tally_object *garbage = tally_gc.garbage;
     tally_gc.garbage = NULL;
+    tally_xdecref(garbage);
 }
 
 /* ---- collections --------------------------------------------------------- */
@@ -81,7 +83,7 @@ static void add(_Atomic uint64_t *to, ptrdiff_t n) { atomic_fetch_add_explicit(t
 
 static ptrdiff_t collect(int generation, bool automatic) {
     tally_thread_state *thread = tally_thread_current();
-    if (thread->collecting) return 0;
+    if (thread->collecting || !tally_collector_begin()) return 0;
     thread->collecting = true;
     /* Within the death of an object: what dies in here is taken apart here. */
     bool taking_apart = thread->taking_apart;
@@ -106,6 +108,11 @@ static ptrdiff_t collect(int generation, bool automatic) {
         tell(&info);
         trace(&info);
         call_back(&info);
+    } else {
+        tally_pending_error failure;
+        tally_error_put_aside(&failure);
+        call_back(&info);
+        tally_error_put_back(&failure);
     }
     if (found >= 0 || automatic) tally_error_put_back(&pending);
     thread->taking_apart = taking_apart;
@@ -156,7 +163,7 @@ void tally_gc_clear(tally_object *object) {
 }
 
 void tally_gc_save(tally_object *object) {
-    if (tally_list_append(tally_gc.garbage, object) < 0) {
+    if (tally_gc.garbage && tally_list_append(tally_gc.garbage, object) < 0) {
         fprintf(stderr, "tally: gc: no memory to put an object of type %s in the list of garbage\n", tally_type_name(object));
         tally_error_clear();
     }
@@ -204,6 +211,7 @@ void tally_gc_set_debug(unsigned flags) { atomic_store_explicit(&tally_gc.debug,
 unsigned tally_gc_get_debug(void) { return atomic_load_explicit(&tally_gc.debug, memory_order_relaxed); }
 tally_object *tally_gc_garbage(void) {
     tally_thread_require();
+    if (!tally_gc.garbage) { tally_error_set(TALLY_RUNTIME_ERROR, "the run time ends: there is no list of garbage any more"); return NULL; }
     tally_incref(tally_gc.garbage);
     return tally_gc.garbage;
 }

@@ -276,9 +276,13 @@ static void free_all(uint32_t garbage, uint32_t old) {
 
 /* ---- a collection -------------------------------------------------------- */
 
-ptrdiff_t tally_collector_run(int generation, tally_gc_info *info) {
-    if (collector.running) { info->shared = true; return 0; }
+bool tally_collector_begin(void) {
+    bool running = collector.running;
     collector.running = true;
+    return !running;
+}
+
+ptrdiff_t tally_collector_run(int generation, tally_gc_info *info) {
     /* References that wait in a merge queue would look like references from outside. */
     tally_counts_safepoint(tally_thread_current());
     for (uint32_t id = 1; id <= atomic_load_explicit(&tally_process.slots_used, memory_order_relaxed); id++) tally_counts_merge_blocked(tally_thread_slot(id));
@@ -334,7 +338,7 @@ ptrdiff_t tally_collector_run(int generation, tally_gc_info *info) {
 
 /* The oldest generation that is due, with all below it. */
 void tally_collect_births(void) {
-    if (collector.running) return;
+    if (collector.running || !tally_gc_is_enabled()) return;
     for (int i = 2; i >= 0; i--) {
         int count = i ? collector.count[i] : tally_births.count;
         if (count <= atomic_load_explicit(&tally_gc.threshold[i], memory_order_relaxed)) continue;

@@ -114,7 +114,10 @@ static void merge_for_gone(tally_thread_state *owner, tally_merge_entry *entry) 
     }
     pthread_mutex_unlock(&tally_process.registration);
     destroy_all(dead);
-    if (entry) tally_breaker_set(owner, TALLY_BREAK_MERGE); /* somebody attached there in between, and does it */
+    if (!entry) return;
+    /* Somebody attached there in between, and does it, or is blocked already. */
+    tally_breaker_set(owner, TALLY_BREAK_MERGE);
+    tally_counts_merge_blocked(owner);
 }
 
 /* No memory for an entry: stop the world, in which every owner stands still, and merge here. */

@@ -80,6 +80,8 @@ static void sweep_visit(tally_object *object, void *context) {
     if (s->count < sizeof s->unused / sizeof *s->unused && tally_class_is_unused(object)) {
         /* A weak reference could bring it back after this look. */
         tally_weakrefs_clear(object, &s->calls, NULL);
+        /* Its last reference may wait in a merge queue: no collection is to find it meanwhile. */
+        if (tally_is_tracked(object)) tally_untrack(object);
         atomic_fetch_or_explicit(&object->flags, TALLY_FLAG_FINALIZED, memory_order_relaxed);
         s->unused[s->count++] = object;
     }

@@ -149,6 +149,8 @@ static void take_garbage(garbage *g, tally_found *found) {
 static void take_out_resurrected(garbage *g, tally_gc_info *info) {
     uint64_t began = tally_now();
     tally_world_stop();
+    /* What a finalizer gave away and another thread has dropped again is not to look alive. */
+    tally_counts_dead dead = tally_counts_merge_stopped();
     size_t alive = tally_mark_again(g->objects, g->count), kept = 0;
     g->calls = NULL;
     /* In the pause, since another collection would mark anew. */
@@ -160,6 +162,7 @@ static void take_out_resurrected(garbage *g, tally_gc_info *info) {
     tally_world_start();
     info->check = tally_now() - began;
     if (info->check > info->pause) info->pause = info->check;
+    tally_counts_destroy(dead);
     tally_weakrefs_call(g->calls);
     if (!alive) return;
     info->collected -= (ptrdiff_t)alive;
@@ -188,6 +191,8 @@ static void free_all(garbage *g) {
     if (g->classes && !save) tally_classes_sweep(); /* the table's references to those found */
 }
 
+bool tally_collector_begin(void) { return true; } /* only the pauses exclude each other */
+
 ptrdiff_t tally_collector_run(int generation, tally_gc_info *info) {
     (void)generation;
     info->generation = 2;
@@ -212,6 +217,8 @@ ptrdiff_t tally_collector_run(int generation, tally_gc_info *info) {
     take_garbage(&g, &found);
     ptrdiff_t uncollectable = (ptrdiff_t)g.legacy;
     collector.last_found = (ptrdiff_t)g.count + uncollectable;
+    /* Nothing to share: who waited makes a collection of its own. */
+    if (g.no_memory) atomic_store_explicit(&collector.marks_seen, --collector.marks, memory_order_relaxed);
     size_t pending = atomic_fetch_add_explicit(&collector.pending, g.count, memory_order_relaxed);
     atomic_store_explicit(&collector.survivors, found.reached > pending ? found.reached - pending : 0, memory_order_relaxed);
     size_t noted = g.count;
@@ -223,7 +230,7 @@ ptrdiff_t tally_collector_run(int generation, tally_gc_info *info) {
     info->examined = found.examined;
     info->helpers = found.helpers;
     info->collected = (ptrdiff_t)g.count;
-    info->uncollectable = uncollectable;
+    info->uncollectable = g.no_memory ? 0 : uncollectable;
     tally_counts_destroy(dead);
 
     uint64_t began = tally_now();
