@@ -56,6 +56,7 @@ byte entering;
 bool on_parked[3], on_started[3];           /* asleep on these conditions */
 /* For the assertions only. */
 byte stopped_by = NOBODY;
+byte stops_over;
 bool waited[3];                             /* for the start, while the world was stopped, and has not run since */
 bool met_claim;                             /* by who waits for all: a merger's */
 
@@ -217,9 +218,6 @@ inline start_one(other) {
 
 inline world_start(t) {
     stopped_by = NOBODY;
-#ifdef START_BEFORE_STOPPED_ENDS
-    stopping = false;
-#endif
     start_one(0);
     start_one(1);
     start_one(2);
@@ -238,6 +236,7 @@ inline world_start(t) {
 
 proctype thread(byte t; byte stops; byte blocks; byte claims) {
     bool late, all;
+    bool stays;     /* runs on, and exits after the last stop only */
 
     do
     :: breaker[t] ->
@@ -254,6 +253,7 @@ proctype thread(byte t; byte stops; byte blocks; byte claims) {
         world_stop(t);
         runs(t);
         world_start(t);
+        stops_over++;
         runs(t)
     :: blocks > 0 ->
         blocks--;
@@ -270,7 +270,9 @@ proctype thread(byte t; byte stops; byte blocks; byte claims) {
             mem[STATUS(2)] = BLOCKED
         :: mem[STATUS(2)] != BLOCKED
         fi
-    :: stops + blocks + claims == 0 -> break
+    :: !stays && stops + blocks + claims == 0 -> break
+    :: !stays -> stays = true
+    :: stays && stops + blocks + claims == 0 && stops_over == STOPS0 + STOPS1 -> break
     od;
     runs(t);
 
