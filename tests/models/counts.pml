@@ -10,7 +10,9 @@
  * a thread, and perhaps a second thread after it (LIVES 2): each runs, passes
  * safepoints, blocks (BLOCKS times in all), drops its references in any order and exits.
  * Two other threads, which drop what they were given; one may count a reference more.
- * One thread that claims the slot as a stop of the world does. Full state space.
+ * One thread that claims the slot as a stop of the world does (STOPPER). With GIVE the
+ * second of the others has no reference to X, and the first gives one to the owner.
+ * Full state space.
  *
  * Safety: no object dies with a reference left, twice, or is touched when it is dead
  * (no store to its words either); a count leaves D, S and Q for M once. Nothing is lost: when the
@@ -26,6 +28,9 @@
 #endif
 #ifndef MORE
 #define MORE 1
+#endif
+#ifndef GIVE
+#define GIVE 0
 #endif
 #ifndef STOPPER
 #define STOPPER 1
@@ -65,6 +70,7 @@ bool registration;          /* held */
 byte refs[2];               /* references that threads hold */
 bool merged[2];
 byte done;
+bool given;                 /* a reference to X, on its way to the slot's thread */
 
 #define others_done (done == 3)
 #define all_seen_to (queue == 0 || queue == CLOSED)
@@ -401,6 +407,7 @@ runs:
     do
     :: holds[0] > 0 -> holds[0]--; decref_owner(0)
     :: holds[1] > 0 -> holds[1]--; decref_owner(1)
+    :: atomic { given -> given = false; holds[0]++ }
     :: breaker -> safepoint()
     :: blocks > 0 ->
         blocks--;
@@ -467,7 +474,23 @@ proctype other(bool more) {
     :: MORE && more -> incref_shared(OTHER, 0); drop_shared(OTHER, 0)
     :: true
     fi;
-    drop_shared(OTHER, 0);
+    if
+#if GIVE
+    :: more ->
+        /* Counts one more, and gives one to the slot's thread, if that takes it; so the
+         * owner's half can go while the other half is not 0. */
+        incref_shared(OTHER, 0);
+        given = true;
+        if
+        :: !given
+        :: atomic { given -> given = false }; drop_shared(OTHER, 0)
+        fi;
+        drop_shared(OTHER, 0)
+    :: else
+#else
+    :: true -> drop_shared(OTHER, 0)
+#endif
+    fi;
     if
     :: !more -> drop_shared(OTHER, 1)
     :: else
@@ -499,9 +522,9 @@ proctype stopper() {
 
 init {
     atomic {
-        mem[OWNED(0)] = 3 * 2 + 1;
+        mem[OWNED(0)] = (3 - GIVE) * 2 + 1;
         mem[OWNED(1)] = 2 * 2 + 1;
-        refs[0] = 3;
+        refs[0] = 3 - GIVE;
         refs[1] = 2;
         mem[STATUS] = RUNNING;
         run slot();

@@ -115,10 +115,11 @@ inline flush(block) {
 }
 
 
-/* The run of a thread that has nothing to do: on with safepoints, at those that are not the fast path. */
+/* A thread goes on with safepoints, of which those count that take the slow path
+ * and that change something; so who waits in vain for one is an invalid end state. */
 inline idle(t) {
     do
-    :: quiesce[t] && !all_freed -> safepoint(t)
+    :: quiesce[t] && !all_freed && (mem[CTR(t)] != period || ripe) -> safepoint(t)
     :: all_freed -> break
     od
 }

@@ -11,8 +11,8 @@
  * one before, if that has died. Two readers look into a slot of their choice READS
  * times each. All store through buffers. Full state space.
  *
- * Safety: a reader that has got a reference by both looks has the object that is in
- * the slot, alive, until it drops it (so no count touches a dead object but by a
+ * Safety: a reader that has got a reference by both looks has an object that was in
+ * this slot, alive, until it drops it (so no count touches a dead object but by a
  * try-incref that fails); an object dies once, without references; at the end
  * all have died.
  *
@@ -24,7 +24,7 @@
 #define OBJECTS 2
 #endif
 #ifndef READS
-#define READS 1
+#define READS 2
 #endif
 #ifndef READERS
 #define READERS 2
@@ -48,6 +48,7 @@ bool queued;                /* the block's object is in the owner's queue */
 /* For the assertions only. */
 bool alive;
 byte born;                  /* number of the object in the block */
+byte last_in[2];            /* the object that was put last in each slot */
 byte refs;
 byte done;
 
@@ -130,7 +131,7 @@ proctype reader() {
             :: got ->
 #ifndef NO_SECOND_LOOK
                 if
-                :: atomic { mem[AT(which)] -> object = born; assert(alive) }
+                :: atomic { mem[AT(which)] -> object = born }
                 :: !mem[AT(which)] -> drop_shared(); got = false
                 fi
 #else
@@ -148,7 +149,6 @@ proctype reader() {
 #endif
             if
             :: mem[AT(which)] ->
-#ifndef NO_SHARE
                 /* tally_counts_share: D to S by compare-and-swap */
                 atomic {
                     assert(alive);
@@ -157,7 +157,6 @@ proctype reader() {
                     :: else
                     fi
                 };
-#endif
                 atomic { assert(alive); mem[SHARED] = mem[SHARED] + ONE; refs++; object = born; got = true }
             :: !mem[AT(which)]
             fi;
@@ -168,8 +167,8 @@ proctype reader() {
         fi;
         if
         :: got ->
-            /* It is the same object, and alive. */
-            assert(alive && born == object);
+            /* It is the same object, alive, and was in this slot. */
+            assert(alive && born == object && last_in[which] == object);
             drop_shared()
         :: else
         fi;
@@ -270,17 +269,16 @@ proctype owner() {
         :: which = 1
         fi;
         atomic { drained(0) && !lock -> lock = true };
-        store(0, AT(which), 1);
+        atomic { store(0, AT(which), 1); last_in[which] = born };
         atomic { drained(0) -> lock = false };
         /* It is taken out; the slot's reference is dropped after the unlock. */
-        atomic { drained(0) && !lock -> lock = true };
 #ifdef DROP_FIRST
         drop_owner();
+#endif
+        atomic { drained(0) && !lock -> lock = true };
         store(0, AT(which), 0);
         atomic { drained(0) -> lock = false };
-#else
-        store(0, AT(which), 0);
-        atomic { drained(0) -> lock = false };
+#ifndef DROP_FIRST
         drop_owner();
 #endif
         which = 0
