@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * buffer.pml: memory with store buffers, as x86 has it (TSO), since Spin's own is
+ * sequentially consistent. Included by the models; they define
+ *   WORDS    words of memory
+ *   BUFFERS  threads that store, each with its buffer
+ *   DEPTH    stores that a buffer holds
+ *   ON_STORE(word)  checked when a store reaches memory
+ *
+ * A plain store (relaxed or release) goes to the end of its thread's buffer; the
+ * process `memory` takes any buffer's oldest store to memory at any time. A load
+ * finds the own buffer's newest store, else memory. A read-modify-write, a
+ * seq_cst store and a fence wait until the own buffer is empty: `drained(p)`.
+ * membarrier empties another thread's buffer: `drain(p)`.
+ * Not in the model, as x86 does not do it: loads that pass loads, stores that pass
+ * stores. The read-modify-writes work on mem[] in one step, after drained(p).
+ */
+short mem[WORDS];
+byte sb_word[BUFFERS * DEPTH];
+short sb_value[BUFFERS * DEPTH];
+byte sb_len[BUFFERS];
+hidden byte sb_i;
+
+#define drained(p) (sb_len[p] == 0)
+
+inline load(p, w, v) {
+    d_step {
+        v = mem[w];
+        sb_i = 0;
+        do
+        :: sb_i < sb_len[p] ->
+            if
+            :: sb_word[(p) * DEPTH + sb_i] == (w) -> v = sb_value[(p) * DEPTH + sb_i]
+            :: else
+            fi;
+            sb_i++
+        :: else -> break
+        od
+    }
+}
+
+inline store(p, w, v) {
+    d_step {
+        sb_len[p] < DEPTH ->
+        sb_value[(p) * DEPTH + sb_len[p]] = v;
+        sb_word[(p) * DEPTH + sb_len[p]] = w;
+        sb_len[p]++
+    }
+}
+
+inline store_seq_cst(p, w, v) {
+    d_step { drained(p) -> ON_STORE(w); mem[w] = v }
+}
+
+/* The oldest store of p's buffer, which has one. */
+inline pop(p) {
+    ON_STORE(sb_word[(p) * DEPTH]);
+    mem[sb_word[(p) * DEPTH]] = sb_value[(p) * DEPTH];
+    sb_len[p]--;
+    sb_i = 0;
+    do
+    :: sb_i < sb_len[p] ->
+        sb_word[(p) * DEPTH + sb_i] = sb_word[(p) * DEPTH + sb_i + 1];
+        sb_value[(p) * DEPTH + sb_i] = sb_value[(p) * DEPTH + sb_i + 1];
+        sb_i++
+    :: else -> break
+    od;
+    sb_word[(p) * DEPTH + sb_i] = 0;
+    sb_value[(p) * DEPTH + sb_i] = 0
+}
+
+inline drain(p) {
+    d_step {
+        do
+        :: sb_len[p] > 0 -> pop(p)
+        :: else -> break
+        od
+    }
+}
+
+active proctype memory() {
+end:
+    do
+    :: d_step { sb_len[0] > 0 -> pop(0) }
+#if BUFFERS > 1
+    :: d_step { sb_len[1] > 0 -> pop(1) }
+#endif
+#if BUFFERS > 2
+    :: d_step { sb_len[2] > 0 -> pop(2) }
+#endif
+#if BUFFERS > 3
+    :: d_step { sb_len[3] > 0 -> pop(3) }
+#endif
+    od
+}

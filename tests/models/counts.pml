@@ -1,0 +1,540 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * counts.pml: biased counts with the merge queue, blocked owners that are claimed,
+ * and an owner that exits and whose slot another thread may take.
+ * Stands for nogil/biased/tally_counts.h, tally_counts_part.h, counts.c; of
+ * nogil/locks/world.c enter_blocking, become_running, tally_claim, tally_registration_lock,
+ * the merging at the end of tally_world_start; of core/runtime.c attach and detach.
+ *
+ * Bounds: two objects, X with three references and Y with two. One owner slot, with
+ * a thread, and perhaps a second thread after it (LIVES 2): each runs, passes
+ * safepoints, blocks (BLOCKS times in all), drops its references in any order and exits.
+ * Two other threads, which drop what they were given; one may count a reference more.
+ * One thread that claims the slot as a stop of the world does (STOPPER). With GIVE the
+ * second of the others has no reference to X, and the first gives one to the owner.
+ * Full state space.
+ *
+ * Safety: no object dies with a reference left, twice, or is touched when it is dead
+ * (no store to its words either); a count leaves D, S and Q for M once. Nothing is lost: when the
+ * others have finished, and the owner is blocked or has no breaker bit, its queue is
+ * empty; when all have, both objects are dead.
+ *
+ * Left out: entries without memory (merge_stopped), tally_counts_adopt, try-increfs
+ * (slot.pml, weakref.pml), the locks' bias (bias.pml), spurious failures of a weak CAS.
+ * A queue is a set of objects: its order does not matter.
+ */
+#ifndef LIVES
+#define LIVES 2
+#endif
+#ifndef MORE
+#define MORE 1
+#endif
+#ifndef GIVE
+#define GIVE 0
+#endif
+#ifndef STOPPER
+#define STOPPER 1
+#endif
+#ifndef BLOCKS
+#define BLOCKS 1
+#endif
+
+#define OWNED(o) (o)        /* local * 2 + owner: 0 none, 1 the slot */
+#define SHARED(o) (2 + (o)) /* count * 4 + state */
+#define STATUS 4
+#define WORDS 5
+#define BUFFERS 1           /* the slot's thread; see put() */
+#define DEPTH 3
+#define ON_STORE(word) assert((word) == STATUS || !freed[(word) % 2])
+#define D 0
+#define S 1
+#define Q 2
+#define M 3
+#define ONE 4
+#define VACANT 0
+#define RUNNING 1
+#define BLOCKED 2
+#define CLAIMED 3
+#define CLOSED 4            /* of the queue, else one bit for each object */
+#define SLOT 0
+
+bool freed[2];
+#include "buffer.pml"
+
+#define OTHER 1             /* not the slot's thread */
+
+byte queue;
+bool breaker;               /* TALLY_BREAK_MERGE */
+bool registration;          /* held */
+/* For the assertions only. */
+byte refs[2];               /* references that threads hold */
+bool merged[2];
+byte done;
+bool given;                 /* a reference to X, on its way to the slot's thread */
+
+#define others_done (done == 3)
+#define all_seen_to (queue == 0 || queue == CLOSED)
+
+inline dies(o) {
+    d_step {
+        assert(!freed[o]);
+        assert(refs[o] == 0);
+        assert(mem[SHARED(o)] == M || !drained(SLOT));
+        freed[o] = true
+    }
+}
+
+inline die_all(p, bits) {
+    atomic {
+        if
+        :: bits & 1 -> dies(0)
+        :: else
+        fi;
+        if
+        :: bits & 2 -> dies(1)
+        :: else
+        fi;
+        bits = 0
+    }
+}
+
+inline becomes_merged(o) {
+    assert(!merged[o]);
+    merged[o] = true
+}
+
+/* A plain store. Another than the slot's thread stores only in a merge, with its
+ * compare-and-swap right behind: no buffer for it, the delay would be that of the store. */
+inline put(p, w, v) {
+    if
+    :: p == SLOT -> store(SLOT, w, v)
+    :: else -> ON_STORE(w); mem[w] = v
+    fi
+}
+inline get(p, w, v) {
+    if
+    :: p == SLOT -> load(SLOT, w, v)
+    :: else -> v = mem[w]
+    fi
+}
+#define settled(p) (p != SLOT || drained(SLOT))
+
+/* merge_and_drop: died gets the object's bit if that was the last reference. */
+inline merge_and_drop(p, o, died) {
+    atomic {
+        assert(!freed[o]);
+        get(p, OWNED(o), own);
+        half = (own & 1 -> own / 2 : 0)
+    };
+#ifndef SWAP_FIRST
+    atomic {
+        if
+        :: own & 1 -> put(p, OWNED(o), 0)
+        :: else
+        fi
+    };
+#endif
+    atomic {
+        settled(p) ->
+        assert(!freed[o]);
+        if
+        :: (mem[SHARED(o)] & 3) != M -> becomes_merged(o)
+        :: else
+        fi;
+        mem[SHARED(o)] = ((mem[SHARED(o)] >> 2) + half - 1) * ONE + M;
+        assert(mem[SHARED(o)] >= 0);
+        died = died | (mem[SHARED(o)] == M -> (1 << o) : 0);
+        half = 0
+#ifndef SWAP_FIRST
+        ; own = 0
+    }
+#else
+    };
+    atomic {
+        if
+        :: own & 1 -> put(p, OWNED(o), 0)
+        :: else
+        fi;
+        own = 0
+    };
+    settled(p)
+#endif
+}
+
+/* take_queue, merge_all */
+inline take_queue(p, died) {
+    atomic { settled(p) -> all = (queue == CLOSED -> 0 : queue); queue = (queue == CLOSED -> CLOSED : 0) };
+    do
+    :: all & 1 -> all = all & 2; merge_and_drop(p, 0, died)
+    :: !(all & 1) && (all & 2) -> all = 0; merge_and_drop(p, 1, died)
+    :: all == 0 -> break
+    od
+}
+
+/* tally_claim: ok says whether it succeeded. */
+inline claim(p, ok) {
+    atomic {
+        settled(p) ->
+        ok = (mem[STATUS] == BLOCKED);
+        if
+        :: ok -> mem[STATUS] = CLAIMED
+        :: else
+        fi
+    }
+}
+inline claim_end(p) { mem[STATUS] = BLOCKED }
+
+/* tally_counts_merge_blocked */
+inline merge_blocked(p) {
+    do
+    :: atomic { mem[STATUS] != BLOCKED -> ok = false; break }
+    :: atomic { mem[STATUS] == BLOCKED -> ok = true };
+        if
+        :: atomic { all_seen_to -> ok = false; break }
+        :: !all_seen_to -> skip
+        fi;
+        claim(p, ok);
+        if
+        :: !ok -> break
+        :: else
+        fi;
+        take_queue(p, gone);
+        claim_end(p);
+        die_all(p, gone)
+    od
+}
+
+/* push: result 0 the first, 1 behind others, 2 closed. */
+inline push(p, o, result) {
+    atomic {
+        settled(p) ->
+        if
+        :: queue == CLOSED -> result = 2
+        :: else -> result = (queue != 0 -> 1 : 0); queue = queue | (1 << o)
+        fi
+    }
+}
+
+/* merge_for_gone; GONE_AND_BLOCKED is the code as it is, see README.md. */
+inline merge_for_gone(p, o) {
+#ifndef GONE_WITHOUT_LOCK
+    atomic { !registration -> registration = true };
+    push(p, o, result);
+#endif
+    if
+    :: result == 2 -> merge_and_drop(p, o, gone)
+    :: else
+    fi;
+#ifndef GONE_WITHOUT_LOCK
+    registration = false;
+#endif
+    die_all(p, gone);
+    if
+    :: result != 2 ->
+        breaker = true;
+#ifndef GONE_AND_BLOCKED
+        merge_blocked(p)
+#endif
+    :: else
+    fi
+}
+
+inline queue_object(p, o) {
+    ok = false;
+    if
+    :: mem[STATUS] == BLOCKED -> claim(p, ok)
+    :: else
+    fi;
+    if
+    :: ok ->
+        merge_and_drop(p, o, died);
+        claim_end(p);
+#ifndef NO_LOOK_AFTER_CLAIM
+        merge_blocked(p);
+#endif
+        die_all(p, died)
+    :: else ->
+#ifdef LOOK_BEFORE_PUSH
+        merge_blocked(p);
+#endif
+        push(p, o, result);
+        if
+        :: result == 0 ->
+            breaker = true;
+#ifndef LOOK_BEFORE_PUSH
+            merge_blocked(p)
+#endif
+        :: result == 1
+        :: result == 2 -> merge_for_gone(p, o)
+        fi;
+        result = 0
+    fi
+}
+
+/* A decref by another than the owner: drop_shared. */
+inline drop_shared(p, o) {
+    atomic {
+        refs[o]--;
+        assert(!freed[o]);
+        get(p, SHARED(o), shared)
+    };
+    do
+    ::
+        atomic {
+            assert(shared != M);
+            queued = (shared == D || shared == S);
+#ifdef QUEUED_TWICE
+            queued = queued || shared == Q;
+#endif
+            if
+            :: queued -> assert(!freed[o]); get(p, OWNED(o), own); queued = own & 1; own = 0
+            :: else
+            fi
+        };
+        atomic {
+            settled(p) ->
+            assert(!freed[o]);
+            if
+            :: mem[SHARED(o)] == shared ->
+                mem[SHARED(o)] = (queued -> Q : shared - ONE);
+                break
+            :: else -> shared = mem[SHARED(o)]
+            fi
+        }
+    od;
+    if
+    :: queued -> atomic { queued = false; shared = 0 }; queue_object(p, o)
+    :: atomic { !queued && shared - ONE == M -> dies(o); shared = 0 }
+    :: atomic { else -> shared = 0 }
+    fi
+}
+
+inline incref_shared(p, o) {
+    atomic { settled(p) -> assert(!freed[o]); mem[SHARED(o)] = mem[SHARED(o)] + ONE; refs[o]++ }
+}
+
+/* A decref by the slot's thread: tally_counts_drop, give_up; once the owner has
+ * given up the object, as any other. */
+inline decref_owner(o) {
+    load(SLOT, OWNED(o), own);
+    if
+    :: !(own & 1) -> own = 0; drop_shared(SLOT, o)
+    :: (own & 1) && own >= 5 -> refs[o]--; store(SLOT, OWNED(o), own - 2)
+    :: else ->
+        refs[o]--;
+        load(SLOT, SHARED(o), shared);
+        if
+        :: shared == D ->
+            /* No other thread has a reference or can get one: plain stores. */
+            becomes_merged(o);
+            store(SLOT, SHARED(o), M);
+            store(SLOT, OWNED(o), 0);
+            drained(SLOT); /* the block goes on by read-modify-writes, or stays with this thread */
+            dies(o)
+        :: else ->
+#ifndef GIVE_UP_WITHOUT_SWAP
+            store(SLOT, OWNED(o), 0);
+            atomic {
+                drained(SLOT) ->
+                assert(!freed[o]);
+                shared = (mem[SHARED(o)] & ~3) | M;
+                if
+                :: (mem[SHARED(o)] & 3) != M -> becomes_merged(o)
+                :: else
+                fi;
+                mem[SHARED(o)] = shared
+            };
+#else
+            store(SLOT, OWNED(o), 0);
+            shared = (shared & ~3) | M;
+            becomes_merged(o);
+            store(SLOT, SHARED(o), shared);
+            drained(SLOT);
+#endif
+            if
+            :: shared == M -> dies(o)
+            :: else
+            fi
+        fi
+    fi;
+    own = 0;
+    shared = 0
+}
+
+/* tally_counts_safepoint */
+inline safepoint() {
+    atomic { drained(SLOT) -> breaker = false };
+    take_queue(SLOT, gone);
+    die_all(SLOT, gone)
+}
+
+inline become_blocked() {
+#ifdef WEAK_BLOCKED
+    store(SLOT, STATUS, BLOCKED)
+#else
+    store_seq_cst(SLOT, STATUS, BLOCKED)
+#endif
+}
+inline become_running() {
+    atomic { drained(SLOT) && mem[STATUS] == BLOCKED -> mem[STATUS] = RUNNING }
+}
+
+inline enter_blocking() {
+    do
+    ::
+        become_blocked();
+#ifdef NO_PENDING
+        break
+#else
+        if
+        :: queue == 0 -> break
+        :: else
+        fi;
+        become_running();
+        safepoint()
+#endif
+    od
+}
+
+/* The thread of the slot; then, perhaps, the next one there. */
+proctype slot() {
+    short own, shared;
+    byte half, all, died, gone, result, lives = LIVES, blocks = BLOCKS;
+    byte holds[2];
+    bool ok, queued;
+
+    d_step { holds[0] = 1; holds[1] = 1 };
+runs:
+    do
+    :: holds[0] > 0 -> holds[0]--; decref_owner(0)
+    :: holds[1] > 0 -> holds[1]--; decref_owner(1)
+    :: atomic { given -> given = false; holds[0]++ }
+    :: breaker -> safepoint()
+    :: blocks > 0 ->
+        blocks--;
+        enter_blocking();
+        if
+        :: others_done && drained(SLOT) && mem[STATUS] == BLOCKED -> assert(all_seen_to)
+        :: true
+        fi;
+        become_running()
+    :: others_done && !breaker -> assert(all_seen_to)
+    :: lives > 1 || holds[0] + holds[1] == 0 -> break
+    od;
+
+    /* tally_thread_detach */
+    do
+    ::
+        safepoint();
+        /* tally_registration_lock */
+        if
+        :: atomic { !registration -> registration = true }
+        :: registration ->
+            become_blocked();
+            atomic { !registration -> registration = true };
+            become_running()
+        fi;
+#ifdef CLOSE_WITHOUT_LOOK
+        atomic { drained(SLOT) -> queue = CLOSED; break };
+#else
+        atomic {
+            drained(SLOT) ->
+            if
+            :: queue == 0 -> queue = CLOSED; break
+            :: else
+            fi
+        };
+#endif
+        registration = false
+    od;
+    store_seq_cst(SLOT, STATUS, VACANT);
+    registration = false;
+    lives--;
+
+    if
+    :: lives > 0 ->
+        /* tally_thread_attach: the next thread, which takes over what the slot owns */
+        atomic { !registration -> registration = true };
+        breaker = true;
+        queue = 0;
+        store_seq_cst(SLOT, STATUS, RUNNING);
+        registration = false;
+        goto runs
+    :: holds[0] + holds[1] == 0 -> skip
+    fi;
+    (others_done);
+    assert(freed[0] && freed[1] && queue == CLOSED)
+}
+
+proctype other(bool more) {
+    short own, shared;
+    byte half, all, died, gone, result;
+    bool ok, queued;
+
+    if
+    :: MORE && more -> incref_shared(OTHER, 0); drop_shared(OTHER, 0)
+    :: true
+    fi;
+    if
+#if GIVE
+    :: more ->
+        /* Counts one more, and gives one to the slot's thread, if that takes it; so the
+         * owner's half can go while the other half is not 0. */
+        incref_shared(OTHER, 0);
+        given = true;
+        if
+        :: !given
+        :: atomic { given -> given = false }; drop_shared(OTHER, 0)
+        fi;
+        drop_shared(OTHER, 0)
+    :: else
+#else
+    :: true -> drop_shared(OTHER, 0)
+#endif
+    fi;
+    if
+    :: !more -> drop_shared(OTHER, 1)
+    :: else
+    fi;
+    done++
+}
+
+/* Claims the slot where it is blocked, as who stops the world does; then merges what was left to it. */
+proctype stopper() {
+    short own;
+    byte half, all, gone;
+    bool ok;
+
+    if
+    :: mem[STATUS] == BLOCKED ->
+        claim(OTHER, ok);
+        if
+        :: ok ->
+            claim_end(OTHER);
+#ifndef START_WITHOUT_LOOK
+            merge_blocked(OTHER)
+#endif
+        :: else
+        fi
+    :: true
+    fi;
+    done++
+}
+
+init {
+    atomic {
+        mem[OWNED(0)] = (3 - GIVE) * 2 + 1;
+        mem[OWNED(1)] = 2 * 2 + 1;
+        refs[0] = 3 - GIVE;
+        refs[1] = 2;
+        mem[STATUS] = RUNNING;
+        run slot();
+#if STOPPER
+        run stopper();
+#else
+        done++;
+#endif
+        run other(true);
+        run other(false)
+    }
+}

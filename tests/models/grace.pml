@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * grace.pml: what is retired is freed after a grace period, and is freed: batches,
+ * the count of those under way, the breaker's bit, and liburcu's QSBR.
+ * Stands for nogil/locks/reclaim.c (tally_retire, tally_reclamation_flush, _safepoint,
+ * _offline, _online, wait_for_grace_periods, free_ripe, quiesce_all) and the first bits
+ * in core/runtime.c tally_thread_attach; of liburcu, urcu-qsbr.h's quiescent_state,
+ * thread_offline, thread_online, synchronize_rcu.
+ *
+ * Bounds: one place that points to a block; a writer, which replaces it RETIRES times and
+ * retires the old block, each a batch of its own; a reader, which attaches late, reads
+ * READS times, and blocks once; the thread that waits for grace periods. All three store
+ * through buffers. Full state space.
+ *
+ * Safety: nobody looks at a block that was freed. A block stands for all that waits for
+ * a grace period: an array, a table, a removed key, a pool that changes kind.
+ * Nothing is lost: threads pass the slow path of a safepoint only with the bit set, and
+ * the end is reached only when all that was retired is freed (else an invalid end state).
+ *
+ * Left out: the limit of bytes (help), batches of more than one piece, failing to
+ * allocate a batch, detaching with a list, the end of the run time.
+ */
+#ifndef RETIRES
+#define RETIRES 2
+#endif
+#ifndef READS
+#define READS 2
+#endif
+#define PLACE 0
+#define CTR(t) (1 + (t))    /* liburcu's: 0 offline, else the last period seen */
+#define WORDS 3
+#define BUFFERS 3
+#define DEPTH 2
+#define ON_STORE(word) skip
+#define WRITER 0
+#define READER 1
+#define WAITER 2
+#include "buffer.pml"
+
+bool quiesce[2];                /* TALLY_BREAK_QUIESCE */
+byte under_way;
+byte queued, ripe;          /* batches: a bit for each block */
+byte period = 1;            /* gp.ctr */
+bool registered[2];
+bool freed[RETIRES + 1];
+bool finished[2];
+bool all_freed;
+
+#define CHECK_ALL all_freed = (freed[0] + freed[1] == 2)
+
+inline quiescent(t) {
+    /* a full fence on either side */
+    atomic { drained(t) -> seen = period };
+    store_seq_cst(t, CTR(t), seen)
+}
+inline offline(t) { store_seq_cst(t, CTR(t), 0) }
+inline online(t) {
+    seen = period;
+    store(t, CTR(t), seen);
+#ifndef ONLINE_WITHOUT_FENCE
+    drained(t)
+#endif
+}
+
+inline free_ripe(t) {
+    atomic { drained(t) -> batch = ripe; ripe = 0 };
+    atomic {
+        if
+        :: batch & 1 -> assert(!freed[0]); freed[0] = true; under_way--
+        :: else
+        fi;
+        if
+        :: batch & 2 -> assert(!freed[1]); freed[1] = true; under_way--
+        :: else
+        fi;
+        batch = 0;
+        CHECK_ALL
+    }
+}
+
+/* tally_reclamation_safepoint, from the announcement on */
+inline safepoint(t) {
+    quiescent(t);
+    free_ripe(t);
+#ifdef COUNT_THEN_CLEAR
+    again = under_way > 0;
+    atomic { drained(t) -> quiesce[t] = false };
+#else
+    atomic { drained(t) -> quiesce[t] = false };
+    again = under_way > 0;
+#endif
+    if
+    :: again -> quiesce[t] = true
+    :: else
+    fi
+}
+
+/* tally_reclamation_flush of one block */
+inline flush(block) {
+#ifdef FREE_AT_ONCE
+    freed[block] = true;
+    CHECK_ALL;
+#else
+#ifdef BITS_THEN_COUNT
+    quiesce[WRITER] = true;
+    quiesce[READER] = true;
+#endif
+    atomic { drained(WRITER) -> under_way++ };
+    queued = queued | (1 << block);     /* rcu.mutex */
+#ifndef BITS_THEN_COUNT
+    quiesce[WRITER] = true;
+    quiesce[READER] = true;
+#endif
+#endif
+}
+
+
+/* A thread goes on with safepoints, of which those count that take the slow path
+ * and that change something; so who waits in vain for one is an invalid end state. */
+inline idle(t) {
+    do
+    :: quiesce[t] && !all_freed && (mem[CTR(t)] != period || ripe) -> safepoint(t)
+    :: all_freed -> break
+    od
+}
+
+proctype writer() {
+    byte block, next, batch;
+    short seen;
+    bool again;
+
+    registered[WRITER] = true;
+    online(WRITER);
+    next = 0;
+    do
+    :: next < RETIRES ->
+        block = next;
+        next++;
+#ifdef RETIRE_THEN_REPLACE
+        flush(block);
+        safepoint(WRITER);
+        store(WRITER, PLACE, next);
+#else
+        store(WRITER, PLACE, next);
+        /* the lock's release, a read-modify-write */
+        drained(WRITER);
+        flush(block)
+#endif
+    :: quiesce[WRITER] -> safepoint(WRITER)
+    :: next == RETIRES -> break
+    od;
+    idle(WRITER);
+    finished[WRITER] = true
+}
+
+proctype reader() {
+    byte reads = READS, batch;
+    short seen, block;
+    bool again, blocks = true;
+
+    /* tally_thread_attach: the breaker first, then liburcu knows it */
+#ifdef ATTACH_WITHOUT_BIT
+    quiesce[READER] = false;
+#else
+    quiesce[READER] = true;
+#endif
+    online(READER);
+    registered[READER] = true;
+    do
+    :: reads > 0 ->
+        reads--;
+        load(READER, PLACE, block);
+#ifdef SAFEPOINT_IN_READ
+        if
+        :: quiesce[READER] -> safepoint(READER)
+        :: true
+        fi;
+#endif
+        assert(!freed[block])
+    :: quiesce[READER] -> safepoint(READER)
+    :: blocks ->
+        blocks = false;
+#ifndef BLOCKS_ONLINE
+        offline(READER);
+        /* A blocked thread may stay so until all is freed by others. */
+        if
+        :: all_freed
+        :: true
+        fi;
+        online(READER)
+#else
+        all_freed
+#endif
+    :: reads == 0 -> break
+    od;
+    idle(READER);
+    finished[READER] = true
+}
+
+/* wait_for_grace_periods, synchronize_rcu */
+proctype waiter() {
+    byte batch;
+
+end:
+    do
+    :: atomic { queued -> batch = queued; queued = 0 };
+#ifndef NO_WAIT
+        atomic { drained(WAITER) -> period++ };
+        if
+        :: atomic { registered[WRITER] -> mem[CTR(WRITER)] == 0 || mem[CTR(WRITER)] == period }
+        :: !registered[WRITER]
+        fi;
+        if
+        :: registered[READER] ->
+            (mem[CTR(READER)] == 0 || mem[CTR(READER)] == period)
+        :: !registered[READER]
+        fi;
+#endif
+        ripe = ripe | batch
+    od
+}
+
+init {
+    atomic { run writer(); run reader(); run waiter() }
+}

@@ -1,0 +1,127 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+#
+# Checks the models of the run time's protocols with Spin: every model must hold in
+# all its states, and every mutant of it, which has a check dropped or an order changed,
+# must be found out. One line each; the exit status is 0 if all went as expected.
+#
+# Usage: run.sh [MODEL...]        only these, such as counts world
+#        MODELS_JOBS=N run.sh     N at a time (default: the cores, 4 at most)
+set -euo pipefail
+
+here=$(cd -- "$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")" && pwd)
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+
+# model, "holds" or "fails", and what the model is compiled with; README.md says what the names stand for
+checks() {
+    cat <<'TEXT'
+counts  holds STOPPER=0
+counts  holds STOPPER=1 MORE=0 LIVES=1
+counts  fails STOPPER=0 GONE_AND_BLOCKED
+counts  fails STOPPER=0 NO_PENDING
+counts  fails STOPPER=0 WEAK_BLOCKED
+counts  fails STOPPER=0 SWAP_FIRST
+counts  fails STOPPER=0 NO_LOOK_AFTER_CLAIM
+counts  fails STOPPER=0 GONE_WITHOUT_LOCK
+counts  fails STOPPER=0 CLOSE_WITHOUT_LOOK
+counts  fails STOPPER=0 LOOK_BEFORE_PUSH
+counts  fails STOPPER=0 QUEUED_TWICE
+counts  holds STOPPER=0 MORE=0 GIVE=1
+counts  fails STOPPER=0 MORE=0 GIVE=1 GIVE_UP_WITHOUT_SWAP
+counts  fails STOPPER=1 MORE=0 LIVES=1 START_WITHOUT_LOOK
+weakref holds
+weakref fails NO_EXPOSE
+weakref fails NO_SECOND_LOOK
+weakref fails INCREF_DEAD
+weakref fails FREE_THEN_CLEAR
+weakref fails CLEAR_WITHOUT_LOCK
+weakref fails RELEASE_WITHOUT_LOCK
+weakref fails CALL_WITHOUT_INCREF
+weakref fails DROP_LAST_BY_STORE
+world   holds
+world   holds STOPS0=1 CLAIMS=1
+world   fails WEAK_BLOCKED
+world   fails NO_PARKED_SIGNAL
+world   fails NO_ENTERING
+world   fails STOPS_AT_ONCE
+world   fails RUNS_WHEN_CLAIMED
+world   fails NO_BREAKER
+world   fails START_WITHOUT_MUTEX
+world   fails EXITS_AT_ONCE
+slot    holds
+slot    fails NO_SECOND_LOOK
+slot    fails INCREF_DEFAULT
+slot    fails INCREF_BY_STORE
+slot    fails READ_WITHOUT_LOCK
+slot    fails DEAD_WITHOUT_STATE
+slot    fails GIVE_UP_BY_STORE
+slot    fails DROP_FIRST
+grace   holds
+grace   fails NO_WAIT
+grace   fails FREE_AT_ONCE
+grace   fails RETIRE_THEN_REPLACE
+grace   fails SAFEPOINT_IN_READ
+grace   fails ONLINE_WITHOUT_FENCE
+grace   fails BLOCKS_ONLINE
+grace   fails COUNT_THEN_CLEAR
+grace   fails BITS_THEN_COUNT
+grace   fails ATTACH_WITHOUT_BIT
+bias    holds
+bias    fails NO_MEMBARRIER
+bias    fails NO_WAIT
+bias    fails BIAS_GOES_FIRST
+bias    fails LOOK_FIRST
+bias    fails STORE_LOSES_PARKED
+bias    fails SLEEP_UNMARKED
+bias    fails ONE_WAITER
+TEXT
+}
+
+# field PATTERN: the first match of its group in the verifier's output
+field() { sed -n "s/$1/\\1/p" output | head -n 1; }
+
+# check MODEL EXPECTED DEFINE...
+check() {
+    local model=$1 expected=$2 found verdict started=$SECONDS folder
+    local -a defines=()
+    shift 2
+    (($# == 0)) || defines=("${@/#/-D}")
+    folder=$(mktemp -d -p "$scratch")
+    cd "$folder"
+    cp "$here"/*.pml .
+    found=broken
+    # Unoptimised: to compile takes longer than to search. No bound on the depth is reached, or it is an error.
+    if spin -a "${defines[@]}" "$model.pml" >output 2>&1 &&
+        "${CC:-cc}" -O0 -w -DSAFETY -DCOLLAPSE -DVECTORSZ=512 -DMEMLIM=4096 -o pan pan.c >>output 2>&1 &&
+        ./pan -b -m100000 >output 2>&1; then
+        case $(field '.*errors: \([0-9]*\).*') in
+            0) grep -q 'Search not completed\|max search depth\|out of memory' output || found=holds ;;
+            *) grep -q '^pan:1: \(assertion violated\|invalid end state\)' output && found=fails ;;
+        esac
+    fi
+    verdict=ok
+    [[ $found == "$expected" ]] || verdict=WRONG
+    printf '%-5s %-8s %-6s %9s states, depth %4s, %3d s  %s%s\n' "$verdict" "$model" "$found" \
+        "$(field ' *\([0-9]*\) states, stored.*')" "$(field '.*depth reached \([0-9]*\).*')" $((SECONDS - started)) "$*" \
+        "$(field '^pan:1: \([a-z ]*\).*' | sed 's/ *$//; s/^/  (/; s/$/)/')"
+    if [[ $verdict == WRONG ]]; then
+        sed 's/^/      /' output | head -n 20
+        return 1
+    fi
+}
+
+command -v spin >/dev/null || { echo 'run.sh: no spin; install the package spin' >&2; exit 1; }
+if [[ ${1:-} == --one ]]; then
+    check "${@:2}"
+    exit
+fi
+for model in "$@"; do
+    [[ $model != buffer && -f $here/$model.pml ]] || { echo "run.sh: no model '$model'; there are $(checks | cut -d ' ' -f 1 | sort -u | xargs)" >&2; exit 2; }
+done
+jobs=$(nproc)
+((jobs <= 4)) || jobs=4
+checks | { (($# == 0)) && cat || grep -E "^($(IFS='|'; echo "$*")) "; } |
+    xargs -P "${MODELS_JOBS:-$jobs}" -L 1 "${BASH_SOURCE[0]}" --one && status=0 || status=1
+((status == 0)) && echo 'All models hold, all mutants were found out.' || echo 'Some went otherwise than expected.'
+exit $status

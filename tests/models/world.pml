@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * world.pml: a thread stops all others: those that run park at a safepoint, those
+ * that are blocked are claimed where they are, those that exit wait for the registration
+ * lock; and who waited for the start has run before the next stop.
+ * Stands for nogil/locks/world.c become_blocked, wait_for_start, has_entered,
+ * become_running, tally_claim, claim_all, wait_for_all, tally_world_stop, tally_world_start,
+ * tally_registration_lock, tally_exclusion_safepoint; core/runtime.c tally_thread_detach.
+ *
+ * Bounds: three threads. Threads 0 and 1 stop the world STOPS0 and STOPS1 times;
+ * threads 1 and 2 enter a blocking region BLOCKS1 and BLOCKS2 times; CLAIMS times thread
+ * 0 claims a blocked thread 2 as a merger does; all pass safepoints and exit. Statuses
+ * go through store buffers. Full state space.
+ *
+ * Safety: while the world is stopped no other thread runs code of its own. At the
+ * moment at which a stop is announced, no thread is left that waited for the last start and
+ * has not run since. No lost wake-up: nobody sleeps forever (an invalid end state),
+ * and the timeout of wait_for_all is needed only where a merger's claim was met.
+ *
+ * Left out: the work of parked threads (tally_world_gather), merge queues
+ * (counts.pml), grace periods (grace.pml), attaching, which is under the
+ * registration lock from its first look at a slot to its last.
+ */
+#ifndef STOPS0
+#define STOPS0 2
+#endif
+#ifndef STOPS1
+#define STOPS1 1
+#endif
+#ifndef BLOCKS1
+#define BLOCKS1 0
+#endif
+#ifndef BLOCKS2
+#define BLOCKS2 1
+#endif
+#ifndef CLAIMS
+#define CLAIMS 0
+#endif
+#define STATUS(t) (t)
+#define WORDS 3
+#define BUFFERS 3
+#define DEPTH 1
+#define ON_STORE(word) skip
+#define VACANT 0
+#define RUNNING 1
+#define BLOCKED 2
+#define CLAIMED 3
+#define NOBODY 9
+#include "buffer.pml"
+
+bool stopper, mutex, registration;          /* held */
+bool stopping;
+bool breaker[3];                            /* TALLY_BREAK_STOP */
+bool by_stop[3];                            /* claimed_by_stop */
+byte entering;
+bool on_parked[3], on_started[3];           /* asleep on these conditions */
+/* For the assertions only. */
+byte stopped_by = NOBODY;
+byte stops_over;
+bool waited[3];                             /* for the start, while the world was stopped, and has not run since */
+bool met_claim;                             /* by who waits for all: a merger's */
+
+#define acquire(m) atomic { !m -> m = true }
+#define release(m) m = false
+
+inline broadcast_parked() { d_step { on_parked[0] = false; on_parked[1] = false; on_parked[2] = false } }
+inline broadcast_started() { d_step { on_started[0] = false; on_started[1] = false; on_started[2] = false } }
+
+/* The thread's own code. */
+inline runs(t) { assert(stopped_by == NOBODY || stopped_by == t) }
+
+inline become_blocked(t) {
+#ifdef WEAK_BLOCKED
+    store(t, STATUS(t), BLOCKED);
+#else
+    store_seq_cst(t, STATUS(t), BLOCKED);
+#endif
+    if
+    :: stopping ->
+        acquire(mutex);
+#ifndef NO_PARKED_SIGNAL
+        broadcast_parked();
+#endif
+        release(mutex)
+    :: !stopping
+    fi
+}
+
+inline become_running(t) {
+    late = false;
+    do
+    ::
+        if
+        :: stopping ->
+            acquire(mutex);
+            atomic {
+                if
+                :: !late ->
+#ifndef NO_ENTERING
+                    entering++;
+#endif
+                    waited[t] = stopping;
+                    late = true
+                :: else
+                fi
+            };
+#ifndef NO_ENTERING
+            release(mutex);
+            acquire(mutex);
+#endif
+            /* wait_for_start */
+            do
+            :: atomic { stopping -> on_started[t] = true; mutex = false };
+                atomic { !on_started[t] && !mutex -> mutex = true }
+            :: !stopping -> break
+            od;
+            release(mutex)
+        :: !stopping
+        fi;
+#ifdef RUNS_WHEN_CLAIMED
+        atomic { drained(t) -> mem[STATUS(t)] = RUNNING; waited[t] = false; break }
+#else
+        if
+        :: atomic { drained(t) && mem[STATUS(t)] == BLOCKED -> mem[STATUS(t)] = RUNNING; waited[t] = false; break }
+        :: drained(t) && mem[STATUS(t)] != BLOCKED /* claimed: again */
+        fi
+#endif
+    od;
+#ifndef NO_ENTERING
+    if
+    :: late ->
+        acquire(mutex);
+        atomic {
+            entering--;
+            if
+            :: entering == 0 -> broadcast_parked()
+            :: else
+            fi
+        };
+        release(mutex)
+    :: else
+    fi;
+#endif
+    late = false
+}
+
+/* claim_all for one thread. */
+inline claim_one(t, other) {
+    if
+    :: other == t || by_stop[other]
+    :: atomic { other != t && !by_stop[other] && mem[STATUS(other)] == VACANT -> skip }
+    :: atomic { other != t && !by_stop[other] && mem[STATUS(other)] == BLOCKED -> mem[STATUS(other)] = CLAIMED; by_stop[other] = true }
+    :: atomic { other != t && !by_stop[other] && (mem[STATUS(other)] == RUNNING || mem[STATUS(other)] == CLAIMED) ->
+           met_claim = met_claim || mem[STATUS(other)] == CLAIMED;
+           all = false }
+    fi
+}
+
+inline world_stop(t) {
+    /* trylock of stopper, else blocked */
+    if
+    :: atomic { !stopper -> stopper = true }
+    :: stopper ->
+        become_blocked(t);
+        acquire(stopper);
+        become_running(t)
+    fi;
+#ifndef STOPS_AT_ONCE
+    acquire(mutex);
+    do
+    :: atomic { entering > 0 -> on_parked[t] = true; mutex = false };
+        atomic { !on_parked[t] && !mutex -> mutex = true }
+    :: entering == 0 -> break
+    od;
+    release(mutex);
+#endif
+    acquire(registration);
+    atomic {
+        assert(!waited[0] && !waited[1] && !waited[2]);
+        stopping = true
+    };
+#ifndef NO_BREAKER
+    breaker[(t + 1) % 3] = true;
+    breaker[(t + 2) % 3] = true;
+#endif
+    /* wait_for_all */
+    acquire(mutex);
+    do
+    ::
+        all = true;
+        met_claim = false;
+        claim_one(t, 0);
+        claim_one(t, 1);
+        claim_one(t, 2);
+        if
+        :: all -> break
+        :: else
+        fi;
+        atomic { on_parked[t] = true; mutex = false };
+        if
+        :: atomic { !on_parked[t] && !mutex -> mutex = true }
+        :: timeout -> atomic { assert(met_claim); on_parked[t] = false; assert(!mutex); mutex = true }
+        fi
+    od;
+    release(mutex);
+    stopped_by = t
+}
+
+inline start_one(other) {
+    atomic { breaker[other] = false };
+    atomic {
+        if
+        :: by_stop[other] -> by_stop[other] = false; mem[STATUS(other)] = BLOCKED
+        :: else
+        fi
+    }
+}
+
+inline world_start(t) {
+    stopped_by = NOBODY;
+    start_one(0);
+    start_one(1);
+    start_one(2);
+#ifdef START_WITHOUT_MUTEX
+    broadcast_started();
+    stopping = false;
+#else
+    acquire(mutex);
+    stopping = false;
+    broadcast_started();
+    release(mutex);
+#endif
+    release(registration);
+    release(stopper)
+}
+
+proctype thread(byte t; byte stops; byte blocks; byte claims) {
+    bool late, all;
+    bool stays;     /* runs on, and exits after the last stop only */
+
+    do
+    :: breaker[t] ->
+        /* tally_exclusion_safepoint */
+        if
+        :: stopping ->
+            become_blocked(t);
+            become_running(t)
+        :: !stopping
+        fi
+    :: stops > 0 ->
+        stops--;
+        runs(t);
+        world_stop(t);
+        runs(t);
+        world_start(t);
+        stops_over++;
+        runs(t)
+    :: blocks > 0 ->
+        blocks--;
+        runs(t);
+        become_blocked(t);
+        become_running(t);
+        runs(t)
+    :: claims > 0 ->
+        claims--;
+        /* tally_claim, a merge, tally_claim_end */
+        if
+        :: atomic { mem[STATUS(2)] == BLOCKED -> mem[STATUS(2)] = CLAIMED };
+            runs(t);
+            mem[STATUS(2)] = BLOCKED
+        :: mem[STATUS(2)] != BLOCKED
+        fi
+    :: !stays && stops + blocks + claims == 0 -> break
+    :: !stays -> stays = true
+    :: stays && stops + blocks + claims == 0 && stops_over == STOPS0 + STOPS1 -> break
+    od;
+    runs(t);
+
+    /* tally_thread_detach */
+#ifdef EXITS_AT_ONCE
+    store_seq_cst(t, STATUS(t), VACANT);
+    runs(t)
+#else
+    if
+    :: atomic { !registration -> registration = true }
+    :: registration ->
+        become_blocked(t);
+        acquire(registration);
+        become_running(t)
+    fi;
+    runs(t);
+    store_seq_cst(t, STATUS(t), VACANT);
+    release(registration)
+#endif
+}
+
+init {
+    atomic {
+        mem[STATUS(0)] = RUNNING;
+        mem[STATUS(1)] = RUNNING;
+        mem[STATUS(2)] = RUNNING;
+        run thread(0, STOPS0, 0, CLAIMS);
+        run thread(1, STOPS1, BLOCKS1, 0);
+        run thread(2, 0, BLOCKS2, 0)
+    }
+}
