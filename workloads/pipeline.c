@@ -18,7 +18,7 @@
  */
 #include "workload.h"
 
-enum { STAGES = 4, QUEUE = 64, WAKE_AT = QUEUE / 2, BATCH = QUEUE, ROUNDS_A_RUN = 4, ITEMS_A_SAFEPOINT = 32 };
+enum { STAGES = 4, BATCH = 64, QUEUE = 4 * BATCH, WAKE_AT = QUEUE / 2, ROUNDS_A_RUN = 4, ITEMS_A_SAFEPOINT = 32 };
 enum { SEQUENCE, VALUE, TRAIL, FACTOR = 3 };
 
 static const char *const slots[] = {"sequence", "value", "trail", NULL};
