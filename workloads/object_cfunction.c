@@ -70,6 +70,7 @@ static uint64_t run(void *opaque)
             tally_safepoint();
     }
     pattern_check_int(sum, KNOWN);
+    pattern_check_int(workload_object(tally_list_get(list, 0)), PATTERN_ITERATIONS - ITEMS);
     workload_check_and_drop(&list, 1, 1);
     return PATTERN_ITERATIONS;
 }

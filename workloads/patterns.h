@@ -29,7 +29,7 @@
 
 #include "workload.h"
 
-enum { PATTERN_ITERATIONS = 4096, PATTERN_A_SAFEPOINT = 32 };
+enum { PATTERN_ITERATIONS = 2048, PATTERN_A_SAFEPOINT = 32 };
 
 typedef tally_object *(*pattern_function)(tally_object *const *arguments);
 

@@ -9,7 +9,7 @@
  */
 #include "patterns.h"
 
-enum { READS = 5, ROUNDS = PATTERN_ITERATIONS / 8, ROUNDS_A_SAFEPOINT = 8 };
+enum { READS = 5, ROUNDS = PATTERN_ITERATIONS / 4, ROUNDS_A_SAFEPOINT = 8 };
 
 /* Past the small ints: another worker's value is another object. */
 #define FIRST_VALUE (INT64_C(1) << 20)

@@ -20,7 +20,7 @@ import sysconfig
 import threading
 import time
 
-ITERATIONS = 4096  # of one batch, as in patterns.h
+ITERATIONS = 2048  # of one batch, as in patterns.h
 FORMAT, VERSION = "tally-python-patterns", 1
 
 
@@ -126,7 +126,7 @@ def thread_local_read():
     mine = context
     mine.x = value = threading.get_ident()
     x = None
-    rounds = ITERATIONS // 8
+    rounds = ITERATIONS // 4
     for _ in range(rounds):
         x = mine.x
         x = mine.x
