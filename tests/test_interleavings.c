@@ -1001,6 +1001,28 @@ TALLY_TEST(interleavings, a_drop_without_memory_waits_for_a_stop_under_way)
     end_of_push();
 }
 
+TALLY_TEST(interleavings, who_pushes_to_the_next_thread_in_the_slot_finds_it_blocked)
+{
+    if (!has_queues_no_gil())
+        return;
+    set_scene_for_push(THIRD);
+    tell(OWNER, note_slot);
+    tell(OWNER, detach);
+    hold(OTHER, merge_for_gone);
+    begin(OTHER, drop_object);
+    await(OTHER, merge_for_gone);
+    tell(THIRD, attach);
+    tell(THIRD, check_slot);
+    tell(THIRD, block);
+    release(OTHER, merge_for_gone);
+    finish(OTHER);
+    check_int(deaths(), 1); /* it is blocked, so the pusher merges */
+    tell(THIRD, unblock);
+    tell(THIRD, safepoint);
+    check_int(deaths(), 1);
+    end_of_push();
+}
+
 /* ---- biased locks ---- */
 
 static void set_scene_for_lock(void)

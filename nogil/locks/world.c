@@ -21,6 +21,7 @@
  * Threads that wait for the world to start can be gathered to work for the one
  * who stopped it.
  */
+#define _GNU_SOURCE
 #include "backend.h"
 #include <sched.h>
 #include <time.h>
@@ -183,10 +184,10 @@ static void wait_for_all(tally_thread_state *self) {
         TALLY_POINT(world_claiming);
         /* A timeout, since a merger's claim ends without a signal. */
         struct timespec until;
-        clock_gettime(CLOCK_REALTIME, &until);
+        clock_gettime(CLOCK_MONOTONIC, &until);
         until.tv_nsec += 200000;
         if (until.tv_nsec >= 1000000000) { until.tv_nsec -= 1000000000; until.tv_sec++; }
-        pthread_cond_timedwait(&world.parked, &world.mutex, &until);
+        pthread_cond_clockwait(&world.parked, &world.mutex, CLOCK_MONOTONIC, &until);
     }
     pthread_mutex_unlock(&world.mutex);
 }
@@ -259,10 +260,10 @@ unsigned tally_world_gather(unsigned most) {
     world.open = true;
     pthread_cond_broadcast(&world.started);
     struct timespec until;
-    clock_gettime(CLOCK_REALTIME, &until);
+    clock_gettime(CLOCK_MONOTONIC, &until);
     until.tv_nsec += 2000000; /* who has not come by then has no core */
     if (until.tv_nsec >= 1000000000) { until.tv_nsec -= 1000000000; until.tv_sec++; }
-    while (world.joined + 1 < most && world.joined < world.entering && pthread_cond_timedwait(&world.gathered, &world.mutex, &until) == 0) {}
+    while (world.joined + 1 < most && world.joined < world.entering && pthread_cond_clockwait(&world.gathered, &world.mutex, CLOCK_MONOTONIC, &until) == 0) {}
     world.open = false;
     for (world.of = 1; world.of * 2 <= world.joined + 1;) world.of *= 2;
     pthread_mutex_unlock(&world.mutex);

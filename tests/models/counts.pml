@@ -215,7 +215,7 @@ inline push(p, o, result) {
     }
 }
 
-/* merge_for_gone; GONE_AND_BLOCKED is the code as it is, see README.md. */
+/* merge_for_gone */
 inline merge_for_gone(p, o) {
 #ifndef GONE_WITHOUT_LOCK
     atomic { !registration -> registration = true };

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * cmodule-function: math.floor(i * i). It stands for calls of functions of a
+ * module written in C.
+ *
+ * `math` is an instance in the shared dict of globals, `floor` a function object
+ * among its attributes; the numbers are the worker's own.
+ */
+#include "patterns.h"
+
+#include <math.h>
+
+struct shared {
+    tally_object *globals, *math, *floor; /* the last two: names */
+};
+
+static tally_object *math_floor(tally_object *const *arguments)
+{
+    return tally_int_new((int64_t)floor(tally_float_value(arguments[0])));
+}
+
+static void *setup(const workload_context *context)
+{
+    struct shared *shared = workload_allocate(sizeof *shared);
+    tally_object *class_ = workload_object(tally_class_new(&(tally_class_spec){.name = "module"}));
+    tally_object *module = workload_object(tally_instance_new(class_));
+
+    (void)context;
+    tally_decref(class_);
+    shared->globals = workload_object(tally_dict_new());
+    shared->math = pattern_name("math");
+    shared->floor = pattern_name("floor");
+    pattern_set(module, shared->floor, pattern_function_new("floor", math_floor));
+    pattern_set_global(shared->globals, shared->math, module);
+    return shared;
+}
+
+static void iterate(const struct shared *shared, int64_t i)
+{
+    tally_object *module = workload_object(tally_dict_get(shared->globals, shared->math));
+    tally_object *number = pattern_int(i);
+    tally_object *square = workload_object(tally_multiply(number, number));
+
+    pattern_check_int(pattern_call(module, shared->floor, &square), i * i);
+    tally_decref(square);
+    tally_decref(number);
+    tally_decref(module);
+}
+
+static uint64_t run(void *opaque)
+{
+    for (int64_t i = 0; i < PATTERN_ITERATIONS; i++) {
+        iterate(opaque, i);
+        if (i % PATTERN_A_SAFEPOINT == 0)
+            tally_safepoint();
+    }
+    return PATTERN_ITERATIONS;
+}
+
+static void teardown(void *state)
+{
+    struct shared *shared = state;
+
+    workload_check_and_drop(&shared->globals, 1, 1);
+    tally_decref(shared->floor);
+    tally_decref(shared->math);
+    free(shared);
+}
+
+const tally_workload workload_cmodule_function = {
+    .name = "cmodule-function",
+    .description = "Call a function of a shared module, found by two lookups: code that uses libraries.",
+    .unit = "iterations",
+    .sharing = SHARED,
+    .setup = setup,
+    .run = run,
+    .teardown = teardown,
+};
