@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * server.c: the process. The main thread makes the standing population, starts the
- * workers and waits for a signal or the end of the time; each worker runs an HTTP
- * daemon of its own on the one listening socket. A worker is attached all its
- * life and in a blocking region but for the work on objects (routes.c), so that it
- * waits, receives, parses and sends without the GIL.
+ * server.c: the process. The main thread makes the standing population and starts
+ * the workers. Until a signal or the end of the time it accepts connections and deals
+ * them out in turn: each worker gets the descriptors through a pipe and runs an HTTP
+ * daemon of its own for them. (With one listening socket in all daemons, one worker
+ * would accept most of what comes at once.) A worker is attached all its life and in
+ * a blocking region but for the work on objects (routes.c), so that it waits,
+ * receives, parses and sends without the GIL.
  *
- * A connection stays with the worker that accepted it. Counters are their worker's
- * own and read after it has ended.
+ * Counters are their worker's own and read after it has ended.
  */
+#define _GNU_SOURCE /* accept4, pipe2 */
 #include "routes.h"
 #include "store.h"
 #include "tally.h"
@@ -18,12 +20,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <microhttpd.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/signalfd.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -36,6 +40,7 @@ struct options {
 struct worker {
     tally_thread thread;
     struct MHD_Daemon *daemon;
+    int mailbox[2]; /* descriptors of new connections */
     uint64_t requests[ROUTES], statuses[STATUSES];
 } __attribute__((aligned(64)));
 
@@ -123,15 +128,43 @@ static enum MHD_Result handle(void *context, struct MHD_Connection *connection, 
 
 /* ---- workers -------------------------------------------------------------- */
 
+static void take_connections(struct worker *worker)
+{
+    struct sockaddr_in address;
+    int connection;
+
+    while (read(worker->mailbox[0], &connection, sizeof connection) == sizeof connection) {
+        socklen_t length = sizeof address;
+
+        /* Fails where the client has gone already, or there is no memory: then it closes the descriptor. */
+        if (getpeername(connection, (struct sockaddr *)&address, &length) != 0)
+            close(connection);
+        else
+            MHD_add_connection(worker->daemon, connection, (struct sockaddr *)&address, length);
+    }
+}
+
 static void work(void *argument)
 {
     struct worker *worker = argument;
+    struct pollfd waits[2] = {
+        { .fd = MHD_get_daemon_info(worker->daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd, .events = POLLIN },
+        { .fd = worker->mailbox[0], .events = POLLIN },
+    };
 
     tally_blocking_begin();
     /* relaxed: nothing is read because of it */
-    while (!atomic_load_explicit(&stopping, memory_order_relaxed))
-        if (MHD_run_wait(worker->daemon, LOOK_MS) != MHD_YES)
+    while (!atomic_load_explicit(&stopping, memory_order_relaxed)) {
+        MHD_UNSIGNED_LONG_LONG ms;
+
+        if (MHD_get_timeout(worker->daemon, &ms) != MHD_YES || ms > LOOK_MS)
+            ms = LOOK_MS;
+        poll(waits, 2, (int)ms);
+        if (waits[1].revents)
+            take_connections(worker);
+        if (MHD_run(worker->daemon) != MHD_YES)
             fail("the HTTP daemon does not run");
+    }
     tally_blocking_end();
 }
 
@@ -153,14 +186,13 @@ static int listen_on(unsigned *port)
     return listener;
 }
 
-static void start_workers(const struct options *options, int listener)
+static void start_workers(const struct options *options)
 {
     for (unsigned i = 0; i < options->threads; i++) {
-        int own = fcntl(listener, F_DUPFD_CLOEXEC, 0);
-
-        workers[i].daemon = own < 0 ? NULL : MHD_start_daemon(MHD_USE_EPOLL | MHD_USE_ERROR_LOG, 0, NULL, NULL, handle, &workers[i],
-                                                              MHD_OPTION_LISTEN_SOCKET, own, MHD_OPTION_NOTIFY_COMPLETED, forget, NULL,
-                                                              MHD_OPTION_CONNECTION_TIMEOUT, 60u, MHD_OPTION_END);
+        if (pipe2(workers[i].mailbox, O_CLOEXEC | O_NONBLOCK) != 0)
+            fail("no pipe");
+        workers[i].daemon = MHD_start_daemon(MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET | MHD_USE_ERROR_LOG, 0, NULL, NULL, handle, &workers[i],
+                                             MHD_OPTION_NOTIFY_COMPLETED, forget, NULL, MHD_OPTION_CONNECTION_TIMEOUT, 60u, MHD_OPTION_END);
         if (!workers[i].daemon)
             fail("no HTTP daemon");
         if (tally_thread_start(&workers[i].thread, work, &workers[i]) != 0)
@@ -173,7 +205,10 @@ static void stop_workers(unsigned count)
     atomic_store_explicit(&stopping, true, memory_order_relaxed);
     for (unsigned i = 0; i < count; i++) {
         tally_thread_join(&workers[i].thread);
+        take_connections(&workers[i]); /* so that the daemon closes them */
         MHD_stop_daemon(workers[i].daemon);
+        close(workers[i].mailbox[0]);
+        close(workers[i].mailbox[1]);
     }
 }
 
@@ -348,19 +383,31 @@ static double now(void)
     return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
 }
 
-/* In a blocking region. */
-static void wait_for_the_end(const sigset_t *signals, double began, unsigned seconds)
+/* Accepts what waits, and gives each worker its turn. */
+static void deal_out(int listener, unsigned threads)
 {
-    if (!seconds) {
-        while (sigwaitinfo(signals, NULL) < 0)
-            ;
-        return;
-    }
-    for (double left; (left = began + seconds - now()) > 0;) {
-        struct timespec time = { (time_t)left, (long)((left - (double)(time_t)left) * 1e9) };
+    static unsigned turn;
+    int connection;
 
-        if (sigtimedwait(signals, NULL, &time) >= 0)
-            return;
+    while ((connection = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK)) >= 0)
+        if (write(workers[turn++ % threads].mailbox[1], &connection, sizeof connection) != sizeof connection)
+            close(connection); /* thousands wait in the pipe */
+    if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
+        usleep(1000 * LOOK_MS); /* until a connection ends */
+}
+
+/* In a blocking region: accepts connections until the end. */
+static void serve(const struct options *options, int listener, int signals, double began)
+{
+    struct pollfd waits[2] = { { .fd = signals, .events = POLLIN }, { .fd = listener, .events = POLLIN } };
+    double left = 1;
+
+    while (!waits[0].revents && left > 0) {
+        poll(waits, 2, options->seconds ? (int)(left * 1000) + 1 : -1);
+        if (waits[1].revents)
+            deal_out(listener, options->threads);
+        if (options->seconds)
+            left = began + options->seconds - now();
     }
 }
 
@@ -370,33 +417,36 @@ int main(int argc, char **argv)
     const struct argp argp = { option_list, parse, NULL, "Serves tasks and subtasks over HTTP from a Tally run time. "
                                "Prints where it listens, and statistics at the end, a line of JSON each.", NULL, NULL, NULL };
     sigset_t signals;
-    int listener;
+    int listener, signal_file;
     ptrdiff_t left;
     double began, seconds;
 
     if (argp_parse(&argp, argc, argv, 0, NULL, &options) != 0)
         return 2;
-    /* Blocked in all threads: the main one asks for them. */
+    /* Blocked in all threads: the main one reads them. */
     sigemptyset(&signals);
     sigaddset(&signals, SIGINT);
     sigaddset(&signals, SIGTERM);
     pthread_sigmask(SIG_BLOCK, &signals, NULL);
     signal(SIGPIPE, SIG_IGN);
-
+    signal_file = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (signal_file < 0)
+        fail("no descriptor for signals");
     listener = listen_on(&options.port);
     if (tally_init(NULL) != 0 || store_start((int)options.version) != 0 || tally_gc_add_callback(note_collection, NULL) != 0)
         fail(tally_error_message());
     populate(options.tasks);
-    start_workers(&options, listener);
+    start_workers(&options);
     printf("{\"listening\":\"http://127.0.0.1:%u\"}\n", options.port);
     fflush(stdout);
     began = now();
     tally_blocking_begin();
-    wait_for_the_end(&signals, began, options.seconds);
+    serve(&options, listener, signal_file, began);
     tally_blocking_end();
     stop_workers(options.threads);
     seconds = now() - began;
     close(listener);
+    close(signal_file);
 
     tally_gc_remove_callback(note_collection, NULL);
     store_finish();
