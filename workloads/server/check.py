@@ -13,6 +13,7 @@ import http.client
 import json
 import random
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -211,20 +212,66 @@ def client(server, number, count, failures):
         failures.append(error)
 
 
+def fight(server, seed, tasks, subtasks, failures, count=300):
+    """Sends count requests in one piece, so that the workers are busy at once; any answer of the routes will do."""
+    draw, text = random.Random(seed), b""
+    for i in range(count):
+        task, subtask = draw.choice(tasks), draw.choice(subtasks)
+        body = json.dumps({"subtasks": draw.sample(subtasks, draw.randrange(4))})
+        line, body = draw.choice([(f"PUT /tasks/{task}/", body), (f"PUT /tasks/{task}/", body), (f"DELETE /tasks/{task}/", ""), (f"GET /tasks/{task}/", ""),
+                                  (f"PUT /subtasks/{task}/{subtask}/", ""), (f"DELETE /subtasks/{subtask}/", ""), (f"GET /subtasks/{subtask}/", "")])
+        text += f"{line} HTTP/1.1\r\nHost: a\r\nContent-Length: {len(body)}\r\n{'Connection: close' if i == count - 1 else 'X: y'}\r\n\r\n{body}".encode()
+    try:
+        with socket.create_connection(("127.0.0.1", server.port), timeout=120) as connection:
+            connection.sendall(text)
+            answer = b"".join(iter(lambda: connection.recv(65536), b""))
+        statuses = [part[1:4].decode() for part in answer.split(b"HTTP/1.1")[1:]]
+        if len(statuses) != count or set(statuses) - {"200", "201", "404", "409"}:
+            raise Wrong(f"{count} requests at once got {len(statuses)} answers with {sorted(set(statuses))}")
+    except Exception as error:  # told by the thread that waits
+        failures.append(error)
+
+
+def fits_together(connection, tasks, subtasks):
+    """A subtask is found exactly if its task has it, and belongs to one task only."""
+    def get(path):
+        connection.request("GET", path)
+        response = connection.getresponse()
+        return json.loads(response.read()) if response.status == 200 else (response.read(), None)[1]
+
+    listed = {}
+    for task in tasks:
+        for subtask in (get(f"/tasks/{task}/") or {"subtasks": []})["subtasks"]:
+            listed.setdefault(subtask["id"], []).append(task)
+    for name in subtasks:
+        found = get(f"/subtasks/{name}/")
+        if listed.get(name, []) != ([found["task"]["id"]] if found else []):
+            raise Wrong(f"subtask {name} is listed by {listed.get(name)}, but found as {found}")
+
+
+def at_once(target, arguments):
+    """Runs target in a thread for each; raises the first failure."""
+    failures = []
+    threads = [threading.Thread(target=target, args=(*one, failures)) for one in arguments]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if failures:
+        raise failures[0]
+
+
 def check(program, version, count=600):
     with Server(program, "--version", version, "--tasks", STANDING, "--threads", 4) as server:
         connection, model = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60), Model()
         each_answer(connection, model)
         random_requests(connection, model, random.Random(version), count, [f"task-{i}" for i in range(30)],
                         [f"task-{i}.{k}" for i in range(25) for k in range(4)])
-        failures = []
-        clients = [threading.Thread(target=client, args=(server, i, count, failures)) for i in range(4)]
-        for one in clients:
-            one.start()
-        for one in clients:
-            one.join()
-        if failures:
-            raise failures[0]
+        at_once(client, [(server, i, count) for i in range(4)])
+        names = ["x", "y", "z"], [f"s{i}" for i in range(5)]
+        for turn in range(8):
+            at_once(fight, [(server, 4 * turn + i, *names) for i in range(4)])
+            fits_together(connection, *names)
         for name in model.tasks:
             ask(connection, "GET", f"/tasks/{name}/", None, model.get_task(name))
         connection.close()
