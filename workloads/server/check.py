@@ -44,6 +44,8 @@ class Server:
         return self
 
     def __exit__(self, kind, *_):
+        if self.process.poll() is not None:
+            raise Wrong(f"the server ended by itself, with status {self.process.returncode}")
         self.process.send_signal(signal.SIGTERM)
         try:
             text = self.process.communicate(timeout=60)[0]

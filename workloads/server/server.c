@@ -433,9 +433,11 @@ int main(int argc, char **argv)
     if (signal_file < 0)
         fail("no descriptor for signals");
     listener = listen_on(&options.port);
-    if (tally_init(NULL) != 0 || store_start((int)options.version) != 0 || tally_gc_add_callback(note_collection, NULL) != 0)
+    if (tally_init(NULL) != 0 || store_start((int)options.version) != 0)
         fail(tally_error_message());
     populate(options.tasks);
+    if (tally_gc_add_callback(note_collection, NULL) != 0) /* not of what made the population */
+        fail(tally_error_message());
     start_workers(&options);
     printf("{\"listening\":\"http://127.0.0.1:%u\"}\n", options.port);
     fflush(stdout);
