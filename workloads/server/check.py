@@ -206,7 +206,7 @@ def random_requests(connection, model, draw, count, tasks, subtasks, lists=True)
 def client(server, number, count, failures):
     """One of many: its names are its own, so its model alone knows the answers."""
     try:
-        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=240)
         random_requests(connection, Model(), random.Random(number), count, [f"c{number}-{i}" for i in range(8)],
                         [f"c{number}-s{i}" for i in range(16)], lists=False)
         connection.close()
@@ -224,7 +224,7 @@ def fight(server, seed, tasks, subtasks, failures, count=300):
                                   (f"PUT /subtasks/{task}/{subtask}/", ""), (f"DELETE /subtasks/{subtask}/", ""), (f"GET /subtasks/{subtask}/", "")])
         text += f"{line} HTTP/1.1\r\nHost: a\r\nContent-Length: {len(body)}\r\n{'Connection: close' if i == count - 1 else 'X: y'}\r\n\r\n{body}".encode()
     try:
-        with socket.create_connection(("127.0.0.1", server.port), timeout=120) as connection:
+        with socket.create_connection(("127.0.0.1", server.port), timeout=240) as connection:
             connection.sendall(text)
             answer = b"".join(iter(lambda: connection.recv(65536), b""))
         statuses = [part[1:4].decode() for part in answer.split(b"HTTP/1.1")[1:]]
@@ -264,8 +264,8 @@ def at_once(target, arguments):
 
 
 def check(program, version, count=600):
-    with Server(program, "--version", version, "--tasks", STANDING, "--threads", 4) as server:
-        connection, model = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60), Model()
+    with Server(program, "--version", version, "--tasks", STANDING, "--threads", 4, "--idle", 0) as server:  # no connection times out on a slow machine
+        connection, model = http.client.HTTPConnection("127.0.0.1", server.port, timeout=240), Model()
         each_answer(connection, model)
         random_requests(connection, model, random.Random(version), count, [f"task-{i}" for i in range(30)],
                         [f"task-{i}.{k}" for i in range(25) for k in range(4)])

@@ -34,7 +34,7 @@
 enum { MOST_WORKERS = 256, SUBTASKS_OF_A_TASK = 3, LOOK_MS = 50, STATUSES = 600 };
 
 struct options {
-    unsigned threads, port, version, seconds, tasks;
+    unsigned threads, port, version, seconds, tasks, idle;
 };
 
 struct worker {
@@ -192,7 +192,7 @@ static void start_workers(const struct options *options)
         if (pipe2(workers[i].mailbox, O_CLOEXEC | O_NONBLOCK) != 0)
             fail("no pipe");
         workers[i].daemon = MHD_start_daemon(MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET | MHD_USE_ERROR_LOG, 0, NULL, NULL, handle, &workers[i],
-                                             MHD_OPTION_NOTIFY_COMPLETED, forget, NULL, MHD_OPTION_CONNECTION_TIMEOUT, 60u, MHD_OPTION_END);
+                                             MHD_OPTION_NOTIFY_COMPLETED, forget, NULL, MHD_OPTION_CONNECTION_TIMEOUT, options->idle, MHD_OPTION_END);
         if (!workers[i].daemon)
             fail("no HTTP daemon");
         if (tally_thread_start(&workers[i].thread, work, &workers[i]) != 0)
@@ -341,6 +341,7 @@ static const struct argp_option option_list[] = {
     { "port", 'p', "PORT", 0, "Listen on this port of 127.0.0.1; 0: any that is free (default); printed first", 0 },
     { "version", 'v', "1|2", 0, "How a subtask refers to its task: 1 plainly (default), 2 weakly", 0 },
     { "tasks", 'n', "N", 0, "Tasks that are there from the start, up to 10000000 (default: 1000)", 0 },
+    { "idle", 'i', "N", 0, "Close a connection on which nothing came for so many seconds; 0: never (default: 60)", 0 },
     { "seconds", 's', "N", 0, "End after so long (default: 0, at SIGINT or SIGTERM)", 0 },
     { 0 },
 };
@@ -369,6 +370,7 @@ static error_t parse(int key, char *argument, struct argp_state *state)
     case 'p': options->port = number("port", argument, 0, 65535); return 0;
     case 'v': options->version = number("version", argument, 1, 2); return 0;
     case 'n': options->tasks = number("tasks", argument, 0, 10000000); return 0;
+    case 'i': options->idle = number("idle", argument, 0, 1000000); return 0;
     case 's': options->seconds = number("seconds", argument, 0, 1000000); return 0;
     case ARGP_KEY_ARG: fprintf(stderr, "task-server: unexpected argument %s; see --help\n", argument); exit(2);
     default: return ARGP_ERR_UNKNOWN;
@@ -413,7 +415,7 @@ static void serve(const struct options *options, int listener, int signals, doub
 
 int main(int argc, char **argv)
 {
-    struct options options = { .threads = 2, .version = 1, .tasks = 1000 };
+    struct options options = { .threads = 2, .version = 1, .tasks = 1000, .idle = 60 };
     const struct argp argp = { option_list, parse, NULL, "Serves tasks and subtasks over HTTP from a Tally run time. "
                                "Prints where it listens, and statistics at the end, a line of JSON each.", NULL, NULL, NULL };
     sigset_t signals;
