@@ -1,0 +1,64 @@
+-- SPDX-License-Identifier: LGPL-2.1-or-later
+-- mix.lua: the load of measure.py, for wrk. Arguments: the server's standing
+-- tasks and a number to begin the random ones with.
+--
+-- No request of it may fail: what is read or replaced is in the standing
+-- population, whose names are always there; what is deleted was made by the same
+-- thread of wrk, which has seen the answer.
+
+local threads = 0
+
+function setup(thread)
+  threads = threads + 1
+  thread:set("number", threads)
+end
+
+function init(arguments)
+  standing = tonumber(arguments[1])
+  math.randomseed(tonumber(arguments[2]) + number)
+  created, first, last, next_name = {}, 1, 0, 0
+end
+
+local function put_task(name)
+  local body = string.format('{"title":"made by wrk","subtasks":["%s.0","%s.1","%s.2"]}', name, name, name)
+  return wrk.format("PUT", "/tasks/" .. name .. "/", nil, body)
+end
+
+function request()
+  local kind, task = math.random(100), "task-" .. math.random(0, standing - 1)
+  if kind <= 35 then
+    return wrk.format("GET", "/tasks/" .. task .. "/")
+  elseif kind <= 65 then
+    return wrk.format("GET", "/subtasks/" .. task .. "." .. math.random(0, 2) .. "/")
+  elseif kind <= 70 then
+    return wrk.format("GET", "/tasks/?limit=20")
+  elseif kind <= 80 then
+    return put_task(task)
+  elseif kind <= 85 then
+    return wrk.format("PUT", "/subtasks/" .. task .. "/" .. task .. "." .. math.random(0, 2), nil, '{"title":"new"}')
+  elseif kind <= 92 or first > last then
+    next_name = next_name + 1
+    return put_task(string.format("wrk-%d-%d", number, next_name))
+  end
+  local name = created[first]
+  created[first] = nil
+  first = first + 1
+  return wrk.format("DELETE", "/tasks/" .. name .. "/")
+end
+
+-- wrk builds one request before the run, whose answer it throws away; only an answer seen here makes a name to delete.
+function response(status, headers, body)
+  if status == 201 then
+    last = last + 1
+    created[last] = body:match('"id":"([^"]*)"')
+  end
+end
+
+function done(summary, latency, requests)
+  local e = summary.errors
+  io.write(string.format('{"requests":%d,"duration_us":%d,"bytes":%d,"failed":%d,"status_errors":%d,"socket_errors":%d,' ..
+    '"timeouts":%d,"latency_us":{"mean":%.1f,"p50":%d,"p90":%d,"p99":%d,"p99_9":%d,"max":%d}}\n',
+    summary.requests, summary.duration, summary.bytes, e.status + e.connect + e.read + e.write + e.timeout, e.status,
+    e.connect + e.read + e.write, e.timeout, latency.mean, latency:percentile(50), latency:percentile(90),
+    latency:percentile(99), latency:percentile(99.9), latency.max))
+end

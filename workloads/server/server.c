@@ -1,0 +1,464 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * server.c: the process. The main thread makes the standing population and starts
+ * the workers. Until a signal or the end of the time it accepts connections and deals
+ * them out in turn: each worker gets the descriptors through a pipe and runs an HTTP
+ * daemon of its own for them. (With one listening socket in all daemons, one worker
+ * would accept most of what comes at once.) A worker is attached all its life and in
+ * a blocking region but for the work on objects (routes.c), so that it waits,
+ * receives, parses and sends without the GIL.
+ *
+ * Counters are their worker's own and read after it has ended.
+ */
+#define _GNU_SOURCE /* accept4, pipe2 */
+#include "routes.h"
+#include "store.h"
+#include "tally.h"
+
+#include <argp.h>
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <microhttpd.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { MOST_WORKERS = 256, SUBTASKS_OF_A_TASK = 3, LOOK_MS = 50, STATUSES = 600 };
+
+struct options {
+    unsigned threads, port, version, seconds, tasks, idle;
+};
+
+struct worker {
+    tally_thread thread;
+    struct MHD_Daemon *daemon;
+    int mailbox[2]; /* descriptors of new connections */
+    uint64_t requests[ROUTES], statuses[STATUSES];
+} __attribute__((aligned(64)));
+
+static struct worker workers[MOST_WORKERS];
+static atomic_bool stopping;
+
+static _Noreturn void fail(const char *what)
+{
+    fprintf(stderr, "task-server: %s\n", what);
+    exit(1);
+}
+
+/* ---- a request ------------------------------------------------------------ */
+
+struct upload {
+    size_t length;
+    bool too_large;
+    char *body;
+};
+
+static void forget(void *context, struct MHD_Connection *connection, void **state, enum MHD_RequestTerminationCode how)
+{
+    struct upload *upload = *state;
+
+    (void)context, (void)connection, (void)how;
+    if (upload)
+        free(upload->body);
+    free(upload);
+}
+
+static bool receive(struct upload *upload, const char *data, size_t size)
+{
+    char *body;
+
+    if (upload->too_large || size > LARGEST_BODY - upload->length) {
+        upload->too_large = true;
+        return true;
+    }
+    body = realloc(upload->body, upload->length + size);
+    if (!body)
+        return false;
+    memcpy(body + upload->length, data, size);
+    upload->body = body;
+    upload->length += size;
+    return true;
+}
+
+/* Called when the header is there, for each piece of the body, and at the end. A body is read to its end also where
+ * the line alone is wrong, so that the connection can be used again. MHD_NO closes it. */
+static enum MHD_Result handle(void *context, struct MHD_Connection *connection, const char *path, const char *method,
+                              const char *protocol, const char *data, size_t *size, void **state)
+{
+    struct worker *worker = context;
+    struct upload *upload = *state;
+    struct MHD_Response *response;
+    struct answer answer;
+    enum MHD_Result result;
+
+    (void)protocol;
+    if (!upload) {
+        *state = calloc(1, sizeof *upload);
+        return *state ? MHD_YES : MHD_NO;
+    }
+    if (*size) {
+        result = receive(upload, data, *size) ? MHD_YES : MHD_NO;
+        *size = 0;
+        return result;
+    }
+    answer = route_answer(method, path, MHD_lookup_connection_value(connection, MHD_GET_ARGUMENT_KIND, "limit"),
+                          upload->body, upload->length, upload->too_large);
+    worker->requests[answer.route]++;
+    worker->statuses[answer.status]++;
+    response = answer.text ? MHD_create_response_from_buffer(strlen(answer.text), answer.text, MHD_RESPMEM_MUST_FREE) : NULL;
+    if (!response) {
+        free(answer.text);
+        return MHD_NO;
+    }
+    MHD_add_response_header(response, "Content-Type", "application/json");
+    if (answer.allow)
+        MHD_add_response_header(response, "Allow", answer.allow);
+    result = MHD_queue_response(connection, answer.status, response);
+    MHD_destroy_response(response);
+    return result;
+}
+
+/* ---- workers -------------------------------------------------------------- */
+
+static void take_connections(struct worker *worker)
+{
+    struct sockaddr_in address;
+    int connection;
+
+    while (read(worker->mailbox[0], &connection, sizeof connection) == sizeof connection) {
+        socklen_t length = sizeof address;
+
+        /* Fails where the client has gone already, or there is no memory: then it closes the descriptor. */
+        if (getpeername(connection, (struct sockaddr *)&address, &length) != 0)
+            close(connection);
+        else
+            MHD_add_connection(worker->daemon, connection, (struct sockaddr *)&address, length);
+    }
+}
+
+static void work(void *argument)
+{
+    struct worker *worker = argument;
+    struct pollfd waits[2] = {
+        { .fd = MHD_get_daemon_info(worker->daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd, .events = POLLIN },
+        { .fd = worker->mailbox[0], .events = POLLIN },
+    };
+
+    tally_blocking_begin();
+    /* relaxed: nothing is read because of it */
+    while (!atomic_load_explicit(&stopping, memory_order_relaxed)) {
+        MHD_UNSIGNED_LONG_LONG ms;
+
+        if (MHD_get_timeout(worker->daemon, &ms) != MHD_YES || ms > LOOK_MS)
+            ms = LOOK_MS;
+        poll(waits, 2, (int)ms);
+        if (waits[1].revents)
+            take_connections(worker);
+        if (MHD_run(worker->daemon) != MHD_YES)
+            fail("the HTTP daemon does not run");
+    }
+    tally_blocking_end();
+}
+
+static int listen_on(unsigned *port)
+{
+    struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons((uint16_t)*port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    socklen_t length = sizeof address;
+    int on = 1, listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+    if (listener < 0)
+        fail("no socket");
+    setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    if (bind(listener, (struct sockaddr *)&address, sizeof address) != 0 || listen(listener, 1024) != 0) {
+        fprintf(stderr, "task-server: cannot listen on port %u: %s\n", *port, strerror(errno));
+        exit(1);
+    }
+    getsockname(listener, (struct sockaddr *)&address, &length);
+    *port = ntohs(address.sin_port);
+    return listener;
+}
+
+static void start_workers(const struct options *options)
+{
+    for (unsigned i = 0; i < options->threads; i++) {
+        if (pipe2(workers[i].mailbox, O_CLOEXEC | O_NONBLOCK) != 0)
+            fail("no pipe");
+        workers[i].daemon = MHD_start_daemon(MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET | MHD_USE_ERROR_LOG, 0, NULL, NULL, handle, &workers[i],
+                                             MHD_OPTION_NOTIFY_COMPLETED, forget, NULL, MHD_OPTION_CONNECTION_TIMEOUT, options->idle, MHD_OPTION_END);
+        if (!workers[i].daemon)
+            fail("no HTTP daemon");
+        if (tally_thread_start(&workers[i].thread, work, &workers[i]) != 0)
+            fail(tally_error_message());
+    }
+}
+
+static void stop_workers(unsigned count)
+{
+    atomic_store_explicit(&stopping, true, memory_order_relaxed);
+    for (unsigned i = 0; i < count; i++) {
+        tally_thread_join(&workers[i].thread);
+        take_connections(&workers[i]); /* so that the daemon closes them */
+        MHD_stop_daemon(workers[i].daemon);
+        close(workers[i].mailbox[0]);
+        close(workers[i].mailbox[1]);
+    }
+}
+
+/* Task task-I has the subtasks task-I.0 to task-I.2. */
+static void populate(unsigned tasks)
+{
+    for (unsigned i = 0; i < tasks; i++) {
+        char name[32], subtasks[SUBTASKS_OF_A_TASK][40];
+        const char *names[SUBTASKS_OF_A_TASK];
+        json_t *answer;
+
+        snprintf(name, sizeof name, "task-%u", i);
+        for (unsigned k = 0; k < SUBTASKS_OF_A_TASK; k++) {
+            snprintf(subtasks[k], sizeof subtasks[k], "%s.%u", name, k);
+            names[k] = subtasks[k];
+        }
+        if (store_put_task(name, "standing", names, SUBTASKS_OF_A_TASK, &answer) != STORE_CREATED)
+            fail("no memory for the standing population");
+        json_decref(answer);
+    }
+}
+
+/* ---- collections ---------------------------------------------------------- */
+
+/* Without a GIL the ends of two collections may overlap. */
+static struct {
+    pthread_mutex_t lock;
+    uint64_t *pauses, count, lost, total, collected;
+    size_t room;
+    uint64_t by_generation[3];
+} collections = { .lock = PTHREAD_MUTEX_INITIALIZER };
+
+static void note_collection(const tally_gc_info *info, void *context)
+{
+    (void)context;
+    if (!info->finished || info->shared)
+        return;
+    pthread_mutex_lock(&collections.lock);
+    if (collections.count == collections.room) {
+        size_t room = collections.room ? 2 * collections.room : 1024;
+        uint64_t *pauses = realloc(collections.pauses, room * sizeof *pauses);
+
+        if (pauses) {
+            collections.pauses = pauses;
+            collections.room = room;
+        }
+    }
+    if (collections.count < collections.room) {
+        collections.pauses[collections.count++] = info->pause;
+        collections.total += info->pause;
+        collections.collected += (uint64_t)info->collected;
+        collections.by_generation[info->generation]++;
+    } else {
+        collections.lost++;
+    }
+    pthread_mutex_unlock(&collections.lock);
+}
+
+static int compare_numbers(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+    return (x > y) - (x < y);
+}
+
+/* Nearest rank, milliseconds. */
+static double pause_at(double share)
+{
+    size_t rank = (size_t)(share * (double)collections.count);
+
+    if (!collections.count)
+        return 0;
+    return (double)collections.pauses[rank < collections.count ? rank : collections.count - 1] / 1e6;
+}
+
+/* ---- statistics ----------------------------------------------------------- */
+
+static void print_statistics(const struct options *options, double seconds, size_t left)
+{
+    json_t *requests = json_object(), *statuses = json_object(), *threads = json_array(), *whole;
+    json_int_t total = 0;
+    struct rusage usage;
+
+    getrusage(RUSAGE_SELF, &usage);
+    for (unsigned r = 0; r < ROUTES; r++) {
+        uint64_t sum = 0;
+
+        for (unsigned i = 0; i < options->threads; i++)
+            sum += workers[i].requests[r];
+        total += (json_int_t)sum;
+        json_object_set_new(requests, route_names[r], json_integer((json_int_t)sum));
+    }
+    for (unsigned s = 0; s < STATUSES; s++) {
+        uint64_t sum = 0;
+        char name[8];
+
+        for (unsigned i = 0; i < options->threads; i++)
+            sum += workers[i].statuses[s];
+        snprintf(name, sizeof name, "%u", s);
+        if (sum)
+            json_object_set_new(statuses, name, json_integer((json_int_t)sum));
+    }
+    for (unsigned i = 0; i < options->threads; i++) {
+        uint64_t sum = 0;
+
+        for (unsigned r = 0; r < ROUTES; r++)
+            sum += workers[i].requests[r];
+        json_array_append_new(threads, json_integer((json_int_t)sum));
+    }
+    qsort(collections.pauses, collections.count, sizeof *collections.pauses, compare_numbers);
+    whole = json_pack("{s:s, s:i, s:i, s:i, s:f, s:I, s:o, s:o, s:o, s:{s:I, s:[I, I, I], s:I, s:f, s:f, s:f, s:f}, s:I, s:I}",
+                      "backend", tally_backend(), "version", (int)options->version, "threads", (int)options->threads,
+                      "tasks", (int)options->tasks, "seconds", seconds, "requests", total, "by_route", requests, "by_status", statuses,
+                      "by_thread", threads, "collections", "count", (json_int_t)collections.count,
+                      "by_generation", (json_int_t)collections.by_generation[0], (json_int_t)collections.by_generation[1],
+                      (json_int_t)collections.by_generation[2], "collected", (json_int_t)collections.collected,
+                      "pause_ms_total", (double)collections.total / 1e6, "pause_ms_p50", pause_at(0.5), "pause_ms_p99", pause_at(0.99),
+                      "pause_ms_max", pause_at(1), "peak_memory_bytes", (json_int_t)usage.ru_maxrss * 1024, "objects_left", (json_int_t)left);
+    if (!whole || collections.lost)
+        fail("no memory for the statistics");
+    json_dumpf(whole, stdout, JSON_COMPACT | JSON_REAL_PRECISION(6));
+    putchar('\n');
+    json_decref(whole);
+}
+
+/* ---- command line --------------------------------------------------------- */
+
+static const struct argp_option option_list[] = {
+    { "threads", 't', "N", 0, "Worker threads, 1 to 256 (default: 2)", 0 },
+    { "port", 'p', "PORT", 0, "Listen on this port of 127.0.0.1; 0: any that is free (default); printed first", 0 },
+    { "version", 'v', "1|2", 0, "How a subtask refers to its task: 1 plainly (default), 2 weakly", 0 },
+    { "tasks", 'n', "N", 0, "Tasks that are there from the start, up to 10000000 (default: 1000)", 0 },
+    { "idle", 'i', "N", 0, "Close a connection on which nothing came for so many seconds; 0: never (default: 60)", 0 },
+    { "seconds", 's', "N", 0, "End after so long (default: 0, at SIGINT or SIGTERM)", 0 },
+    { 0 },
+};
+
+static unsigned number(const char *name, const char *text, unsigned least, unsigned most)
+{
+    char *end;
+    unsigned long value;
+
+    errno = 0;
+    value = *text >= '0' && *text <= '9' ? strtoul(text, &end, 10) : (end = "x", 0);
+    if (errno || *end || value < least || value > most) {
+        fprintf(stderr, "task-server: --%s takes a number from %u to %u\n", name, least, most);
+        exit(2);
+    }
+    return (unsigned)value;
+}
+
+static error_t parse(int key, char *argument, struct argp_state *state)
+{
+    struct options *options = state->input;
+
+    switch (key) {
+    case ARGP_KEY_INIT: state->err_stream = NULL; return 0; /* getopt's one line says enough */
+    case 't': options->threads = number("threads", argument, 1, MOST_WORKERS); return 0;
+    case 'p': options->port = number("port", argument, 0, 65535); return 0;
+    case 'v': options->version = number("version", argument, 1, 2); return 0;
+    case 'n': options->tasks = number("tasks", argument, 0, 10000000); return 0;
+    case 'i': options->idle = number("idle", argument, 0, 1000000); return 0;
+    case 's': options->seconds = number("seconds", argument, 0, 1000000); return 0;
+    case ARGP_KEY_ARG: fprintf(stderr, "task-server: unexpected argument %s; see --help\n", argument); exit(2);
+    default: return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static double now(void)
+{
+    struct timespec time;
+
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
+}
+
+/* Accepts what waits, and gives each worker its turn. */
+static void deal_out(int listener, unsigned threads)
+{
+    static unsigned turn;
+    int connection;
+
+    while ((connection = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK)) >= 0)
+        if (write(workers[turn++ % threads].mailbox[1], &connection, sizeof connection) != sizeof connection)
+            close(connection); /* thousands wait in the pipe */
+    if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
+        usleep(1000 * LOOK_MS); /* until a connection ends */
+}
+
+/* In a blocking region: accepts connections until the end. */
+static void serve(const struct options *options, int listener, int signals, double began)
+{
+    struct pollfd waits[2] = { { .fd = signals, .events = POLLIN }, { .fd = listener, .events = POLLIN } };
+    double left = 1;
+
+    while (!waits[0].revents && left > 0) {
+        poll(waits, 2, options->seconds ? (int)(left * 1000) + 1 : -1);
+        if (waits[1].revents)
+            deal_out(listener, options->threads);
+        if (options->seconds)
+            left = began + options->seconds - now();
+    }
+}
+
+int main(int argc, char **argv)
+{
+    struct options options = { .threads = 2, .version = 1, .tasks = 1000, .idle = 60 };
+    const struct argp argp = { option_list, parse, NULL, "Serves tasks and subtasks over HTTP from a Tally run time. "
+                               "Prints where it listens, and statistics at the end, a line of JSON each.", NULL, NULL, NULL };
+    sigset_t signals;
+    int listener, signal_file;
+    ptrdiff_t left;
+    double began, seconds;
+
+    if (argp_parse(&argp, argc, argv, 0, NULL, &options) != 0)
+        return 2;
+    /* Blocked in all threads: the main one reads them. */
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGTERM);
+    pthread_sigmask(SIG_BLOCK, &signals, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    signal_file = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (signal_file < 0)
+        fail("no descriptor for signals");
+    listener = listen_on(&options.port);
+    if (tally_init(NULL) != 0 || store_start((int)options.version) != 0)
+        fail(tally_error_message());
+    populate(options.tasks);
+    if (tally_gc_add_callback(note_collection, NULL) != 0) /* not of what made the population */
+        fail(tally_error_message());
+    start_workers(&options);
+    printf("{\"listening\":\"http://127.0.0.1:%u\"}\n", options.port);
+    fflush(stdout);
+    began = now();
+    tally_blocking_begin();
+    serve(&options, listener, signal_file, began);
+    tally_blocking_end();
+    stop_workers(options.threads);
+    seconds = now() - began;
+    close(listener);
+    close(signal_file);
+
+    tally_gc_remove_callback(note_collection, NULL);
+    store_finish();
+    tally_gc_collect(2);
+    left = tally_finish();
+    if (left < 0)
+        fail(tally_error_message());
+    print_statistics(&options, seconds, (size_t)left);
+    free(collections.pauses);
+    return 0;
+}
