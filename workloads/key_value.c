@@ -220,6 +220,7 @@ const tally_workload workload_key_value = {
     .description = "One dict as a store, 90 % reads, 8 % writes, 2 % deletes, few keys hot: caches, sessions.",
     .unit = "operations",
     .sharing = SHARED,
+    .not_quick = true,
     .setup = setup,
     .enter = enter,
     .run = run,

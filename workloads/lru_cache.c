@@ -319,6 +319,7 @@ const tally_workload workload_lru_cache = {
     .description = "A shared cache that forgets what was not used for longest: memoised functions.",
     .unit = "requests",
     .sharing = SHARED,
+    .not_quick = true,
     .setup = setup,
     .enter = enter,
     .run = run,

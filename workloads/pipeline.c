@@ -308,6 +308,7 @@ const tally_workload workload_pipeline = {
     .description = "Threads as stages that change items and pass them on in bounded queues: data pipelines.",
     .unit = "items through a stage",
     .sharing = SHARED,
+    .not_quick = true,
     .setup = setup,
     .enter = enter,
     .run = run,

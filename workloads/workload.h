@@ -70,6 +70,7 @@ typedef struct tally_workload {
     /* What a comparison gives to --set to measure the workload so too, and a quick
      * one; end with NULL. NULL: nothing. */
     const char *const *variants, *const *quick_variants;
+    bool not_quick;             /* a quick comparison leaves it out unless it is named */
     /* Run adds the nanoseconds of each operation to the worker's histogram. */
     bool latency;
     /* A shorter sample says little, since what is measured is rare; 0: any will do.

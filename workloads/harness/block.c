@@ -210,10 +210,11 @@ void block_print_workloads(bool json)
     json_t *list = json_array();
 
     for (const tally_workload *const *each = options_workloads; *each != NULL; each++)
-        json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:s, s:i, s:o, s:o, s:o}", "name", (*each)->name,
+        json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:s, s:b, s:i, s:o, s:o, s:o}", "name", (*each)->name,
                                               "description", (*each)->description, "unit",
                                               (*each)->unit, "sharing",
-                                              sharing_name((*each)->sharing), "least_sample_ms",
+                                              sharing_name((*each)->sharing), "in_quick",
+                                              !(*each)->not_quick, "least_sample_ms",
                                               (int)(*each)->least_sample_ms, "parameters",
                                               declared_to_json((*each)->parameters), "variants",
                                               variants_to_json((*each)->variants), "quick_variants",

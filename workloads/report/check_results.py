@@ -115,6 +115,8 @@ def faults(folder, definition):
         results = json.load(file)
     if results["format"] != "tally-results" or results["incomplete"]:
         yield "results.json is incomplete or no tally results"
+    not_quick = {workload["name"] for workload in results["workloads"] if not workload["in_quick"]}
+    workloads = [name for name in workloads if name not in not_quick]
     for failure in results["failures"]:
         yield "failed: {} on {}, {} threads: {}".format(*place(failure), failure["stderr"].strip())
     threads = {block["threads"] for block in results["blocks"]}

@@ -140,7 +140,7 @@ static bool find_backends(struct run_options *options)
     return true;
 }
 
-// Asks a driver what workloads there are.
+// Asks a driver what workloads there are, or belong to a quick run if none is named.
 static bool list_workloads(struct run_options *options, struct names *known)
 {
     char *path = driver_path(options, options->backends.items[0], false);
@@ -150,7 +150,8 @@ static bool list_workloads(struct run_options *options, struct names *known)
     size_t index;
     known->count = 0;
     json_array_foreach(list, index, workload)
-        if (known->count < MAX_NAMES && *object_string(workload, "name", ""))
+        if (known->count < MAX_NAMES && *object_string(workload, "name", "") &&
+            (options->effort != QUICK || options->workloads.count || json_is_true(json_object_get(workload, "in_quick"))))
             known->items[known->count++] = checked_strdup(object_string(workload, "name", ""));
     options->descriptions = list ? list : json_array();
     bool good = result.status == 0 && known->count > 0;
