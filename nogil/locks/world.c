@@ -16,7 +16,10 @@
  *    it starts the world again: nobody attaches or detaches meanwhile.
  *  - Who waits for either of these while attached is BLOCKED meanwhile.
  *  - A thread that waited for the world to start is back before the world is
- *    stopped again (`entering`), however fast stops follow each other.
+ *    stopped again (`entering`), however fast stops follow each other. Who wants to
+ *    stop it waits for them; meanwhile (`asked`) those that are back park at their
+ *    next safepoint, so that each of them gets a core soon, and not only after the
+ *    time slices of all others.
  *
  * Threads that wait for the world to start can be gathered to work for the one
  * who stopped it.
@@ -32,7 +35,10 @@ static struct {
     pthread_cond_t parked;     /* a thread has left RUNNING */
     pthread_cond_t started;
     _Atomic bool stopping;
+    _Atomic bool asked;        /* to be stopped as soon as nobody is entering; changed under mutex */
     unsigned entering;         /* threads that wait for the start, or have not run since; mutex */
+    uint64_t starts;           /* mutex */
+    unsigned early;            /* parked while it is asked: they will wait for the start, too; mutex */
     /* Work for them; mutex. */
     pthread_cond_t gathered;   /* somebody joined, or finished */
     unsigned wanted, joined, of, finished;
@@ -78,13 +84,19 @@ static void join_work(void) {
     pthread_cond_broadcast(&world.gathered);
 }
 
+static bool has_to_wait(bool parked) {
+    return atomic_load_explicit(&world.stopping, memory_order_seq_cst) || (parked && atomic_load_explicit(&world.asked, memory_order_seq_cst));
+}
+
+/* world.mutex held. Counted for the start of the stop that is on, or to come; until it is over. */
 static void wait_for_start(void) {
-    pthread_mutex_lock(&world.mutex);
-    while (atomic_load_explicit(&world.stopping, memory_order_seq_cst)) {
+    uint64_t starts = world.starts;
+    if (atomic_load_explicit(&world.stopping, memory_order_relaxed)) world.entering++;
+    else world.early++;
+    while (world.starts == starts) {
         if (world.open && world.joined + 1 < world.wanted) join_work();
         else pthread_cond_wait(&world.started, &world.mutex);
     }
-    pthread_mutex_unlock(&world.mutex);
 }
 
 /* The thread runs again, after it waited for the start. */
@@ -97,17 +109,17 @@ static void has_entered(void) {
     pthread_mutex_unlock(&world.mutex);
 }
 
-static void become_running(tally_thread_state *thread) {
-    bool waited = false;
+/* parked: at a safepoint, which also heeds that the world has been asked to stop. */
+static void become_running_from(tally_thread_state *thread, bool parked) {
+    bool waited = false; /* once: the next stop waits for this thread */
     for (;;) {
-        if (atomic_load_explicit(&world.stopping, memory_order_seq_cst)) {
-            if (!waited) {
-                pthread_mutex_lock(&world.mutex);
-                world.entering++;
-                pthread_mutex_unlock(&world.mutex);
+        if (!waited && has_to_wait(parked)) {
+            pthread_mutex_lock(&world.mutex);
+            if (has_to_wait(parked)) {
+                wait_for_start();
                 waited = true;
             }
-            wait_for_start();
+            pthread_mutex_unlock(&world.mutex);
         }
         int expected = TALLY_BLOCKED;
         TALLY_POINT(running);
@@ -120,6 +132,8 @@ static void become_running(tally_thread_state *thread) {
     tally_trace_end(atomic_load_explicit(&thread->exclusion.doing, memory_order_relaxed), thread->exclusion.left_at);
     tally_reclamation_online();
 }
+
+static void become_running(tally_thread_state *thread) { become_running_from(thread, false); }
 
 static void enter_blocking(tally_thread_state *thread, const char *doing) {
     tally_reclamation_flush(thread);
@@ -192,6 +206,23 @@ static void wait_for_all(tally_thread_state *self) {
     pthread_mutex_unlock(&world.mutex);
 }
 
+static void break_all(tally_thread_state *self) {
+    uint32_t used = atomic_load_explicit(&tally_process.slots_used, memory_order_acquire);
+    for (uint32_t id = 1; id <= used; id++)
+        if (tally_thread_slot(id) && tally_thread_slot(id) != self) tally_breaker_set(tally_thread_slot(id), TALLY_BREAK_STOP);
+}
+
+/* stopper held: all who waited for the last start have run since. */
+static void wait_for_entering(tally_thread_state *self) {
+    pthread_mutex_lock(&world.mutex);
+    if (world.entering) {
+        atomic_store_explicit(&world.asked, true, memory_order_seq_cst);
+        break_all(self);
+        while (world.entering) pthread_cond_wait(&world.parked, &world.mutex);
+    }
+    pthread_mutex_unlock(&world.mutex);
+}
+
 void tally_world_stop(void) {
     tally_thread_state *self = tally_thread_current();
     if (pthread_mutex_trylock(&world.stopper) != 0) {
@@ -199,15 +230,16 @@ void tally_world_stop(void) {
         pthread_mutex_lock(&world.stopper);
         become_running(self);
     }
-    pthread_mutex_lock(&world.mutex);
-    while (world.entering) pthread_cond_wait(&world.parked, &world.mutex);
-    pthread_mutex_unlock(&world.mutex);
-    pthread_mutex_lock(&tally_process.registration); /* its holders wait for nobody */
     uint64_t begin = tally_now();
+    wait_for_entering(self);
+    pthread_mutex_lock(&tally_process.registration); /* its holders wait for nobody */
+    pthread_mutex_lock(&world.mutex);
     atomic_store_explicit(&world.stopping, true, memory_order_seq_cst);
-    uint32_t used = atomic_load_explicit(&tally_process.slots_used, memory_order_acquire);
-    for (uint32_t id = 1; id <= used; id++)
-        if (tally_thread_slot(id) && tally_thread_slot(id) != self) tally_breaker_set(tally_thread_slot(id), TALLY_BREAK_STOP);
+    atomic_store_explicit(&world.asked, false, memory_order_seq_cst);
+    world.entering += world.early;
+    world.early = 0;
+    pthread_mutex_unlock(&world.mutex);
+    break_all(self);
     wait_for_all(self);
     TALLY_POINT(world_stopped);
     TALLY_EVENT(stops);
@@ -232,6 +264,7 @@ void tally_world_start(void) {
     atomic_store_explicit(&world.started_at, tally_now(), memory_order_relaxed);
     atomic_store_explicit(&world.reentry, 0, memory_order_relaxed);
     atomic_store_explicit(&world.stopping, false, memory_order_seq_cst);
+    world.starts++;
     pthread_cond_broadcast(&world.started);
     pthread_mutex_unlock(&world.mutex);
     pthread_mutex_unlock(&tally_process.registration);
@@ -316,9 +349,9 @@ void tally_registration_lock(void) {
 }
 
 void tally_exclusion_safepoint(tally_thread_state *thread) {
-    if (atomic_load_explicit(&world.stopping, memory_order_seq_cst)) {
+    if (has_to_wait(true)) {
         become_blocked(thread, "parked at a safepoint");
-        become_running(thread);
+        become_running_from(thread, true);
     }
     tally_reclamation_safepoint(thread);
 }

@@ -45,6 +45,8 @@ world   fails WEAK_BLOCKED
 world   fails NO_PARKED_SIGNAL
 world   fails NO_ENTERING
 world   fails STOPS_AT_ONCE
+world   fails WAITS_AGAIN
+world   fails FORGETS_EARLY
 world   fails RUNS_WHEN_CLAIMED
 world   fails NO_BREAKER
 world   fails START_WITHOUT_MUTEX

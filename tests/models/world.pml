@@ -4,7 +4,7 @@
  * that are blocked are claimed where they are, those that exit wait for the registration
  * lock; and who waited for the start has run before the next stop.
  * Stands for nogil/locks/world.c become_blocked, wait_for_start, has_entered,
- * become_running, tally_claim, claim_all, wait_for_all, tally_world_stop, tally_world_start,
+ * wait_for_entering, become_running_from, tally_claim, claim_all, wait_for_all, tally_world_stop, tally_world_start,
  * tally_registration_lock, tally_exclusion_safepoint; core/runtime.c tally_thread_detach.
  *
  * Bounds: three threads. Threads 0 and 1 stop the world STOPS0 and STOPS1 times;
@@ -52,7 +52,10 @@ bool stopper, mutex, registration;          /* held */
 bool stopping;
 bool breaker[3];                            /* TALLY_BREAK_STOP */
 bool by_stop[3];                            /* claimed_by_stop */
+bool asked;                                 /* to stop as soon as nobody is entering */
 byte entering;
+bool early[3];                              /* parked while it was asked; the code counts them */
+bool starts;                                /* its parity: nobody misses two */
 bool on_parked[3], on_started[3];           /* asleep on these conditions */
 /* For the assertions only. */
 byte stopped_by = NOBODY;
@@ -86,36 +89,46 @@ inline become_blocked(t) {
     fi
 }
 
-inline become_running(t) {
+#define HAS_TO_WAIT(parked) (stopping || (parked && asked))
+
+/* parked: at a safepoint, which also heeds that the world has been asked to stop. */
+inline become_running_from(t, parked) {
     late = false;
     do
     ::
         if
-        :: stopping ->
+        :: !late && HAS_TO_WAIT(parked) ->
             acquire(mutex);
-            atomic {
-                if
-                :: !late ->
+            if
+            :: HAS_TO_WAIT(parked) ->
+                /* wait_for_start */
+                atomic {
+                    seen = starts;
+                    if
 #ifndef NO_ENTERING
-                    entering++;
+                    :: stopping -> entering++
+#else
+                    :: stopping
 #endif
+                    :: !stopping -> early[t] = true
+                    fi;
                     waited[t] = stopping;
                     late = true
-                :: else
-                fi
-            };
-#ifndef NO_ENTERING
-            release(mutex);
-            acquire(mutex);
+                };
+#ifdef WAITS_AGAIN
+#define STILL_WAITS(parked) HAS_TO_WAIT(parked)
+#else
+#define STILL_WAITS(parked) (starts == seen)
 #endif
-            /* wait_for_start */
-            do
-            :: atomic { stopping -> on_started[t] = true; mutex = false };
-                atomic { !on_started[t] && !mutex -> mutex = true }
-            :: !stopping -> break
-            od;
+                do
+                :: atomic { STILL_WAITS(parked) -> on_started[t] = true; mutex = false };
+                    atomic { !on_started[t] && !mutex -> mutex = true }
+                :: !STILL_WAITS(parked) -> break
+                od
+            :: else
+            fi;
             release(mutex)
-        :: !stopping
+        :: else
         fi;
 #ifdef RUNS_WHEN_CLAIMED
         atomic { drained(t) -> mem[STATUS(t)] = RUNNING; waited[t] = false; break }
@@ -143,6 +156,7 @@ inline become_running(t) {
 #endif
     late = false
 }
+#define become_running(t) become_running_from(t, false)
 
 /* claim_all for one thread. */
 inline claim_one(t, other) {
@@ -166,19 +180,35 @@ inline world_stop(t) {
         become_running(t)
     fi;
 #ifndef STOPS_AT_ONCE
+    /* wait_for_entering */
     acquire(mutex);
-    do
-    :: atomic { entering > 0 -> on_parked[t] = true; mutex = false };
-        atomic { !on_parked[t] && !mutex -> mutex = true }
-    :: entering == 0 -> break
-    od;
+    if
+    :: entering > 0 ->
+        asked = true;
+        breaker[(t + 1) % 3] = true;
+        breaker[(t + 2) % 3] = true;
+        do
+        :: atomic { entering > 0 -> on_parked[t] = true; mutex = false };
+            atomic { !on_parked[t] && !mutex -> mutex = true }
+        :: entering == 0 -> break
+        od
+    :: else
+    fi;
     release(mutex);
 #endif
     acquire(registration);
+    acquire(mutex);
     atomic {
         assert(!waited[0] && !waited[1] && !waited[2]);
-        stopping = true
+        stopping = true;
+        asked = false;
+#ifndef FORGETS_EARLY
+        entering = entering + early[0] + early[1] + early[2];
+#endif
+        waited[0] = early[0]; waited[1] = early[1]; waited[2] = early[2];
+        early[0] = false; early[1] = false; early[2] = false
     };
+    release(mutex);
 #ifndef NO_BREAKER
     breaker[(t + 1) % 3] = true;
     breaker[(t + 2) % 3] = true;
@@ -224,9 +254,11 @@ inline world_start(t) {
 #ifdef START_WITHOUT_MUTEX
     broadcast_started();
     stopping = false;
+    starts = !starts;
 #else
     acquire(mutex);
     stopping = false;
+    starts = !starts;
     broadcast_started();
     release(mutex);
 #endif
@@ -235,17 +267,17 @@ inline world_start(t) {
 }
 
 proctype thread(byte t; byte stops; byte blocks; byte claims) {
-    bool late, all;
+    bool late, all, seen;
     bool stays;     /* runs on, and exits after the last stop only */
 
     do
     :: breaker[t] ->
         /* tally_exclusion_safepoint */
         if
-        :: stopping ->
+        :: HAS_TO_WAIT(true) ->
             become_blocked(t);
-            become_running(t)
-        :: !stopping
+            become_running_from(t, true)
+        :: !HAS_TO_WAIT(true)
         fi
     :: stops > 0 ->
         stops--;
