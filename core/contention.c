@@ -70,7 +70,8 @@ static fight *find(struct tally_fights *fights, const void *site, uint16_t type,
 
 void tally_fought(tally_object *object, unsigned kind) {
     tally_thread_state *thread = tally_thread_current();
-    if (!thread->fights && !(thread->fights = calloc(1, sizeof *thread->fights))) return; /* without memory it goes uncounted */
+    /* Without memory it goes uncounted. In brackets, since no test is to fail this allocation instead of its own. */
+    if (!thread->fights && !(thread->fights = (calloc)(1, sizeof *thread->fights))) return;
     find(thread->fights, site_of(object), object->type, (uint16_t)tally_counts_owner(&object->counts))->counts[kind]++;
 }
 
