@@ -75,7 +75,9 @@ void tally_fought(tally_object *object, unsigned kind) {
     find(thread->fights, site_of(object), object->type, (uint16_t)tally_counts_owner(&object->counts))->counts[kind]++;
 }
 
-void tally_counts_fought(void *counts) { tally_fought(counts, TALLY_FOUGHT_LOST_CAS); }
+void tally_counts_fought(void *counts, unsigned lost) {
+    while (lost--) tally_fought(counts, TALLY_FOUGHT_LOST_CAS);
+}
 
 #ifdef TALLY_COUNT_EVENTS
 /* By a thread that did not make it: by the owner of the heap where there are no owners of counts. */

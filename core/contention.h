@@ -15,7 +15,7 @@
 
 enum { TALLY_FOUGHT_LOST_CAS, TALLY_FOUGHT_LOCK_WAIT, TALLY_FOUGHT_REVOCATION, TALLY_FOUGHT_MERGE, TALLY_FOUGHT_SHARED_COUNT, TALLY_FOUGHT_KINDS };
 
-/* By an attached thread that is sure that the object's memory is one. */
+/* By an attached thread that keeps the object alive: a count or a lock is held. */
 void tally_fought(tally_object *object, unsigned kind);
 
 #ifdef TALLY_COUNT_EVENTS

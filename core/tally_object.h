@@ -61,7 +61,7 @@ _Static_assert(TALLY_EVENTS <= 40, "room for every event");
 #endif
 
 /* Their slow paths; not for programs. */
-void tally_counts_fought(void *counts);        /* a compare-and-swap was lost */
+void tally_counts_fought(void *counts, unsigned lost); /* compare-and-swaps were lost; by who holds a reference */
 #ifdef TALLY_COUNT_EVENTS
 void tally_counts_shared(void *counts);        /* counted by a read-modify-write */
 #define TALLY_SHARED_COUNT(counts) tally_counts_shared(counts)

@@ -11,6 +11,7 @@ static inline void tally_counts_init(tally_counts *counts) { atomic_store_explic
 static inline bool tally_counts_try_incref(tally_counts *counts) {
     TALLY_POINT(try_incref);
     uint32_t count = atomic_load_explicit(&counts->count, memory_order_relaxed);
+    unsigned lost = 0;
     for (;;) {
         if ((int32_t)count < 0) { TALLY_DETAIL(immortal_skips); return true; }
         if (count == 0) return false;
@@ -18,10 +19,11 @@ static inline bool tally_counts_try_incref(tally_counts *counts) {
         /* acquire: pairs with the release of init, if the block was made anew since the pointer was read */
         if (atomic_compare_exchange_weak_explicit(&counts->count, &count, count + 1, memory_order_acquire, memory_order_relaxed)) {
             TALLY_DETAIL(shared_increfs);
+            if (TALLY_UNLIKELY(lost)) tally_counts_fought(counts, lost); /* now that it cannot die */
             return true;
         }
         TALLY_DETAIL(lost_cas);
-        tally_counts_fought(counts);
+        lost++;
     }
 }
 static inline bool tally_counts_try_incref_weak(tally_counts *counts) { return tally_counts_try_incref(counts); }

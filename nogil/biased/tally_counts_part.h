@@ -36,16 +36,18 @@ static inline bool tally_counts_try_incref(tally_counts *counts) {
     }
     if ((uint16_t)owned == TALLY_OWNER_IMMORTAL) { TALLY_DETAIL(immortal_skips); return true; }
     uint32_t shared = atomic_load_explicit(&counts->shared, memory_order_relaxed);
+    unsigned lost = 0;
     for (;;) {
         if (shared == TALLY_SHARED_MERGED || (shared & TALLY_SHARED_STATE) == TALLY_SHARED_DEFAULT) return false;
         TALLY_POINT(try_incref_swap);
         /* acquire: pairs with the release of the compare-and-swap that left default or merged */
         if (atomic_compare_exchange_weak_explicit(&counts->shared, &shared, shared + TALLY_SHARED_ONE, memory_order_acquire, memory_order_relaxed)) {
             TALLY_DETAIL(shared_increfs);
+            if (TALLY_UNLIKELY(lost)) tally_counts_fought(counts, lost); /* now that it cannot die */
             return true;
         }
         TALLY_DETAIL(lost_cas);
-        tally_counts_fought(counts);
+        lost++;
     }
 }
 
