@@ -44,12 +44,18 @@ typedef struct tally_counts {
 #endif
 #endif
 #ifdef TALLY_OWNED_ATOMIC
-static inline uint64_t tally_owned_load(const tally_counts *counts) { return __atomic_load_n((const uint64_t *)&counts->owned, __ATOMIC_RELAXED); }
-static inline void tally_owned_store(tally_counts *counts, uint64_t word) { __atomic_store_n((uint64_t *)&counts->owned, word, __ATOMIC_RELAXED); }
+static inline uint64_t tally_owned_load(const tally_counts *counts) { return __atomic_load_n((const uint64_t *)__builtin_assume_aligned(counts, _Alignof(uint64_t)), __ATOMIC_RELAXED); }
+static inline void tally_owned_store(tally_counts *counts, uint64_t word) { __atomic_store_n((uint64_t *)__builtin_assume_aligned(counts, _Alignof(uint64_t)), word, __ATOMIC_RELAXED); }
 #else
 static inline uint64_t tally_owned_load(const tally_counts *counts) { return *(const volatile uint64_t *)&counts->owned; }
 static inline void tally_owned_store(tally_counts *counts, uint64_t word) { *(volatile uint64_t *)&counts->owned = word; }
 #endif
+
+/* The word of a new object. The cast through void tells clang, which goes by the
+ * type of the field, that the header aligns it. */
+static inline void tally_owned_publish(tally_counts *counts, uint64_t word) {
+    __atomic_store_n((uint64_t *)__builtin_assume_aligned((void *)counts, _Alignof(uint64_t)), word, __ATOMIC_RELEASE);
+}
 
 enum { TALLY_SHARED_DEFAULT, TALLY_SHARED_MAYBE, TALLY_SHARED_QUEUED, TALLY_SHARED_MERGED, TALLY_SHARED_STATE = 3, TALLY_SHARED_ONE = 4 };
 

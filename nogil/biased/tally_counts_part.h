@@ -22,7 +22,7 @@ static inline void tally_counts_init(tally_counts *counts) {
     atomic_store_explicit(&counts->shared, TALLY_SHARED_DEFAULT, memory_order_relaxed);
     /* release: pairs with nothing that could succeed (default makes a stranger's
      * try-incref fail); it keeps the fields in front for the owner compare */
-    __atomic_store_n((uint64_t *)&counts->owned, TALLY_OWNED_ONE | tally_self.id, __ATOMIC_RELEASE);
+    tally_owned_publish(counts, TALLY_OWNED_ONE | tally_self.id);
 }
 
 static inline bool tally_counts_try_incref(tally_counts *counts) {
