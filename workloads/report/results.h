@@ -8,7 +8,7 @@
 #include <jansson.h>
 #include <stdbool.h>
 
-enum { RESULTS_VERSION = 2 };
+enum { RESULTS_VERSION = 3 };
 
 // NULL after one line on stderr.  The caller owns the reference.
 json_t *results_load(const char *path);

@@ -3,6 +3,7 @@
 // Estimates with bootstrap intervals; statistics.h tells the method.
 #include "statistics.h"
 
+#include "random.h"
 #include "text.h"
 
 #include <math.h>
@@ -63,20 +64,6 @@ double series_estimate(const struct series *series)
     free(samples);
     free(medians);
     return estimate;
-}
-
-// splitmix64: small, seeded, the same everywhere.
-static uint64_t random_next(uint64_t *state)
-{
-    uint64_t z = *state += 0x9e3779b97f4a7c15u;
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-    return z ^ (z >> 31);
-}
-
-static size_t random_below(uint64_t *state, size_t limit)
-{
-    return (size_t)(((random_next(state) >> 32) * (uint64_t)limit) >> 32);
 }
 
 void series_bootstrap(const struct series *series, uint64_t seed, double *replicates)

@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+//
+// Completes the options of a run; see run.h.
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include "plan.h"
+
+#include "machine.h"
+#include "process.h"
+#include "results.h"
+#include "text.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+char *driver_path(const struct run_options *options, const char *backend, bool counted)
+{
+    return format("%s/tally-%s%s", options->drivers, backend, counted ? "-counted" : "");
+}
+
+static bool has_name(const struct names *names, const char *name)
+{
+    for (size_t i = 0; i < names->count; i++)
+        if (strcmp(names->items[i], name) == 0)
+            return true;
+    return false;
+}
+
+void names_free(struct names *names)
+{
+    for (size_t i = 0; i < names->count; i++)
+        free(names->items[i]);
+    names->count = 0;
+}
+
+static void default_threads(struct run_options *options)
+{
+    int cores = machine_cores();
+    for (int n = 1; n < cores; n *= 2)
+        options->threads[options->thread_count++] = n;
+    options->threads[options->thread_count++] = cores;
+    options->threads[options->thread_count++] = 2 * cores;
+}
+
+// Says which of the names is not known, if one is not.
+static bool names_known(const struct names *names, const struct names *known, const char *what)
+{
+    for (size_t i = 0; i < names->count; i++) {
+        if (has_name(known, names->items[i]))
+            continue;
+        fprintf(stderr, "tally-compare: no %s '%s'; known are", what, names->items[i]);
+        for (size_t k = 0; k < known->count; k++)
+            fprintf(stderr, "%s %s", k ? "," : "", known->items[k]);
+        fputc('\n', stderr);
+        return false;
+    }
+    return true;
+}
+
+// Reads what the build wrote of its backends, and chooses those to be measured.
+static bool choose_backends(struct run_options *options)
+{
+    char *path = format("%s/backends.json", options->drivers);
+    json_t *list = options->known_backends = json_load_file(path, 0, NULL), *entry;
+    struct names known = {0}, chosen = {0};
+    size_t index;
+    bool good = results_check_backends(list) && json_array_size(list) <= MAX_NAMES;
+    if (!good)
+        fprintf(stderr, "tally-compare: no list of backends in %s; name the build folder of the drivers with --drivers\n", path);
+    free(path);
+    json_array_foreach(list, index, entry)
+    {
+        if (!good)
+            break;
+        const char *name = object_string(entry, "name", "");
+        known.items[known.count++] = checked_strdup(name);
+        if (options->all_backends || strcmp(object_string(entry, "role", ""), "product") == 0)
+            chosen.items[chosen.count++] = checked_strdup(name);
+    }
+    good = good && names_known(&options->backends, &known, "backend");
+    names_free(&known);
+    if (options->backends.count == 0)
+        options->backends = chosen;
+    else
+        names_free(&chosen);
+    return good;
+}
+
+static bool find_backends(struct run_options *options)
+{
+    if (!choose_backends(options))
+        return false;
+    for (size_t i = 0; i < options->backends.count; i++) {
+        char *path = driver_path(options, options->backends.items[i], false);
+        bool found = access(path, X_OK) == 0;
+        if (!found)
+            fprintf(stderr, "tally-compare: no driver %s; build backend %s (cmake -DTALLY_BACKEND=all) or leave it out\n",
+                    path, options->backends.items[i]);
+        free(path);
+        if (!found)
+            return false;
+    }
+    return true;
+}
+
+// Asks a driver what workloads there are, or belong to a quick run if none is named.
+static bool list_workloads(struct run_options *options, struct names *known)
+{
+    char *path = driver_path(options, options->backends.items[0], false);
+    char *argv[] = {path, "--list", "--json", NULL};
+    struct process_result result = process_run(argv, 20);
+    json_t *list = json_loads(text_string(&result.output), 0, NULL), *workload;
+    size_t index;
+    known->count = 0;
+    json_array_foreach(list, index, workload)
+        if (known->count < MAX_NAMES && *object_string(workload, "name", "") &&
+            (options->effort != QUICK || options->workloads.count || json_is_true(json_object_get(workload, "in_quick"))))
+            known->items[known->count++] = checked_strdup(object_string(workload, "name", ""));
+    options->descriptions = list ? list : json_array();
+    bool good = result.status == 0 && known->count > 0;
+    if (!good)
+        fprintf(stderr, "tally-compare: %s --list named no workloads; build it again\n", path);
+    text_free(&result.output);
+    text_free(&result.errors);
+    free(path);
+    return good;
+}
+
+static bool find_workloads(struct run_options *options)
+{
+    struct names known;
+    if (!list_workloads(options, &known))
+        return false;
+    if (options->workloads.count == 0) {
+        options->workloads = known;
+        return true;
+    }
+    bool good = names_known(&options->workloads, &known, "workload");
+    names_free(&known);
+    return good;
+}
+
+// Asks the interpreter what it is, and the script which workloads it has.
+static bool find_python(struct run_options *options)
+{
+    if (options->python == NULL)
+        return true;
+    char *argv[] = {(char *)options->python, (char *)options->python_script, "--list", NULL};
+    struct process_result result = process_run(argv, 20);
+    options->python_name = json_loads(text_string(&result.output), 0, NULL);
+    bool good = result.status == 0 && *object_string(options->python_name, "name", "");
+    if (!good)
+        fprintf(stderr, "tally-compare: '%s' does not run %s; name a Python 3 interpreter with --with-python\n",
+                options->python, options->python_script);
+    text_free(&result.output);
+    text_free(&result.errors);
+    return good;
+}
+
+bool run_complete_options(struct run_options *options)
+{
+    if (options->thread_count == 0)
+        default_threads(options);
+    return find_backends(options) && find_workloads(options) && find_python(options);
+}
+
+const json_t *workload_description(const struct run_options *options, const char *workload)
+{
+    const json_t *entry;
+    size_t index;
+    json_array_foreach(options->descriptions, index, entry)
+        if (strcmp(object_string(entry, "name", ""), workload) == 0)
+            return entry;
+    return NULL;
+}

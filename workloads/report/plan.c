@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+//
+// The jobs of a run; see plan.h.
+#include "plan.h"
+
+#include "machine.h"
+#include "random.h"
+#include "results.h"
+#include "text.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct budget budgets[] = {
+    [QUICK] = {.seconds = 20, .rounds = 4, .samples = 3, .least_ms = 4, .most_ms = 200, .text_bytes = 4 << 20},
+    [NORMAL] = {.seconds = 180, .rounds = 5, .samples = 5, .least_ms = 20, .most_ms = 500},
+    [FULL] = {.seconds = 1200, .rounds = 10, .samples = 10, .least_ms = 50, .most_ms = 1000},
+};
+
+const struct kind *const kinds[] = {&kind_timed, &kind_variants, &kind_python, &kind_counted, NULL};
+
+void plan_add(struct plan *plan, struct job job)
+{
+    plan->jobs = checked_realloc(plan->jobs, (plan->count + 1) * sizeof *plan->jobs);
+    job.seed = random_next(&plan->random) >> 33;
+    plan->jobs[plan->count++] = job;
+}
+
+void plan_shuffle(struct plan *plan, size_t *order, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        order[i] = i;
+    for (size_t i = count; i > 1; i--) {
+        size_t j = random_below(&plan->random, i);
+        size_t held = order[i - 1];
+        order[i - 1] = order[j];
+        order[j] = held;
+    }
+}
+
+size_t plan_cells(const struct plan *plan)
+{
+    const struct run_options *options = plan->options;
+    return options->workloads.count * options->backends.count * options->thread_count;
+}
+
+const json_t *workload_variants(const struct run_options *options, const char *workload)
+{
+    return json_object_get(workload_description(options, workload),
+                           options->effort == QUICK ? "quick_variants" : "variants");
+}
+
+bool variant_threads(const struct run_options *options, size_t index)
+{
+    int most = 0, threads = options->threads[index];
+    for (size_t t = 0; t < options->thread_count; t++)
+        if (options->threads[t] <= machine_cores() && options->threads[t] > most)
+            most = options->threads[t];
+    return threads == 1 || threads == most;
+}
+
+struct plan plan_make(const struct run_options *options)
+{
+    struct plan plan = {.options = options, .budget = budgets[options->effort], .random = options->seed};
+    double block_ms = plan.budget.seconds * 1000 / (double)(plan_cells(&plan) * (size_t)plan.budget.rounds);
+    double sample_ms = block_ms / (plan.budget.samples + 0.6);
+    sample_ms = fmax(fmin(sample_ms, plan.budget.most_ms), plan.budget.least_ms);
+    plan.sample_ms = (int)sample_ms;
+    plan.warmup_ms = (int)(sample_ms * 0.6) + 1;
+    for (size_t k = 0; kinds[k]; k++)
+        kinds[k]->add_jobs(&plan);
+    return plan;
+}
+
+void plan_free(struct plan *plan)
+{
+    free(plan->jobs);
+    plan->jobs = NULL;
+    plan->count = 0;
+}
+
+void arguments_add(struct arguments *arguments, const char *pattern, ...)
+{
+    va_list list;
+    va_start(list, pattern);
+    if (arguments->count + 1 < sizeof arguments->items / sizeof *arguments->items)
+        arguments->items[arguments->count++] = format_list(pattern, list);
+    va_end(list);
+}
+
+void arguments_free(struct arguments *arguments)
+{
+    for (size_t i = 0; i < arguments->count; i++)
+        free(arguments->items[i]);
+    arguments->count = 0;
+}
+
+// The values of a quick run, as --set takes them; NULL: the defaults.
+static char *quick_values(const struct run_options *options, const char *workload)
+{
+    const json_t *parameter;
+    struct text values = {0};
+    size_t index;
+    if (options->effort != QUICK)
+        return NULL;
+    json_array_foreach(json_object_get(workload_description(options, workload), "parameters"), index, parameter)
+    {
+        const json_t *value = json_object_get(parameter, "quick");
+        text_add(&values, "%s%s=", values.length ? "," : "", object_string(parameter, "name", ""));
+        if (json_is_string(value))
+            text_add(&values, "%s", json_string_value(value));
+        else
+            text_add(&values, "%lld", (long long)json_integer_value(value));
+    }
+    return values.data;
+}
+
+// Events are counted, not timed: a short sample says as much as a long one.
+static int job_sample_ms(const struct plan *plan, const struct job *job)
+{
+    if (job->kind->counted)
+        return plan->sample_ms > 50 ? 50 : plan->sample_ms;
+    int least = (int)object_number(workload_description(plan->options, job->workload), "least_sample_ms", 0) *
+                (plan->options->effort == QUICK ? 1 : 5);
+    return least > plan->sample_ms ? least : plan->sample_ms;
+}
+
+struct arguments plan_arguments(const struct plan *plan, const struct job *job)
+{
+    const struct run_options *options = plan->options;
+    struct arguments arguments = {0};
+    char *values = quick_values(options, job->workload);
+    bool text = strcmp(job->workload, "wordcount") == 0;
+    if (job->kind->add_program)
+        job->kind->add_program(plan, job, &arguments);
+    else
+        arguments.items[arguments.count++] = driver_path(options, job->backend, job->kind->counted);
+    arguments_add(&arguments, "--workload=%s", job->workload);
+    arguments_add(&arguments, "--threads=%d", job->threads);
+    arguments_add(&arguments, "--samples=%d", job->kind->counted ? 1 : plan->budget.samples);
+    arguments_add(&arguments, "--sample-ms=%d", job_sample_ms(plan, job));
+    arguments_add(&arguments, "--warmup-ms=%d", job->kind->warm ? plan->warmup_ms : 1);
+    arguments_add(&arguments, "--seed=%llu", (unsigned long long)job->seed);
+    if (values)
+        arguments_add(&arguments, "--set=%s", values);
+    if (job->variant)
+        arguments_add(&arguments, "--set=%s", job->variant);
+    free(values);
+    for (size_t i = 0; text && i < options->texts.count; i++)
+        arguments_add(&arguments, "--text=%s", options->texts.items[i]);
+    if (text && plan->budget.text_bytes)
+        arguments_add(&arguments, "--text-bytes=%ld", plan->budget.text_bytes);
+    if (job->kind->add_arguments)
+        job->kind->add_arguments(plan, job, &arguments);
+    return arguments;
+}

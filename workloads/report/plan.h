@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+//
+// What a run will do: a list of jobs, each one block in a fresh process.  The
+// whole list follows from the options and the seed before the first job starts,
+// so that a run that was ended can go on where it was.
+//
+// A kind of block has a file of its own, which adds the jobs of that kind and
+// says what the driver is told beyond the usual; plan.c lists all kinds.
+#ifndef TALLY_REPORT_PLAN_H
+#define TALLY_REPORT_PLAN_H
+
+#include "process.h"
+#include "run.h"
+
+// What an effort spends.  `seconds` covers warm-up and samples of all rounds.
+struct budget {
+    double seconds;
+    int rounds, samples;
+    int least_ms, most_ms; // of one sample
+    long text_bytes;       // 0: the driver's default
+};
+
+struct plan;
+struct job;
+
+struct arguments {
+    char *items[64 + 2 * MAX_NAMES]; // owned
+    size_t count;
+};
+
+struct kind {
+    const char *list; // of the results, where its blocks go
+    void (*add_jobs)(struct plan *plan);
+    // The program and what is its own; NULL: the driver of the backend.
+    void (*add_program)(const struct plan *plan, const struct job *job, struct arguments *arguments);
+    // More arguments after the usual ones; NULL: none.
+    void (*add_arguments)(const struct plan *plan, const struct job *job, struct arguments *arguments);
+    bool counted; // by the driver that counts every event, in one short sample
+    bool warm;    // after a warm-up
+};
+
+struct job {
+    const struct kind *kind;
+    const char *workload, *backend, *variant; // of the options; no variant: NULL
+    int threads, round;
+    uint64_t seed;
+};
+
+struct plan {
+    const struct run_options *options;
+    struct budget budget;
+    int sample_ms, warmup_ms; // of a timed block
+    struct job *jobs;
+    size_t count;
+    uint64_t random;
+};
+
+struct plan plan_make(const struct run_options *options);
+void plan_free(struct plan *plan);
+
+// For kinds: adds a job at the end; it gets its seed here.
+void plan_add(struct plan *plan, struct job job);
+// A random order of `count` indices.
+void plan_shuffle(struct plan *plan, size_t *order, size_t count);
+// How many combinations of workload, backend and thread count are timed.
+size_t plan_cells(const struct plan *plan);
+
+// The command line of a job; arguments_free frees it.
+struct arguments plan_arguments(const struct plan *plan, const struct job *job);
+void arguments_add(struct arguments *arguments, const char *pattern, ...) __attribute__((format(printf, 2, 3)));
+void arguments_free(struct arguments *arguments);
+
+// What the drivers say of a workload, and its variants at this effort.
+const json_t *workload_description(const struct run_options *options, const char *workload);
+const json_t *workload_variants(const struct run_options *options, const char *workload);
+// Variants are measured on one thread, and on the most that have a core each.
+bool variant_threads(const struct run_options *options, size_t index);
+char *driver_path(const struct run_options *options, const char *backend, bool counted);
+
+extern const struct kind kind_timed, kind_counted, kind_variants, kind_python;
+
+// All kinds in the order in which they run, then NULL.
+extern const struct kind *const kinds[];
+
+#endif
