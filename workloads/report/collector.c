@@ -500,6 +500,8 @@ static void compose_variants(struct document *document, const struct analysis *a
 
 void compose_collector(struct document *document, const struct analysis *analysis)
 {
+    if (analysis->cell_count == 0)
+        return;
     document_heading(document, 2, "The cycle collector");
     compose_tasks(document, analysis);
     compose_collections(document, analysis);

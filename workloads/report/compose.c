@@ -56,6 +56,22 @@ static void compose_failures(struct document *document, const struct analysis *a
     }
 }
 
+// The report from top to bottom.  A part adds its own headings, and nothing
+// where it has nothing to say.
+static void (*const parts[])(struct document *, const struct analysis *) = {
+    compose_summary,
+    compose_failures,
+    compose_workloads,
+    compose_price,
+    // threads against processes
+    // the task server
+    compose_collector,
+    // the convoy
+    compose_sizes,
+    compose_conditions,
+    // the control: one backend against itself
+};
+
 struct document compose_report(const struct analysis *analysis)
 {
     struct document document = {0};
@@ -63,15 +79,8 @@ struct document compose_report(const struct analysis *analysis)
     if (json_is_true(json_object_get(analysis->root, "incomplete")))
         document_paragraph(&document, "**Incomplete:** the run was stopped before its end. What follows is from the "
                                       "samples taken until then.");
-    compose_summary(&document, analysis);
-    compose_failures(&document, analysis);
-    if (analysis->cell_count) {
-        compose_price(&document, analysis);
-        compose_workloads(&document, analysis);
-        compose_collector(&document, analysis);
-        compose_sizes(&document, analysis);
-    }
-    compose_conditions(&document, analysis);
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+        parts[i](&document, analysis);
     return document;
 }
 

@@ -35,6 +35,8 @@ static void size_rows(struct table *table, const struct analysis *analysis, cons
 
 void compose_sizes(struct document *document, const struct analysis *analysis)
 {
+    if (analysis->cell_count == 0)
+        return;
     struct table table = table_make("Bytes; objects with their header, as tally_sizeof gives them", analysis->backend_count + 1, 1);
     document_heading(document, 2, "Bytes an object");
     table_cell(&table, "what");

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //
 // Builds a document; see document.h.
-#include "document.h"
+#include "notes.h"
 
 #include <stdarg.h>
 #include <stdlib.h>
@@ -57,6 +57,29 @@ void document_table(struct document *document, struct table table)
     add_part(document, TABLE)->table = table;
 }
 
+void document_details(struct document *document, const char *pattern, ...)
+{
+    va_list arguments;
+    va_start(arguments, pattern);
+    add_part(document, DETAILS)->text = format_list(pattern, arguments);
+    va_end(arguments);
+}
+
+void document_details_end(struct document *document)
+{
+    add_part(document, DETAILS_END);
+}
+
+void document_samples(struct document *document, const char *lines, const char *pattern, ...)
+{
+    va_list arguments;
+    struct part *part = add_part(document, SAMPLES);
+    va_start(arguments, pattern);
+    part->label = format_list(pattern, arguments);
+    part->text = checked_strdup(lines);
+    va_end(arguments);
+}
+
 struct table table_make(const char *caption, size_t columns, size_t text_columns)
 {
     return (struct table){.caption = checked_strdup(caption), .columns = columns, .text_columns = text_columns};
@@ -66,16 +89,47 @@ void table_cell(struct table *table, const char *pattern, ...)
 {
     va_list arguments;
     table->cells = checked_realloc(table->cells, (table->count + 1) * sizeof *table->cells);
+    table->notes = checked_realloc(table->notes, (table->count + 1) * sizeof *table->notes);
+    table->notes[table->count] = (struct cell_note){0};
     va_start(arguments, pattern);
     table->cells[table->count++] = format_list(pattern, arguments);
     va_end(arguments);
 }
 
+static struct cell_note *last_note(struct table *table)
+{
+    return &table->notes[table->count - 1];
+}
+
+void table_verdict(struct table *table, enum verdict verdict)
+{
+    last_note(table)->verdict = verdict;
+}
+
+void table_strip(struct table *table, double low, double estimate, double high, size_t backend)
+{
+    struct cell_note *note = last_note(table);
+    note->low = low;
+    note->estimate = estimate;
+    note->high = high;
+    note->backend = backend;
+}
+
+void table_link(struct table *table, const char *heading)
+{
+    struct cell_note *note = last_note(table);
+    free(note->link);
+    note->link = checked_strdup(heading);
+}
+
 void table_free(struct table *table)
 {
-    for (size_t i = 0; i < table->count; i++)
+    for (size_t i = 0; i < table->count; i++) {
         free(table->cells[i]);
+        free(table->notes[i].link);
+    }
     free(table->cells);
+    free(table->notes);
     free(table->caption);
     *table = (struct table){0};
 }

@@ -104,6 +104,21 @@ static void html_part(struct text *out, const struct part *part)
     case TABLE:
         html_table(out, &part->table);
         break;
+    case DETAILS:
+        text_add(out, "<details><summary>");
+        html_text(out, part->text, true);
+        text_add(out, "</summary>\n");
+        break;
+    case DETAILS_END:
+        text_add(out, "</details>\n");
+        break;
+    case SAMPLES:
+        text_add(out, "<details class=\"samples\"><summary>");
+        html_text(out, part->label, true);
+        text_add(out, "</summary><pre>");
+        html_text(out, part->text, false);
+        text_add(out, "</pre></details>\n");
+        break;
     }
 }
 
@@ -200,7 +215,11 @@ void render_markdown(const struct document *document, struct text *out)
             markdown_table(out, &part->table);
         } else if (part->kind == VERBATIM) {
             markdown_verbatim(out, part->text);
-        } else if (part->kind != PLOT) {
+        } else if (part->kind == DETAILS) {
+            text_add(out, "**");
+            markdown_text(out, part->text);
+            text_add(out, "**\n\n");
+        } else if (part->kind != PLOT && part->kind != SAMPLES && part->kind != DETAILS_END) {
             text_add(out, "%s", part->kind == BULLET ? "- " : "");
             for (int l = 0; part->kind == HEADING && l < part->level; l++)
                 text_add(out, l + 1 == part->level ? "# " : "#");

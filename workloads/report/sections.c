@@ -113,6 +113,8 @@ static void split_table(struct document *document, const struct analysis *analys
 
 void compose_price(struct document *document, const struct analysis *analysis)
 {
+    if (analysis->cell_count == 0)
+        return;
     document_heading(document, 2, "What one thread pays");
     if (analysis->backend_count < 2 || strcmp(analysis->baseline, analysis_reference(analysis)) != 0) {
         document_paragraph(document, "Needs %s and another backend; measure both to see it.",
@@ -334,8 +336,20 @@ static void say_parameters(struct document *document, const struct analysis *ana
     }
 }
 
+// The parts of a workload's own section that follow its plots, in order.
+static void (*const workload_parts[])(struct document *, const struct analysis *, const char *workload) = {
+    throughput_table,
+    // fairness: the fastest and the slowest thread
+    // the fit of the scalability law
+    // who was fought over
+    // what if a cause were removed
+    counter_table,
+};
+
 void compose_workloads(struct document *document, const struct analysis *analysis)
 {
+    if (analysis->cell_count == 0)
+        return;
     struct workload_plots *plots = plots_make(analysis);
     document_heading(document, 2, "Each workload");
     if (plots == NULL)
@@ -353,8 +367,8 @@ void compose_workloads(struct document *document, const struct analysis *analysi
             document_plot(document, plots[w].throughput, "throughput against threads; the table has the numbers");
         if (plots && plots[w].speedup)
             document_plot(document, plots[w].speedup, "speedup against threads; the table has the numbers");
-        throughput_table(document, analysis, name);
-        counter_table(document, analysis, name);
+        for (size_t i = 0; i < sizeof workload_parts / sizeof *workload_parts; i++)
+            workload_parts[i](document, analysis, name);
     }
     if (json_array_size(json_object_get(analysis->root, "counted")) == 0)
         document_paragraph(document, "No events were counted: the counting drivers are missing or the run stopped "
