@@ -10,10 +10,9 @@
  * so a request needs the GIL once.
  */
 #define _GNU_SOURCE
-#include "tally.h"
+#include "program.h"
 
 #include <argp.h>
-#include <errno.h>
 #include <jansson.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -30,7 +29,7 @@ static const char *const scheme_names[] = { [CPYTHON] = "cpython", [DEADLINE] = 
 
 struct options {
     unsigned busy, requests, interval, pause, work;
-    bool realtime;
+    bool realtime, list;
     enum scheme scheme;
 };
 
@@ -39,47 +38,34 @@ static int sockets[2]; /* the client's, the server's */
 static atomic_bool stopping;
 static _Atomic uint64_t busy_operations;
 
-static _Noreturn void fail(const char *what)
-{
-    fprintf(stderr, "convoy: %s\n", what);
-    exit(1);
-}
-
-static tally_object *made(tally_object *object)
-{
-    if (!object)
-        fail(tally_error_message());
-    return object;
-}
-
 /* Before the fair scheduler's threads, whose load is not what is measured. */
 static void go_first(void)
 {
     struct sched_param parameters = { .sched_priority = 1 };
 
     if (options.realtime && pthread_setschedparam(pthread_self(), SCHED_FIFO, &parameters) != 0)
-        fail("no right to a real-time priority (CAP_SYS_NICE)");
+        program_fail("no right to a real-time priority (CAP_SYS_NICE)");
 }
 
 /* Makes a tuple of two and drops it: a list's old item. */
 static void operate(tally_object *list, unsigned i)
 {
-    tally_object *number = made(tally_int_new((int64_t)i + 1000)), *items[2] = { number, number };
-    tally_object *pair = made(tally_tuple_new(items, 2));
+    tally_object *number = program_object(tally_int_new((int64_t)i + 1000)), *items[2] = { number, number };
+    tally_object *pair = program_object(tally_tuple_new(items, 2));
 
     if (tally_list_set(list, (ptrdiff_t)(i % ITEMS), pair) != 0)
-        fail(tally_error_message());
+        program_fail(tally_error_message());
     tally_decref(pair);
     tally_decref(number);
 }
 
 static tally_object *make_list(void)
 {
-    tally_object *list = made(tally_list_new(ITEMS));
+    tally_object *list = program_object(tally_list_new(ITEMS));
 
     for (unsigned i = 0; i < ITEMS; i++)
         if (tally_list_append(list, tally_none) != 0)
-            fail(tally_error_message());
+            program_fail(tally_error_message());
     return list;
 }
 
@@ -114,21 +100,13 @@ static void serve(void *argument)
         }
         tally_blocking_begin();
         if (write(sockets[1], &byte, 1) != 1)
-            fail("the server cannot send");
+            program_fail("the server cannot send");
     }
     tally_blocking_end();
     tally_decref(list);
 }
 
 /* ---- the client ----------------------------------------------------------- */
-
-static uint64_t now(void)
-{
-    struct timespec time;
-
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (uint64_t)time.tv_sec * 1000000000 + (uint64_t)time.tv_nsec;
-}
 
 /* xorshift; Marsaglia (2003) */
 static uint64_t draw(void)
@@ -152,30 +130,31 @@ static void *ask(void *argument)
         char byte = 0;
 
         nanosleep(&time, NULL);
-        began = now();
+        began = program_now();
         if (write(sockets[0], &byte, 1) != 1 || read(sockets[0], &byte, 1) != 1)
-            fail("no answer");
+            program_fail("no answer");
         if (i >= WARM_UP)
-            times[i - WARM_UP] = now() - began;
+            times[i - WARM_UP] = program_now() - began;
     }
     return NULL;
 }
 
 /* ---- results -------------------------------------------------------------- */
 
-static int compare_times(const void *a, const void *b)
-{
-    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-
-    return (x > y) - (x < y);
-}
-
-/* Nearest rank, milliseconds. */
+/* Milliseconds. */
 static double time_at(const uint64_t *times, double share)
 {
-    size_t rank = (size_t)(share * (double)options.requests);
+    return (double)program_quantile(times, options.requests, share) / 1e6;
+}
 
-    return (double)times[rank < options.requests ? rank : options.requests - 1] / 1e6;
+static json_t *list_times(const uint64_t *times)
+{
+    json_t *list = json_array();
+
+    for (unsigned i = 0; list && i < options.requests; i++)
+        if (json_array_append_new(list, json_real((double)times[i] / 1e6)) != 0)
+            program_fail("no memory for the results");
+    return list;
 }
 
 static void print_results(uint64_t *times, double seconds, const tally_stats_result *stats)
@@ -183,15 +162,15 @@ static void print_results(uint64_t *times, double seconds, const tally_stats_res
     bool gil = strncmp(tally_backend(), "gil", 3) == 0;
     json_t *whole;
 
-    qsort(times, options.requests, sizeof *times, compare_times);
+    program_sort(times, options.requests);
     whole = json_pack("{s:s, s:s, s:i, s:i, s:i, s:f, s:f, s:f, s:f, s:f, s:I, s:I}", "backend", tally_backend(), "scheme",
                       gil ? scheme_names[options.scheme] : "none", "busy", (int)options.busy, "requests", (int)options.requests,
                       "interval_us", gil && options.scheme != TICKS ? (int)options.interval : 0, "p50_ms", time_at(times, 0.5),
                       "p90_ms", time_at(times, 0.9), "p99_ms", time_at(times, 0.99), "max_ms", time_at(times, 1),
                       "busy_operations_per_second", (double)atomic_load(&busy_operations) / seconds, "gil_requests",
                       (json_int_t)stats->gil_requests, "gil_handovers", (json_int_t)stats->gil_handovers);
-    if (!whole)
-        fail("no memory for the results");
+    if (!whole || (options.list && json_object_set_new(whole, "times_ms", list_times(times)) != 0))
+        program_fail("no memory for the results");
     json_dumpf(whole, stdout, JSON_COMPACT | JSON_REAL_PRECISION(6));
     putchar('\n');
     json_decref(whole);
@@ -206,23 +185,10 @@ static const struct argp_option option_list[] = {
     { "interval", 'i', "US", 0, "Switch interval, 1 to 1000000 microseconds (default: 5000)", 0 },
     { "pause", 'p', "US", 0, "The client pauses from this to twice as many microseconds, 0 to 1000000 (default: 10000)", 0 },
     { "realtime", 'r', NULL, 0, "The server and the client, not the busy threads, get a real-time priority", 0 },
+    { "times", 't', NULL, 0, "Print every request's time too, in order of length", 0 },
     { "work", 'w', "N", 0, "Tuples made for an answer, 0 to 1000000 (default: 10)", 0 },
     { 0 },
 };
-
-static unsigned number(const char *name, const char *text, unsigned least, unsigned most)
-{
-    char *end;
-    unsigned long value;
-
-    errno = 0;
-    value = *text >= '0' && *text <= '9' ? strtoul(text, &end, 10) : (end = "x", 0);
-    if (errno || *end || value < least || value > most) {
-        fprintf(stderr, "convoy: --%s takes a number from %u to %u\n", name, least, most);
-        exit(2);
-    }
-    return (unsigned)value;
-}
 
 static enum scheme scheme_named(const char *name)
 {
@@ -238,12 +204,13 @@ static error_t parse(int key, char *argument, struct argp_state *state)
     switch (key) {
     case ARGP_KEY_INIT: state->err_stream = NULL; return 0; /* getopt's one line says enough */
     case 's': options.scheme = scheme_named(argument); return 0;
-    case 'b': options.busy = number("busy", argument, 0, MOST_BUSY); return 0;
-    case 'n': options.requests = number("requests", argument, 1, 1000000); return 0;
-    case 'i': options.interval = number("interval", argument, 1, 1000000); return 0;
-    case 'p': options.pause = number("pause", argument, 0, 1000000); return 0;
-    case 'w': options.work = number("work", argument, 0, 1000000); return 0;
+    case 'b': options.busy = program_number("busy", argument, 0, MOST_BUSY); return 0;
+    case 'n': options.requests = program_number("requests", argument, 1, 1000000); return 0;
+    case 'i': options.interval = program_number("interval", argument, 1, 1000000); return 0;
+    case 'p': options.pause = program_number("pause", argument, 0, 1000000); return 0;
+    case 'w': options.work = program_number("work", argument, 0, 1000000); return 0;
     case 'r': options.realtime = true; return 0;
+    case 't': options.list = true; return 0;
     case ARGP_KEY_ARG: fprintf(stderr, "convoy: unexpected argument %s; see --help\n", argument); exit(2);
     default: return ARGP_ERR_UNKNOWN;
     }
@@ -270,17 +237,17 @@ int main(int argc, char **argv)
     }
     times = calloc(options.requests, sizeof *times);
     if (!times || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets) != 0)
-        fail("no memory, or no sockets");
+        program_fail("no memory, or no sockets");
     if (tally_init(&how) != 0 || tally_thread_start(&server, serve, NULL) != 0)
-        fail(tally_error_message());
-    began = now();
+        program_fail(tally_error_message());
+    began = program_now();
     for (unsigned i = 0; i < options.busy; i++)
         if (tally_thread_start(&busy[i], be_busy, NULL) != 0)
-            fail(tally_error_message());
+            program_fail(tally_error_message());
 
     tally_blocking_begin();
     if (pthread_create(&client, NULL, ask, times) != 0)
-        fail("no client");
+        program_fail("no client");
     pthread_join(client, NULL);
     /* relaxed: as the readers' */
     atomic_store_explicit(&stopping, true, memory_order_relaxed);
@@ -288,11 +255,11 @@ int main(int argc, char **argv)
     tally_blocking_end();
     for (unsigned i = 0; i < options.busy; i++)
         tally_thread_join(&busy[i]);
-    seconds = (double)(now() - began) / 1e9;
+    seconds = (double)(program_now() - began) / 1e9;
     tally_thread_join(&server);
     tally_stats(&stats);
     if (tally_finish() != 0)
-        fail("objects were left at the end");
+        program_fail("objects were left at the end");
     print_results(times, seconds, &stats);
     free(times);
     return 0;

@@ -11,9 +11,9 @@
  * Counters are their worker's own and read after it has ended.
  */
 #define _GNU_SOURCE /* accept4, pipe2 */
+#include "program.h"
 #include "routes.h"
 #include "store.h"
-#include "tally.h"
 
 #include <argp.h>
 #include <arpa/inet.h>
@@ -46,12 +46,6 @@ struct worker {
 
 static struct worker workers[MOST_WORKERS];
 static atomic_bool stopping;
-
-static _Noreturn void fail(const char *what)
-{
-    fprintf(stderr, "task-server: %s\n", what);
-    exit(1);
-}
 
 /* ---- a request ------------------------------------------------------------ */
 
@@ -163,7 +157,7 @@ static void work(void *argument)
         if (waits[1].revents)
             take_connections(worker);
         if (MHD_run(worker->daemon) != MHD_YES)
-            fail("the HTTP daemon does not run");
+            program_fail("the HTTP daemon does not run");
     }
     tally_blocking_end();
 }
@@ -175,7 +169,7 @@ static int listen_on(unsigned *port)
     int on = 1, listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
     if (listener < 0)
-        fail("no socket");
+        program_fail("no socket");
     setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
     if (bind(listener, (struct sockaddr *)&address, sizeof address) != 0 || listen(listener, 1024) != 0) {
         fprintf(stderr, "task-server: cannot listen on port %u: %s\n", *port, strerror(errno));
@@ -190,13 +184,13 @@ static void start_workers(const struct options *options)
 {
     for (unsigned i = 0; i < options->threads; i++) {
         if (pipe2(workers[i].mailbox, O_CLOEXEC | O_NONBLOCK) != 0)
-            fail("no pipe");
+            program_fail("no pipe");
         workers[i].daemon = MHD_start_daemon(MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET | MHD_USE_ERROR_LOG, 0, NULL, NULL, handle, &workers[i],
                                              MHD_OPTION_NOTIFY_COMPLETED, forget, NULL, MHD_OPTION_CONNECTION_TIMEOUT, options->idle, MHD_OPTION_END);
         if (!workers[i].daemon)
-            fail("no HTTP daemon");
+            program_fail("no HTTP daemon");
         if (tally_thread_start(&workers[i].thread, work, &workers[i]) != 0)
-            fail(tally_error_message());
+            program_fail(tally_error_message());
     }
 }
 
@@ -226,7 +220,7 @@ static void populate(unsigned tasks)
             names[k] = subtasks[k];
         }
         if (store_put_task(name, "standing", names, SUBTASKS_OF_A_TASK, &answer) != STORE_CREATED)
-            fail("no memory for the standing population");
+            program_fail("no memory for the standing population");
         json_decref(answer);
     }
 }
@@ -267,21 +261,10 @@ static void note_collection(const tally_gc_info *info, void *context)
     pthread_mutex_unlock(&collections.lock);
 }
 
-static int compare_numbers(const void *a, const void *b)
-{
-    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-
-    return (x > y) - (x < y);
-}
-
 /* Nearest rank, milliseconds. */
 static double pause_at(double share)
 {
-    size_t rank = (size_t)(share * (double)collections.count);
-
-    if (!collections.count)
-        return 0;
-    return (double)collections.pauses[rank < collections.count ? rank : collections.count - 1] / 1e6;
+    return (double)program_quantile(collections.pauses, collections.count, share) / 1e6;
 }
 
 /* ---- statistics ----------------------------------------------------------- */
@@ -318,7 +301,7 @@ static void print_statistics(const struct options *options, double seconds, size
             sum += workers[i].requests[r];
         json_array_append_new(threads, json_integer((json_int_t)sum));
     }
-    qsort(collections.pauses, collections.count, sizeof *collections.pauses, compare_numbers);
+    program_sort(collections.pauses, collections.count);
     whole = json_pack("{s:s, s:i, s:i, s:i, s:f, s:I, s:o, s:o, s:o, s:{s:I, s:[I, I, I], s:I, s:f, s:f, s:f, s:f}, s:I, s:I}",
                       "backend", tally_backend(), "version", (int)options->version, "threads", (int)options->threads,
                       "tasks", (int)options->tasks, "seconds", seconds, "requests", total, "by_route", requests, "by_status", statuses,
@@ -328,7 +311,7 @@ static void print_statistics(const struct options *options, double seconds, size
                       "pause_ms_total", (double)collections.total / 1e6, "pause_ms_p50", pause_at(0.5), "pause_ms_p99", pause_at(0.99),
                       "pause_ms_max", pause_at(1), "peak_memory_bytes", (json_int_t)usage.ru_maxrss * 1024, "objects_left", (json_int_t)left);
     if (!whole || collections.lost)
-        fail("no memory for the statistics");
+        program_fail("no memory for the statistics");
     json_dumpf(whole, stdout, JSON_COMPACT | JSON_REAL_PRECISION(6));
     putchar('\n');
     json_decref(whole);
@@ -346,32 +329,18 @@ static const struct argp_option option_list[] = {
     { 0 },
 };
 
-static unsigned number(const char *name, const char *text, unsigned least, unsigned most)
-{
-    char *end;
-    unsigned long value;
-
-    errno = 0;
-    value = *text >= '0' && *text <= '9' ? strtoul(text, &end, 10) : (end = "x", 0);
-    if (errno || *end || value < least || value > most) {
-        fprintf(stderr, "task-server: --%s takes a number from %u to %u\n", name, least, most);
-        exit(2);
-    }
-    return (unsigned)value;
-}
-
 static error_t parse(int key, char *argument, struct argp_state *state)
 {
     struct options *options = state->input;
 
     switch (key) {
     case ARGP_KEY_INIT: state->err_stream = NULL; return 0; /* getopt's one line says enough */
-    case 't': options->threads = number("threads", argument, 1, MOST_WORKERS); return 0;
-    case 'p': options->port = number("port", argument, 0, 65535); return 0;
-    case 'v': options->version = number("version", argument, 1, 2); return 0;
-    case 'n': options->tasks = number("tasks", argument, 0, 10000000); return 0;
-    case 'i': options->idle = number("idle", argument, 0, 1000000); return 0;
-    case 's': options->seconds = number("seconds", argument, 0, 1000000); return 0;
+    case 't': options->threads = program_number("threads", argument, 1, MOST_WORKERS); return 0;
+    case 'p': options->port = program_number("port", argument, 0, 65535); return 0;
+    case 'v': options->version = program_number("version", argument, 1, 2); return 0;
+    case 'n': options->tasks = program_number("tasks", argument, 0, 10000000); return 0;
+    case 'i': options->idle = program_number("idle", argument, 0, 1000000); return 0;
+    case 's': options->seconds = program_number("seconds", argument, 0, 1000000); return 0;
     case ARGP_KEY_ARG: fprintf(stderr, "task-server: unexpected argument %s; see --help\n", argument); exit(2);
     default: return ARGP_ERR_UNKNOWN;
     }
@@ -379,10 +348,7 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 
 static double now(void)
 {
-    struct timespec time;
-
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
+    return (double)program_now() / 1e9;
 }
 
 /* Accepts what waits, and gives each worker its turn. */
@@ -433,13 +399,13 @@ int main(int argc, char **argv)
     signal(SIGPIPE, SIG_IGN);
     signal_file = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
     if (signal_file < 0)
-        fail("no descriptor for signals");
+        program_fail("no descriptor for signals");
     listener = listen_on(&options.port);
     if (tally_init(NULL) != 0 || store_start((int)options.version) != 0)
-        fail(tally_error_message());
+        program_fail(tally_error_message());
     populate(options.tasks);
     if (tally_gc_add_callback(note_collection, NULL) != 0) /* not of what made the population */
-        fail(tally_error_message());
+        program_fail(tally_error_message());
     start_workers(&options);
     printf("{\"listening\":\"http://127.0.0.1:%u\"}\n", options.port);
     fflush(stdout);
@@ -457,7 +423,7 @@ int main(int argc, char **argv)
     tally_gc_collect(2);
     left = tally_finish();
     if (left < 0)
-        fail(tally_error_message());
+        program_fail(tally_error_message());
     print_statistics(&options, seconds, (size_t)left);
     free(collections.pauses);
     return 0;
