@@ -67,7 +67,8 @@ int tally_thread_attach(void) {
     pthread_mutex_lock(&tally_process.registration);
     tally_thread_state *thread = slot_take();
     if (thread) {
-        atomic_store_explicit(&thread->head.breaker, TALLY_BREAK_MERGE | TALLY_BREAK_QUIESCE, memory_order_relaxed);
+        /* Only what a part will clear again: a bit that stays sends every safepoint to the slow path. */
+        atomic_store_explicit(&thread->head.breaker, TALLY_COUNTS_HAVE_OWNERS ? TALLY_BREAK_MERGE : 0, memory_order_relaxed);
         thread->critical = NULL;
         thread->taking_apart = false;
         tally_counts_attach(thread);
@@ -172,7 +173,7 @@ void tally_safepoint_slow(void) {
     uint64_t begin = tally_trace_begin();
     tally_exclusion_safepoint(thread);
     if (atomic_load_explicit(&thread->head.breaker, memory_order_relaxed) & TALLY_BREAK_MERGE) tally_counts_safepoint(thread);
-    tally_trace_end("safepoint", begin);
+    tally_trace_end(TALLY_TRACK_THREAD, "safepoint", begin);
 }
 
 /* ---- start and end ------------------------------------------------------ */

@@ -462,14 +462,16 @@ typedef struct tally_contention_row {
  * *rows is to be free()d. Reading changes nothing. [blocks] */
 int tally_contention(tally_contention_row **rows, size_t *count);
 
-/* A timeline of all threads: who holds the GIL and who waits for it, blocking
- * regions, waits for locks, safepoints that took time, stops of the world,
- * collections and their parts. Keeps the last `events` of each thread (0: 65536,
- * 24 bytes each). [blocks] */
+/* A timeline. Of each thread: blocking regions, waits for the GIL and for locks,
+ * safepoints that took time, collections and their parts; of all together: who
+ * holds the GIL, and stops of the world. Keeps the last `events` of each thread
+ * (0: 65536, 32 bytes each). [blocks] */
 int tally_trace_start(ptrdiff_t events);
 /* Ends it and writes it in Chrome's trace format, which Perfetto opens; by way of
- * a temporary file beside it. A run-time error if it cannot be written. [blocks] */
+ * the file PATH.tmp. A run-time error if it cannot be written. [blocks] */
 int tally_trace_write(const char *path);
+/* How many events are not in the trace written last, because there were more, or no memory for them. [plain] */
+ptrdiff_t tally_trace_dropped(void);
 
 /* ---- errors, one a thread ----------------------------------------------- */
 

@@ -86,6 +86,7 @@ interrupted() {
 # ---- the drivers ------------------------------------------------------------
 
 backends=
+python=$(command -v python3 || true)
 for program in "$drivers"/tally-*; do
     if [ ! -f "$program" ] || [ ! -x "$program" ]; then
         continue
@@ -126,6 +127,23 @@ for program in "$drivers"/tally-*; do
     shows '"each_process":[{"collector":' --workload tasks-weakref --set tasks=10 --samples 1 --sample-ms 1 --processes 2
     refused "$scratch/no-such-text" --workload wordcount --text "$scratch/no-such-text"
     refused "$scratch" --workload wordcount --text "$scratch"
+    refused 'cpython, deadline or ticks' --workload churn --switch-policy fair
+    refused --switch-policy --workload churn --switch-policy deadline --switch-ticks 100
+    refused --switch-interval-us --workload churn --switch-ticks 100 --switch-interval-us 100
+    refused /nonexistent/trace.json --workload churn --trace /nonexistent/trace.json
+    refused "$scratch" --workload churn --trace "$scratch"
+    refused --processes --workload churn --trace "$scratch/trace.json" --processes 2
+    call --workload gc-garbage --set cycles=100 --threads 2 --samples 1 --sample-ms 20 --switch-policy deadline \
+        --switch-interval-us 500 --trace "$scratch/trace.json"
+    problem=
+    [ "$status" -eq 0 ] || problem="exit status $status"
+    case $program in
+        */tally-gil*) has "$scratch/out" '"gil":\{"policy":"deadline","interval_us":500\}' && events='holds the GIL' ;;
+        *) has "$scratch/err" 'no GIL' && events='the world stands still' ;;
+    esac
+    [ -z "$python" ] || "$python" "$root/tests/check_trace.py" "$scratch/trace.json" "$events" collection mark \
+        >"$scratch/err" 2>&1 || problem="$problem${problem:+; }its timeline is wrong"
+    judge "--trace" "$problem"
     for workers in --threads=2 --processes=2; do
         interrupted 1 --workload=handoff "$workers" --samples=1000 --sample-ms=50
         has "$scratch/out" '"samples":\[\{.*"incomplete":true'
@@ -177,7 +195,7 @@ has "$scratch/report/report.md" "\| $((2 * cores)) † \|"
 has "$scratch/report/report.html" '<svg'
 results=$scratch/report/results.json
 
-if python=$(command -v python3); then
+if [ -n "$python" ]; then
     call run --drivers "$drivers" --backends "${backends%%,*}" --workloads tasks-cycle,tasks-weakref,gc-live,gc-garbage \
         --quick --threads 1 --output "$scratch/collector" --with-python "$python" \
         --python-script "$root/workloads/python/collector.py"

@@ -72,11 +72,11 @@ static void tell(const tally_gc_info *info) {
 static void trace(const tally_gc_info *info) {
     if (!atomic_load_explicit(&tally_tracing, memory_order_relaxed)) return;
     uint64_t stopped = info->began + info->stop, marked = stopped + info->mark, finalized = marked + info->finalize;
-    tally_trace_add("collection", info->began, tally_now());
-    tally_trace_add("mark", stopped, marked);
-    tally_trace_add("finalize", marked, finalized);
-    if (info->check) tally_trace_add("second look", finalized, finalized + info->check);
-    tally_trace_add("free", finalized + info->check, finalized + info->check + info->free);
+    tally_trace_add(TALLY_TRACK_THREAD, "collection", info->began, tally_now());
+    tally_trace_add(TALLY_TRACK_THREAD, "mark", stopped, marked);
+    tally_trace_add(TALLY_TRACK_THREAD, "finalize", marked, finalized);
+    if (info->check) tally_trace_add(TALLY_TRACK_THREAD, "second look", finalized, finalized + info->check);
+    tally_trace_add(TALLY_TRACK_THREAD, "free", finalized + info->check, finalized + info->check + info->free);
 }
 
 static void add(_Atomic uint64_t *to, ptrdiff_t n) { atomic_fetch_add_explicit(to, (uint64_t)n, memory_order_relaxed); }

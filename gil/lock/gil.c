@@ -100,7 +100,7 @@ static void wait_in_line(tally_thread_state *thread) {
 
 /* Traced by who holds the lock. */
 static void taken(tally_thread_state *thread) {
-    tally_trace_end("without the GIL", thread->exclusion.since);
+    tally_trace_end(TALLY_TRACK_THREAD, "without the GIL", thread->exclusion.since);
     thread->exclusion.since = tally_trace_begin();
 }
 
@@ -112,7 +112,7 @@ static void take(tally_thread_state *thread) {
         wait_in_line(thread);
         pthread_mutex_unlock(&gil.mutex);
         atomic_store_explicit(&thread->status, TALLY_RUNNING, memory_order_seq_cst);
-        tally_trace_end("waits for the GIL", begin);
+        tally_trace_end(TALLY_TRACK_THREAD, "waits for the GIL", begin);
         taken(thread);
         return;
     }
@@ -131,13 +131,13 @@ static void take(tally_thread_state *thread) {
     pthread_cond_broadcast(&gil.taken);
     pthread_mutex_unlock(&gil.mutex);
     atomic_store_explicit(&thread->status, TALLY_RUNNING, memory_order_seq_cst);
-    tally_trace_end("waits for the GIL", begin);
+    tally_trace_end(TALLY_TRACK_THREAD, "waits for the GIL", begin);
     taken(thread);
 }
 
 /* forced: does not return before another thread has had the lock, if one waits. */
 static void release(tally_thread_state *thread, bool forced) {
-    tally_trace_end("holds the GIL", thread->exclusion.since);
+    tally_trace_end(TALLY_TRACK_GIL, "holds the GIL", thread->exclusion.since);
     thread->exclusion.since = tally_trace_begin();
     atomic_store_explicit(&thread->status, TALLY_BLOCKED, memory_order_seq_cst);
     pthread_mutex_lock(&gil.mutex);

@@ -129,7 +129,7 @@ static void become_running_from(tally_thread_state *thread, bool parked) {
         sched_yield(); /* a claim to merge is short */
     }
     if (waited) has_entered();
-    tally_trace_end(atomic_load_explicit(&thread->exclusion.doing, memory_order_relaxed), thread->exclusion.left_at);
+    tally_trace_end(TALLY_TRACK_THREAD, atomic_load_explicit(&thread->exclusion.doing, memory_order_relaxed), thread->exclusion.left_at);
     tally_reclamation_online();
 }
 
@@ -245,11 +245,11 @@ void tally_world_stop(void) {
     TALLY_EVENT(stops);
     world.stopped_at = tally_now();
     TALLY_COUNT_ADD(TALLY_EVENT_stop_ns, world.stopped_at - begin);
-    if (atomic_load_explicit(&tally_tracing, memory_order_relaxed)) tally_trace_add("asks the world to stop", begin, world.stopped_at);
+    if (atomic_load_explicit(&tally_tracing, memory_order_relaxed)) tally_trace_add(TALLY_TRACK_WORLD, "asks the world to stop", begin, world.stopped_at);
 }
 
 void tally_world_start(void) {
-    if (atomic_load_explicit(&tally_tracing, memory_order_relaxed)) tally_trace_add("the world stands still", world.stopped_at, tally_now());
+    if (atomic_load_explicit(&tally_tracing, memory_order_relaxed)) tally_trace_add(TALLY_TRACK_WORLD, "the world stands still", world.stopped_at, tally_now());
     uint32_t used = atomic_load_explicit(&tally_process.slots_used, memory_order_acquire);
     for (uint32_t id = 1; id <= used; id++) {
         tally_thread_state *thread = tally_thread_slot(id);
@@ -337,6 +337,7 @@ void tally_exclusion_end(void) { tally_reclamation_end(); }
 void tally_exclusion_attach(tally_thread_state *thread) {
     atomic_store_explicit(&thread->exclusion.lock_initial, tally_locks_can_bias() ? TALLY_LOCK_BIASED : TALLY_LOCK_FREE, memory_order_relaxed);
     tally_reclamation_attach();
+    tally_breaker_set(thread, TALLY_BREAK_QUIESCE); /* a grace period may be under way */
 }
 void tally_exclusion_detach(tally_thread_state *thread) { tally_reclamation_detach(thread); }
 

@@ -11,6 +11,7 @@
  */
 #define _GNU_SOURCE
 #include "program.h"
+#include "switching.h"
 
 #include <argp.h>
 #include <jansson.h>
@@ -24,13 +25,10 @@
 
 enum { MOST_BUSY = 64, ITEMS = 64, WARM_UP = 10 };
 
-enum scheme { CPYTHON, DEADLINE, TICKS };
-static const char *const scheme_names[] = { [CPYTHON] = "cpython", [DEADLINE] = "deadline", [TICKS] = "ticks" };
-
 struct options {
     unsigned busy, requests, interval, pause, work;
     bool realtime, list;
-    enum scheme scheme;
+    tally_options runtime;
 };
 
 static struct options options = { .busy = 2, .requests = 500, .interval = 5000, .pause = 10000, .work = 10 };
@@ -159,13 +157,13 @@ static json_t *list_times(const uint64_t *times)
 
 static void print_results(uint64_t *times, double seconds, const tally_stats_result *stats)
 {
-    bool gil = strncmp(tally_backend(), "gil", 3) == 0;
+    bool gil = switching_applies();
     json_t *whole;
 
     program_sort(times, options.requests);
     whole = json_pack("{s:s, s:s, s:i, s:i, s:i, s:f, s:f, s:f, s:f, s:f, s:I, s:I}", "backend", tally_backend(), "scheme",
-                      gil ? scheme_names[options.scheme] : "none", "busy", (int)options.busy, "requests", (int)options.requests,
-                      "interval_us", gil && options.scheme != TICKS ? (int)options.interval : 0, "p50_ms", time_at(times, 0.5),
+                      gil ? switching_name(&options.runtime) : "none", "busy", (int)options.busy, "requests", (int)options.requests,
+                      "interval_us", gil && !options.runtime.switch_ticks ? (int)options.interval : 0, "p50_ms", time_at(times, 0.5),
                       "p90_ms", time_at(times, 0.9), "p99_ms", time_at(times, 0.99), "max_ms", time_at(times, 1),
                       "busy_operations_per_second", (double)atomic_load(&busy_operations) / seconds, "gil_requests",
                       (json_int_t)stats->gil_requests, "gil_handovers", (json_int_t)stats->gil_handovers);
@@ -190,11 +188,11 @@ static const struct argp_option option_list[] = {
     { 0 },
 };
 
-static enum scheme scheme_named(const char *name)
+static void set_scheme(const char *name)
 {
-    for (enum scheme i = CPYTHON; i <= TICKS; i++)
-        if (!strcmp(name, scheme_names[i]))
-            return i;
+    options.runtime = (tally_options){ 0 };
+    if (switching_set(&options.runtime, name))
+        return;
     fprintf(stderr, "convoy: no scheme '%s'; there are cpython, deadline and ticks\n", name);
     exit(2);
 }
@@ -203,7 +201,7 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 {
     switch (key) {
     case ARGP_KEY_INIT: state->err_stream = NULL; return 0; /* getopt's one line says enough */
-    case 's': options.scheme = scheme_named(argument); return 0;
+    case 's': set_scheme(argument); return 0;
     case 'b': options.busy = program_number("busy", argument, 0, MOST_BUSY); return 0;
     case 'n': options.requests = program_number("requests", argument, 1, 1000000); return 0;
     case 'i': options.interval = program_number("interval", argument, 1, 1000000); return 0;
@@ -220,7 +218,6 @@ int main(int argc, char **argv)
 {
     const struct argp argp = { option_list, parse, NULL, "Measures how long a thread that waits for a socket takes to answer "
                                "beside threads that never wait. Prints a line of JSON.", NULL, NULL, NULL };
-    tally_options how = { 0 };
     tally_thread server, busy[MOST_BUSY];
     tally_stats_result stats;
     pthread_t client;
@@ -229,16 +226,12 @@ int main(int argc, char **argv)
 
     if (argp_parse(&argp, argc, argv, 0, NULL, NULL) != 0)
         return 2;
-    if (options.scheme == TICKS) {
-        how.switch_ticks = 100;
-    } else {
-        how.switch_interval_us = options.interval;
-        how.switch_policy = options.scheme == DEADLINE ? TALLY_SWITCH_DEADLINE : TALLY_SWITCH_CPYTHON;
-    }
+    if (!options.runtime.switch_ticks)
+        options.runtime.switch_interval_us = options.interval;
     times = calloc(options.requests, sizeof *times);
     if (!times || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets) != 0)
         program_fail("no memory, or no sockets");
-    if (tally_init(&how) != 0 || tally_thread_start(&server, serve, NULL) != 0)
+    if (tally_init(&options.runtime) != 0 || tally_thread_start(&server, serve, NULL) != 0)
         program_fail(tally_error_message());
     began = program_now();
     for (unsigned i = 0; i < options.busy; i++)

@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "switching.h"
+
 void block_init(block *block, unsigned workers, unsigned samples)
 {
     *block = (struct block){.workers = workers};
@@ -122,6 +124,21 @@ static json_t *latency_to_json(const block *block)
     return result;
 }
 
+/* How the GIL changed hands; null: there is none. */
+static json_t *gil_to_json(const tally_options *runtime)
+{
+    unsigned interval = runtime->switch_interval_us;
+
+    if (!switching_applies())
+        return json_null();
+    json_t *result = json_pack("{s:s}", "policy", switching_name(runtime));
+    if (runtime->switch_ticks != 0)
+        json_object_set_new(result, "ticks", json_integer(runtime->switch_ticks));
+    else
+        json_object_set_new(result, "interval_us", json_integer(interval != 0 ? interval : SWITCHING_INTERVAL_US));
+    return result;
+}
+
 json_t *block_to_json(const block *block, const options *options)
 {
     json_t *result = json_object();
@@ -135,6 +152,7 @@ json_t *block_to_json(const block *block, const options *options)
     json_object_set_new(result, "unit", json_string(options->workload->unit));
     json_object_set_new(result, "sharing", json_string(sharing_name(options->workload->sharing)));
     json_object_set_new(result, "parameters", parameters_to_json(options));
+    json_object_set_new(result, "gil", gil_to_json(&options->runtime));
     json_object_set_new(result, "samples", samples_to_json(block));
     json_object_set_new(result, "warmup_ms", json_integer(options->warmup_ms));
     add_memory(result, block);

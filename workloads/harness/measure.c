@@ -11,6 +11,7 @@
  */
 #include "measure.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -232,6 +233,23 @@ static uint64_t clock_cost(void)
     return (last - began) / (LOOKS - 1);
 }
 
+static void begin_trace(const options *options)
+{
+    if (options->trace != NULL && tally_trace_start(0) != 0)
+        workload_fail("cannot record a timeline: %s", tally_error_message());
+}
+
+static void end_trace(const options *options)
+{
+    if (options->trace == NULL)
+        return;
+    if (tally_trace_write(options->trace) != 0)
+        workload_fail("%s", tally_error_message());
+    if (tally_trace_dropped() > 0)
+        fprintf(stderr, "tally-%s: %s: %td events are not in %s: a thread keeps its last 65536; measure for less time\n",
+                tally_backend(), options->workload->name, tally_trace_dropped(), options->trace);
+}
+
 void measure(const options *options, block *block)
 {
     struct measurement *all = workload_allocate(sizeof *all);
@@ -258,7 +276,9 @@ void measure(const options *options, block *block)
     if (tally_gc_collect(2) < 0)
         workload_fail("cannot collect: %s", tally_error_message());
     block->baseline_rss_kib = footprint_resident();
+    begin_trace(options);
     run_workload(all, block);
+    end_trace(options);
     block->peak_rss_kib = footprint_peak();
     block->live_at_finish = tally_finish();
     if (block->live_at_finish < 0)

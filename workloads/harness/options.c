@@ -13,8 +13,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "fail.h"
+#include "switching.h"
 
 #define WORKLOAD(name) extern const tally_workload workload_##name;
 #include "../workloads.def"
@@ -29,8 +31,8 @@ const tally_workload *const options_workloads[] = {
 
 enum {
     KEY_LIST = 256, KEY_JSON, KEY_WORKLOAD, KEY_THREADS, KEY_PROCESSES, KEY_SAMPLES, KEY_SAMPLE_MS,
-    KEY_WARMUP_MS, KEY_SET, KEY_TEXT, KEY_TEXT_BYTES, KEY_SWITCH_INTERVAL, KEY_SWITCH_TICKS, KEY_SEED,
-    KEY_PARENT, KEY_INDEX, KEY_USAGE
+    KEY_WARMUP_MS, KEY_SET, KEY_TEXT, KEY_TEXT_BYTES, KEY_SWITCH_POLICY, KEY_SWITCH_INTERVAL,
+    KEY_SWITCH_TICKS, KEY_SEED, KEY_TRACE, KEY_PARENT, KEY_INDEX, KEY_USAGE
 };
 
 static const struct argp_option table[] = {
@@ -54,15 +56,22 @@ static const struct argp_option table[] = {
     {"text-bytes", KEY_TEXT_BYTES, "BYTES", 0,
      "Repeat the text until it has about so many bytes (default: 67108864, 64 MiB)", 3},
     {"seed", KEY_SEED, "N", 0, "Seed of the random numbers (default: 1)", 3},
-    {NULL, 0, NULL, 0, "How the GIL changes hands (without one: ignored):", 4},
+    {NULL, 0, NULL, 0, "How the GIL changes hands (without one: ignored, which is said):", 4},
+    {"switch-policy", KEY_SWITCH_POLICY, "NAME", 0,
+     "cpython: any waiter takes it, the interval starts anew (default); deadline: first come, first "
+     "served; ticks: as before CPython 3.2, the holder lets go unasked", 4},
     {"switch-interval-us", KEY_SWITCH_INTERVAL, "US", 0,
-     "Microseconds that a thread waits before it asks for the GIL (default: 5000)", 4},
+     "cpython, deadline: microseconds that a thread waits before it asks for the GIL (default: 5000)", 4},
     {"switch-ticks", KEY_SWITCH_TICKS, "N", 0,
-     "Instead: the holder lets go after N safepoints, unasked (default: 0, not so)", 4},
-    {NULL, 0, NULL, 0, "Help:", 5},
-    {"help", '?', NULL, 0, "Print this and end", 5},
-    {"usage", KEY_USAGE, NULL, 0, "Print the options, briefly, and end", 5},
-    {"version", 'V', NULL, 0, "Print the backend and the version, and end", 5},
+     "ticks, which it implies: safepoints after which the holder lets go (default: 100)", 4},
+    {NULL, 0, NULL, 0, "What happened when:", 5},
+    {"trace", KEY_TRACE, "FILE", 0,
+     "Write a timeline of all threads in Chrome's trace format, which Perfetto opens; the last "
+     "65536 events of each thread", 5},
+    {NULL, 0, NULL, 0, "Help:", 6},
+    {"help", '?', NULL, 0, "Print this and end", 6},
+    {"usage", KEY_USAGE, NULL, 0, "Print the options, briefly, and end", 6},
+    {"version", 'V', NULL, 0, "Print the backend and the version, and end", 6},
     {"parent-socket", KEY_PARENT, "FD", OPTION_HIDDEN, NULL, 0},
     {"process-index", KEY_INDEX, "N", OPTION_HIDDEN, NULL, 0},
     {0},
@@ -160,6 +169,46 @@ static void set_workers(options *result, int key, const char *text)
         options_fail("give --threads or --processes, once");
     result->workers = (unsigned)number(key, text, 1, OPTIONS_MOST_WORKERS);
     result->processes = key == KEY_PROCESSES;
+}
+
+static void set_policy(options *result, const char *name)
+{
+    result->switch_policy = name;
+    if (!switching_set(&result->runtime, name))
+        options_fail("--switch-policy must be " SWITCHING_NAMES ", not '%s'", name);
+}
+
+static void check_switching(const options *options)
+{
+    bool ticks = options->runtime.switch_ticks != 0;
+
+    if (ticks && options->switch_policy != NULL && strcmp(options->switch_policy, "ticks") != 0)
+        options_fail("--switch-ticks goes with --switch-policy ticks, not with %s", options->switch_policy);
+    if (ticks && options->runtime.switch_interval_us != 0)
+        options_fail("--switch-interval-us has no meaning with ticks; leave one of the two out");
+    if (!options->list && !switching_applies() && options->parent < 0
+        && (ticks || options->switch_policy != NULL || options->runtime.switch_interval_us != 0))
+        fprintf(stderr, "tally-%s: there is no GIL: --switch-... is ignored\n", tally_backend());
+}
+
+/* Found out before anything is measured. The name is that of the file which is renamed in the end. */
+static void check_trace(const options *options)
+{
+    char *name = workload_allocate(strlen(options->trace) + sizeof ".tmp");
+    struct stat status;
+
+    if (options->processes)
+        options_fail("--trace shows the threads of one process; it does not go with --processes");
+    if (stat(options->trace, &status) == 0 && !S_ISREG(status.st_mode))
+        options_fail("--trace '%s' is no regular file", options->trace);
+    sprintf(name, "%s.tmp", options->trace);
+    FILE *file = fopen(name, "we");
+    if (file == NULL)
+        options_fail("cannot write '%s': %s; --trace takes the name of a file to be written",
+                     options->trace, strerror(errno));
+    fclose(file);
+    unlink(name);
+    free(name);
 }
 
 /* The place of a word in a list with commas between; -1: not there. */
@@ -281,6 +330,8 @@ static error_t parse_one(int key, char *text, struct argp_state *state)
         return 0;
     case KEY_TEXT: add_text(result, text); return 0;
     case KEY_TEXT_BYTES: result->text_bytes = number(key, text, 1, UINT64_C(1) << 36); return 0;
+    case KEY_SWITCH_POLICY: set_policy(result, text); return 0;
+    case KEY_TRACE: result->trace = text; return 0;
     case KEY_SWITCH_INTERVAL:
         result->runtime.switch_interval_us = (unsigned)number(key, text, 1, 10000000);
         return 0;
@@ -327,6 +378,9 @@ void options_parse(options *result, int argc, char **argv)
         options_fail("which workload? Give --workload NAME; --list names them all");
     if (!result->list)
         complete_parameters(result, line.sets, line.set_count);
+    check_switching(result);
+    if (!result->list && result->trace != NULL)
+        check_trace(result);
 }
 
 void options_free(options *options)

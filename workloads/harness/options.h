@@ -27,6 +27,8 @@ typedef struct options {
     uint64_t seed;
     uint64_t parameters[WORKLOAD_PARAMETERS];
     tally_options runtime;
+    const char *switch_policy;  /* as it was given; NULL: it was not */
+    const char *trace;          /* the file for a timeline; NULL: none */
     /* For a process that is one worker of many: the socket to its parent, else
      * -1, and its number among them. */
     int parent;
