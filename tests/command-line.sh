@@ -195,6 +195,40 @@ has "$scratch/report/report.md" "\| $((2 * cores)) † \|"
 has "$scratch/report/report.html" '<svg'
 results=$scratch/report/results.json
 
+refused convoi run --drivers "$drivers" --workloads convoi --output "$scratch/none"
+refused 1000000 run --drivers "$drivers" --switch-interval-us 0 --output "$scratch/none"
+mkdir "$scratch/empty"
+env PATH="$scratch/empty" "$program" run --drivers "$drivers" --workloads task-server --server-script "$root/workloads/server/measure.py" \
+    --output "$scratch/none" >"$scratch/out" 2>"$scratch/err"
+status=$?
+problem=
+[ $status -eq 2 ] || problem="exit status $status, not 2"
+grep -q 'apt-get install wrk' "$scratch/err" || problem="$problem${problem:+; }it does not say how to install wrk"
+[ ! -e "$scratch/none" ] || problem="$problem${problem:+; }it made the folder all the same"
+judge "task-server without wrk" "$problem"
+
+call run --drivers "$drivers" --backends "${backends%%,*}" --workloads convoy --quick --switch-interval-us 1000 --output "$scratch/convoy"
+problem=
+[ "$status" -eq 0 ] || problem="exit status $status"
+judge "run of convoy alone" "$problem"
+has "$scratch/convoy/results.json" '"interval_us": 1000'
+has "$scratch/convoy/report.md" '^## Convoys'
+
+if [ -n "$python" ] && command -v wrk >"$scratch/out" && [ -x "$drivers/workloads/server/task-server-${backends%%,*}" ]; then
+    timeout 200 "$program" run --drivers "$drivers" --backends "$backends" --workloads convoy,task-server,load-tuple-const \
+        --quick --threads 1,2 --output "$scratch/extras" --with-python "$python" --python-script "$root/workloads/python/collector.py" \
+        --patterns-script "$root/workloads/python/patterns.py" --server-script "$root/workloads/server/measure.py" >"$scratch/out" 2>"$scratch/err"
+    status=$?
+    problem=
+    [ $status -eq 0 ] || problem="exit status $status"
+    judge "run of convoy, task-server and a pattern" "$problem"
+    problem=
+    "$python" "$root/tests/check_extras.py" "$scratch/extras" "$backends" 2>"$scratch/err" || problem="faults"
+    judge "convoy, task-server and a pattern in the results" "$problem"
+else
+    echo "no python3, no wrk or no task-server: what task-server is in a report is not tested" >&2
+fi
+
 if [ -n "$python" ]; then
     call run --drivers "$drivers" --backends "${backends%%,*}" --workloads tasks-cycle,tasks-weakref,gc-live,gc-garbage \
         --quick --threads 1 --output "$scratch/collector" --with-python "$python" \

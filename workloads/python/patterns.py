@@ -2,11 +2,11 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The nine pattern workloads of ../patterns.h as Python, on the interpreter that runs this.
 
-    python3.13t workloads/python/patterns.py --threads 4 > cpython.json
+Takes the options of a Tally driver and prints a block of the same form:
 
-Measures each pattern with 1 to so many threads and prints one JSON object: the
-interpreter, and a row for each pattern, number of threads and sample. An
-operation is what the workload of the same name counts. Each thread times itself
+    python3.13t workloads/python/patterns.py --workload object-cfunction --threads 4
+
+An operation is what the workload of the same name counts. Each thread times itself
 from the common start to the end of its last batch, and the rate is the sum over
 the threads, as in Tally's drivers. Every batch is checked. Python 3.8 or later.
 """
@@ -15,13 +15,13 @@ import json
 import math
 import os
 import platform
+import resource
 import sys
 import sysconfig
 import threading
 import time
 
 ITERATIONS = 2048  # of one batch, as in patterns.h
-FORMAT, VERSION = "tally-python-patterns", 1
 
 
 class WrongResult(Exception):
@@ -145,9 +145,9 @@ PATTERNS = {
 
 
 def sample(function, count, seconds):
-    """Operations a second of `count` threads that call the function for so long."""
+    """`count` threads call the function for so long: operations and seconds of each."""
     start = threading.Barrier(count)
-    rates = [None] * count
+    results = [None] * count
     failures = []
 
     def work(index):
@@ -159,7 +159,7 @@ def sample(function, count, seconds):
             while now - began < seconds:
                 done += function()
                 now = time.perf_counter()
-            rates[index] = done / (now - began)
+            results[index] = done, now - began
         except Exception as error:  # of a thread: told by the main one
             failures.append(error)
             start.abort()
@@ -172,12 +172,28 @@ def sample(function, count, seconds):
     causes = [error for error in failures if not isinstance(error, threading.BrokenBarrierError)]
     if failures:
         raise (causes or failures)[0]
-    return sum(rates)
+    return {"seconds": sum(spent for _, spent in results) / count, "operations": sum(done for done, _ in results),
+            "rate": sum(done / spent for done, spent in results), "per_thread": [done for done, _ in results]}
 
 
-def has_gil():
-    """Whether this process runs with a GIL, which a build without one can still have."""
-    return getattr(sys, "_is_gil_enabled", lambda: True)()
+def name_of_this():
+    """The interpreter, and whether it runs with a GIL, which a build without one can still have."""
+    gil = getattr(sys, "_is_gil_enabled", lambda: True)()
+    built_without = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
+    kind = "free-threaded" if not gil else "free-threaded build with its GIL on" if built_without else "with GIL"
+    return f"{platform.python_implementation()} {platform.python_version()} {kind}"
+
+
+def measure(options):
+    function = PATTERNS[options.workload]
+    if options.warmup_ms:
+        sample(function, options.threads, options.warmup_ms / 1000)
+    samples = [sample(function, options.threads, options.sample_ms / 1000) for _ in range(options.samples)]
+    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return {"format": "tally-block", "version": 1, "workload": options.workload, "backend": name_of_this(), "mode": "threads",
+            "threads": options.threads, "unit": "operations", "sharing": "own", "parameters": {}, "samples": samples,
+            "oversubscribed": options.threads > processors, "pinned": False,
+            "peak_rss_kib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss}
 
 
 def whole(least, most):
@@ -191,46 +207,30 @@ def whole(least, most):
 
 
 def arguments():
-    parser = argparse.ArgumentParser(description="Measures Tally's pattern workloads as Python, "
-                                     "on the interpreter that runs this, and prints JSON.")
-    parser.add_argument("--threads", type=whole(1, 256), default=os.cpu_count() or 1, metavar="N",
-                        help="measure with 1 to N threads (default: a thread a processor, %(default)s)")
-    parser.add_argument("--samples", type=whole(1, 10000), default=3, metavar="N",
-                        help="samples of each number of threads (default: %(default)s)")
-    parser.add_argument("--sample-ms", type=whole(1, 600000), default=200, metavar="MS",
-                        help="length of a sample (default: %(default)s)")
-    parser.add_argument("patterns", nargs="*", metavar="PATTERN",
-                        help="only these: " + ", ".join(PATTERNS))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--list", action="store_true", help="only name this Python and the workloads, as JSON")
+    parser.add_argument("--workload", choices=PATTERNS, help="the workload; must be given")
+    parser.add_argument("--threads", type=whole(1, 256), default=1, metavar="N")
+    parser.add_argument("--samples", type=whole(1, 10000), default=5, metavar="N")
+    parser.add_argument("--sample-ms", type=whole(1, 600000), default=200, metavar="MS")
+    parser.add_argument("--warmup-ms", type=whole(0, 600000), default=100, metavar="MS")
+    parser.add_argument("--seed", type=int, default=1, help="not used: there is nothing random")
     options = parser.parse_args()
-    for name in options.patterns:
-        if name not in PATTERNS:
-            parser.error(f"there is no pattern '{name}'; there are {', '.join(PATTERNS)}")
+    if not options.list and not options.workload:
+        parser.error("which workload? Give --workload NAME")
     return options
 
 
 def main():
     options = arguments()
-    rows = []
-    for name in options.patterns or PATTERNS:
-        for count in range(1, options.threads + 1):
-            for number in range(options.samples):
-                rate = sample(PATTERNS[name], count, options.sample_ms / 1000)
-                rows.append({"name": name, "threads": count, "sample": number,
-                             "operations_per_second": rate})
-    json.dump({
-        "format": FORMAT,
-        "version": VERSION,
-        "implementation": platform.python_implementation(),
-        "python": platform.python_version(),
-        "compiler": platform.python_compiler(),
-        "build_without_gil": bool(sysconfig.get_config_var("Py_GIL_DISABLED")),
-        "gil": has_gil(),
-        "processors": os.cpu_count(),
-        "sample_ms": options.sample_ms,
-        "results": rows,
-    }, sys.stdout, indent=1)
-    print()
+    if options.list:
+        print(json.dumps({"name": name_of_this(), "workloads": list(PATTERNS)}))
+    else:
+        print(json.dumps(measure(options)))
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -64,9 +64,10 @@ static void (*const parts[])(struct document *, const struct analysis *) = {
     compose_workloads,
     compose_price,
     // threads against processes
-    // the task server
+    compose_patterns,
+    compose_server,
     compose_collector,
-    // the convoy
+    compose_convoy,
     compose_sizes,
     compose_conditions,
     // the control: one backend against itself

@@ -20,6 +20,11 @@ void compose_summary(struct document *document, const struct analysis *analysis)
 void compose_price(struct document *document, const struct analysis *analysis);
 void compose_workloads(struct document *document, const struct analysis *analysis);
 void compose_collector(struct document *document, const struct analysis *analysis);
+void compose_patterns(struct document *document, const struct analysis *analysis);
+void compose_server(struct document *document, const struct analysis *analysis);
+void compose_convoy(struct document *document, const struct analysis *analysis);
+// What belongs to the run and could not be measured, of one workload.
+void compose_left_out(struct document *document, const struct analysis *analysis, const char *workload);
 void compose_sizes(struct document *document, const struct analysis *analysis);
 void compose_conditions(struct document *document, const struct analysis *analysis);
 

@@ -18,7 +18,7 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-enum key { DRIVERS = 256, PYTHON, PYTHON_SCRIPT, QUICKLY, FULLY, WORKLOADS, BACKENDS, THREADS, TEXT, OUTPUT, SEED, USAGE };
+enum key { DRIVERS = 256, PYTHON, PYTHON_SCRIPT, PATTERNS_SCRIPT, SERVER_SCRIPT, SWITCH_INTERVAL, QUICKLY, FULLY, WORKLOADS, BACKENDS, THREADS, TEXT, OUTPUT, SEED, USAGE };
 
 static const struct argp_option option_list[] = {
     {NULL, 0, NULL, 0, "Both commands:", 1},
@@ -26,8 +26,8 @@ static const struct argp_option option_list[] = {
      "Folder for report.html, report.md, results.csv and results.json; is made; must be given", 1},
     {NULL, 0, NULL, 0, "run:", 2},
     {"drivers", DRIVERS, "DIR", 0, "Folder of the programs tally-<backend> and of backends.json; must be given", 2},
-    {"quick", QUICKLY, NULL, 0, "Measure for under a minute (default: about 3 minutes)", 2},
-    {"full", FULLY, NULL, 0, "Measure for about 20 minutes", 2},
+    {"quick", QUICKLY, NULL, 0, "Measure for under a minute (default: about 4 minutes)", 2},
+    {"full", FULLY, NULL, 0, "Measure for about 30 minutes", 2},
     {"workloads", WORKLOADS, "A,B", 0, "Only these workloads (default: all)", 2},
     {"backends", BACKENDS, "A,B|all", 0, "Only these backends (default: all but the ablations)", 2},
     {"threads", THREADS, "1,2,4", 0,
@@ -35,6 +35,9 @@ static const struct argp_option option_list[] = {
     {"text", TEXT, "FILE", 0, "A text for wordcount; may be given again (default: the system's licence texts)", 2},
     {"with-python", PYTHON, "PROGRAM", 0, "Measure the collector of this Python 3 interpreter too", 2},
     {"python-script", PYTHON_SCRIPT, "FILE", 0, "What it runs, workloads/python/collector.py; goes with --with-python", 2},
+    {"patterns-script", PATTERNS_SCRIPT, "FILE", 0, "And workloads/python/patterns.py", 2},
+    {"server-script", SERVER_SCRIPT, "FILE", 0, "What loads the task server, workloads/server/measure.py", 2},
+    {"switch-interval-us", SWITCH_INTERVAL, "US", 0, "Switch interval of the convoy with a GIL, 1 to 1000000 (default: 5000)", 2},
     {"seed", SEED, "N", 0, "Seed of the order and of the bootstrap (default: drawn anew)", 2},
     {NULL, 0, NULL, 0, "Help:", 3},
     {"help", '?', NULL, 0, "Print this and end", 3},
@@ -127,6 +130,16 @@ static void set_seed(struct command *command, const char *string)
     command->seeded = true;
 }
 
+static void set_interval(struct run_options *run, const char *string)
+{
+    char *end;
+    errno = 0;
+    unsigned long interval = *string >= '0' && *string <= '9' ? strtoul(string, &end, 10) : (end = "x", 0);
+    if (errno || *end || interval < 1 || interval > 1000000)
+        reject("--switch-interval-us %s is wrong; give microseconds from 1 to 1000000", string);
+    run->switch_interval_us = (unsigned)interval;
+}
+
 static error_t parse_argument(struct command *command, const char *argument, struct argp_state *state)
 {
     if (command->name == NULL)
@@ -192,6 +205,15 @@ static error_t parse(int key, char *argument, struct argp_state *state)
     case PYTHON_SCRIPT:
         command->run.python_script = argument;
         return 0;
+    case PATTERNS_SCRIPT:
+        command->run.patterns_script = argument;
+        return 0;
+    case SERVER_SCRIPT:
+        command->run.server_script = argument;
+        return 0;
+    case SWITCH_INTERVAL:
+        set_interval(&command->run, argument);
+        return 0;
     case SEED:
         set_seed(command, argument);
         return 0;
@@ -247,7 +269,8 @@ static int finish(json_t *root, const char *folder, bool created)
             rmdir(folder);
         status = 2;
     } else {
-        print_table(&analysis);
+        if (analysis.cell_count)
+            print_table(&analysis);
         if (failures)
             printf("%zu blocks failed; the report lists them\n", failures);
         if (json_is_true(json_object_get(root, "incomplete")))
@@ -323,5 +346,7 @@ int main(int argc, char **argv)
     json_decref(command.run.known_backends);
     json_decref(command.run.descriptions);
     json_decref(command.run.python_name);
+    json_decref(command.run.patterns_name);
+    json_decref(command.run.left_out);
     return status;
 }

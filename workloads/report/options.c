@@ -6,6 +6,7 @@
 #endif
 #include "plan.h"
 
+#include "extras.h"
 #include "machine.h"
 #include "process.h"
 #include "results.h"
@@ -116,7 +117,7 @@ static bool list_workloads(struct run_options *options, struct names *known)
     size_t index;
     known->count = 0;
     json_array_foreach(list, index, workload)
-        if (known->count < MAX_NAMES && *object_string(workload, "name", "") &&
+        if (known->count + 2 < MAX_NAMES && *object_string(workload, "name", "") &&
             (options->effort != QUICK || options->workloads.count || json_is_true(json_object_get(workload, "in_quick"))))
             known->items[known->count++] = checked_strdup(object_string(workload, "name", ""));
     options->descriptions = list ? list : json_array();
@@ -134,37 +135,54 @@ static bool find_workloads(struct run_options *options)
     struct names known;
     if (!list_workloads(options, &known))
         return false;
+    if (options->no_drivers) {
+        names_free(&known);
+        return true;
+    }
     if (options->workloads.count == 0) {
         options->workloads = known;
         return true;
     }
+    known.items[known.count++] = checked_strdup("convoy"); // to be told of
+    known.items[known.count++] = checked_strdup("task-server");
     bool good = names_known(&options->workloads, &known, "workload");
     names_free(&known);
     return good;
 }
 
-// Asks the interpreter what it is, and the script which workloads it has.
+// Asks the interpreter what it is, and a script which workloads it has; NULL
+// after one line on stderr.
+static json_t *ask_python(const char *python, const char *script)
+{
+    char *argv[] = {(char *)python, (char *)script, "--list", NULL};
+    struct process_result result = process_run(argv, 20);
+    json_t *name = json_loads(text_string(&result.output), 0, NULL);
+    if (result.status != 0 || !*object_string(name, "name", "")) {
+        fprintf(stderr, "tally-compare: '%s' does not run %s; name a Python 3 interpreter with --with-python\n", python, script);
+        json_decref(name);
+        name = NULL;
+    }
+    text_free(&result.output);
+    text_free(&result.errors);
+    return name;
+}
+
 static bool find_python(struct run_options *options)
 {
     if (options->python == NULL)
         return true;
-    char *argv[] = {(char *)options->python, (char *)options->python_script, "--list", NULL};
-    struct process_result result = process_run(argv, 20);
-    options->python_name = json_loads(text_string(&result.output), 0, NULL);
-    bool good = result.status == 0 && *object_string(options->python_name, "name", "");
-    if (!good)
-        fprintf(stderr, "tally-compare: '%s' does not run %s; name a Python 3 interpreter with --with-python\n",
-                options->python, options->python_script);
-    text_free(&result.output);
-    text_free(&result.errors);
-    return good;
+    options->python_name = ask_python(options->python, options->python_script);
+    if (options->python_name && options->patterns_script)
+        options->patterns_name = ask_python(options->python, options->patterns_script);
+    return options->python_name && (!options->patterns_script || options->patterns_name);
 }
 
 bool run_complete_options(struct run_options *options)
 {
     if (options->thread_count == 0)
         default_threads(options);
-    return find_backends(options) && find_workloads(options) && find_python(options);
+    extras_choose(options);
+    return find_backends(options) && find_workloads(options) && find_python(options) && extras_find(options);
 }
 
 const json_t *workload_description(const struct run_options *options, const char *workload)

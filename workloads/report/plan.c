@@ -18,7 +18,7 @@ static const struct budget budgets[] = {
     [FULL] = {.seconds = 1200, .rounds = 10, .samples = 10, .least_ms = 50, .most_ms = 1000},
 };
 
-const struct kind *const kinds[] = {&kind_timed, &kind_variants, &kind_python, &kind_counted, NULL};
+const struct kind *const kinds[] = {&kind_timed, &kind_variants, &kind_python, &kind_patterns, &kind_convoy, &kind_server, &kind_counted, NULL};
 
 void plan_add(struct plan *plan, struct job job)
 {
@@ -130,6 +130,10 @@ struct arguments plan_arguments(const struct plan *plan, const struct job *job)
 {
     const struct run_options *options = plan->options;
     struct arguments arguments = {0};
+    if (job->kind->whole_command) {
+        job->kind->add_program(plan, job, &arguments);
+        return arguments;
+    }
     char *values = quick_values(options, job->workload);
     bool text = strcmp(job->workload, "wordcount") == 0;
     if (job->kind->add_program)

@@ -37,6 +37,8 @@ struct kind {
     void (*add_arguments)(const struct plan *plan, const struct job *job, struct arguments *arguments);
     bool counted; // by the driver that counts every event, in one short sample
     bool warm;    // after a warm-up
+    bool whole_command; // what add_program gives is all
+    bool (*check)(const json_t *block, const char **why); // of what it prints; NULL: that of a driver's block
 };
 
 struct job {
@@ -77,7 +79,7 @@ const json_t *workload_variants(const struct run_options *options, const char *w
 bool variant_threads(const struct run_options *options, size_t index);
 char *driver_path(const struct run_options *options, const char *backend, bool counted);
 
-extern const struct kind kind_timed, kind_counted, kind_variants, kind_python;
+extern const struct kind kind_timed, kind_counted, kind_variants, kind_python, kind_patterns, kind_convoy, kind_server;
 
 // All kinds in the order in which they run, then NULL.
 extern const struct kind *const kinds[];

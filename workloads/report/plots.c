@@ -30,7 +30,7 @@ static char *plain_name(const char *name)
 {
     char *plain = checked_strdup(name);
     for (char *c = plain; *c; c++)
-        if (!isalnum((unsigned char)*c) && !strchr("-. ", *c))
+        if (!isalnum((unsigned char)*c) && !strchr("-., ", *c))
             *c = '-';
     return plain;
 }
@@ -265,15 +265,18 @@ struct workload_plots *plots_make(const struct analysis *analysis)
     return plots;
 }
 
-char *plot_lines(const struct plot_line *lines, size_t count, const char *x_label, const char *y_label)
+char *plot_lines_with(const struct plot_line *lines, size_t count, const char *x_label, const char *y_label, const char *commands)
 {
     char folder[] = "/tmp/tally-plots-XXXXXX";
+    static size_t serial; // the ids of an SVG stand in the page that it is inlined in
     struct text script = {0};
     if (count == 0 || mkdtemp(folder) == NULL)
         return NULL;
-    text_add(&script, "%sset terminal svg size 620,380 dynamic noenhanced font 'sans-serif,13' name 'l0'\n", preamble);
-    text_add(&script, "set output '%s/0l.svg'\nset logscale xy\nset format xy '%%.10g'\nset xlabel '%s'\nset ylabel '%s'\n",
-             folder, x_label, y_label);
+    serial++;
+    text_add(&script, "%sset terminal svg size 620,380 dynamic noenhanced font 'sans-serif,13' name 'l%zu'\n", preamble, serial);
+    text_add(&script, "set output '%s/%zul.svg'\nset logscale xy\nset format xy '%%.10g'\nset xlabel '%s'\nset ylabel '%s'\n",
+             folder, serial, x_label, y_label);
+    text_add(&script, "%s", commands);
     for (size_t i = 0; i < count; i++) {
         text_add(&script, "$l%zu << EOD\n", i);
         for (size_t k = 0; k < lines[i].count; k++)
@@ -287,10 +290,15 @@ char *plot_lines(const struct plot_line *lines, size_t count, const char *x_labe
         free(name);
     }
     text_add(&script, "\nset output\n");
-    char *svg = run_gnuplot(folder, &script) ? read_svg(folder, 0, 'l') : NULL;
+    char *svg = run_gnuplot(folder, &script) ? read_svg(folder, serial, 'l') : NULL;
     remove_folder(folder);
     text_free(&script);
     return svg;
+}
+
+char *plot_lines(const struct plot_line *lines, size_t count, const char *x_label, const char *y_label)
+{
+    return plot_lines_with(lines, count, x_label, y_label, "");
 }
 
 void plots_free(struct workload_plots *plots, size_t count)

@@ -22,6 +22,8 @@ struct plot_line {
 
 // An SVG, which the caller frees; NULL where gnuplot is missing or failed.
 char *plot_lines(const struct plot_line *lines, size_t count, const char *x_label, const char *y_label);
+// The same after more commands of gnuplot, each a line.
+char *plot_lines_with(const struct plot_line *lines, size_t count, const char *x_label, const char *y_label, const char *commands);
 void plots_free(struct workload_plots *plots, size_t count);
 
 #endif

@@ -3,6 +3,8 @@
 // The results file; see results.h.
 #include "results.h"
 
+#include "extras.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -80,6 +82,22 @@ bool results_check_backends(const json_t *list)
     return json_array_size(list) > 0;
 }
 
+// Lists that a run may lack.
+static bool extras_are_good(const json_t *root, const char **why)
+{
+    static const struct {
+        const char *list;
+        bool (*check)(const json_t *block, const char **why);
+    } lists[] = {{"convoy", convoy_check_block}, {"servers", server_check_block}, {"patterns", results_check_block}};
+    const json_t *block;
+    size_t index;
+    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
+        json_array_foreach(json_object_get(root, lists[i].list), index, block)
+            if (!lists[i].check(block, why))
+                return false;
+    return true;
+}
+
 static bool results_are_good(const json_t *root, const char **why)
 {
     *why = "its list of backends is missing or wrong";
@@ -88,7 +106,7 @@ static bool results_are_good(const json_t *root, const char **why)
     *why = "it has no machine, build or list of failures";
     return json_is_object(json_object_get(root, "machine")) && json_is_object(json_object_get(root, "build")) &&
            json_is_array(json_object_get(root, "failures")) && blocks_are_good(root, "blocks", why) &&
-           blocks_are_good(root, "counted", why);
+           blocks_are_good(root, "counted", why) && extras_are_good(root, why);
 }
 
 json_t *results_load(const char *path)

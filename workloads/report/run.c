@@ -80,7 +80,7 @@ static void keep_block(struct run *run, const struct job *job, const struct proc
     const char *why = NULL;
     json_error_t error;
     json_t *block = json_loads(text_string(&result->output), 0, &error);
-    bool good = block && results_check_block(block, &why);
+    bool good = block && (job->kind->check ? job->kind->check : results_check_block)(block, &why);
     bool stopped = process_stop_asked();
     if (good && (result->status == 0 || stopped)) {
         json_object_set_new(block, "round", json_integer(job->round));
@@ -147,6 +147,7 @@ json_t *run_measure(const struct run_options *options)
     for (size_t k = 0; kinds[k]; k++)
         json_object_set_new(results, kinds[k]->list, json_array());
     json_object_set_new(results, "failures", json_array());
+    json_object_set(results, "left_out", options->left_out); // nothing where it is NULL
     struct run run = {.plan = &plan,
                       .total = plan.count,
                       .terminal = isatty(STDERR_FILENO),

@@ -26,10 +26,18 @@ struct run_options {
     size_t thread_count; // 0: powers of two up to the cores, and twice the cores
     uint64_t seed;
     bool all_backends;
-    const char *python, *python_script; // an interpreter and what it runs, or NULL
+    const char *python; // an interpreter, or NULL
+    const char *python_script, *patterns_script; // what it runs; NULL: not that
+    const char *server_script;   // what loads the task server, or NULL
+    unsigned switch_interval_us; // of the convoy with a GIL; 0: the default
+    bool convoy, servers;        // to be measured, see extras.h
+    bool extras_named;           // workloads were named
+    bool no_drivers;             // and none of them is the drivers'
+    json_t *left_out;            // what was to be measured and cannot be, and why; or NULL
     json_t *known_backends; // backends.json
     json_t *descriptions;   // what the drivers say of their workloads
     json_t *python_name;    // what the interpreter calls itself, and the workloads of its script
+    json_t *patterns_name;  // the same of the script of patterns
 };
 
 void names_free(struct names *names);

@@ -119,6 +119,10 @@ static void say_overall(struct document *document, const struct analysis *analys
 
 void compose_summary(struct document *document, const struct analysis *analysis)
 {
+    // A run of the convoy or the task server alone has none, and says so itself.
+    if (analysis->cell_count == 0 && (json_array_size(json_object_get(analysis->root, "convoy")) ||
+                                      json_array_size(json_object_get(analysis->root, "servers"))))
+        return;
     document_heading(document, 2, "Which backend for which workload");
     if (analysis->cell_count == 0) {
         document_paragraph(document, "No block gave a sample, so nothing can be said.");

@@ -4,12 +4,14 @@
 
 Usage: measure.py --programs DIR [--seconds N] [--threads 1,2,4] [--versions 1,2]
                   [--backends gil,atomic,biased] [--connections 64] [--tasks N] [--output DIR]
+                  [--json] [--no-check]
 
 First check.py compares the answers of all backends with its model. Then each
 configuration runs once, in a random order. Writes task-server.json and
-task-server.md. Exit status 1 if an answer was wrong or a request failed.
+task-server.md, or with --json prints a line of JSON for each configuration. Exit status 1 if an answer was wrong or a request failed.
 """
 import argparse
+import contextlib
 import json
 import os
 import platform
@@ -37,7 +39,7 @@ def measure(options, backend, version, threads):
     if load["failed"] or wrong or not load["requests"]:
         raise check.Wrong(f"{backend}, version {version}, {threads} threads: {load['failed']} of {load['requests']} requests failed "
                           f"({load['status_errors']} by status, {load['socket_errors']} by socket, {load['timeouts']} too late); the server counts {wrong}")
-    return {"backend": backend, "version": version, "threads": threads, "load": load, "server": server.statistics}
+    return {"backend": backend, "version": version, "threads": threads, "connections": options.connections, "seconds": options.seconds, "load": load, "server": server.statistics}
 
 
 def table(rows, options, load):
@@ -62,6 +64,8 @@ def main():
     parser.add_argument("--threads", default="1,2,4")
     parser.add_argument("--versions", default="1,2")
     parser.add_argument("--output", default=".")
+    parser.add_argument("--json", action="store_true", help="print the measurements, and write no file")
+    parser.add_argument("--no-check", action="store_true", help="leave the comparison of answers out")
     options = parser.parse_args()
     backends = options.backends.split(",")
     if not shutil.which("wrk"):
@@ -75,14 +79,20 @@ def main():
     order, load, rows = random.Random(options.seed).sample(cases, len(cases)), os.getloadavg(), {}
     try:
         for backend in backends:
-            for version in 1, 2:
-                check.check(os.path.join(options.programs, f"task-server-{backend}"), version)
+            for version in () if options.no_check else map(int, options.versions.split(",")):
+                with contextlib.redirect_stdout(sys.stderr):
+                    check.check(os.path.join(options.programs, f"task-server-{backend}"), version)
         for case in order:
             rows[case] = measure(options, *case)
-            print(f"{case[0]}, version {case[1]}, {case[2]} threads: {rows[case]['load']['requests_per_second']:.0f} requests a second", flush=True)
+            if options.json:
+                print(json.dumps(rows[case]), flush=True)
+            else:
+                print(f"{case[0]}, version {case[1]}, {case[2]} threads: {rows[case]['load']['requests_per_second']:.0f} requests a second", flush=True)
     except (check.Wrong, OSError) as error:
         print(f"measure.py: {error}", file=sys.stderr)
         return 1
+    if options.json:
+        return 0
     results = [rows[case] for case in cases]
     text = table(results, options, load)
     os.makedirs(options.output, exist_ok=True)
@@ -96,4 +106,7 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)
