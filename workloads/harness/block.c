@@ -159,6 +159,7 @@ json_t *block_to_json(const block *block, const options *options)
     json_object_set_new(result, "detailed", json_boolean(block->stats.detailed));
     json_object_set_new(result, "stats", stats_to_json(&block->stats));
     json_object_set_new(result, "collector", pauses_to_json(block->pauses));
+    json_object_set_new(result, "perf", perf_to_json(block->perf));
     if (block->latencies != NULL)
         json_object_set_new(result, "latency", latency_to_json(block));
     json_object_set_new(result, "live_at_finish", json_integer(block->live_at_finish));

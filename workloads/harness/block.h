@@ -11,6 +11,7 @@
 #include "footprint.h"
 #include "options.h"
 #include "pauses.h"
+#include "perf.h"
 
 #define BLOCK_FORMAT "tally-block"
 enum { BLOCK_VERSION = 1 };
@@ -24,6 +25,7 @@ typedef struct block {
     tally_stats_result stats;   /* what was counted during the samples */
     pauses *pauses;             /* the collections during them */
     histogram *latencies;       /* one a worker; NULL: not measured */
+    perf_count perf[PERF_EVENT_COUNT]; /* of all workers, during the samples */
     uint64_t clock_ns;          /* what a look at the clock takes, if they are */
     long peak_rss_kib, baseline_rss_kib;
     footprint_kind kinds[FOOTPRINT_KINDS];

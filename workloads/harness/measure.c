@@ -19,6 +19,7 @@
 
 #include "fail.h"
 #include "gate.h"
+#include "perf.h"
 #include "pinning.h"
 #include "stop.h"
 
@@ -35,6 +36,7 @@ struct worker {
     /* Of the last sample; the gate's mutex hands them to the main thread. */
     uint64_t operations;
     double seconds;
+    perf_set perf;
 };
 
 struct measurement {
@@ -48,6 +50,7 @@ struct measurement {
      * the flag a little later only works a little longer. */
     alignas(WORKLOAD_LINE) atomic_bool stop;
     alignas(WORKLOAD_LINE) atomic_bool over; /* no more samples */
+    atomic_bool counted;        /* relaxed: the samples have begun, perf events are counted */
 };
 
 static double now(void)
@@ -70,12 +73,16 @@ static void work(void *argument)
 
     worker->pinned = pinning_bind(&all->pinning, all->options->index + worker->index);
     void *local = workload->enter != NULL ? workload->enter(all->state, worker->index) : all->state;
+    perf_open(&worker->perf, all->options->perf);
     for (;;) {
         uint64_t operations = 0;
         double in_run = 0;
 
         tally_blocking_begin();
         gate_wait(&all->gate);
+        bool counted = atomic_load_explicit(&all->counted, memory_order_relaxed);
+        if (counted)
+            perf_start(&worker->perf);
         double start = now(); /* before the end: to wait for the GIL is part of the price */
         tally_blocking_end();
         if (atomic_load_explicit(&all->over, memory_order_relaxed))
@@ -93,7 +100,10 @@ static void work(void *argument)
         } while (!atomic_load_explicit(&all->stop, memory_order_relaxed));
         worker->seconds = prepare != NULL ? in_run : now() - start;
         worker->operations = operations;
+        if (counted)
+            perf_stop(&worker->perf);
     }
+    perf_close(&worker->perf);
     if (workload->leave != NULL)
         workload->leave(local);
 }
@@ -193,6 +203,7 @@ static void take_samples(struct measurement *all, block *block)
     /* All workers are at the gate: nobody collects, or adds to a latency. */
     if (block->latencies != NULL)
         memset(block->latencies, 0, block->workers * sizeof *block->latencies);
+    atomic_store_explicit(&all->counted, true, memory_order_relaxed);
     pauses_begin(block->pauses);
     read_stats(&before);
     for (unsigned i = 0; go_on && i < options->samples; i++)
@@ -288,6 +299,8 @@ void measure(const options *options, block *block)
     block->pinned = true;
     for (unsigned i = 0; i < workers; i++)
         block->pinned &= all->workers[i].pinned;
+    for (unsigned i = 0; i < workers; i++)
+        perf_add(block->perf, all->workers[i].perf.counts);
     pinning_free(&all->pinning);
     free(all->workers);
     free(all);

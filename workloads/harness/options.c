@@ -32,7 +32,7 @@ const tally_workload *const options_workloads[] = {
 enum {
     KEY_LIST = 256, KEY_JSON, KEY_WORKLOAD, KEY_THREADS, KEY_PROCESSES, KEY_SAMPLES, KEY_SAMPLE_MS,
     KEY_WARMUP_MS, KEY_SET, KEY_TEXT, KEY_TEXT_BYTES, KEY_SWITCH_POLICY, KEY_SWITCH_INTERVAL,
-    KEY_SWITCH_TICKS, KEY_SEED, KEY_TRACE, KEY_PARENT, KEY_INDEX, KEY_USAGE
+    KEY_SWITCH_TICKS, KEY_SEED, KEY_TRACE, KEY_NO_PERF, KEY_PARENT, KEY_INDEX, KEY_USAGE
 };
 
 static const struct argp_option table[] = {
@@ -56,6 +56,7 @@ static const struct argp_option table[] = {
     {"text-bytes", KEY_TEXT_BYTES, "BYTES", 0,
      "Repeat the text until it has about so many bytes (default: 67108864, 64 MiB)", 3},
     {"seed", KEY_SEED, "N", 0, "Seed of the random numbers (default: 1)", 3},
+    {"no-perf", KEY_NO_PERF, NULL, 0, "Open no perf events: no hardware counters, and others from getrusage", 3},
     {NULL, 0, NULL, 0, "How the GIL changes hands (without one: ignored, which is said):", 4},
     {"switch-policy", KEY_SWITCH_POLICY, "NAME", 0,
      "cpython: any waiter takes it, the interval starts anew (default); deadline: first come, first "
@@ -339,6 +340,7 @@ static error_t parse_one(int key, char *text, struct argp_state *state)
         result->runtime.switch_ticks = (unsigned)number(key, text, 1, 1000000000);
         return 0;
     case KEY_SEED: result->seed = number(key, text, 0, UINT64_MAX); return 0;
+    case KEY_NO_PERF: result->perf = false; return 0;
     case '?': print_help(state, ARGP_HELP_STD_HELP); return 0;
     case KEY_USAGE: print_help(state, ARGP_HELP_USAGE); return 0;
     case 'V': puts("tally-" TALLY_DRIVER_BACKEND " " TALLY_VERSION); exit(EXIT_SUCCESS);
@@ -365,7 +367,7 @@ void options_parse(options *result, int argc, char **argv)
     };
 
     *result = (options){
-        .samples = 5, .sample_ms = 200, .warmup_ms = 100, .seed = 1,
+        .samples = 5, .sample_ms = 200, .warmup_ms = 100, .seed = 1, .perf = true,
         .text_bytes = 64 << 20, .parent = -1,
     };
     struct command_line line = {.result = result};

@@ -25,6 +25,7 @@ typedef struct options {
     const char **texts;
     size_t text_count, text_bytes;
     uint64_t seed;
+    bool perf;                  /* count with perf events */
     uint64_t parameters[WORKLOAD_PARAMETERS];
     tally_options runtime;
     const char *switch_policy;  /* as it was given; NULL: it was not */

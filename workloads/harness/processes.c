@@ -237,6 +237,7 @@ static void merge(json_t *into, json_t *from)
         add_number(into, from, sums[i]);
     json_object_foreach(stats, name, value)
         add_number(stats, json_object_get(from, "stats"), name);
+    perf_merge(json_object_get(into, "perf"), json_object_get(from, "perf"));
     if (!json_is_true(json_object_get(from, "pinned")))
         json_object_set_new(into, "pinned", json_false());
 }
