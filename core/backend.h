@@ -22,6 +22,7 @@
  *   tally_counts_drop_last(c)        gives that one back: true if it is dead again, by
  *                                    compare-and-swap; false if others hold it now
  *   tally_counts_total(c), _is_immortal, _make_immortal, _is_dead
+ *   tally_counts_is_queued(c)        world stopped: it waits in a merge queue
  *   tally_counts_owned(c)            the caller owns it; false where there are no owners
  *   tally_counts_owner(c)            owner id, or 0
  *   tally_counts_merge_stopped() -> dead, tally_counts_destroy(dead)

@@ -249,7 +249,7 @@ void tally_list_put_new(tally_object *list, tally_object *item);
 /* Equality and hash of strs without type checks. */
 uint32_t tally_str_hash(tally_str *str); /* never 0 */
 
-/* Makes an object immortal; no other thread may know it yet. */
+/* Makes an object immortal; no other thread knows it yet, or the world stands. */
 static inline void tally_make_immortal(tally_object *object) {
     if (tally_is_tracked(object)) tally_untrack(object);
     tally_counts_make_immortal(&object->counts);

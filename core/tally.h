@@ -321,6 +321,12 @@ void tally_gc_freeze(void);
 void tally_gc_unfreeze(void);                                 /* back to the oldest generation; [blocks] */
 ptrdiff_t tally_gc_freeze_count(void);                        /* [blocks] */
 
+/* Makes every object that is alive now immortal: it is no longer counted, and lives
+ * until tally_finish, with all that it holds then. For what a program sets up once and
+ * all its threads then use. Objects that wait for their owner to merge their count are
+ * left as they are. After gc.immortalize_heap() of Instagram's CPython. [blocks] */
+void tally_gc_immortalize_heap(void);
+
 enum {
     TALLY_GC_DEBUG_STATS = 1,          /* a line on standard error for each collection */
     TALLY_GC_DEBUG_COLLECTABLE = 2,    /* a line for each unreachable object */

@@ -472,6 +472,69 @@ TALLY_TEST(gc_interface, what_a_frozen_object_holds_lives)
     tally_gc_unfreeze();
 }
 
+/* ---- an immortal heap ---- */
+
+TALLY_TEST(gc_interface, an_immortal_heap_is_neither_counted_nor_collected)
+{
+    begin_nodes();
+    tally_object *number = tally_float_new(0.5), *list = tally_list_new(0);
+    check_int(tally_list_append(list, number), 0);
+    drop_ring(node_type, 3);
+    tally_gc_immortalize_heap();
+    check_int(tally_is_immortal(number), 1);
+    check_int(tally_is_immortal(list), 1);
+    check_int(tally_gc_is_tracked(list), 0);
+    tally_decref(number);
+    tally_decref(number);
+    tally_decref(list);
+    check_int(tally_gc_collect(2), 0);
+    check_int(freed(), 0);
+    check_int(tally_list_length(list), 1);
+    check(tally_float_value(number) == 0.5);
+}
+
+TALLY_TEST(gc_interface, what_an_immortal_object_gets_later_is_counted_and_lives)
+{
+    begin_nodes();
+    tally_object *list = tally_list_new(0);
+    tally_gc_immortalize_heap();
+    tally_object *ring = ring_of(node_type, 3);
+    check_int(tally_is_immortal(ring), 0);
+    append_new(list, ring);
+    check_int(tally_gc_collect(2), 0);
+    check_int(freed(), 0);
+    check_int(tally_list_clear(list), 0);
+    check_int(tally_gc_collect(2), 3);
+    check_int(freed(), 3);
+}
+
+static void use_immortal(void *list)
+{
+    for (int i = 0; i < 1000; i++) {
+        tally_object *item = tally_list_get(list, 0);
+        tally_incref(list);
+        check_int(tally_list_append(list, item), 0);
+        tally_decref(item);
+        tally_decref(item);
+        tally_decref(list);
+        tally_decref(tally_list_pop(list, -1));
+        tally_safepoint();
+    }
+}
+
+TALLY_TEST(gc_interface, threads_use_an_immortal_heap_that_another_made)
+{
+    tally_object *list = tally_list_new(0), *item = tally_float_new(1);
+    check_int(tally_list_append(list, item), 0);
+    tally_gc_immortalize_heap();
+    tally_thread threads[3];
+    for (int i = 0; i < 3; i++) check_int(tally_thread_start(&threads[i], use_immortal, list), 0);
+    use_immortal(list);
+    for (int i = 0; i < 3; i++) check_int(tally_thread_join(&threads[i]), 0);
+    check_int(tally_list_length(list), 1);
+    check(tally_float_value(item) == 1);
+}
+
 /* ---- callbacks ---- */
 
 TALLY_TEST(gc_interface, callbacks_come_before_and_after_with_what_was_done)

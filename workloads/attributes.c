@@ -115,6 +115,7 @@ const tally_workload workload_attributes = {
     .description = "Get and set attributes of instances with slots and with a dict, by name.",
     .unit = "accesses",
     .sharing = OWN,
+    .read_only = true,
     .setup = setup,
     .enter = enter,
     .run = run,

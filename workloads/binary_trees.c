@@ -69,6 +69,7 @@ const tally_workload workload_binary_trees = {
     .description = "Build, walk and drop trees of small instances: parsers, compilers, algebra.",
     .unit = "nodes",
     .sharing = OWN,
+    .read_only = true,
     .setup = setup,
     .run = run,
     .teardown = teardown,

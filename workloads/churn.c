@@ -92,6 +92,7 @@ const tally_workload workload_churn = {
     .description = "Make and drop ints, floats, tuples and instances: the temporaries of any program.",
     .unit = "objects",
     .sharing = OWN,
+    .read_only = true,
     .setup = setup,
     .enter = enter,
     .run = run,

@@ -72,6 +72,7 @@ const tally_workload workload_cmodule_function = {
     .description = "Call a function of a shared module, found by two lookups: code that uses libraries.",
     .unit = "iterations",
     .sharing = SHARED,
+    .read_only = true,
     .not_quick = true,
     .setup = setup,
     .run = run,

@@ -71,6 +71,7 @@ const tally_workload workload_create_dict = {
     .description = "Make dicts of one constant key and value: programs that pass records as dicts.",
     .unit = "iterations",
     .sharing = SHARED,
+    .read_only = true,
     .not_quick = true,
     .setup = setup,
     .run = run,

@@ -77,6 +77,7 @@ const tally_workload workload_create_pyobject = {
     .description = "Make instances of one class that all threads look up: programs of many small objects.",
     .unit = "iterations",
     .sharing = SHARED,
+    .read_only = true,
     .not_quick = true,
     .setup = setup,
     .run = run,

@@ -78,6 +78,7 @@ const tally_workload workload_dict_own = {
     .description = "Get, set and delete str and int keys of a dict of one's own: local tables.",
     .unit = "operations",
     .sharing = OWN,
+    .read_only = true,
     .enter = enter,
     .run = run,
     .leave = leave,

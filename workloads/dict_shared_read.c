@@ -76,6 +76,7 @@ const tally_workload workload_dict_shared_read = {
     .description = "All threads look up keys of one dict that nobody changes: globals, configuration.",
     .unit = "reads",
     .sharing = SHARED,
+    .read_only = true,
     .setup = setup,
     .enter = enter,
     .run = run,

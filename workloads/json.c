@@ -768,6 +768,7 @@ const tally_workload workload_json = {
     .description = "Parse a JSON document into own objects and write it back: services that exchange text.",
     .unit = "values",
     .sharing = OWN,
+    .read_only = true,
     .setup = setup,
     .enter = enter,
     .run = run,

@@ -73,6 +73,7 @@ const tally_workload workload_list_own = {
     .description = "Append, set, get and pop on a list of one's own: an algorithm's stack or work list.",
     .unit = "operations",
     .sharing = OWN,
+    .read_only = true,
     .enter = enter,
     .run = run,
     .leave = leave,

@@ -56,6 +56,7 @@ const tally_workload workload_list_shared_read = {
     .description = "All threads read one list of 100 items: a table built once and looked at.",
     .unit = "reads",
     .sharing = SHARED,
+    .read_only = true,
     .setup = setup,
     .run = run,
     .teardown = teardown,

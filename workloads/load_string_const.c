@@ -55,6 +55,7 @@ const tally_workload workload_load_string_const = {
     .description = "Compare ints with an immortal constant that all threads load: code that compares with names.",
     .unit = "iterations",
     .sharing = SHARED,
+    .read_only = true,
     .not_quick = true,
     .setup = setup,
     .run = run,

@@ -62,6 +62,7 @@ const tally_workload workload_load_tuple_const = {
     .description = "Compare ints with a counted constant that all threads load: code with constant tuples.",
     .unit = "iterations",
     .sharing = SHARED,
+    .read_only = true,
     .not_quick = true,
     .setup = setup,
     .run = run,

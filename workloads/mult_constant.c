@@ -59,6 +59,7 @@ const tally_workload workload_mult_constant = {
     .description = "Multiply one's own float by a constant that all threads load: arithmetic in functions.",
     .unit = "iterations",
     .sharing = SHARED,
+    .read_only = true,
     .not_quick = true,
     .setup = setup,
     .run = run,

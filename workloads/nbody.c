@@ -278,6 +278,7 @@ const tally_workload workload_nbody = {
     .description = "Planets as instances whose numbers are float objects: simulations without arrays.",
     .unit = "pairs of bodies",
     .sharing = OWN,
+    .read_only = true,
     .not_quick = true,
     .setup = setup,
     .enter = enter,

@@ -91,6 +91,7 @@ const tally_workload workload_object_cfunction = {
     .description = "Call built-in methods, shared objects, on one's own list: most statements of a program.",
     .unit = "iterations",
     .sharing = SHARED,
+    .read_only = true,
     .not_quick = true,
     .setup = setup,
     .run = run,

@@ -93,6 +93,7 @@ const tally_workload workload_pymethod = {
     .description = "Call a method, shared by its class, on one's own instance: object-oriented programs.",
     .unit = "iterations",
     .sharing = SHARED,
+    .read_only = true,
     .not_quick = true,
     .setup = setup,
     .enter = enter,

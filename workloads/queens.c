@@ -142,6 +142,7 @@ const tally_workload workload_queens = {
     .description = "Search for all boards of eight queens with tuples of ints: solvers, schedulers, games.",
     .unit = "placements",
     .sharing = OWN,
+    .read_only = true,
     .not_quick = true,
     .enter = enter,
     .run = run,

@@ -54,6 +54,7 @@ const tally_workload workload_refcount_own = {
     .description = "Count 256 objects of one's own up and down: the bare price of a reference.",
     .unit = "pairs",
     .sharing = OWN,
+    .read_only = true,
     .enter = enter,
     .run = run,
     .leave = leave,

@@ -44,6 +44,7 @@ const tally_workload workload_refcount_shared = {
     .description = "All threads count one object up and down: what everybody uses at once.",
     .unit = "pairs",
     .sharing = SHARED,
+    .read_only = true,
     .setup = setup,
     .run = run,
     .teardown = teardown,

@@ -280,6 +280,8 @@ static void teardown(void *state)
     free(shared);
 }
 
+#define SHARES_TASKS "its tasks are so many of all threads together, not of each"
+
 #define COMMON \
     .unit = "operations", .sharing = OWN, .parameters = parameters, .latency = true, .least_sample_ms = 15, \
     .enter = enter, .run = run, .leave = leave, .teardown = teardown
@@ -287,6 +289,7 @@ static void teardown(void *state)
 const tally_workload workload_tasks_cycle = {
     .name = "tasks-cycle",
     .description = "A server's tasks, whose subtasks refer back to them: each deleted task is left to the collector.",
+    .kept = {[CAUSE_SHARING] = SHARES_TASKS, [CAUSE_COLLECTOR] = "its garbage would fill the memory"},
     .setup = setup_cycle,
     COMMON,
 };
@@ -294,6 +297,7 @@ const tally_workload workload_tasks_cycle = {
 const tally_workload workload_tasks_weakref = {
     .name = "tasks-weakref",
     .description = "The same tasks, whose subtasks refer back weakly: each deleted task dies at once.",
+    .kept = {[CAUSE_SHARING] = SHARES_TASKS},
     .setup = setup_weakref,
     COMMON,
 };

@@ -94,6 +94,7 @@ const tally_workload workload_thread_local_read = {
     .description = "Read the thread's own attribute of an object that all threads share: contexts, connections.",
     .unit = "reads",
     .sharing = SHARED,
+    .read_only = true,
     .not_quick = true,
     .setup = setup,
     .enter = enter,

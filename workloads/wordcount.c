@@ -275,6 +275,7 @@ const tally_workload workload_wordcount = {
     .description = "Count the words of a real text in own dicts, then merge: map and reduce over data.",
     .unit = "words",
     .sharing = OWN,
+    .kept = {[CAUSE_SHARING] = "the text is too long for a copy a thread"},
     .setup = setup,
     .enter = enter,
     .run = run,

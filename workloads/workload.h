@@ -36,6 +36,15 @@
  * against threads can be expected to look like hangs on this. */
 enum sharing { OWN, SHARED };
 
+/* What --without takes from a workload, to see what it costs. */
+enum cause {
+    CAUSE_SHARING,              /* each worker sets up a state of its own */
+    CAUSE_COUNTING,             /* what setup made is immortal */
+    CAUSE_COLLECTOR,            /* no automatic collection */
+    CAUSE_LOCKS,                /* a driver without object locks */
+    CAUSES
+};
+
 /* What a user may set with --set name=value. */
 typedef struct workload_parameter {
     const char *name, *help;
@@ -65,6 +74,10 @@ typedef struct tally_workload {
     const char *description;    /* one sentence: what it measures and what it stands for */
     const char *unit;           /* what run counts, in the plural */
     enum sharing sharing;
+    /* No worker changes what another can reach: needs no locks once it is set up. */
+    bool read_only;
+    /* Why a cause cannot be taken from it; NULL: it can, where harness/causes.c sees nothing against it. */
+    const char *kept[CAUSES];
     /* Ends with one that has no name; NULL: none. */
     const workload_parameter *parameters;
     /* What a comparison gives to --set to measure the workload so too, and a quick
@@ -121,12 +134,15 @@ static inline int workload_done(int result)
     return result;
 }
 
+/* What setup made is immortal: its counts say nothing. Set before the workers start. */
+extern bool workload_immortal;
+
 /* Fails unless nobody but `expected` known holders refers to the object. */
 static inline void workload_check_count(tally_object *object, ptrdiff_t expected)
 {
     ptrdiff_t count = tally_refcount(object);
 
-    if (count != expected)
+    if (count != expected && !(workload_immortal && tally_is_immortal(object)))
         workload_fail("an object has %td references, not %td", count, expected);
 }
 

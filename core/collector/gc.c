@@ -329,6 +329,21 @@ void tally_gc_unfreeze(void) {
     tally_collector_unfreeze();
     tally_world_start();
 }
+/* No thread is within a count or a leaf section: the world stands. What is untracked
+ * counts as holding its children from outside, so they live on, too. */
+static void immortalize(tally_object *object, void *context) {
+    (void)context;
+    if (tally_counts_is_immortal(&object->counts) || tally_counts_is_queued(&object->counts)) return;
+    tally_lock_unbias(object);
+    tally_make_immortal(object);
+}
+void tally_gc_immortalize_heap(void) {
+    tally_thread_require();
+    tally_world_stop();
+    tally_memory_each_object(TALLY_PLAIN, immortalize, NULL);
+    tally_memory_each_object(TALLY_CONTAINERS, immortalize, NULL);
+    tally_world_start();
+}
 ptrdiff_t tally_gc_freeze_count(void) {
     tally_thread_require();
     tally_world_stop();

@@ -30,6 +30,7 @@ static inline bool tally_counts_is_immortal(tally_counts *counts) { return (int3
 static inline void tally_counts_make_immortal(tally_counts *counts) { counts->count = UINT32_C(1) << 31; }
 static inline ptrdiff_t tally_counts_total(tally_counts *counts) { return (ptrdiff_t)counts->count; }
 static inline bool tally_counts_is_dead(tally_counts *counts) { return counts->count == 0; }
+static inline bool tally_counts_is_queued(tally_counts *counts) { (void)counts; return false; }
 static inline bool tally_counts_owned(tally_counts *counts) { (void)counts; return false; }
 static inline uint32_t tally_counts_owner(tally_counts *counts) { (void)counts; return TALLY_OWNER_NONE; }
 static inline void tally_counts_attach(struct tally_thread_state *thread) { (void)thread; }

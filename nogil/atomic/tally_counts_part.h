@@ -63,6 +63,7 @@ static inline ptrdiff_t tally_counts_total(tally_counts *counts) {
 static inline bool tally_counts_is_dead(tally_counts *counts) {
     return atomic_load_explicit(&counts->count, memory_order_relaxed) == 0;
 }
+static inline bool tally_counts_is_queued(tally_counts *counts) { (void)counts; return false; }
 static inline bool tally_counts_owned(tally_counts *counts) { (void)counts; return false; }
 static inline uint32_t tally_counts_owner(tally_counts *counts) { (void)counts; return TALLY_OWNER_NONE; }
 typedef char tally_counts_dead;

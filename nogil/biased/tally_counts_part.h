@@ -129,6 +129,9 @@ static inline bool tally_counts_is_dead(tally_counts *counts) {
     uint32_t shared = atomic_load_explicit(&counts->shared, memory_order_relaxed);
     return tally_counts_owner(counts) == TALLY_OWNER_NONE && (shared == TALLY_SHARED_DEFAULT || shared == TALLY_SHARED_MERGED);
 }
+static inline bool tally_counts_is_queued(tally_counts *counts) {
+    return (atomic_load_explicit(&counts->shared, memory_order_relaxed) & TALLY_SHARED_STATE) == TALLY_SHARED_QUEUED;
+}
 typedef tally_merge_entry *tally_counts_dead;
 tally_counts_dead tally_counts_merge_stopped(void);
 void tally_counts_destroy(tally_counts_dead dead);

@@ -47,6 +47,9 @@ void tally_unlock_slow(tally_object *object);
 #define tally_lock_object(object) tally_lock_object_of(tally_thread_current(), object)
 #define tally_lock_object_of(thread, object) tally_lock_inline(&(thread)->exclusion, object)
 
+#ifdef TALLY_LOCKS_OFF
+#include "tally_locks_off.h"
+#else
 static inline bool tally_lock_biased(tally_exclusion_thread *self, tally_object *object) {
     if (!TALLY_COUNTS_HAVE_OWNERS || TALLY_UNLIKELY(!tally_counts_owned(&object->counts))) return false;
     /* release: pairs with the revoker's acquire; costs nothing here */
@@ -93,6 +96,8 @@ static inline void tally_unlock_inline(tally_exclusion_thread *self, tally_objec
         tally_unlock_slow(object);
 }
 
+#endif
+
 /* The owner gives up a bias before it gives up the object (or in the owner's stead). */
 static inline void tally_lock_unbias(tally_object *object) {
     uint8_t expected = TALLY_LOCK_BIASED;
@@ -101,11 +106,13 @@ static inline void tally_lock_unbias(tally_object *object) {
         atomic_compare_exchange_strong_explicit(&object->lock, &expected, TALLY_LOCK_FREE, memory_order_release, memory_order_relaxed);
 }
 
+#ifndef TALLY_LOCKS_OFF
 static inline bool tally_may_read_unlocked(tally_object *object) {
     /* acquire: pairs with the revoker's release, after which arrays are retired, not freed */
     return (TALLY_COUNTS_HAVE_OWNERS && tally_counts_owned(&object->counts)) ||
            !(atomic_load_explicit(&object->lock, memory_order_acquire) & TALLY_LOCK_BIASED);
 }
+#endif
 /* In a leaf section entered with this token. */
 #define tally_is_private(token) ((token) == TALLY_TOKEN_BIASED)
 

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "causes.h"
 #include "switching.h"
 
 void block_init(block *block, unsigned workers, unsigned samples)
@@ -153,6 +154,8 @@ json_t *block_to_json(const block *block, const options *options)
     json_object_set_new(result, "sharing", json_string(sharing_name(options->workload->sharing)));
     json_object_set_new(result, "parameters", parameters_to_json(options));
     json_object_set_new(result, "gil", gil_to_json(&options->runtime));
+    json_object_set_new(result, "without",
+                        options->without < 0 ? json_null() : json_string(cause_name(options->without)));
     json_object_set_new(result, "samples", samples_to_json(block));
     json_object_set_new(result, "warmup_ms", json_integer(options->warmup_ms));
     add_memory(result, block);
@@ -229,12 +232,13 @@ void block_print_workloads(bool json)
     json_t *list = json_array();
 
     for (const tally_workload *const *each = options_workloads; *each != NULL; each++)
-        json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:s, s:b, s:i, s:o, s:o, s:o}", "name", (*each)->name,
+        json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:s, s:b, s:i, s:o, s:o, s:o, s:o}", "name", (*each)->name,
                                               "description", (*each)->description, "unit",
                                               (*each)->unit, "sharing",
                                               sharing_name((*each)->sharing), "in_quick",
                                               !(*each)->not_quick, "least_sample_ms",
-                                              (int)(*each)->least_sample_ms, "parameters",
+                                              (int)(*each)->least_sample_ms, "causes",
+                                              causes_to_json(*each), "parameters",
                                               declared_to_json((*each)->parameters), "variants",
                                               variants_to_json((*each)->variants), "quick_variants",
                                               variants_to_json((*each)->quick_variants)));

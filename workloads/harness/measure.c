@@ -37,6 +37,9 @@ struct worker {
     uint64_t operations;
     double seconds;
     perf_set perf;
+    /* Where each worker has a state of its own. */
+    workload_context context;
+    void *state;
 };
 
 struct measurement {
@@ -63,6 +66,19 @@ static double now(void)
 
 /* ---- a worker ----------------------------------------------------------- */
 
+/* As if it were the only worker: so its objects are its own. */
+static void set_up_own(struct worker *worker)
+{
+    struct measurement *all = worker->measurement;
+
+    worker->context = all->context;
+    worker->context.workers = 1;
+    worker->context.seed += worker->index;
+    if (worker->context.latencies != NULL)
+        worker->context.latencies += worker->index;
+    worker->state = all->options->workload->setup(&worker->context);
+}
+
 static void work(void *argument)
 {
     struct worker *worker = argument;
@@ -72,7 +88,11 @@ static void work(void *argument)
     void (*prepare)(void *) = workload->prepare;
 
     worker->pinned = pinning_bind(&all->pinning, all->options->index + worker->index);
-    void *local = workload->enter != NULL ? workload->enter(all->state, worker->index) : all->state;
+    if (all->options->without == CAUSE_SHARING)
+        set_up_own(worker);
+    bool own = worker->state != NULL;
+    void *state = own ? worker->state : all->state;
+    void *local = workload->enter != NULL ? workload->enter(state, own ? 0 : worker->index) : state;
     perf_open(&worker->perf, all->options->perf);
     for (;;) {
         uint64_t operations = 0;
@@ -106,6 +126,8 @@ static void work(void *argument)
     perf_close(&worker->perf);
     if (workload->leave != NULL)
         workload->leave(local);
+    if (own && workload->teardown != NULL)
+        workload->teardown(state);
 }
 
 static void start_workers(struct measurement *all)
@@ -153,6 +175,17 @@ static bool meet_other_processes(const options *options)
                && read(options->parent, &byte, 1) == 1);
 }
 
+static void wake(const struct measurement *all)
+{
+    void (*wake)(void *) = all->options->workload->wake;
+
+    if (all->options->without != CAUSE_SHARING)
+        wake(all->state);
+    else
+        for (unsigned i = 0; i < all->context.workers; i++)
+            wake(all->workers[i].state);
+}
+
 /* Lets all workers run for so long; false if the driver is to end. */
 static bool run_for(struct measurement *all, unsigned milliseconds)
 {
@@ -164,7 +197,7 @@ static bool run_for(struct measurement *all, unsigned milliseconds)
     atomic_store_explicit(&all->stop, true, memory_order_relaxed);
     if (all->options->workload->wake != NULL) {
         tally_blocking_end();
-        all->options->workload->wake(all->state);
+        wake(all);
         tally_blocking_begin();
     }
     collect(all);
@@ -224,13 +257,18 @@ static void run_workload(struct measurement *all, block *block)
 {
     const tally_workload *workload = all->options->workload;
 
-    all->state = workload->setup != NULL ? workload->setup(&all->context) : NULL;
+    bool shared = workload->setup != NULL && all->options->without != CAUSE_SHARING;
+    all->state = shared ? workload->setup(&all->context) : NULL;
+    if (all->options->without == CAUSE_COUNTING) {
+        workload_immortal = true;
+        tally_gc_immortalize_heap();
+    }
     start_workers(all);
     tally_blocking_begin();
     collect(all);
     take_samples(all, block);
     end_workers(all); /* ends the region */
-    if (workload->teardown != NULL)
+    if (shared && workload->teardown != NULL)
         workload->teardown(all->state);
 }
 
@@ -286,6 +324,8 @@ void measure(const options *options, block *block)
     /* The classes that were weighed are dead, and not to be found by what is measured. */
     if (tally_gc_collect(2) < 0)
         workload_fail("cannot collect: %s", tally_error_message());
+    if (options->without == CAUSE_COLLECTOR)
+        tally_gc_disable();
     block->baseline_rss_kib = footprint_resident();
     begin_trace(options);
     run_workload(all, block);

@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "causes.h"
 #include "fail.h"
 #include "switching.h"
 
@@ -32,7 +33,8 @@ const tally_workload *const options_workloads[] = {
 enum {
     KEY_LIST = 256, KEY_JSON, KEY_WORKLOAD, KEY_THREADS, KEY_PROCESSES, KEY_SAMPLES, KEY_SAMPLE_MS,
     KEY_WARMUP_MS, KEY_SET, KEY_TEXT, KEY_TEXT_BYTES, KEY_SWITCH_POLICY, KEY_SWITCH_INTERVAL,
-    KEY_SWITCH_TICKS, KEY_SEED, KEY_TRACE, KEY_NO_PERF, KEY_PARENT, KEY_INDEX, KEY_USAGE
+    KEY_SWITCH_TICKS, KEY_SEED, KEY_TRACE, KEY_NO_PERF,
+    KEY_WITHOUT, KEY_PARENT, KEY_INDEX, KEY_USAGE
 };
 
 static const struct argp_option table[] = {
@@ -56,6 +58,9 @@ static const struct argp_option table[] = {
     {"text-bytes", KEY_TEXT_BYTES, "BYTES", 0,
      "Repeat the text until it has about so many bytes (default: 67108864, 64 MiB)", 3},
     {"seed", KEY_SEED, "N", 0, "Seed of the random numbers (default: 1)", 3},
+    {"without", KEY_WITHOUT, "CAUSE", 0,
+     "Take one cause of cost away: sharing (each thread sets up its own state), counting (what "
+     "setup made is immortal), collector (off), or locks (of objects; the driver ...-unlocked only)", 3},
     {"no-perf", KEY_NO_PERF, NULL, 0, "Open no perf events: no hardware counters, and others from getrusage", 3},
     {NULL, 0, NULL, 0, "How the GIL changes hands (without one: ignored, which is said):", 4},
     {"switch-policy", KEY_SWITCH_POLICY, "NAME", 0,
@@ -340,6 +345,10 @@ static error_t parse_one(int key, char *text, struct argp_state *state)
         result->runtime.switch_ticks = (unsigned)number(key, text, 1, 1000000000);
         return 0;
     case KEY_SEED: result->seed = number(key, text, 0, UINT64_MAX); return 0;
+    case KEY_WITHOUT:
+        if ((result->without = cause_find(text)) < 0)
+            options_fail("--without must be sharing, counting, collector or locks, not '%s'", text);
+        return 0;
     case KEY_NO_PERF: result->perf = false; return 0;
     case '?': print_help(state, ARGP_HELP_STD_HELP); return 0;
     case KEY_USAGE: print_help(state, ARGP_HELP_USAGE); return 0;
@@ -352,6 +361,26 @@ static error_t parse_one(int key, char *text, struct argp_state *state)
                      state->argv[state->next > 1 ? state->next - 1 : 1]);
     default: return ARGP_ERR_UNKNOWN;
     }
+}
+
+/* Object locks are compiled out or in: a driver can either do without them or not. */
+static void check_without(options *result)
+{
+#ifdef TALLY_DRIVER_UNLOCKED
+    enum { UNLOCKED = true };
+    if (result->without < 0)
+        result->without = CAUSE_LOCKS;
+#else
+    enum { UNLOCKED = false };
+#endif
+    if (result->without < 0)
+        return;
+    const char *kept = cause_kept(result->workload, result->without);
+    if (kept != NULL)
+        options_fail("--without %s cannot be had of %s: %s", cause_name(result->without), result->workload->name, kept);
+    if (UNLOCKED != (result->without == CAUSE_LOCKS))
+        options_fail("--without %s needs the driver tally-%s%s", cause_name(result->without), tally_backend(),
+                     UNLOCKED ? "" : "-unlocked");
 }
 
 void options_parse(options *result, int argc, char **argv)
@@ -367,7 +396,7 @@ void options_parse(options *result, int argc, char **argv)
     };
 
     *result = (options){
-        .samples = 5, .sample_ms = 200, .warmup_ms = 100, .seed = 1, .perf = true,
+        .samples = 5, .sample_ms = 200, .warmup_ms = 100, .seed = 1, .perf = true, .without = -1,
         .text_bytes = 64 << 20, .parent = -1,
     };
     struct command_line line = {.result = result};
@@ -378,6 +407,8 @@ void options_parse(options *result, int argc, char **argv)
         options_fail("--json goes with --list only; samples are always JSON");
     if (!result->list && result->workload == NULL)
         options_fail("which workload? Give --workload NAME; --list names them all");
+    if (!result->list)
+        check_without(result);
     if (!result->list)
         complete_parameters(result, line.sets, line.set_count);
     check_switching(result);

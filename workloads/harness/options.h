@@ -25,6 +25,7 @@ typedef struct options {
     const char **texts;
     size_t text_count, text_bytes;
     uint64_t seed;
+    int without;                /* an enum cause; -1: none */
     bool perf;                  /* count with perf events */
     uint64_t parameters[WORKLOAD_PARAMETERS];
     tally_options runtime;
