@@ -91,7 +91,7 @@ for program in "$drivers"/tally-*; do
     if [ ! -f "$program" ] || [ ! -x "$program" ]; then
         continue
     fi
-    case $(basename "$program") in tally-compare* | *-counted) continue ;; esac
+    case $(basename "$program") in tally-compare* | *-counted | *-unlocked) continue ;; esac
     backends=$backends${backends:+,}${program##*/tally-}
     shows --sample-ms --help
     shows --sample-ms --usage
@@ -125,6 +125,25 @@ for program in "$drivers"/tally-*; do
         --sample-ms 1 --threads 2
     shows '"p99_9_ns":' --workload tasks-cycle --set tasks=10,subtasks=1,writes=50 --samples 1 --sample-ms 1 --threads 2
     shows '"each_process":[{"collector":' --workload tasks-weakref --set tasks=10 --samples 1 --sample-ms 1 --processes 2
+    shows '"perf":{"counts":{' --workload churn --samples 1 --sample-ms 1 --threads 2
+    has "$scratch/out" '"context_switches":[0-9].*"page_faults":[0-9]'
+    has "$scratch/out" '"instructions":([0-9]|"(this machine|not allowed|the kernel has no|the counters were))'
+    shows '"instructions":"turned off by --no-perf"' --workload churn --samples 1 --sample-ms 1 --no-perf
+    has "$scratch/out" '"from_getrusage":\["context_switches","page_faults"\]'
+    shows '"perf":{"counts":{"' --workload churn --samples 1 --sample-ms 1 --processes 2 --no-perf
+    shows '"causes":{"sharing":"its threads share no objects"' --list --json
+    for cause in sharing counting collector; do
+        shows "\"without\":\"$cause\"" --workload list-shared-read --without $cause --threads 2 --samples 1 --sample-ms 1
+    done
+    shows '"without":null' --workload list-shared-read --samples 1 --sample-ms 1
+    shows '"live_at_finish":0' --workload handoff --without sharing --threads 2 --samples 1 --sample-ms 1
+    refused 'not luck' --workload churn --without luck
+    refused 'share no objects' --workload list-own --without sharing
+    refused 'its garbage' --workload tasks-cycle --without=collector
+    case $program in
+        *gil*) refused 'the one lock' --workload list-shared-read --without locks ;;
+        *) refused unlocked --workload list-shared-read --without locks ;;
+    esac
     refused "$scratch/no-such-text" --workload wordcount --text "$scratch/no-such-text"
     refused "$scratch" --workload wordcount --text "$scratch"
     refused 'cpython, deadline or ticks' --workload churn --switch-policy fair
