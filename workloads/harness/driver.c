@@ -11,6 +11,7 @@
 
 #include "block.h"
 #include "fail.h"
+#include "layout.h"
 #include "measure.h"
 #include "options.h"
 #include "processes.h"
@@ -34,6 +35,7 @@ int main(int argc, char **argv)
     options options;
     bool incomplete;
 
+    layout_shift();
     options_parse(&options, argc, argv);
     if (options.list) {
         block_print_workloads(options.json);
@@ -42,8 +44,10 @@ int main(int argc, char **argv)
     }
     fail_name(options.workload->name);
     stop_block();
-    block_print(options.processes ? processes_run(&options, argc, argv, &incomplete)
-                                  : run_threads(&options, &incomplete));
+    json_t *result = options.processes ? processes_run(&options, argc, argv, &incomplete)
+                                       : run_threads(&options, &incomplete);
+    layout_to_json(result);
+    block_print(result);
     options_free(&options);
     return incomplete ? ENDED_EARLY : EXIT_SUCCESS;
 }

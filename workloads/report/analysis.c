@@ -33,17 +33,6 @@ static void add_threads(struct analysis *analysis, int threads)
     analysis->thread_count++;
 }
 
-const struct cell *analysis_cell(const struct analysis *analysis, const char *workload, const char *backend,
-                                 int threads)
-{
-    for (size_t i = 0; i < analysis->cell_count; i++) {
-        const struct cell *cell = &analysis->cells[i];
-        if (cell->threads == threads && strcmp(cell->workload, workload) == 0 && strcmp(cell->backend, backend) == 0)
-            return cell;
-    }
-    return NULL;
-}
-
 // Its place in the results' list; one past the end: it is not there.
 static size_t backend_rank(const struct analysis *analysis, const char *backend)
 {
@@ -84,41 +73,69 @@ const char *analysis_ablation_of(const struct analysis *analysis, const char *pr
     return NULL;
 }
 
-static struct cell *cell_for_block(struct analysis *analysis, const json_t *block)
+static struct cell make_cell(const json_t *block)
 {
-    const char *workload = object_string(block, "workload", ""), *backend = object_string(block, "backend", "");
-    int threads = (int)object_number(block, "threads", 1);
-    const struct cell *found = analysis_cell(analysis, workload, backend, threads);
+    return (struct cell){.workload = object_string(block, "workload", ""),
+                         .backend = object_string(block, "backend", ""),
+                         .threads = (int)object_number(block, "threads", 1),
+                         .unit = object_string(block, "unit", "operations"),
+                         .oversubscribed = json_is_true(json_object_get(block, "oversubscribed")),
+                         .shared = strcmp(object_string(block, "sharing", "own"), "shared") == 0,
+                         .pinned = json_is_true(json_object_get(block, "pinned"))};
+}
+
+static struct cell *find_cell(struct cell *cells, size_t count, const char *workload, const char *backend, int threads)
+{
+    for (size_t i = 0; i < count; i++)
+        if (cells[i].threads == threads && strcmp(cells[i].workload, workload) == 0 &&
+            strcmp(cells[i].backend, backend) == 0)
+            return &cells[i];
+    return NULL;
+}
+
+static struct cell *cell_for_block(struct cell **cells, size_t *count, const json_t *block)
+{
+    struct cell made = make_cell(block);
+    struct cell *found = find_cell(*cells, *count, made.workload, made.backend, made.threads);
     if (found)
-        return &analysis->cells[found - analysis->cells];
-    analysis->cells = checked_realloc(analysis->cells, (analysis->cell_count + 1) * sizeof *analysis->cells);
-    struct cell *cell = &analysis->cells[analysis->cell_count++];
-    *cell = (struct cell){.workload = workload,
-                          .backend = backend,
-                          .threads = threads,
-                          .unit = object_string(block, "unit", "operations"),
-                          .oversubscribed = json_is_true(json_object_get(block, "oversubscribed")),
-                          .shared = strcmp(object_string(block, "sharing", "own"), "shared") == 0,
-                          .pinned = json_is_true(json_object_get(block, "pinned"))};
-    add_name(&analysis->workloads, &analysis->workload_count, workload);
-    add_name(&analysis->backends, &analysis->backend_count, backend);
-    add_threads(analysis, threads);
-    return cell;
+        return found;
+    *cells = checked_realloc(*cells, (*count + 1) * sizeof **cells);
+    (*cells)[*count] = made;
+    return &(*cells)[(*count)++];
+}
+
+const struct cell *analysis_cell(const struct analysis *analysis, const char *workload, const char *backend,
+                                 int threads)
+{
+    return find_cell(analysis->cells, analysis->cell_count, workload, backend, threads);
+}
+
+static void add_series(struct analysis *analysis, struct series *series, const json_t *block)
+{
+    const json_t *samples = json_object_get(block, "samples"), *sample;
+    size_t count = json_array_size(samples), index;
+    series->blocks = checked_realloc(series->blocks, (series->count + 1) * sizeof *series->blocks);
+    struct block_rates *rates = &series->blocks[series->count++];
+    *rates = (struct block_rates){.rates = checked_calloc(count, sizeof *rates->rates)};
+    json_array_foreach(samples, index, sample)
+    {
+        bool cold = json_is_true(json_object_get(sample, "warmup"));
+        analysis->samples++;
+        analysis->warmup_samples += cold;
+        if (!cold)
+            rates->rates[rates->count++] = sample_rate(sample);
+    }
 }
 
 static void add_block(struct analysis *analysis, const json_t *block)
 {
-    const json_t *samples = json_object_get(block, "samples"), *sample;
-    size_t count = json_array_size(samples), index;
-    if (count == 0)
+    if (json_array_size(json_object_get(block, "samples")) == 0)
         return;
-    struct series *series = &cell_for_block(analysis, block)->series;
-    series->blocks = checked_realloc(series->blocks, (series->count + 1) * sizeof *series->blocks);
-    struct block_rates *rates = &series->blocks[series->count++];
-    rates->count = count;
-    rates->rates = checked_calloc(count, sizeof *rates->rates);
-    json_array_foreach(samples, index, sample)
-        rates->rates[index] = sample_rate(sample);
+    struct cell *cell = cell_for_block(&analysis->cells, &analysis->cell_count, block);
+    add_name(&analysis->workloads, &analysis->workload_count, cell->workload);
+    add_name(&analysis->backends, &analysis->backend_count, cell->backend);
+    add_threads(analysis, cell->threads);
+    add_series(analysis, &cell->series, block);
 }
 
 // FNV-1a; gives every cell its own stream of the run's seed.
@@ -132,27 +149,32 @@ static uint64_t cell_seed(const struct cell *cell, uint64_t seed)
     return hash;
 }
 
-static double peak_of(const json_t *blocks, const struct cell *cell)
+// The median over the cell's blocks in `blocks` of a number that they have.
+static double median_of(const json_t *blocks, const struct cell *cell, const char *name)
 {
-    double *peaks = checked_calloc(json_array_size(blocks), sizeof *peaks);
+    double *values = checked_calloc(json_array_size(blocks), sizeof *values);
     size_t count = 0, index;
     const json_t *block;
     json_array_foreach(blocks, index, block)
         if (strcmp(object_string(block, "workload", ""), cell->workload) == 0 &&
             strcmp(object_string(block, "backend", ""), cell->backend) == 0 &&
             (int)object_number(block, "threads", 0) == cell->threads)
-            peaks[count++] = object_number(block, "peak_rss_kib", 0);
-    double peak = median(peaks, count);
-    free(peaks);
-    return peak;
+            values[count++] = object_number(block, name, 0);
+    double middle = median(values, count);
+    free(values);
+    return middle;
 }
 
-static void finish_cell(struct cell *cell, const json_t *blocks, uint64_t seed)
+static void finish_cell(const struct analysis *analysis, struct cell *cell, const json_t *blocks, uint64_t seed)
 {
+    cell->judgement = analysis->judgement;
+    cell->moments = series_moments(&cell->series);
     cell->replicates = checked_calloc(RESAMPLES, sizeof *cell->replicates);
     series_bootstrap(&cell->series, cell_seed(cell, seed), cell->replicates);
-    cell->rate = interval_of(series_estimate(&cell->series), cell->replicates, cell->series.count, cell->series.count - 1);
-    cell->peak_kib = peak_of(blocks, cell);
+    cell->rate = interval_of(series_estimate(&cell->series), cell->replicates, cell->series.count,
+                             cell->series.count - 1);
+    cell->peak_kib = median_of(blocks, cell, "peak_rss_kib");
+    cell->block_seconds = median_of(blocks, cell, "wall_seconds");
 }
 
 static void add_counters(struct analysis *analysis, const json_t *block)
@@ -192,16 +214,108 @@ static void choose_scale_threads(struct analysis *analysis)
             analysis->scale_threads = analysis->cells[i].threads;
 }
 
-struct analysis analysis_make(const json_t *root)
+static double minutes_needed(const struct comparison *comparison, const struct judgement *judgement)
+{
+    const struct cell *over = comparison->over, *under = comparison->under;
+    if (comparison->ratio.finding != FINDING_OPEN)
+        return 0;
+    size_t needed = blocks_for_verdict(over->moments, under->moments, judgement);
+    double seconds = 0;
+    if (needed > over->moments.count)
+        seconds += (double)(needed - over->moments.count) * over->block_seconds;
+    if (needed > under->moments.count)
+        seconds += (double)(needed - under->moments.count) * under->block_seconds;
+    return needed && seconds > 0 ? seconds / 60 : HUGE_VAL;
+}
+
+void comparison_judge(struct comparison *comparison, const struct judgement *judgement)
+{
+    comparison->ratio.finding = finding_of(&comparison->ratio, judgement);
+    comparison->minutes = minutes_needed(comparison, judgement);
+}
+
+static void add_comparison(struct comparison **list, size_t *count, const struct cell *over, const struct cell *under,
+                           double margin)
+{
+    if (over == NULL || under == NULL || over == under)
+        return;
+    *list = checked_realloc(*list, (*count + 1) * sizeof **list);
+    (*list)[(*count)++] = (struct comparison){
+        .over = over, .under = under, .ratio = compare_means(over->moments, under->moments, margin)};
+}
+
+// Every pair of backends with equal workload and threads, the later over the
+// earlier; and every backend over itself on one thread.
+static void add_comparisons(struct analysis *analysis)
+{
+    double margin = analysis->judgement->margin;
+    for (size_t w = 0; w < analysis->workload_count; w++)
+        for (size_t t = 0; t < analysis->thread_count; t++)
+            for (size_t b = 0; b < analysis->backend_count; b++) {
+                const char *workload = analysis->workloads[w];
+                const struct cell *over = analysis_cell(analysis, workload, analysis->backends[b], analysis->threads[t]);
+                for (size_t u = 0; u < b; u++)
+                    add_comparison(&analysis->comparisons, &analysis->comparison_count, over,
+                                   analysis_cell(analysis, workload, analysis->backends[u], analysis->threads[t]), margin);
+                add_comparison(&analysis->comparisons, &analysis->comparison_count, over,
+                               analysis_cell(analysis, workload, analysis->backends[b], 1), margin);
+            }
+}
+
+static void add_controls(struct analysis *analysis)
+{
+    const json_t *blocks = json_object_get(analysis->root, "control"), *block;
+    uint64_t seed = (uint64_t)json_integer_value(json_object_get(analysis->root, "seed"));
+    size_t index, count = 0;
+    json_array_foreach(blocks, index, block)
+        if (json_array_size(json_object_get(block, "samples")))
+            add_series(analysis, &cell_for_block(&analysis->control_cells, &count, block)->series, block);
+    for (size_t i = 0; i < count; i++) {
+        struct cell *cell = &analysis->control_cells[i];
+        finish_cell(analysis, cell, blocks, ~seed);
+        add_comparison(&analysis->controls, &analysis->control_count, cell,
+                       analysis_cell(analysis, cell->workload, cell->backend, cell->threads), analysis->judgement->margin);
+    }
+    analysis->control_cell_count = count;
+}
+
+// One family: the report's comparisons, or, where a run has no others, the controls.
+static void judge_all(struct analysis *analysis)
+{
+    bool alone = analysis->comparison_count == 0;
+    struct comparison *family = alone ? analysis->controls : analysis->comparisons;
+    size_t count = alone ? analysis->control_count : analysis->comparison_count;
+    struct interval *ratios = checked_calloc(count, sizeof *ratios);
+    for (size_t i = 0; i < count; i++)
+        ratios[i] = family[i].ratio;
+    *analysis->judgement = judge(ratios, count, analysis->judgement->level, analysis->judgement->margin);
+    free(ratios);
+    for (size_t i = 0; i < analysis->comparison_count; i++) {
+        comparison_judge(&analysis->comparisons[i], analysis->judgement);
+    }
+    for (size_t i = 0; i < analysis->control_count; i++) {
+        struct comparison *control = &analysis->controls[i];
+        comparison_judge(control, analysis->judgement);
+        analysis->controls_different += control->ratio.finding == FINDING_DIFFERENT;
+        analysis->controls_uncorrected += control->ratio.known && control->ratio.p_differs < 0.05;
+    }
+}
+
+struct analysis analysis_make(const json_t *root, double margin)
 {
     struct analysis analysis = {.root = root, .baseline = ""};
     const json_t *blocks = json_object_get(root, "blocks"), *counted = json_object_get(root, "counted"), *block;
     uint64_t seed = (uint64_t)json_integer_value(json_object_get(root, "seed"));
     size_t index;
+    analysis.judgement = checked_calloc(1, sizeof *analysis.judgement);
+    analysis.judgement->level = 0.05;
+    analysis.judgement->margin = margin > 0 ? margin : object_number(root, "margin", DEFAULT_MARGIN);
+    if (!(analysis.judgement->margin > 0))
+        analysis.judgement->margin = DEFAULT_MARGIN;
     json_array_foreach(blocks, index, block)
         add_block(&analysis, block);
     for (size_t i = 0; i < analysis.cell_count; i++)
-        finish_cell(&analysis.cells[i], blocks, seed);
+        finish_cell(&analysis, &analysis.cells[i], blocks, seed);
     json_array_foreach(counted, index, block)
         add_counters(&analysis, block);
     if (analysis.backend_count) {
@@ -209,19 +323,32 @@ struct analysis analysis_make(const json_t *root)
         analysis.baseline = analysis.backends[0];
     }
     choose_scale_threads(&analysis);
+    // A control run has nothing to say about backends.
+    if (!json_is_true(json_object_get(root, "self")))
+        add_comparisons(&analysis);
+    add_controls(&analysis);
+    judge_all(&analysis);
     return analysis;
+}
+
+static void free_cells(struct cell *cells, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        for (size_t k = 0; k < cells[i].series.count; k++)
+            free(cells[i].series.blocks[k].rates);
+        free(cells[i].series.blocks);
+        free(cells[i].replicates);
+    }
+    free(cells);
 }
 
 void analysis_free(struct analysis *analysis)
 {
-    for (size_t i = 0; i < analysis->cell_count; i++) {
-        struct cell *cell = &analysis->cells[i];
-        for (size_t k = 0; k < cell->series.count; k++)
-            free(cell->series.blocks[k].rates);
-        free(cell->series.blocks);
-        free(cell->replicates);
-    }
-    free(analysis->cells);
+    free_cells(analysis->cells, analysis->cell_count);
+    free_cells(analysis->control_cells, analysis->control_cell_count);
+    free(analysis->comparisons);
+    free(analysis->controls);
+    free(analysis->judgement);
     free(analysis->workloads);
     free(analysis->backends);
     free(analysis->threads);
@@ -257,6 +384,10 @@ struct interval cells_mean_ratio(const struct cell **over, const struct cell **u
 struct interval cells_ratio(const struct cell *over, const struct cell *under)
 {
     if (over && over == under)
-        return (struct interval){1, 1, 1, true};
-    return cells_mean_ratio(&over, &under, 1);
+        return (struct interval){.estimate = 1, .low = 1, .high = 1, .known = true, .p_differs = 1};
+    if (!over || !under)
+        return (struct interval){.p_differs = 1, .p_same = 1};
+    struct interval ratio = compare_means(over->moments, under->moments, over->judgement->margin);
+    ratio.finding = finding_of(&ratio, over->judgement);
+    return ratio;
 }

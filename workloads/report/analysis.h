@@ -14,12 +14,23 @@ struct cell {
     const char *workload, *backend, *unit;
     int threads;
     bool oversubscribed, shared, pinned;
-    struct series series;
+    struct series series;     // without the samples of warm-ups
+    struct moments moments;
+    const struct judgement *judgement; // of the whole report
+    double block_seconds;     // median wall time of one of its processes
     struct interval rate;     // operations a second, all threads together
     double *replicates;       // of rate.estimate
     double peak_kib;          // median over blocks
     const json_t *counters;   // of the counting pass, or NULL
     double counted_operations;
+};
+
+// Two cells that the report compares: two backends with equal workload and
+// threads, or a backend with itself on one thread.
+struct comparison {
+    const struct cell *over, *under;
+    struct interval ratio;
+    double minutes; // about how many more a verdict needs; 0: there is one; infinite: cannot be told
 };
 
 struct analysis {
@@ -31,11 +42,22 @@ struct analysis {
     size_t thread_count;
     struct cell *cells;
     size_t cell_count;
+    struct comparison *comparisons; // one family: all are corrected together
+    size_t comparison_count;
+    struct comparison *controls; // a backend against itself, in the same session
+    size_t control_count;
+    struct cell *control_cells;
+    size_t control_cell_count;
+    struct judgement *judgement;
+    size_t controls_different; // by the measure that the comparisons are judged by
+    size_t controls_uncorrected; // with p < 0.05
+    size_t warmup_samples, samples;
     int scale_threads; // the most threads that still have a core each
     const char *baseline; // the first of `backends`
 };
 
-struct analysis analysis_make(const json_t *root);
+// `margin` within which two are the same, 0.02 for 2 %; 0: as the results say.
+struct analysis analysis_make(const json_t *root, double margin);
 void analysis_free(struct analysis *analysis);
 
 // NULL where it was not measured.
@@ -49,8 +71,12 @@ bool analysis_is_ablation(const struct analysis *analysis, const char *backend);
 // reference; NULL: there is none.
 const char *analysis_ablation_of(const struct analysis *analysis, const char *product);
 
-// Throughput of one over the other; unknown where either is NULL.
+// Throughput of one over the other, judged as all of the report are; unknown
+// where either is NULL.
 struct interval cells_ratio(const struct cell *over, const struct cell *under);
+
+// Sets the verdict, and the minutes that one would take where there is none.
+void comparison_judge(struct comparison *comparison, const struct judgement *judgement);
 
 // Geometric mean of ratios over pairs of cells; skips pairs with a NULL.
 struct interval cells_mean_ratio(const struct cell **over, const struct cell **under, size_t count);

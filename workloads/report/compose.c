@@ -70,7 +70,7 @@ static void (*const parts[])(struct document *, const struct analysis *) = {
     compose_convoy,
     compose_sizes,
     compose_conditions,
-    // the control: one backend against itself
+    compose_control,
 };
 
 struct document compose_report(const struct analysis *analysis)
@@ -80,9 +80,26 @@ struct document compose_report(const struct analysis *analysis)
     if (json_is_true(json_object_get(analysis->root, "incomplete")))
         document_paragraph(&document, "**Incomplete:** the run was stopped before its end. What follows is from the "
                                       "samples taken until then.");
+    // A control run has nothing to say about backends.
+    bool self = json_is_true(json_object_get(analysis->root, "self"));
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
-        parts[i](&document, analysis);
+        if (!self || parts[i] == compose_failures || parts[i] == compose_conditions || parts[i] == compose_control)
+            parts[i](&document, analysis);
     return document;
+}
+
+static const char *terminal_finding(const struct cell *over, const struct cell *under)
+{
+    if (!over || !under || over == under)
+        return "";
+    switch (cells_ratio(over, under).finding) {
+    case FINDING_DIFFERENT:
+        return "different";
+    case FINDING_SAME:
+        return "same";
+    default:
+        return "not enough data";
+    }
 }
 
 static void terminal_row(struct table *table, const struct analysis *analysis, const char *workload,
@@ -99,6 +116,7 @@ static void terminal_row(struct table *table, const struct analysis *analysis, c
     table_cell(table, "%s", most ? rate : "–");
     table_cell(table, "%s", most && most == one ? "1" : speedup);
     table_cell(table, "%s", most && most == base ? "1" : against);
+    table_cell(table, "%s", terminal_finding(most, base));
     free(against);
     free(speedup);
     free(rate);
@@ -107,13 +125,14 @@ static void terminal_row(struct table *table, const struct analysis *analysis, c
 
 struct table compose_terminal_table(const struct analysis *analysis)
 {
-    struct table table = table_make("Operations a second; 95 % intervals in brackets", 6, 2);
+    struct table table = table_make("Operations a second; 95 % intervals in brackets", 7, 2);
     table_cell(&table, "workload");
     table_cell(&table, "backend");
     table_cell(&table, "1 thread");
     table_cell(&table, "%d thread%s", analysis->scale_threads, analysis->scale_threads == 1 ? "" : "s");
     table_cell(&table, "times 1 thread");
     table_cell(&table, "times %s", analysis->baseline);
+    table_cell(&table, "verdict");
     for (size_t w = 0; w < analysis->workload_count; w++)
         for (size_t b = 0; b < analysis->backend_count; b++)
             terminal_row(&table, analysis, analysis->workloads[w], analysis->backends[b]);
@@ -129,12 +148,10 @@ static void csv_string(struct text *out, const char *string)
     text_add(out, "\"");
 }
 
-// One line a sample.
-void compose_csv(const struct analysis *analysis, struct text *out)
+static void csv_blocks(const json_t *blocks, struct text *out)
 {
-    const json_t *blocks = json_object_get(analysis->root, "blocks"), *block, *sample;
+    const json_t *block, *sample;
     size_t b, s;
-    text_add(out, "workload,backend,threads,round,sample,seconds,operations,rate,unit,oversubscribed,incomplete,peak_rss_kib\n");
     json_array_foreach(blocks, b, block)
         json_array_foreach(json_object_get(block, "samples"), s, sample)
         {
@@ -145,7 +162,16 @@ void compose_csv(const struct analysis *analysis, struct text *out)
                      object_number(block, "round", 0), s, object_number(sample, "seconds", 0),
                      object_number(sample, "operations", 0), sample_rate(sample));
             csv_string(out, object_string(block, "unit", ""));
-            text_add(out, ",%d,%d,%.0f\n", json_is_true(json_object_get(block, "oversubscribed")),
-                     json_is_true(json_object_get(block, "incomplete")), object_number(block, "peak_rss_kib", 0));
+            text_add(out, ",%d,%d,%.0f,%d,%d\n", json_is_true(json_object_get(block, "oversubscribed")),
+                     json_is_true(json_object_get(block, "incomplete")), object_number(block, "peak_rss_kib", 0),
+                     json_is_true(json_object_get(sample, "warmup")), json_is_true(json_object_get(block, "control")));
         }
+}
+
+// One line a sample; those of warm-ups and of the control are marked.
+void compose_csv(const struct analysis *analysis, struct text *out)
+{
+    text_add(out, "workload,backend,threads,round,sample,seconds,operations,rate,unit,oversubscribed,incomplete,peak_rss_kib,warmup,control\n");
+    csv_blocks(json_object_get(analysis->root, "blocks"), out);
+    csv_blocks(json_object_get(analysis->root, "control"), out);
 }

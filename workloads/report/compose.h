@@ -15,6 +15,18 @@ void compose_csv(const struct analysis *analysis, struct text *out);
 char *show_ratio(struct interval ratio);
 char *show_rate(double rate);
 
+// "different", "the same within 2 %", or "not enough data, about 12 min more"; the
+// caller frees it.
+char *show_finding(const struct comparison *comparison, const struct judgement *judgement);
+// All comparisons, one a line.
+void compose_comparisons_csv(const struct analysis *analysis, struct text *out);
+// One sentence on how comparisons were judged and what came out of them.
+void compose_judgement(struct document *document, const struct analysis *analysis);
+void compose_verdicts(struct document *document, const struct analysis *analysis, const char *workload);
+// A backend against itself: for the report, and in one line for the terminal.
+void compose_control(struct document *document, const struct analysis *analysis);
+char *show_control(const struct analysis *analysis);
+
 // The parts of the report, in its order.
 void compose_summary(struct document *document, const struct analysis *analysis);
 void compose_price(struct document *document, const struct analysis *analysis);

@@ -59,6 +59,32 @@ static void fact_row(struct table *table, const json_t *facts, const char *key, 
         table_cell(table, "%g", json_number_value(value));
 }
 
+// Every process has a layout of its own; this says what of it was random.
+static void layout_row(struct table *table, const struct analysis *analysis)
+{
+    const json_t *blocks = json_object_get(analysis->root, "blocks"), *block;
+    size_t index, told = 0, fixed = 0;
+    json_array_foreach(blocks, index, block)
+    {
+        const json_t *randomised = json_object_get(block, "addresses_randomised");
+        told += randomised != NULL;
+        fixed += json_is_false(randomised);
+    }
+    if (told == 0)
+        return;
+    table_cell(table, "layout of each process");
+    if (fixed)
+        table_cell(table, "addresses not randomised in %zu of %zu; environment size and heap start random", fixed, told);
+    else
+        table_cell(table, "addresses, environment size and heap start random");
+}
+
+static void warmup_row(struct table *table, const struct analysis *analysis)
+{
+    table_cell(table, "samples dropped as warm-up");
+    table_cell(table, "%zu of %zu", analysis->warmup_samples, analysis->samples);
+}
+
 static void facts_table(struct document *document, const struct analysis *analysis)
 {
     const json_t *machine = json_object_get(analysis->root, "machine");
@@ -75,6 +101,8 @@ static void facts_table(struct document *document, const struct analysis *analys
     fact_row(&table, machine, "governor", "frequency governor");
     fact_row(&table, machine, "turbo", "turbo");
     fact_row(&table, machine, "load_before", "load before");
+    layout_row(&table, analysis);
+    warmup_row(&table, analysis);
     fact_row(&table, build, "compiler", "compiler");
     fact_row(&table, build, "flags", "flags");
     fact_row(&table, build, "type", "build type");

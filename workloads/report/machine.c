@@ -98,6 +98,7 @@ json_t *machine_facts(void)
     }
     add_line(facts, "governor", "/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor");
     add_turbo(facts);
+    add_line(facts, "randomize_va_space", "/proc/sys/kernel/randomize_va_space");
     if (getloadavg(&load, 1) == 1)
         json_object_set_new(facts, "load_before", json_real(load));
     return facts;

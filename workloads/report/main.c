@@ -4,7 +4,9 @@
 // from a results file.  Exit status: 0, 1 where a block failed, 2 for bad
 // input, 130 after Ctrl-C.
 #include "compose.h"
+#include "diff.h"
 #include "files.h"
+#include "journal.h"
 #include "machine.h"
 #include "process.h"
 #include "results.h"
@@ -18,12 +20,14 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-enum key { DRIVERS = 256, PYTHON, PYTHON_SCRIPT, PATTERNS_SCRIPT, SERVER_SCRIPT, SWITCH_INTERVAL, QUICKLY, FULLY, WORKLOADS, BACKENDS, THREADS, TEXT, OUTPUT, SEED, USAGE };
+enum key { DRIVERS = 256, PYTHON, PYTHON_SCRIPT, PATTERNS_SCRIPT, SERVER_SCRIPT, SWITCH_INTERVAL, QUICKLY, FULLY, WORKLOADS, BACKENDS, THREADS, TEXT, OUTPUT, SEED, USAGE,
+    SELF, ROUNDS, MARGIN, RESUME, JSON };
 
 static const struct argp_option option_list[] = {
     {NULL, 0, NULL, 0, "Both commands:", 1},
     {"output", OUTPUT, "DIR", 0,
      "Folder for report.html, report.md, results.csv and results.json; is made; must be given", 1},
+    {"margin", MARGIN, "PERCENT", 0, "Two backends that differ by less are called the same, 0.1 to 50 (default: 2)", 1},
     {NULL, 0, NULL, 0, "run:", 2},
     {"drivers", DRIVERS, "DIR", 0, "Folder of the programs tally-<backend> and of backends.json; must be given", 2},
     {"quick", QUICKLY, NULL, 0, "Measure for under a minute (default: about 4 minutes)", 2},
@@ -38,11 +42,16 @@ static const struct argp_option option_list[] = {
     {"patterns-script", PATTERNS_SCRIPT, "FILE", 0, "And workloads/python/patterns.py", 2},
     {"server-script", SERVER_SCRIPT, "FILE", 0, "What loads the task server, workloads/server/measure.py", 2},
     {"switch-interval-us", SWITCH_INTERVAL, "US", 0, "Switch interval of the convoy with a GIL, 1 to 1000000 (default: 5000)", 2},
+    {"resume", RESUME, "DIR", 0, "Go on with the run in this folder, which was ended early; takes no other options", 2},
+    {"self", SELF, NULL, 0, "Only the control: every backend against itself, and how often that came out different", 2},
+    {"rounds", ROUNDS, "N", 0, "Processes for each point, 2 to 1000 (default: 4 quick, 6, 12 full)", 2},
     {"seed", SEED, "N", 0, "Seed of the order and of the bootstrap (default: drawn anew)", 2},
-    {NULL, 0, NULL, 0, "Help:", 3},
-    {"help", '?', NULL, 0, "Print this and end", 3},
-    {"usage", USAGE, NULL, 0, "Print the options, briefly, and end", 3},
-    {"version", 'V', NULL, 0, "Print the version and end", 3},
+    {NULL, 0, NULL, 0, "diff:", 3},
+    {"json", JSON, NULL, 0, "Print JSON, not a table", 3},
+    {NULL, 0, NULL, 0, "Help:", 4},
+    {"help", '?', NULL, 0, "Print this and end", 4},
+    {"usage", USAGE, NULL, 0, "Print the options, briefly, and end", 4},
+    {"version", 'V', NULL, 0, "Print the version and end", 4},
     {0},
 };
 
@@ -50,6 +59,11 @@ struct command {
     struct run_options run;
     const char *output, *results, *name;
     bool seeded;
+    double margin;       // 0: not given
+    const char *resume;  // the folder of a run to go on with
+    const char *newer;   // of two results files
+    bool json;
+    json_t *replayed;    // the arguments of that run; options point into them
 };
 
 static _Noreturn void reject(const char *pattern, const char *what)
@@ -120,6 +134,15 @@ static void add_text(struct names *texts, const char *path)
     texts->items[texts->count++] = checked_strdup(path);
 }
 
+static double number(const char *string, double least, double most, const char *wrong)
+{
+    char *end;
+    double value = strtod(string, &end);
+    if (*string < '0' || *string > '9' || *end || !(value >= least && value <= most))
+        reject(wrong, string);
+    return value;
+}
+
 static void set_seed(struct command *command, const char *string)
 {
     char *end;
@@ -144,8 +167,10 @@ static error_t parse_argument(struct command *command, const char *argument, str
 {
     if (command->name == NULL)
         command->name = argument;
-    else if (strcmp(command->name, "report") == 0 && command->results == NULL)
+    else if (strcmp(command->name, "run") != 0 && command->results == NULL)
         command->results = argument;
+    else if (strcmp(command->name, "diff") == 0 && command->newer == NULL)
+        command->newer = argument;
     else
         reject("unexpected argument %s; see --help", argument);
     (void)state;
@@ -160,7 +185,7 @@ static void print_help(const struct argp_state *state, unsigned parts)
     exit(0);
 }
 
-static error_t parse(int key, char *argument, struct argp_state *state)
+static error_t parse_one(int key, char *argument, struct argp_state *state)
 {
     struct command *command = state->input;
     switch (key) {
@@ -217,6 +242,21 @@ static error_t parse(int key, char *argument, struct argp_state *state)
     case SEED:
         set_seed(command, argument);
         return 0;
+    case RESUME:
+        command->resume = argument;
+        return 0;
+    case JSON:
+        command->json = true;
+        return 0;
+    case SELF:
+        command->run.self = true;
+        return 0;
+    case ROUNDS:
+        command->run.rounds = (int)number(argument, 2, 1000, "--rounds %s is wrong; give a number from 2 to 1000");
+        return 0;
+    case MARGIN:
+        command->margin = number(argument, 0.1, 50, "--margin %s is wrong; give a percentage from 0.1 to 50") / 100;
+        return 0;
     case ARGP_KEY_ARG:
         return parse_argument(command, argument, state);
     default:
@@ -224,25 +264,43 @@ static error_t parse(int key, char *argument, struct argp_state *state)
     }
 }
 
+// The options of a run are kept as they were given, to go on with the same.
+static error_t parse(int key, char *argument, struct argp_state *state)
+{
+    struct command *command = state->input;
+    error_t error = parse_one(key, argument, state);
+    bool kept = error == 0 && key != OUTPUT && key != DRIVERS && key != RESUME;
+    for (const struct argp_option *option = option_list; kept && (option->name || option->doc); option++) {
+        if (!option->name || option->key != key)
+            continue;
+        char *shown = argument ? format("--%s=%s", option->name, argument) : format("--%s", option->name);
+        json_array_append_new(command->run.arguments, json_string(shown));
+        free(shown);
+    }
+    return error;
+}
+
 static bool write_report(const json_t *root, const struct analysis *analysis, const char *folder)
 {
-    struct text html = {0}, markdown = {0}, csv = {0}, json = {0};
+    struct text html = {0}, markdown = {0}, csv = {0}, comparisons = {0}, json = {0};
     struct document document = compose_report(analysis);
     render_html(&document, &html);
     render_markdown(&document, &markdown);
     compose_csv(analysis, &csv);
+    compose_comparisons_csv(analysis, &comparisons);
     char *dumped = json_dumps(root, JSON_INDENT(1));
     if (dumped == NULL)
         reject("%s: cannot write the results as JSON, out of memory", folder);
     text_add_bytes(&json, dumped, strlen(dumped));
     text_add(&json, "\n");
     const struct output_file files[] = {
-        {"results.json", &json}, {"results.csv", &csv}, {"report.md", &markdown}, {"report.html", &html}};
+        {"results.json", &json}, {"results.csv", &csv}, {"comparisons.csv", &comparisons}, {"report.md", &markdown}, {"report.html", &html}};
     bool good = folder_write(folder, files, sizeof files / sizeof *files);
     free(dumped);
     text_free(&html);
     text_free(&markdown);
     text_free(&csv);
+    text_free(&comparisons);
     text_free(&json);
     document_free(&document);
     return good;
@@ -258,10 +316,18 @@ static void print_table(const struct analysis *analysis)
     text_free(&out);
 }
 
-// Writes the report of the results, shows the table, and names the folder last.
-static int finish(json_t *root, const char *folder, bool created)
+static void print_control(const struct analysis *analysis)
 {
-    struct analysis analysis = analysis_make(root);
+    char *shown = show_control(analysis);
+    if (analysis->control_count)
+        printf("%s.\n", shown);
+    free(shown);
+}
+
+// Writes the report of the results, shows the table, and names the folder last.
+static int finish(json_t *root, const char *folder, bool created, double margin)
+{
+    struct analysis analysis = analysis_make(root, margin);
     size_t failures = json_array_size(json_object_get(root, "failures"));
     int status = failures ? 1 : 0;
     if (!write_report(root, &analysis, folder)) {
@@ -269,8 +335,9 @@ static int finish(json_t *root, const char *folder, bool created)
             rmdir(folder);
         status = 2;
     } else {
-        if (analysis.cell_count)
+        if (analysis.cell_count && !json_is_true(json_object_get(root, "self")))
             print_table(&analysis);
+        print_control(&analysis);
         if (failures)
             printf("%zu blocks failed; the report lists them\n", failures);
         if (json_is_true(json_object_get(root, "incomplete")))
@@ -282,9 +349,62 @@ static int finish(json_t *root, const char *folder, bool created)
     return status;
 }
 
+static const struct argp argp;
+
+// Takes the options of the run that the folder's journal is of.
+static void resume(struct command *command, struct journal *journal)
+{
+    const json_t *argument;
+    size_t index;
+    if (json_array_size(command->run.arguments))
+        reject("--resume goes on with the options that the run was begun with; leave out %s",
+               json_string_value(json_array_get(command->run.arguments, 0)));
+    enum journal_state state = journal_read(journal, command->resume);
+    if (state == JOURNAL_NONE)
+        reject("%s holds no run that was ended early; name the folder that ./tally compare named", command->resume);
+    if (state == JOURNAL_FOREIGN)
+        exit(2);
+    command->output = command->resume;
+    command->replayed = json_incref(json_object_get(journal->header, "arguments"));
+    char **words = checked_calloc(json_array_size(command->replayed) + 3, sizeof *words);
+    words[0] = (char *)"tally-compare";
+    json_array_foreach(command->replayed, index, argument)
+        words[index + 1] = (char *)(json_string_value(argument) ? json_string_value(argument) : "");
+    argp_parse(&argp, (int)json_array_size(command->replayed) + 1, words, ARGP_NO_ERRS | ARGP_NO_HELP, NULL, command);
+    free(words);
+    command->run.seed = (uint64_t)json_integer_value(json_object_get(journal->header, "seed"));
+    command->seeded = true;
+}
+
+// A folder with the journal of the same run: it goes on.  With that of another
+// one: false after one line on stderr, since what is in it would be lost.
+static bool find_journal(struct command *command, struct journal *journal)
+{
+    if (command->resume)
+        return true;
+    switch (journal_read(journal, command->output)) {
+    case JOURNAL_NONE:
+        return true;
+    case JOURNAL_FOREIGN:
+        return false;
+    case JOURNAL_GOOD:
+        break;
+    }
+    if (!json_equal(json_object_get(journal->header, "arguments"), command->run.arguments)) {
+        fprintf(stderr, "tally-compare: %s holds a run with other options, which was ended early; go on with it by "
+                "--resume %s, or name another folder\n", command->output, command->output);
+        return false;
+    }
+    command->run.seed = (uint64_t)json_integer_value(json_object_get(journal->header, "seed"));
+    return true;
+}
+
 static int run(struct command *command)
 {
     bool created;
+    struct journal journal = {.file = -1};
+    if (command->resume)
+        resume(command, &journal);
     if (command->run.drivers == NULL)
         reject("%s needs --drivers DIR, the folder of the driver programs", "run");
     if (command->results)
@@ -294,14 +414,22 @@ static int run(struct command *command)
     if (!command->seeded && getrandom(&command->run.seed, sizeof command->run.seed, 0) < 0)
         command->run.seed = (uint64_t)getpid();
     command->run.seed &= INT64_MAX;
+    command->run.margin = command->margin > 0 ? command->margin : DEFAULT_MARGIN;
     process_catch_signals();
-    if (!run_complete_options(&command->run) || !folder_prepare(command->output, &created))
+    if (!run_complete_options(&command->run) || !folder_prepare(command->output, &created) ||
+        !find_journal(command, &journal))
         return 2;
-    json_t *root = run_measure(&command->run);
-    if (root == NULL)
-        reject("%s", "out of memory; try fewer workloads or threads");
-    int status = finish(root, command->output, created);
-    return status == 0 && process_stop_asked() ? 130 : status;
+    json_t *root = run_measure(&command->run, &journal, command->output);
+    if (root == NULL) {
+        journal_end(&journal, false);
+        return 2;
+    }
+    int status = finish(root, command->output, created, command->margin);
+    bool stopped = process_stop_asked();
+    if (stopped && status != 2)
+        fprintf(stderr, "to go on: ./tally compare --resume %s\n", command->output);
+    journal_end(&journal, status != 2 && !stopped);
+    return status == 0 && stopped ? 130 : status;
 }
 
 static int report(struct command *command)
@@ -314,35 +442,66 @@ static int report(struct command *command)
         json_decref(root);
         return 2;
     }
-    return finish(root, command->output, created);
+    return finish(root, command->output, created, command->margin);
 }
+
+static int diff(struct command *command)
+{
+    struct text out = {0}, doubts = {0};
+    if (command->newer == NULL)
+        reject("%s needs two results files, the older and the newer", "diff");
+    json_t *older = results_load(command->results), *newer = older ? results_load(command->newer) : NULL;
+    bool good = older && newer;
+    if (good && !diff_compose(older, newer, command->margin, command->json, &out, &doubts)) {
+        fprintf(stderr, "tally-compare: %s and %s have no workload, backend and number of threads in common\n",
+                command->results, command->newer);
+        good = false;
+    }
+    if (good) {
+        fputs(text_string(&out), stdout);
+        char *rest = NULL;
+        for (char *line = doubts.data ? strtok_r(doubts.data, "\n", &rest) : NULL; line; line = strtok_r(NULL, "\n", &rest))
+            fprintf(stderr, "beware: %s\n", line);
+    }
+    text_free(&out);
+    text_free(&doubts);
+    json_decref(older);
+    json_decref(newer);
+    return good ? 0 : 2;
+}
+
+static const struct argp argp = {
+    option_list, parse, "run\nreport RESULTS.json\ndiff OLD.json NEW.json",
+    "run measures Tally's backends side by side and writes the comparison report. report writes it again from "
+    "the results.json of a run. diff compares two of them."
+    "\vCtrl-C ends a run and keeps the samples so far, marked incomplete. Exit status: 0 good, 1 a block failed, "
+    "2 a wrong argument, 130 Ctrl-C.",
+    NULL, NULL, NULL};
 
 int main(int argc, char **argv)
 {
-    struct command command = {.run.effort = NORMAL};
-    const struct argp argp = {
-        option_list, parse, "run\nreport RESULTS.json",
-        "run measures Tally's backends side by side and writes the comparison report. report writes it again from "
-        "the results.json of a run."
-        "\vCtrl-C ends a run and keeps the samples so far, marked incomplete. Exit status: 0 good, 1 a block failed, "
-        "2 a wrong argument, 130 Ctrl-C.",
-        NULL, NULL, NULL};
+    struct command command = {.run.effort = NORMAL, .run.arguments = json_array()};
     if (argp_parse(&argp, argc, argv, ARGP_NO_ERRS | ARGP_NO_HELP, NULL, &command) != 0)
         exit(2);
     if (command.name == NULL)
-        reject("give a command: run or report%s", "");
-    if (command.output == NULL || !*command.output)
+        reject("give a command: run, report or diff%s", "");
+    bool needs_output = strcmp(command.name, "diff") != 0 && !command.resume;
+    if (needs_output && (command.output == NULL || !*command.output))
         reject("%s needs --output DIR, the folder for the report", command.name);
     int status;
     if (strcmp(command.name, "run") == 0)
         status = run(&command);
     else if (strcmp(command.name, "report") == 0)
         status = report(&command);
+    else if (strcmp(command.name, "diff") == 0)
+        status = diff(&command);
     else
-        reject("no command %s; give run or report", command.name);
+        reject("no command %s; give run, report or diff", command.name);
     names_free(&command.run.workloads);
     names_free(&command.run.backends);
     names_free(&command.run.texts);
+    json_decref(command.run.arguments);
+    json_decref(command.replayed);
     json_decref(command.run.known_backends);
     json_decref(command.run.descriptions);
     json_decref(command.run.python_name);

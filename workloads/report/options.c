@@ -112,7 +112,7 @@ static bool list_workloads(struct run_options *options, struct names *known)
 {
     char *path = driver_path(options, options->backends.items[0], false);
     char *argv[] = {path, "--list", "--json", NULL};
-    struct process_result result = process_run(argv, 20);
+    struct process_result result = process_run(argv, NULL, 20);
     json_t *list = json_loads(text_string(&result.output), 0, NULL), *workload;
     size_t index;
     known->count = 0;
@@ -155,7 +155,7 @@ static bool find_workloads(struct run_options *options)
 static json_t *ask_python(const char *python, const char *script)
 {
     char *argv[] = {(char *)python, (char *)script, "--list", NULL};
-    struct process_result result = process_run(argv, 20);
+    struct process_result result = process_run(argv, NULL, 20);
     json_t *name = json_loads(text_string(&result.output), 0, NULL);
     if (result.status != 0 || !*object_string(name, "name", "")) {
         fprintf(stderr, "tally-compare: '%s' does not run %s; name a Python 3 interpreter with --with-python\n", python, script);

@@ -13,12 +13,13 @@
 #include <string.h>
 
 static const struct budget budgets[] = {
-    [QUICK] = {.seconds = 20, .rounds = 4, .samples = 3, .least_ms = 4, .most_ms = 200, .text_bytes = 4 << 20},
-    [NORMAL] = {.seconds = 180, .rounds = 5, .samples = 5, .least_ms = 20, .most_ms = 500},
-    [FULL] = {.seconds = 1200, .rounds = 10, .samples = 10, .least_ms = 50, .most_ms = 1000},
+    [QUICK] = {.seconds = 20, .rounds = 4, .samples = 4, .least_ms = 3, .most_ms = 150, .text_bytes = 4 << 20},
+    [NORMAL] = {.seconds = 180, .rounds = 6, .samples = 5, .least_ms = 15, .most_ms = 500},
+    [FULL] = {.seconds = 1200, .rounds = 12, .samples = 8, .least_ms = 50, .most_ms = 1000},
 };
 
-const struct kind *const kinds[] = {&kind_timed, &kind_variants, &kind_python, &kind_patterns, &kind_convoy, &kind_server, &kind_counted, NULL};
+const struct kind *const kinds[] = {&kind_timed, &kind_control, &kind_variants, &kind_python,
+                                     &kind_patterns, &kind_convoy, &kind_server, &kind_counted, NULL};
 
 void plan_add(struct plan *plan, struct job job)
 {
@@ -42,7 +43,9 @@ void plan_shuffle(struct plan *plan, size_t *order, size_t count)
 size_t plan_cells(const struct plan *plan)
 {
     const struct run_options *options = plan->options;
-    return options->workloads.count * options->backends.count * options->thread_count;
+    size_t points = options->workloads.count * options->thread_count;
+    size_t control = options->self ? points * options->backends.count : options->workloads.count;
+    return points * options->backends.count + control;
 }
 
 const json_t *workload_variants(const struct run_options *options, const char *workload)
@@ -63,13 +66,16 @@ bool variant_threads(const struct run_options *options, size_t index)
 struct plan plan_make(const struct run_options *options)
 {
     struct plan plan = {.options = options, .budget = budgets[options->effort], .random = options->seed};
+    if (options->rounds)
+        plan.budget.rounds = options->rounds;
     double block_ms = plan.budget.seconds * 1000 / (double)(plan_cells(&plan) * (size_t)plan.budget.rounds);
     double sample_ms = block_ms / (plan.budget.samples + 0.6);
     sample_ms = fmax(fmin(sample_ms, plan.budget.most_ms), plan.budget.least_ms);
     plan.sample_ms = (int)sample_ms;
     plan.warmup_ms = (int)(sample_ms * 0.6) + 1;
     for (size_t k = 0; kinds[k]; k++)
-        kinds[k]->add_jobs(&plan);
+        if (!options->self || kinds[k] == &kind_timed)
+            kinds[k]->add_jobs(&plan);
     return plan;
 }
 
@@ -114,6 +120,16 @@ static char *quick_values(const struct run_options *options, const char *workloa
             text_add(&values, "%lld", (long long)json_integer_value(value));
     }
     return values.data;
+}
+
+// The size of the environment and the start of the heap, which move the stack and
+// every object (T. Mytkowicz et al., "Producing Wrong Data Without Doing Anything
+// Obviously Wrong!", 2009).
+struct layout job_layout(const struct job *job)
+{
+    uint64_t random = ~job->seed;
+    size_t environment = random_below(&random, 4096), heap = 16 * random_below(&random, 4096);
+    return (struct layout){.environment_bytes = (int)environment, .heap_offset = (int)heap};
 }
 
 // Events are counted, not timed: a short sample says as much as a long one.

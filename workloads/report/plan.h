@@ -30,7 +30,7 @@ struct arguments {
 
 struct kind {
     const char *list; // of the results, where its blocks go
-    void (*add_jobs)(struct plan *plan);
+    void (*add_jobs)(struct plan *plan); // may add jobs of other kinds that belong among them
     // The program and what is its own; NULL: the driver of the backend.
     void (*add_program)(const struct plan *plan, const struct job *job, struct arguments *arguments);
     // More arguments after the usual ones; NULL: none.
@@ -57,6 +57,12 @@ struct plan {
     uint64_t random;
 };
 
+// What is random of a process beside what the kernel draws.
+struct layout {
+    int environment_bytes, heap_offset;
+};
+struct layout job_layout(const struct job *job);
+
 struct plan plan_make(const struct run_options *options);
 void plan_free(struct plan *plan);
 
@@ -64,7 +70,7 @@ void plan_free(struct plan *plan);
 void plan_add(struct plan *plan, struct job job);
 // A random order of `count` indices.
 void plan_shuffle(struct plan *plan, size_t *order, size_t count);
-// How many combinations of workload, backend and thread count are timed.
+// How many series of blocks are timed, those of the control too.
 size_t plan_cells(const struct plan *plan);
 
 // The command line of a job; arguments_free frees it.
@@ -79,7 +85,8 @@ const json_t *workload_variants(const struct run_options *options, const char *w
 bool variant_threads(const struct run_options *options, size_t index);
 char *driver_path(const struct run_options *options, const char *backend, bool counted);
 
-extern const struct kind kind_timed, kind_counted, kind_variants, kind_python, kind_patterns, kind_convoy, kind_server;
+extern const struct kind kind_timed, kind_control, kind_counted, kind_variants, kind_python,
+    kind_patterns, kind_convoy, kind_server;
 
 // All kinds in the order in which they run, then NULL.
 extern const struct kind *const kinds[];

@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/personality.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -62,7 +63,7 @@ double clock_seconds(void)
     return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
-static _Noreturn void become(char *const argv[], int output, int errors, pid_t parent)
+static _Noreturn void become(char *const argv[], char *const environment[], int output, int errors, pid_t parent)
 {
     setpgid(0, 0);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -77,6 +78,11 @@ static _Noreturn void become(char *const argv[], int output, int errors, pid_t p
     signal(SIGTERM, SIG_DFL);
     signal(SIGHUP, SIG_DFL);
     sigprocmask(SIG_SETMASK, &open_mask, NULL);
+    int personality_now = personality(0xffffffff);
+    if (personality_now >= 0 && (personality_now & ADDR_NO_RANDOMIZE))
+        personality((unsigned long)personality_now & ~(unsigned long)ADDR_NO_RANDOMIZE);
+    for (size_t i = 0; environment && environment[i]; i++)
+        putenv(environment[i]);
     execvp(argv[0], argv);
     dprintf(2, "cannot start %s: %s\n", argv[0], strerror(errno));
     _exit(127);
@@ -120,7 +126,7 @@ static void collect(pid_t child, int output, int errors, double timeout, struct 
     }
 }
 
-struct process_result process_run(char *const argv[], double timeout_seconds)
+struct process_result process_run(char *const argv[], char *const environment[], double timeout_seconds)
 {
     struct process_result result = {.status = 127};
     int output[2] = {-1, -1}, errors[2] = {-1, -1};
@@ -128,7 +134,7 @@ struct process_result process_run(char *const argv[], double timeout_seconds)
     if (pipe2(output, O_CLOEXEC) == 0 && pipe2(errors, O_CLOEXEC) == 0)
         child = fork();
     if (child == 0)
-        become(argv, output[1], errors[1], parent);
+        become(argv, environment, output[1], errors[1], parent);
     if (child < 0)
         text_add(&result.errors, "cannot start a process: %s", strerror(errno));
     if (output[1] >= 0)

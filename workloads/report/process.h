@@ -20,8 +20,11 @@ struct process_result {
 void process_catch_signals(void);
 bool process_stop_asked(void);
 
-// argv[0] is the program's path.  The caller frees both texts.
-struct process_result process_run(char *const argv[], double timeout_seconds);
+// argv[0] is the program's path.  `environment` ends with NULL and holds
+// NAME=value to set beside what this program has; NULL: nothing.  The child has
+// its addresses randomised, even where this program's are not.  The caller frees
+// both texts.
+struct process_result process_run(char *const argv[], char *const environment[], double timeout_seconds);
 
 double clock_seconds(void);
 

@@ -6,10 +6,12 @@
 #endif
 #include "run.h"
 
+#include "journal.h"
 #include "machine.h"
 #include "plan.h"
 #include "process.h"
 #include "results.h"
+#include "statistics.h"
 #include "text.h"
 
 #include <stdio.h>
@@ -26,6 +28,8 @@ struct run {
     double started, last_line;
     bool terminal;
     json_t *results;
+    struct journal *journal;
+    bool *finished; // one a job
 };
 
 static double seconds_left(const struct run *run)
@@ -67,7 +71,8 @@ static void add_failure(struct run *run, const struct job *job, const struct pro
     json_t *failure = json_pack("{s:s, s:s, s:i, s:b, s:i, s:o}", "workload", job->workload, "backend", job->backend,
                                 "threads", job->threads, "counted", job->kind->counted, "status", result->status,
                                 "stderr", shown ? shown : json_string("(a message that is no UTF-8)"));
-    json_array_append_new(json_object_get(run->results, "failures"), failure);
+    json_array_append(json_object_get(run->results, "failures"), failure);
+    journal_add(run->journal, json_pack("{s:I, s:o}", "job", (json_int_t)(job - run->plan->jobs), "failure", failure));
     if (run->terminal)
         fputs("\r\033[K", stderr);
     fprintf(stderr, "failed: %s on %s, %d threads (status %d): %.300s\n", job->workload, job->backend, job->threads,
@@ -75,7 +80,22 @@ static void add_failure(struct run *run, const struct job *job, const struct pro
     text_free(&message);
 }
 
-static void keep_block(struct run *run, const struct job *job, const struct process_result *result)
+// Marks the samples that were taken before the process was warm; they stay.
+static void mark_warmup(json_t *block)
+{
+    json_t *samples = json_object_get(block, "samples");
+    size_t count = json_array_size(samples);
+    double *rates = checked_calloc(count, sizeof *rates);
+    for (size_t i = 0; i < count; i++)
+        rates[i] = sample_rate(json_array_get(samples, i));
+    size_t cold = warmup_length(rates, count);
+    for (size_t i = 0; i < cold; i++)
+        json_object_set_new(json_array_get(samples, i), "warmup", json_true());
+    json_object_set_new(block, "warmup_samples", json_integer((json_int_t)cold));
+    free(rates);
+}
+
+static void keep_block(struct run *run, const struct job *job, const struct process_result *result, double seconds)
 {
     const char *why = NULL;
     json_error_t error;
@@ -83,12 +103,22 @@ static void keep_block(struct run *run, const struct job *job, const struct proc
     bool good = block && (job->kind->check ? job->kind->check : results_check_block)(block, &why);
     bool stopped = process_stop_asked();
     if (good && (result->status == 0 || stopped)) {
+        struct layout layout = job_layout(job);
         json_object_set_new(block, "round", json_integer(job->round));
+        json_object_set_new(block, "seed", json_integer((json_int_t)job->seed));
+        json_object_set_new(block, "environment_bytes", json_integer(layout.environment_bytes));
+        json_object_set_new(block, "wall_seconds", json_real(seconds));
+        if (job->kind == &kind_control)
+            json_object_set_new(block, "control", json_true());
+        mark_warmup(block);
         if (stopped)
             json_object_set_new(block, "incomplete", json_true());
         if (job->variant)
             json_object_set_new(block, "variant", json_string(job->variant));
         json_array_append(json_object_get(run->results, job->kind->list), block);
+        // One that was cut short keeps its samples, and its job is done again.
+        journal_add(run->journal, json_pack("{s:I, s:s, s:O, s:b}", "job", (json_int_t)(job - run->plan->jobs), "list",
+                                            job->kind->list, "block", block, "again", stopped));
     } else if (!stopped) {
         add_failure(run, job, result, result->status ? NULL : why ? why : "the driver printed no JSON");
     }
@@ -100,8 +130,14 @@ static void run_job(struct run *run, const struct job *job)
     struct arguments arguments = plan_arguments(run->plan, job);
     double timeout = 60 + 0.05 * run->plan->budget.samples * run->plan->sample_ms;
     show_progress(run, job);
-    struct process_result result = process_run(arguments.items, timeout);
-    keep_block(run, job, &result);
+    struct layout layout = job_layout(job);
+    char *environment[] = {format("TALLY_LAYOUT=%0*d", layout.environment_bytes + 1, 0),
+                           format("TALLY_HEAP_OFFSET=%d", layout.heap_offset), NULL};
+    double before = clock_seconds();
+    struct process_result result = process_run(arguments.items, environment, timeout);
+    keep_block(run, job, &result, clock_seconds() - before);
+    free(environment[0]);
+    free(environment[1]);
     run->done++;
     text_free(&result.output);
     text_free(&result.errors);
@@ -112,7 +148,7 @@ static void run_job(struct run *run, const struct job *job)
 static bool takes_too_long(const struct run *run, int round)
 {
     double elapsed = clock_seconds() - run->started;
-    return run->plan->options->effort == QUICK && round >= 3 && elapsed / round * (round + 1) > 26;
+    return run->plan->options->effort == QUICK && !run->plan->options->rounds && round >= 3 && elapsed / round * (round + 1) > 26;
 }
 
 static void run_jobs(struct run *run)
@@ -120,10 +156,12 @@ static void run_jobs(struct run *run)
     int last_round = run->plan->budget.rounds, round = 0;
     for (size_t i = 0; i < run->plan->count && !process_stop_asked(); i++) {
         const struct job *job = &run->plan->jobs[i];
-        bool timed = job->kind == &kind_timed;
+        bool timed = job->kind == &kind_timed || job->kind == &kind_control;
         if (timed && job->round != round && takes_too_long(run, job->round) && job->round < last_round)
             last_round = job->round;
         round = timed ? job->round : round;
+        if (run->finished[i])
+            continue;
         if (timed && job->round >= last_round)
             run->total--;
         else
@@ -131,19 +169,139 @@ static void run_jobs(struct run *run)
     }
 }
 
-json_t *run_measure(const struct run_options *options)
+// Takes over what was finished before.
+static void restore(struct run *run)
 {
-    char started[32] = "";
+    const json_t *entry;
+    size_t index;
+    json_array_foreach(run->journal->entries, index, entry)
+    {
+        json_t *block = json_object_get(entry, "block"), *failure = json_object_get(entry, "failure");
+        json_t *list = json_object_get(run->results, object_string(entry, "list", ""));
+        double job = object_number(entry, "job", -1);
+        const char *why;
+        if (!(job >= 0) || job >= (double)run->plan->count)
+            continue;
+        const struct kind *kind = run->plan->jobs[(size_t)job].kind;
+        if (block && list && (kind->check ? kind->check : results_check_block)(block, &why))
+            json_array_append(list, block);
+        else if (failure)
+            json_array_append(json_object_get(run->results, "failures"), failure);
+        else
+            continue;
+        run->started -= object_number(block, "wall_seconds", 0);
+        if (json_is_true(json_object_get(entry, "again")) || run->finished[(size_t)job])
+            continue;
+        run->finished[(size_t)job] = true;
+        run->done++;
+    }
+}
+
+// All that decides what the jobs are, as a number.
+static char *plan_fingerprint(const struct plan *plan)
+{
+    uint64_t hash = 0xcbf29ce484222325u;
+    for (size_t i = 0; i < plan->count; i++) {
+        struct arguments arguments = plan_arguments(plan, &plan->jobs[i]);
+        // Without the program, whose path may change and whose content is compared.
+        for (size_t k = 1; k < arguments.count; k++)
+            for (const char *c = arguments.items[k]; *c; c++)
+                hash = (hash ^ (unsigned char)*c) * 0x100000001b3u;
+        for (const char *c = plan->jobs[i].backend; *c; c++)
+            hash = (hash ^ (unsigned char)*c) * 0x100000001b3u;
+        arguments_free(&arguments);
+    }
+    return format("%016llx", (unsigned long long)hash);
+}
+
+// What must be as it was for a run to go on.
+static json_t *run_identity(const struct plan *plan, const json_t *machine)
+{
+    const struct run_options *options = plan->options;
+    json_t *programs = json_object();
+    for (size_t i = 0; i < options->backends.count; i++)
+        for (int counted = 0; counted < 2; counted++) {
+            char *path = driver_path(options, options->backends.items[i], counted), *print = file_fingerprint(path);
+            json_object_set_new(programs, strrchr(path, '/') + 1, json_string(print));
+            free(print);
+            free(path);
+        }
+    char *jobs = plan_fingerprint(plan);
+    json_t *identity = json_pack("{s:s, s:o, s:s, s:s, s:f}", "jobs", jobs, "programs", programs, "cpu",
+                                 object_string(machine, "cpu", ""), "kernel", object_string(machine, "kernel", ""),
+                                 "cores", object_number(machine, "cores", 0));
+    free(jobs);
+    return identity;
+}
+
+static json_t *make_header(const struct run_options *options, const json_t *identity, json_t *machine,
+                           const char *started)
+{
+    struct text backends = {0};
+    for (size_t i = 0; i < options->backends.count; i++)
+        text_add(&backends, "%s%s", i ? "," : "", options->backends.items[i]);
+    json_t *header = json_pack("{s:s, s:i, s:O, s:s, s:I, s:s, s:O, s:O}", "format", "tally-journal", "version",
+                               RESULTS_VERSION, "arguments", options->arguments, "backends", text_string(&backends),
+                               "seed", (json_int_t)options->seed, "started", started, "machine", machine, "identity",
+                               identity);
+    text_free(&backends);
+    return header;
+}
+
+// True where the journal is ready to be added to; *machine and *started become
+// those of a run that goes on.
+static bool open_journal(struct journal *journal, const char *folder, const struct plan *plan, json_t **machine,
+                         const char **started)
+{
+    json_t *identity = run_identity(plan, *machine);
+    bool same = journal->header == NULL || json_equal(json_object_get(journal->header, "identity"), identity);
+    if (!same) {
+        fprintf(stderr, "tally-compare: the run in %s was begun with other programs, texts or options, or on another "
+                "machine; start anew in another folder\n", folder);
+    } else if (journal->header == NULL) {
+        journal_begin(journal, folder, make_header(plan->options, identity, *machine, *started));
+    } else {
+        json_decref(*machine);
+        *machine = json_incref(json_object_get(journal->header, "machine"));
+        journal_continue(journal);
+        journal_add(journal, json_pack("{s:s}", "resumed", *started));
+        *started = object_string(journal->header, "started", "");
+    }
+    json_decref(identity);
+    return same;
+}
+
+static size_t times_resumed(const struct journal *journal)
+{
+    const json_t *entry;
+    size_t index, times = 1;
+    json_array_foreach(journal->entries, index, entry)
+        times += json_object_get(entry, "resumed") != NULL;
+    return times;
+}
+
+json_t *run_measure(const struct run_options *options, struct journal *journal, const char *folder)
+{
+    char clock[32] = "";
     time_t now = time(NULL);
     struct tm parts;
     if (gmtime_r(&now, &parts))
-        strftime(started, sizeof started, "%Y-%m-%dT%H:%M:%SZ", &parts);
+        strftime(clock, sizeof clock, "%Y-%m-%dT%H:%M:%SZ", &parts);
     json_t *machine = machine_facts();
     struct plan plan = plan_make(options);
+    const char *started = clock;
+    bool goes_on = journal->header != NULL;
+    if (!open_journal(journal, folder, &plan, &machine, &started)) {
+        plan_free(&plan);
+        json_decref(machine);
+        return NULL;
+    }
     json_t *results = json_pack("{s:s, s:i, s:s, s:I, s:O, s:O, s:o, s:o, s:b}", "format", "tally-results", "version",
                                 RESULTS_VERSION, "started", started, "seed", (json_int_t)options->seed, "workloads",
                                 options->descriptions, "backends", options->known_backends, "machine", machine,
                                 "build", build_facts(), "incomplete", 0);
+    json_object_set_new(results, "margin", json_real(options->margin));
+    json_object_set_new(results, "self", json_boolean(options->self));
     for (size_t k = 0; kinds[k]; k++)
         json_object_set_new(results, kinds[k]->list, json_array());
     json_object_set_new(results, "failures", json_array());
@@ -152,7 +310,14 @@ json_t *run_measure(const struct run_options *options)
                       .total = plan.count,
                       .terminal = isatty(STDERR_FILENO),
                       .started = clock_seconds(),
-                      .results = results};
+                      .results = results,
+                      .journal = journal,
+                      .finished = checked_calloc(plan.count, sizeof *run.finished)};
+    if (goes_on) {
+        restore(&run);
+        json_object_set_new(results, "resumed", json_integer((json_int_t)times_resumed(journal)));
+        fprintf(stderr, "going on with the run in %s: %zu of %zu blocks are there\n", folder, run.done, run.total);
+    }
     double stolen[2], ticks[2];
     machine_steal(&stolen[0], &ticks[0]);
     run_jobs(&run);
@@ -163,6 +328,7 @@ json_t *run_measure(const struct run_options *options)
     if (run.terminal)
         fputs("\r\033[K", stderr);
     fprintf(stderr, "%zu of %zu blocks done in %.0f s\n", run.done, run.total, clock_seconds() - run.started);
+    free(run.finished);
     plan_free(&plan);
     return results;
 }

@@ -26,6 +26,9 @@ struct run_options {
     size_t thread_count; // 0: powers of two up to the cores, and twice the cores
     uint64_t seed;
     bool all_backends;
+    bool self;     // only the control: every backend against itself
+    int rounds;    // 0: as the effort says
+    double margin; // within which two are the same, 0.02 for 2 %
     const char *python; // an interpreter, or NULL
     const char *python_script, *patterns_script; // what it runs; NULL: not that
     const char *server_script;   // what loads the task server, or NULL
@@ -34,6 +37,7 @@ struct run_options {
     bool extras_named;           // workloads were named
     bool no_drivers;             // and none of them is the drivers'
     json_t *left_out;            // what was to be measured and cannot be, and why; or NULL
+    json_t *arguments;      // the command line as it was given, to go on with the same
     json_t *known_backends; // backends.json
     json_t *descriptions;   // what the drivers say of their workloads
     json_t *python_name;    // what the interpreter calls itself, and the workloads of its script
@@ -46,7 +50,12 @@ void names_free(struct names *names);
 // False after one line on stderr.
 bool run_complete_options(struct run_options *options);
 
-// The results; incomplete when stopped by a signal.  The caller owns them.
-json_t *run_measure(const struct run_options *options);
+struct journal;
+
+// The results; incomplete when stopped by a signal.  The caller owns them.  Goes
+// on with the journal where it has been read, else begins it in `folder`.  NULL
+// after one line on stderr: it was begun with other programs or on another
+// machine.
+json_t *run_measure(const struct run_options *options, struct journal *journal, const char *folder);
 
 #endif

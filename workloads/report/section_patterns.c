@@ -85,7 +85,7 @@ void compose_patterns(struct document *document, const struct analysis *analysis
     if (json_array_size(patterns) == 0)
         return;
     json_t *root = joined(analysis->root, patterns);
-    struct analysis both = analysis_make(root);
+    struct analysis both = analysis_make(root, 0);
     const char *name = object_string(json_array_get(patterns, 0), "backend", "");
     document_heading(document, 2, "The patterns of CPython's scaling benchmark, and %s", name);
     document_paragraph(document, "The same patterns as a script, run by %s, beside the workloads of these names. An interpreter does more for "

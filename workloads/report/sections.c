@@ -18,8 +18,9 @@ enum { PRICE_WORKLOADS = sizeof price_workloads / sizeof *price_workloads };
 static void ratio_cell(struct table *table, struct interval ratio)
 {
     char *shown = show_ratio(ratio);
+    bool open = ratio.finding == FINDING_OPEN || ratio.finding == FINDING_NONE;
     bool none = ratio.known && !interval_differs(ratio);
-    table_cell(table, "%s%s", shown, none ? " =" : "");
+    table_cell(table, "%s%s", shown, !none ? "" : open ? " ?" : " =");
     free(shown);
 }
 
@@ -64,7 +65,7 @@ static void say_price(struct document *document, const struct analysis *analysis
 
 static void price_table(struct document *document, const struct analysis *analysis)
 {
-    char *caption = format("Time on one thread over that of %s; above 1 is slower, = is no difference", analysis->baseline);
+    char *caption = format("Time on one thread over that of %s; above 1 is slower, = is the same within the margin, ? is not enough data", analysis->baseline);
     struct table table = table_make(caption, analysis->backend_count, 1);
     size_t used;
     free(caption);
@@ -182,7 +183,7 @@ static void throughput_table(struct document *document, const struct analysis *a
             over = over || cell->oversubscribed;
         }
     document_table(document, table);
-    document_paragraph(document, "%s= no difference.", over ? "† more threads than cores. " : "");
+    document_paragraph(document, "%s= the same within the margin. ? not enough data.", over ? "† more threads than cores. " : "");
 }
 
 struct rise {
@@ -229,7 +230,8 @@ static void say_bends(struct document *document, const struct analysis *analysis
         bool scales = interval_differs(speedup) && speedup.estimate >= 0.9 * threads;
         const char *verdict = scales                        ? "scales with the threads"
                               : !speedup.known              ? "has too few blocks to be judged"
-                              : !interval_differs(speedup)  ? "shows no gain from more threads"
+                              : speedup.finding == FINDING_OPEN ? "has not enough data to tell what threads gain"
+                              : !interval_differs(speedup)  ? "gains nothing from more threads"
                               : speedup.estimate > 1        ? "gains less than the threads added"
                                                             : "loses by more threads";
         text_add(&line, "**%s** %s: %s times one thread on %d", analysis->backends[b], verdict, shown, threads);
@@ -339,6 +341,7 @@ static void say_parameters(struct document *document, const struct analysis *ana
 // The parts of a workload's own section that follow its plots, in order.
 static void (*const workload_parts[])(struct document *, const struct analysis *, const char *workload) = {
     throughput_table,
+    compose_verdicts,
     // fairness: the fastest and the slowest thread
     // the fit of the scalability law
     // who was fought over

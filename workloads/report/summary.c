@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //
 // The summary in words: for each workload the backend that wins and by how
-// much, or that there is no difference.  A difference counts only where its
-// interval is on one side of 1 and it is at least 1 %.
+// much, that they are the same, or that there is not enough data.
 #include "compose.h"
 
 #include <stdlib.h>
@@ -38,6 +37,15 @@ static size_t tied(const struct ranking *ranking)
     return count;
 }
 
+// Whether each was found the same as the first, within the margin.
+static bool all_same(const struct ranking *ranking)
+{
+    for (size_t i = 1; i < ranking->count; i++)
+        if (cells_ratio(ranking->cells[0], ranking->cells[i]).finding != FINDING_SAME)
+            return false;
+    return true;
+}
+
 // With a single block a point there is no interval, and nothing to judge by.
 static bool can_be_judged(const struct ranking *ranking)
 {
@@ -59,14 +67,14 @@ static void say_ranking(struct text *line, const struct ranking *ranking)
         return;
     }
     if (best == ranking->count) {
-        text_add(line, "no difference between ");
+        text_add(line, all_same(ranking) ? "the same: " : "not enough data to tell apart ");
         for (size_t i = 0; i < best; i++)
             text_add(line, "%s%s", i == 0 ? "" : i + 1 == best ? " and " : ", ", ranking->cells[i]->backend);
         return;
     }
     for (size_t i = 0; i < best; i++)
         text_add(line, "%s**%s**", i == 0 ? "" : i + 1 == best ? " and " : ", ", ranking->cells[i]->backend);
-    text_add(line, best > 1 ? " (no difference between them)" : "");
+    text_add(line, best > 1 ? " (no difference found between them)" : "");
     for (size_t i = best; i < ranking->count; i++) {
         char *ratio = show_ratio(cells_ratio(ranking->cells[0], ranking->cells[i]));
         text_add(line, "%s %s times %s", i == best ? "" : ",", ratio, ranking->cells[i]->backend);
@@ -131,8 +139,5 @@ void compose_summary(struct document *document, const struct analysis *analysis)
     say_overall(document, analysis);
     for (size_t w = 0; w < analysis->workload_count; w++)
         say_workload(document, analysis, analysis->workloads[w]);
-    document_paragraph(document,
-                       "Ratios are of throughput, all threads together. In brackets stand 95 %% bootstrap intervals "
-                       "over processes and samples, widened for few processes. A difference whose interval includes "
-                       "1, or that is under 1 %%, is called none.");
+    compose_judgement(document, analysis);
 }
