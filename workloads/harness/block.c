@@ -16,6 +16,7 @@ void block_init(block *block, unsigned workers, unsigned samples)
     block->seconds = workload_allocate(samples * sizeof *block->seconds);
     block->rates = workload_allocate(samples * sizeof *block->rates);
     block->operations = workload_allocate((size_t)samples * workers * sizeof *block->operations);
+    block->worker_seconds = workload_allocate((size_t)samples * workers * sizeof *block->worker_seconds);
     block->pauses = workload_allocate(sizeof *block->pauses);
 }
 
@@ -24,6 +25,7 @@ void block_free(block *block)
     free(block->seconds);
     free(block->rates);
     free(block->operations);
+    free(block->worker_seconds);
     free(block->pauses);
     free(block->latencies);
 }
@@ -38,7 +40,7 @@ static json_t *samples_to_json(const block *block)
     json_t *samples = json_array();
 
     for (unsigned s = 0; s < block->samples; s++) {
-        json_t *sample = json_object(), *each = json_array();
+        json_t *sample = json_object(), *each = json_array(), *times = json_array();
         uint64_t total = 0;
 
         for (unsigned w = 0; w < block->workers; w++) {
@@ -46,11 +48,13 @@ static json_t *samples_to_json(const block *block)
 
             total += operations;
             json_array_append_new(each, integer(operations));
+            json_array_append_new(times, json_real(block->worker_seconds[(size_t)s * block->workers + w]));
         }
         json_object_set_new(sample, "seconds", json_real(block->seconds[s]));
         json_object_set_new(sample, "operations", integer(total));
         json_object_set_new(sample, "rate", json_real(block->rates[s]));
         json_object_set_new(sample, "per_thread", each);
+        json_object_set_new(sample, "per_thread_seconds", times);
         json_array_append_new(samples, sample);
     }
     return samples;
@@ -78,6 +82,7 @@ static void add_memory(json_t *result, const block *block)
 
     json_object_set_new(result, "peak_rss_kib", json_integer(block->peak_rss_kib));
     json_object_set_new(result, "baseline_rss_kib", json_integer(block->baseline_rss_kib));
+    json_object_set_new(result, "pss_kib", json_integer(block->pss_kib));
     json_object_set_new(result, "header_bytes",
                         json_pack("{s:I, s:I}", "plain", (json_int_t)tally_header_size(false),
                                   "container", (json_int_t)tally_header_size(true)));
@@ -157,6 +162,8 @@ json_t *block_to_json(const block *block, const options *options)
     json_object_set_new(result, "without",
                         options->without < 0 ? json_null() : json_string(cause_name(options->without)));
     json_object_set_new(result, "samples", samples_to_json(block));
+    if (options->total > 0)
+        json_object_set_new(result, "total", integer(options->total));
     json_object_set_new(result, "warmup_ms", json_integer(options->warmup_ms));
     add_memory(result, block);
     json_object_set_new(result, "detailed", json_boolean(block->stats.detailed));

@@ -5,6 +5,7 @@
  *   0    done
  *   1    a workload found its result wrong, or the system refused something
  *   2    wrong input; nothing was printed on stdout
+ *   124  a step did not end: the threads' stacks are on stderr
  *   130  ended early by SIGINT or SIGTERM; what was printed is marked incomplete
  */
 #include <stdlib.h>
@@ -16,6 +17,7 @@
 #include "options.h"
 #include "processes.h"
 #include "stop.h"
+#include "watch.h"
 
 enum { ENDED_EARLY = 130 };
 
@@ -23,6 +25,7 @@ static json_t *run_threads(const options *options, bool *incomplete)
 {
     block block;
 
+    watch_start(options->time_limit);
     measure(options, &block);
     json_t *result = block_to_json(&block, options);
     *incomplete = block.incomplete;

@@ -14,6 +14,11 @@ void fail_name(const char *workload)
     current = workload;
 }
 
+const char *fail_workload(void)
+{
+    return current;
+}
+
 void fail_end(int status, const char *format, va_list arguments)
 {
     char message[2048];

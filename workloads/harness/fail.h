@@ -12,6 +12,9 @@
 /* The name that messages give; before any worker starts. */
 void fail_name(const char *workload);
 
+/* That name. Any thread. */
+const char *fail_workload(void);
+
 /* Ends the driver after one line on stderr. Any thread. */
 _Noreturn void fail_end(int status, const char *format, va_list arguments);
 

@@ -9,11 +9,11 @@
 
 #include "../workload.h"
 
-/* A line of /proc/self/status such as "VmHWM:     5120 kB". Not getrusage: its
+/* A line of a file in /proc such as "VmHWM:     5120 kB". Not getrusage: its
  * peak survives an exec, and would be that of whoever started the driver. */
-static long status_line(const char *name)
+static long kib_of(const char *path, const char *name)
 {
-    FILE *file = fopen("/proc/self/status", "re");
+    FILE *file = fopen(path, "re");
     char line[256];
     long value = 0;
 
@@ -30,12 +30,17 @@ static long status_line(const char *name)
 
 long footprint_resident(void)
 {
-    return status_line("VmRSS");
+    return kib_of("/proc/self/status", "VmRSS");
 }
 
 long footprint_peak(void)
 {
-    return status_line("VmHWM");
+    return kib_of("/proc/self/status", "VmHWM");
+}
+
+long footprint_proportional(void)
+{
+    return kib_of("/proc/self/smaps_rollup", "Pss");
 }
 
 static footprint_kind weigh(const char *name, tally_object *object)

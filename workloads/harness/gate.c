@@ -4,19 +4,12 @@
  */
 #include "gate.h"
 
-#include <time.h>
-
 void gate_init(gate *gate, unsigned workers)
 {
-    pthread_condattr_t monotonic;
-
     *gate = (struct gate){.workers = workers};
     pthread_mutex_init(&gate->mutex, NULL);
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_cond_init(&gate->opened, NULL);
-    pthread_cond_init(&gate->complete, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    pthread_cond_init(&gate->complete, NULL);
 }
 
 void gate_wait(gate *gate)
@@ -30,20 +23,12 @@ void gate_wait(gate *gate)
     pthread_mutex_unlock(&gate->mutex);
 }
 
-bool gate_collect(gate *gate, unsigned seconds)
+void gate_collect(gate *gate)
 {
-    struct timespec until;
-    bool complete;
-
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += seconds;
     pthread_mutex_lock(&gate->mutex);
     while (gate->waiting < gate->workers)
-        if (pthread_cond_timedwait(&gate->complete, &gate->mutex, &until) != 0)
-            break;
-    complete = gate->waiting == gate->workers;
+        pthread_cond_wait(&gate->complete, &gate->mutex);
     pthread_mutex_unlock(&gate->mutex);
-    return complete;
 }
 
 void gate_open(gate *gate)

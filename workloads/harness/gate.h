@@ -2,15 +2,14 @@
 /*
  * gate.h: where all workers wait until the main thread lets them go at once.
  *
- * Not a pthread_barrier_t, since the main thread must notice a worker that
- * never comes. The gate knows nothing of Tally: attached threads use it within
+ * Not a pthread_barrier_t: the main thread prepares the next sample while the
+ * workers wait. The gate knows nothing of Tally: attached threads use it within
  * a blocking region.
  */
 #ifndef TALLY_HARNESS_GATE_H
 #define TALLY_HARNESS_GATE_H
 
 #include <pthread.h>
-#include <stdbool.h>
 
 typedef struct gate {
     pthread_mutex_t mutex;      /* guards all below */
@@ -22,8 +21,8 @@ typedef struct gate {
 void gate_init(gate *gate, unsigned workers);
 /* A worker: until the gate is opened. */
 void gate_wait(gate *gate);
-/* The main thread: until all workers wait; false if that takes too long. */
-bool gate_collect(gate *gate, unsigned seconds);
+/* The main thread: until all workers wait. */
+void gate_collect(gate *gate);
 /* The main thread, after gate_collect. */
 void gate_open(gate *gate);
 

@@ -5,12 +5,23 @@
  * at between two calls of `run`. A worker times itself, from the gate to its
  * last operation: how fast the others leave the gate does not matter.
  *
+ * Where a sample is a total of operations, the workers take them from one pot,
+ * and whoever takes the last one sets the flag. One pot and not a part each:
+ * what one worker leaves undone another does, and workers that wait for each
+ * other, or stand by, need no rule of their own. The time is that from the first
+ * start to the last end. A run is never cut short, so somewhat more than the
+ * total is done; the sample says how much.
+ *
  * The invariant: whoever sleeps is in a blocking region. The main thread is in
  * one from the first gate on, except while it asks for statistics or wakes
  * workers, so that it never holds a GIL that is being measured.
  */
+#define _GNU_SOURCE 1 /* pthread_setname_np */
+
 #include "measure.h"
 
+#include <math.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -22,9 +33,7 @@
 #include "perf.h"
 #include "pinning.h"
 #include "stop.h"
-
-/* A worker that is this late has hung, and the driver must not. */
-enum { PATIENCE_SECONDS = 60 };
+#include "watch.h"
 
 struct measurement;
 
@@ -35,7 +44,7 @@ struct worker {
     bool pinned;
     /* Of the last sample; the gate's mutex hands them to the main thread. */
     uint64_t operations;
-    double seconds;
+    double began, ended, seconds; /* seconds: in run */
     perf_set perf;
     /* Where each worker has a state of its own. */
     workload_context context;
@@ -49,11 +58,13 @@ struct measurement {
     gate gate;
     void *state;
     struct worker *workers;
-    /* Both are relaxed: the gate orders everything else, and a worker that sees
+    bool from_pot;              /* of this sample; handed over by the gate's mutex */
+    /* All are relaxed: the gate orders everything else, and a worker that sees
      * the flag a little later only works a little longer. */
     alignas(WORKLOAD_LINE) atomic_bool stop;
     alignas(WORKLOAD_LINE) atomic_bool over; /* no more samples */
     atomic_bool counted;        /* relaxed: the samples have begun, perf events are counted */
+    alignas(WORKLOAD_LINE) atomic_int_fast64_t pot; /* operations left */
 };
 
 static double now(void)
@@ -79,6 +90,26 @@ static void set_up_own(struct worker *worker)
     worker->state = all->options->workload->setup(&worker->context);
 }
 
+/* The name shows in the stacks of a run that hangs. */
+static void name_thread(unsigned index)
+{
+    char name[16];
+
+    snprintf(name, sizeof name, "worker %u", index + 1);
+    pthread_setname_np(pthread_self(), name);
+}
+
+static void take_from_pot(struct measurement *all, uint64_t operations)
+{
+    int64_t done = (int64_t)operations;
+    int64_t left = atomic_fetch_sub_explicit(&all->pot, done, memory_order_relaxed);
+
+    if (left > 0 && left <= done) {
+        atomic_store_explicit(&all->stop, true, memory_order_relaxed);
+        stop_rouse();
+    }
+}
+
 static void work(void *argument)
 {
     struct worker *worker = argument;
@@ -87,6 +118,7 @@ static void work(void *argument)
     uint64_t (*run)(void *) = workload->run;
     void (*prepare)(void *) = workload->prepare;
 
+    name_thread(worker->index);
     worker->pinned = pinning_bind(&all->pinning, all->options->index + worker->index);
     if (all->options->without == CAUSE_SHARING)
         set_up_own(worker);
@@ -103,7 +135,7 @@ static void work(void *argument)
         bool counted = atomic_load_explicit(&all->counted, memory_order_relaxed);
         if (counted)
             perf_start(&worker->perf);
-        double start = now(); /* before the end: to wait for the GIL is part of the price */
+        double start = worker->began = now(); /* before the end: to wait for the GIL is part of the price */
         tally_blocking_end();
         if (atomic_load_explicit(&all->over, memory_order_relaxed))
             break;
@@ -114,11 +146,15 @@ static void work(void *argument)
                 prepare(local);
                 start = now();
             }
-            operations += run(local);
+            uint64_t done = run(local);
+            operations += done;
             if (prepare != NULL)
                 in_run += now() - start;
+            if (all->from_pot)
+                take_from_pot(all, done);
         } while (!atomic_load_explicit(&all->stop, memory_order_relaxed));
-        worker->seconds = prepare != NULL ? in_run : now() - start;
+        worker->ended = now();
+        worker->seconds = prepare != NULL ? in_run : worker->ended - start;
         worker->operations = operations;
         if (counted)
             perf_stop(&worker->perf);
@@ -158,18 +194,13 @@ static void end_workers(struct measurement *all)
 
 /* ---- the main thread ---------------------------------------------------- */
 
-static void collect(struct measurement *all)
-{
-    if (!gate_collect(&all->gate, PATIENCE_SECONDS))
-        workload_fail("a worker has not come back for %d s: it hangs", PATIENCE_SECONDS);
-}
-
 /* One worker of many processes: waits until all others are ready too. False:
  * the parent has given up. */
 static bool meet_other_processes(const options *options)
 {
     char byte = 0;
 
+    watch_rest();
     return options->parent < 0
            || (send(options->parent, &byte, 1, MSG_NOSIGNAL) == 1
                && read(options->parent, &byte, 1) == 1);
@@ -186,38 +217,53 @@ static void wake(const struct measurement *all)
             wake(all->workers[i].state);
 }
 
-/* Lets all workers run for so long; false if the driver is to end. */
-static bool run_for(struct measurement *all, unsigned milliseconds)
+/* Lets all workers run for so long, or until they have done `total` operations
+ * if that is not 0; false if the driver is to end. */
+static bool run_for(struct measurement *all, const char *step, unsigned milliseconds, uint64_t total)
 {
     if (!meet_other_processes(all->options))
         return false;
+    watch_step(step, total > 0 ? 0 : milliseconds);
+    stop_forget();
+    all->from_pot = total > 0;
+    atomic_store_explicit(&all->pot, (int64_t)total, memory_order_relaxed);
     atomic_store_explicit(&all->stop, false, memory_order_relaxed);
     gate_open(&all->gate);
-    bool asked_to_end = stop_sleep(milliseconds);
+    bool asked_to_end = total > 0 ? stop_wait() : stop_sleep(milliseconds);
     atomic_store_explicit(&all->stop, true, memory_order_relaxed);
     if (all->options->workload->wake != NULL) {
         tally_blocking_end();
         wake(all);
         tally_blocking_begin();
     }
-    collect(all);
+    gate_collect(&all->gate);
     return !asked_to_end;
 }
 
 static void record(const struct measurement *all, block *block)
 {
-    double seconds = 0, rate = 0;
+    double seconds = 0, rate = 0, longest = 0, began = INFINITY, ended = 0;
+    uint64_t operations = 0;
     unsigned sample = block->samples++;
 
     for (unsigned i = 0; i < block->workers; i++) {
         const struct worker *worker = &all->workers[i];
 
         block->operations[(size_t)sample * block->workers + i] = worker->operations;
+        block->worker_seconds[(size_t)sample * block->workers + i] = worker->seconds;
+        operations += worker->operations;
+        if (worker->operations > 0) { /* who stands by keeps nobody waiting */
+            began = fmin(began, worker->began);
+            ended = fmax(ended, worker->ended);
+            longest = fmax(longest, worker->seconds);
+        }
         seconds += worker->seconds;
         rate += (double)worker->operations / worker->seconds;
     }
-    block->seconds[sample] = seconds / block->workers;
-    block->rates[sample] = rate;
+    /* Preparing is not measured, and each does it by itself. */
+    double whole = all->options->workload->prepare != NULL ? longest : ended - began;
+    block->seconds[sample] = all->from_pot ? whole : seconds / block->workers;
+    block->rates[sample] = all->from_pot ? (double)operations / whole : rate;
 }
 
 static void read_stats(tally_stats_result *stats)
@@ -227,23 +273,36 @@ static void read_stats(tally_stats_result *stats)
     tally_blocking_begin();
 }
 
+/* What a page's share is depends on who else has it: no process may have ended,
+ * or still be running, while one of them looks. */
+static long weigh_among_processes(const options *options)
+{
+    meet_other_processes(options);
+    long kib = footprint_proportional();
+    meet_other_processes(options);
+    return kib;
+}
+
 static void take_samples(struct measurement *all, block *block)
 {
     const options *options = all->options;
     tally_stats_result before, after;
 
-    bool go_on = options->warmup_ms == 0 || run_for(all, options->warmup_ms);
+    bool go_on = options->warmup_ms == 0 || run_for(all, "the warm-up", options->warmup_ms, 0);
     /* All workers are at the gate: nobody collects, or adds to a latency. */
     if (block->latencies != NULL)
         memset(block->latencies, 0, block->workers * sizeof *block->latencies);
     atomic_store_explicit(&all->counted, true, memory_order_relaxed);
     pauses_begin(block->pauses);
+    watch_step("reading the statistics", 0);
     read_stats(&before);
     for (unsigned i = 0; go_on && i < options->samples; i++)
-        if ((go_on = run_for(all, options->sample_ms)))
+        if ((go_on = run_for(all, "a sample", options->sample_ms, options->total)))
             record(all, block);
+    watch_step("reading the statistics", 0);
     read_stats(&after);
     pauses_end(block->pauses);
+    block->pss_kib = weigh_among_processes(options);
     block->incomplete = !go_on;
 
     block->stats.detailed = after.detailed;
@@ -257,17 +316,21 @@ static void run_workload(struct measurement *all, block *block)
 {
     const tally_workload *workload = all->options->workload;
 
+    watch_step("setup", 0);
     bool shared = workload->setup != NULL && all->options->without != CAUSE_SHARING;
     all->state = shared ? workload->setup(&all->context) : NULL;
     if (all->options->without == CAUSE_COUNTING) {
         workload_immortal = true;
         tally_gc_immortalize_heap();
     }
+    watch_step("the workers' start", 0);
     start_workers(all);
     tally_blocking_begin();
-    collect(all);
+    gate_collect(&all->gate);
     take_samples(all, block);
+    watch_step("the workers' end", 0);
     end_workers(all); /* ends the region */
+    watch_step("teardown", 0);
     if (shared && workload->teardown != NULL)
         workload->teardown(all->state);
 }
@@ -329,6 +392,7 @@ void measure(const options *options, block *block)
     block->baseline_rss_kib = footprint_resident();
     begin_trace(options);
     run_workload(all, block);
+    watch_step("the end of the run time", 0);
     end_trace(options);
     block->peak_rss_kib = footprint_peak();
     block->live_at_finish = tally_finish();

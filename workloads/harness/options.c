@@ -18,23 +18,29 @@
 #include "causes.h"
 #include "fail.h"
 #include "switching.h"
+#include "watch.h"
+
+/* Tests of the harness have workloads of their own. */
+#ifndef TALLY_WORKLOADS
+#define TALLY_WORKLOADS "../workloads.def"
+#endif
 
 #define WORKLOAD(name) extern const tally_workload workload_##name;
-#include "../workloads.def"
+#include TALLY_WORKLOADS
 #undef WORKLOAD
 
 const tally_workload *const options_workloads[] = {
 #define WORKLOAD(name) &workload_##name,
-#include "../workloads.def"
+#include TALLY_WORKLOADS
 #undef WORKLOAD
     NULL,
 };
 
 enum {
     KEY_LIST = 256, KEY_JSON, KEY_WORKLOAD, KEY_THREADS, KEY_PROCESSES, KEY_SAMPLES, KEY_SAMPLE_MS,
-    KEY_WARMUP_MS, KEY_SET, KEY_TEXT, KEY_TEXT_BYTES, KEY_SWITCH_POLICY, KEY_SWITCH_INTERVAL,
-    KEY_SWITCH_TICKS, KEY_SEED, KEY_TRACE, KEY_NO_PERF,
-    KEY_WITHOUT, KEY_PARENT, KEY_INDEX, KEY_USAGE
+    KEY_TOTAL, KEY_TIME_LIMIT, KEY_WARMUP_MS, KEY_SET, KEY_TEXT, KEY_TEXT_BYTES, KEY_SWITCH_POLICY,
+    KEY_SWITCH_INTERVAL, KEY_SWITCH_TICKS, KEY_SEED, KEY_TRACE, KEY_NO_PERF, KEY_WITHOUT,
+    KEY_PARENT, KEY_PROCESS_COUNT, KEY_INDEX, KEY_USAGE
 };
 
 static const struct argp_option table[] = {
@@ -50,6 +56,12 @@ static const struct argp_option table[] = {
     {"sample-ms", KEY_SAMPLE_MS, "MS", 0, "Milliseconds a sample, 1 to 600000 (default: 200)", 2},
     {"warmup-ms", KEY_WARMUP_MS, "MS", 0,
      "Milliseconds before the first sample, 0 to 600000 (default: 100)", 2},
+    {"total", KEY_TOTAL, "N", 0,
+     "A sample is not a time but N operations, which the workers share out: threads take them from one pot, a "
+     "run of the workload at a time; each process gets its part. Seconds are until the last is done", 2},
+    {"time-limit", KEY_TIME_LIMIT, "SECONDS", 0,
+     "A step (setup, a sample, teardown) that is not over so long after its time hangs: the stacks of all threads "
+     "are shown and the driver ends, 1 to 86400 (default: 60)", 2},
     {NULL, 0, NULL, 0, "On what:", 3},
     {"set", KEY_SET, "NAME=VALUE,...", 0,
      "Parameters of the workload, which --list names; may be given again", 3},
@@ -79,6 +91,7 @@ static const struct argp_option table[] = {
     {"usage", KEY_USAGE, NULL, 0, "Print the options, briefly, and end", 6},
     {"version", 'V', NULL, 0, "Print the backend and the version, and end", 6},
     {"parent-socket", KEY_PARENT, "FD", OPTION_HIDDEN, NULL, 0},
+    {"process-count", KEY_PROCESS_COUNT, "N", OPTION_HIDDEN, NULL, 0},
     {"process-index", KEY_INDEX, "N", OPTION_HIDDEN, NULL, 0},
     {0},
 };
@@ -329,6 +342,8 @@ static error_t parse_one(int key, char *text, struct argp_state *state)
     case KEY_SAMPLES: result->samples = (unsigned)number(key, text, 1, 10000); return 0;
     case KEY_SAMPLE_MS: result->sample_ms = (unsigned)number(key, text, 1, 600000); return 0;
     case KEY_WARMUP_MS: result->warmup_ms = (unsigned)number(key, text, 0, 600000); return 0;
+    case KEY_TOTAL: result->total = number(key, text, 1, UINT64_C(1) << 52); return 0;
+    case KEY_TIME_LIMIT: result->time_limit = (unsigned)number(key, text, 1, 86400); return 0;
     case KEY_SET:
         if (line->set_count == MOST_SETS)
             options_fail("--set is given more than %d times; put commas between parameters", MOST_SETS);
@@ -354,6 +369,7 @@ static error_t parse_one(int key, char *text, struct argp_state *state)
     case KEY_USAGE: print_help(state, ARGP_HELP_USAGE); return 0;
     case 'V': puts("tally-" TALLY_DRIVER_BACKEND " " TALLY_VERSION); exit(EXIT_SUCCESS);
     case KEY_PARENT: result->parent = (int)number(key, text, 0, 1 << 20); return 0;
+    case KEY_PROCESS_COUNT: result->processes_in_all = (unsigned)number(key, text, 1, OPTIONS_MOST_WORKERS); return 0;
     case KEY_INDEX: result->index = (unsigned)number(key, text, 0, OPTIONS_MOST_WORKERS); return 0;
     case ARGP_KEY_ARG: options_fail("'%s' is not an option; --help names them all", text);
     case ARGP_KEY_ERROR:
@@ -391,13 +407,14 @@ void options_parse(options *result, int argc, char **argv)
         .doc = "Runs one workload on one backend of Tally, " TALLY_DRIVER_BACKEND ", and prints its samples, "
                "events and memory as one JSON object."
                "\vCtrl-C ends a run and prints the samples so far, marked incomplete. Exit status: 0 good, "
-               "1 a wrong result or no memory, 2 a wrong argument, 130 Ctrl-C. "
+               "1 a wrong result or no memory, 2 a wrong argument, 124 hung, 130 Ctrl-C. "
                "\"tally compare\" calls the drivers of all backends and writes a report.",
     };
 
     *result = (options){
         .samples = 5, .sample_ms = 200, .warmup_ms = 100, .seed = 1, .perf = true, .without = -1,
-        .text_bytes = 64 << 20, .parent = -1,
+        .text_bytes = 64 << 20, .time_limit = WATCH_LIMIT_SECONDS, .parent = -1,
+        .processes_in_all = 1,
     };
     struct command_line line = {.result = result};
     argp_parse(&argp, argc, argv, ARGP_NO_ERRS | ARGP_NO_HELP, NULL, &line);
@@ -407,6 +424,12 @@ void options_parse(options *result, int argc, char **argv)
         options_fail("--json goes with --list only; samples are always JSON");
     if (!result->list && result->workload == NULL)
         options_fail("which workload? Give --workload NAME; --list names them all");
+    if (result->parent >= 0 && result->total > 0) {
+        uint64_t part = result->total / result->processes_in_all;
+
+        part += result->index < result->total % result->processes_in_all;
+        result->total = part > 0 ? part : 1;
+    }
     if (!result->list)
         check_without(result);
     if (!result->list)

@@ -22,6 +22,8 @@ typedef struct options {
     bool processes;
     unsigned samples;
     unsigned sample_ms, warmup_ms;
+    uint64_t total;             /* operations that the workers share out in a sample; 0: it lasts sample_ms */
+    unsigned time_limit;        /* seconds that a step may take too long */
     const char **texts;
     size_t text_count, text_bytes;
     uint64_t seed;
@@ -32,9 +34,9 @@ typedef struct options {
     const char *switch_policy;  /* as it was given; NULL: it was not */
     const char *trace;          /* the file for a timeline; NULL: none */
     /* For a process that is one worker of many: the socket to its parent, else
-     * -1, and its number among them. */
+     * -1; how many they are, and its number among them. */
     int parent;
-    unsigned index;
+    unsigned processes_in_all, index;
 } options;
 
 void options_parse(options *result, int argc, char **argv);

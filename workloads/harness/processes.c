@@ -14,7 +14,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <math.h>
 #include <poll.h>
+#include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <string.h>
@@ -50,10 +52,10 @@ struct family {
 
 /* The child's command line: this one, but as the worker of that index. Options
  * given twice are errors, so the count of processes is taken out. */
-static char **child_arguments(int argc, char **argv, unsigned index)
+static char **child_arguments(int argc, char **argv, unsigned children, unsigned index)
 {
-    size_t words = (size_t)argc + 4;
-    char **result = workload_allocate(words * sizeof *result + 128);
+    size_t words = (size_t)argc + 5;
+    char **result = workload_allocate(words * sizeof *result + 192);
     char *text = (char *)(result + words); /* freed with it */
     int count = 0;
 
@@ -68,12 +70,14 @@ static char **child_arguments(int argc, char **argv, unsigned index)
     }
     snprintf(text, 64, "--parent-socket=%d", CHILD_SOCKET);
     snprintf(text + 64, 64, "--process-index=%u", index);
+    snprintf(text + 128, 64, "--process-count=%u", children);
     result[count++] = text;
     result[count++] = text + 64;
+    result[count++] = text + 128;
     return result;
 }
 
-static void start_child(struct child *child, int argc, char **argv, unsigned index)
+static void start_child(struct child *child, int argc, char **argv, unsigned children, unsigned index)
 {
     posix_spawn_file_actions_t actions;
     int sockets[2], output[2];
@@ -81,7 +85,7 @@ static void start_child(struct child *child, int argc, char **argv, unsigned ind
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets) != 0
         || pipe2(output, O_CLOEXEC) != 0)
         workload_fail("cannot connect process %u: %s", index + 1, strerror(errno));
-    char **arguments = child_arguments(argc, argv, index);
+    char **arguments = child_arguments(argc, argv, children, index);
     posix_spawn_file_actions_init(&actions);
     posix_spawn_file_actions_adddup2(&actions, output[1], STDOUT_FILENO);
     posix_spawn_file_actions_adddup2(&actions, sockets[1], CHILD_SOCKET);
@@ -192,18 +196,30 @@ static void add_number(json_t *into, json_t *from, const char *key)
         json_real_set(sum, json_real_value(sum) + json_real_value(value));
 }
 
-/* Makes the first child's samples those of all; cut to those that every child took. */
-static void merge_samples(json_t *into, json_t *from)
+static void keep_longest(json_t *into, json_t *from)
+{
+    json_t *longest = json_object_get(into, "seconds");
+
+    json_real_set(longest, fmax(json_real_value(longest), json_real_value(json_object_get(from, "seconds"))));
+}
+
+/* Makes the first child's samples those of all; cut to those that every child
+ * took. A time: its mean, and the rates add up; a total: until the last is done. */
+static void merge_samples(json_t *into, json_t *from, bool total)
 {
     while (json_array_size(into) > json_array_size(from))
         json_array_remove(into, json_array_size(into) - 1);
     for (size_t i = 0; i < json_array_size(into); i++) {
         json_t *sum = json_array_get(into, i), *sample = json_array_get(from, i);
 
-        add_number(sum, sample, "seconds"); /* divided in the end */
+        if (total)
+            keep_longest(sum, sample);
+        else
+            add_number(sum, sample, "seconds"); /* divided in the end */
         add_number(sum, sample, "operations");
         add_number(sum, sample, "rate");
         json_array_extend(json_object_get(sum, "per_thread"), json_object_get(sample, "per_thread"));
+        json_array_extend(json_object_get(sum, "per_thread_seconds"), json_object_get(sample, "per_thread_seconds"));
     }
 }
 
@@ -228,11 +244,12 @@ static void keep_apart(json_t *into, json_t *from)
 
 static void merge(json_t *into, json_t *from)
 {
-    static const char *const sums[] = {"peak_rss_kib", "baseline_rss_kib", "live_at_finish"};
+    static const char *const sums[] = {"peak_rss_kib", "baseline_rss_kib", "pss_kib", "live_at_finish"};
     json_t *stats = json_object_get(into, "stats"), *value;
     const char *name;
 
-    merge_samples(json_object_get(into, "samples"), json_object_get(from, "samples"));
+    merge_samples(json_object_get(into, "samples"), json_object_get(from, "samples"),
+                  json_object_get(into, "total") != NULL);
     for (size_t i = 0; i < sizeof sums / sizeof *sums; i++)
         add_number(into, from, sums[i]);
     json_object_foreach(stats, name, value)
@@ -240,6 +257,17 @@ static void merge(json_t *into, json_t *from)
     perf_merge(json_object_get(into, "perf"), json_object_get(from, "perf"));
     if (!json_is_true(json_object_get(from, "pinned")))
         json_object_set_new(into, "pinned", json_false());
+}
+
+static void finish_sample(json_t *sample, const struct family *family)
+{
+    double seconds = json_real_value(json_object_get(sample, "seconds"));
+
+    if (family->options->total > 0)
+        json_object_set_new(sample, "rate",
+                            json_real((double)json_integer_value(json_object_get(sample, "operations")) / seconds));
+    else
+        json_object_set_new(sample, "seconds", json_real(seconds / family->count));
 }
 
 static json_t *merge_all(struct family *family)
@@ -255,9 +283,9 @@ static json_t *merge_all(struct family *family)
         json_decref(family->children[child].block);
     }
     json_array_foreach(json_object_get(result, "samples"), i, sample)
-        json_object_set_new(sample, "seconds",
-                            json_real(json_real_value(json_object_get(sample, "seconds"))
-                                      / family->count));
+        finish_sample(sample, family);
+    if (family->options->total > 0)
+        json_object_set_new(result, "total", json_integer((json_int_t)family->options->total));
     pinning_load(&pinning);
     json_object_set_new(result, "mode", json_string("processes"));
     json_object_set_new(result, "threads", json_integer(family->count));
@@ -269,13 +297,18 @@ static json_t *merge_all(struct family *family)
 
 json_t *processes_run(const options *options, int argc, char **argv, bool *incomplete)
 {
+    sigset_t quit;
     struct family family = {.options = options, .count = options->workers};
-    unsigned barriers = options->samples + (options->warmup_ms > 0);
+    unsigned barriers = options->samples + (options->warmup_ms > 0) + 2; /* before and after weighing */
 
     family.children = workload_allocate(family.count * sizeof *family.children);
+    /* Sent to the whole group, it makes the children show their stacks and end. */
+    sigemptyset(&quit);
+    sigaddset(&quit, SIGQUIT);
+    sigprocmask(SIG_BLOCK, &quit, NULL);
     family.signals = signalfd(-1, stop_signals(), SFD_CLOEXEC);
     for (unsigned i = 0; i < family.count; i++)
-        start_child(&family.children[i], argc, argv, i);
+        start_child(&family.children[i], argc, argv, family.count, i);
     for (unsigned i = 0; i < barriers; i++)
         if (!let_all_begin(&family)) {
             dismiss(&family);

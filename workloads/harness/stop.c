@@ -6,15 +6,19 @@
 
 #include <errno.h>
 #include <time.h>
+#include <unistd.h>
 
-static sigset_t signals;
+static sigset_t signals, call; /* call: SIGUSR1, of the driver to itself */
 
 void stop_block(void)
 {
     sigemptyset(&signals);
     sigaddset(&signals, SIGINT);
     sigaddset(&signals, SIGTERM);
+    sigemptyset(&call);
+    sigaddset(&call, SIGUSR1);
     pthread_sigmask(SIG_BLOCK, &signals, NULL);
+    pthread_sigmask(SIG_BLOCK, &call, NULL);
 }
 
 const sigset_t *stop_signals(void)
@@ -32,4 +36,29 @@ bool stop_sleep(unsigned milliseconds)
         signal = sigtimedwait(&signals, NULL, &time);
     while (signal < 0 && errno == EINTR);
     return signal > 0;
+}
+
+bool stop_wait(void)
+{
+    sigset_t either = signals;
+    int signal;
+
+    sigaddset(&either, SIGUSR1);
+    do
+        signal = sigwaitinfo(&either, NULL);
+    while (signal < 0 && errno == EINTR);
+    return signal != SIGUSR1;
+}
+
+void stop_rouse(void)
+{
+    kill(getpid(), SIGUSR1);
+}
+
+void stop_forget(void)
+{
+    const struct timespec now = {0};
+
+    while (sigtimedwait(&call, NULL, &now) == SIGUSR1)
+        ;
 }

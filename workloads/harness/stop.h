@@ -16,5 +16,10 @@ void stop_block(void);
 const sigset_t *stop_signals(void);
 /* Sleeps; true at once if one of the two came. */
 bool stop_sleep(unsigned milliseconds);
+/* Sleeps until a worker calls stop_rouse; true at once if one of the two came. */
+bool stop_wait(void);
+void stop_rouse(void);
+/* A call that nobody has waited for is forgotten; no worker calls meanwhile. */
+void stop_forget(void);
 
 #endif

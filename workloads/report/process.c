@@ -24,6 +24,9 @@
 // within a second.
 static const double GRACE_SECONDS = 0.35;
 
+// How long a child that gave no answer may take to show the stacks of its threads.
+static const double STACKS_SECONDS = 10;
+
 static volatile sig_atomic_t stop_asked;
 static sigset_t open_mask;
 
@@ -102,7 +105,7 @@ static void collect(pid_t child, int output, int errors, double timeout, struct 
 {
     struct pollfd files[2] = {{.fd = output, .events = POLLIN}, {.fd = errors, .events = POLLIN}};
     double deadline = clock_seconds() + timeout;
-    bool told = false;
+    bool told = false, asked = false;
     while (files[0].fd >= 0 || files[1].fd >= 0) {
         if (stop_asked && !told) {
             kill(child, SIGINT);
@@ -110,8 +113,13 @@ static void collect(pid_t child, int output, int errors, double timeout, struct 
             deadline = clock_seconds() + GRACE_SECONDS;
         }
         double left = deadline - clock_seconds();
+        if (left <= 0 && !told && !asked) {
+            kill(-child, SIGQUIT); // a driver shows its stacks then, and ends
+            result->timed_out = asked = true;
+            deadline += STACKS_SECONDS;
+            continue;
+        }
         if (left <= 0) {
-            result->timed_out = !told;
             kill(-child, SIGKILL);
             kill(child, SIGKILL);
             return;
