@@ -100,6 +100,12 @@ for program in "$drivers"/tally-*; do
     refused 'list-own' --workload list-onw
     refused 0 --workload churn --threads 0
     refused -1 --workload churn --threads=-1
+    refused --total --workload churn --total 0
+    refused --time-limit --workload churn --time-limit 0
+    shows '"total":100000' --workload churn --total 100000 --samples 2 --warmup-ms 1 --threads 2
+    shows '"total":100000' --workload churn --total 100000 --samples 2 --warmup-ms 1 --processes 2
+    shows '"per_thread_seconds":[' --workload pipeline --total 1000 --samples 2 --warmup-ms 1 --threads 3
+    shows '"pss_kib":' --workload churn --samples 1 --sample-ms 1 --warmup-ms 0 --processes 2
     refused many --workload churn --threads many
     refused 257 --workload churn --threads 257
     refused no-such-workload --workload no-such-workload
@@ -194,6 +200,8 @@ refused "$scratch/backends.json" run --drivers "$scratch" --output "$scratch/non
     refused no-such-backend $run --backends no-such-backend
     refused 0 $run --threads 0
     refused 1,x $run --threads 1,x
+    refused --time-limit $run --time-limit 0
+    refused --time-limit $run --time-limit 1x
     refused "$scratch/no-such-text" $run --text "$scratch/no-such-text"
     refused /dev/null/report $run --output /dev/null/report
     refused /proc/report $run --output /proc/report
@@ -310,6 +318,7 @@ refused no-such-preset test --preset no-such-preset
 refused no-such-workload compare --workloads no-such-workload
 refused no-such-backend compare --backends no-such-backend
 refused 0 compare --threads 0
+refused 90000 compare --time-limit 90000
 refused --output compare --output
 refused "$scratch/no-such-text" compare --text "$scratch/no-such-text"
 refused no-such-python compare --with-python no-such-python

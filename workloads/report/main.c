@@ -21,7 +21,7 @@
 #include <unistd.h>
 
 enum key { DRIVERS = 256, PYTHON, PYTHON_SCRIPT, PATTERNS_SCRIPT, SERVER_SCRIPT, SWITCH_INTERVAL, QUICKLY, FULLY, WORKLOADS, BACKENDS, THREADS, TEXT, OUTPUT, SEED, USAGE,
-    SELF, ROUNDS, MARGIN, RESUME, JSON };
+    SELF, ROUNDS, MARGIN, RESUME, JSON, LIMIT };
 
 static const struct argp_option option_list[] = {
     {NULL, 0, NULL, 0, "Both commands:", 1},
@@ -46,6 +46,9 @@ static const struct argp_option option_list[] = {
     {"self", SELF, NULL, 0, "Only the control: every backend against itself, and how often that came out different", 2},
     {"rounds", ROUNDS, "N", 0, "Processes for each point, 2 to 1000 (default: 4 quick, 6, 12 full)", 2},
     {"seed", SEED, "N", 0, "Seed of the order and of the bootstrap (default: drawn anew)", 2},
+    {"time-limit", LIMIT, "SECONDS", 0,
+     "End a run of which a step (setup, a sample, teardown) is not over so long after its time, show the stacks of its "
+     "threads, and count it as failed, 1 to 86400 (default: 60)", 2},
     {NULL, 0, NULL, 0, "diff:", 3},
     {"json", JSON, NULL, 0, "Print JSON, not a table", 3},
     {NULL, 0, NULL, 0, "Help:", 4},
@@ -163,6 +166,15 @@ static void set_interval(struct run_options *run, const char *string)
     run->switch_interval_us = (unsigned)interval;
 }
 
+static void set_time_limit(struct run_options *run, const char *string)
+{
+    char *end;
+    long seconds = *string >= '0' && *string <= '9' ? strtol(string, &end, 10) : 0;
+    if (seconds < 1 || seconds > 86400 || *end)
+        reject("--time-limit %s is wrong; give whole seconds from 1 to 86400", string);
+    run->time_limit = (int)seconds;
+}
+
 static error_t parse_argument(struct command *command, const char *argument, struct argp_state *state)
 {
     if (command->name == NULL)
@@ -238,6 +250,9 @@ static error_t parse_one(int key, char *argument, struct argp_state *state)
         return 0;
     case SWITCH_INTERVAL:
         set_interval(&command->run, argument);
+        return 0;
+    case LIMIT:
+        set_time_limit(&command->run, argument);
         return 0;
     case SEED:
         set_seed(command, argument);

@@ -171,6 +171,8 @@ struct arguments plan_arguments(const struct plan *plan, const struct job *job)
         arguments_add(&arguments, "--text=%s", options->texts.items[i]);
     if (text && plan->budget.text_bytes)
         arguments_add(&arguments, "--text-bytes=%ld", plan->budget.text_bytes);
+    if (options->time_limit && !job->kind->add_program)
+        arguments_add(&arguments, "--time-limit=%d", options->time_limit);
     if (job->kind->add_arguments)
         job->kind->add_arguments(plan, job, &arguments);
     return arguments;

@@ -128,7 +128,9 @@ static void keep_block(struct run *run, const struct job *job, const struct proc
 static void run_job(struct run *run, const struct job *job)
 {
     struct arguments arguments = plan_arguments(run->plan, job);
-    double timeout = 60 + 0.05 * run->plan->budget.samples * run->plan->sample_ms;
+    // The driver ends by itself where a step of its takes too long; this is for one that cannot.
+    int limit = run->plan->options->time_limit ? run->plan->options->time_limit : TIME_LIMIT;
+    double timeout = 2 * limit + 0.05 * run->plan->budget.samples * run->plan->sample_ms;
     show_progress(run, job);
     struct layout layout = job_layout(job);
     char *environment[] = {format("TALLY_LAYOUT=%0*d", layout.environment_bytes + 1, 0),

@@ -16,6 +16,8 @@ struct names {
     size_t count;
 };
 
+enum { TIME_LIMIT = 60 }; // the default
+
 enum effort { QUICK, NORMAL, FULL };
 
 struct run_options {
@@ -29,6 +31,7 @@ struct run_options {
     bool self;     // only the control: every backend against itself
     int rounds;    // 0: as the effort says
     double margin; // within which two are the same, 0.02 for 2 %
+    int time_limit; // seconds that a step of a driver may take too long; 0: not given
     const char *python; // an interpreter, or NULL
     const char *python_script, *patterns_script; // what it runs; NULL: not that
     const char *server_script;   // what loads the task server, or NULL
