@@ -201,6 +201,7 @@ refused "$scratch/backends.json" run --drivers "$scratch" --output "$scratch/non
     refused 0 $run --threads 0
     refused 1,x $run --threads 1,x
     refused --time-limit $run --time-limit 0
+    refused --mode $run --mode processes
     refused --time-limit $run --time-limit 1x
     refused "$scratch/no-such-text" $run --text "$scratch/no-such-text"
     refused /dev/null/report $run --output /dev/null/report
@@ -255,6 +256,18 @@ if [ -n "$python" ] && command -v wrk >"$scratch/out" && [ -x "$drivers/workload
 else
     echo "no python3, no wrk or no task-server: what task-server is in a report is not tested" >&2
 fi
+
+call run --drivers "$drivers" --backends "$backends" --workloads churn,handoff --quick --threads 1,2 \
+    --mode threads,processes --output "$scratch/processes"
+problem=
+[ $status -eq 0 ] || problem="exit status $status"
+judge "run with processes" "$problem"
+if [ "$cores" -ge 2 ] && [ "${backends#*gil}" != "$backends" ]; then
+    has "$scratch/processes/report.md" '^## Threads without a GIL beside processes with one'
+    has "$scratch/processes/report.md" '^\| churn \| .*\| 2 \|.* [0-9.]+ \|$'
+    has "$scratch/processes/report.md" 'Left out, .*: handoff\.'
+fi
+has "$scratch/processes/report.md" 'No fit: '
 
 if [ -n "$python" ]; then
     call run --drivers "$drivers" --backends "${backends%%,*}" --workloads tasks-cycle,tasks-weakref,gc-live,gc-garbage \
@@ -319,6 +332,7 @@ refused no-such-workload compare --workloads no-such-workload
 refused no-such-backend compare --backends no-such-backend
 refused 0 compare --threads 0
 refused 90000 compare --time-limit 90000
+refused fibres compare --mode fibres
 refused --output compare --output
 refused "$scratch/no-such-text" compare --text "$scratch/no-such-text"
 refused no-such-python compare --with-python no-such-python

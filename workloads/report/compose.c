@@ -32,6 +32,15 @@ char *show_ratio(struct interval ratio)
     return format("%.*f (%.*f to %.*f)", digits, ratio.estimate, digits, ratio.low, digits, ratio.high);
 }
 
+// What kind of block it was, where it was none of those in every table.
+static const char *failed_pass(const char *list)
+{
+    return strcmp(list, "counted") == 0     ? ", counting pass"
+           : strcmp(list, "totals") == 0    ? ", fixed total"
+           : strcmp(list, "processes") == 0 ? ", as processes"
+                                            : "";
+}
+
 static void compose_failures(struct document *document, const struct analysis *analysis)
 {
     const json_t *failures = json_object_get(analysis->root, "failures"), *failure;
@@ -50,7 +59,7 @@ static void compose_failures(struct document *document, const struct analysis *a
         document_paragraph(document, "**%s** on %s, %.0f threads%s: exit status %.0f",
                            object_string(failure, "workload", "?"), object_string(failure, "backend", "?"),
                            object_number(failure, "threads", 0),
-                           json_is_true(json_object_get(failure, "counted")) ? ", counting pass" : "",
+                           failed_pass(object_string(failure, "list", "")),
                            object_number(failure, "status", -1));
         document_verbatim(document, object_string(failure, "stderr", ""));
     }
@@ -63,7 +72,8 @@ static void (*const parts[])(struct document *, const struct analysis *) = {
     compose_failures,
     compose_workloads,
     compose_price,
-    // threads against processes
+    compose_scaling,
+    compose_processes,
     compose_patterns,
     compose_server,
     compose_collector,

@@ -37,6 +37,8 @@ void compose_server(struct document *document, const struct analysis *analysis);
 void compose_convoy(struct document *document, const struct analysis *analysis);
 // What belongs to the run and could not be measured, of one workload.
 void compose_left_out(struct document *document, const struct analysis *analysis, const char *workload);
+void compose_scaling(struct document *document, const struct analysis *analysis);
+void compose_processes(struct document *document, const struct analysis *analysis);
 void compose_sizes(struct document *document, const struct analysis *analysis);
 void compose_conditions(struct document *document, const struct analysis *analysis);
 

@@ -21,7 +21,7 @@
 #include <unistd.h>
 
 enum key { DRIVERS = 256, PYTHON, PYTHON_SCRIPT, PATTERNS_SCRIPT, SERVER_SCRIPT, SWITCH_INTERVAL, QUICKLY, FULLY, WORKLOADS, BACKENDS, THREADS, TEXT, OUTPUT, SEED, USAGE,
-    SELF, ROUNDS, MARGIN, RESUME, JSON, LIMIT };
+    SELF, ROUNDS, MARGIN, RESUME, JSON, LIMIT, MODE };
 
 static const struct argp_option option_list[] = {
     {NULL, 0, NULL, 0, "Both commands:", 1},
@@ -46,6 +46,9 @@ static const struct argp_option option_list[] = {
     {"self", SELF, NULL, 0, "Only the control: every backend against itself, and how often that came out different", 2},
     {"rounds", ROUNDS, "N", 0, "Processes for each point, 2 to 1000 (default: 4 quick, 6, 12 full)", 2},
     {"seed", SEED, "N", 0, "Seed of the order and of the bootstrap (default: drawn anew)", 2},
+    {"mode", MODE, "threads,processes", 0,
+     "threads alone, or the same workloads as processes of one thread each too, on the backend with the GIL (default: "
+     "threads; both with --full)", 2},
     {"time-limit", LIMIT, "SECONDS", 0,
      "End a run of which a step (setup, a sample, teardown) is not over so long after its time, show the stacks of its "
      "threads, and count it as failed, 1 to 86400 (default: 60)", 2},
@@ -166,6 +169,13 @@ static void set_interval(struct run_options *run, const char *string)
     run->switch_interval_us = (unsigned)interval;
 }
 
+static void set_mode(struct run_options *run, const char *string)
+{
+    if (strcmp(string, "threads,processes") != 0 && strcmp(string, "threads") != 0)
+        reject("--mode %s is wrong; give threads, or threads,processes, which are set beside them", string);
+    run->mode = strcmp(string, "threads") == 0 ? MODE_THREADS : MODE_BOTH;
+}
+
 static void set_time_limit(struct run_options *run, const char *string)
 {
     char *end;
@@ -250,6 +260,9 @@ static error_t parse_one(int key, char *argument, struct argp_state *state)
         return 0;
     case SWITCH_INTERVAL:
         set_interval(&command->run, argument);
+        return 0;
+    case MODE:
+        set_mode(&command->run, argument);
         return 0;
     case LIMIT:
         set_time_limit(&command->run, argument);

@@ -18,8 +18,9 @@ static const struct budget budgets[] = {
     [FULL] = {.seconds = 1200, .rounds = 12, .samples = 8, .least_ms = 50, .most_ms = 1000},
 };
 
-const struct kind *const kinds[] = {&kind_timed, &kind_control, &kind_variants, &kind_python,
-                                     &kind_patterns, &kind_convoy, &kind_server, &kind_counted, NULL};
+const struct kind *const kinds[] = {&kind_timed,   &kind_control,  &kind_total,  &kind_processes, &kind_variants,
+                                    &kind_python,  &kind_patterns, &kind_convoy, &kind_server,    &kind_counted,
+                                    NULL};
 
 void plan_add(struct plan *plan, struct job job)
 {
@@ -157,7 +158,7 @@ struct arguments plan_arguments(const struct plan *plan, const struct job *job)
     else
         arguments.items[arguments.count++] = driver_path(options, job->backend, job->kind->counted);
     arguments_add(&arguments, "--workload=%s", job->workload);
-    arguments_add(&arguments, "--threads=%d", job->threads);
+    arguments_add(&arguments, "--%s=%d", job->kind->processes ? "processes" : "threads", job->threads);
     arguments_add(&arguments, "--samples=%d", job->kind->counted ? 1 : plan->budget.samples);
     arguments_add(&arguments, "--sample-ms=%d", job_sample_ms(plan, job));
     arguments_add(&arguments, "--warmup-ms=%d", job->kind->warm ? plan->warmup_ms : 1);

@@ -39,6 +39,7 @@ struct kind {
     bool warm;    // after a warm-up
     bool whole_command; // what add_program gives is all
     bool (*check)(const json_t *block, const char **why); // of what it prints; NULL: that of a driver's block
+    bool processes; // as many processes of one thread, not threads
 };
 
 struct job {
@@ -50,6 +51,7 @@ struct job {
 
 struct plan {
     const struct run_options *options;
+    const json_t *results; // what was measured until now
     struct budget budget;
     int sample_ms, warmup_ms; // of a timed block
     struct job *jobs;
@@ -86,7 +88,7 @@ bool variant_threads(const struct run_options *options, size_t index);
 char *driver_path(const struct run_options *options, const char *backend, bool counted);
 
 extern const struct kind kind_timed, kind_control, kind_counted, kind_variants, kind_python,
-    kind_patterns, kind_convoy, kind_server;
+    kind_patterns, kind_convoy, kind_server, kind_total, kind_processes;
 
 // All kinds in the order in which they run, then NULL.
 extern const struct kind *const kinds[];

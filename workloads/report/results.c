@@ -106,7 +106,10 @@ static bool results_are_good(const json_t *root, const char **why)
     *why = "it has no machine, build or list of failures";
     return json_is_object(json_object_get(root, "machine")) && json_is_object(json_object_get(root, "build")) &&
            json_is_array(json_object_get(root, "failures")) && blocks_are_good(root, "blocks", why) &&
-           blocks_are_good(root, "counted", why) && blocks_are_good(root, "control", why) && extras_are_good(root, why);
+           blocks_are_good(root, "counted", why) && blocks_are_good(root, "control", why) &&
+           (!json_object_get(root, "totals") || blocks_are_good(root, "totals", why)) &&
+           (!json_object_get(root, "processes") || blocks_are_good(root, "processes", why)) &&
+           extras_are_good(root, why);
 }
 
 json_t *results_load(const char *path)

@@ -51,9 +51,11 @@ static void show_progress(struct run *run, const struct job *job)
     if (!run->terminal && run->done && now - run->last_line < 10)
         return;
     run->last_line = now;
-    fprintf(stderr, "%s%zu of %zu blocks done, %zu left, about %d:%02d; now %s on %s, %d thread%s%s",
+    fprintf(stderr, "%s%zu of %zu blocks done, %zu left, about %d:%02d; now %s on %s, %d %s%s%s",
             run->terminal ? "\r\033[K" : "", run->done, run->total, run->total - run->done, left / 60, left % 60,
-            job->workload, job->backend, job->threads, job->threads == 1 ? "" : "s", run->terminal ? "" : "\n");
+            job->workload, job->backend, job->threads,
+            job->kind->processes ? "process" : "thread", job->threads == 1 ? "" : job->kind->processes ? "es" : "s",
+            run->terminal ? "" : "\n");
     fflush(stderr);
 }
 
@@ -68,8 +70,8 @@ static void add_failure(struct run *run, const struct job *job, const struct pro
         text_add(&message, "ended by signal %d (%s)\n", result->status - 128, strsignal(result->status - 128));
     text_add(&message, "%s", text_string(&result->errors));
     json_t *shown = json_string(text_string(&message)); // NULL where it is no UTF-8
-    json_t *failure = json_pack("{s:s, s:s, s:i, s:b, s:i, s:o}", "workload", job->workload, "backend", job->backend,
-                                "threads", job->threads, "counted", job->kind->counted, "status", result->status,
+    json_t *failure = json_pack("{s:s, s:s, s:i, s:s, s:b, s:i, s:o}", "workload", job->workload, "backend", job->backend,
+                                "threads", job->threads, "list", job->kind->list, "counted", job->kind->counted, "status", result->status,
                                 "stderr", shown ? shown : json_string("(a message that is no UTF-8)"));
     json_array_append(json_object_get(run->results, "failures"), failure);
     journal_add(run->journal, json_pack("{s:I, s:o}", "job", (json_int_t)(job - run->plan->jobs), "failure", failure));
@@ -308,6 +310,7 @@ json_t *run_measure(const struct run_options *options, struct journal *journal, 
         json_object_set_new(results, kinds[k]->list, json_array());
     json_object_set_new(results, "failures", json_array());
     json_object_set(results, "left_out", options->left_out); // nothing where it is NULL
+    plan.results = results;
     struct run run = {.plan = &plan,
                       .total = plan.count,
                       .terminal = isatty(STDERR_FILENO),

@@ -18,6 +18,9 @@ struct names {
 
 enum { TIME_LIMIT = 60 }; // the default
 
+// As a default, processes belong to a full run alone.
+enum mode { MODE_DEFAULT, MODE_THREADS, MODE_BOTH };
+
 enum effort { QUICK, NORMAL, FULL };
 
 struct run_options {
@@ -31,6 +34,7 @@ struct run_options {
     bool self;     // only the control: every backend against itself
     int rounds;    // 0: as the effort says
     double margin; // within which two are the same, 0.02 for 2 %
+    enum mode mode;
     int time_limit; // seconds that a step of a driver may take too long; 0: not given
     const char *python; // an interpreter, or NULL
     const char *python_script, *patterns_script; // what it runs; NULL: not that
