@@ -28,6 +28,8 @@
  *   tally_counts_merge_stopped() -> dead, tally_counts_destroy(dead)
  *                                    without a GIL, world stopped: all queues are merged; once
  *                                    it runs, what died by that is destroyed
+ *   tally_counts_waiting(bytes, most)  blocks of objects in merge queues, now; at most in one queue
+ *   tally_counts_deferred(thread)    dead objects are left for its next _safepoint
  *   tally_counts_thread              state of a thread; _attach, _detach,
  *                                    _safepoint, _pending, _merge_blocked
  *
@@ -46,6 +48,14 @@
  *   tally_world_dismiss()            parked threads run work(0 ... n - 1, n, context) together
  *   tally_world_last(thread, was), tally_world_reentry()   about the last stop, the last start
  *   tally_retire(node, what, bytes)  free memory after a grace period; cannot fail
+ *   without a GIL: tally_reclamation_stopped(), world stopped: a grace period has passed for
+ *   all that waits; tally_reclamation_free(), later: frees it
+ *   tally_wait_wanted()              the caller waits at its next safepoint, outside of critical
+ *                                    sections, until all others have been at one or block
+ *   tally_relieve()                  where foreign code may run: if the caller has retired much, it
+ *                                    hands it over, or waits as above; false: it is waiting already,
+ *                                    below on the stack, and is to retire no more until then
+ *   tally_waiting(bytes, most)       what waits for a grace period, now and at most so far
  *   tally_lock_unbias(o)             before o's owner is given up
  *   tally_registration_lock()        by an attached thread: blocked while it waits
  *   tally_exclusion_drain(thread)    by the last thread: frees all that waits

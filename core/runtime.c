@@ -94,6 +94,7 @@ void tally_thread_detach(void) {
     if (thread->collecting) tally_fatal(NULL, "a thread detached inside a collection");
     for (tally_critical *section = thread->critical; section; section = section->outer)
         if (section->first) tally_fatal(section->first, "a thread detached inside a critical section");
+    tally_safepoint(); /* what it has retired */
     for (;;) {
         tally_counts_safepoint(thread); /* may run finalizers, which may queue more */
         TALLY_POINT(detach);
@@ -259,6 +260,13 @@ void tally_stats(tally_stats_result *result) {
         TALLY_STATS_DETAILED(SUM)
 #undef SUM
     }
+    size_t waiting, waiting_most, merge_waiting, merge_waiting_most;
+    tally_waiting(&waiting, &waiting_most);
+    tally_counts_waiting(&merge_waiting, &merge_waiting_most);
+    result->waiting = waiting;
+    result->waiting_most = waiting_most;
+    result->merge_waiting = merge_waiting;
+    result->merge_waiting_most = merge_waiting_most;
 }
 
 typedef struct census { tally_census_row *rows; size_t count, capacity; bool failed; } census;

@@ -410,11 +410,30 @@ int tally_gc_remove_callback(tally_gc_callback callback, void *context);
     X(frees_remote)       /* blocks of another thread's heap */ \
     X(safepoints)
 
+/* Levels in bytes, always 0 with a GIL; `most` is since tally_init. */
+#define TALLY_STATS_LEVELS(X) \
+    X(waiting)            /* memory that waits for a grace period */ \
+    X(waiting_most) \
+    X(merge_waiting)      /* blocks of objects that wait for their owner to merge */ \
+    X(merge_waiting_most) /* for one owner */
+
+/*
+ * Bounds of these levels. A thread that retires past the limit waits for a grace period
+ * at its next safepoint or blocking region outside of critical sections. So no more
+ * waits than the limit, and for each thread twice the larger of TALLY_WAITING_LIST and
+ * what it retires between two such points (and one piece of memory): one list that it
+ * waits for, and one of what it merged before it did. Who finds
+ * more than the limit waiting for one owner to merge waits in the same way; so no
+ * more does than the limit, and twice what others drop between two such points.
+ */
+enum { TALLY_WAITING_LIMIT = 16 << 20, TALLY_WAITING_LIST = 128 << 10 };
+
 typedef struct tally_stats_result {
     bool detailed; /* the second group was counted */
 #define TALLY_STATS_FIELD(name) uint64_t name;
     TALLY_STATS_CHEAP(TALLY_STATS_FIELD)
     TALLY_STATS_DETAILED(TALLY_STATS_FIELD)
+    TALLY_STATS_LEVELS(TALLY_STATS_FIELD)
 #undef TALLY_STATS_FIELD
 } tally_stats_result;
 

@@ -70,11 +70,14 @@ static uint32_t used_of(tally_table *table) { return atomic_load_explicit(&table
 static uint32_t live_of(tally_table *table) { return atomic_load_explicit(&table->live, memory_order_relaxed); }
 static void set_u32(_Atomic uint32_t *at, uint32_t value) { atomic_store_explicit(at, value, memory_order_relaxed); }
 
-static void discard(tally_table *table, unsigned token) {
+static void discard(tally_table *table, unsigned token, size_t more) {
     if (!table) return;
     if (tally_is_private(token)) tally_table_reclaim(&table->array.retired);
-    else tally_retire(&table->array.retired, TALLY_RETIRED_TABLE, table->array.bytes);
+    else tally_retire(&table->array.retired, TALLY_RETIRED_TABLE, table->array.bytes + more);
 }
+
+/* What waits with a reference to a key, if that is the last. */
+static size_t key_bytes(tally_object *key) { return !key || tally_counts_is_immortal(&key->counts) ? 0 : tally_memory_size(key); }
 
 /* Nobody reads it any more. Keys left behind by a removal or a clear are dropped;
  * entries with a value have moved on to the next table, references and all. */
@@ -228,7 +231,7 @@ static int make_room(tally_table_place *where, unsigned token) {
     atomic_store_explicit(where, table, memory_order_release);
     /* A private table has no removed keys left behind: its memory is all there is to give back. */
     if (old && tally_is_private(token)) tally_memory_free(TALLY_RAW, old);
-    else discard(old, token);
+    else discard(old, token, 0);
     return 0;
 }
 
@@ -288,7 +291,7 @@ static tally_object *take_out(tally_table *table, int32_t entry, unsigned token,
     if (later) {
         later->object = *key;
         atomic_store_explicit(&e->key, NULL, memory_order_release);
-        tally_retire(&later->retired, TALLY_RETIRED_REFERENCE, sizeof *later);
+        tally_retire(&later->retired, TALLY_RETIRED_REFERENCE, sizeof *later + key_bytes(*key));
     }
     *key = NULL;
     return value;
@@ -314,12 +317,14 @@ void tally_table_clear(tally_object *holder, tally_table_place *where) {
     tally_table *table = atomic_load_explicit(where, memory_order_relaxed);
     atomic_store_explicit(where, NULL, memory_order_release);
     tally_unlock_object(holder, token);
+    size_t bytes = 0;
     for (uint32_t i = 0; table && i < used_of(table); i++) {
         tally_object *value = atomic_load_explicit(&table->entries[i].value, memory_order_relaxed);
+        bytes += key_bytes(atomic_load_explicit(&table->entries[i].key, memory_order_relaxed));
         atomic_store_explicit(&table->entries[i].value, NULL, memory_order_release);
         tally_xdecref(value);
     }
-    discard(table, token); /* and its keys with it */
+    discard(table, token, bytes); /* and its keys with it */
 }
 
 /* ---- death and the collector's view ------------------------------------- */

@@ -38,5 +38,7 @@ static inline bool tally_counts_detach(struct tally_thread_state *thread) { (voi
 static inline void tally_counts_safepoint(struct tally_thread_state *thread) { (void)thread; }
 static inline bool tally_counts_pending(struct tally_thread_state *thread) { (void)thread; return false; }
 static inline void tally_counts_merge_blocked(struct tally_thread_state *thread) { (void)thread; }
+static inline bool tally_counts_deferred(struct tally_thread_state *thread) { (void)thread; return false; }
+static inline void tally_counts_waiting(size_t *bytes, size_t *most) { *bytes = *most = 0; }
 
 #endif

@@ -14,6 +14,12 @@
  *   T itself, at a safepoint;
  *   who has claimed T while it is blocked (T cannot return before the claim ends);
  *   who holds the registration lock while T is gone (nobody can attach as T).
+ *
+ * Bound of a queue: what T has while it is blocked is merged by who drops it. While T
+ * runs, a thread that finds more than TALLY_WAITING_LIMIT in T's queue waits at its
+ * next safepoint until T has been at one, and T merges there. So the limit is exceeded
+ * by no more than what the droppers drop between two safepoints, twice, since T merges
+ * just after its safepoint counts. A block counts, not what its object holds.
  */
 #include "backend.h"
 
@@ -42,12 +48,16 @@ static bool merge_and_drop(tally_counts *counts) {
     return true;
 }
 
+static size_t entry_bytes(tally_object *object) { return sizeof(tally_merge_entry) + tally_memory_size(object); }
+
 /* Merges every entry; those that died are left in the list returned, so that
- * they can be destroyed once nothing is claimed or locked any more. */
-static tally_merge_entry *merge_all(tally_merge_entry *entry) {
+ * they can be destroyed once nothing is claimed or locked any more. *bytes: what they were counted for. */
+static tally_merge_entry *merge_all(tally_merge_entry *entry, size_t *bytes) {
     tally_merge_entry *dead = NULL;
+    *bytes = 0;
     for (tally_merge_entry *next; entry; entry = next) {
         next = entry->next;
+        *bytes += entry_bytes(entry->object);
         if (merge_and_drop(&entry->object->counts)) {
             entry->next = dead;
             dead = entry;
@@ -58,12 +68,25 @@ static tally_merge_entry *merge_all(tally_merge_entry *entry) {
     return dead;
 }
 
+/* The rest waits: what it has retired is too much already, and it is about to wait for a grace period. */
+static void defer(tally_merge_entry *dead) {
+    tally_thread_state *thread = tally_thread_current();
+    tally_merge_entry **last = &thread->counts.deferred;
+    while (*last) last = &(*last)->next;
+    *last = dead;
+    tally_breaker_set(thread, TALLY_BREAK_MERGE);
+}
+bool tally_counts_deferred(tally_thread_state *thread) { return thread->counts.deferred != NULL; }
+
 static void destroy_all(tally_merge_entry *dead) {
     for (tally_merge_entry *next; dead; dead = next) {
         next = dead->next;
         tally_object *object = dead->object;
         tally_memory_free(TALLY_RAW, dead);
         tally_object_dies(object);
+        if (TALLY_LIKELY(tally_relieve()) || !next) continue;
+        defer(next);
+        return;
     }
 }
 
@@ -86,15 +109,41 @@ static tally_merge_entry *take_queue(tally_thread_state *thread) {
     tally_merge_entry *all = atomic_load_explicit(&thread->counts.queue, memory_order_seq_cst);
     if (!all || all == TALLY_QUEUE_CLOSED) return NULL;
     /* seq_cst: pairs with push: either this takes the entry, or the pusher sees the status after it */
-    return merge_all(atomic_exchange_explicit(&thread->counts.queue, NULL, memory_order_seq_cst));
+    size_t bytes;
+    tally_merge_entry *dead = merge_all(atomic_exchange_explicit(&thread->counts.queue, NULL, memory_order_seq_cst), &bytes);
+    atomic_fetch_sub_explicit(&thread->counts.waiting, bytes, memory_order_relaxed);
+    return dead;
+}
+
+/* Before a push, so that it is never less than what is there. */
+static void count_waiting(tally_counts_thread *owner, size_t bytes) {
+    size_t now = atomic_fetch_add_explicit(&owner->waiting, bytes, memory_order_relaxed) + bytes;
+    size_t most = atomic_load_explicit(&owner->waiting_most, memory_order_relaxed);
+    while (most < now && !atomic_compare_exchange_weak_explicit(&owner->waiting_most, &most, now, memory_order_relaxed, memory_order_relaxed)) {}
+    if (TALLY_UNLIKELY(now > TALLY_WAITING_LIMIT)) tally_wait_wanted();
+}
+
+void tally_counts_waiting(size_t *bytes, size_t *most) {
+    *bytes = *most = 0;
+    for (uint32_t id = 1; id <= atomic_load_explicit(&tally_process.slots_used, memory_order_acquire); id++) {
+        tally_counts_thread *owner = &tally_thread_slot(id)->counts;
+        *bytes += atomic_load_explicit(&owner->waiting, memory_order_relaxed);
+        size_t here = atomic_load_explicit(&owner->waiting_most, memory_order_relaxed);
+        if (*most < here) *most = here;
+    }
 }
 
 enum push { PUSHED_FIRST, PUSHED_BEHIND /* of entries whose first pusher sees to it that all are merged */, PUSH_CLOSED };
 
 static enum push push(tally_thread_state *owner, tally_merge_entry *entry) {
+    size_t bytes = entry_bytes(entry->object); /* now: once it is pushed, it may be merged and die */
+    count_waiting(&owner->counts, bytes);
     tally_merge_entry *head = atomic_load_explicit(&owner->counts.queue, memory_order_relaxed);
     do {
-        if (head == TALLY_QUEUE_CLOSED) return PUSH_CLOSED;
+        if (head == TALLY_QUEUE_CLOSED) {
+            atomic_fetch_sub_explicit(&owner->counts.waiting, bytes, memory_order_relaxed);
+            return PUSH_CLOSED;
+        }
         entry->next = head;
         TALLY_POINT(push);
         /* seq_cst: before the look at the owner's status; pairs with blocked() */
@@ -109,7 +158,7 @@ static void merge_for_gone(tally_thread_state *owner, tally_merge_entry *entry) 
     tally_registration_lock();
     if (push(owner, entry) == PUSH_CLOSED) {
         entry->next = NULL;
-        dead = merge_all(entry);
+        dead = merge_all(entry, &(size_t){ 0 });
         entry = NULL;
     }
     pthread_mutex_unlock(&tally_process.registration);
@@ -216,6 +265,9 @@ void tally_counts_attach(tally_thread_state *thread) {
 void tally_counts_safepoint(tally_thread_state *thread) {
     tally_breaker_clear(thread, TALLY_BREAK_MERGE);
     TALLY_POINT(merge);
+    tally_merge_entry *deferred = thread->counts.deferred;
+    thread->counts.deferred = NULL;
+    if (TALLY_UNLIKELY(deferred)) destroy_all(deferred);
     destroy_all(take_queue(thread));
 }
 
@@ -227,6 +279,7 @@ bool tally_counts_pending(tally_thread_state *thread) {
 /* Registration lock held: closes the queue if it is empty; false: it is not. */
 bool tally_counts_detach(tally_thread_state *thread) {
     tally_merge_entry *none = NULL;
+    if (thread->counts.deferred) return false;
     /* seq_cst: pairs with push, which sees closed or is seen here */
     return atomic_compare_exchange_strong_explicit(&thread->counts.queue, &none, TALLY_QUEUE_CLOSED, memory_order_seq_cst, memory_order_relaxed);
 }

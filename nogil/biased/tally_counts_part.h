@@ -11,6 +11,8 @@ typedef struct tally_merge_entry {
 
 typedef struct tally_counts_thread {
     _Atomic(tally_merge_entry *) queue; /* a stack; TALLY_QUEUE_CLOSED: the owner is gone */
+    _Atomic size_t waiting, waiting_most; /* bytes of the blocks of the objects in it */
+    tally_merge_entry *deferred;        /* dead, to be destroyed at the next safepoint; own thread */
 } tally_counts_thread;
 
 static inline int32_t tally_shared_count(uint32_t shared) { return (int32_t)shared >> 2; }
@@ -141,5 +143,7 @@ void tally_counts_safepoint(struct tally_thread_state *thread);
 /* After blocked was published: objects wait, which nobody may have seen. */
 bool tally_counts_pending(struct tally_thread_state *thread);
 void tally_counts_merge_blocked(struct tally_thread_state *thread);
+bool tally_counts_deferred(struct tally_thread_state *thread);
+void tally_counts_waiting(size_t *bytes, size_t *most);
 
 #endif

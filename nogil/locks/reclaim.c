@@ -12,8 +12,12 @@
  * every thread's safepoints take the slow path and announce a quiescent state,
  * so that the fast path is the one load of the breaker.
  *
- * Bound: past LIMIT_BYTES waiting, a thread that retires waits for a grace period
- * at its next safepoint, unless it is in a critical section.
+ * Bound: past TALLY_WAITING_LIMIT a thread that retires hands nothing over, but waits
+ * for a grace period itself at its next safepoint, or before it blocks, outside of
+ * critical sections. So at most this limit waits, and of each thread two lists: one it
+ * waits for itself, one of what it merged before it did; each 128 KiB, or what it
+ * retires between two such points. What is ripe is freed first.
+ * A stop of the world by the collector is a grace period too.
  *
  * liburcu is not built with ThreadSanitizer: grace_period stands for its
  * synchronisation (release at each quiescent point, acquire after a period).
@@ -39,7 +43,7 @@ static char grace_period;
 #define GRACE_PERIOD_PASSED() ((void)0)
 #endif
 
-enum { BATCH_NODES = 64, BATCH_BYTES = 128 << 10, LIMIT_BYTES = 16 << 20 };
+enum { BATCH_NODES = 64, BATCH_BYTES = TALLY_WAITING_LIST };
 
 typedef struct batch {
     struct batch *next;
@@ -55,8 +59,18 @@ static struct {
     pthread_t thread;
     _Atomic(batch *) ripe;
     _Atomic size_t under_way;     /* batches handed over and not yet freed */
-    _Atomic size_t waiting_bytes; /* in them */
+    _Atomic size_t waiting_bytes; /* in them, and in the lists of those that wait themselves */
+    _Atomic size_t most_bytes;    /* that ever waited, with the lists of all threads */
 } rcu = { .mutex = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER };
+
+static void ripens(batch *first) {
+    batch *last = first, *ripe = atomic_load_explicit(&rcu.ripe, memory_order_relaxed);
+    while (last->next) last = last->next;
+    do {
+        last->next = ripe;
+        /* release: pairs with the acquire of tally_reclamation_free */
+    } while (!atomic_compare_exchange_weak_explicit(&rcu.ripe, &ripe, first, memory_order_release, memory_order_relaxed));
+}
 
 /* A grace period for each load of batches; what is ripe is handed on, not freed here. */
 static void *wait_for_grace_periods(void *nothing) {
@@ -64,18 +78,13 @@ static void *wait_for_grace_periods(void *nothing) {
     for (;;) {
         while (!rcu.queue && !rcu.ending) pthread_cond_wait(&rcu.changed, &rcu.mutex);
         if (!rcu.queue) break;
-        batch *first = rcu.queue, *last = first;
+        batch *first = rcu.queue;
         rcu.queue = NULL;
         rcu.busy = true;
         pthread_mutex_unlock(&rcu.mutex);
         urcu_qsbr_synchronize_rcu();
         GRACE_PERIOD_PASSED();
-        while (last->next) last = last->next;
-        batch *ripe = atomic_load_explicit(&rcu.ripe, memory_order_relaxed);
-        do {
-            last->next = ripe;
-            /* release: pairs with the acquire of free_ripe */
-        } while (!atomic_compare_exchange_weak_explicit(&rcu.ripe, &ripe, first, memory_order_release, memory_order_relaxed));
+        ripens(first);
         pthread_mutex_lock(&rcu.mutex);
         rcu.busy = false;
         pthread_cond_broadcast(&rcu.changed);
@@ -102,12 +111,13 @@ static void free_list(tally_retired *node) {
         next = (tally_retired *)(tagged & ~(uintptr_t)TALLY_RETIRED_KIND);
         tally_reclaim(node, (unsigned)(tagged & TALLY_RETIRED_KIND));
         TALLY_EVENT(reclaimed);
+        tally_relieve(); /* the last reference to a key, whose memory has to wait in turn */
     }
 }
 
-static void free_ripe(void) {
+void tally_reclamation_free(void) {
     if (!atomic_load_explicit(&rcu.ripe, memory_order_relaxed)) return;
-    /* acquire: pairs with the release of wait_for_grace_periods */
+    /* acquire: pairs with the release of ripens */
     batch *b = atomic_exchange_explicit(&rcu.ripe, NULL, memory_order_acquire);
     for (batch *next; b; b = next) {
         next = b->next;
@@ -126,17 +136,55 @@ static void quiesce_all(void) {
         if (tally_thread_slot(id)) tally_breaker_set(tally_thread_slot(id), TALLY_BREAK_QUIESCE);
 }
 
+/* ---- what waits, in bytes ----------------------------------------------- */
+
+/* Its thread alone writes it, or who stopped the world. */
+static size_t bytes_of(tally_exclusion_thread *self) { return atomic_load_explicit(&self->retired_bytes, memory_order_relaxed); }
+static void set_bytes(tally_exclusion_thread *self, size_t bytes) { atomic_store_explicit(&self->retired_bytes, bytes, memory_order_relaxed); }
+static bool is_full(tally_exclusion_thread *self) { return self->retired_count >= BATCH_NODES || bytes_of(self) >= BATCH_BYTES; }
+
+static size_t waiting(void) {
+    size_t bytes = atomic_load_explicit(&rcu.waiting_bytes, memory_order_relaxed);
+    uint32_t used = atomic_load_explicit(&tally_process.slots_used, memory_order_acquire);
+    for (uint32_t id = 1; id <= used; id++) bytes += bytes_of(&tally_thread_slot(id)->exclusion);
+    return bytes;
+}
+
+static void note_level(void) {
+    size_t bytes = waiting(), most = atomic_load_explicit(&rcu.most_bytes, memory_order_relaxed);
+    while (most < bytes && !atomic_compare_exchange_weak_explicit(&rcu.most_bytes, &most, bytes, memory_order_relaxed, memory_order_relaxed)) {}
+}
+
+void tally_waiting(size_t *bytes, size_t *most) {
+    *bytes = waiting();
+    *most = atomic_load_explicit(&rcu.most_bytes, memory_order_relaxed);
+    if (*most < *bytes) *most = *bytes;
+}
+
+/* With this thread's list too much would wait. */
+static bool is_too_much(tally_exclusion_thread *self) {
+    return atomic_load_explicit(&rcu.waiting_bytes, memory_order_relaxed) + bytes_of(self) > TALLY_WAITING_LIMIT;
+}
+
+/* ---- handing over, or helping ------------------------------------------- */
+
+static tally_retired *take_list(tally_exclusion_thread *self) {
+    tally_retired *first = self->retired;
+    self->retired = NULL;
+    self->retired_count = 0;
+    set_bytes(self, 0);
+    return first;
+}
+
 /* Hands over what this thread has retired. Without memory it stays: the next try, or help, gets it. */
-void tally_reclamation_flush(tally_thread_state *thread) {
-    tally_exclusion_thread *self = &thread->exclusion;
-    if (!self->retired) return;
+static void hand_over(tally_exclusion_thread *self) {
+    note_level();
     batch *b = malloc(sizeof *b);
     if (!b) return;
-    *b = (batch){ .first = self->retired, .count = self->retired_count, .bytes = self->retired_bytes };
-    self->retired = NULL;
-    self->retired_count = self->retired_bytes = 0;
+    *b = (batch){ .count = self->retired_count, .bytes = bytes_of(self) };
     atomic_fetch_add_explicit(&rcu.under_way, 1, memory_order_seq_cst);
     atomic_fetch_add_explicit(&rcu.waiting_bytes, b->bytes, memory_order_relaxed);
+    b->first = take_list(self);
     pthread_mutex_lock(&rcu.mutex);
     b->next = rcu.queue;
     rcu.queue = b;
@@ -145,29 +193,66 @@ void tally_reclamation_flush(tally_thread_state *thread) {
     quiesce_all();
 }
 
+/* Before it blocks: what it has is handed over, unless too much waits: then it keeps its list. */
+void tally_reclamation_flush(tally_thread_state *thread) {
+    if (thread->exclusion.retired && !is_too_much(&thread->exclusion)) hand_over(&thread->exclusion);
+}
+
 void tally_retire(tally_retired *node, unsigned what, size_t bytes) {
     tally_thread_state *thread = tally_thread_current();
     tally_exclusion_thread *self = &thread->exclusion;
     node->next = (uintptr_t)self->retired | what;
     self->retired = node;
-    self->retired_bytes += bytes;
+    self->retired_count++;
+    set_bytes(self, bytes_of(self) + bytes);
     TALLY_EVENT(retired);
-    if (++self->retired_count >= BATCH_NODES || self->retired_bytes >= BATCH_BYTES)
-        tally_breaker_set(thread, TALLY_BREAK_QUIESCE); /* handed over at the next safepoint */
+    if (!is_full(self)) return;
+    note_level();
+    tally_breaker_set(thread, TALLY_BREAK_QUIESCE); /* handed over at the next safepoint */
 }
 
-/* Waits for a grace period of its own, then frees what it had not handed over. Blocked
+void tally_wait_wanted(void) {
+    tally_thread_state *thread = tally_thread_current();
+    thread->exclusion.wait_wanted = true;
+    tally_breaker_set(thread, TALLY_BREAK_QUIESCE);
+}
+
+/* Waits for a grace period of its own, then frees what `self` had not handed over. Blocked
  * meanwhile: who stops the world is in a read-side section while it waits for the others. */
-static void help(tally_thread_state *thread) {
-    tally_retired *first = thread->exclusion.retired;
-    thread->exclusion.retired = NULL;
-    thread->exclusion.retired_count = thread->exclusion.retired_bytes = 0;
-    tally_blocking_begin();
+static void help(tally_thread_state *thread, tally_exclusion_thread *self) {
+    size_t bytes = bytes_of(self);
+    thread->exclusion.helping = true; /* what is merged before it blocks cannot help again on top */
+    self->wait_wanted = false;
+    atomic_fetch_add_explicit(&rcu.waiting_bytes, bytes, memory_order_relaxed);
+    tally_retired *first = take_list(self);
+    note_level();
+    tally_blocking_begin_suspended(thread, "waiting for a grace period");
+    TALLY_POINT(grace_wait);
     urcu_qsbr_synchronize_rcu();
     GRACE_PERIOD_PASSED();
-    tally_blocking_end();
+    tally_blocking_end_suspended();
+    thread->exclusion.helping = false;
     TALLY_EVENT(grace_helped);
+    atomic_fetch_sub_explicit(&rcu.waiting_bytes, bytes, memory_order_relaxed);
     free_list(first);
+}
+
+/* Not in a critical section: others may wait for it and never come to a safepoint. */
+static bool has_to_help(tally_thread_state *thread) {
+    tally_exclusion_thread *self = &thread->exclusion;
+    return !thread->critical && !self->helping && (self->wait_wanted || (self->retired && is_too_much(self)));
+}
+
+static void relieve(tally_thread_state *thread) {
+    tally_exclusion_thread *self = &thread->exclusion;
+    if (!self->wait_wanted && !is_full(self)) return;
+    if (has_to_help(thread)) help(thread, self);
+    else if (is_full(self)) tally_reclamation_flush(thread);
+}
+bool tally_relieve(void) {
+    tally_thread_state *thread = tally_thread_current();
+    relieve(thread);
+    return !(thread->exclusion.helping && is_full(&thread->exclusion));
 }
 
 void tally_reclamation_safepoint(tally_thread_state *thread) {
@@ -175,22 +260,50 @@ void tally_reclamation_safepoint(tally_thread_state *thread) {
     QUIESCENT();
     urcu_qsbr_quiescent_state();
     tally_exclusion_thread *self = &thread->exclusion;
-    bool full = self->retired_count >= BATCH_NODES || self->retired_bytes >= BATCH_BYTES;
-    if (full && atomic_load_explicit(&rcu.waiting_bytes, memory_order_relaxed) + self->retired_bytes > LIMIT_BYTES && !thread->critical)
-        help(thread);
-    else if (full)
-        tally_reclamation_flush(thread);
-    free_ripe();
+    tally_reclamation_free(); /* that may be all the help that is needed */
+    relieve(thread);
     /* seq_cst: the bit goes first, then the count is read; who hands over counts first and then sets the bit */
     tally_breaker_clear(thread, TALLY_BREAK_QUIESCE);
-    if (atomic_load_explicit(&rcu.under_way, memory_order_seq_cst) ||
-        self->retired_count >= BATCH_NODES || self->retired_bytes >= BATCH_BYTES)
+    if (atomic_load_explicit(&rcu.under_way, memory_order_seq_cst) || self->wait_wanted || is_full(self))
         tally_breaker_set(thread, TALLY_BREAK_QUIESCE);
+}
+
+/* A thread that only ever blocks passes no safepoint: it frees and helps here. */
+void tally_reclamation_before_blocking(tally_thread_state *thread) {
+    tally_reclamation_free();
+    if (has_to_help(thread)) help(thread, &thread->exclusion);
+    while (tally_counts_deferred(thread)) tally_counts_safepoint(thread);
+}
+
+/*
+ * World stopped: the others are offline, and who stopped it looks at nothing that
+ * was retired, so a grace period has passed for all lists and batches. They are
+ * ripe; to be freed once the world runs. Without memory they wait as before.
+ */
+void tally_reclamation_stopped(void) {
+    QUIESCENT();
+    urcu_qsbr_quiescent_state(); /* the period under way, if there is one, waits for nobody else */
+    pthread_mutex_lock(&rcu.mutex);
+    batch *first = rcu.queue;
+    rcu.queue = NULL;
+    pthread_mutex_unlock(&rcu.mutex);
+    if (first) ripens(first);
+    for (uint32_t id = 1; id <= atomic_load_explicit(&tally_process.slots_used, memory_order_relaxed); id++) {
+        tally_exclusion_thread *slot = &tally_thread_slot(id)->exclusion;
+        batch *b = slot->retired ? malloc(sizeof *b) : NULL;
+        if (!b) continue;
+        *b = (batch){ .count = slot->retired_count, .bytes = bytes_of(slot) };
+        atomic_fetch_add_explicit(&rcu.under_way, 1, memory_order_seq_cst);
+        atomic_fetch_add_explicit(&rcu.waiting_bytes, b->bytes, memory_order_relaxed);
+        b->first = take_list(slot);
+        ripens(b);
+    }
 }
 
 /* What is left in the slot goes with it to the next thread there. */
 void tally_reclamation_detach(tally_thread_state *thread) {
     tally_reclamation_flush(thread);
+    thread->exclusion.wait_wanted = false;
     QUIESCENT();
     urcu_qsbr_unregister_thread();
 }
@@ -204,8 +317,8 @@ void tally_reclamation_drain(tally_thread_state *thread) {
             tally_thread_state *slot = tally_thread_slot(id);
             if (!slot || !slot->exclusion.retired) continue;
             any = true;
-            tally_reclamation_flush(slot);
-            if (slot->exclusion.retired) help(slot);
+            hand_over(&slot->exclusion);
+            if (slot->exclusion.retired) help(thread, &slot->exclusion);
         }
         if (!any && !atomic_load_explicit(&rcu.under_way, memory_order_seq_cst)) return;
         tally_reclamation_offline(); /* or the grace period would wait for this thread */
@@ -213,7 +326,7 @@ void tally_reclamation_drain(tally_thread_state *thread) {
         while (rcu.queue || rcu.busy) pthread_cond_wait(&rcu.changed, &rcu.mutex);
         pthread_mutex_unlock(&rcu.mutex);
         tally_reclamation_online();
-        free_ripe();
+        tally_reclamation_free();
         tally_counts_safepoint(thread);
     }
 }
@@ -225,7 +338,7 @@ void tally_reclamation_end(void) {
     pthread_cond_broadcast(&rcu.changed);
     pthread_mutex_unlock(&rcu.mutex);
     pthread_join(rcu.thread, NULL);
-    /* acquire: pairs with wait_for_grace_periods */
+    /* acquire: pairs with the release of ripens */
     batch *b = atomic_exchange_explicit(&rcu.ripe, NULL, memory_order_acquire);
     for (batch *next; b; b = next) {
         next = b->next;
@@ -233,4 +346,5 @@ void tally_reclamation_end(void) {
     }
     atomic_store_explicit(&rcu.under_way, 0, memory_order_relaxed);
     atomic_store_explicit(&rcu.waiting_bytes, 0, memory_order_relaxed);
+    atomic_store_explicit(&rcu.most_bytes, 0, memory_order_relaxed);
 }

@@ -32,7 +32,10 @@ typedef struct tally_exclusion_thread {
     const char *_Atomic doing;              /* what it left RUNNING for last; static text */
     uint64_t left_at;                       /* when, if that is traced; own thread */
     tally_retired *retired;                 /* not yet handed over; own thread */
-    size_t retired_count, retired_bytes;
+    size_t retired_count;
+    _Atomic size_t retired_bytes;           /* own thread; read by statistics */
+    bool helping;                           /* waits for a grace period; own thread */
+    bool wait_wanted;                       /* for a grace period, at the next safepoint; own thread */
 } tally_exclusion_thread;
 
 enum { tally_unlocked_recheck = 1 };
@@ -139,7 +142,9 @@ bool tally_locks_can_bias(void);
 void tally_critical_suspend(struct tally_thread_state *thread);
 void tally_critical_resume(struct tally_thread_state *thread);
 void tally_blocking_begin_as(const char *doing);
-void tally_blocking_end_suspended(void); /* without taking sections again */
+/* Where no section is held, or all are suspended; the end does not take them again. */
+void tally_blocking_begin_suspended(struct tally_thread_state *thread, const char *doing);
+void tally_blocking_end_suspended(void);
 int tally_reclamation_start(void);
 void tally_reclamation_end(void);
 void tally_reclamation_attach(void);
@@ -149,6 +154,7 @@ void tally_reclamation_offline(void);
 void tally_reclamation_online(void);
 void tally_reclamation_drain(struct tally_thread_state *thread); /* contract: tally_exclusion_drain */
 void tally_reclamation_flush(struct tally_thread_state *thread);
+void tally_reclamation_before_blocking(struct tally_thread_state *thread);
 
 /* The contract; core/backend.h. */
 int tally_exclusion_start(void);
@@ -168,5 +174,10 @@ void tally_world_dismiss(void);
 void tally_world_last(unsigned *thread, const char **was);
 uint64_t tally_world_reentry(void); /* nanoseconds */
 void tally_retire(tally_retired *node, unsigned what, size_t bytes);
+void tally_reclamation_stopped(void);
+void tally_reclamation_free(void);
+void tally_wait_wanted(void);
+bool tally_relieve(void);
+void tally_waiting(size_t *bytes, size_t *most);
 
 #endif

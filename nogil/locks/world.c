@@ -135,7 +135,7 @@ static void become_running_from(tally_thread_state *thread, bool parked) {
 
 static void become_running(tally_thread_state *thread) { become_running_from(thread, false); }
 
-static void enter_blocking(tally_thread_state *thread, const char *doing) {
+void tally_blocking_begin_suspended(tally_thread_state *thread, const char *doing) {
     tally_reclamation_flush(thread);
     for (;;) {
         become_blocked(thread, doing);
@@ -150,9 +150,15 @@ void tally_blocking_begin_as(const char *doing) {
     tally_thread_state *thread = tally_thread_current();
     if (TALLY_UNLIKELY(atomic_load_explicit(&thread->status, memory_order_relaxed) != TALLY_RUNNING)) tally_fatal(NULL, "a blocking region was begun inside another");
     tally_critical_suspend(thread);
-    enter_blocking(thread, doing);
+    tally_blocking_begin_suspended(thread, doing);
 }
-void tally_blocking_begin(void) { tally_blocking_begin_as("in a blocking region"); }
+void tally_blocking_begin(void) {
+    tally_thread_require();
+    tally_thread_state *thread = tally_thread_current();
+    /* Within another it is an error, which the next says. */
+    if (TALLY_LIKELY(atomic_load_explicit(&thread->status, memory_order_relaxed) == TALLY_RUNNING)) tally_reclamation_before_blocking(thread);
+    tally_blocking_begin_as("in a blocking region");
+}
 void tally_blocking_end_suspended(void) { become_running(tally_thread_current()); }
 void tally_blocking_end(void) {
     tally_thread_require();
@@ -226,7 +232,7 @@ static void wait_for_entering(tally_thread_state *self) {
 void tally_world_stop(void) {
     tally_thread_state *self = tally_thread_current();
     if (pthread_mutex_trylock(&world.stopper) != 0) {
-        enter_blocking(self, "waiting to stop the world");
+        tally_blocking_begin_suspended(self, "waiting to stop the world");
         pthread_mutex_lock(&world.stopper);
         become_running(self);
     }

@@ -208,6 +208,7 @@ ptrdiff_t tally_collector_run(int generation, tally_gc_info *info) {
     atomic_store_explicit(&collector.marks_seen, ++collector.marks, memory_order_relaxed);
     tally_world_last(&info->last_thread, &info->last_was);
     tally_counts_dead dead = tally_counts_merge_stopped();
+    tally_reclamation_stopped();
     each_slot(forget_births, NULL);
     atomic_store_explicit(&collector.births, 0, memory_order_relaxed);
 
@@ -232,6 +233,7 @@ ptrdiff_t tally_collector_run(int generation, tally_gc_info *info) {
     info->collected = (ptrdiff_t)g.count;
     info->uncollectable = g.no_memory ? 0 : uncollectable;
     tally_counts_destroy(dead);
+    tally_reclamation_free();
 
     uint64_t began = tally_now();
     bool foreign = g.calls != NULL;

@@ -89,6 +89,9 @@ static void add_memory(json_t *result, const block *block)
     for (unsigned i = 0; i < FOOTPRINT_KINDS && block->kinds[i].name != NULL; i++)
         json_object_set_new(kinds, block->kinds[i].name, json_integer(block->kinds[i].bytes));
     json_object_set_new(result, "object_bytes", kinds);
+#define FIELD(name) json_object_set_new(result, #name "_bytes", integer(block->stats.name));
+    TALLY_STATS_LEVELS(FIELD)
+#undef FIELD
 }
 
 static json_t *value_to_json(const workload_parameter *parameter, uint64_t value)

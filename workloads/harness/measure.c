@@ -310,6 +310,9 @@ static void take_samples(struct measurement *all, block *block)
     TALLY_STATS_CHEAP(FIELD)
     TALLY_STATS_DETAILED(FIELD)
 #undef FIELD
+#define FIELD(name) block->stats.name = after.name;
+    TALLY_STATS_LEVELS(FIELD)
+#undef FIELD
 }
 
 static void run_workload(struct measurement *all, block *block)
