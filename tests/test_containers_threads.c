@@ -409,6 +409,77 @@ TALLY_TEST(containers_threads, a_walk_over_a_dict_that_others_change_is_safe)
     end();
 }
 
+/* Key k holds ints that leave k when divided by KINDS, all fresh; what is seen is checked by that. */
+enum { KINDS = 24 };
+
+static tally_object *kind_keys[KINDS];
+
+static void check_kind(tally_object *value, int64_t kind)
+{
+    check_int(tally_int_value(value) % KINDS, kind);
+    tally_decref(value);
+}
+
+static void change_and_read_kinds(void *argument)
+{
+    int self = *(int *)argument;
+    unsigned state = 7u + (unsigned)self;
+    for (int i = 0; i < ROUNDS / 2; i++) {
+        unsigned random = next_random(&state), kind = random / 16 % KINDS;
+        tally_object *key = kind_keys[kind], *value;
+        switch (random % 16) {
+        case 0:
+            if (self % 4 == 0 && tally_dict_delete(shared, key) != 0)
+                check_error(TALLY_KEY_ERROR);
+            break;
+        case 1:
+            if (random / 1024 % 64 == 0 && self == 0)
+                check_int(tally_dict_clear(shared), 0);
+            break;
+        case 2:
+        case 3:
+        case 4:
+            value = tally_int_new((int64_t)(1000 + random / 1024 % 1000) * KINDS + kind);
+            check_int(tally_dict_set(shared, key, value), 0);
+            tally_decref(value);
+            break;
+        case 5: {
+            ptrdiff_t position = 0;
+            int result;
+            while ((result = tally_dict_next(shared, &position, &key, &value)) == 1) {
+                check_kind(value, tally_int_value(key));
+                tally_decref(key);
+            }
+            if (result < 0)
+                check_error(TALLY_RUNTIME_ERROR);
+            break;
+        }
+        case 6:
+            check(tally_dict_contains(shared, key) >= 0);
+            break;
+        default:
+            value = tally_dict_get(shared, key);
+            if (value)
+                check_kind(value, kind);
+            break;
+        }
+        if (i % 16 == 0)
+            tally_safepoint();
+    }
+}
+
+TALLY_TEST(containers_threads, a_dict_gives_only_what_was_stored_for_the_key)
+{
+    shared = tally_dict_new();
+    for (int i = 0; i < KINDS; i++)
+        kind_keys[i] = tally_int_new(i);
+    numbered(change_and_read_kinds);
+    check(tally_dict_length(shared) <= KINDS);
+    tally_decref(shared);
+    for (int i = 0; i < KINDS; i++)
+        tally_decref(kind_keys[i]);
+}
+
 /* ---- instances ---- */
 
 static tally_object *names[4];

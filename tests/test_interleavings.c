@@ -469,6 +469,213 @@ TALLY_TEST(interleavings, a_reader_of_a_replaced_array_looks_at_the_array_again)
     drop_curtain(1);
 }
 
+/* ---- walks over a dict without its lock ---- */
+
+enum { DICT_KEYS = 5 }; /* as many as the first table has room for */
+
+static tally_object *dict, *dict_keys[DICT_KEYS + 1], *walk_key, *walk_value, *old_value;
+static ptrdiff_t walk_at;
+static int walk_result;
+static tally_error walk_error;
+
+static void make_dict(void)
+{
+    dict = tally_dict_new();
+    for (int i = 0; i <= DICT_KEYS; i++)
+        dict_keys[i] = tally_int_new(1000 + i);
+    for (int i = 0; i < DICT_KEYS - 1; i++) {
+        tally_object *value = tally_instance_new(class_);
+        check_int(tally_dict_set(dict, dict_keys[i], value), 0);
+        tally_decref(value);
+    }
+}
+static void drop_dict(void)
+{
+    tally_decref(dict);
+    for (int i = 0; i <= DICT_KEYS; i++)
+        tally_decref(dict_keys[i]);
+}
+static void walk_on(void)
+{
+    walk_result = tally_dict_next(dict, &walk_at, &walk_key, &walk_value);
+    walk_error = tally_error_kind();
+    tally_error_clear();
+}
+static void drop_walked(void)
+{
+    tally_xdecref(walk_key);
+    tally_xdecref(walk_value);
+    walk_key = walk_value = NULL;
+}
+static void walk_all(void)
+{
+    walk_at = 0;
+    int steps = 0;
+    for (walk_on(); walk_result == 1; walk_on(), steps++)
+        drop_walked();
+    check_int(walk_result, 0);
+    check_int(steps, DICT_KEYS - 1);
+    walk_at = 0;
+}
+static void note_second(void)
+{
+    old_value = tally_dict_get(dict, dict_keys[1]);
+    tally_decref(old_value);
+}
+static void delete_second(void) { check_int(tally_dict_delete(dict, dict_keys[1]), 0); }
+static void delete_third(void) { check_int(tally_dict_delete(dict, dict_keys[2]), 0); }
+static void add_key(void) { check_int(tally_dict_set(dict, dict_keys[DICT_KEYS - 1], tally_none), 0); }
+static void add_keys(void)
+{
+    add_key();
+    check_int(tally_dict_set(dict, dict_keys[DICT_KEYS], tally_none), 0); /* another table */
+}
+static void clear_dict(void) { check_int(tally_dict_clear(dict), 0); }
+static void replace_second(void)
+{
+    tally_object *value = tally_instance_new(class_);
+    check_int(tally_dict_set(dict, dict_keys[1], value), 0);
+    tally_decref(value);
+}
+
+static const char *const walk_points[] = { "walk_begun", "walk_found", "walk_key", "walk_read" };
+
+/* At each point of the step to the second entry, the owner does this to the dict. */
+static void walk_meets(void (*change)(void), int deaths_by_it, void (*expect)(int point))
+{
+    if (!no_gil())
+        return;
+    for (int i = 0; i < 4; i++) {
+        atomic_store_explicit(&suite_deaths, 0, memory_order_relaxed);
+        raise_curtain();
+        tell(OWNER, make_dict);
+        tell(OTHER, walk_all); /* the lock is no longer biased, and all in it is maybe-shared */
+        tell(OWNER, note_second);
+        tell(OTHER, walk_on);
+        tell(OTHER, drop_walked);
+        tally_inject_hold(OTHER, walk_points[i]);
+        begin(OTHER, walk_on);
+        check(tally_inject_await(OTHER, walk_points[i]));
+        tell(OWNER, change);
+        tally_inject_release(OTHER, walk_points[i]);
+        finish(OTHER);
+        expect(i);
+        tell(OTHER, drop_walked);
+        tell(OWNER, safepoint);
+        check_int(deaths(), deaths_by_it);
+        tell(OWNER, drop_dict);
+        drop_curtain(DICT_KEYS - 1 + (change == replace_second));
+    }
+}
+
+static void expect_error(int point)
+{
+    (void)point;
+    check_int(walk_result, -1);
+    check_int(walk_error, TALLY_RUNTIME_ERROR);
+    check(!walk_key && !walk_value);
+}
+
+/* Stored for that key, at a moment of the call. */
+static void expect_second(int point)
+{
+    check_int(walk_result, 1);
+    check(walk_key == dict_keys[1]);
+    check(walk_value && (walk_value == old_value) == (point == 3));
+}
+
+TALLY_TEST(interleavings, a_walk_that_meets_a_removal_of_its_entry_reports_it)
+{
+    walk_meets(delete_second, 1, expect_error);
+}
+TALLY_TEST(interleavings, a_walk_that_meets_a_removal_of_another_entry_reports_it)
+{
+    walk_meets(delete_third, 1, expect_error);
+}
+TALLY_TEST(interleavings, a_walk_that_meets_a_new_key_reports_it)
+{
+    walk_meets(add_key, 0, expect_error);
+}
+TALLY_TEST(interleavings, a_walk_that_meets_a_new_table_reports_it)
+{
+    walk_meets(add_keys, 0, expect_error);
+}
+TALLY_TEST(interleavings, a_walk_that_meets_a_clear_reports_it)
+{
+    walk_meets(clear_dict, DICT_KEYS - 1, expect_error);
+}
+TALLY_TEST(interleavings, a_walk_that_meets_another_value_gives_one_that_was_there)
+{
+    walk_meets(replace_second, 1, expect_second);
+}
+
+static int found;
+static void look_for_second(void)
+{
+    found = tally_dict_contains(dict, dict_keys[1]);
+}
+
+/* A look that found the key in a table which is replaced, then the key removed, looks again. */
+TALLY_TEST(interleavings, a_look_for_a_key_in_a_replaced_table_looks_again)
+{
+    if (!no_gil())
+        return;
+    static const char *const points[] = { "contains_found", "contains_value" };
+    for (int i = 0; i < 2; i++) {
+        atomic_store_explicit(&suite_deaths, 0, memory_order_relaxed);
+        raise_curtain();
+        tell(OWNER, make_dict);
+        tell(OTHER, look_for_second);
+        check_int(found, 1);
+        tally_inject_hold(OTHER, points[i]);
+        begin(OTHER, look_for_second);
+        check(tally_inject_await(OTHER, points[i]));
+        tell(OWNER, add_keys);
+        tell(OWNER, delete_second);
+        tally_inject_release(OTHER, points[i]);
+        finish(OTHER);
+        check_int(found, 0);
+        tell(OWNER, drop_dict);
+        drop_curtain(DICT_KEYS - 1);
+    }
+}
+
+static void enter_dict(void) { tally_critical_begin(&sections[me->role], dict); }
+static void read_dict(void)
+{
+    walk_all();
+    look_for_second();
+    check_int(found, 1);
+    tally_object *value = tally_dict_get(dict, dict_keys[1]);
+    check(value != NULL);
+    tally_xdecref(value);
+    check_int(tally_dict_length(dict), DICT_KEYS - 1);
+}
+static void read_list(void)
+{
+    read_and_drop();
+    check_int(tally_list_length(list), 1);
+}
+
+/* The owner holds both locks; nothing changes underneath. */
+TALLY_TEST(interleavings, reads_take_no_lock)
+{
+    raise_curtain();
+    tell(OWNER, make_dict);
+    tell(OWNER, make_list);
+    tell(OTHER, read_dict);
+    tell(OTHER, read_list);
+    tell(OWNER, enter_dict);
+    tell(OTHER, read_dict);
+    tell(OWNER, leave_section);
+    tell(OWNER, enter_section);
+    tell(OTHER, read_list);
+    tell(OWNER, leave_section);
+    tell(OWNER, drop_dict);
+    tell(OWNER, drop_list);
+    drop_curtain(DICT_KEYS - 1);
+}
+
 /* ---- what was written before a decref ---- */
 
 static void check_written(tally_object *self) { check_int(*(int *)tally_object_data(self), 7); }

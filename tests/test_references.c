@@ -2,6 +2,8 @@
 /* test_references.c: reference counts are exact, from one thread and after many. */
 #include "suite.h"
 
+#include <sys/mman.h>
+
 enum { THREADS = 8, ROUNDS = 100000 };
 
 TALLY_TEST(references, a_new_object_has_one)
@@ -150,5 +152,82 @@ TALLY_TEST(references, of_which_many_threads_drop_the_last_free_once)
         check(wait_for(&suite_deaths, (round + 1) * THREADS));
     }
     pthread_barrier_destroy(&barrier);
+    tally_decref(class);
+}
+
+/* ---- immortal objects are never written ---- */
+
+enum { SMALL_FIRST = -5, SMALL_LAST = 256 };
+
+static int by_address(const void *a, const void *b)
+{
+    uintptr_t x = *(const uintptr_t *)a, y = *(const uintptr_t *)b;
+    return x > y ? 1 : -(x < y);
+}
+
+/* Small ints fill pages of their own: one that has nothing else. NULL: there is none. */
+static char *page_of_small_ints(size_t page, tally_object **on_page, int *count)
+{
+    uintptr_t all[SMALL_LAST - SMALL_FIRST + 1];
+    int n = 0;
+    for (int value = SMALL_FIRST; value <= SMALL_LAST; value++)
+        all[n++] = (uintptr_t)tally_int_new(value); /* immortal: nothing to drop */
+    qsort(all, (size_t)n, sizeof all[0], by_address);
+    for (int i = 0, end; i < n; i = end) {
+        for (end = i + 1; end < n && all[end] - all[end - 1] == all[1] - all[0]; end++) {}
+        uintptr_t start = (all[i] + page - 1) / page * page, stop = start + page;
+        if (all[end - 1] < stop)
+            continue;
+        *count = 0;
+        for (int k = i; k < end; k++)
+            if (all[k] >= start && all[k] + sizeof(tally_object) + sizeof(int64_t) <= stop)
+                on_page[(*count)++] = (tally_object *)all[k];
+        return (char *)start;
+    }
+    return NULL;
+}
+
+static tally_object *small_ints[SMALL_LAST - SMALL_FIRST + 1], *holders[3];
+static int small_count;
+
+static void use_small_ints(void *nothing)
+{
+    (void)nothing;
+    for (int i = 0; i < small_count * 20; i++) {
+        tally_object *number = small_ints[i % small_count], *items[] = { number, number };
+        tally_incref(number);
+        tally_decref(number);
+        check_int(tally_list_set(holders[0], i % 4, number), 0);
+        tally_xdecref(tally_list_get(holders[0], i % 4));
+        check_int(tally_dict_set(holders[1], number, number), 0);
+        tally_xdecref(tally_dict_get(holders[1], number));
+        check_int(tally_slot_set(holders[2], 0, number), 0);
+        tally_xdecref(tally_slot_get(holders[2], 0));
+        tally_decref(tally_tuple_new(items, 2));
+        if (i % 3 == 0 && tally_dict_delete(holders[1], number) != 0)
+            check_error(TALLY_KEY_ERROR);
+        tally_safepoint();
+    }
+}
+
+/* A page of them is made read-only: a write ends the test by SIGSEGV. */
+TALLY_TEST(references, immortal_objects_are_never_written)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    char *start = page_of_small_ints(page, small_ints, &small_count);
+    check(start != NULL);
+    if (!start)
+        return;
+    tally_object *class = mortal_class();
+    holders[0] = list_of(0, 3);
+    holders[1] = tally_dict_new();
+    holders[2] = tally_instance_new(class);
+    check_int(mprotect(start, page, PROT_READ), 0);
+    run_threads(THREADS, use_small_ints, NULL, 0);
+    check(tally_gc_collect(2) >= 0);
+    for (int i = 0; i < 3; i++)
+        tally_decref(holders[i]);
+    check(tally_gc_collect(2) >= 0);
+    check_int(mprotect(start, page, PROT_READ | PROT_WRITE), 0);
     tally_decref(class);
 }

@@ -37,12 +37,7 @@ int tally_dict_delete(tally_object *dict, tally_object *key) {
 
 int tally_dict_contains(tally_object *dict, tally_object *key) {
     tally_table_place *where = check(dict);
-    if (!where) return -1;
-    int error;
-    tally_object *value = tally_table_get(dict, where, key, &error);
-    if (!value) return error;
-    tally_decref(value);
-    return 1;
+    return where ? tally_table_contains(dict, where, key) : -1;
 }
 
 tally_object *tally_dict_set_default(tally_object *dict, tally_object *key, tally_object *value) {
@@ -51,32 +46,86 @@ tally_object *tally_dict_set_default(tally_object *dict, tally_object *key, tall
     return where && tally_table_put(dict, where, key, value, false, &result) == 0 ? result : NULL;
 }
 
+/* ---- walking ------------------------------------------------------------ */
+
 /* A position is the next entry's number in its low half, and above it the count
  * of changes when the walk began, plus 1 so that it is never 0. */
-int tally_dict_next(tally_object *dict, ptrdiff_t *position, tally_object **key, tally_object **value) {
-    tally_table_place *where = check(dict);
-    if (!where) return -1;
-    uint64_t at = (uint64_t)*position & UINT32_MAX, stamp = (uint64_t)*position >> 32;
+static uint64_t stamp_of(tally_table *table) {
+    return table ? (atomic_load_explicit(&table->changes, memory_order_relaxed) & 0x3fffffff) + 1 : 0;
+}
+
+/* Where the walk is, in a table; and what it gives: NULL where it is not asked for. */
+typedef struct walk { uint64_t at, stamp; bool begun, want_key, want_value; tally_object *key, *value; } walk;
+
+static int walk_locked(tally_object *dict, tally_table_place *where, walk *w) {
+    TALLY_DETAIL(reads_locked);
     int result = 0;
-    tally_object *k = NULL, *v = NULL;
     unsigned token = tally_lock_object(dict);
     tally_table *table = atomic_load_explicit(where, memory_order_relaxed);
-    uint64_t now = table ? (atomic_load_explicit(&table->changes, memory_order_relaxed) & 0x3fffffff) + 1 : 0;
-    if (*position != 0 && stamp != now) {
+    uint64_t now = stamp_of(table);
+    if (w->begun && w->stamp != now) {
         result = -1;
     } else if (table) {
         uint32_t used = atomic_load_explicit(&table->used, memory_order_relaxed);
-        while (at < used && !atomic_load_explicit(&table->entries[at].value, memory_order_relaxed)) at++;
-        if (at < used) {
-            if (key) k = tally_slot_locked_read(&table->entries[at].key);
-            if (value) v = tally_slot_locked_read(&table->entries[at].value);
-            *position = (ptrdiff_t)(now << 32 | (at + 1));
+        while (w->at < used && !atomic_load_explicit(&table->entries[w->at].value, memory_order_relaxed)) w->at++;
+        if (w->at < used) {
+            if (w->want_key) w->key = tally_slot_locked_read(&table->entries[w->at].key);
+            if (w->want_value) w->value = tally_slot_locked_read(&table->entries[w->at].value);
+            w->stamp = now;
             result = 1;
         }
     }
     tally_unlock_object(dict, token);
-    if (key) *key = k;
-    if (value) *value = v;
+    return result;
+}
+
+/*
+ * Without the lock, or -1: not to be had so. A change of the number of keys is counted
+ * before it is made, and what it makes (an entry within `used`, a value that is gone,
+ * another table) is published by a release. So if, after all that was read by an
+ * acquire, table and count are what they were before, then nothing of a later
+ * count was read: the walk saw the dict as it was at one moment.
+ */
+static int walk_unlocked(tally_table_place *where, walk *w) {
+    /* acquire: pairs with the release of publishing a table */
+    tally_table *table = atomic_load_explicit(where, memory_order_acquire);
+    uint64_t now = stamp_of(table);
+    if (w->begun && w->stamp != now) return -1;
+    if (!table) return 0;
+    TALLY_POINT(walk_begun);
+    /* acquire: pairs with the release of append_entry: the entries are filled */
+    uint32_t used = atomic_load_explicit(&table->used, memory_order_acquire);
+    uint64_t at = w->at;
+    /* acquire: pairs with the release of take_out */
+    while (at < used && !atomic_load_explicit(&table->entries[at].value, memory_order_acquire)) at++;
+    bool more = at < used;
+    TALLY_POINT(walk_found);
+    if (more && w->want_key && !(w->key = tally_slot_try_read(&table->entries[at].key))) return -1;
+    TALLY_POINT(walk_key);
+    if (more && w->want_value && !(w->value = tally_slot_try_read(&table->entries[at].value))) goto failed;
+    TALLY_POINT(walk_read);
+    if (tally_unlocked_recheck && (stamp_of(table) != now || atomic_load_explicit(where, memory_order_relaxed) != table)) goto failed;
+    TALLY_DETAIL(reads_unlocked);
+    w->at = at;
+    w->stamp = now;
+    return more;
+failed:;
+    tally_object *key = w->key, *value = w->value;
+    w->key = w->value = NULL;
+    tally_xdecref(key); /* after this, look at nothing that was read */
+    tally_xdecref(value);
+    return -1;
+}
+
+int tally_dict_next(tally_object *dict, ptrdiff_t *position, tally_object **key, tally_object **value) {
+    tally_table_place *where = check(dict);
+    if (!where) return -1;
+    walk w = { .at = (uint64_t)*position & UINT32_MAX, .stamp = (uint64_t)*position >> 32, .begun = *position != 0, .want_key = key, .want_value = value };
+    int result = tally_may_read_unlocked(dict) ? walk_unlocked(where, &w) : -1;
+    if (TALLY_UNLIKELY(result < 0)) result = walk_locked(dict, where, &w);
+    if (result > 0) *position = (ptrdiff_t)(w.stamp << 32 | (w.at + 1));
+    if (key) *key = w.key;
+    if (value) *value = w.value;
     if (result < 0) tally_error_set(TALLY_RUNTIME_ERROR, "the dict changed its size during iteration");
     return result;
 }

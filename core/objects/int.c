@@ -12,7 +12,8 @@
 #define SMALLEST (-5)
 #define LARGEST 256
 
-static tally_int small_ints[LARGEST - SMALLEST + 1];
+/* A page of their own, so that they share no line with anything that is written. */
+static _Alignas(4096) tally_int small_ints[LARGEST - SMALLEST + 1];
 
 void tally_small_ints_start(void) {
     for (int i = 0; i <= LARGEST - SMALLEST; i++) {

@@ -190,6 +190,38 @@ tally_object *tally_table_get(tally_object *holder, tally_table_place *where, ta
     return get_locked(holder, where, key, hash, error);
 }
 
+static int contains_locked(tally_object *holder, tally_table_place *where, tally_object *key, int64_t hash) {
+    TALLY_DETAIL(reads_locked);
+    unsigned token;
+    tally_object *held;
+    int32_t entry = lock_and_find(holder, where, key, hash, &token, &held);
+    if (entry == -2) return -1;
+    tally_unlock_object(holder, token);
+    tally_xdecref(held);
+    return entry >= 0;
+}
+
+/* The key was there when its value was, in a table that was still current after. */
+int tally_table_contains(tally_object *holder, tally_table_place *where, tally_object *key) {
+    int64_t hash = hash_of(key);
+    if (TALLY_UNLIKELY(hash == -1)) return -1;
+    if (TALLY_UNLIKELY(!tally_may_read_unlocked(holder))) return contains_locked(holder, where, key, hash);
+    /* acquire: pairs with the release of publishing a table */
+    tally_table *table = atomic_load_explicit(where, memory_order_acquire);
+    if (!table) return 0;
+    uint32_t place = first_place(table, hash);
+    int32_t entry;
+    enum found found = search(table, key, hash, &place, &entry);
+    TALLY_POINT(contains_found);
+    if (found == MISSING) return 0;
+    /* acquire: before the second look at the table */
+    if (found == UNSURE || !atomic_load_explicit(&table->entries[entry].value, memory_order_acquire)) return contains_locked(holder, where, key, hash);
+    TALLY_POINT(contains_value);
+    if (tally_unlocked_recheck && TALLY_UNLIKELY(atomic_load_explicit(where, memory_order_relaxed) != table)) return contains_locked(holder, where, key, hash);
+    TALLY_DETAIL(reads_unlocked);
+    return 1;
+}
+
 ptrdiff_t tally_table_find_index(tally_table *table, tally_object *key) {
     int64_t hash = hash_of(key);
     uint32_t place = first_place(table, hash);
@@ -207,7 +239,8 @@ static void append_entry(tally_table *table, tally_object *key, int64_t hash, ta
     entry->hash = hash;
     atomic_store_explicit(&entry->key, key, memory_order_relaxed);
     atomic_store_explicit(&entry->value, value, memory_order_relaxed);
-    set_u32(&table->used, used + 1);
+    /* release: pairs with the acquire of a walk without the lock (dict.c) */
+    atomic_store_explicit(&table->used, used + 1, memory_order_release);
     set_u32(&table->live, live_of(table) + 1);
     place_set(table, place, (int32_t)used); /* publishes it */
 }
@@ -277,10 +310,11 @@ static tally_object *take_out(tally_table *table, int32_t entry, unsigned token,
     uint32_t place = first_place(table, e->hash);
     while (place_get(table, place) != entry) place = next_place(table, place);
     tally_object *value = atomic_load_explicit(&e->value, memory_order_relaxed);
+    count_change(table);
+    /* release: pairs with the acquire of a walk without the lock, which then sees the change counted */
     atomic_store_explicit(&e->value, NULL, memory_order_release);
     place_set(table, place, PLACE_DUMMY);
     set_u32(&table->live, live_of(table) - 1);
-    count_change(table);
     *key = atomic_load_explicit(&e->key, memory_order_relaxed);
     if (tally_is_private(token)) {
         atomic_store_explicit(&e->key, NULL, memory_order_release);

@@ -27,6 +27,8 @@ typedef _Atomic(tally_table *) tally_table_place;
 /* As tally_table_set; where replace is false and the key is there, its value is
  * left and given in *existing, a new reference. */
 int tally_table_put(tally_object *holder, tally_table_place *place, tally_object *key, tally_object *value, bool replace, tally_object **existing);
+/* 1, 0, or -1 and an error; takes no reference to the value. */
+int tally_table_contains(tally_object *holder, tally_table_place *place, tally_object *key);
 void tally_table_clear(tally_object *holder, tally_table_place *place);
 
 #endif
