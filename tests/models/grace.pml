@@ -3,7 +3,7 @@
  * grace.pml: what is retired is freed after a grace period, and is freed: batches,
  * the count of those under way, the breaker's bit, and liburcu's QSBR.
  * Stands for nogil/locks/reclaim.c (tally_retire, tally_reclamation_flush, _safepoint,
- * _offline, _online, wait_for_grace_periods, free_ripe, quiesce_all) and the first bits
+ * _offline, _online, wait_for_grace_periods, _free, quiesce_all) and the first bits
  * in core/runtime.c tally_thread_attach; of liburcu, urcu-qsbr.h's quiescent_state,
  * thread_offline, thread_online, synchronize_rcu.
  *
@@ -17,7 +17,7 @@
  * Nothing is lost: threads pass the slow path of a safepoint only with the bit set, and
  * the end is reached only when all that was retired is freed (else an invalid end state).
  *
- * Left out: the limit of bytes (help), batches of more than one piece, failing to
+ * Left out: the limit of bytes (help), a stop of the world as a grace period, batches of more than one piece, failing to
  * allocate a batch, detaching with a list, the end of the run time.
  */
 #ifndef RETIRES
