@@ -33,8 +33,7 @@ static void add_threads(struct analysis *analysis, int threads)
     analysis->thread_count++;
 }
 
-// Its place in the results' list; one past the end: it is not there.
-static size_t backend_rank(const struct analysis *analysis, const char *backend)
+size_t analysis_place(const struct analysis *analysis, const char *backend)
 {
     const json_t *list = json_object_get(analysis->root, "backends"), *entry;
     size_t index;
@@ -47,7 +46,7 @@ static size_t backend_rank(const struct analysis *analysis, const char *backend)
 static const char *backend_fact(const struct analysis *analysis, const char *backend, const char *fact)
 {
     const json_t *list = json_object_get(analysis->root, "backends");
-    return object_string(json_array_get(list, backend_rank(analysis, backend)), fact, "");
+    return object_string(json_array_get(list, analysis_place(analysis, backend)), fact, "");
 }
 
 const char *analysis_reference(const struct analysis *analysis)
@@ -200,7 +199,7 @@ static void sort_backends(struct analysis *analysis)
     for (size_t i = 1; i < analysis->backend_count; i++) {
         const char *backend = analysis->backends[i];
         size_t at = i;
-        for (; at > 0 && backend_rank(analysis, analysis->backends[at - 1]) > backend_rank(analysis, backend); at--)
+        for (; at > 0 && analysis_place(analysis, analysis->backends[at - 1]) > analysis_place(analysis, backend); at--)
             analysis->backends[at] = analysis->backends[at - 1];
         analysis->backends[at] = backend;
     }

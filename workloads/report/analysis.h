@@ -65,6 +65,8 @@ const struct cell *analysis_cell(const struct analysis *analysis, const char *wo
                                  int threads);
 // The backend that the results' list names first, measured or not.
 const char *analysis_reference(const struct analysis *analysis);
+// Its place in that list, which is its colour's number; one past the end: it is not there.
+size_t analysis_place(const struct analysis *analysis, const char *backend);
 // Whether a backend only takes another one apart.
 bool analysis_is_ablation(const struct analysis *analysis, const char *backend);
 // The measured ablation with the counts of `product` and the exclusion of the

@@ -192,10 +192,10 @@ static double pause_share(const struct pool *pool)
 
 // ---- tasks ---------------------------------------------------------------------
 
-static void tasks_row(struct table *table, const struct pool *pool, const char *version)
+static void tasks_row(struct table *table, const struct analysis *analysis, const struct pool *pool, const char *version)
 {
     char *rate = show_rate(pool->rate);
-    table_cell(table, "%s", pool->name);
+    backend_cell(table, analysis, pool->name);
     table_cell(table, "%s", version);
     table_cell(table, "%d", pool->threads);
     table_cell(table, "%s", rate);
@@ -248,7 +248,7 @@ static void compose_tasks(struct document *document, const struct analysis *anal
         size_t cycles = pools_of(analysis, "blocks", "tasks-cycle", NULL, threads[t], cycle, MOST_POOLS);
         size_t weaks = pools_of(analysis, "blocks", "tasks-weakref", NULL, threads[t], weak, MOST_POOLS);
         for (size_t c = 0; c < cycles; c++) {
-            tasks_row(&table, &cycle[c], "plain");
+            tasks_row(&table, analysis, &cycle[c], "plain");
             rows++;
             for (size_t w = 0; w < weaks; w++) {
                 if (strcmp(cycle[c].name, weak[w].name) != 0)
@@ -261,7 +261,7 @@ static void compose_tasks(struct document *document, const struct analysis *anal
                                        "and waits for the collector. In tasks-weakref it refers weakly, and a deleted task "
                                        "dies at once. The claim under test: relying on the collector is expensive, full "
                                        "collections are rare and long, and weak references avoid them.");
-                tasks_row(&table, &weak[w], "weak");
+                tasks_row(&table, analysis, &weak[w], "weak");
                 if (t + 1 == thread_count)
                     say_tasks(document, analysis, &cycle[c], &weak[w]);
             }
@@ -283,12 +283,56 @@ static void compose_tasks(struct document *document, const struct analysis *anal
         }
 }
 
+// ---- a workload's own ----------------------------------------------------------
+
+// Latencies of its operations, and its collections; nothing where it has neither.
+void compose_pauses(struct document *document, const struct analysis *analysis, const char *workload)
+{
+    struct pool pools[MOST_POOLS];
+    size_t count = pools_of(analysis, "blocks", workload, NULL, analysis->scale_threads, pools, MOST_POOLS);
+    bool latencies = false, collections = false;
+    for (size_t i = 0; i < count; i++) {
+        latencies = latencies || pools[i].latency[0] > 0;
+        collections = collections || pools[i].collections > 0;
+    }
+    if (!latencies && !collections)
+        return;
+    char *caption = format("%s on %d thread%s", latencies && collections ? "Latency of an operation, and collections" : latencies ? "Latency of an operation" : "Collections",
+                           analysis->scale_threads, analysis->scale_threads == 1 ? "" : "s");
+    struct table table = table_make(caption, 1 + (latencies ? QUANTILES : 0) + (collections ? 4 : 0), 1);
+    static const char *const quantiles[QUANTILES] = {"latency\nmedian", "latency\n90th percentile", "latency\n99th percentile",
+                                                     "latency\n99.9th percentile", "latency\nlongest"};
+    free(caption);
+    table_cell(&table, "backend");
+    for (size_t q = 0; latencies && q < QUANTILES; q++)
+        table_cell(&table, "%s", quantiles[q]);
+    if (collections) {
+        table_cell(&table, "collections\nall blocks");
+        table_cell(&table, "time in pauses\nof the wall time");
+        table_cell(&table, "pause\nmedian");
+        table_cell(&table, "pause\nlongest");
+    }
+    for (size_t i = 0; i < count; i++) {
+        const struct pool *pool = &pools[i];
+        backend_cell(&table, analysis, pool->name);
+        for (size_t q = 0; latencies && q < QUANTILES; q++)
+            time_cell(&table, pool->latency[q], pool->latency[0] > 0);
+        if (!collections)
+            continue;
+        table_cell(&table, "%.0f", pool->collections);
+        table_cell(&table, pool->collections > 0 ? "%.1f %%" : "0", pause_share(pool));
+        time_cell(&table, pool->median, pool->collections > 0);
+        time_cell(&table, pool->longest, pool->collections > 0);
+    }
+    document_table(document, table);
+}
+
 // ---- all collections -------------------------------------------------------------
 
-static void collections_row(struct table *table, const char *workload, const struct pool *pool)
+static void collections_row(struct table *table, const struct analysis *analysis, const char *workload, const struct pool *pool)
 {
     table_cell(table, "%s", workload);
-    table_cell(table, "%s", pool->name);
+    backend_cell(table, analysis, pool->name);
     table_cell(table, "%.0f", pool->collections);
     table_cell(table, "%.0f", pool->full);
     table_cell(table, "%.1f %%", pause_share(pool));
@@ -309,11 +353,11 @@ static bool is_split(const struct pool *pool)
     return pool->mark > 0;
 }
 
-static void split_row(struct table *table, const char *workload, const struct pool *pool)
+static void split_row(struct table *table, const struct analysis *analysis, const char *workload, const struct pool *pool)
 {
     const double parts[] = {pool->stop, pool->mark, pool->finalize, pool->check, pool->free, pool->reentry};
     table_cell(table, "%s", workload);
-    table_cell(table, "%s", pool->name);
+    backend_cell(table, analysis, pool->name);
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
         time_cell(table, each(parts[i], pool->collections), true);
     table_cell(table, "%.2g", each(pool->helpers, pool->collections));
@@ -341,9 +385,9 @@ static void compose_collections(struct document *document, const struct analysis
         for (size_t i = 0; i < count; i++) {
             if (pools[i].collections == 0)
                 continue;
-            collections_row(&pauses, analysis->workloads[w], &pools[i]);
+            collections_row(&pauses, analysis, analysis->workloads[w], &pools[i]);
             if (is_split(&pools[i]))
-                split_row(&split, analysis->workloads[w], &pools[i]);
+                split_row(&split, analysis, analysis->workloads[w], &pools[i]);
             rows++;
         }
     }
@@ -410,7 +454,7 @@ static bool variants_table(struct document *document, const struct analysis *ana
             }
             if (!any)
                 continue;
-            table_cell(&table, "%s", name);
+            backend_cell(&table, analysis, name);
             table_cell(&table, "%d", threads[t]);
             for (size_t v = 0; v < count; v++)
                 cell(&table, &pools[v]);
@@ -461,7 +505,7 @@ static void plot_live(struct document *document, const struct analysis *analysis
             while (at < lines && strcmp(line[at].name, pools[i].name) != 0)
                 at++;
             if (at == lines)
-                line[lines++] = (struct plot_line){.name = pools[i].name};
+                line[lines++] = (struct plot_line){.name = pools[i].name, .place = analysis_place(analysis, pools[i].name)};
             line[at].x[line[at].count] = strtod(variants[v] + 6, NULL);
             line[at].y[line[at].count++] = pools[i].median / 1e6;
         }

@@ -41,6 +41,12 @@ static const char *failed_pass(const char *list)
                                             : "";
 }
 
+void backend_cell(struct table *table, const struct analysis *analysis, const char *backend)
+{
+    table_cell(table, "%s", backend);
+    table_colour(table, analysis_place(analysis, backend));
+}
+
 static void compose_failures(struct document *document, const struct analysis *analysis)
 {
     const json_t *failures = json_object_get(analysis->root, "failures"), *failure;

@@ -27,10 +27,19 @@ void compose_verdicts(struct document *document, const struct analysis *analysis
 void compose_control(struct document *document, const struct analysis *analysis);
 char *show_control(const struct analysis *analysis);
 
+// A backend's name in its colour.
+void backend_cell(struct table *table, const struct analysis *analysis, const char *backend);
+
+// What a ratio to the reference says; a mean of ratios, which was not judged with
+// the comparisons, by its interval and the default margin.
+enum verdict verdict_of(struct interval ratio, bool high_is_good);
+
 // The parts of the report, in its order.
 void compose_summary(struct document *document, const struct analysis *analysis);
 void compose_price(struct document *document, const struct analysis *analysis);
 void compose_workloads(struct document *document, const struct analysis *analysis);
+void compose_ranking(struct document *document, const struct analysis *analysis, const char *workload);
+void compose_pauses(struct document *document, const struct analysis *analysis, const char *workload);
 void compose_collector(struct document *document, const struct analysis *analysis);
 void compose_patterns(struct document *document, const struct analysis *analysis);
 void compose_server(struct document *document, const struct analysis *analysis);

@@ -41,7 +41,7 @@ void compose_sizes(struct document *document, const struct analysis *analysis)
     document_heading(document, 2, "Bytes an object");
     table_cell(&table, "what");
     for (size_t b = 0; b < analysis->backend_count; b++)
-        table_cell(&table, "%s", analysis->backends[b]);
+        backend_cell(&table, analysis, analysis->backends[b]);
     size_rows(&table, analysis, "header_bytes", "header, ");
     size_rows(&table, analysis, "object_bytes", "");
     document_table(document, table);

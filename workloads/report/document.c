@@ -3,6 +3,7 @@
 // Builds a document; see document.h.
 #include "notes.h"
 
+#include <ctype.h>
 #include <stdarg.h>
 #include <stdlib.h>
 
@@ -113,6 +114,24 @@ void table_strip(struct table *table, double low, double estimate, double high, 
     note->estimate = estimate;
     note->high = high;
     note->backend = backend;
+}
+
+void table_colour(struct table *table, size_t place)
+{
+    last_note(table)->colour = place + 1;
+}
+
+char *heading_slug(const char *heading)
+{
+    char *slug = checked_strdup(heading);
+    size_t length = 0;
+    for (const char *c = heading; *c; c++)
+        if (isalnum((unsigned char)*c))
+            slug[length++] = (char)tolower((unsigned char)*c);
+        else if (*c == ' ' || *c == '-')
+            slug[length++] = '-';
+    slug[length] = '\0';
+    return slug;
 }
 
 void table_link(struct table *table, const char *heading)

@@ -58,12 +58,14 @@ struct table table_make(const char *caption, size_t columns, size_t text_columns
 // its unit and from whether it is for one thread or for all.
 void table_cell(struct table *table, const char *pattern, ...) __attribute__((format(printf, 2, 3)));
 
-// The next three say more of the cell that was added last.
+// The next four say more of the cell that was added last.
 enum verdict { NO_VERDICT, BETTER, SAME, WORSE, UNDECIDED };
 void table_verdict(struct table *table, enum verdict verdict);
 // An interval to draw on a logarithmic axis around 1, in a backend's colour (its
 // place among the results' backends).
 void table_strip(struct table *table, double low, double estimate, double high, size_t backend);
+// The cell is a name with a colour, a backend's by its place among the results' backends.
+void table_colour(struct table *table, size_t place);
 // The cell leads to the heading with this text.
 void table_link(struct table *table, const char *heading);
 void table_free(struct table *table);

@@ -11,7 +11,11 @@ struct cell_note {
     enum verdict verdict;
     double low, estimate, high; // an interval to draw; estimate 0: none
     size_t backend;
-    char *link; // a heading's text, or NULL
+    char *link;    // a heading's text, or NULL
+    size_t colour; // of the name that the cell is, plus 1; 0: none
 };
+
+// What a heading is linked by: its letters, digits and dashes.  The caller frees it.
+char *heading_slug(const char *heading);
 
 #endif

@@ -22,9 +22,32 @@
 
 extern char **environ;
 
-// Middle tones that stand out on white and on near-black.
-static const char *const colours[] = {"#d9730d", "#2f80ed", "#1a9e5c", "#9b6bdf", "#d6457f", "#8a8f2a"};
-enum { COLOURS = sizeof colours / sizeof *colours };
+// A colour stands for a name: gnuplot draws in rgb(1, 2, N), and the page gives
+// the custom property --bN its colour, in light and in dark.  Rgb(1, 2, 99) is the
+// grid.  A backend has the same number, shape and kind of line everywhere.
+#define GRID_COLOUR "#010263"
+
+static int filled_point(size_t place)
+{
+    static const int points[] = {7, 5, 9, 13, 11, 4};
+    return points[place % (sizeof points / sizeof *points)];
+}
+
+static int hollow_point(size_t place)
+{
+    return filled_point(place) - 1;
+}
+
+static void add_colour(struct text *script, size_t place)
+{
+    text_add(script, "lc rgb '#0102%02zx'", place % PLOT_COLOURS);
+}
+
+// Ablations are dashed.
+static const char *dash_of(const struct analysis *analysis, const char *backend)
+{
+    return analysis_is_ablation(analysis, backend) ? " dashtype (8,5)" : "";
+}
 
 static char *plain_name(const char *name)
 {
@@ -47,85 +70,186 @@ static struct interval plotted_value(const struct analysis *analysis, const stru
     return cells_ratio(cell, first_cell(analysis, cell->workload, cell->backend));
 }
 
-// The power of 1000 that keeps a workload's axis in short numbers.
-static double axis_scale(const struct analysis *analysis, const char *workload, const char **name)
+// What one plot shows of every backend.
+struct curve {
+    size_t place;
+    const char *name;
+    double last_x, last_y; // of the last point; x 0: there is none
+    double label_y;        // where the name stands
+};
+
+struct frame {
+    const struct analysis *analysis;
+    const char *workload;
+    bool speedup;
+    double scale, top; // of the values; of the axis, in scaled values
+    const char *scale_name;
+    struct curve *curves; // one a backend
+};
+
+static const double PLOT_HEIGHT_IN_LABELS = 13;
+
+// The power of 1000 that keeps a workload's axis in short numbers, and the
+// highest end of an interval, unless that is beyond twice the highest estimate.
+static void measure_frame(struct frame *frame)
 {
     static const char *const names[] = {"", "thousand ", "million ", "billion "};
-    double most = 0, scale = 1;
+    const struct analysis *analysis = frame->analysis;
+    double most = 0, high = 0;
     size_t power = 0;
-    for (size_t i = 0; i < analysis->cell_count; i++)
-        if (strcmp(analysis->cells[i].workload, workload) == 0)
-            most = fmax(most, analysis->cells[i].rate.estimate);
-    for (; power < 3 && most >= 1000 * scale; power++)
-        scale *= 1000;
-    *name = names[power];
-    return scale;
+    frame->scale = 1;
+    for (size_t i = 0; i < analysis->cell_count; i++) {
+        if (strcmp(analysis->cells[i].workload, frame->workload) != 0)
+            continue;
+        struct interval value = plotted_value(analysis, &analysis->cells[i], frame->speedup);
+        most = fmax(most, value.estimate);
+        high = fmax(high, value.known ? value.high : value.estimate);
+    }
+    for (; !frame->speedup && power < 3 && most >= 1000 * frame->scale; power++)
+        frame->scale *= 1000;
+    frame->scale_name = names[power];
+    frame->top = 1.08 * fmin(high, 2 * most) / frame->scale;
+    if (!(frame->top > 0))
+        frame->top = 1;
 }
 
-static void add_points(struct text *script, const struct analysis *analysis, const char *workload, size_t backend,
-                       bool speedup)
+// Names stand at the ends of their curves, moved apart where they would touch.
+static void place_labels(const struct frame *frame)
 {
-    const char *name;
-    double scale = speedup ? 1 : axis_scale(analysis, workload, &name);
+    size_t count = frame->analysis->backend_count;
+    double gap = frame->top / PLOT_HEIGHT_IN_LABELS;
+    struct curve **order = checked_calloc(count, sizeof *order);
+    size_t placed = 0;
+    for (size_t b = 0; b < count; b++) {
+        struct curve *curve = &frame->curves[b];
+        size_t at = placed;
+        if (curve->last_x == 0)
+            continue;
+        for (; at > 0 && order[at - 1]->last_y > curve->last_y; at--)
+            order[at] = order[at - 1];
+        order[at] = curve;
+        placed++;
+    }
+    for (size_t i = 0; i < placed; i++) {
+        order[i]->label_y = fmax(order[i]->last_y, gap / 2);
+        if (i > 0)
+            order[i]->label_y = fmax(order[i]->label_y, order[i - 1]->label_y + gap);
+    }
+    double limit = frame->top - gap / 2;
+    for (size_t i = placed; i-- > 0; limit = order[i]->label_y - gap)
+        order[i]->label_y = fmin(order[i]->label_y, limit);
+    free(order);
+}
+
+// Curves stand a little beside one another, so that their intervals can be seen.
+static double beside(const struct frame *frame, int threads, size_t curve)
+{
+    const struct analysis *analysis = frame->analysis;
+    double step = ((double)curve - ((double)analysis->backend_count - 1) / 2) * 0.03;
+    return analysis->threads[analysis->thread_count - 1] > 8 ? threads * exp2(step) : threads + step;
+}
+
+static void add_points(struct text *script, struct frame *frame, size_t backend)
+{
+    const struct analysis *analysis = frame->analysis;
+    struct curve *curve = &frame->curves[backend];
+    *curve = (struct curve){.place = analysis_place(analysis, analysis->backends[backend]),
+                            .name = analysis->backends[backend]};
     text_add(script, "$b%zu << EOD\n", backend);
     for (size_t t = 0; t < analysis->thread_count; t++) {
         const struct cell *cell =
-            analysis_cell(analysis, workload, analysis->backends[backend], analysis->threads[t]);
+            analysis_cell(analysis, frame->workload, analysis->backends[backend], analysis->threads[t]);
         if (cell == NULL)
             continue;
-        struct interval value = plotted_value(analysis, cell, speedup);
-        if (value.estimate > 0)
-            text_add(script, "%d %.9g %.9g %.9g %d\n", cell->threads, value.estimate / scale, value.low / scale, value.high / scale,
-                     cell->oversubscribed);
+        struct interval value = plotted_value(analysis, cell, frame->speedup);
+        if (!(value.estimate > 0))
+            continue;
+        double low = value.known ? value.low : value.estimate, high = value.known ? value.high : value.estimate;
+        curve->last_x = beside(frame, cell->threads, backend);
+        curve->last_y = value.estimate / frame->scale;
+        text_add(script, "%.9g %.9g %.9g %.9g %d\n", curve->last_x, curve->last_y, low / frame->scale,
+                 high / frame->scale, cell->oversubscribed);
     }
     text_add(script, "0 NaN NaN NaN 0\n0 NaN NaN NaN 1\nEOD\n");
 }
 
-static void add_axes(struct text *script, const struct analysis *analysis, const char *workload, bool speedup)
+static void add_axes(struct text *script, const struct frame *frame)
 {
-    const char *scale;
-    axis_scale(analysis, workload, &scale);
+    const struct analysis *analysis = frame->analysis;
     int most = analysis->threads[analysis->thread_count - 1];
-    text_add(script, "set xlabel 'threads'\nset ylabel '%s%s'\n", speedup ? "" : scale,
-             speedup ? "times one thread" : "operations a second");
-    text_add(script, "set yrange [0:*]\nunset logscale\n");
+    text_add(script, "set xlabel 'threads'\nset ylabel '%s%s'\n", frame->speedup ? "" : frame->scale_name,
+             frame->speedup ? "times one thread" : "operations a second");
+    text_add(script, "set yrange [0:%.9g]\nunset logscale\nunset label\nunset arrow\n", frame->top);
     if (most > 8)
-        text_add(script, "set logscale x 2\nset xrange [0.9:%g]\n", most * 1.1);
+        text_add(script, "set logscale x 2\nset xrange [0.85:%g]\n", most * 1.15);
     else
-        text_add(script, "set xrange [0.7:%g]\n", most + 0.3);
+        text_add(script, "set xrange [0.75:%g]\n", most + 0.25);
     text_add(script, "set xtics (");
     for (size_t t = 0; t < analysis->thread_count; t++)
         text_add(script, "%s%d", t ? ", " : "", analysis->threads[t]);
-    text_add(script, ")\nunset arrow\n");
+    text_add(script, ")\n");
     if (most > analysis->scale_threads) {
-        double edge = analysis->scale_threads + (most > 8 ? 0.08 * analysis->scale_threads : 0.15);
-        text_add(script, "set arrow from %g, graph 0 to %g, graph 1 nohead dashtype '.' lw 2 lc rgb '#808890'\n", edge, edge);
+        double edge = analysis->scale_threads + (most > 8 ? 0.2 * analysis->scale_threads : 0.3);
+        text_add(script, "set arrow from %g, graph 0 to %g, graph 1 nohead dashtype 2 lc rgb '" GRID_COLOUR "'\n",
+                 edge, edge);
+        text_add(script, "set label 'more threads than cores' at %g, graph 1.02 offset 0.4,0.5 "
+                         "font ',11'\n", edge);
     }
+}
+
+static void add_labels(struct text *script, const struct frame *frame)
+{
+    place_labels(frame);
+    for (size_t b = 0; b < frame->analysis->backend_count; b++) {
+        const struct curve *curve = &frame->curves[b];
+        char *name = plain_name(curve->name);
+        if (curve->last_x > 0)
+            text_add(script, "set label '%s' at graph 1, first %.9g offset 0.6,0 tc rgb '#0102%02zx'\n", name,
+                     curve->label_y, curve->place % PLOT_COLOURS);
+        free(name);
+    }
+}
+
+static void add_curves(struct text *script, const struct frame *frame)
+{
+    const struct analysis *analysis = frame->analysis;
+    if (frame->speedup)
+        text_add(script, "$ideal << EOD\n1 1\n%d %d\nEOD\n", analysis->scale_threads, analysis->scale_threads);
+    text_add(script, "plot ");
+    if (frame->speedup) // what so many cores could give
+        text_add(script, "$ideal using 1:2 with lines lw 1 lc rgb '" GRID_COLOUR "' notitle, ");
+    for (size_t b = 0; b < analysis->backend_count; b++) {
+        size_t place = frame->curves[b].place;
+        text_add(script, "%s$b%zu using 1:2 with lines lw 2%s ", b ? ", " : "", b,
+                 dash_of(analysis, analysis->backends[b]));
+        add_colour(script, place);
+        text_add(script, " notitle, $b%zu using 1:2:3:4 with yerrorbars pt 0 lw 1.2 ", b);
+        add_colour(script, place);
+        text_add(script, " notitle, $b%zu using 1:($5==0?$2:NaN) with points pt %d ps 0.7 ", b, filled_point(place));
+        add_colour(script, place);
+        text_add(script, " notitle, $b%zu using 1:($5==1?$2:NaN) with points pt %d ps 0.8 lw 1.5 ", b,
+                 hollow_point(place));
+        add_colour(script, place);
+        text_add(script, " notitle");
+    }
+    text_add(script, "\nset output\n");
 }
 
 static void add_plot(struct text *script, const struct analysis *analysis, size_t workload, bool speedup,
                      const char *folder)
 {
-    const char *name = analysis->workloads[workload];
-    text_add(script, "set terminal svg size 520,340 dynamic noenhanced font 'sans-serif,13' name 'p%zu%c'\n", workload,
+    struct frame frame = {.analysis = analysis, .workload = analysis->workloads[workload], .speedup = speedup};
+    frame.curves = checked_calloc(analysis->backend_count, sizeof *frame.curves);
+    measure_frame(&frame);
+    text_add(script, "set terminal svg size 480,300 dynamic noenhanced font 'sans-serif,13' name 'p%zu%c'\n", workload,
              speedup ? 's' : 't');
     text_add(script, "set output '%s/%zu%c.svg'\n", folder, workload, speedup ? 's' : 't');
-    add_axes(script, analysis, name, speedup);
+    add_axes(script, &frame);
     for (size_t b = 0; b < analysis->backend_count; b++)
-        add_points(script, analysis, name, b, speedup);
-    text_add(script, "plot ");
-    for (size_t b = 0; b < analysis->backend_count; b++) {
-        char *backend = plain_name(analysis->backends[b]);
-        const char *colour = colours[b % COLOURS];
-        text_add(script, "%s$b%zu using 1:2 with lines lw 2 lc rgb '%s' notitle", b ? ", " : "", b, colour);
-        text_add(script, ", $b%zu using 1:2:3:4 with yerrorbars pt 0 lw 1.2 lc rgb '%s' notitle", b, colour);
-        text_add(script, ", $b%zu using 1:($5==0?$2:NaN) with points pt 7 ps 0.7 lc rgb '%s' title '%s'", b, colour,
-                 backend);
-        text_add(script, ", $b%zu using 1:($5==1?$2:NaN) with points pt 6 ps 0.8 lw 1.5 lc rgb '%s' notitle", b,
-                 colour);
-        free(backend);
-    }
-    text_add(script, "\nset output\n");
+        add_points(script, &frame, b);
+    add_labels(script, &frame);
+    add_curves(script, &frame);
+    free(frame.curves);
 }
 
 static bool run_gnuplot(const char *folder, const struct text *script)
@@ -180,17 +304,70 @@ static void remove_spans(struct text *text, const char *from, const char *to)
     *text = out;
 }
 
-// Ready for inlining: no prologue, names that no other plot uses, and black,
-// gnuplot's colour for text and axes, left to the page.
+// gnuplot opens a group for every change of pen, and leaves most of them empty.
+static void remove_empty_groups(struct text *text)
+{
+    struct text out = {0};
+    const char *at = text_string(text), *start;
+    while ((start = strstr(at, "<g ")) != NULL) {
+        const char *end = strchr(start, '>');
+        const char *after = end ? end + 1 + strspn(end + 1, " \t\n") : NULL;
+        text_add_bytes(&out, at, (size_t)(start - at));
+        if (after && strncmp(after, "</g>", 4) == 0) {
+            at = after + 4;
+        } else {
+            text_add_bytes(&out, start, 3);
+            at = start + 3;
+        }
+    }
+    text_add(&out, "%s", at);
+    text_free(text);
+    *text = out;
+}
+
+// From rgb(1, 2, N) to the page's custom properties; see GRID_COLOUR.
+static void name_colours(struct text *body)
+{
+    static const char *const attributes[] = {"stroke", "color", "fill"};
+    static const char *const patterns[] = {"%s='rgb(%3d, %3d, %3d)'", "%s=\"rgb(%3d, %3d, %3d)\"", "%s=\"rgb(%d,%d,%d)\""};
+    for (int colour = 0; colour <= PLOT_COLOURS; colour++) {
+        char *property = colour < PLOT_COLOURS ? format("--b%d", colour) : checked_strdup("--grid");
+        for (size_t i = 0; i < 9; i++) {
+            char *from = format(patterns[i % 3], attributes[i / 3], 1, 2, colour < PLOT_COLOURS ? colour : 99);
+            char *to = format("style='%s:var(%s)'", attributes[i / 3], property);
+            replace_all(body, from, to);
+            free(to);
+            free(from);
+        }
+        free(property);
+    }
+}
+
+// Ready for inlining: no prologue, names that no other plot uses, the page's
+// colours, and black, gnuplot's colour for text and axes, left to the page.
 static char *inline_svg(struct text *svg, const char *prefix)
 {
     static const char *const blacks[] = {"\"black\"", "\"rgb(0,0,0)\"", "\"rgb(  0,   0,   0)\"", "\"#000000\"", "'black'"};
+    static const char *const shorter[][2] = {
+        {" stroke-width=\"1.00\" stroke-linecap=\"butt\" stroke-linejoin=\"miter\"", ""},
+        {" stroke-linecap=\"butt\" stroke-linejoin=\"miter\"", ""},
+        {" font-family=\"sans-serif\" font-size=\"13.00\" ", " "},
+        {" stroke-dasharray='2,4' class=\"gridline\" ", ""},
+        {" font-family=\"sans-serif\" font-size=\"11.00\" ", " font-size=\"11\""},
+        {" color=\"currentColor\"", ""},
+        {" color=\"white\"", ""},
+        {" color=\"gray\"", ""},
+        {"\n\t\t<text>", "<text>"},
+        {"</text>\n\t</g>", "</text></g>"},
+        {"\n\n", "\n"},
+    };
     const char *start = strstr(text_string(svg), "<svg");
     if (start == NULL)
         return NULL;
     struct text body = {0};
     text_add(&body, "%s", start);
     remove_spans(&body, "<title>", "</title>"); // tooltips with gnuplot's own names
+    remove_spans(&body, "<desc>", "</desc>");
     remove_spans(&body, "<filter", "</filter>");
     for (size_t i = 0; i < sizeof blacks / sizeof *blacks; i++)
         replace_all(&body, blacks[i], "\"currentColor\"");
@@ -201,15 +378,19 @@ static char *inline_svg(struct text *svg, const char *prefix)
     replace_all(&body, "'#gp", point);
     replace_all(&body, "id='gp", definition);
     replace_all(&body, "url(#gp", fill);
+    name_colours(&body);
+    remove_empty_groups(&body);
+    for (size_t i = 0; i < sizeof shorter / sizeof *shorter; i++)
+        replace_all(&body, shorter[i][0], shorter[i][1]);
     free(fill);
     free(definition);
     free(point);
     return body.data;
 }
 
-static char *read_svg(const char *folder, size_t workload, char kind)
+static char *read_svg(const char *folder, size_t number, char kind, const char *prefix)
 {
-    char *path = format("%s/%zu%c.svg", folder, workload, kind), *prefix = format("p%zu%c", workload, kind);
+    char *path = format("%s/%zu%c.svg", folder, number, kind);
     struct text svg = {0};
     char buffer[8192];
     size_t got;
@@ -220,8 +401,15 @@ static char *read_svg(const char *folder, size_t workload, char kind)
         fclose(file);
     char *result = inline_svg(&svg, prefix);
     text_free(&svg);
-    free(prefix);
     free(path);
+    return result;
+}
+
+static char *read_workload_svg(const char *folder, size_t workload, char kind)
+{
+    char *prefix = format("p%zu%c", workload, kind);
+    char *result = read_svg(folder, workload, kind, prefix);
+    free(prefix);
     return result;
 }
 
@@ -238,8 +426,9 @@ static void remove_folder(const char *folder)
 }
 
 static const char *const preamble =
-    "set key outside top center horizontal\nset grid lc rgb '#808890' lw 0.4 dashtype 3\n"
-    "set border 3\nset tics nomirror\nset datafile missing 'NaN'\n";
+    "unset key\nset grid y lc rgb '" GRID_COLOUR "' lw 0.5\n"
+    "set border 3 lc rgb '" GRID_COLOUR "'\nset tics nomirror out scale 0.5 tc rgb 'black'\n"
+    "set errorbars 0\nset rmargin 11\nset tmargin 1.6\nset datafile missing 'NaN'\n";
 
 struct workload_plots *plots_make(const struct analysis *analysis)
 {
@@ -256,8 +445,8 @@ struct workload_plots *plots_make(const struct analysis *analysis)
     if (run_gnuplot(folder, &script)) {
         plots = checked_calloc(analysis->workload_count, sizeof *plots);
         for (size_t w = 0; w < analysis->workload_count; w++) {
-            plots[w].throughput = read_svg(folder, w, 't');
-            plots[w].speedup = read_svg(folder, w, 's');
+            plots[w].throughput = read_workload_svg(folder, w, 't');
+            plots[w].speedup = read_workload_svg(folder, w, 's');
         }
     }
     remove_folder(folder);
@@ -267,15 +456,16 @@ struct workload_plots *plots_make(const struct analysis *analysis)
 
 char *plot_lines_with(const struct plot_line *lines, size_t count, const char *x_label, const char *y_label, const char *commands)
 {
+    static unsigned drawn; // the page's other plots must not have its names
     char folder[] = "/tmp/tally-plots-XXXXXX";
-    static size_t serial; // the ids of an SVG stand in the page that it is inlined in
     struct text script = {0};
     if (count == 0 || mkdtemp(folder) == NULL)
         return NULL;
-    serial++;
-    text_add(&script, "%sset terminal svg size 620,380 dynamic noenhanced font 'sans-serif,13' name 'l%zu'\n", preamble, serial);
-    text_add(&script, "set output '%s/%zul.svg'\nset logscale xy\nset format xy '%%.10g'\nset xlabel '%s'\nset ylabel '%s'\n",
-             folder, serial, x_label, y_label);
+    char *prefix = format("l%u", drawn++);
+    text_add(&script, "%sset terminal svg size 620,360 dynamic noenhanced font 'sans-serif,13' name '%s'\n", preamble, prefix);
+    text_add(&script, "set key outside top left horizontal textcolor variable\nset rmargin 2\n");
+    text_add(&script, "set output '%s/0l.svg'\nset logscale xy\nset format xy '%%.10g'\nset xlabel '%s'\nset ylabel '%s'\n",
+             folder, x_label, y_label);
     text_add(&script, "%s", commands);
     for (size_t i = 0; i < count; i++) {
         text_add(&script, "$l%zu << EOD\n", i);
@@ -285,12 +475,15 @@ char *plot_lines_with(const struct plot_line *lines, size_t count, const char *x
     }
     for (size_t i = 0; i < count; i++) {
         char *name = plain_name(lines[i].name);
-        text_add(&script, "%s$l%zu using 1:2 with linespoints lw 2 pt 7 ps 0.6 lc rgb '%s' title '%s'",
-                 i ? ", " : "plot ", i, colours[i % COLOURS], name);
+        text_add(&script, "%s$l%zu using 1:2 with linespoints lw 2 pt %d ps 0.7 ", i ? ", " : "plot ", i,
+                 filled_point(lines[i].place));
+        add_colour(&script, lines[i].place);
+        text_add(&script, " title '%s'", name);
         free(name);
     }
     text_add(&script, "\nset output\n");
-    char *svg = run_gnuplot(folder, &script) ? read_svg(folder, serial, 'l') : NULL;
+    char *svg = run_gnuplot(folder, &script) ? read_svg(folder, 0, 'l', prefix) : NULL;
+    free(prefix);
     remove_folder(folder);
     text_free(&script);
     return svg;

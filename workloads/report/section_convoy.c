@@ -170,7 +170,7 @@ static void plot_percentiles(struct document *document, const struct pool pools[
         if (pool->busy != SHOWN_BUSY)
             continue;
         struct plot_line *line = &lines[used];
-        *line = (struct plot_line){.name = names[used] = name_of(pool)};
+        *line = (struct plot_line){.name = names[used] = name_of(pool), .place = used};
         used++;
         // A share that more answers than there are would have to show is left out.
         for (size_t s = 0; s < sizeof shares / sizeof *shares && shares[s] * (double)pool->count <= (double)pool->count - 1; s++) {
@@ -201,7 +201,8 @@ static void plot_tails(struct document *document, const struct pool pools[], siz
             at++;
         if (at == used) {
             names[used] = name;
-            lines[used++] = (struct plot_line){.name = name};
+            lines[used] = (struct plot_line){.name = name, .place = used};
+            used++;
         } else {
             free(name);
         }

@@ -102,7 +102,7 @@ static void add_table(struct document *document, const struct row *rows, size_t 
         double least, most;
         range(row, REQUESTS, &least, &most);
         char *rate = show_rate(figure(row, REQUESTS)), *low = show_rate(least), *high = show_rate(most);
-        table_cell(&table, "%s", row->backend);
+        backend_cell(&table, analysis, row->backend);
         table_cell(&table, "%s", version_names[row->version <= VERSIONS ? row->version : 0]);
         table_cell(&table, "%d", row->threads);
         table_cell(&table, "%s", rate);
@@ -127,7 +127,7 @@ static void plot(struct document *document, const struct row *rows, size_t count
     for (size_t i = 0; i < count; i++) {
         if (i == 0 || rows[i].version != rows[i - 1].version || strcmp(rows[i].backend, rows[i - 1].backend) != 0) {
             names[used] = format("%s, %s", rows[i].backend, version_names[rows[i].version <= VERSIONS ? rows[i].version : 0]);
-            lines[used] = (struct plot_line){.name = names[used]};
+            lines[used] = (struct plot_line){.name = names[used], .place = used};
             used++;
         }
         struct plot_line *line = &lines[used - 1];

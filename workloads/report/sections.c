@@ -71,7 +71,7 @@ static void price_table(struct document *document, const struct analysis *analys
     free(caption);
     table_cell(&table, "workload");
     for (size_t b = 1; b < analysis->backend_count; b++)
-        table_cell(&table, "%s", analysis->backends[b]);
+        backend_cell(&table, analysis, analysis->backends[b]);
     for (size_t w = 0; w < analysis->workload_count; w++) {
         table_cell(&table, "%s", analysis->workloads[w]);
         for (size_t b = 1; b < analysis->backend_count; b++)
@@ -139,7 +139,7 @@ static void throughput_row(struct table *table, const struct analysis *analysis,
     const struct cell *base = analysis_cell(analysis, cell->workload, analysis->baseline, cell->threads);
     char *rate = show_rate(cell->rate.estimate), *low = show_rate(cell->rate.low), *high = show_rate(cell->rate.high);
     char *speedup = show_ratio(cells_ratio(cell, one));
-    table_cell(table, "%s", cell->backend);
+    backend_cell(table, analysis, cell->backend);
     table_cell(table, "%d%s", cell->threads, cell->oversubscribed ? " †" : "");
     table_cell(table, "%s", rate);
     if (cell->rate.known)
@@ -160,7 +160,7 @@ static void throughput_row(struct table *table, const struct analysis *analysis,
 
 static void throughput_table(struct document *document, const struct analysis *analysis, const char *workload)
 {
-    struct table table = table_make("", 7, 1);
+    struct table table = table_make("Throughput, speedup and memory", 7, 1);
     const char *unit = "operations";
     bool over = false;
     for (size_t i = 0; i < analysis->cell_count; i++)
@@ -168,11 +168,11 @@ static void throughput_table(struct document *document, const struct analysis *a
             unit = analysis->cells[i].unit;
     table_cell(&table, "backend");
     table_cell(&table, "threads");
-    table_cell(&table, "%s a second", unit);
-    table_cell(&table, "95 %% interval");
-    table_cell(&table, "times 1 thread");
-    table_cell(&table, "times %s", analysis->baseline);
-    table_cell(&table, "peak MiB");
+    table_cell(&table, "throughput\n%s a second, all threads", unit);
+    table_cell(&table, "its 95 %% interval");
+    table_cell(&table, "speedup\ntimes 1 thread");
+    table_cell(&table, "gain\ntimes %s", analysis->baseline);
+    table_cell(&table, "peak memory\nMiB, process");
     for (size_t b = 0; b < analysis->backend_count; b++)
         for (size_t t = 0; t < analysis->thread_count; t++) {
             const struct cell *cell =
@@ -282,13 +282,14 @@ static void counter_table(struct document *document, const struct analysis *anal
         cells[b] = analysis_cell(analysis, workload, analysis->backends[b], analysis->scale_threads);
     size_t count = top_counters(cells, analysis->backend_count, top);
     if (count) {
-        char *caption = format("Events an operation on %d thread%s, from the counting pass", analysis->scale_threads,
+        document_details(document, "Events an operation");
+        char *caption = format("Events an operation, mean over all of %d thread%s, from the counting pass", analysis->scale_threads,
                                analysis->scale_threads == 1 ? "" : "s");
         struct table table = table_make(caption, analysis->backend_count + 1, 1);
         free(caption);
         table_cell(&table, "event");
         for (size_t b = 0; b < analysis->backend_count; b++)
-            table_cell(&table, "%s", analysis->backends[b]);
+            backend_cell(&table, analysis, analysis->backends[b]);
         for (size_t i = 0; i < count; i++) {
             table_cell(&table, "%s", top[i].name);
             for (size_t b = 0; b < analysis->backend_count; b++)
@@ -298,6 +299,7 @@ static void counter_table(struct document *document, const struct analysis *anal
                     table_cell(&table, "–");
         }
         document_table(document, table);
+        document_details_end(document);
     }
     free(cells);
 }
@@ -338,16 +340,77 @@ static void say_parameters(struct document *document, const struct analysis *ana
     }
 }
 
+// The lines of the CSV file that are this workload's, under its first line.
+static void samples(struct document *document, const struct analysis *analysis, const char *workload)
+{
+    struct text csv = {0}, own = {0};
+    char *start = format("\"%s\",", workload);
+    size_t count = 0;
+    compose_csv(analysis, &csv);
+    for (const char *line = text_string(&csv); *line;) {
+        const char *end = strchr(line, '\n');
+        size_t length = end ? (size_t)(end + 1 - line) : strlen(line);
+        bool its = strncmp(line, start, strlen(start)) == 0;
+        if (its || own.length == 0)
+            text_add_bytes(&own, line, length);
+        count += its;
+        line += length;
+    }
+    document_samples(document, text_string(&own), "%zu samples", count);
+    free(start);
+    text_free(&own);
+    text_free(&csv);
+}
+
 // The parts of a workload's own section that follow its plots, in order.
 static void (*const workload_parts[])(struct document *, const struct analysis *, const char *workload) = {
     throughput_table,
     compose_verdicts,
     // fairness: the fastest and the slowest thread
+    compose_pauses,
     // the fit of the scalability law
     // who was fought over
     // what if a cause were removed
     counter_table,
+    samples,
 };
+
+// What a plot shows, for those who cannot see it: every point of every curve.
+static char *describe_plot(const struct analysis *analysis, const char *workload, bool speedup)
+{
+    struct text label = {0};
+    text_add(&label, speedup ? "Speedup: throughput of all threads, times that of one. %s." : "Throughput of all threads together. %s.",
+             workload);
+    for (size_t b = 0; b < analysis->backend_count; b++) {
+        const struct cell *one = analysis_cell(analysis, workload, analysis->backends[b], 1);
+        bool first = true;
+        for (size_t t = 0; t < analysis->thread_count; t++) {
+            const struct cell *cell = analysis_cell(analysis, workload, analysis->backends[b], analysis->threads[t]);
+            double value = cell == NULL ? 0 : speedup ? cells_ratio(cell, one).estimate : cell->rate.estimate;
+            if (!(value > 0))
+                continue;
+            char *shown = speedup ? format("%.2f", value) : show_rate(value);
+            if (first)
+                text_add(&label, " %s: ", analysis->backends[b]);
+            text_add(&label, "%s%s on %d", first ? "" : ", ", shown, cell->threads);
+            first = false;
+            free(shown);
+        }
+        if (!first)
+            text_add(&label, ".");
+    }
+    return label.data;
+}
+
+static void workload_plot(struct document *document, const struct analysis *analysis, const char *workload,
+                          const char *svg, bool speedup)
+{
+    if (svg == NULL)
+        return;
+    char *label = describe_plot(analysis, workload, speedup);
+    document_plot(document, svg, label);
+    free(label);
+}
 
 void compose_workloads(struct document *document, const struct analysis *analysis)
 {
@@ -359,17 +422,20 @@ void compose_workloads(struct document *document, const struct analysis *analysi
         document_paragraph(document, "There are no plots, since gnuplot is missing or failed; every number is in the "
                                      "tables. Install gnuplot-nox and render results.json again to get them.");
     else
-        document_paragraph(document, "Points right of the dotted line are hollow: more threads than cores.");
+        document_paragraph(document, "In the plots bars are 95 %% intervals; one that leaves its plot goes on. Hollow "
+                                     "points have more threads than cores. The thin line in a plot of speedups is as many "
+                                     "times as there are threads. Ablations are dashed.");
     for (size_t w = 0; w < analysis->workload_count; w++) {
         const char *name = analysis->workloads[w];
         document_heading(document, 3, "%s", name);
         say_description(document, analysis, name);
+        compose_ranking(document, analysis, name);
         say_parameters(document, analysis, name);
+        if (plots) {
+            workload_plot(document, analysis, name, plots[w].throughput, false);
+            workload_plot(document, analysis, name, plots[w].speedup, true);
+        }
         say_bends(document, analysis, name);
-        if (plots && plots[w].throughput)
-            document_plot(document, plots[w].throughput, "throughput against threads; the table has the numbers");
-        if (plots && plots[w].speedup)
-            document_plot(document, plots[w].speedup, "speedup against threads; the table has the numbers");
         for (size_t i = 0; i < sizeof workload_parts / sizeof *workload_parts; i++)
             workload_parts[i](document, analysis, name);
     }
