@@ -102,7 +102,7 @@ static void add_table(struct document *document, const struct row *rows, size_t 
         double least, most;
         range(row, REQUESTS, &least, &most);
         char *rate = show_rate(figure(row, REQUESTS)), *low = show_rate(least), *high = show_rate(most);
-        backend_cell(&table, analysis, row->backend);
+        table_cell(&table, "%s", row->backend);
         table_cell(&table, "%s", version_names[row->version <= VERSIONS ? row->version : 0]);
         table_cell(&table, "%d", row->threads);
         table_cell(&table, "%s", rate);

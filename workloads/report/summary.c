@@ -378,8 +378,9 @@ void compose_summary(struct document *document, const struct analysis *analysis)
     document_paragraph(document,
                        "**Leave**: faster on %d threads, and no slower on one. **Leave, if threaded**: faster on %d, and "
                        "slower on one, or that is not known. **Stay**: slower, or a price without a gain. **Not enough "
-                       "data**: the interval holds both. A kind's figures are geometric means over its workloads; in brackets and as "
-                       "bars stand 95 %% intervals, the thin line is 1.",
+                       "data**: neither a difference nor sameness was shown. A kind's figures are geometric means over "
+                       "its workloads. In brackets and as bars stand 95 %% intervals of single figures, the thin line is "
+                       "1; a verdict on a workload asks for more, since there are many of them.",
                        analysis->scale_threads, analysis->scale_threads);
     say_overall(document, analysis);
     say_where(document, analysis);
