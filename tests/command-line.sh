@@ -324,7 +324,11 @@ shows --all test --help
 shows --preset build --help
 refused no-such-command no-such-command
 refused compare
-for command in compare test build; do
+shows --rounds findings --help
+refused 0 findings --rounds 0
+refused /proc/report findings --output /proc/report
+refused 1000000 compare --switch-interval-us 0
+for command in compare findings test build; do
     refused no-such-option $command --no-such-option
 done
 refused no-such-preset test --preset no-such-preset
