@@ -269,6 +269,14 @@ if [ "$cores" -ge 2 ] && [ "${backends#*gil}" != "$backends" ]; then
 fi
 has "$scratch/processes/report.md" 'No fit: '
 
+timeout 300 "$program" run --drivers "$drivers" --backends "${backends%%,*}" --workloads churn --threads 1,2 --rounds 2 \
+    --output "$scratch/totals" >"$scratch/out" 2>"$scratch/err"
+status=$?
+problem=
+[ $status -eq 0 ] || problem="exit status $status"
+judge "run with a fixed total" "$problem"
+[ "$cores" -lt 2 ] || has "$scratch/totals/results.json" '"total": [0-9]{3}'
+
 if [ -n "$python" ]; then
     call run --drivers "$drivers" --backends "${backends%%,*}" --workloads tasks-cycle,tasks-weakref,gc-live,gc-garbage \
         --quick --threads 1 --output "$scratch/collector" --with-python "$python" \

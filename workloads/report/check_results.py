@@ -105,6 +105,20 @@ def block_faults(block):
         yield f"{where}: no peak memory"
 
 
+def share_faults(block):
+    """Of blocks whose workers each did a part."""
+    where = "{} on {}, {} workers, {}".format(*place(block), block["mode"])
+    for sample in block["samples"]:
+        if len(sample["per_thread"]) != block["threads"] or sum(sample["per_thread"]) != sample["operations"]:
+            yield f"{where}: the workers' operations do not add up"
+        if len(sample["per_thread_seconds"]) != block["threads"]:
+            yield f"{where}: not every worker has a time"
+        if sample["operations"] < block.get("total", 1):
+            yield f"{where}: less than the total was done"
+    if block["pss_kib"] <= 0:
+        yield f"{where}: no memory"
+
+
 def faults(folder, definition):
     for name in FILES:
         if not os.path.getsize(os.path.join(folder, name)):
@@ -129,6 +143,8 @@ def faults(folder, definition):
             yield from block_faults(block)
     for block in results["variants"]:
         yield from block_faults(block)
+    for block in results["totals"] + results["processes"]:
+        yield from share_faults(block)
     yield from variant_faults(results, backends)
     for backend in backends:
         if not any(block["backend"] == backend and block["workload"] == "tasks-cycle" and block["collector"]["collected"]
