@@ -69,6 +69,13 @@ grace   fails BLOCKS_ONLINE
 grace   fails COUNT_THEN_CLEAR
 grace   fails BITS_THEN_COUNT
 grace   fails ATTACH_WITHOUT_BIT
+walk    holds
+walk    fails NO_SECOND_LOOK
+walk    fails NO_LOOK_AT_TABLE
+walk    fails LOOK_AGAIN_FIRST
+walk    fails REMOVE_THEN_COUNT
+walk    fails ADD_THEN_COUNT
+walk    fails CLEAR_VALUES_FIRST
 bias    holds
 bias    fails NO_MEMBARRIER
 bias    fails NO_WAIT
