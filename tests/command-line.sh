@@ -323,11 +323,81 @@ has "$scratch/stopped/results.json" '"operations": [1-9]'
 has "$scratch/stopped/report.md" 'Incomplete'
 has "$scratch/out" 'marked incomplete'
 
+# ---- going on, two files, the control -----------------------------------------
+
+run="run --drivers $drivers --backends ${backends%%,*} --quick"
+if [ -z "$python" ] || ! "$python" -c 'import jsonschema' 2>"$scratch/err"; then
+    judge "python3 with jsonschema" "it is missing; install python3-jsonschema"
+else
+    problem=
+    "$python" "$root/tests/report/resume.py" "$program" "$drivers" "${backends%%,*}" "$scratch/resumed" 2>"$scratch/err" ||
+        problem="a run that was ended did not go on as it should"
+    judge "resume" "$problem"
+    for folder in report stopped resumed collector; do
+        problem=
+        "$python" "$root/workloads/report/check_schema.py" "$scratch/$folder/results.json" 2>"$scratch/err" ||
+            problem="its results do not follow the schema"
+        judge "schema of $folder" "$problem"
+    done
+    for damage in 's/"version": 3/"version": 2/' 's/"threads": [0-9]*/"threads": 0/' 's/"seconds": [0-9]/"seconds": -&/' \
+        's/"self": false/"self": 0/'; do
+        sed "$damage" "$results" >"$scratch/wrong.json"
+        problem=
+        ! "$python" "$root/workloads/report/check_schema.py" "$scratch/wrong.json" 2>"$scratch/err" ||
+            problem="the schema takes it"
+        judge "schema after $damage" "$problem"
+    done
+fi
+refused "$scratch/report" run --drivers "$drivers" --resume "$scratch/report"
+refused '--quick' run --drivers "$drivers" --resume "$scratch/report" --quick
+mkdir "$scratch/foreign" "$scratch/aged"
+echo '{"format":"other"}' >"$scratch/foreign/journal.jsonl"
+refused 'no journal' run --drivers "$drivers" --resume "$scratch/foreign"
+echo '{"format":"tally-journal","version":2}' >"$scratch/aged/journal.jsonl"
+refused 'version 2' run --drivers "$drivers" --resume "$scratch/aged"
+refused 'other options' run --drivers "$drivers" --backends "$backends" --workloads handoff --output "$scratch/stopped"
+# shellcheck disable=SC2086 # the words of $run are arguments
+{
+    refused 1 $run --rounds 1 --output "$scratch/none"
+    refused --margin $run --margin 0 --output "$scratch/none"
+    refused --margin $run --margin x --output "$scratch/none"
+    call $run --self --workloads refcount-own --threads 1 --output "$scratch/self"
+}
+problem=
+[ $status -eq 0 ] || problem="exit status $status"
+grep -q '^Control: [0-9]* of 1 comparisons' "$scratch/out" || problem="$problem${problem:+; }it names no rate"
+judge "run --self" "$problem"
+has "$scratch/self/results.json" '"self": true'
+has "$scratch/self/report.md" '^## The control'
+has "$scratch/report/report.md" '^## The control'
+has "$scratch/report/comparisons.csv" '^"refcount-own",.*,(different|same|not enough data),'
+has "$scratch/report/results.csv" ',warmup,control$'
+
+refused 'two results files' diff "$results"
+refused "$scratch/no-such-file" diff "$results" "$scratch/no-such-file"
+sed 's/"version": 3/"version": 2/' "$results" >"$scratch/aged.json"
+refused 'version 2' diff "$scratch/aged.json" "$results"
+refused 'version 2' report "$scratch/aged.json" --output "$scratch/none"
+refused 'no tally results' diff "$results" "$scratch/other.json"
+sed 's/"workload": "[a-z-]*"/"workload": "another"/' "$results" >"$scratch/apart.json"
+refused 'in common' diff "$results" "$scratch/apart.json"
+shows '"verdict": ' diff --json "$results" "$results"
+shows 'verdict' diff --margin 5 "$results" "$results"
+sed 's/"compiler": "/&other /; s/"cores": /&1/' "$results" >"$scratch/elsewhere.json"
+call diff "$results" "$scratch/elsewhere.json"
+problem=
+[ $status -eq 0 ] || problem="exit status $status"
+grep -q 'beware: the compiler differs' "$scratch/err" || problem="$problem${problem:+; }the compiler is not named"
+grep -q 'beware: the number of cores differs' "$scratch/err" || problem="$problem${problem:+; }the cores are not named"
+judge "diff of two machines" "$problem"
+
 # ---- the script -------------------------------------------------------------
 
 program=$root/tally
 shows compare --help
 shows --workloads compare --help
+shows --resume compare --help
+shows --json diff --help
 shows --all test --help
 shows --preset build --help
 refused no-such-command no-such-command
@@ -345,6 +415,13 @@ refused no-such-backend compare --backends no-such-backend
 refused 0 compare --threads 0
 refused 90000 compare --time-limit 90000
 refused fibres compare --mode fibres
+refused 1 compare --rounds 1
+refused --margin compare --margin 99
+refused "$scratch/none" compare --resume "$scratch/none"
+refused --resume compare --quick --resume "$scratch/none"
+refused 'two results files' diff
+refused no-such-option diff --no-such-option
+refused "$scratch/no-such-file" diff "$scratch/no-such-file" "$scratch/no-such-file"
 refused --output compare --output
 refused "$scratch/no-such-text" compare --text "$scratch/no-such-text"
 refused no-such-python compare --with-python no-such-python

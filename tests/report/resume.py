@@ -1,0 +1,78 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Ends a run twice, by SIGKILL and by SIGINT, goes on with it, and judges that no
+finished sample was lost and that what it was to measure was measured.
+
+Usage: resume.py TALLY-COMPARE DRIVERS BACKEND FOLDER
+"""
+import collections
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+compare, drivers, backend, folder = sys.argv[1:]
+journal = os.path.join(folder, "journal.jsonl")
+run = [compare, "run", "--drivers", drivers]
+options = ["--backends", backend, "--workloads", "refcount-own,churn", "--threads", "1", "--quick", "--rounds", "6"]
+
+
+def entries():
+    """What the journal holds in whole lines, without its head."""
+    if not os.path.exists(journal):
+        return []
+    with open(journal, encoding="utf-8") as lines:
+        return [json.loads(line) for line in lines if line.endswith("\n")][1:]
+
+
+def blocks():
+    return [entry for entry in entries() if "block" in entry]
+
+
+def end_with(arguments, number, more):
+    """Runs until so many more blocks are in the journal, then sends the signal."""
+    wanted = len(blocks()) + more
+    process = subprocess.Popen(run + arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while len(blocks()) < wanted and process.poll() is None:
+        time.sleep(0.01)
+    process.send_signal(number)
+    status = process.wait(60)
+    if status not in (-number, 128 + number):
+        sys.exit(f"after signal {number} it ended with status {status}")
+    return blocks()
+
+
+def key(block):
+    return json.dumps(block["samples"]), block["seed"], block["round"]
+
+
+killed = end_with(options + ["--output", folder], signal.SIGKILL, 3)
+stopped = end_with(["--resume", folder], signal.SIGINT, 3)
+if stopped[: len(killed)] != killed:
+    sys.exit("blocks from before the kill are gone from the journal")
+if not os.path.exists(os.path.join(folder, "results.json")):
+    sys.exit("no report after SIGINT")
+# A line that a loss of power cut short.
+with open(journal, "a", encoding="utf-8") as file:
+    file.write('{"job":1,"list":"blocks","blo')
+last = subprocess.run(run + options + ["--output", folder], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+if last.returncode != 0 or "going on" not in last.stderr:
+    sys.exit(f"it did not go on: status {last.returncode}, {last.stderr}")
+if os.path.exists(journal):
+    sys.exit("the journal is left behind")
+with open(os.path.join(folder, "results.json"), encoding="utf-8") as file:
+    results = json.load(file)
+found = {key(block) for name in ("blocks", "control") for block in results[name]}
+lost = [entry for entry in stopped if entry["list"] in ("blocks", "control") and key(entry["block"]) not in found]
+if lost:
+    sys.exit(f"{len(lost)} of {len(stopped)} blocks lost")
+if results["incomplete"] or results["resumed"] != 2 or results["failures"]:
+    sys.exit("the results are not those of a whole run that was resumed twice")
+whole = [block for block in results["blocks"] if not block["incomplete"]]
+for place, rounds in collections.Counter((block["workload"], block["threads"]) for block in whole).items():
+    if rounds != 6:
+        sys.exit(f"{place} was measured {rounds} times, not 6")
+if len(whole) != 12:
+    sys.exit(f"{len(whole)} blocks, not 12")
