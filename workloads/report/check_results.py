@@ -10,7 +10,7 @@ import os
 import re
 import sys
 
-FILES = ["report.html", "report.md", "results.csv", "results.json"]
+FILES = ["report.html", "report.md", "results.csv", "comparisons.csv", "results.json"]
 
 
 def place(block):
@@ -86,6 +86,18 @@ def variant_faults(results, backends):
                 yield f"{where}: {name} is {block['parameters'][name]}"
 
 
+def control_faults(results, workloads):
+    """One more series of the first backend in every workload; layouts of their own."""
+    controlled = {block["workload"] for block in results["control"]}
+    for workload in workloads:
+        if workload not in controlled:
+            yield f"control: no block for {workload}"
+    if len({block["seed"] for block in results["blocks"]}) < len(results["blocks"]) * 0.99:
+        yield "blocks share their seeds"
+    if len({block["heap_offset"] for block in results["blocks"]}) < 2:
+        yield "every heap starts at the same place"
+
+
 def block_faults(block):
     where = "{} on {}, {} threads".format(*place(block))
     yield from collector_faults(where, block)
@@ -146,6 +158,7 @@ def faults(folder, definition):
     for block in results["totals"] + results["processes"]:
         yield from share_faults(block)
     yield from variant_faults(results, backends)
+    yield from control_faults(results, workloads)
     for backend in backends:
         if not any(block["backend"] == backend and block["workload"] == "tasks-cycle" and block["collector"]["collected"]
                    for block in results["blocks"]):
