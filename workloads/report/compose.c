@@ -84,6 +84,8 @@ static void (*const parts[])(struct document *, const struct analysis *) = {
     compose_server,
     compose_collector,
     compose_convoy,
+    compose_what_if,
+    compose_hardware,
     compose_sizes,
     compose_conditions,
     compose_control,

@@ -48,6 +48,8 @@ void compose_convoy(struct document *document, const struct analysis *analysis);
 void compose_left_out(struct document *document, const struct analysis *analysis, const char *workload);
 void compose_scaling(struct document *document, const struct analysis *analysis);
 void compose_processes(struct document *document, const struct analysis *analysis);
+void compose_what_if(struct document *document, const struct analysis *analysis);
+void compose_hardware(struct document *document, const struct analysis *analysis);
 void compose_sizes(struct document *document, const struct analysis *analysis);
 void compose_conditions(struct document *document, const struct analysis *analysis);
 

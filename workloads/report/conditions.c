@@ -112,28 +112,25 @@ static void facts_table(struct document *document, const struct analysis *analys
     document_table(document, table);
 }
 
+// What was found before the run; stable.c says what is looked at.
 static void machine_doubts(struct document *document, const json_t *machine)
 {
-    double load = object_number(machine, "load_before", 0), steal = object_number(machine, "steal_share", 0);
-    double cores = object_number(machine, "cores", 0);
-    const char *governor = object_string(machine, "governor", NULL);
-    if (load > 0.5)
-        document_bullet(document, "The machine was busy before the run (load %.2f).", load);
+    const json_t *conditions = json_object_get(machine, "conditions"), *condition;
+    double steal = object_number(machine, "steal_share", 0);
+    size_t index;
     if (steal > 0.005)
-        document_bullet(document, "The hypervisor took %.1f %% of the processor's time.", steal * 100);
-    if (cores < 4)
-        document_bullet(document, "With %.0f core%s the curves are short: they say little about larger machines.",
-                        cores, cores == 1 ? "" : "s");
-    if (governor && strcmp(governor, "performance") != 0)
-        document_bullet(document, "The frequency governor is %s: clocks may have changed during the run.", governor);
-    if (strcmp(object_string(machine, "turbo", ""), "on") == 0)
-        document_bullet(document, "Turbo is on: one busy core may run faster than several do, which lowers speedups.");
+        document_bullet(document, "The hypervisor took %.1f %% of the processor's time during the run.", steal * 100);
+    json_array_foreach(conditions, index, condition)
+    {
+        const char *advice = object_string(condition, "advice", NULL);
+        if (strcmp(object_string(condition, "state", ""), "spoils") == 0)
+            document_bullet(document, "**%s**: %s%s%s.", object_string(condition, "name", "?"),
+                            object_string(condition, "found", "?"), advice ? ". To do: " : "", advice ? advice : "");
+    }
 }
 
-static void build_doubts(struct document *document, const struct analysis *analysis)
+static void block_doubts(struct document *document, const struct analysis *analysis)
 {
-    const json_t *build = json_object_get(analysis->root, "build");
-    const char *type = object_string(build, "type", "unknown"), *flags = object_string(build, "flags", "");
     const json_t *blocks = json_object_get(analysis->root, "blocks"), *block;
     size_t index, detailed = 0, alive = 0;
     json_array_foreach(blocks, index, block)
@@ -141,10 +138,6 @@ static void build_doubts(struct document *document, const struct analysis *analy
         detailed += json_is_true(json_object_get(block, "detailed"));
         alive += object_number(block, "live_at_finish", 0) != 0;
     }
-    if (strcmp(type, "Release") != 0)
-        document_bullet(document, "The build type is %s, not Release.", type);
-    if (strstr(flags, "-fsanitize"))
-        document_bullet(document, "The build has a sanitizer: its times mean nothing.");
     if (detailed)
         document_bullet(document, "%zu timed blocks came from drivers that count every event.", detailed);
     if (alive)
@@ -179,7 +172,7 @@ void compose_conditions(struct document *document, const struct analysis *analys
     document_heading(document, 3, "What may spoil these numbers");
     size_t before = document->count;
     machine_doubts(document, json_object_get(analysis->root, "machine"));
-    build_doubts(document, analysis);
+    block_doubts(document, analysis);
     sample_doubts(document, analysis);
     if (json_array_size(json_object_get(analysis->root, "failures")))
         document_bullet(document, "Some blocks failed; they are listed above.");

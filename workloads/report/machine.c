@@ -7,6 +7,7 @@
 #endif
 #include "machine.h"
 
+#include "stable.h"
 #include "text.h"
 
 #include <sched.h>
@@ -101,6 +102,9 @@ json_t *machine_facts(void)
     add_line(facts, "randomize_va_space", "/proc/sys/kernel/randomize_va_space");
     if (getloadavg(&load, 1) == 1)
         json_object_set_new(facts, "load_before", json_real(load));
+    struct conditions conditions = conditions_look("");
+    json_object_set_new(facts, "conditions", conditions_to_json(&conditions));
+    conditions_free(&conditions);
     return facts;
 }
 

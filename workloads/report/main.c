@@ -11,6 +11,7 @@
 #include "process.h"
 #include "results.h"
 #include "run.h"
+#include "stable.h"
 
 #include <argp.h>
 #include <errno.h>
@@ -21,7 +22,7 @@
 #include <unistd.h>
 
 enum key { DRIVERS = 256, PYTHON, PYTHON_SCRIPT, PATTERNS_SCRIPT, SERVER_SCRIPT, SWITCH_INTERVAL, QUICKLY, FULLY, WORKLOADS, BACKENDS, THREADS, TEXT, OUTPUT, SEED, USAGE,
-    SELF, ROUNDS, MARGIN, RESUME, JSON, LIMIT, MODE };
+    SELF, ROUNDS, MARGIN, RESUME, JSON, LIMIT, MODE, WHAT_IF, CHECK, ROOT };
 
 static const struct argp_option option_list[] = {
     {NULL, 0, NULL, 0, "Both commands:", 1},
@@ -43,6 +44,7 @@ static const struct argp_option option_list[] = {
     {"server-script", SERVER_SCRIPT, "FILE", 0, "What loads the task server, workloads/server/measure.py", 2},
     {"switch-interval-us", SWITCH_INTERVAL, "US", 0, "Switch interval of the convoy with a GIL, 1 to 1000000 (default: 5000)", 2},
     {"resume", RESUME, "DIR", 0, "Go on with the run in this folder, which was ended early; takes no other options", 2},
+    {"what-if", WHAT_IF, NULL, 0, "Also run each workload without one cause of cost at a time, and tell the gains", 2},
     {"self", SELF, NULL, 0, "Only the control: every backend against itself, and how often that came out different", 2},
     {"rounds", ROUNDS, "N", 0, "Processes for each point, 2 to 1000 (default: 4 quick, 6, 12 full)", 2},
     {"seed", SEED, "N", 0, "Seed of the order and of the bootstrap (default: drawn anew)", 2},
@@ -54,17 +56,21 @@ static const struct argp_option option_list[] = {
      "threads, and count it as failed, 1 to 86400 (default: 60)", 2},
     {NULL, 0, NULL, 0, "diff:", 3},
     {"json", JSON, NULL, 0, "Print JSON, not a table", 3},
-    {NULL, 0, NULL, 0, "Help:", 4},
-    {"help", '?', NULL, 0, "Print this and end", 4},
-    {"usage", USAGE, NULL, 0, "Print the options, briefly, and end", 4},
-    {"version", 'V', NULL, 0, "Print the version and end", 4},
+    {NULL, 0, NULL, 0, "tune:", 4},
+    {"check", CHECK, NULL, 0, "List what on this machine spoils numbers, and what to do; change nothing", 4},
+    {"root", ROOT, "DIR", OPTION_HIDDEN, NULL, 0},
+    {NULL, 0, NULL, 0, "Help:", 5},
+    {"help", '?', NULL, 0, "Print this and end", 5},
+    {"usage", USAGE, NULL, 0, "Print the options, briefly, and end", 5},
+    {"version", 'V', NULL, 0, "Print the version and end", 5},
     {0},
 };
 
 struct command {
     struct run_options run;
     const char *output, *results, *name;
-    bool seeded;
+    bool seeded, check;
+    const char *root;    // of a made-up machine, for tests
     double margin;       // 0: not given
     const char *resume;  // the folder of a run to go on with
     const char *newer;   // of two results files
@@ -275,6 +281,15 @@ static error_t parse_one(int key, char *argument, struct argp_state *state)
         return 0;
     case JSON:
         command->json = true;
+        return 0;
+    case WHAT_IF:
+        command->run.what_if = true;
+        return 0;
+    case CHECK:
+        command->check = true;
+        return 0;
+    case ROOT:
+        command->root = argument;
         return 0;
     case SELF:
         command->run.self = true;
@@ -499,9 +514,9 @@ static int diff(struct command *command)
 }
 
 static const struct argp argp = {
-    option_list, parse, "run\nreport RESULTS.json\ndiff OLD.json NEW.json",
+    option_list, parse, "run\nreport RESULTS.json\ndiff OLD.json NEW.json\ntune --check",
     "run measures Tally's backends side by side and writes the comparison report. report writes it again from "
-    "the results.json of a run. diff compares two of them."
+    "the results.json of a run. diff compares two of them. tune lists what on this machine spoils numbers, with status 1 if anything does."
     "\vCtrl-C ends a run and keeps the samples so far, marked incomplete. Exit status: 0 good, 1 a block failed, "
     "2 a wrong argument, 130 Ctrl-C.",
     NULL, NULL, NULL};
@@ -512,7 +527,14 @@ int main(int argc, char **argv)
     if (argp_parse(&argp, argc, argv, ARGP_NO_ERRS | ARGP_NO_HELP, NULL, &command) != 0)
         exit(2);
     if (command.name == NULL)
-        reject("give a command: run, report or diff%s", "");
+        reject("give a command: run, report, diff or tune%s", "");
+    bool tune = strcmp(command.name, "tune") == 0;
+    if (tune && !command.check)
+        reject("%s needs --check: it lists what spoils numbers, and changes nothing", "tune");
+    if (command.check && !tune)
+        reject("--check goes with tune, not with %s", command.name);
+    if (tune)
+        exit(tune_check(command.root ? command.root : ""));
     bool needs_output = strcmp(command.name, "diff") != 0 && !command.resume;
     if (needs_output && (command.output == NULL || !*command.output))
         reject("%s needs --output DIR, the folder for the report", command.name);
@@ -524,7 +546,7 @@ int main(int argc, char **argv)
     else if (strcmp(command.name, "diff") == 0)
         status = diff(&command);
     else
-        reject("no command %s; give run, report or diff", command.name);
+        reject("no command %s; give run, report, diff or tune", command.name);
     names_free(&command.run.workloads);
     names_free(&command.run.backends);
     names_free(&command.run.texts);
@@ -535,5 +557,6 @@ int main(int argc, char **argv)
     json_decref(command.run.python_name);
     json_decref(command.run.patterns_name);
     json_decref(command.run.left_out);
+    json_decref(command.run.causes);
     return status;
 }

@@ -11,6 +11,7 @@
 #include "process.h"
 #include "results.h"
 #include "text.h"
+#include "what_if.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -182,7 +183,8 @@ bool run_complete_options(struct run_options *options)
     if (options->thread_count == 0)
         default_threads(options);
     extras_choose(options);
-    return find_backends(options) && find_workloads(options) && find_python(options) && extras_find(options);
+    return find_backends(options) && find_workloads(options) && find_python(options) && extras_find(options) &&
+           what_if_find(options);
 }
 
 const json_t *workload_description(const struct run_options *options, const char *workload)

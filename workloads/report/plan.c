@@ -7,6 +7,7 @@
 #include "random.h"
 #include "results.h"
 #include "text.h"
+#include "what_if.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -19,8 +20,8 @@ static const struct budget budgets[] = {
 };
 
 const struct kind *const kinds[] = {&kind_timed,   &kind_control,  &kind_total,  &kind_processes, &kind_variants,
-                                    &kind_python,  &kind_patterns, &kind_convoy, &kind_server,    &kind_counted,
-                                    NULL};
+                                    &kind_python,  &kind_patterns, &kind_convoy, &kind_server,    &kind_what_if,
+                                    &kind_counted, NULL};
 
 void plan_add(struct plan *plan, struct job job)
 {
@@ -69,7 +70,8 @@ struct plan plan_make(const struct run_options *options)
     struct plan plan = {.options = options, .budget = budgets[options->effort], .random = options->seed};
     if (options->rounds)
         plan.budget.rounds = options->rounds;
-    double block_ms = plan.budget.seconds * 1000 / (double)(plan_cells(&plan) * (size_t)plan.budget.rounds);
+    size_t blocks = (plan_cells(&plan) + what_if_blocks(options)) * (size_t)plan.budget.rounds;
+    double block_ms = plan.budget.seconds * 1000 / (double)blocks;
     double sample_ms = block_ms / (plan.budget.samples + 0.6);
     sample_ms = fmax(fmin(sample_ms, plan.budget.most_ms), plan.budget.least_ms);
     plan.sample_ms = (int)sample_ms;

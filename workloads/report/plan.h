@@ -45,6 +45,7 @@ struct kind {
 struct job {
     const struct kind *kind;
     const char *workload, *backend, *variant; // of the options; no variant: NULL
+    const char *without; // the cause that is removed; NULL: none
     int threads, round;
     uint64_t seed;
 };
@@ -88,7 +89,8 @@ bool variant_threads(const struct run_options *options, size_t index);
 char *driver_path(const struct run_options *options, const char *backend, bool counted);
 
 extern const struct kind kind_timed, kind_control, kind_counted, kind_variants, kind_python,
-    kind_patterns, kind_convoy, kind_server, kind_total, kind_processes;
+    kind_patterns, kind_convoy, kind_server, kind_total, kind_processes,
+    kind_what_if;
 
 // All kinds in the order in which they run, then NULL.
 extern const struct kind *const kinds[];

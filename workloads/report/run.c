@@ -310,6 +310,7 @@ json_t *run_measure(const struct run_options *options, struct journal *journal, 
         json_object_set_new(results, kinds[k]->list, json_array());
     json_object_set_new(results, "failures", json_array());
     json_object_set(results, "left_out", options->left_out); // nothing where it is NULL
+    json_object_set(results, "causes", options->causes);     // the same
     plan.results = results;
     struct run run = {.plan = &plan,
                       .total = plan.count,

@@ -45,6 +45,8 @@ struct run_options {
     bool no_drivers;             // and none of them is the drivers'
     json_t *left_out;            // what was to be measured and cannot be, and why; or NULL
     json_t *arguments;      // the command line as it was given, to go on with the same
+    bool what_if;   // also without each cause that can be removed
+    json_t *causes; // why a cause stays, by backend and workload; NULL without what_if
     json_t *known_backends; // backends.json
     json_t *descriptions;   // what the drivers say of their workloads
     json_t *python_name;    // what the interpreter calls itself, and the workloads of its script
