@@ -122,11 +122,12 @@ def look(program, scratch, dark):
 
 
 def expected_plots(results):
-    """Two for each workload that has a sample."""
-    return 2 * len({block["workload"] for block in results["blocks"] if block["samples"]})
+    """Throughput for each workload that has a sample, and speedup where one thread has."""
+    measured = [block for block in results["blocks"] if block["samples"]]
+    return len({block["workload"] for block in measured}) + len({block["workload"] for block in measured if block["threads"] == 1})
 
 
-def text_faults(page, results):
+def text_faults(page, csv, results):
     for address in re.findall(r"""(?:src|href|action)=["']?((?:https?:)?//[^"' >]+)""", page):
         yield f"it asks for {address}"
     if re.search(r"@import|url\(\s*[\"']?(?!#)", page):
@@ -135,9 +136,16 @@ def text_faults(page, results):
     for samples in re.findall(r'<details class="samples">.*?<pre>(.*?)</pre>', page, re.S):
         for line in html.unescape(samples).splitlines()[1:]:
             lines[line.split(",", 1)[0].strip('"')] += 1
-    wanted = collections.Counter()
+    # The page has the lines of results.csv, and results.csv all samples of the blocks.
+    wanted, least = collections.Counter(), collections.Counter()
+    for line in csv.splitlines()[1:]:
+        wanted[line.split(",", 1)[0].strip('"')] += 1
     for block in results["blocks"]:
-        wanted[block["workload"]] += len(block["samples"])
+        least[block["workload"]] += len(block["samples"])
+    for workload, count in least.items():
+        if wanted[workload] < count:
+            yield f"{wanted[workload]} samples of {workload} are in results.csv, not {count}"
+    wanted = {workload: count for workload, count in wanted.items() if least[workload]}
     for workload, count in wanted.items():
         if lines[workload] != count:
             yield f"{lines[workload]} samples of {workload} are in it, not {count}"
@@ -146,9 +154,11 @@ def text_faults(page, results):
 def faults(program, folder, scratch):
     with open(os.path.join(folder, "report.html"), encoding="utf-8") as file:
         page = file.read()
+    with open(os.path.join(folder, "results.csv"), encoding="utf-8") as file:
+        csv = file.read()
     with open(os.path.join(folder, "results.json"), encoding="utf-8") as file:
         results = json.load(file)
-    yield from text_faults(page, results)
+    yield from text_faults(page, csv, results)
     looking = page.replace("</body>", LOOK + "</body>")
     with open(os.path.join(scratch, "page.html"), "w", encoding="utf-8") as file:
         file.write(looking)

@@ -402,6 +402,15 @@ static char *describe_plot(const struct analysis *analysis, const char *workload
     return label.data;
 }
 
+// Without a sample on one thread there is no speedup.
+static bool has_one_thread(const struct analysis *analysis, const char *workload)
+{
+    for (size_t b = 0; b < analysis->backend_count; b++)
+        if (analysis_cell(analysis, workload, analysis->backends[b], 1))
+            return true;
+    return false;
+}
+
 static void workload_plot(struct document *document, const struct analysis *analysis, const char *workload,
                           const char *svg, bool speedup)
 {
@@ -433,7 +442,8 @@ void compose_workloads(struct document *document, const struct analysis *analysi
         say_parameters(document, analysis, name);
         if (plots) {
             workload_plot(document, analysis, name, plots[w].throughput, false);
-            workload_plot(document, analysis, name, plots[w].speedup, true);
+            if (has_one_thread(analysis, name))
+                workload_plot(document, analysis, name, plots[w].speedup, true);
         }
         say_bends(document, analysis, name);
         for (size_t i = 0; i < sizeof workload_parts / sizeof *workload_parts; i++)
