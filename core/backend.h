@@ -25,6 +25,8 @@
  *   tally_counts_is_queued(c)        world stopped: it waits in a merge queue
  *   tally_counts_owned(c)            the caller owns it; false where there are no owners
  *   tally_counts_owner(c)            owner id, or 0
+ *   tally_counts_set_link(c, n), _link(c)   without a GIL: a number of 32 bits in the words of a
+ *                                    dead object, which is dead to all others still; 0: as death left them
  *   tally_counts_merge_stopped() -> dead, tally_counts_destroy(dead)
  *                                    without a GIL, world stopped: all queues are merged; once
  *                                    it runs, what died by that is destroyed
@@ -56,6 +58,9 @@
  *                                    hands it over, or waits as above; false: it is waiting already,
  *                                    below on the stack, and is to retire no more until then
  *   tally_waiting(bytes, most)       what waits for a grace period, now and at most so far
+ *   tally_retire_object(o, bytes)    the same of a dead object that was handed out, by
+ *                                    tally_object_free_handed_out
+ *   tally_lock_is_biased(o)          no other thread than the owner has been in it
  *   tally_lock_unbias(o)             before o's owner is given up
  *   tally_registration_lock()        by an attached thread: blocked while it waits
  *   tally_exclusion_drain(thread)    by the last thread: frees all that waits

@@ -34,16 +34,19 @@ static bool finalize(tally_object *object, void (*finalizer)(tally_object *)) {
     if (flags & TALLY_FLAG_FINALIZED) return false;
     tally_thread_state *thread = tally_thread_current();
     bool taking_apart = thread->taking_apart;
+    tally_dead_list dying = thread->dying;
     tally_pending_error pending;
     tally_error_put_aside(&pending);
     bool container = tally_type_entry(object)->flags & TALLY_TYPE_CONTAINER && tally_type_entry(object)->traverse;
 
-    if (container) tally_track(object);
+    if (container) tally_track_again(object);
     atomic_fetch_or_explicit(&object->flags, TALLY_FLAG_FINALIZED, memory_order_relaxed);
     tally_counts_revive(&object->counts);
     thread->taking_apart = false;
+    thread->dying = (tally_dead_list){ 0 };
     finalizer(object);
     thread->taking_apart = taking_apart;
+    thread->dying = dying;
 
     tally_error_report("a finalizer", object);
     tally_error_put_back(&pending);
@@ -59,9 +62,12 @@ static void drop_weakrefs(tally_thread_state *thread, tally_object *object) {
     tally_weakrefs_clear(object, &calls, NULL);
     if (!calls) return;
     bool taking_apart = thread->taking_apart;
+    tally_dead_list dying = thread->dying;
     thread->taking_apart = false;
+    thread->dying = (tally_dead_list){ 0 };
     tally_weakrefs_call(calls);
     thread->taking_apart = taking_apart;
+    thread->dying = dying;
 }
 
 static bool defer(tally_thread_state *thread, tally_object *object) {
@@ -99,10 +105,11 @@ static inline tally_object **current_slot(tally_object *object) {
 }
 
 /* Drops children up to one that dies and has to be taken apart; NULL: none is left. *at: its slot. */
-static inline tally_object *next_dying(tally_object *object, tally_type *type, tally_object ***at) {
+static inline tally_object *next_dying(tally_thread_state *thread, tally_object *object, tally_type *type, tally_object ***at) {
     for (tally_object **slot; (slot = next_slot(object, type)); *slot = NULL) {
         tally_object *child = *slot;
         if (!tally_counts_drop(&child->counts)) continue;
+        if (TALLY_UNLIKELY(tally_is_handed_out(child))) { tally_dead_push(&thread->dying, child); continue; }
         if (!(tally_type_entry(child)->flags & TALLY_TYPE_LEAF)) { *at = slot; return child; }
         tally_memory_free(TALLY_PLAIN, child);
     }
@@ -120,7 +127,7 @@ static void take_apart(tally_thread_state *thread, tally_object *object) {
         bool lives = fresh && type->finalize && finalize(object, type->finalize);
         if (TALLY_LIKELY(!lives)) {
             if (fresh && type->weak_offset) drop_weakrefs(thread, object);
-            tally_object **slot, *child = next_dying(object, type, &slot);
+            tally_object **slot, *child = next_dying(thread, object, type, &slot);
             if (child) {
                 *slot = parent;
                 parent = object;
@@ -140,13 +147,118 @@ static void take_apart(tally_thread_state *thread, tally_object *object) {
     thread->taking_apart = outer;
 }
 
+/* ---- death of what has been handed out ---------------------------------- */
+
+static void mark_child(tally_object *child, void *nothing) {
+    (void)nothing;
+    tally_hand_out(child);
+}
+static void drop_child(tally_object *child, void *thread) {
+    if (tally_counts_drop(&child->counts)) tally_dead_push(&((tally_thread_state *)thread)->dying, child);
+}
+
+/*
+ * A thread may hold it borrowed, and borrow from it: its contents stay, its memory waits
+ * for a grace period. All that dies with it gets the flag before it dies, and goes the same
+ * way at once: one grace period for the whole. A native object is cleared and deallocated
+ * after it, since what it holds is its own affair.
+ */
+static void end_handed_out(tally_thread_state *thread, tally_object *object) {
+    thread->taking_apart = true;
+    tally_type *type = tally_type_entry(object);
+    if (tally_is_tracked(object)) tally_untrack(object);
+    bool lives = type->finalize && finalize(object, type->finalize);
+    if (!lives) {
+        if (type->weak_offset) drop_weakrefs(thread, object);
+        if (object->type == TALLY_TYPE_WEAKREF) type->release(object);
+        size_t bytes = tally_size_locked(object);
+        if (type->traverse && !type->native) {
+            TALLY_POINT(dying_children);
+            type->traverse(object, mark_child, NULL);
+            TALLY_POINT(dying_marked);
+            type->traverse(object, drop_child, thread);
+        }
+        tally_retire_object(object, bytes);
+    }
+    thread->taking_apart = false;
+}
+
+void tally_object_free_handed_out(tally_object *object) {
+    tally_type *type = tally_type_entry(object);
+    tally_table *table = type->shape == TALLY_SHAPE_TABLE ?
+        atomic_load_explicit((_Atomic(tally_table *) *)((char *)object + type->table_offset), memory_order_relaxed) : NULL;
+    if (table) tally_table_forget(table);
+    bury(object, type);
+}
+
 void tally_object_end(tally_object *object) {
     tally_thread_state *thread = tally_thread_current();
-    if (tally_is_tracked(object)) tally_untrack(object);
-    /* Without memory to note it, now, on top. */
-    if (thread->taking_apart && defer(thread, object)) return;
-    take_apart(thread, object);
-    while (!thread->taking_apart && thread->deferred_count) take_apart(thread, thread->deferred[--thread->deferred_count]);
+    if (tally_is_handed_out(object)) {
+        tally_dead_push(&thread->dying, object);
+    } else {
+        if (tally_is_tracked(object)) tally_untrack(object);
+        /* Without memory to note it, now, on top. */
+        if (thread->taking_apart && defer(thread, object)) return;
+        take_apart(thread, object);
+    }
+    while (!thread->taking_apart) {
+        if (thread->deferred_count) take_apart(thread, thread->deferred[--thread->deferred_count]);
+        else if ((object = tally_dead_pop(&thread->dying))) end_handed_out(thread, object);
+        else break;
+    }
+}
+
+/* ---- borrowed references ------------------------------------------------ */
+
+void tally_borrowed_check(tally_borrowed borrowed) {
+    if (borrowed.object && borrowed.epoch && borrowed.epoch != (tally_self.thread->borrow_epoch << 16 | tally_self.id))
+        tally_fatal(NULL, "a borrowed reference was used after its end");
+}
+
+tally_object *tally_retain(tally_borrowed borrowed) {
+    tally_thread_require();
+    tally_object *object = tally_borrowed_object(borrowed);
+    /* What is borrowed is owned by this thread or has been handed out: this fails on the dead alone. */
+    return object && tally_counts_try_incref(&object->counts) ? object : NULL;
+}
+
+/*
+ * A container that is borrowed and was handed out can die at any time: so it is held.
+ * What was not handed out is either counted by the caller, or owned by this thread, and so is alive;
+ * a try-incref of an owned one succeeds. The flag is read first: with it a try-incref fails on the dead alone.
+ */
+bool tally_borrow_secure(tally_object *container, bool *held) {
+    bool handed_out = tally_is_handed_out(container);
+    TALLY_POINT(borrow_secure);
+    *held = tally_counts_try_incref(&container->counts);
+    if (*held || !handed_out) return true;
+    tally_error_set(TALLY_RUNTIME_ERROR, "the %s was borrowed and has died", tally_type_entry(container)->name);
+    return false;
+}
+
+/* What another thread has been in hands out what it holds from now on; what its owner
+ * alone has been in pays nothing. */
+tally_borrowed tally_borrow_keep(tally_object *container, bool held, tally_object *object) {
+    if (object && tally_unlocked_recheck) {
+        if (!tally_counts_owned(&object->counts)) tally_hand_out(object);
+        if (!tally_lock_is_biased(container)) tally_hand_out(container);
+    }
+    if (held) tally_decref(container); /* may run foreign code: the object is counted */
+    if (!object) return (tally_borrowed){ 0 };
+    tally_thread_state *thread = tally_thread_current();
+    tally_borrow_drop_kept(thread);
+    thread->kept = object;
+    tally_breaker_set(thread, TALLY_BREAK_QUIESCE);
+    return tally_borrow_of(object);
+}
+
+void tally_borrow_drop_kept(tally_thread_state *thread) {
+    /* Again and again: finalizers may borrow. */
+    while (TALLY_UNLIKELY(thread->kept != NULL)) {
+        tally_object *kept = thread->kept;
+        thread->kept = NULL;
+        tally_decref(kept);
+    }
 }
 
 /* Plain and atomic counts come here for 0 and for less. */

@@ -22,7 +22,7 @@
 enum {
     TALLY_FLAG_TRACKED = 1,     /* the collector looks at it; never on dead or free memory */
     TALLY_FLAG_FINALIZED = 2,   /* its finalizer has run */
-    TALLY_FLAG_INTERNED = 4,
+    TALLY_FLAG_HANDED_OUT = 4,  /* without a GIL: a thread may hold it borrowed; sticky */
     TALLY_FLAG_COLLECTING = 8,  /* the collector's: among those that are being examined */
     TALLY_FLAG_MARKED = 16,     /* the collector's: reached */
     TALLY_FLAG_PENDING = 32,    /* the collector's: reached, its children not yet */
@@ -140,7 +140,10 @@ int tally_no_memory(void); /* sets a memory error, returns -1 */
 
 /* Memory for an object, dead until published; NULL and a memory error. size: bytes with header. */
 static inline void *tally_object_alloc(uint16_t type, size_t size, unsigned kind) {
-    if (kind == TALLY_CONTAINERS) tally_collector_birth();
+    if (kind == TALLY_CONTAINERS) {
+        TALLY_ENDS_BORROWS(); /* may collect */
+        tally_collector_birth();
+    }
     tally_object *object = tally_memory_alloc(kind, size);
     if (TALLY_UNLIKELY(!object)) { tally_no_memory(); return NULL; }
     object->type = type;
@@ -162,10 +165,61 @@ static inline bool tally_is_tracked(tally_object *object) {
     return atomic_load_explicit(&object->flags, memory_order_relaxed) & TALLY_FLAG_TRACKED;
 }
 void tally_object_end(tally_object *object);
+
+/*
+ * Without a GIL, a thread may hold the object borrowed: it has been handed out. Set by
+ * who holds a counted reference or the lock of a container that does, so who sees its
+ * count reach 0 sees the flag, too.
+ */
+static inline bool tally_is_handed_out(tally_object *object) {
+    /* acquire: pairs with the release of tally_hand_out, so that a second look at a slot sees what came before */
+    return TALLY_READERS_WITHOUT_LOCK && atomic_load_explicit(&object->flags, memory_order_acquire) & TALLY_FLAG_HANDED_OUT;
+}
+static inline void tally_hand_out(tally_object *object) {
+    if (tally_is_handed_out(object)) return;
+    tally_counts_expose(&object->counts); /* first: who sees the flag can tell the dead by a try-incref */
+    /* release: pairs with tally_is_handed_out */
+    atomic_fetch_or_explicit(&object->flags, TALLY_FLAG_HANDED_OUT, memory_order_release);
+}
+/* By who stores the item in a leaf section of the container: one that was borrowed from will be again. */
+#define tally_hand_out_in(container, token, item) \
+    (TALLY_READERS_WITHOUT_LOCK && !tally_is_private(token) && tally_is_handed_out(container) ? tally_hand_out(item) : (void)0)
+
+/* The waiting dead; their thread alone touches the list. */
+static inline void tally_dead_push(tally_dead_list *list, tally_object *object) {
+#if TALLY_READERS_WITHOUT_LOCK
+    if (TALLY_LIKELY(tally_is_small(object))) {
+        tally_counts_set_link(&object->counts, list->small);
+        list->small = (uint32_t)((size_t)((char *)object - tally_region) >> 4);
+    } else {
+        *tally_large_link(object) = list->large;
+        list->large = object;
+    }
+#else
+    (void)list, (void)object;
+#endif
+}
+/* NULL: none is left. Its count words are those of any dead object. */
+static inline tally_object *tally_dead_pop(tally_dead_list *list) {
+    tally_object *object = list->large;
+#if TALLY_READERS_WITHOUT_LOCK
+    if (list->small) {
+        object = (tally_object *)(tally_region + ((size_t)list->small << 4));
+        list->small = tally_counts_link(&object->counts);
+        tally_counts_set_link(&object->counts, 0);
+        return object;
+    }
+#endif
+    if (object) list->large = *tally_large_link(object);
+    return object;
+}
+static inline bool tally_dead_any(const tally_dead_list *list) { return list->small || list->large; }
+/* After a grace period: frees a dead object that had been handed out; its children have been dropped. */
+void tally_object_free_handed_out(tally_object *object);
 /* By the thread that dropped the last reference, once; the count says dead. */
 static inline void tally_object_dies(tally_object *object) {
     if (TALLY_UNLIKELY(tally_self.id == TALLY_OWNER_UNATTACHED)) tally_thread_require();
-    if (tally_type_entry(object)->flags & TALLY_TYPE_LEAF) tally_memory_free(TALLY_PLAIN, object);
+    if (tally_type_entry(object)->flags & TALLY_TYPE_LEAF && !tally_is_handed_out(object)) tally_memory_free(TALLY_PLAIN, object);
     else tally_object_end(object);
 }
 void tally_object_free(tally_object *object); /* the memory alone, of a dead object */
@@ -211,6 +265,38 @@ static inline tally_object *tally_slot_try_read(tally_slot *slot) {
     }
     return object;
 }
+
+/*
+ * The same without a count: NULL: not to be had without the lock. What this thread
+ * owns cannot die before its next safepoint unless it drops it itself, so that is not marked.
+ */
+static inline tally_object *tally_slot_try_borrow(tally_slot *slot) {
+    /* acquire: as above */
+    tally_object *object = atomic_load_explicit(slot, memory_order_acquire);
+    if (!tally_unlocked_recheck || !object) return object;
+    TALLY_POINT(borrow_read);
+    if (!tally_is_handed_out(object) && !tally_counts_owned(&object->counts)) return NULL;
+    TALLY_POINT(borrow_marked);
+    if (TALLY_UNLIKELY(atomic_load_explicit(slot, memory_order_acquire) != object)) return NULL;
+    return object;
+}
+/*
+ * The lock path of a borrow is a counted read, whose reference is kept until the thread's next
+ * safepoint. secure: before it; false and an error: the container was borrowed itself, and has died. keep: after
+ * it, with what was read (NULL and an error: nothing), and what `held` said.
+ */
+bool tally_borrow_secure(tally_object *container, bool *held);
+tally_borrowed tally_borrow_keep(tally_object *container, bool held, tally_object *object);
+void tally_borrow_drop_kept(tally_thread_state *thread);
+/* To the caller, from now on. */
+static inline tally_borrowed tally_borrow_of(tally_object *object) {
+#ifdef NDEBUG
+    return (tally_borrowed){ object, 0 };
+#else
+    return (tally_borrowed){ object, tally_self.thread->borrow_epoch << 16 | tally_self.id };
+#endif
+}
+
 /* Under the lock: the object with a new reference, readable without it from now on; NULL: empty. */
 static inline tally_object *tally_slot_locked_read(tally_slot *slot) {
     tally_object *object = atomic_load_explicit(slot, memory_order_relaxed);
@@ -233,6 +319,8 @@ ptrdiff_t tally_table_find_index(tally_table *table, tally_object *key); /* the 
 void tally_table_traverse(tally_table *table, tally_visit visit, void *context);
 tally_object **tally_table_next_child(tally_table *table);
 tally_object **tally_table_current_child(tally_table *table);
+tally_borrowed tally_table_borrow(tally_object *holder, _Atomic(tally_table *) *place, tally_object *key);
+void tally_table_forget(tally_table *table); /* its children have been dropped */
 void tally_table_free(tally_table *table); /* nobody reads it any more */
 size_t tally_table_bytes(tally_table *table);
 

@@ -96,6 +96,7 @@ void tally_thread_detach(void) {
         if (section->first) tally_fatal(section->first, "a thread detached inside a critical section");
     tally_safepoint(); /* what it has retired */
     for (;;) {
+        tally_borrow_drop_kept(thread);
         tally_counts_safepoint(thread); /* may run finalizers, which may queue more */
         TALLY_POINT(detach);
         tally_registration_lock();
@@ -171,6 +172,8 @@ void tally_safepoint_slow(void) {
     tally_thread_require();
     tally_thread_state *thread = tally_thread_current();
     TALLY_POINT(safepoint);
+    TALLY_ENDS_BORROWS();
+    tally_borrow_drop_kept(thread);
     uint64_t begin = tally_trace_begin();
     tally_exclusion_safepoint(thread);
     if (atomic_load_explicit(&thread->head.breaker, memory_order_relaxed) & TALLY_BREAK_MERGE) tally_counts_safepoint(thread);
@@ -231,6 +234,7 @@ ptrdiff_t tally_finish(void) {
     }
     tally_thread_state *self = tally_thread_current();
     ptrdiff_t live = 0;
+    tally_borrow_drop_kept(self);
     tally_gc_end();
     tally_exclusion_drain(self);
     /* Classes hold attributes, which may hold classes: until nothing more goes. */
@@ -309,6 +313,7 @@ int tally_heap_census(tally_census_row **rows, size_t *count) {
 
 void tally_mutex_init(tally_mutex *mutex) { pthread_mutex_init(&mutex->handle, NULL); }
 void tally_mutex_lock(tally_mutex *mutex) {
+    TALLY_ENDS_BORROWS();
     if (pthread_mutex_trylock(&mutex->handle) == 0) return;
     tally_blocking_begin();
     pthread_mutex_lock(&mutex->handle);

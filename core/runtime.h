@@ -42,6 +42,8 @@ typedef struct tally_thread_state {
     bool taking_apart;                   /* an object is being taken apart: what dies now is not taken apart on top of it, */
     tally_object **deferred;             /* but goes here; own thread */
     size_t deferred_count, deferred_capacity;
+    tally_object *kept;                  /* a reference, until the next safepoint: what was borrowed by way of the lock; own thread */
+    tally_dead_list dying;               /* handed out and dead, and what dies with them; own thread */
     tally_counts_thread counts;
     tally_exclusion_thread exclusion;
     tally_collector_thread collector;

@@ -132,6 +132,30 @@ void tally_condition_broadcast(tally_condition *condition);                  /* 
  *   void tally_decref(tally_object *), tally_xdecref [foreign]
  * The x forms take NULL. */
 
+/*
+ * Borrowed references: tally_list_borrow, tally_dict_borrow and tally_slot_borrow
+ * (below, with their containers) read like the counted forms, but count nothing.
+ * The caller must hold the container, counted or borrowed. docs/borrowing.md has
+ * the proof.
+ *
+ * A borrowed reference ends at its thread's next safepoint, call that blocks, or
+ * call that may drop a reference or take a lock: a tally_decref, a read or store of
+ * a container, another borrow (which may take a lock; the container may be one that
+ * is borrowed itself and ends by this). Until then its object can be looked at by
+ * what neither counts nor takes a lock: tally_int_value, tally_float_value,
+ * tally_str_data and _length, tally_type_of, tally_type_name, tally_object_data,
+ * tally_tuple_length, tally_list_length; and borrowed from. For anything
+ * else it is retained first: also for a counted read of what it holds.
+ * It belongs to its thread. The object may die meanwhile: then its finalizer has
+ * run, and it cannot be retained; its contents can still be read.
+ *
+ * tally_borrowed_object(b), inline, in tally_object.h: the object, or NULL. [plain]
+ */
+
+/* A counted reference to what is borrowed; NULL without an error: it is gone (or b
+ * is of no object). Ends nothing. [plain] */
+tally_object *tally_retain(tally_borrowed borrowed);
+
 /* The true total of references, both halves where a count is split. A snapshot:
  * other threads may change it at once. Immortal objects: PTRDIFF_MAX. [plain] */
 ptrdiff_t tally_refcount(tally_object *object);
@@ -184,6 +208,9 @@ ptrdiff_t tally_tuple_length(tally_object *tuple);                            /*
 tally_object *tally_list_new(ptrdiff_t capacity);                                       /* [collects] */
 int tally_list_append(tally_object *list, tally_object *item);                          /* [plain] */
 tally_object *tally_list_get(tally_object *list, ptrdiff_t index);                      /* [plain] */
+/* Without a count. Of no object, with an error: out of range; or a run-time error: the
+ * list was borrowed itself, and has died since. [blocks, foreign] */
+tally_borrowed tally_list_borrow(tally_object *list, ptrdiff_t index);
 int tally_list_set(tally_object *list, ptrdiff_t index, tally_object *item);            /* [foreign] */
 /* Before index; past either end counts as that end, as in CPython. [plain] */
 int tally_list_insert(tally_object *list, ptrdiff_t index, tally_object *item);
@@ -197,6 +224,8 @@ ptrdiff_t tally_list_length(tally_object *list);                                
 
 tally_object *tally_dict_new(void);                                                              /* [collects] */
 tally_object *tally_dict_get(tally_object *dict, tally_object *key);  /* missing: NULL, no error; [foreign] */
+/* Without a count. Of no object: missing, no error; or a run-time error, as tally_list_borrow. [blocks, foreign] */
+tally_borrowed tally_dict_borrow(tally_object *dict, tally_object *key);
 int tally_dict_set(tally_object *dict, tally_object *key, tally_object *value);                  /* [foreign] */
 int tally_dict_delete(tally_object *dict, tally_object *key);         /* missing: key error; [foreign] */
 int tally_dict_contains(tally_object *dict, tally_object *key);                                  /* [foreign] */
@@ -228,6 +257,8 @@ int tally_set_attr(tally_object *object, tally_object *name, tally_object *value
 int tally_delete_attr(tally_object *object, tally_object *name);                     /* [foreign] */
 /* By index in the order of the spec; an empty slot: attribute error. */
 tally_object *tally_slot_get(tally_object *object, ptrdiff_t index);                 /* [plain] */
+/* Without a count. Of no object, with an error: as tally_slot_get, as tally_list_borrow. [blocks, foreign] */
+tally_borrowed tally_slot_borrow(tally_object *object, ptrdiff_t index);
 int tally_slot_set(tally_object *object, ptrdiff_t index, tally_object *value);      /* NULL empties it; [foreign] */
 
 /* ---- native types ------------------------------------------------------- */

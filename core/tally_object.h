@@ -25,6 +25,7 @@ typedef struct tally_thread_head {
     _Atomic uint32_t breaker; /* bits that send the next safepoint to its slow path; any thread sets them */
     uint32_t id;              /* 1 ...: the slot number and owner id of this thread */
     _Atomic uint64_t events[40]; /* written by the thread alone, read by tally_stats */
+    uint64_t borrow_epoch;       /* own thread; raised by what ends its borrowed references, in builds with assertions */
 } tally_thread_head;
 
 /* Owner ids that no thread has. */
@@ -78,8 +79,18 @@ struct tally_object {
     _Atomic uint8_t flags; /* TALLY_FLAG_… of core/object.h */
 };
 
+/* What ends the borrowed references of the calling thread says so, in builds with assertions. */
+#ifdef NDEBUG
+#define TALLY_ENDS_BORROWS() ((void)0)
+#else
+#define TALLY_ENDS_BORROWS() ((void)tally_self.thread->borrow_epoch++)
+#endif
+
 static inline void tally_incref(tally_object *object) { tally_counts_incref(&object->counts); }
-static inline void tally_decref(tally_object *object) { tally_counts_decref(&object->counts); }
+static inline void tally_decref(tally_object *object) {
+    TALLY_ENDS_BORROWS();
+    tally_counts_decref(&object->counts);
+}
 static inline void tally_xincref(tally_object *object) { if (object) tally_incref(object); }
 static inline void tally_xdecref(tally_object *object) { if (object) tally_decref(object); }
 
@@ -89,8 +100,24 @@ void tally_safepoint_slow(void);
  * others left for this thread is done: finalizers of objects may run. */
 static inline void tally_safepoint(void) {
     TALLY_DETAIL(safepoints);
+    TALLY_ENDS_BORROWS();
     /* relaxed: whoever set a bit published the cause under a lock or with seq_cst, which the slow path takes */
     if (TALLY_UNLIKELY(atomic_load_explicit(&tally_self.thread->breaker, memory_order_relaxed))) tally_safepoint_slow();
+}
+
+/* A reference that costs no count: tally.h tells when it ends. Same layout in every build. */
+typedef struct tally_borrowed {
+    tally_object *object; /* NULL: none */
+    uint64_t epoch;       /* 0: not looked at; else what the thread's epoch was */
+} tally_borrowed;
+void tally_borrowed_check(tally_borrowed borrowed); /* aborts if it has ended */
+
+/* The object, to be looked at; NULL if there is none. A build with assertions aborts if the reference has ended. */
+static inline tally_object *tally_borrowed_object(tally_borrowed borrowed) {
+#ifndef NDEBUG
+    tally_borrowed_check(borrowed);
+#endif
+    return borrowed.object;
 }
 
 /* None, False and True: three static, immortal objects. */

@@ -657,3 +657,57 @@ TALLY_TEST(failures, retired_memory_waits_until_there_is_memory)
     drop_world();
     settle();
 }
+
+static void borrow_world(void *argument)
+{
+    (void)argument;
+    check(tally_borrowed_object(tally_list_borrow(made, 0)) != NULL);
+    check(tally_borrowed_object(tally_list_borrow(made, 1)) != NULL);
+}
+
+/* What was handed out dies, and waits, without memory; all of it comes home. */
+TALLY_TEST(failures, what_was_handed_out_dies_without_memory)
+{
+    tally_object *class = mortal_class();
+    static picture before, after;
+    make_world();
+    settle();
+    take_picture(&before);
+    for (int round = 1; round <= 3; round++) {
+        tally_object *instance = tally_instance_new(class), *dict = tally_dict_new();
+        for (int i = 0; i < 100; i++)
+            set_new(dict, tally_int_new(100000 + i), tally_tuple_new(&instance, 1));
+        made = tally_list_new(0);
+        append_new(made, dict);
+        append_new(made, instance);
+        for (int i = 0; i < 1000; i++)
+            append_new(made, tally_int_new(100000 + i));
+        run_threads(1, borrow_world, NULL, 0);
+        without_memory();
+        tally_decref(made);
+        tally_safepoint();
+        tally_inject_failed();
+        check_int(deaths(), round);
+    }
+    made = NULL;
+    settle();
+    take_picture(&after);
+    check_same(&before, &after);
+    drop_world();
+    tally_decref(class);
+    settle();
+}
+
+/* A borrow takes no memory, by whichever way. */
+TALLY_TEST(failures, nothing_is_allocated_to_borrow)
+{
+    make_world();
+    without_memory();
+    check(tally_borrowed_object(tally_list_borrow(w.list, 0)) != NULL);
+    check(tally_borrowed_object(tally_dict_borrow(w.dict, w.names[0])) == w.number);
+    check(tally_borrowed_object(tally_slot_borrow(w.slim, 0)) == w.number);
+    check(!tally_inject_failed());
+    tally_safepoint();
+    drop_world();
+    settle();
+}

@@ -1694,3 +1694,271 @@ TALLY_TEST(interleavings, a_thread_that_waits_for_a_grace_period_delays_no_stop)
     tell(OWNER, drop_list);
     drop_curtain(0);
 }
+
+/* ---- borrowed references against removal, death and reuse ---- */
+
+static tally_borrowed borrowed, inner;
+static tally_error error;
+static void borrow(void)
+{
+    borrowed = tally_list_borrow(list, 0);
+    error = tally_error_kind();
+    tally_error_clear();
+}
+static void borrow_inner(void)
+{
+    inner = tally_slot_borrow(tally_borrowed_object(borrowed), 0);
+    error = tally_error_kind();
+    tally_error_clear();
+}
+static void retain(void) { result = tally_retain(borrowed); }
+static void retain_inner(void) { result = tally_retain(inner); }
+static void drop_result(void) { tally_decref(result); }
+static void borrow_other(void) { check(tally_borrowed_object(tally_list_borrow(other_list, 0)) != NULL); }
+/* An instance that has an int. */
+static void put_parent(void)
+{
+    tally_object *parent = tally_instance_new(class_), *child = tally_int_new(4711000);
+    check_int(tally_slot_set(parent, 0, child), 0);
+    tally_decref(child);
+    check_int(tally_list_set(list, 0, parent), 0);
+    tally_decref(parent);
+}
+/* The parent is private to its owner no more; its child has not been handed out. */
+static void pass_through_parent(void)
+{
+    tally_object *parent = tally_retain(borrowed);
+    check_null(tally_slot_get(parent, 1), TALLY_ATTRIBUTE_ERROR);
+    tally_decref(parent);
+}
+static void look_at_inner(void) { check_int(tally_int_value(tally_borrowed_object(inner)), 4711000); }
+
+/* What was put has been borrowed once: it is marked, and so is what is stored in list from now on. */
+static void set_scene_for_borrow(void (*put)(void))
+{
+    raise_curtain();
+    tell(OWNER, make_list);
+    tell(OWNER, put);
+    tell(OTHER, borrow);
+    tell(OTHER, safepoint);
+}
+
+TALLY_TEST(interleavings, what_is_borrowed_dies_at_once_and_cannot_be_retained)
+{
+    if (!no_gil())
+        return;
+    set_scene_for_borrow(put_parent);
+    tell(OTHER, borrow);
+    tell(OWNER, put_none);
+    tell(OWNER, safepoint);
+    check_int(deaths(), 1);
+    tell(OTHER, retain);
+    check(result == NULL);
+    tell(OTHER, borrow_inner); /* what it holds is there still, and as dead */
+    tell(OTHER, look_at_inner);
+    tell(OTHER, retain_inner);
+    check(result == NULL);
+    tell(OWNER, drop_list);
+    drop_curtain(1);
+}
+
+TALLY_TEST(interleavings, what_is_borrowed_and_retained_lives)
+{
+    if (!no_gil())
+        return;
+    set_scene_for_borrow(put_parent);
+    tell(OTHER, borrow);
+    tell(OTHER, retain);
+    tell(OWNER, put_none);
+    tell(OWNER, safepoint);
+    check_int(deaths(), 0);
+    tell(OTHER, drop_result);
+    tell(OWNER, safepoint);
+    tell(OWNER, drop_list);
+    drop_curtain(1);
+}
+
+/* The owner removes and frees between a reader's load and its look at the flag. */
+static void item_goes_under_a_borrower(const char *point, void (*put)(void), int dies)
+{
+    set_scene_for_borrow(put);
+    tally_inject_hold(OTHER, point);
+    begin(OTHER, borrow);
+    check(tally_inject_await(OTHER, point));
+    tell(OWNER, put_none);
+    tell(OWNER, safepoint);
+    check_int(deaths(), dies);
+    tally_inject_release(OTHER, point);
+    finish(OTHER);
+    check(tally_none == borrowed.object);
+    tell(OWNER, drop_list);
+    drop_curtain(dies);
+}
+
+TALLY_TEST(interleavings, an_item_goes_between_a_borrowers_load_and_its_look_at_the_flag)
+{
+    if (no_gil())
+        item_goes_under_a_borrower("borrow_read", put_fresh, 1);
+}
+
+TALLY_TEST(interleavings, an_item_goes_between_a_borrowers_look_at_the_flag_and_at_the_slot)
+{
+    if (no_gil())
+        item_goes_under_a_borrower("borrow_marked", put_fresh, 1);
+}
+
+/* An item without the flag is freed at once; its block has another object, in another list, with or without it. */
+static void borrower_meets_another_object(int marked)
+{
+    raise_curtain();
+    tell(OWNER, make_list);
+    tell(OWNER, make_other_list);
+    tell(OTHER, read_and_drop);       /* not private any more, but nothing is handed out */
+    tell(THIRD, read_other_and_drop);
+    if (marked) {
+        tell(THIRD, borrow_other);
+        tell(THIRD, safepoint);
+    }
+    tell(OWNER, put_fresh);
+    tell(OWNER, note_first);
+    hold(OTHER, borrow_read);
+    begin(OTHER, borrow);
+    await(OTHER, borrow_read);
+    tell(OWNER, put_none);
+    check_int(deaths(), 1);
+    tell(OWNER, put_fresh_in_other);
+    check(first_of_other == first_of_list); /* else this tests nothing */
+    release(OTHER, borrow_read);
+    finish(OTHER);
+    check(borrowed.object == tally_none);
+    tell(OWNER, drop_list);
+    tell(OWNER, drop_other_list);
+    drop_curtain(2);
+}
+
+TALLY_TEST(interleavings, a_borrower_finds_another_object_in_the_block_without_the_flag)
+{
+    if (no_gil())
+        borrower_meets_another_object(0);
+}
+
+TALLY_TEST(interleavings, a_borrower_finds_another_object_in_the_block_with_the_flag)
+{
+    if (no_gil())
+        borrower_meets_another_object(1);
+}
+
+/* A parent dies, and its never shared child with it, under a reader of the parent's slot. */
+TALLY_TEST(interleavings, a_parent_dies_under_a_borrower_that_has_loaded_its_child)
+{
+    if (!no_gil())
+        return;
+    set_scene_for_borrow(put_parent);
+    tell(OTHER, borrow);
+    tell(OTHER, pass_through_parent);
+    tell(OTHER, borrow);
+    hold(OTHER, borrow_read);
+    begin(OTHER, borrow_inner);
+    await(OTHER, borrow_read);
+    tell(OWNER, put_none);
+    tell(OWNER, safepoint);
+    check_int(deaths(), 1);
+    release(OTHER, borrow_read);
+    finish(OTHER);
+    check_int(error, TALLY_NO_ERROR);
+    tell(OTHER, look_at_inner);
+    tell(OTHER, retain_inner);
+    check(result == NULL);
+    tell(OTHER, safepoint);
+    tell(OWNER, drop_list);
+    drop_curtain(1);
+}
+
+/* The parent is dead, but its child has no flag yet: the borrower is told that it is gone. */
+TALLY_TEST(interleavings, a_borrower_from_a_parent_whose_child_has_no_flag_yet_gets_nothing)
+{
+    if (!no_gil())
+        return;
+    set_scene_for_borrow(put_parent);
+    tell(OTHER, borrow);
+    hold(OWNER, dying_children);
+    begin(OWNER, put_none);
+    await(OWNER, dying_children);
+    check_int(deaths(), 1);
+    tell(OTHER, borrow_inner);
+    check(inner.object == NULL);
+    check_int(error, TALLY_RUNTIME_ERROR);
+    release(OWNER, dying_children);
+    finish(OWNER);
+    tell(OTHER, safepoint);
+    tell(OWNER, drop_list);
+    drop_curtain(1);
+}
+
+/* The flag is on, the child's count not dropped yet. */
+TALLY_TEST(interleavings, a_borrower_from_a_dying_parent_gets_a_child_with_the_flag)
+{
+    if (!no_gil())
+        return;
+    set_scene_for_borrow(put_parent);
+    tell(OTHER, borrow);
+    hold(OWNER, dying_marked);
+    begin(OWNER, put_none);
+    await(OWNER, dying_marked);
+    tell(OTHER, borrow_inner);
+    check(inner.object != NULL);
+    release(OWNER, dying_marked);
+    finish(OWNER);
+    tell(OTHER, look_at_inner);
+    tell(OTHER, retain_inner);
+    check(result == NULL);
+    tell(OTHER, safepoint);
+    tell(OWNER, drop_list);
+    drop_curtain(1);
+}
+
+/* The parent is held while its lock is waited for: it cannot die meanwhile. */
+TALLY_TEST(interleavings, a_parent_whose_lock_a_borrower_waits_for_lives)
+{
+    if (!no_gil())
+        return;
+    set_scene_for_borrow(put_parent);
+    tell(OTHER, borrow);
+    hold(OTHER, borrow_secure);
+    begin(OTHER, borrow_inner);
+    await(OTHER, borrow_secure);
+    tell(OWNER, put_none);
+    tell(OWNER, safepoint);
+    check_int(deaths(), 1);
+    release(OTHER, borrow_secure);
+    finish(OTHER);
+    check_int(error, TALLY_RUNTIME_ERROR);
+    tell(OTHER, safepoint);
+    tell(OWNER, drop_list);
+    drop_curtain(1);
+}
+
+/* The array is replaced between the borrower's load of it and of the slot; the item dies. */
+static void grow_list_and_put_none(void)
+{
+    for (int i = 0; i < 100; i++)
+        check_int(tally_list_append(list, tally_none), 0);
+    put_none();
+}
+TALLY_TEST(interleavings, a_borrower_of_a_replaced_array_looks_again)
+{
+    if (!no_gil())
+        return;
+    set_scene_for_borrow(put_fresh);
+    hold(OTHER, borrow_loaded);
+    begin(OTHER, borrow);
+    await(OTHER, borrow_loaded);
+    tell(OWNER, grow_list_and_put_none);
+    tell(OWNER, safepoint);
+    check_int(deaths(), 1);
+    release(OTHER, borrow_loaded);
+    finish(OTHER);
+    check(borrowed.object == tally_none);
+    tell(OWNER, drop_list);
+    drop_curtain(1);
+}

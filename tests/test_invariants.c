@@ -129,6 +129,71 @@ static void one_reference_dropped_twice_before_the_owner_merges(void)
     tally_safepoint();
 }
 
+/* ---- borrowed references after their end ---- */
+
+static tally_borrowed borrowed;
+static tally_object *borrowed_from;
+static void borrow(void)
+{
+    borrowed_from = tally_list_new(1);
+    tally_object *item = tally_float_new(1.5);
+    tally_list_append(borrowed_from, item);
+    tally_decref(item);
+    borrowed = tally_list_borrow(borrowed_from, 0);
+    tally_borrowed_object(borrowed);
+    expect("a borrowed reference was used after its end");
+}
+static void a_borrow_after_a_clear(void)
+{
+    borrow();
+    tally_list_clear(borrowed_from);
+    tally_borrowed_object(borrowed);
+}
+static void a_borrow_after_a_safepoint(void)
+{
+    borrow();
+    tally_safepoint();
+    tally_borrowed_object(borrowed);
+}
+static void a_borrow_after_a_decref(void)
+{
+    tally_object *other = tally_int_new(100000);
+    borrow();
+    tally_decref(other);
+    tally_borrowed_object(borrowed);
+}
+static void a_borrow_after_a_read(void)
+{
+    borrow();
+    tally_list_get(borrowed_from, 0);
+    tally_borrowed_object(borrowed);
+}
+static void a_borrow_after_a_blocking_region(void)
+{
+    borrow();
+    tally_blocking_begin();
+    tally_blocking_end();
+    tally_borrowed_object(borrowed);
+}
+static void a_borrow_retained_after_another(void)
+{
+    borrow();
+    tally_list_borrow(borrowed_from, 0);
+    tally_retain(borrowed);
+}
+static void look_at_borrowed(void *unused)
+{
+    (void)unused;
+    tally_borrowed_object(borrowed);
+}
+static void a_borrow_in_another_thread(void)
+{
+    tally_thread thread;
+    borrow();
+    if (tally_thread_start(&thread, look_at_borrowed, NULL) == 0)
+        tally_thread_join(&thread);
+}
+
 /* ---- threads that are not attached ---- */
 
 static void *run_unattached(void *call)
@@ -264,6 +329,13 @@ static const struct { const char *name; void (*run)(void); int when; } cases[] =
     CASE(detach_in_a_critical_section, CHECKED_WITH_GIL)
     CASE(detach_in_nested_critical_sections, CHECKED_WITH_GIL)
     CASE(nested_blocking_regions, ALWAYS)
+    CASE(a_borrow_after_a_clear, CHECKED)
+    CASE(a_borrow_after_a_safepoint, CHECKED)
+    CASE(a_borrow_after_a_decref, CHECKED)
+    CASE(a_borrow_after_a_read, CHECKED)
+    CASE(a_borrow_after_a_blocking_region, CHECKED)
+    CASE(a_borrow_retained_after_another, CHECKED)
+    CASE(a_borrow_in_another_thread, CHECKED)
     CASE(a_blocking_region_ended_twice, ALWAYS)
 };
 enum { CASES = sizeof cases / sizeof *cases };

@@ -342,6 +342,50 @@ static void read_whole(random_state *random)
     }
 }
 
+/* Reads without a count: a thing, and what it holds. */
+static void look_at(tally_borrowed borrowed)
+{
+    tally_object *object = tally_borrowed_object(borrowed);
+    const char *type = tally_type_name(object);
+    if (strcmp(type, "int") == 0) {
+        EXPECT(tally_int_value(object) < 100000);
+    } else if (strcmp(type, "float") == 0) {
+        EXPECT(tally_float_value(object) >= 0.0);
+    } else if (strcmp(type, "list") == 0) {
+        object = tally_borrowed_object(tally_list_borrow(object, 0));
+        if (!object)
+            expect_error(__LINE__, TALLY_RUNTIME_ERROR); /* the list has died */
+    } else if (strcmp(type, "tuple") == 0) {
+        EXPECT(tally_tuple_length(object) == 2);
+    }
+}
+
+static void on_borrowed(random_state *random)
+{
+    for (uint32_t i = 1 + draw(random, 10); i > 0; i--) {
+        tally_borrowed borrowed;
+        uint32_t which = draw(random, 8);
+        if (which < 5)
+            borrowed = tally_list_borrow(world.cells, draw(random, CELLS));
+        else if (which < 7)
+            borrowed = tally_dict_borrow(world.dict, world.keys[draw(random, KEYS)]);
+        else
+            borrowed = tally_slot_borrow(world.slim, draw(random, SLOTS));
+        if (!tally_borrowed_object(borrowed)) {
+            if (which == 7)
+                expect_error(__LINE__, TALLY_ATTRIBUTE_ERROR);
+            EXPECT(tally_error_kind() == TALLY_NO_ERROR);
+            EXPECT(which >= 5);
+        } else if (draw(random, 4) == 0) {
+            tally_object *retained = tally_retain(borrowed);
+            EXPECT(!retained || tally_refcount(retained) > 0);
+            tally_xdecref(retained);
+        } else {
+            look_at(borrowed);
+        }
+    }
+}
+
 static void pause_a_little(random_state *random)
 {
     switch (draw(random, 30)) {
@@ -365,7 +409,7 @@ static void act(random_state *random)
 {
     static void (*const actions[])(random_state *) = {
         on_list, on_list, on_cells, on_cells, on_dict, on_dict, on_dict, on_balance, on_attributes,
-        on_attributes, on_counts, on_counts, in_section, with_mutex, look_around, read_whole,
+        on_attributes, on_counts, on_counts, in_section, with_mutex, look_around, read_whole, on_borrowed, on_borrowed,
     };
     actions[draw(random, sizeof actions / sizeof actions[0])](random);
     COUNT(operations, 1);
@@ -461,6 +505,14 @@ static void check_totals(void)
     EXPECT(world.guarded == READ(guarded));
 }
 
+static void wait_a_little(void)
+{
+    tally_blocking_begin();
+    usleep(1000);
+    tally_blocking_end();
+    tally_safepoint();
+}
+
 static void drop_all(void)
 {
     tally_object *containers[] = { world.list, world.cells, world.dict, world.balance, world.slim, world.wide };
@@ -470,18 +522,17 @@ static void drop_all(void)
     }
     for (int i = 0; i < 10; i++)
         tally_safepoint();
+    /* A link that was handed out lets go of what it holds after a grace period. */
+    for (int waits = 0; READ(links_made) != READ(links_freed) && waits < 30000; waits++)
+        wait_a_little();
     for (int i = 0; i < ITEMS; i++) {
         EXPECT(tally_refcount(world.items[i]) == 1);
         tally_decref(world.items[i]);
     }
     for (int i = 0; i < KEYS; i++) {
         /* A removed key is dropped after a grace period: for a moment more than one reference is right. */
-        for (int waits = 0; tally_refcount(world.keys[i]) != 1 && waits < 30000; waits++) {
-            tally_blocking_begin();
-            usleep(1000);
-            tally_blocking_end();
-            tally_safepoint();
-        }
+        for (int waits = 0; tally_refcount(world.keys[i]) != 1 && waits < 30000; waits++)
+            wait_a_little();
         EXPECT(tally_refcount(world.keys[i]) == 1);
         tally_decref(world.keys[i]);
     }

@@ -42,6 +42,7 @@ typedef struct large {
     struct large *next, *previous;
     size_t bytes;
     tally_retired retired;
+    tally_object *link; /* in a tally_dead_list */
     uint8_t kind;
     uint32_t handle;   /* where the layout has them, of a container */
     _Alignas(16) char block[];
@@ -446,6 +447,8 @@ void tally_reclaim(tally_retired *node, unsigned what) {
     }
     }
 }
+
+tally_object **tally_large_link(tally_object *object) { return &((large *)((char *)object - offsetof(large, block)))->link; }
 
 size_t tally_memory_size(const void *block) {
     if (tally_is_small(block)) return tally_pool_of(block)->block_size;

@@ -116,6 +116,14 @@ typedef struct tally_large_walk { bool begun; void *next; } tally_large_walk;
 tally_pool *tally_memory_next_pool(tally_pool_walk *walk, unsigned kind);
 tally_object *tally_memory_next_large(tally_large_walk *walk, unsigned kind);
 
+/*
+ * A list of dead objects, linked through words that the dead do not need: no memory,
+ * and what they hold stays readable. Small ones by their place in the region, in units
+ * of 16 bytes, in the count words (tally_counts_set_link); large ones in front of the block.
+ */
+typedef struct tally_dead_list { uint32_t small; tally_object *large; } tally_dead_list;
+tally_object **tally_large_link(tally_object *object);
+
 /* Calls visit for each live object of a kind; the world is stopped. */
 void tally_memory_each_object(unsigned kind, void (*visit)(tally_object *, void *), void *context);
 

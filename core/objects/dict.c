@@ -22,6 +22,11 @@ tally_object *tally_dict_get(tally_object *dict, tally_object *key) {
     return where ? tally_table_get(dict, where, key, &error) : NULL;
 }
 
+tally_borrowed tally_dict_borrow(tally_object *dict, tally_object *key) {
+    tally_table_place *where = check(dict);
+    return where ? tally_table_borrow(dict, where, key) : (tally_borrowed){ 0 };
+}
+
 int tally_dict_set(tally_object *dict, tally_object *key, tally_object *value) {
     tally_table_place *where = check(dict);
     return where ? tally_table_set(dict, where, key, value) : -1;

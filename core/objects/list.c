@@ -85,6 +85,7 @@ int tally_list_append(tally_object *object, tally_object *item) {
     int result = reserve(list, 1, token);
     if (TALLY_LIKELY(result == 0)) {
         ptrdiff_t length = length_of(list);
+        tally_hand_out_in(object, token, item);
         store(items_of(list), length, item);
         store_length(list, length + 1);
     }
@@ -124,12 +125,42 @@ static tally_object *get_locked(tally_list *list, ptrdiff_t index) {
 
 tally_object *tally_list_get(tally_object *object, ptrdiff_t index) {
     tally_list *list = check(object);
+    TALLY_ENDS_BORROWS();
     if (TALLY_UNLIKELY(!list)) return NULL;
     if (TALLY_LIKELY(tally_may_read_unlocked(object))) {
         tally_object *item = get_unlocked(list, index);
         if (TALLY_LIKELY(item != NULL)) { TALLY_DETAIL(reads_unlocked); return item; }
     }
     return get_locked(list, index);
+}
+
+static tally_object *borrow_unlocked(tally_list *list, ptrdiff_t index) {
+    if (index < 0) index += length_of(list);
+    /* acquire: pairs with the release in reserve */
+    tally_items *items = atomic_load_explicit(&list->items, memory_order_acquire);
+    if (TALLY_UNLIKELY(!items)) return NULL;
+    if (index < 0 || index >= length_of(list) || index >= tally_items_capacity(items)) return NULL;
+    TALLY_POINT(borrow_loaded);
+    tally_object *item = tally_slot_try_borrow(&items->at[index]);
+    if (tally_unlocked_recheck && TALLY_UNLIKELY(atomic_load_explicit(&list->items, memory_order_acquire) != items)) return NULL;
+    return item;
+}
+
+static __attribute__((noinline)) tally_borrowed borrow_locked(tally_object *object, ptrdiff_t index) {
+    bool held;
+    if (!tally_borrow_secure(object, &held)) return (tally_borrowed){ 0 };
+    return tally_borrow_keep(object, held, tally_list_get(object, index));
+}
+
+tally_borrowed tally_list_borrow(tally_object *object, ptrdiff_t index) {
+    tally_list *list = check(object);
+    TALLY_ENDS_BORROWS();
+    if (TALLY_UNLIKELY(!list)) return (tally_borrowed){ 0 };
+    if (TALLY_LIKELY(tally_may_read_unlocked(object))) {
+        tally_object *item = borrow_unlocked(list, index);
+        if (TALLY_LIKELY(item != NULL)) { TALLY_DETAIL(reads_unlocked); return tally_borrow_of(item); }
+    }
+    return borrow_locked(object, index);
 }
 
 int tally_list_set(tally_object *object, ptrdiff_t index, tally_object *item) {
@@ -141,6 +172,7 @@ int tally_list_set(tally_object *object, ptrdiff_t index, tally_object *item) {
     if (index < 0) index += length_of(list);
     if (TALLY_LIKELY(index >= 0 && index < length_of(list))) {
         old = slot_of(items_of(list), index);
+        tally_hand_out_in(object, token, item);
         store(items_of(list), index, item);
     }
     tally_unlock_object(object, token);
@@ -161,6 +193,7 @@ int tally_list_insert(tally_object *object, ptrdiff_t index, tally_object *item)
         if (index < 0) index = 0;
         if (index > length) index = length;
         for (ptrdiff_t i = length; i > index; i--) store(items, i, slot_of(items, i - 1));
+        tally_hand_out_in(object, token, item);
         store(items, index, item);
         store_length(list, length + 1);
     }

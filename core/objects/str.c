@@ -5,7 +5,7 @@
  * Invariants:
  *  - The empty str and the 256 strs of one Latin-1 character are always the one
  *    static, immortal object of their contents, which is interned.
- *  - At most one str of given contents has TALLY_FLAG_INTERNED. Interned strs
+ *  - At most one str of given contents is interned. Interned strs
  *    are born immortal, outside of the object heaps: no thread can have seen
  *    them mortal.
  *  - A str's cached hash, once not 0, is the hash of its contents.
@@ -83,7 +83,7 @@ static void start_short(int index, const char *data, uint32_t length) {
     short_str *str = &short_strs[index];
     str->base.counts = (tally_counts)TALLY_COUNTS_IMMORTAL;
     str->base.type = TALLY_TYPE_STR;
-    atomic_store_explicit(&str->base.flags, TALLY_FLAG_INTERNED, memory_order_relaxed);
+    atomic_store_explicit(&str->base.flags, 0, memory_order_relaxed);
     str->length = length;
     memcpy(str->data, data, length);
     str->data[length] = 0;
@@ -175,7 +175,7 @@ static tally_str *immortal_copy(tally_str *str) {
     copy->base.counts = (tally_counts)TALLY_COUNTS_IMMORTAL;
     copy->base.type = TALLY_TYPE_STR;
     atomic_store_explicit(&copy->base.lock, 0, memory_order_relaxed);
-    atomic_store_explicit(&copy->base.flags, TALLY_FLAG_INTERNED, memory_order_relaxed);
+    atomic_store_explicit(&copy->base.flags, 0, memory_order_relaxed);
     copy->length = str->length;
     atomic_store_explicit(&copy->hash, tally_str_hash(str), memory_order_relaxed);
     memcpy(copy->data, str->data, (size_t)str->length + 1);
@@ -184,6 +184,10 @@ static tally_str *immortal_copy(tally_str *str) {
 
 /* Under the mutex; NULL: no memory. */
 static tally_str *interned_find_or_add(tally_str *str) {
+    if (interned.capacity) {
+        tally_str *found = *interned_place(interned.places, interned.capacity, str);
+        if (found) return found;
+    }
     if (interned_reserve() < 0) return NULL;
     tally_str **place = interned_place(interned.places, interned.capacity, str);
     if (!*place && (*place = immortal_copy(str))) interned.used++;
@@ -195,8 +199,8 @@ tally_object *tally_str_intern(tally_object *object) {
         tally_expected("a str", object);
         return NULL;
     }
-    /* relaxed: set before anybody else knew the str */
-    if (atomic_load_explicit(&object->flags, memory_order_relaxed) & TALLY_FLAG_INTERNED) return object;
+    /* The static ones are in no table. */
+    if ((size_t)((char *)object - (char *)short_strs) < sizeof short_strs) return object;
     pthread_mutex_lock(&interned.mutex);
     tally_str *found = interned_find_or_add((tally_str *)object);
     pthread_mutex_unlock(&interned.mutex);

@@ -164,8 +164,16 @@ static tally_object *get_locked(tally_object *holder, tally_table_place *where, 
     return value;
 }
 
+static __attribute__((noinline)) tally_borrowed borrow_locked(tally_object *holder, tally_table_place *where, tally_object *key) {
+    bool held;
+    int error;
+    if (!tally_borrow_secure(holder, &held)) return (tally_borrowed){ 0 };
+    return tally_borrow_keep(holder, held, tally_table_get(holder, where, key, &error));
+}
+
 /* NULL: missing, or *error -1. */
 tally_object *tally_table_get(tally_object *holder, tally_table_place *where, tally_object *key, int *error) {
+    TALLY_ENDS_BORROWS();
     int64_t hash = hash_of(key);
     *error = 0;
     if (TALLY_UNLIKELY(hash == -1)) { *error = -1; return NULL; }
@@ -220,6 +228,31 @@ int tally_table_contains(tally_object *holder, tally_table_place *where, tally_o
     if (tally_unlocked_recheck && TALLY_UNLIKELY(atomic_load_explicit(where, memory_order_relaxed) != table)) return contains_locked(holder, where, key, hash);
     TALLY_DETAIL(reads_unlocked);
     return 1;
+}
+
+/* Of no object: missing, or an error. */
+tally_borrowed tally_table_borrow(tally_object *holder, tally_table_place *where, tally_object *key) {
+    TALLY_ENDS_BORROWS();
+    /* A key that is hashed or compared by foreign code goes the other way: the holder is held meanwhile. */
+    bool simple = key->type == TALLY_TYPE_STR || key->type == TALLY_TYPE_INT;
+    if (TALLY_UNLIKELY(!simple || !tally_may_read_unlocked(holder))) return borrow_locked(holder, where, key);
+    int64_t hash = hash_of(key);
+    /* acquire: pairs with the release of publishing a table */
+    tally_table *table = atomic_load_explicit(where, memory_order_acquire);
+    if (!table) return (tally_borrowed){ 0 };
+    uint32_t place = first_place(table, hash);
+    int32_t entry;
+    enum found found = search(table, key, hash, &place, &entry);
+    if (found == MISSING) return (tally_borrowed){ 0 };
+    if (TALLY_LIKELY(found == FOUND)) {
+        TALLY_POINT(borrow_loaded);
+        tally_object *value = tally_slot_try_borrow(&table->entries[entry].value);
+        if (TALLY_LIKELY(value != NULL) && TALLY_LIKELY(!tally_unlocked_recheck || atomic_load_explicit(where, memory_order_acquire) == table)) {
+            TALLY_DETAIL(reads_unlocked);
+            return tally_borrow_of(value);
+        }
+    }
+    return borrow_locked(holder, where, key);
 }
 
 ptrdiff_t tally_table_find_index(tally_table *table, tally_object *key) {
@@ -283,11 +316,13 @@ int tally_table_put(tally_object *holder, tally_table_place *where, tally_object
         tally_slot *slot = &atomic_load_explicit(where, memory_order_relaxed)->entries[found].value;
         if (existing) *existing = tally_slot_locked_read(slot);
         old = replace ? atomic_load_explicit(slot, memory_order_relaxed) : value;
+        if (replace) tally_hand_out_in(holder, token, value);
         /* release: pairs with the acquire of readers without the lock */
         if (replace) atomic_store_explicit(slot, value, memory_order_release);
     } else if ((result = make_room(where, token)) == 0) {
         tally_table *table = atomic_load_explicit(where, memory_order_relaxed);
         tally_incref(key);
+        tally_hand_out_in(holder, token, value);
         count_change(table);
         append_entry(table, key, hash, value);
         if (existing) { tally_incref(value); *existing = value; }
@@ -383,6 +418,7 @@ tally_object **tally_table_current_child(tally_table *table) {
 }
 tally_object **tally_table_next_child(tally_table *table) { return tally_table_current_child(table); }
 
+void tally_table_forget(tally_table *table) { set_u32(&table->used, 0); }
 void tally_table_free(tally_table *table) {
     for (tally_object **child; (child = tally_table_current_child(table)); *child = NULL) tally_decref(*child);
     tally_memory_free(TALLY_RAW, table);

@@ -259,6 +259,7 @@ static inline tally_object *slot_exchange(tally_slot *slot, tally_object *value)
 }
 static __attribute__((noinline)) tally_object *slot_exchange_locked(tally_object *object, ptrdiff_t index, tally_object *value) {
     unsigned token = tally_lock_object(object);
+    if (value) tally_hand_out_in(object, token, value);
     tally_object *old = slot_exchange(&slots_of(object)[index], value);
     tally_unlock_object(object, token);
     return old;
@@ -292,11 +293,25 @@ static __attribute__((noinline)) tally_object *slot_get_checked(tally_object *ob
     return value ? value : missing(object, "in this slot");
 }
 tally_object *tally_slot_get(tally_object *object, ptrdiff_t index) {
+    TALLY_ENDS_BORROWS();
     if (TALLY_LIKELY(slot_is_plain(object, index)) && TALLY_LIKELY(tally_may_read_unlocked(object))) {
         tally_object *value = tally_slot_try_read(&slots_of(object)[index]);
         if (TALLY_LIKELY(value != NULL)) { TALLY_DETAIL(reads_unlocked); return value; }
     }
     return slot_get_checked(object, index);
+}
+static __attribute__((noinline)) tally_borrowed slot_borrow_locked(tally_object *object, ptrdiff_t index) {
+    bool held;
+    if (!tally_borrow_secure(object, &held)) return (tally_borrowed){ 0 };
+    return tally_borrow_keep(object, held, tally_slot_get(object, index));
+}
+tally_borrowed tally_slot_borrow(tally_object *object, ptrdiff_t index) {
+    TALLY_ENDS_BORROWS();
+    if (TALLY_LIKELY(slot_is_plain(object, index)) && TALLY_LIKELY(tally_may_read_unlocked(object))) {
+        tally_object *value = tally_slot_try_borrow(&slots_of(object)[index]);
+        if (TALLY_LIKELY(value != NULL)) { TALLY_DETAIL(reads_unlocked); return tally_borrow_of(value); }
+    }
+    return slot_borrow_locked(object, index);
 }
 static __attribute__((noinline)) int slot_set_checked(tally_object *object, ptrdiff_t index, tally_object *value) {
     if (slot_check(object, &index) < 0) return -1;
@@ -328,6 +343,7 @@ static ptrdiff_t slot_by_name(tally_object *object, tally_object *name) {
 static int check_name(tally_object *name) { return tally_has_type(name, TALLY_TYPE_STR) ? 0 : tally_expected("a str as attribute name", name); }
 
 tally_object *tally_get_attr(tally_object *object, tally_object *name) {
+    TALLY_ENDS_BORROWS();
     if (check_name(name) < 0) return NULL;
     tally_object *value = NULL;
     int error = 0;

@@ -152,6 +152,7 @@ static void release(tally_thread_state *thread, bool forced) {
 void tally_blocking_begin(void) {
     tally_thread_require();
     if (TALLY_UNLIKELY(atomic_load_explicit(&tally_thread_current()->status, memory_order_relaxed) != TALLY_RUNNING)) tally_fatal(NULL, "a blocking region was begun inside another");
+    TALLY_ENDS_BORROWS();
     tally_counts_safepoint(tally_thread_current());
     release(tally_thread_current(), false);
 }
@@ -212,7 +213,10 @@ void tally_exclusion_detach(tally_thread_state *thread) {
 /* Who holds the lock has everybody else where they are. */
 bool tally_claim(tally_thread_state *thread) { (void)thread; return true; }
 void tally_claim_end(tally_thread_state *thread) { (void)thread; }
-void tally_world_stop(void) { TALLY_EVENT(stops); }
+void tally_world_stop(void) {
+    TALLY_ENDS_BORROWS();
+    TALLY_EVENT(stops);
+}
 void tally_world_start(void) {}
 
 /* Its holders may be waiting for the GIL: let go of that first. */
@@ -231,15 +235,18 @@ void tally_retire(tally_retired *node, unsigned what, size_t bytes) { (void)byte
 
 void tally_critical_begin(tally_critical *section, tally_object *object) {
     tally_thread_require();
+    TALLY_ENDS_BORROWS();
     *section = (tally_critical){ .outer = tally_thread_current()->critical, .first = object, .held = true };
     TALLY_CHECKED(tally_thread_current()->critical = section); /* for who detaches in it */
 }
 void tally_critical_begin2(tally_critical *section, tally_object *a, tally_object *b) {
     tally_thread_require();
+    TALLY_ENDS_BORROWS();
     *section = (tally_critical){ .outer = tally_thread_current()->critical, .first = a, .second = b, .held = true };
     TALLY_CHECKED(tally_thread_current()->critical = section);
 }
 void tally_critical_end(tally_critical *section) {
+    TALLY_ENDS_BORROWS();
     section->held = false;
     TALLY_CHECKED(tally_thread_current()->critical = section->outer);
 }

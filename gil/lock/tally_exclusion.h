@@ -17,15 +17,16 @@ enum { tally_unlocked_recheck = 0 };
 
 struct tally_thread_state;
 #define tally_lock_initial() 0
-#define tally_lock_object(object) ((void)(object), 0u)
+#define tally_lock_object(object) (TALLY_ENDS_BORROWS(), (void)(object), 0u)
 #define tally_unlock_object(object, token) ((void)(object), (void)(token))
-#define tally_lock_fast(object) ((void)(object), true)
+#define tally_lock_fast(object) (TALLY_ENDS_BORROWS(), (void)(object), true)
 #define tally_unlock_fast(object) ((void)(object))
 #define tally_is_private(token) ((void)(token), 1)
 /* No foreign code and no safepoint inside: the GIL is enough. */
 #define tally_weak_lock(address) ((void)(address))
 #define tally_weak_unlock(address) ((void)(address))
 static inline void tally_lock_unbias(tally_object *object) { (void)object; }
+static inline bool tally_lock_is_biased(tally_object *object) { (void)object; return true; }
 static inline bool tally_may_read_unlocked(tally_object *object) { (void)object; return true; }
 
 /* With one lock, an instance counts its class like any object. */
@@ -47,5 +48,6 @@ void tally_retire(tally_retired *node, unsigned what, size_t bytes);
 static inline void tally_wait_wanted(void) {} /* no other thread runs */
 static inline bool tally_relieve(void) { return true; }
 static inline void tally_waiting(size_t *bytes, size_t *most) { *bytes = *most = 0; }
+static inline void tally_retire_object(tally_object *object, size_t bytes) { (void)object, (void)bytes; } /* nothing is handed out */
 
 #endif

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Atomic counts: one word that every thread changes by atomic
- * read-modify-writes. The top bit marks an immortal object, never written.
+ * read-modify-writes. The top bit marks an immortal object, never written. The bit
+ * below marks a dead one that is in a list (tally_counts_set_link).
  */
 #ifndef TALLY_COUNTS_H
 #define TALLY_COUNTS_H
@@ -14,6 +15,7 @@ typedef struct tally_counts {
 } tally_counts;
 
 #define TALLY_COUNTS_IMMORTAL { UINT32_C(1) << 31 }
+#define TALLY_COUNT_LINK (UINT32_C(1) << 30)
 
 void tally_object_zero(tally_object *object); /* the last reference is gone */
 

@@ -14,7 +14,7 @@ static inline bool tally_counts_try_incref(tally_counts *counts) {
     unsigned lost = 0;
     for (;;) {
         if ((int32_t)count < 0) { TALLY_DETAIL(immortal_skips); return true; }
-        if (count == 0) return false;
+        if (count - 1 >= TALLY_COUNT_LINK - 1) return false; /* 0, or a link */
         TALLY_POINT(try_incref_swap);
         /* acquire: pairs with the release of init, if the block was made anew since the pointer was read */
         if (atomic_compare_exchange_weak_explicit(&counts->count, &count, count + 1, memory_order_acquire, memory_order_relaxed)) {
@@ -57,11 +57,26 @@ static inline bool tally_counts_is_immortal(tally_counts *counts) {
 static inline void tally_counts_make_immortal(tally_counts *counts) {
     atomic_store_explicit(&counts->count, UINT32_C(1) << 31, memory_order_relaxed);
 }
-static inline ptrdiff_t tally_counts_total(tally_counts *counts) {
-    return (ptrdiff_t)atomic_load_explicit(&counts->count, memory_order_relaxed);
-}
 static inline bool tally_counts_is_dead(tally_counts *counts) {
-    return atomic_load_explicit(&counts->count, memory_order_relaxed) == 0;
+    uint32_t count = atomic_load_explicit(&counts->count, memory_order_relaxed);
+    return count == 0 || (count & TALLY_COUNT_LINK);
+}
+static inline ptrdiff_t tally_counts_total(tally_counts *counts) {
+    return tally_counts_is_dead(counts) ? 0 : (ptrdiff_t)atomic_load_explicit(&counts->count, memory_order_relaxed);
+}
+/*
+ * A link has 32 bits, the word 30 of them: the other two are the highest flags, which
+ * say something of living objects only. relaxed: the thread that the dead object
+ * belongs to reads it; others see no more than that it is dead, and the flag HANDED_OUT.
+ */
+static inline void tally_counts_set_link(tally_counts *counts, uint32_t link) {
+    _Atomic uint8_t *flags = &((tally_object *)counts)->flags;
+    atomic_store_explicit(flags, (uint8_t)((atomic_load_explicit(flags, memory_order_relaxed) & 0x3f) | link >> 30 << 6), memory_order_relaxed);
+    atomic_store_explicit(&counts->count, link ? TALLY_COUNT_LINK | (link & (TALLY_COUNT_LINK - 1)) : 0, memory_order_relaxed);
+}
+static inline uint32_t tally_counts_link(tally_counts *counts) {
+    uint32_t high = (uint32_t)atomic_load_explicit(&((tally_object *)counts)->flags, memory_order_relaxed) >> 6;
+    return high << 30 | (atomic_load_explicit(&counts->count, memory_order_relaxed) & (TALLY_COUNT_LINK - 1));
 }
 static inline bool tally_counts_is_queued(tally_counts *counts) { (void)counts; return false; }
 static inline bool tally_counts_owned(tally_counts *counts) { (void)counts; return false; }

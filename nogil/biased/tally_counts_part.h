@@ -134,6 +134,11 @@ static inline bool tally_counts_is_dead(tally_counts *counts) {
 static inline bool tally_counts_is_queued(tally_counts *counts) {
     return (atomic_load_explicit(&counts->shared, memory_order_relaxed) & TALLY_SHARED_STATE) == TALLY_SHARED_QUEUED;
 }
+/* In the owner's half, which a dead object does not use: owner none. */
+static inline void tally_counts_set_link(tally_counts *counts, uint32_t link) {
+    tally_owned_store(counts, (uint64_t)link << 16 | TALLY_OWNER_NONE);
+}
+static inline uint32_t tally_counts_link(tally_counts *counts) { return (uint32_t)(tally_owned_load(counts) >> 16); }
 typedef tally_merge_entry *tally_counts_dead;
 tally_counts_dead tally_counts_merge_stopped(void);
 void tally_counts_destroy(tally_counts_dead dead);

@@ -202,6 +202,7 @@ void tally_critical_resume(tally_thread_state *thread) {
 
 static void section_begin(tally_critical *section, tally_object *first, tally_object *second) {
     tally_thread_require();
+    TALLY_ENDS_BORROWS();
     bool nested = held_by_section(first) && (!second || held_by_section(second));
     section->first = nested ? NULL : first;
     section->second = nested ? NULL : second;
@@ -223,6 +224,7 @@ void tally_critical_begin2(tally_critical *section, tally_object *a, tally_objec
     else section_begin(section, a < b ? a : b, a < b ? b : a);
 }
 void tally_critical_end(tally_critical *section) {
+    TALLY_ENDS_BORROWS();
     if (section->held) {
         section_unlock(section->second);
         section_unlock(section->first);

@@ -48,6 +48,7 @@ enum { BATCH_NODES = 64, BATCH_BYTES = TALLY_WAITING_LIST };
 typedef struct batch {
     struct batch *next;
     tally_retired *first;
+    tally_dead_list dead;         /* objects that were handed out */
     size_t count, bytes;
 } batch;
 
@@ -115,6 +116,17 @@ static void free_list(tally_retired *node) {
     }
 }
 
+/* Objects of a native type are cleared here: foreign code may run. */
+static void free_dead(tally_dead_list dead) {
+    for (tally_object *object; (object = tally_dead_pop(&dead));) {
+        TALLY_EVENT(reclaimed);
+        tally_object_free_handed_out(object);
+        tally_relieve();
+    }
+}
+
+static bool retired_any(const tally_exclusion_thread *self) { return self->retired || tally_dead_any(&self->retired_dead); }
+
 void tally_reclamation_free(void) {
     if (!atomic_load_explicit(&rcu.ripe, memory_order_relaxed)) return;
     /* acquire: pairs with the release of ripens */
@@ -125,8 +137,10 @@ void tally_reclamation_free(void) {
         /* seq_cst: pairs with quiesce_all, see tally_reclamation_safepoint */
         atomic_fetch_sub_explicit(&rcu.under_way, 1, memory_order_seq_cst);
         tally_retired *first = b->first;
+        tally_dead_list dead = b->dead;
         free(b);
         free_list(first);
+        free_dead(dead);
     }
 }
 
@@ -168,9 +182,11 @@ static bool is_too_much(tally_exclusion_thread *self) {
 
 /* ---- handing over, or helping ------------------------------------------- */
 
-static tally_retired *take_list(tally_exclusion_thread *self) {
+static tally_retired *take_list(tally_exclusion_thread *self, tally_dead_list *dead) {
     tally_retired *first = self->retired;
+    *dead = self->retired_dead;
     self->retired = NULL;
+    self->retired_dead = (tally_dead_list){ 0 };
     self->retired_count = 0;
     set_bytes(self, 0);
     return first;
@@ -184,7 +200,7 @@ static void hand_over(tally_exclusion_thread *self) {
     *b = (batch){ .count = self->retired_count, .bytes = bytes_of(self) };
     atomic_fetch_add_explicit(&rcu.under_way, 1, memory_order_seq_cst);
     atomic_fetch_add_explicit(&rcu.waiting_bytes, b->bytes, memory_order_relaxed);
-    b->first = take_list(self);
+    b->first = take_list(self, &b->dead);
     pthread_mutex_lock(&rcu.mutex);
     b->next = rcu.queue;
     rcu.queue = b;
@@ -195,20 +211,30 @@ static void hand_over(tally_exclusion_thread *self) {
 
 /* Before it blocks: what it has is handed over, unless too much waits: then it keeps its list. */
 void tally_reclamation_flush(tally_thread_state *thread) {
-    if (thread->exclusion.retired && !is_too_much(&thread->exclusion)) hand_over(&thread->exclusion);
+    if (retired_any(&thread->exclusion) && !is_too_much(&thread->exclusion)) hand_over(&thread->exclusion);
 }
 
-void tally_retire(tally_retired *node, unsigned what, size_t bytes) {
-    tally_thread_state *thread = tally_thread_current();
+static void count_retired(tally_thread_state *thread, size_t bytes) {
     tally_exclusion_thread *self = &thread->exclusion;
-    node->next = (uintptr_t)self->retired | what;
-    self->retired = node;
     self->retired_count++;
     set_bytes(self, bytes_of(self) + bytes);
     TALLY_EVENT(retired);
     if (!is_full(self)) return;
     note_level();
     tally_breaker_set(thread, TALLY_BREAK_QUIESCE); /* handed over at the next safepoint */
+}
+
+void tally_retire(tally_retired *node, unsigned what, size_t bytes) {
+    tally_thread_state *thread = tally_thread_current();
+    node->next = (uintptr_t)thread->exclusion.retired | what;
+    thread->exclusion.retired = node;
+    count_retired(thread, bytes);
+}
+
+void tally_retire_object(tally_object *object, size_t bytes) {
+    tally_thread_state *thread = tally_thread_current();
+    tally_dead_push(&thread->exclusion.retired_dead, object);
+    count_retired(thread, bytes);
 }
 
 void tally_wait_wanted(void) {
@@ -224,7 +250,8 @@ static void help(tally_thread_state *thread, tally_exclusion_thread *self) {
     thread->exclusion.helping = true; /* what is merged before it blocks cannot help again on top */
     self->wait_wanted = false;
     atomic_fetch_add_explicit(&rcu.waiting_bytes, bytes, memory_order_relaxed);
-    tally_retired *first = take_list(self);
+    tally_dead_list dead;
+    tally_retired *first = take_list(self, &dead);
     note_level();
     tally_blocking_begin_suspended(thread, "waiting for a grace period");
     TALLY_POINT(grace_wait);
@@ -235,12 +262,13 @@ static void help(tally_thread_state *thread, tally_exclusion_thread *self) {
     TALLY_EVENT(grace_helped);
     atomic_fetch_sub_explicit(&rcu.waiting_bytes, bytes, memory_order_relaxed);
     free_list(first);
+    free_dead(dead);
 }
 
 /* Not in a critical section: others may wait for it and never come to a safepoint. */
 static bool has_to_help(tally_thread_state *thread) {
     tally_exclusion_thread *self = &thread->exclusion;
-    return !thread->critical && !self->helping && (self->wait_wanted || (self->retired && is_too_much(self)));
+    return !thread->critical && !self->helping && (self->wait_wanted || (retired_any(self) && is_too_much(self)));
 }
 
 static void relieve(tally_thread_state *thread) {
@@ -290,12 +318,12 @@ void tally_reclamation_stopped(void) {
     if (first) ripens(first);
     for (uint32_t id = 1; id <= atomic_load_explicit(&tally_process.slots_used, memory_order_relaxed); id++) {
         tally_exclusion_thread *slot = &tally_thread_slot(id)->exclusion;
-        batch *b = slot->retired ? malloc(sizeof *b) : NULL;
+        batch *b = retired_any(slot) ? malloc(sizeof *b) : NULL;
         if (!b) continue;
         *b = (batch){ .count = slot->retired_count, .bytes = bytes_of(slot) };
         atomic_fetch_add_explicit(&rcu.under_way, 1, memory_order_seq_cst);
         atomic_fetch_add_explicit(&rcu.waiting_bytes, b->bytes, memory_order_relaxed);
-        b->first = take_list(slot);
+        b->first = take_list(slot, &b->dead);
         ripens(b);
     }
 }
@@ -315,10 +343,10 @@ void tally_reclamation_drain(tally_thread_state *thread) {
         bool any = false;
         for (uint32_t id = 1; id <= used; id++) {
             tally_thread_state *slot = tally_thread_slot(id);
-            if (!slot || !slot->exclusion.retired) continue;
+            if (!slot || !retired_any(&slot->exclusion)) continue;
             any = true;
             hand_over(&slot->exclusion);
-            if (slot->exclusion.retired) help(thread, &slot->exclusion);
+            if (retired_any(&slot->exclusion)) help(thread, &slot->exclusion);
         }
         if (!any && !atomic_load_explicit(&rcu.under_way, memory_order_seq_cst)) return;
         tally_reclamation_offline(); /* or the grace period would wait for this thread */

@@ -32,6 +32,7 @@ typedef struct tally_exclusion_thread {
     const char *_Atomic doing;              /* what it left RUNNING for last; static text */
     uint64_t left_at;                       /* when, if that is traced; own thread */
     tally_retired *retired;                 /* not yet handed over; own thread */
+    tally_dead_list retired_dead;           /* objects, the same */
     size_t retired_count;
     _Atomic size_t retired_bytes;           /* own thread; read by statistics */
     bool helping;                           /* waits for a grace period; own thread */
@@ -70,6 +71,7 @@ static inline bool tally_lock_biased(tally_exclusion_thread *self, tally_object 
 }
 
 static inline unsigned tally_lock_inline(tally_exclusion_thread *self, tally_object *object) {
+    TALLY_ENDS_BORROWS();
     if (tally_lock_biased(self, object)) return TALLY_TOKEN_BIASED;
     uint8_t expected = TALLY_LOCK_FREE;
     /* acquire: pairs with the release of unlock */
@@ -109,6 +111,10 @@ static inline void tally_lock_unbias(tally_object *object) {
         atomic_compare_exchange_strong_explicit(&object->lock, &expected, TALLY_LOCK_FREE, memory_order_release, memory_order_relaxed);
 }
 
+/* No other thread than the owner has ever been in it. */
+static inline bool tally_lock_is_biased(tally_object *object) {
+    return atomic_load_explicit(&object->lock, memory_order_relaxed) & TALLY_LOCK_BIASED;
+}
 #ifndef TALLY_LOCKS_OFF
 static inline bool tally_may_read_unlocked(tally_object *object) {
     /* acquire: pairs with the revoker's release, after which arrays are retired, not freed */
@@ -179,5 +185,6 @@ void tally_reclamation_free(void);
 void tally_wait_wanted(void);
 bool tally_relieve(void);
 void tally_waiting(size_t *bytes, size_t *most);
+void tally_retire_object(tally_object *object, size_t bytes);
 
 #endif

@@ -149,6 +149,7 @@ void tally_blocking_begin_as(const char *doing) {
     tally_thread_require();
     tally_thread_state *thread = tally_thread_current();
     if (TALLY_UNLIKELY(atomic_load_explicit(&thread->status, memory_order_relaxed) != TALLY_RUNNING)) tally_fatal(NULL, "a blocking region was begun inside another");
+    TALLY_ENDS_BORROWS();
     tally_critical_suspend(thread);
     tally_blocking_begin_suspended(thread, doing);
 }
@@ -156,7 +157,10 @@ void tally_blocking_begin(void) {
     tally_thread_require();
     tally_thread_state *thread = tally_thread_current();
     /* Within another it is an error, which the next says. */
-    if (TALLY_LIKELY(atomic_load_explicit(&thread->status, memory_order_relaxed) == TALLY_RUNNING)) tally_reclamation_before_blocking(thread);
+    if (TALLY_LIKELY(atomic_load_explicit(&thread->status, memory_order_relaxed) == TALLY_RUNNING)) {
+        tally_borrow_drop_kept(thread);
+        tally_reclamation_before_blocking(thread);
+    }
     tally_blocking_begin_as("in a blocking region");
 }
 void tally_blocking_end_suspended(void) { become_running(tally_thread_current()); }
@@ -231,6 +235,7 @@ static void wait_for_entering(tally_thread_state *self) {
 
 void tally_world_stop(void) {
     tally_thread_state *self = tally_thread_current();
+    TALLY_ENDS_BORROWS();
     if (pthread_mutex_trylock(&world.stopper) != 0) {
         tally_blocking_begin_suspended(self, "waiting to stop the world");
         pthread_mutex_lock(&world.stopper);

@@ -17,9 +17,13 @@ static inline void tally_track(void *object) {
     /* relaxed: the collector reads it with the world stopped */
     atomic_store_explicit(&((tally_object *)object)->flags, TALLY_FLAG_TRACKED, memory_order_relaxed);
 }
+/* Of a dead object, whose finalizer may bring it back: the other flags stay. */
+static inline void tally_track_again(tally_object *object) {
+    atomic_fetch_or_explicit(&object->flags, TALLY_FLAG_TRACKED, memory_order_relaxed);
+}
 static inline void tally_untrack(tally_object *object) {
     uint8_t flags = atomic_load_explicit(&object->flags, memory_order_relaxed);
-    atomic_store_explicit(&object->flags, flags & (TALLY_FLAG_FINALIZED | TALLY_FLAG_INTERNED), memory_order_relaxed);
+    atomic_store_explicit(&object->flags, flags & (TALLY_FLAG_FINALIZED | TALLY_FLAG_HANDED_OUT), memory_order_relaxed);
 }
 static inline void tally_collector_birth(void) {
     if (TALLY_UNLIKELY(++tally_thread_current()->collector.births >= TALLY_BIRTHS_BATCH)) tally_births_hand_over(true);

@@ -59,6 +59,19 @@ slot    fails READ_WITHOUT_LOCK
 slot    fails DEAD_WITHOUT_STATE
 slot    fails GIVE_UP_BY_STORE
 slot    fails DROP_FIRST
+borrow  holds
+borrow  holds READERS=1 READS=2 OBJECTS=3
+borrow  fails NO_FLAG
+borrow  fails NO_SECOND_LOOK
+borrow  fails NO_GRACE
+borrow  fails FREE_CHILD_AT_ONCE
+borrow  fails FLAG_BEFORE_DROP
+borrow  fails DROP_CHILDREN_FIRST
+borrow  fails NO_MARK_OF_CHILDREN
+borrow  fails MARK_UNCOUNTED
+borrow  fails NO_SECURE
+borrow  fails SAFEPOINT_IN_BORROW
+borrow  fails CLEAR_LATE
 grace   holds
 grace   fails NO_WAIT
 grace   fails FREE_AT_ONCE
