@@ -2,10 +2,19 @@
 /*
  * dict-shared-read: all threads look up keys of one dict that nobody changes.
  * It stands for the globals of a module, a configuration, a loaded dictionary.
+ * Borrowed, a value that is read takes no reference.
  */
 #include "workload.h"
 
 enum { KEYS = 1024, READS = 2048, READS_A_SAFEPOINT = 32 };
+
+enum { READ };
+enum { COUNTED, BORROWED };
+static const workload_parameter parameters[] = {
+    {.name = "read", .help = "how an item is read: with a reference of its own, or without a count", .choices = "counted,borrowed"},
+    {0},
+};
+static const char *const variants[] = {"read=borrowed", NULL};
 
 struct shared {
     const workload_context *context;
@@ -42,11 +51,29 @@ static void *enter(void *state, unsigned worker)
     return local;
 }
 
+static uint64_t run_borrowed(struct local *local)
+{
+    const struct shared *shared = local->shared;
+
+    for (unsigned done = 0; done < READS; done += READS_A_SAFEPOINT) {
+        for (unsigned i = 0; i < READS_A_SAFEPOINT; i++) {
+            unsigned key = workload_random(&local->seed) % KEYS;
+
+            if (tally_borrowed_object(tally_dict_borrow(shared->dict, shared->keys[key])) != shared->values[key])
+                workload_fail("key %u has the value of another", key);
+        }
+        tally_safepoint();
+    }
+    return READS;
+}
+
 static uint64_t run(void *opaque)
 {
     struct local *local = opaque;
     const struct shared *shared = local->shared;
 
+    if (shared->context->parameters[READ] == BORROWED)
+        return run_borrowed(local);
     for (unsigned done = 0; done < READS; done += READS_A_SAFEPOINT) {
         for (unsigned i = 0; i < READS_A_SAFEPOINT; i++) {
             unsigned key = workload_random(&local->seed) % KEYS;
@@ -76,6 +103,9 @@ const tally_workload workload_dict_shared_read = {
     .description = "All threads look up keys of one dict that nobody changes: globals, configuration.",
     .unit = "reads",
     .sharing = SHARED,
+    .parameters = parameters,
+    .variants = variants,
+    .quick_variants = variants,
     .read_only = true,
     .setup = setup,
     .enter = enter,

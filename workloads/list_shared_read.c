@@ -2,13 +2,22 @@
 /*
  * list-shared-read: all threads read one list of 100 ordinary items. It stands
  * for a table that is built once and then only looked at. Reads need no lock,
- * but each takes a reference to an item that all threads share.
+ * but each takes a reference to an item that all threads share; borrowed, it takes none.
  */
 #include "workload.h"
 
 enum { ITEMS = 100, ROUNDS = 40 };
 
+enum { READ };
+enum { COUNTED, BORROWED };
+static const workload_parameter parameters[] = {
+    {.name = "read", .help = "how an item is read: with a reference of its own, or without a count", .choices = "counted,borrowed"},
+    {0},
+};
+static const char *const variants[] = {"read=borrowed", NULL};
+
 struct shared {
+    const workload_context *context;
     tally_object *list;
     tally_object *items[ITEMS];
 };
@@ -17,7 +26,7 @@ static void *setup(const workload_context *context)
 {
     struct shared *shared = workload_allocate(sizeof *shared);
 
-    (void)context;
+    shared->context = context;
     shared->list = workload_object(tally_list_new(ITEMS));
     workload_make_floats(shared->items, ITEMS, 0);
     for (unsigned i = 0; i < ITEMS; i++)
@@ -25,10 +34,26 @@ static void *setup(const workload_context *context)
     return shared;
 }
 
+static uint64_t run_borrowed(const struct shared *shared)
+{
+    for (unsigned round = 0; round < ROUNDS; round++) {
+        for (unsigned i = 0; i < ITEMS; i++) {
+            tally_object *item = workload_object(tally_borrowed_object(tally_list_borrow(shared->list, i)));
+
+            if (item != shared->items[i])
+                workload_fail("item %u of the list is another", i);
+        }
+        tally_safepoint();
+    }
+    return (uint64_t)ROUNDS * ITEMS;
+}
+
 static uint64_t run(void *opaque)
 {
     const struct shared *shared = opaque;
 
+    if (shared->context->parameters[READ] == BORROWED)
+        return run_borrowed(shared);
     for (unsigned round = 0; round < ROUNDS; round++) {
         for (unsigned i = 0; i < ITEMS; i++) {
             tally_object *item = workload_object(tally_list_get(shared->list, i));
@@ -56,6 +81,9 @@ const tally_workload workload_list_shared_read = {
     .description = "All threads read one list of 100 items: a table built once and looked at.",
     .unit = "reads",
     .sharing = SHARED,
+    .parameters = parameters,
+    .variants = variants,
+    .quick_variants = variants,
     .read_only = true,
     .setup = setup,
     .run = run,

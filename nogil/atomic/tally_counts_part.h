@@ -59,7 +59,7 @@ static inline void tally_counts_make_immortal(tally_counts *counts) {
 }
 static inline bool tally_counts_is_dead(tally_counts *counts) {
     uint32_t count = atomic_load_explicit(&counts->count, memory_order_relaxed);
-    return count == 0 || (count & TALLY_COUNT_LINK);
+    return count == 0 || count >> 30 == 1; /* a link */
 }
 static inline ptrdiff_t tally_counts_total(tally_counts *counts) {
     return tally_counts_is_dead(counts) ? 0 : (ptrdiff_t)atomic_load_explicit(&counts->count, memory_order_relaxed);
