@@ -100,6 +100,7 @@ void tally_contention_end(void) {
 
 /* ---- listing ------------------------------------------------------------- */
 
+/* A handover is the end of a wait that is counted. */
 static uint64_t total_of(const tally_contention_row *row) {
     return row->lost_cas + row->lock_waits + row->lock_revocations + row->merges + row->shared_counts;
 }
@@ -126,7 +127,7 @@ static void name_place(tally_contention_row *row) {
 static tally_contention_row row_of(const fight *f) {
     const char *type = f->used ? tally_types[f->type].name : "(others)";
     tally_contention_row row = { .owner = f->owner, .site = f->site, .lost_cas = f->counts[TALLY_FOUGHT_LOST_CAS],
-        .lock_waits = f->counts[TALLY_FOUGHT_LOCK_WAIT], .lock_revocations = f->counts[TALLY_FOUGHT_REVOCATION],
+        .lock_waits = f->counts[TALLY_FOUGHT_LOCK_WAIT], .lock_handovers = f->counts[TALLY_FOUGHT_HANDOVER], .lock_revocations = f->counts[TALLY_FOUGHT_REVOCATION],
         .merges = f->counts[TALLY_FOUGHT_MERGE], .shared_counts = f->counts[TALLY_FOUGHT_SHARED_COUNT] };
     snprintf(row.type, sizeof row.type, "%s", type ? type : "(a class that is gone)");
     name_place(&row);

@@ -13,7 +13,7 @@
 
 #include "tally.h"
 
-enum { TALLY_FOUGHT_LOST_CAS, TALLY_FOUGHT_LOCK_WAIT, TALLY_FOUGHT_REVOCATION, TALLY_FOUGHT_MERGE, TALLY_FOUGHT_SHARED_COUNT, TALLY_FOUGHT_KINDS };
+enum { TALLY_FOUGHT_LOST_CAS, TALLY_FOUGHT_LOCK_WAIT, TALLY_FOUGHT_HANDOVER, TALLY_FOUGHT_REVOCATION, TALLY_FOUGHT_MERGE, TALLY_FOUGHT_SHARED_COUNT, TALLY_FOUGHT_KINDS };
 
 /* By an attached thread that keeps the object alive: a count or a lock is held. */
 void tally_fought(tally_object *object, unsigned kind);

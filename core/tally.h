@@ -410,6 +410,7 @@ int tally_gc_remove_callback(tally_gc_callback callback, void *context);
     X(queued)             /* objects queued for their owner to merge */ \
     X(claims)             /* blocked owners claimed to merge in their stead */ \
     X(lock_waits)         /* waits for an object's lock, parked */ \
+    X(lock_handovers)     /* of those, that ended with the lock handed over, since they took long */ \
     X(lock_revocations)   /* biased locks taken from their owner */ \
     X(gil_waits)          /* waits for the GIL */ \
     X(gil_requests)       /* requests to the holder to let go */ \
@@ -507,9 +508,10 @@ typedef struct tally_contention_row {
     char place[64];            /* the same as text: symbol and offset, or offset in its file */
     uint64_t lost_cas;         /* compare-and-swaps on their counts that had to repeat */
     uint64_t lock_waits;       /* waits for their locks, parked */
+    uint64_t lock_handovers;   /* of those, that took so long that the lock was handed over; not in share */
     uint64_t lock_revocations; /* of their biased locks */
     uint64_t merges;           /* of their counts, asked for by another thread than the owner */
-    uint64_t shared_counts;    /* counts by another thread than the owner or maker; only in a build with
+    uint64_t shared_counts;    /* increments with an atomic read-modify-write by another thread than the owner or maker; only in a build with
                                   TALLY_COUNT_EVENTS, else 0 */
     double share;              /* of all of these, in all rows */
 } tally_contention_row;

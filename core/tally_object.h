@@ -50,7 +50,7 @@ enum {
     TALLY_EVENT_local_increfs, TALLY_EVENT_local_decrefs, TALLY_EVENT_shared_increfs, TALLY_EVENT_shared_decrefs,
     TALLY_EVENT_immortal_skips, TALLY_EVENT_lost_cas, TALLY_EVENT_locks_biased, TALLY_EVENT_locks_atomic,
     TALLY_EVENT_reads_unlocked, TALLY_EVENT_reads_locked, TALLY_EVENT_allocations, TALLY_EVENT_frees_local,
-    TALLY_EVENT_frees_remote, TALLY_EVENT_safepoints, TALLY_EVENTS
+    TALLY_EVENT_frees_remote, TALLY_EVENT_safepoints, TALLY_EVENT_lock_handovers, TALLY_EVENTS
 };
 _Static_assert(TALLY_EVENTS <= 40, "room for every event");
 

@@ -1961,4 +1961,98 @@ TALLY_TEST(interleavings, a_borrower_of_a_replaced_array_looks_again)
     check(borrowed.object == tally_none);
     tell(OWNER, drop_list);
     drop_curtain(1);
+
+/* ---- what is counted of a fight ---- */
+
+static tally_object *second;
+static void read_second(void) { second = tally_list_get(list, 0); }
+static void drop_second(void) { tally_decref(second); }
+static void drop_result(void) { tally_decref(result); }
+
+/* Its object may be shared; the list's lock is biased no more, which is a fight over the list. */
+static void set_scene_for_counting(void)
+{
+    set_scene_for_reader();
+    tell(OTHER, read_and_drop);
+}
+
+static tally_contention_row fight_over(const char *type, size_t fights)
+{
+    tally_contention_row *rows, row = { .share = 0 };
+    size_t count;
+
+    check_int(tally_contention(&rows, &count), 0);
+    check_int(count, fights);
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(rows[i].type, type) == 0)
+            row = rows[i];
+    free(rows);
+    return row;
+}
+
+static void check_lost_swap(void)
+{
+    size_t fights = is_biased() ? 2 : 1;
+    tally_contention_row row = fight_over("Mortal", fights);
+
+    check_int(row.lost_cas, 1);
+    check_int(row.lock_waits + row.lock_revocations + row.merges, 0);
+    check_int(row.owner, is_biased() ? 2 : 0); /* the director is 1 */
+    check_double(row.share, 1.0 / (double)fights);
+}
+
+TALLY_TEST(interleavings, a_swap_that_is_lost_to_another_reader_is_counted_once)
+{
+    if (!no_gil())
+        return;
+    set_scene_for_counting();
+    hold(OTHER, try_incref_swap);
+    begin(OTHER, read_first);
+    await(OTHER, try_incref_swap);
+    tell(THIRD, read_second);
+    release(OTHER, try_incref_swap);
+    finish(OTHER);
+    tell(THIRD, drop_second);
+    tell(OTHER, drop_result);
+    tell(OWNER, drop_list);
+    drop_curtain(1);
+    check_lost_swap();
+}
+
+TALLY_TEST(interleavings, a_decref_that_is_lost_to_another_reader_is_counted_once)
+{
+    if (!has_queues_no_gil())
+        return;
+    set_scene_for_counting();
+    tell(OTHER, read_first);
+    hold(OTHER, decref_shared);
+    begin(OTHER, drop_result);
+    await(OTHER, decref_shared);
+    tell(THIRD, read_second);
+    release(OTHER, decref_shared);
+    finish(OTHER);
+    tell(THIRD, drop_second);
+    tell(OWNER, drop_list);
+    drop_curtain(1);
+    check_lost_swap();
+}
+
+TALLY_TEST(interleavings, a_wait_that_takes_long_ends_by_a_handover_and_both_are_counted)
+{
+    if (!no_gil())
+        return;
+    set_scene_for_parking();
+    hold(OTHER, parking);
+    begin(OTHER, pass_section);
+    await(OTHER, parking);
+    usleep(5000); /* longer than a waiter waits for its turn */
+    release(OTHER, parking);
+    tell(OWNER, leave_section); /* finds the waiter: it has the bucket's mutex until it sleeps */
+    finish(OTHER);
+    tell(OWNER, drop_list);
+    drop_curtain(0);
+    tally_contention_row row = fight_over("list", 1);
+    check_int(row.lock_waits, 1);
+    check_int(row.lock_handovers, 1);
+    check_int(row.lost_cas + row.merges, 0);
 }

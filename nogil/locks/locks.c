@@ -143,13 +143,18 @@ static void lock_waiting(tally_object *object) {
     tally_fought(object, TALLY_FOUGHT_LOCK_WAIT);
     tally_blocking_begin_as("waiting for the lock of an object");
     uint64_t since = now_ns();
-    for (;;) {
+    bool handed = false;
+    while (!handed) {
         uint8_t lock = atomic_load_explicit(&object->lock, memory_order_relaxed);
-        if (lock != TALLY_LOCK_BIASED && park(object, since)) break;
-        if (try_lock(object)) break;
+        handed = lock != TALLY_LOCK_BIASED && park(object, since);
+        if (!handed && try_lock(object)) break;
     }
     /* Not tally_blocking_end: the outer sections stay suspended while this lock is held. */
     tally_blocking_end_suspended();
+    if (handed) {
+        TALLY_EVENT(lock_handovers);
+        tally_fought(object, TALLY_FOUGHT_HANDOVER);
+    }
 }
 
 static bool held_by_section(tally_object *object) {

@@ -28,6 +28,7 @@ void block_free(block *block)
     free(block->worker_seconds);
     free(block->pauses);
     free(block->latencies);
+    fights_free(&block->fights);
 }
 
 static json_t *integer(uint64_t value)
@@ -171,6 +172,8 @@ json_t *block_to_json(const block *block, const options *options)
     add_memory(result, block);
     json_object_set_new(result, "detailed", json_boolean(block->stats.detailed));
     json_object_set_new(result, "stats", stats_to_json(&block->stats));
+    if (block->fights.rows != NULL)
+        json_object_set_new(result, "contention", fights_to_json(&block->fights));
     json_object_set_new(result, "collector", pauses_to_json(block->pauses));
     json_object_set_new(result, "perf", perf_to_json(block->perf));
     if (block->latencies != NULL)

@@ -8,6 +8,7 @@
 
 #include <jansson.h>
 
+#include "fights.h"
 #include "footprint.h"
 #include "options.h"
 #include "pauses.h"
@@ -25,6 +26,7 @@ typedef struct block {
     uint64_t *operations;
     double *worker_seconds;
     tally_stats_result stats;   /* what was counted during the samples */
+    fights fights;              /* what they fought over during the samples */
     pauses *pauses;             /* the collections during them */
     histogram *latencies;       /* one a worker; NULL: not measured */
     perf_count perf[PERF_EVENT_COUNT]; /* of all workers, during the samples */

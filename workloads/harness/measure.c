@@ -266,10 +266,11 @@ static void record(const struct measurement *all, block *block)
     block->rates[sample] = all->from_pot ? (double)operations / whole : rate;
 }
 
-static void read_stats(tally_stats_result *stats)
+static void read_stats(tally_stats_result *stats, fights *fights, void (*list)(struct fights *))
 {
     tally_blocking_end();
     tally_stats(stats);
+    list(fights);
     tally_blocking_begin();
 }
 
@@ -295,12 +296,12 @@ static void take_samples(struct measurement *all, block *block)
     atomic_store_explicit(&all->counted, true, memory_order_relaxed);
     pauses_begin(block->pauses);
     watch_step("reading the statistics", 0);
-    read_stats(&before);
+    read_stats(&before, &block->fights, fights_begin);
     for (unsigned i = 0; go_on && i < options->samples; i++)
         if ((go_on = run_for(all, "a sample", options->sample_ms, options->total)))
             record(all, block);
     watch_step("reading the statistics", 0);
-    read_stats(&after);
+    read_stats(&after, &block->fights, fights_end);
     pauses_end(block->pauses);
     block->pss_kib = weigh_among_processes(options);
     block->incomplete = !go_on;
