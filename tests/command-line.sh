@@ -206,6 +206,8 @@ refused "$scratch/backends.json" run --drivers "$scratch" --output "$scratch/non
     refused "$scratch/no-such-text" $run --text "$scratch/no-such-text"
     refused /dev/null/report $run --output /dev/null/report
     refused /proc/report $run --output /proc/report
+    refused fair $run --switch-policy fair
+    refused --switch-ticks $run --switch-policy deadline --switch-ticks 100
     refused --python-script $run --with-python python3
     refused no-such-python $run --with-python no-such-python --python-script "$root/workloads/python/collector.py"
 }
@@ -431,7 +433,17 @@ shows --rounds findings --help
 refused 0 findings --rounds 0
 refused /proc/report findings --output /proc/report
 refused 1000000 compare --switch-interval-us 0
-for command in compare findings test tune build; do
+shows --switch-policy compare --help
+shows --sample-ms trace --help
+refused workload trace
+refused no-such-workload trace no-such-workload
+refused no-such-backend trace churn --backend no-such-backend
+refused --threads trace churn --threads 0
+refused no-such-policy trace churn --switch-policy no-such-policy
+refused --switch-ticks compare --switch-ticks many
+refused "$scratch" trace churn --output "$scratch"
+refused /dev/null/x trace churn --output /dev/null/x/y
+for command in compare findings trace test tune build; do
     refused no-such-option $command --no-such-option
 done
 refused no-such-preset test --preset no-such-preset

@@ -226,7 +226,7 @@ static void merge_samples(json_t *into, json_t *from, bool total)
 /* Quantiles of one process and another make none of both: each keeps its own. */
 static void keep_apart(json_t *into, json_t *from)
 {
-    static const char *const own[] = {"collector", "latency"};
+    static const char *const own[] = {"collector", "latency", "contention"};
     json_t *each = json_object_get(into, "each_process");
 
     if (each == NULL) {

@@ -40,6 +40,8 @@ void compose_price(struct document *document, const struct analysis *analysis);
 void compose_workloads(struct document *document, const struct analysis *analysis);
 void compose_ranking(struct document *document, const struct analysis *analysis, const char *workload);
 void compose_pauses(struct document *document, const struct analysis *analysis, const char *workload);
+// A part of a workload's section: who was fought over, if it scales badly.
+void compose_culprit(struct document *document, const struct analysis *analysis, const char *workload);
 void compose_collector(struct document *document, const struct analysis *analysis);
 void compose_patterns(struct document *document, const struct analysis *analysis);
 void compose_server(struct document *document, const struct analysis *analysis);

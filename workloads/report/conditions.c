@@ -85,6 +85,23 @@ static void warmup_row(struct table *table, const struct analysis *analysis)
     table_cell(table, "%zu of %zu", analysis->warmup_samples, analysis->samples);
 }
 
+// How the GIL changed hands, which is alike in all blocks that have one.
+static void gil_row(struct table *table, const struct analysis *analysis)
+{
+    const json_t *blocks = json_object_get(analysis->root, "blocks"), *block, *gil = NULL;
+    size_t index;
+    json_array_foreach(blocks, index, block)
+        if (gil == NULL && json_is_object(json_object_get(block, "gil")))
+            gil = json_object_get(block, "gil");
+    if (gil == NULL)
+        return;
+    table_cell(table, "GIL hand-over; without one ignored");
+    if (json_object_get(gil, "ticks"))
+        table_cell(table, "%s, %.0f safepoints", object_string(gil, "policy", ""), object_number(gil, "ticks", 0));
+    else
+        table_cell(table, "%s, interval %.0f us", object_string(gil, "policy", ""), object_number(gil, "interval_us", 0));
+}
+
 static void facts_table(struct document *document, const struct analysis *analysis)
 {
     const json_t *machine = json_object_get(analysis->root, "machine");
@@ -107,6 +124,7 @@ static void facts_table(struct document *document, const struct analysis *analys
     fact_row(&table, build, "flags", "flags");
     fact_row(&table, build, "type", "build type");
     fact_row(&table, build, "commit", "commit");
+    gil_row(&table, analysis);
     table_cell(&table, "seed");
     table_cell(&table, "%lld", (long long)json_integer_value(json_object_get(analysis->root, "seed")));
     document_table(document, table);

@@ -21,8 +21,8 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-enum key { DRIVERS = 256, PYTHON, PYTHON_SCRIPT, PATTERNS_SCRIPT, SERVER_SCRIPT, SWITCH_INTERVAL, QUICKLY, FULLY, WORKLOADS, BACKENDS, THREADS, TEXT, OUTPUT, SEED, USAGE,
-    SELF, ROUNDS, MARGIN, RESUME, JSON, LIMIT, MODE, WHAT_IF, CHECK, ROOT };
+enum key { DRIVERS = 256, PYTHON, PYTHON_SCRIPT, PATTERNS_SCRIPT, SERVER_SCRIPT, QUICKLY, FULLY, WORKLOADS, BACKENDS, THREADS, TEXT, OUTPUT, SEED, USAGE,
+    SELF, ROUNDS, MARGIN, RESUME, JSON, LIMIT, MODE, WHAT_IF, CHECK, ROOT, TRACE, POLICY, INTERVAL, TICKS };
 
 static const struct argp_option option_list[] = {
     {NULL, 0, NULL, 0, "Both commands:", 1},
@@ -42,7 +42,6 @@ static const struct argp_option option_list[] = {
     {"python-script", PYTHON_SCRIPT, "FILE", 0, "What it runs, workloads/python/collector.py; goes with --with-python", 2},
     {"patterns-script", PATTERNS_SCRIPT, "FILE", 0, "And workloads/python/patterns.py", 2},
     {"server-script", SERVER_SCRIPT, "FILE", 0, "What loads the task server, workloads/server/measure.py", 2},
-    {"switch-interval-us", SWITCH_INTERVAL, "US", 0, "Switch interval of the convoy with a GIL, 1 to 1000000 (default: 5000)", 2},
     {"resume", RESUME, "DIR", 0, "Go on with the run in this folder, which was ended early; takes no other options", 2},
     {"what-if", WHAT_IF, NULL, 0, "Also run each workload without one cause of cost at a time, and tell the gains", 2},
     {"self", SELF, NULL, 0, "Only the control: every backend against itself, and how often that came out different", 2},
@@ -54,6 +53,11 @@ static const struct argp_option option_list[] = {
     {"time-limit", LIMIT, "SECONDS", 0,
      "End a run of which a step (setup, a sample, teardown) is not over so long after its time, show the stacks of its "
      "threads, and count it as failed, 1 to 86400 (default: 60)", 2},
+    {"switch-policy", POLICY, "NAME", 0,
+     "How a GIL changes hands, on all backends that have one: cpython, deadline or ticks (default: cpython)", 2},
+    {"switch-interval-us", INTERVAL, "US", 0, "cpython, deadline: microseconds until a waiter asks for it, 1 to 1000000 (default: 5000)", 2},
+    {"switch-ticks", TICKS, "N", 0, "ticks: safepoints until its holder lets go (default: 100)", 2},
+    {"trace", TRACE, "DIR", 0, "Folder for timelines of the counting pass, which Perfetto opens; is made", 2},
     {NULL, 0, NULL, 0, "diff:", 3},
     {"json", JSON, NULL, 0, "Print JSON, not a table", 3},
     {NULL, 0, NULL, 0, "tune:", 4},
@@ -153,6 +157,19 @@ static double number(const char *string, double least, double most, const char *
     if (*string < '0' || *string > '9' || *end || !(value >= least && value <= most))
         reject(wrong, string);
     return value;
+}
+
+// The drivers judge them; the last one counts.
+static void add_switching(struct names *switching, const char *option, const char *value)
+{
+    size_t length = strlen(option);
+    for (size_t i = 0; i < switching->count; i++)
+        if (strncmp(switching->items[i], option, length) == 0) {
+            free(switching->items[i]);
+            switching->items[i] = format("%s=%s", option, value);
+            return;
+        }
+    switching->items[switching->count++] = format("%s=%s", option, value);
 }
 
 static void set_seed(struct command *command, const char *string)
@@ -264,8 +281,18 @@ static error_t parse_one(int key, char *argument, struct argp_state *state)
     case SERVER_SCRIPT:
         command->run.server_script = argument;
         return 0;
-    case SWITCH_INTERVAL:
-        set_interval(&command->run, argument);
+    case POLICY:
+        add_switching(&command->run.switching, "--switch-policy", argument);
+        return 0;
+    case INTERVAL:
+        set_interval(&command->run, argument); // the convoy's, too
+        add_switching(&command->run.switching, "--switch-interval-us", argument);
+        return 0;
+    case TICKS:
+        add_switching(&command->run.switching, "--switch-ticks", argument);
+        return 0;
+    case TRACE:
+        command->run.traces = argument;
         return 0;
     case MODE:
         set_mode(&command->run, argument);
@@ -444,7 +471,7 @@ static bool find_journal(struct command *command, struct journal *journal)
 
 static int run(struct command *command)
 {
-    bool created;
+    bool created, traces_created;
     struct journal journal = {.file = -1};
     if (command->resume)
         resume(command, &journal);
@@ -462,6 +489,12 @@ static int run(struct command *command)
     if (!run_complete_options(&command->run) || !folder_prepare(command->output, &created) ||
         !find_journal(command, &journal))
         return 2;
+    if (command->run.traces && !folder_prepare(command->run.traces, &traces_created)) {
+        if (created)
+            rmdir(command->output);
+        journal_end(&journal, false);
+        return 2;
+    }
     json_t *root = run_measure(&command->run, &journal, command->output);
     if (root == NULL) {
         journal_end(&journal, false);
@@ -552,6 +585,7 @@ int main(int argc, char **argv)
     names_free(&command.run.texts);
     json_decref(command.run.arguments);
     json_decref(command.replayed);
+    names_free(&command.run.switching);
     json_decref(command.run.known_backends);
     json_decref(command.run.descriptions);
     json_decref(command.run.python_name);

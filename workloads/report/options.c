@@ -112,7 +112,9 @@ static bool find_backends(struct run_options *options)
 static bool list_workloads(struct run_options *options, struct names *known)
 {
     char *path = driver_path(options, options->backends.items[0], false);
-    char *argv[] = {path, "--list", "--json", NULL};
+    char *argv[8] = {path, "--list", "--json"}; // and what it is to judge
+    for (size_t i = 0; i < options->switching.count && i < 4; i++)
+        argv[3 + i] = options->switching.items[i];
     struct process_result result = process_run(argv, NULL, 20);
     json_t *list = json_loads(text_string(&result.output), 0, NULL), *workload;
     size_t index;
@@ -123,7 +125,9 @@ static bool list_workloads(struct run_options *options, struct names *known)
             known->items[known->count++] = checked_strdup(object_string(workload, "name", ""));
     options->descriptions = list ? list : json_array();
     bool good = result.status == 0 && known->count > 0;
-    if (!good)
+    if (!good && result.status == 2)
+        fputs(text_string(&result.errors), stderr);
+    else if (!good)
         fprintf(stderr, "tally-compare: %s --list named no workloads; build it again\n", path);
     text_free(&result.output);
     text_free(&result.errors);

@@ -176,6 +176,10 @@ struct arguments plan_arguments(const struct plan *plan, const struct job *job)
         arguments_add(&arguments, "--text-bytes=%ld", plan->budget.text_bytes);
     if (options->time_limit && !job->kind->add_program)
         arguments_add(&arguments, "--time-limit=%d", options->time_limit);
+    for (size_t i = 0; !job->kind->add_program && i < options->switching.count; i++)
+        arguments_add(&arguments, "%s", options->switching.items[i]);
+    if (options->traces && job->kind->counted)
+        arguments_add(&arguments, "--trace=%s/%s-%s-%d.json", options->traces, job->workload, job->backend, job->threads);
     if (job->kind->add_arguments)
         job->kind->add_arguments(plan, job, &arguments);
     return arguments;

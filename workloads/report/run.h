@@ -36,6 +36,8 @@ struct run_options {
     double margin; // within which two are the same, 0.02 for 2 %
     enum mode mode;
     int time_limit; // seconds that a step of a driver may take too long; 0: not given
+    struct names switching; // options for how the GIL changes hands, as the drivers take them
+    const char *traces;     // a folder for timelines of the counting pass, or NULL
     const char *python; // an interpreter, or NULL
     const char *python_script, *patterns_script; // what it runs; NULL: not that
     const char *server_script;   // what loads the task server, or NULL

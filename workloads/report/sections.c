@@ -369,7 +369,7 @@ static void (*const workload_parts[])(struct document *, const struct analysis *
     // fairness: the fastest and the slowest thread
     compose_pauses,
     // the fit of the scalability law
-    // who was fought over
+    compose_culprit,
     // what if a cause were removed
     counter_table,
     samples,
