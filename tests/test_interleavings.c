@@ -1961,13 +1961,13 @@ TALLY_TEST(interleavings, a_borrower_of_a_replaced_array_looks_again)
     check(borrowed.object == tally_none);
     tell(OWNER, drop_list);
     drop_curtain(1);
+}
 
 /* ---- what is counted of a fight ---- */
 
 static tally_object *second;
 static void read_second(void) { second = tally_list_get(list, 0); }
 static void drop_second(void) { tally_decref(second); }
-static void drop_result(void) { tally_decref(result); }
 
 /* Its object may be shared; the list's lock is biased no more, which is a fight over the list. */
 static void set_scene_for_counting(void)

@@ -4,6 +4,8 @@
  * owner to merge, stays under the bounds that tally.h states. A thread that comes
  * to no safepoint lets it grow until the others wait for it.
  */
+#include <semaphore.h>
+
 #include "suite.h"
 
 enum { WORKERS = 3, STEP = 8 /* operations between two safepoints */, PIECE = 3000, ENOUGH = 4 * TALLY_WAITING_LIMIT };
@@ -153,10 +155,15 @@ static void make_objects(tally_object *(*make)(void), int count)
 static tally_object *class_;
 static tally_object *make_mortal(void) { return tally_instance_new(class_); }
 
+static sem_t owner_is_blocked, all_are_dropped;
+
 static void drop_all_of_blocked(void *nothing)
 {
     (void)nothing;
     uint64_t most = 0;
+    tally_blocking_begin();
+    sem_wait(&owner_is_blocked);
+    tally_blocking_end();
     for (int i = 0; i < object_count; i++) {
         tally_decref(objects[i]);
         if (i % 1000)
@@ -169,13 +176,24 @@ static void drop_all_of_blocked(void *nothing)
     check_int(deaths(), object_count); /* the owner has not come back */
     check_int(most, 0);
     check_int(stats_now().merge_waiting_most, 0);
+    sem_post(&all_are_dropped);
 }
 
 TALLY_TEST(waiting, a_million_objects_of_a_blocked_owner_die_as_they_are_dropped)
 {
     class_ = mortal_class();
     make_objects(make_mortal, OBJECTS);
-    run_threads(1, drop_all_of_blocked, NULL, 0); /* blocked: this thread, their owner, waits for the end of that one */
+    tally_thread dropper;
+    sem_init(&owner_is_blocked, 0, 0);
+    sem_init(&all_are_dropped, 0, 0);
+    check_int(tally_thread_start(&dropper, drop_all_of_blocked, NULL), 0);
+    tally_blocking_begin();
+    sem_post(&owner_is_blocked);
+    sem_wait(&all_are_dropped);
+    tally_blocking_end();
+    check_int(tally_thread_join(&dropper), 0);
+    sem_destroy(&owner_is_blocked);
+    sem_destroy(&all_are_dropped);
     free(objects);
     tally_decref(class_);
 }
