@@ -432,7 +432,7 @@ refused compare
 shows --rounds findings --help
 refused 0 findings --rounds 0
 refused /proc/report findings --output /proc/report
-refused 1000000 compare --switch-interval-us 0
+refused --switch-interval-us compare --switch-interval-us 0
 shows --switch-policy compare --help
 shows --sample-ms trace --help
 refused workload trace

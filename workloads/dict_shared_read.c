@@ -8,14 +8,6 @@
 
 enum { KEYS = 1024, READS = 2048, READS_A_SAFEPOINT = 32 };
 
-enum { READ };
-enum { COUNTED, BORROWED };
-static const workload_parameter parameters[] = {
-    {.name = "read", .help = "how an item is read: with a reference of its own, or without a count", .choices = "counted,borrowed"},
-    {0},
-};
-static const char *const variants[] = {"read=borrowed", NULL};
-
 struct shared {
     const workload_context *context;
     tally_object *dict;
@@ -51,8 +43,9 @@ static void *enter(void *state, unsigned worker)
     return local;
 }
 
-static uint64_t run_borrowed(struct local *local)
+static uint64_t run_borrowed(void *opaque)
 {
+    struct local *local = opaque;
     const struct shared *shared = local->shared;
 
     for (unsigned done = 0; done < READS; done += READS_A_SAFEPOINT) {
@@ -72,8 +65,6 @@ static uint64_t run(void *opaque)
     struct local *local = opaque;
     const struct shared *shared = local->shared;
 
-    if (shared->context->parameters[READ] == BORROWED)
-        return run_borrowed(local);
     for (unsigned done = 0; done < READS; done += READS_A_SAFEPOINT) {
         for (unsigned i = 0; i < READS_A_SAFEPOINT; i++) {
             unsigned key = workload_random(&local->seed) % KEYS;
@@ -103,13 +94,24 @@ const tally_workload workload_dict_shared_read = {
     .description = "All threads look up keys of one dict that nobody changes: globals, configuration.",
     .unit = "reads",
     .sharing = SHARED,
-    .parameters = parameters,
-    .variants = variants,
-    .quick_variants = variants,
     .read_only = true,
     .setup = setup,
     .enter = enter,
     .run = run,
+    .leave = free,
+    .teardown = teardown,
+};
+
+const tally_workload workload_dict_shared_borrow = {
+    .name = "dict-shared-borrow",
+    .description = "As dict-shared-read, with borrowed references, which count nothing.",
+    .unit = "reads",
+    .sharing = SHARED,
+    .read_only = true,
+    .not_quick = true,
+    .setup = setup,
+    .enter = enter,
+    .run = run_borrowed,
     .leave = free,
     .teardown = teardown,
 };

@@ -8,32 +8,25 @@
 
 enum { READS = 8192, READS_A_SAFEPOINT = 64 };
 
-enum { READ };
-enum { COUNTED, BORROWED };
-static const workload_parameter parameters[] = {
-    {.name = "read", .help = "how an item is read: with a reference of its own, or without a count", .choices = "counted,borrowed"},
-    {0},
-};
-static const char *const variants[] = {"read=borrowed", NULL};
-
 struct shared {
-    const workload_context *context;
     tally_object *list, *item;
 };
 
 static void *setup(const workload_context *context)
 {
+    (void)context;
     struct shared *shared = workload_allocate(sizeof *shared);
 
-    shared->context = context;
     shared->list = workload_object(tally_list_new(1));
     shared->item = workload_object(tally_float_new(0.5));
     workload_done(tally_list_append(shared->list, shared->item));
     return shared;
 }
 
-static uint64_t run_borrowed(const struct shared *shared)
+static uint64_t run_borrowed(void *opaque)
 {
+    const struct shared *shared = opaque;
+
     for (unsigned done = 0; done < READS; done += READS_A_SAFEPOINT) {
         for (unsigned i = 0; i < READS_A_SAFEPOINT; i++)
             if (tally_borrowed_object(tally_list_borrow(shared->list, 0)) != shared->item)
@@ -47,8 +40,6 @@ static uint64_t run(void *opaque)
 {
     const struct shared *shared = opaque;
 
-    if (shared->context->parameters[READ] == BORROWED)
-        return run_borrowed(shared);
     for (unsigned done = 0; done < READS; done += READS_A_SAFEPOINT) {
         for (unsigned i = 0; i < READS_A_SAFEPOINT; i++) {
             tally_object *item = workload_object(tally_list_get(shared->list, 0));
@@ -76,10 +67,18 @@ const tally_workload workload_list_hot_read = {
     .description = "All threads read the one item of a list, an ordinary object: what everybody looks at.",
     .unit = "reads",
     .sharing = SHARED,
-    .parameters = parameters,
-    .variants = variants,
-    .quick_variants = variants,
     .setup = setup,
     .run = run,
+    .teardown = teardown,
+};
+
+const tally_workload workload_list_hot_borrow = {
+    .name = "list-hot-borrow",
+    .description = "As list-hot-read, with borrowed references, which count nothing.",
+    .unit = "reads",
+    .sharing = SHARED,
+    .not_quick = true,
+    .setup = setup,
+    .run = run_borrowed,
     .teardown = teardown,
 };

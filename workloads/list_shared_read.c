@@ -8,25 +8,16 @@
 
 enum { ITEMS = 100, ROUNDS = 40 };
 
-enum { READ };
-enum { COUNTED, BORROWED };
-static const workload_parameter parameters[] = {
-    {.name = "read", .help = "how an item is read: with a reference of its own, or without a count", .choices = "counted,borrowed"},
-    {0},
-};
-static const char *const variants[] = {"read=borrowed", NULL};
-
 struct shared {
-    const workload_context *context;
     tally_object *list;
     tally_object *items[ITEMS];
 };
 
 static void *setup(const workload_context *context)
 {
+    (void)context;
     struct shared *shared = workload_allocate(sizeof *shared);
 
-    shared->context = context;
     shared->list = workload_object(tally_list_new(ITEMS));
     workload_make_floats(shared->items, ITEMS, 0);
     for (unsigned i = 0; i < ITEMS; i++)
@@ -34,8 +25,10 @@ static void *setup(const workload_context *context)
     return shared;
 }
 
-static uint64_t run_borrowed(const struct shared *shared)
+static uint64_t run_borrowed(void *opaque)
 {
+    const struct shared *shared = opaque;
+
     for (unsigned round = 0; round < ROUNDS; round++) {
         for (unsigned i = 0; i < ITEMS; i++) {
             tally_object *item = workload_object(tally_borrowed_object(tally_list_borrow(shared->list, i)));
@@ -52,8 +45,6 @@ static uint64_t run(void *opaque)
 {
     const struct shared *shared = opaque;
 
-    if (shared->context->parameters[READ] == BORROWED)
-        return run_borrowed(shared);
     for (unsigned round = 0; round < ROUNDS; round++) {
         for (unsigned i = 0; i < ITEMS; i++) {
             tally_object *item = workload_object(tally_list_get(shared->list, i));
@@ -81,11 +72,20 @@ const tally_workload workload_list_shared_read = {
     .description = "All threads read one list of 100 items: a table built once and looked at.",
     .unit = "reads",
     .sharing = SHARED,
-    .parameters = parameters,
-    .variants = variants,
-    .quick_variants = variants,
     .read_only = true,
     .setup = setup,
     .run = run,
+    .teardown = teardown,
+};
+
+const tally_workload workload_list_shared_borrow = {
+    .name = "list-shared-borrow",
+    .description = "As list-shared-read, with borrowed references, which count nothing.",
+    .unit = "reads",
+    .sharing = SHARED,
+    .read_only = true,
+    .not_quick = true,
+    .setup = setup,
+    .run = run_borrowed,
     .teardown = teardown,
 };

@@ -10,7 +10,7 @@
  * what they brought back; then the rest is cleared and dies.
  *
  * When a collection starts by itself: containers made less freed since the last
- * one exceed the first threshold and a quarter of the objects that survived it. So the
+ * one exceed the first threshold and a quarter of those that survived it, tracked or not. So the
  * work of all collections while a heap grows to n is at most n (1 + 1/1.25 + ...) =
  * 5 n. Any thread that finds one due asks for it, so none runs on while the one that
  * asked first is not scheduled; those that ask together share one. Whoever makes it
@@ -30,7 +30,7 @@
 
 static struct {
     _Atomic int64_t births;     /* handed over */
-    _Atomic size_t survivors;   /* of the last collection, less what others were freeing */
+    _Atomic size_t survivors;   /* containers after the last collection, less what others were freeing */
     _Atomic size_t pending;     /* garbage that collections have noted and not freed yet */
     uint64_t marks;             /* collections that have marked; world stopped */
     _Atomic uint64_t marks_seen;
@@ -221,7 +221,10 @@ ptrdiff_t tally_collector_run(int generation, tally_gc_info *info) {
     /* Nothing to share: who waited makes a collection of its own. */
     if (g.no_memory) atomic_store_explicit(&collector.marks_seen, --collector.marks, memory_order_relaxed);
     size_t pending = atomic_fetch_add_explicit(&collector.pending, g.count, memory_order_relaxed);
-    atomic_store_explicit(&collector.survivors, found.reached > pending ? found.reached - pending : 0, memory_order_relaxed);
+    /* Those that are not tracked any more count too: to walk past a million tuples of
+     * numbers, which are reached from one list, takes time for each. */
+    size_t gone = g.count + pending;
+    atomic_store_explicit(&collector.survivors, found.blocks > gone ? found.blocks - gone : 0, memory_order_relaxed);
     size_t noted = g.count;
     info->stop = stopped - info->began;
     uint64_t marked = tally_now();

@@ -52,7 +52,7 @@ typedef struct helper {
     size_t depth, capacity;
     bool overflow;
     tally_ring ring;
-    size_t examined, reached;
+    size_t examined, reached, blocks;
     int32_t *instances;          /* seen, by type */
 } helper;
 
@@ -277,6 +277,7 @@ TALLY_INLINE void walk_all(helper *h, enum walk walk, bool alone) {
     tally_pool_walk at = { 0 };
     for (tally_pool *pool; (pool = tally_memory_next_pool(&at, TALLY_CONTAINERS));) {
         if (!alone && part_of((tally_object *)at.first) != h->number) continue;
+        if (walk == WALK_TAKE_OFF) h->blocks += pool->left + pool->notify;
         for (char *block = at.first; block < pool->carved; block += pool->block_size) walk_object(h, (tally_object *)block, walk, alone);
         if (!alone && atomic_load_explicit(&h->inbox, memory_order_relaxed)) {
             empty_inbox(h, phase);
@@ -285,7 +286,10 @@ TALLY_INLINE void walk_all(helper *h, enum walk walk, bool alone) {
     }
     tally_large_walk large = { 0 };
     for (tally_object *object; (object = tally_memory_next_large(&large, TALLY_CONTAINERS));)
-        if (alone || part_of(object) == h->number) walk_object(h, object, walk, alone);
+        if (alone || part_of(object) == h->number) {
+            if (walk == WALK_TAKE_OFF) h->blocks++;
+            walk_object(h, object, walk, alone);
+        }
     drain(h, phase, alone);
 }
 
@@ -404,6 +408,7 @@ void tally_mark_all(tally_found *found) {
     for (unsigned i = 0; i <= mark.mask; i++) {
         found->examined += mark.helpers[i].examined;
         found->reached += mark.helpers[i].reached;
+        found->blocks += mark.helpers[i].blocks;
         helper_end(i);
     }
     mark.examined_last = found->examined;

@@ -5,7 +5,8 @@
 
 #include "collector/collector.h"
 
-typedef struct tally_found { size_t examined, reached; unsigned helpers; } tally_found;
+/* blocks: of containers, in use, be they tracked or not. */
+typedef struct tally_found { size_t examined, reached, blocks; unsigned helpers; } tally_found;
 
 /* Examines all tracked objects that are not frozen. Afterwards those that are
  * reachable have the flag MARKED and their counts are whole again; those of the

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PROGRAMS, OWN_OBJECTS, SHARED_OBJECTS, SINGLE, COLLECTOR };
+enum { PROGRAMS, OWN_OBJECTS, SHARED_OBJECTS, BORROWED, SINGLE, COLLECTOR };
 
 static const struct {
     const char *name, *meaning;
@@ -20,6 +20,9 @@ static const struct {
                    "tasks-cycle", "tasks-weakref"}},
     [OWN_OBJECTS] = {"Own objects", "loops in which each thread uses objects of its own", {0}},
     [SHARED_OBJECTS] = {"Shared objects", "loops in which all threads use the same objects", {0}},
+    [BORROWED] = {"Borrowed reads",
+                  "the same reads of shared objects without counts, which CPython does not have",
+                  {"list-shared-borrow", "list-hot-borrow", "cells-borrow", "dict-shared-borrow"}},
     [SINGLE] = {"Single operations",
                 "the patterns of CPython's scaling benchmark",
                 {"object-cfunction", "cmodule-function", "mult-constant", "pymethod", "create-pyobject", "create-dict",

@@ -13,7 +13,7 @@ struct group {
     size_t count;
 };
 
-enum { GROUPS = 5 };
+enum { GROUPS = 6 };
 
 // Fills groups[GROUPS]; a workload that no kind lists goes by whether its threads
 // share objects.
