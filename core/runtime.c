@@ -50,7 +50,8 @@ static tally_thread_state *slot_take(void) {
     tally_heap_start(&thread->heap, used + 1);
     /* release: pairs with tally_thread_slot */
     atomic_store_explicit(&tally_process.slots[used + 1], thread, memory_order_release);
-    atomic_store_explicit(&tally_process.slots_used, used + 1, memory_order_release);
+    /* seq_cst: before it looks at what is under way; pairs with those who set a bit in every slot */
+    atomic_store_explicit(&tally_process.slots_used, used + 1, memory_order_seq_cst);
     return thread;
 }
 

@@ -250,6 +250,42 @@ TALLY_TEST(waiting, objects_of_an_owner_that_comes_to_no_safepoint_stay_under_th
     free(objects);
 }
 
+/* ---- a thread that waits itself ---- */
+
+static _Atomic int runs;
+
+/* Comes to safepoints all the time, by the fast path as long as nobody asks for more. */
+static void run_until_finished(void *nothing)
+{
+    (void)nothing;
+    for (int i = 0; i < 100; i++)
+        tally_safepoint();
+    atomic_store_explicit(&runs, 1, memory_order_release);
+    while (!atomic_load_explicit(&finished, memory_order_acquire))
+        tally_safepoint();
+}
+
+/* One object is over the limit, so that nothing else is under way when its thread waits. */
+TALLY_TEST(waiting, who_waits_itself_has_the_others_announce_their_quiescent_states)
+{
+    tally_thread other;
+    atomic_store_explicit(&runs, 0, memory_order_relaxed);
+    atomic_store_explicit(&finished, 0, memory_order_relaxed);
+    char *text = calloc(1, TALLY_WAITING_LIMIT + 2);
+    memset(text, 'x', TALLY_WAITING_LIMIT + 1);
+    check_int(tally_thread_start(&other, run_until_finished, NULL), 0);
+    check(wait_for(&runs, 1));
+    for (int i = 0; i < 3; i++) {
+        tally_decref(tally_str_new(text, TALLY_WAITING_LIMIT + 1));
+        tally_safepoint();
+    }
+    tally_safepoint();
+    check_int(stats_now().waiting, 0);
+    atomic_store_explicit(&finished, 1, memory_order_release);
+    check_int(tally_thread_join(&other), 0);
+    free(text);
+}
+
 /* ---- a stop of the world by the collector ---- */
 
 TALLY_TEST(waiting, a_collection_is_a_grace_period)

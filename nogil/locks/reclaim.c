@@ -16,7 +16,8 @@
  * for a grace period itself at its next safepoint, or before it blocks, outside of
  * critical sections. So at most this limit waits, and of each thread two lists: one it
  * waits for itself, one of what it merged before it did; each 128 KiB, or what it
- * retires between two such points. What is ripe is freed first.
+ * retires between two such points. What is ripe is freed first. Its grace period is under
+ * way like that of a batch: the others announce their quiescent states meanwhile.
  * A stop of the world by the collector is a grace period too.
  *
  * liburcu is not built with ThreadSanitizer: grace_period stands for its
@@ -59,7 +60,7 @@ static struct {
     bool busy, ending;            /* a grace period is being waited for; the thread is to end */
     pthread_t thread;
     _Atomic(batch *) ripe;
-    _Atomic size_t under_way;     /* batches handed over and not yet freed */
+    _Atomic size_t under_way;     /* batches handed over and not yet freed, and threads that wait themselves */
     _Atomic size_t waiting_bytes; /* in them, and in the lists of those that wait themselves */
     _Atomic size_t most_bytes;    /* that ever waited, with the lists of all threads */
 } rcu = { .mutex = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER };
@@ -145,7 +146,9 @@ void tally_reclamation_free(void) {
 }
 
 static void quiesce_all(void) {
-    uint32_t used = atomic_load_explicit(&tally_process.slots_used, memory_order_acquire);
+    /* seq_cst: after the count of what is under way; pairs with slot_take: a slot that is not seen here belongs to a
+     * thread whose safepoints see the count */
+    uint32_t used = atomic_load_explicit(&tally_process.slots_used, memory_order_seq_cst);
     for (uint32_t id = 1; id <= used; id++)
         if (tally_thread_slot(id)) tally_breaker_set(tally_thread_slot(id), TALLY_BREAK_QUIESCE);
 }
@@ -253,6 +256,9 @@ static void help(tally_thread_state *thread, tally_exclusion_thread *self) {
     tally_dead_list dead;
     tally_retired *first = take_list(self, &dead);
     note_level();
+    /* seq_cst: pairs with tally_reclamation_safepoint. Nothing else may be under way: the others have to be told. */
+    atomic_fetch_add_explicit(&rcu.under_way, 1, memory_order_seq_cst);
+    quiesce_all();
     tally_blocking_begin_suspended(thread, "waiting for a grace period");
     TALLY_POINT(grace_wait);
     urcu_qsbr_synchronize_rcu();
@@ -260,6 +266,7 @@ static void help(tally_thread_state *thread, tally_exclusion_thread *self) {
     tally_blocking_end_suspended();
     thread->exclusion.helping = false;
     TALLY_EVENT(grace_helped);
+    atomic_fetch_sub_explicit(&rcu.under_way, 1, memory_order_seq_cst);
     atomic_fetch_sub_explicit(&rcu.waiting_bytes, bytes, memory_order_relaxed);
     free_list(first);
     free_dead(dead);
