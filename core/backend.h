@@ -16,6 +16,8 @@
  *   tally_counts_try_incref_weak(c)  the same, by who holds a weak reference
  *   tally_counts_expose(c)           by who holds a reference: from now on try-increfs of
  *                                    all threads fail only if the object is dead
+ *   tally_counts_expose_new(c)       the same, of an object without a lock, where the last drop had better
+ *                                    not wait for the owner
  *   tally_counts_adopt(c)            world stopped, in no merge queue: the caller becomes the owner
  *   tally_counts_trial_add(c, n)     without a GIL, world stopped: n on top of the total, which may be negative
  *   tally_counts_revive(c)           a dead object gets one reference (for its finalizer)

@@ -177,7 +177,9 @@ static inline bool tally_is_handed_out(tally_object *object) {
 }
 static inline void tally_hand_out(tally_object *object) {
     if (tally_is_handed_out(object)) return;
-    tally_counts_expose(&object->counts); /* first: who sees the flag can tell the dead by a try-incref */
+    /* first: who sees the flag can tell the dead by a try-incref */
+    if (tally_type_entry(object)->flags & TALLY_TYPE_LEAF) tally_counts_expose_new(&object->counts);
+    else tally_counts_expose(&object->counts);
     /* release: pairs with tally_is_handed_out */
     atomic_fetch_or_explicit(&object->flags, TALLY_FLAG_HANDED_OUT, memory_order_release);
 }

@@ -140,7 +140,7 @@ void tally_condition_broadcast(tally_condition *condition);                  /* 
  *
  * A borrowed reference ends at its thread's next safepoint, call that blocks, or
  * call that may drop a reference or take a lock: a tally_decref, a read or store of
- * a container, another borrow (which may take a lock; the container may be one that
+ * a container, a call that makes a container (it may collect), another borrow (which may take a lock; the container may be one that
  * is borrowed itself and ends by this). Until then its object can be looked at by
  * what neither counts nor takes a lock: tally_int_value, tally_float_value,
  * tally_str_data and _length, tally_type_of, tally_type_name, tally_object_data,

@@ -2056,3 +2056,83 @@ TALLY_TEST(interleavings, a_wait_that_takes_long_ends_by_a_handover_and_both_are
     check_int(row.lock_handovers, 1);
     check_int(row.lost_cas + row.merges, 0);
 }
+
+/* ---- a new object without a lock is merged as it is stored where others borrow ---- */
+
+static void make_text(void) { object = tally_str_new("neither short nor shared", 24); }
+static void put_object(void) { check_int(tally_list_set(list, 0, object), 0); }
+
+/* What the owner stores is another thread's, which has never counted it. */
+static void set_scene_for_new(void)
+{
+    set_scene_for_borrow(put_fresh);
+    tell(OWNER, make_text);
+}
+
+static void end_of_new(void)
+{
+    tell(OTHER, check_one_left);
+    tell(OWNER, drop_list);
+    drop_curtain(1);
+}
+
+TALLY_TEST(interleavings, a_drop_while_a_new_item_is_merged_is_added_up)
+{
+    if (!has_queues_no_gil())
+        return;
+    set_scene_for_new();
+    hold(OWNER, expose_new_swap);
+    begin(OWNER, put_object);
+    await(OWNER, expose_new_swap);
+    tell(OTHER, drop_object);
+    release(OWNER, expose_new_swap);
+    finish(OWNER);
+    end_of_new();
+}
+
+TALLY_TEST(interleavings, increfs_while_a_new_item_is_merged_are_added_up)
+{
+    if (!has_queues_no_gil())
+        return;
+    set_scene_for_new();
+    hold(OWNER, expose_new_swap);
+    begin(OWNER, put_object);
+    await(OWNER, expose_new_swap);
+    tell(OTHER, take_object);
+    tell(OTHER, take_object);
+    release(OWNER, expose_new_swap);
+    finish(OWNER);
+    tell(OTHER, drop_object);
+    tell(OTHER, drop_object);
+    tell(OTHER, drop_object);
+    end_of_new();
+}
+
+TALLY_TEST(interleavings, a_new_item_that_is_queued_before_it_is_merged_is_dropped_once)
+{
+    if (!has_queues_no_gil())
+        return;
+    set_scene_for_new();
+    hold(OWNER, expose_new);
+    begin(OWNER, put_object);
+    await(OWNER, expose_new);
+    tell(OTHER, drop_object); /* an entry of the queue holds it now */
+    release(OWNER, expose_new);
+    finish(OWNER);
+    tell(OWNER, safepoint);
+    end_of_new();
+}
+
+TALLY_TEST(interleavings, a_drop_that_would_have_queued_finds_a_new_item_merged)
+{
+    if (!has_queues_no_gil())
+        return;
+    set_scene_for_new();
+    hold(OTHER, decref_shared);
+    begin(OTHER, drop_object);
+    await(OTHER, decref_shared);
+    tell(OWNER, put_object);
+    release(OTHER, decref_shared);
+    finish(OTHER);
+    end_of_new();
+}

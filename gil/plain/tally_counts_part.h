@@ -14,6 +14,7 @@ static inline bool tally_counts_try_incref_weak(tally_counts *counts) {
     return true;
 }
 static inline void tally_counts_expose(tally_counts *counts) { (void)counts; }
+static inline void tally_counts_expose_new(tally_counts *counts) { (void)counts; }
 static inline void tally_counts_adopt(tally_counts *counts) { (void)counts; }
 static inline bool tally_counts_drop(tally_counts *counts) {
     int32_t count = (int32_t)counts->count;

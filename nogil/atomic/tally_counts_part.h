@@ -28,6 +28,7 @@ static inline bool tally_counts_try_incref(tally_counts *counts) {
 }
 static inline bool tally_counts_try_incref_weak(tally_counts *counts) { return tally_counts_try_incref(counts); }
 static inline void tally_counts_expose(tally_counts *counts) { (void)counts; }
+static inline void tally_counts_expose_new(tally_counts *counts) { (void)counts; }
 static inline void tally_counts_adopt(tally_counts *counts) { (void)counts; }
 static inline void tally_counts_trial_add(tally_counts *counts, int32_t by) {
     /* relaxed: one thread at a time has this object, and the world stands still */

@@ -11,7 +11,7 @@
  * die from merged only.
  *
  * Who may merge an object of owner T:
- *   T itself, at a safepoint;
+ *   T itself, at a safepoint; or as it hands out what is new (tally_counts_expose_new);
  *   who has claimed T while it is blocked (T cannot return before the claim ends);
  *   who holds the registration lock while T is gone (nobody can attach as T).
  *

@@ -63,6 +63,27 @@ static inline void tally_counts_expose(tally_counts *counts) {
            !atomic_compare_exchange_weak_explicit(&counts->shared, &shared, shared | TALLY_SHARED_MAYBE, memory_order_release, memory_order_relaxed)) {}
 }
 
+/*
+ * A new object, of which the caller's references, two at most, are all there are, is merged at once if the
+ * caller owns it: then whoever drops it needs nobody's queue. Not for one with a lock, whose bias would have to go.
+ */
+static inline void tally_counts_expose_new(tally_counts *counts) {
+    uint64_t owned = tally_owned_load(counts);
+    uint32_t shared = atomic_load_explicit(&counts->shared, memory_order_relaxed);
+    if ((uint16_t)owned != tally_self.id || owned >= 3 * TALLY_OWNED_ONE || shared != TALLY_SHARED_DEFAULT) {
+        tally_counts_expose(counts);
+        return;
+    }
+    TALLY_POINT(expose_new);
+    /* The owner goes first, as in every merge. Others that hold a reference may count meanwhile. */
+    tally_owned_store(counts, TALLY_OWNER_NONE);
+    TALLY_POINT(expose_new_swap);
+    uint32_t local = (uint32_t)(owned / TALLY_OWNED_ONE);
+    /* release: pairs with the acquire of try-increfs and of the last drop */
+    while (!atomic_compare_exchange_weak_explicit(&counts->shared, &shared, (shared + local * TALLY_SHARED_ONE) | TALLY_SHARED_MERGED, memory_order_release, memory_order_relaxed)) {}
+    TALLY_EVENT(merges);
+}
+
 /* Not queued: the queue's reference comes from outside, so what is garbage is in no queue. */
 static inline void tally_counts_adopt(tally_counts *counts) {
     uint64_t owned = tally_owned_load(counts);

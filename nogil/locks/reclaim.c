@@ -219,7 +219,6 @@ void tally_reclamation_flush(tally_thread_state *thread) {
 
 static void count_retired(tally_thread_state *thread, size_t bytes) {
     tally_exclusion_thread *self = &thread->exclusion;
-    self->retired_count++;
     set_bytes(self, bytes_of(self) + bytes);
     TALLY_EVENT(retired);
     if (!is_full(self)) return;
@@ -231,9 +230,11 @@ void tally_retire(tally_retired *node, unsigned what, size_t bytes) {
     tally_thread_state *thread = tally_thread_current();
     node->next = (uintptr_t)thread->exclusion.retired | what;
     thread->exclusion.retired = node;
+    thread->exclusion.retired_count++;
     count_retired(thread, bytes);
 }
 
+/* Its finalizer has run and it refers to nothing that counts: there is no hurry, only bytes make a list of these full. */
 void tally_retire_object(tally_object *object, size_t bytes) {
     tally_thread_state *thread = tally_thread_current();
     tally_dead_push(&thread->exclusion.retired_dead, object);

@@ -33,7 +33,7 @@ typedef struct tally_exclusion_thread {
     uint64_t left_at;                       /* when, if that is traced; own thread */
     tally_retired *retired;                 /* not yet handed over; own thread */
     tally_dead_list retired_dead;           /* objects, the same */
-    size_t retired_count;
+    size_t retired_count;                   /* of those that are no dead objects */
     _Atomic size_t retired_bytes;           /* own thread; read by statistics */
     bool helping;                           /* waits for a grace period; own thread */
     bool wait_wanted;                       /* for a grace period, at the next safepoint; own thread */
