@@ -65,9 +65,9 @@ static void teardown(void *state)
     ptrdiff_t before = tally_refcount(state);
     tally_object *one = workload_object(tally_instance_new(state));
 
-    workload_check_count(state, before + 1);
+    workload_check_count(state, before == PTRDIFF_MAX ? before : before + 1); /* made immortal: not counted */
     tally_decref(one);
-    if (before > 2)
+    if (before > 2 && before != PTRDIFF_MAX)
         workload_fail("the class has %td references, and no instance", before);
     tally_decref(state);
 }
@@ -77,6 +77,7 @@ const tally_workload workload_class_instances = {
     .description = "All threads make and drop instances of one class.",
     .unit = "instances",
     .sharing = SHARED,
+    .read_only = true,
     .setup = setup,
     .enter = enter,
     .run = run,
