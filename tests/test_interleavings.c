@@ -2136,3 +2136,45 @@ TALLY_TEST(interleavings, a_drop_that_would_have_queued_finds_a_new_item_merged)
     finish(OTHER);
     end_of_new();
 }
+
+/* ---- what a thread does before it waits may want what its section has ---- */
+
+static tally_object *lower(void) { return list < other_list ? list : other_list; }
+static tally_object *upper(void) { return list < other_list ? other_list : list; }
+static void enter_upper(void) { tally_critical_begin(&sections[me->role], upper()); }
+static void pass_both(void)
+{
+    tally_critical_begin2(&sections[me->role], list, other_list);
+    tally_critical_end(&sections[me->role]);
+}
+static void finalize_with_append(tally_object *self)
+{
+    check_int(tally_list_append(lower(), tally_none), 0);
+    suite_count_death(self);
+}
+
+TALLY_TEST(interleavings, a_finalizer_that_runs_while_a_section_waits_for_one_object_can_use_the_other)
+{
+    if (!has_queues_no_gil())
+        return;
+    raise_curtain();
+    tally_blocking_end();
+    tally_decref(class_);
+    class_ = tally_class_new(&(tally_class_spec){ .name = "Appender", .finalize = finalize_with_append });
+    tally_blocking_begin();
+    tell(OWNER, make_list);
+    tell(OWNER, make_other_list);
+    tell(OWNER, make_object);
+    tell(OTHER, enter_upper);
+    tell(THIRD, drop_object); /* left to the owner, which runs */
+    begin(OWNER, pass_both);
+    for (double end = now() + 20; deaths() == 0 && now() < end;)
+        usleep(50);
+    check_int(deaths(), 1);
+    check(stands(OWNER));
+    tell(OTHER, leave_section);
+    finish(OWNER);
+    tell(OWNER, drop_list);
+    tell(OWNER, drop_other_list);
+    drop_curtain(1);
+}

@@ -186,14 +186,26 @@ void tally_critical_suspend(tally_thread_state *thread) {
         }
 }
 
+/*
+ * Waits for one lock at a time and holds none meanwhile: who waits may run finalizers first, which may
+ * want the other. Two threads that want the same two may each have to give one back and wait again; the
+ * hand-over of locks waited for long ends that.
+ */
 static void section_take(tally_critical *section) {
-    if (section_try(section->first)) {
-        if (section_try(section->second)) { section->held = true; return; }
-        section_unlock(section->first);
+    tally_object *taken = section->first, *other = section->second;
+    if (!section_try(taken)) {
+        tally_critical_suspend(tally_thread_current());
+        lock_waiting(taken);
     }
-    tally_critical_suspend(tally_thread_current());
-    if (!section_try(section->first)) lock_waiting(section->first);
-    if (!section_try(section->second)) lock_waiting(section->second);
+    while (!section_try(other)) {
+        section_unlock(taken);
+        tally_critical_suspend(tally_thread_current());
+        TALLY_POINT(section_wait);
+        lock_waiting(other);
+        tally_object *swap = taken;
+        taken = other;
+        other = swap;
+    }
     section->held = true;
 }
 
@@ -224,7 +236,7 @@ static void section_begin(tally_critical *section, tally_object *first, tally_ob
 
 void tally_critical_begin(tally_critical *section, tally_object *object) { section_begin(section, object, NULL); }
 void tally_critical_begin2(tally_critical *section, tally_object *a, tally_object *b) {
-    /* By address: two threads never wait for each other. */
+    /* By address: two threads that want the same two seldom get one each. */
     if (a == b) section_begin(section, a, NULL);
     else section_begin(section, a < b ? a : b, a < b ? b : a);
 }
