@@ -63,7 +63,7 @@ int tally_init(const tally_options *options);
  * detaches the caller, who must be the last thread attached (-1 and a run-time
  * error otherwise). Returns how many objects were still alive. [blocks] */
 ptrdiff_t tally_finish(void);
-/* "gil", "atomic", "biased", "gil-atomic" or "gil-biased"; static. [plain] */
+/* "gil", "atomic", "biased", "gil-atomic", "gil-biased" or "biased-hot"; static. [plain] */
 const char *tally_backend(void);
 /* Bytes of the header of an object that holds none, and of one that holds others. [plain] */
 size_t tally_header_size(bool container);
@@ -425,7 +425,9 @@ int tally_gc_remove_callback(tally_gc_callback callback, void *context);
     X(collections)        /* cycle collections */ \
     X(gc_pause_ns)        /* time that other threads stood still for them */ \
     X(gc_examined)        /* objects they looked at */ \
-    X(gc_found)           /* unreachable objects they found */
+    X(gc_found)           /* unreachable objects they found */ \
+    X(made_hot)           /* objects under fire moved to counts of each thread; biased-hot */ \
+    X(made_cold)          /* and back */
 #define TALLY_STATS_DETAILED(X) \
     X(local_increfs)      /* by the owner, or plain */ \
     X(local_decrefs) \
@@ -440,7 +442,9 @@ int tally_gc_remove_callback(tally_gc_callback callback, void *context);
     X(allocations)        /* blocks */ \
     X(frees_local) \
     X(frees_remote)       /* blocks of another thread's heap */ \
-    X(safepoints)
+    X(safepoints) \
+    X(hot_increfs)        /* in the thread's number of a hot object */ \
+    X(hot_decrefs)
 
 /* Levels in bytes, always 0 with a GIL; `most` is since tally_init. */
 #define TALLY_STATS_LEVELS(X) \

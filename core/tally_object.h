@@ -20,16 +20,25 @@ typedef struct tally_object tally_object;
 #define TALLY_LIKELY(x) __builtin_expect(!!(x), 1)
 #define TALLY_UNLIKELY(x) __builtin_expect(!!(x), 0)
 
+/* 1: biased counts move objects under heavy fire to numbers of each thread; nogil/biased/hot.h. */
+#ifndef TALLY_HOT_COUNTS
+#define TALLY_HOT_COUNTS 0
+#endif
+#define TALLY_HOT_ROOM 256
+
 /* What a thread keeps where inline code can reach it. */
 typedef struct tally_thread_head {
     _Atomic uint32_t breaker; /* bits that send the next safepoint to its slow path; any thread sets them */
     uint32_t id;              /* 1 ...: the slot number and owner id of this thread */
     _Atomic uint64_t events[40]; /* written by the thread alone, read by tally_stats */
     uint64_t borrow_epoch;       /* own thread; raised by what ends its borrowed references, in builds with assertions */
+#if TALLY_HOT_COUNTS
+    struct { _Atomic uint64_t up, down; } hot[TALLY_HOT_ROOM]; /* own thread; read and cleared by who has stopped the world */
+#endif
 } tally_thread_head;
 
 /* Owner ids that no thread has. */
-enum { TALLY_OWNER_NONE = 0, TALLY_OWNER_UNATTACHED = 0xfffe, TALLY_OWNER_IMMORTAL = 0xffff };
+enum { TALLY_OWNER_NONE = 0, TALLY_OWNER_HOT = 0xfffd, TALLY_OWNER_UNATTACHED = 0xfffe, TALLY_OWNER_IMMORTAL = 0xffff };
 
 struct tally_self {
     tally_thread_head *thread; /* never NULL: an unattached thread has one whose breaker is set */
@@ -50,7 +59,8 @@ enum {
     TALLY_EVENT_local_increfs, TALLY_EVENT_local_decrefs, TALLY_EVENT_shared_increfs, TALLY_EVENT_shared_decrefs,
     TALLY_EVENT_immortal_skips, TALLY_EVENT_lost_cas, TALLY_EVENT_locks_biased, TALLY_EVENT_locks_atomic,
     TALLY_EVENT_reads_unlocked, TALLY_EVENT_reads_locked, TALLY_EVENT_allocations, TALLY_EVENT_frees_local,
-    TALLY_EVENT_frees_remote, TALLY_EVENT_safepoints, TALLY_EVENT_lock_handovers, TALLY_EVENTS
+    TALLY_EVENT_frees_remote, TALLY_EVENT_safepoints, TALLY_EVENT_lock_handovers,
+    TALLY_EVENT_made_hot, TALLY_EVENT_made_cold, TALLY_EVENT_hot_increfs, TALLY_EVENT_hot_decrefs, TALLY_EVENTS
 };
 _Static_assert(TALLY_EVENTS <= 40, "room for every event");
 

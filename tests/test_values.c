@@ -177,7 +177,7 @@ TALLY_TEST(values, the_backend_has_a_name)
 {
     const char *name = tally_backend();
     check(!strcmp(name, "gil") || !strcmp(name, "atomic") || !strcmp(name, "biased") ||
-          !strcmp(name, "gil-atomic") || !strcmp(name, "gil-biased"));
+          !strcmp(name, "gil-atomic") || !strcmp(name, "gil-biased") || !strcmp(name, "biased-hot"));
 }
 
 static void same_number(int64_t whole, double real)

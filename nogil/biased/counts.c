@@ -29,6 +29,8 @@
 static bool merge_and_drop(tally_counts *counts) {
     uint64_t owned = tally_owned_load(counts);
     uint32_t local = 0;
+    /* It got hot while its entry was in a pusher's hand; the table's reference keeps it. */
+    if (TALLY_OWNER_IS_HOT(owned)) { TALLY_HOT_ADD(owned, down); return false; }
     if ((uint16_t)owned != TALLY_OWNER_NONE) {
         local = (uint32_t)(owned / TALLY_OWNED_ONE);
         tally_lock_unbias((tally_object *)counts);
@@ -246,6 +248,7 @@ static bool drop_shared(tally_counts *counts) {
         }
         TALLY_DETAIL(lost_cas);
         tally_fought((tally_object *)counts, TALLY_FOUGHT_LOST_CAS);
+        TALLY_HOT_NOTE(counts, 1); /* the reference is not dropped yet */
     }
 }
 
@@ -260,6 +263,9 @@ void tally_counts_decref_slow(tally_counts *counts) {
 /* Registration lock held: opens the queue of a slot, new or taken over. */
 void tally_counts_attach(tally_thread_state *thread) {
     atomic_store_explicit(&thread->counts.queue, NULL, memory_order_seq_cst);
+#if TALLY_HOT_COUNTS
+    tally_hot_attach(thread);
+#endif
 }
 
 void tally_counts_safepoint(tally_thread_state *thread) {
@@ -269,10 +275,16 @@ void tally_counts_safepoint(tally_thread_state *thread) {
     thread->counts.deferred = NULL;
     if (TALLY_UNLIKELY(deferred)) destroy_all(deferred);
     destroy_all(take_queue(thread));
+#if TALLY_HOT_COUNTS
+    tally_hot_safepoint(thread);
+#endif
 }
 
 /* The status says blocked; looks again at what was pushed before anybody could see that. */
 bool tally_counts_pending(tally_thread_state *thread) {
+#if TALLY_HOT_COUNTS
+    if (tally_hot_pending(thread)) return true;
+#endif
     return atomic_load_explicit(&thread->counts.queue, memory_order_seq_cst) != NULL;
 }
 
@@ -280,13 +292,17 @@ bool tally_counts_pending(tally_thread_state *thread) {
 bool tally_counts_detach(tally_thread_state *thread) {
     tally_merge_entry *none = NULL;
     if (thread->counts.deferred) return false;
+#if TALLY_HOT_COUNTS
+    if (!tally_hot_detach(thread)) return false;
+#endif
     /* seq_cst: pairs with push, which sees closed or is seen here */
     return atomic_compare_exchange_strong_explicit(&thread->counts.queue, &none, TALLY_QUEUE_CLOSED, memory_order_seq_cst, memory_order_relaxed);
 }
 
-/* World stopped: merges all that waits, for whomever. What died is destroyed by who
- * stopped the world, once it runs again. */
-tally_counts_dead tally_counts_merge_stopped(void) {
+#if !TALLY_HOT_COUNTS
+static
+#endif
+tally_merge_entry *tally_counts_merge_queues(void) {
     tally_merge_entry *dead = NULL, **last = &dead;
     for (uint32_t id = 1; id <= atomic_load_explicit(&tally_process.slots_used, memory_order_acquire); id++) {
         if (!tally_thread_slot(id)) continue;
@@ -295,4 +311,19 @@ tally_counts_dead tally_counts_merge_stopped(void) {
     }
     return dead;
 }
-void tally_counts_destroy(tally_counts_dead dead) { destroy_all(dead); }
+
+/* World stopped: merges all that waits, for whomever. What died is destroyed by who
+ * stopped the world, once it runs again. */
+tally_counts_dead tally_counts_merge_stopped(void) {
+    tally_counts_dead dead = { .entries = tally_counts_merge_queues() };
+#if TALLY_HOT_COUNTS
+    tally_hot_cool_all(&dead.cooled);
+#endif
+    return dead;
+}
+void tally_counts_destroy(tally_counts_dead dead) {
+    destroy_all(dead.entries);
+#if TALLY_HOT_COUNTS
+    tally_hot_drop(&dead.cooled);
+#endif
+}

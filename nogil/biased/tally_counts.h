@@ -63,6 +63,19 @@ enum { TALLY_SHARED_DEFAULT, TALLY_SHARED_MAYBE, TALLY_SHARED_QUEUED, TALLY_SHAR
  * call for both, as each costs the caller registers. */
 void tally_counts_decref_slow(tally_counts *counts) __attribute__((cold));
 
+/* Hot (hot.h): counted in a number of the thread; the place is in `owned`. Looked at behind the
+ * owner's and the immortals' ways, in front of a read-modify-write, so that nobody else pays. */
+#if TALLY_HOT_COUNTS
+#define TALLY_OWNER_IS_HOT(owned) ((uint16_t)(owned) == TALLY_OWNER_HOT)
+/* Load and store, both relaxed: its thread alone writes the number, and who reads it to act on it has stopped the world. */
+#define TALLY_HOT_ADD(owned, way) \
+    atomic_store_explicit(&tally_self.thread->hot[(owned) >> 16].way, \
+        atomic_load_explicit(&tally_self.thread->hot[(owned) >> 16].way, memory_order_relaxed) + 1, memory_order_relaxed)
+#else
+#define TALLY_OWNER_IS_HOT(owned) 0
+#define TALLY_HOT_ADD(owned, way) ((void)0)
+#endif
+
 static inline void tally_counts_incref(tally_counts *counts) {
     uint64_t owned = tally_owned_load(counts);
     if (TALLY_LIKELY((uint16_t)owned == tally_self.id)) {
@@ -71,6 +84,7 @@ static inline void tally_counts_incref(tally_counts *counts) {
         return;
     }
     if ((uint16_t)owned == TALLY_OWNER_IMMORTAL) { TALLY_DETAIL(immortal_skips); return; }
+    if (TALLY_OWNER_IS_HOT(owned)) { TALLY_DETAIL(hot_increfs); TALLY_HOT_ADD(owned, up); return; }
     TALLY_DETAIL(shared_increfs);
     TALLY_SHARED_COUNT(counts);
     /* relaxed: the caller's own reference keeps the object alive */
@@ -87,6 +101,10 @@ static inline void tally_counts_decref(tally_counts *counts) {
         }
     } else if ((uint16_t)owned == TALLY_OWNER_IMMORTAL) {
         TALLY_DETAIL(immortal_skips);
+        return;
+    } else if (TALLY_OWNER_IS_HOT(owned)) {
+        TALLY_DETAIL(hot_decrefs);
+        TALLY_HOT_ADD(owned, down);
         return;
     }
     tally_counts_decref_slow(counts);

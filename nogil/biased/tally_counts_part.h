@@ -3,6 +3,8 @@
 #ifndef TALLY_COUNTS_PART_H
 #define TALLY_COUNTS_PART_H
 
+#include "hot.h"
+
 /* An entry of a merge queue; a counted reference. */
 typedef struct tally_merge_entry {
     struct tally_merge_entry *next;
@@ -13,11 +15,18 @@ typedef struct tally_counts_thread {
     _Atomic(tally_merge_entry *) queue; /* a stack; TALLY_QUEUE_CLOSED: the owner is gone */
     _Atomic size_t waiting, waiting_most; /* bytes of the blocks of the objects in it */
     tally_merge_entry *deferred;        /* dead, to be destroyed at the next safepoint; own thread */
+#if TALLY_HOT_COUNTS
+    tally_hot_thread hot;
+#endif
 } tally_counts_thread;
 
 static inline int32_t tally_shared_count(uint32_t shared) { return (int32_t)shared >> 2; }
 
-static inline uint32_t tally_counts_owner(tally_counts *counts) { return (uint16_t)tally_owned_load(counts); }
+/* A hot object's is none. */
+static inline uint32_t tally_counts_owner(tally_counts *counts) {
+    uint16_t owner = (uint16_t)tally_owned_load(counts);
+    return TALLY_HOT_COUNTS && owner == TALLY_OWNER_HOT ? TALLY_OWNER_NONE : owner;
+}
 static inline bool tally_counts_owned(tally_counts *counts) { return (uint16_t)tally_owned_load(counts) == tally_self.id; }
 
 static inline void tally_counts_init(tally_counts *counts) {
@@ -37,6 +46,8 @@ static inline bool tally_counts_try_incref(tally_counts *counts) {
         return true;
     }
     if ((uint16_t)owned == TALLY_OWNER_IMMORTAL) { TALLY_DETAIL(immortal_skips); return true; }
+    /* A hot one: the table's reference keeps it alive, and it stays hot until this thread's next safepoint. */
+    if (TALLY_OWNER_IS_HOT(owned)) { TALLY_DETAIL(hot_increfs); TALLY_HOT_ADD(owned, up); return true; }
     uint32_t shared = atomic_load_explicit(&counts->shared, memory_order_relaxed);
     unsigned lost = 0;
     for (;;) {
@@ -45,7 +56,10 @@ static inline bool tally_counts_try_incref(tally_counts *counts) {
         /* acquire: pairs with the release of the compare-and-swap that left default or merged */
         if (atomic_compare_exchange_weak_explicit(&counts->shared, &shared, shared + TALLY_SHARED_ONE, memory_order_acquire, memory_order_relaxed)) {
             TALLY_DETAIL(shared_increfs);
-            if (TALLY_UNLIKELY(lost)) tally_counts_fought(counts, lost); /* now that it cannot die */
+            if (TALLY_UNLIKELY(lost)) { /* now that it cannot die */
+                tally_counts_fought(counts, lost);
+                TALLY_HOT_NOTE(counts, lost);
+            }
             return true;
         }
         TALLY_DETAIL(lost_cas);
@@ -118,6 +132,10 @@ static inline bool tally_counts_drop(tally_counts *counts) {
     } else if ((uint16_t)owned == TALLY_OWNER_IMMORTAL) {
         TALLY_DETAIL(immortal_skips);
         return false;
+    } else if (TALLY_OWNER_IS_HOT(owned)) {
+        TALLY_DETAIL(hot_decrefs);
+        TALLY_HOT_ADD(owned, down);
+        return false;
     }
     return tally_counts_drop_slow(counts);
 }
@@ -145,6 +163,11 @@ static inline void tally_counts_make_immortal(tally_counts *counts) {
     tally_owned_store(counts, TALLY_OWNER_IMMORTAL);
 }
 static inline ptrdiff_t tally_counts_total(tally_counts *counts) {
+#if TALLY_HOT_COUNTS
+    uint64_t owned = tally_owned_load(counts);
+    if ((uint16_t)owned == TALLY_OWNER_HOT)
+        return tally_shared_count(atomic_load_explicit(&counts->shared, memory_order_relaxed)) + tally_hot_sum((unsigned)(owned >> 16));
+#endif
     return (ptrdiff_t)(tally_owned_load(counts) / TALLY_OWNED_ONE) +
            tally_shared_count(atomic_load_explicit(&counts->shared, memory_order_relaxed));
 }
@@ -160,7 +183,12 @@ static inline void tally_counts_set_link(tally_counts *counts, uint32_t link) {
     tally_owned_store(counts, (uint64_t)link << 16 | TALLY_OWNER_NONE);
 }
 static inline uint32_t tally_counts_link(tally_counts *counts) { return (uint32_t)(tally_owned_load(counts) >> 16); }
-typedef tally_merge_entry *tally_counts_dead;
+typedef struct tally_counts_dead {
+    tally_merge_entry *entries;
+#if TALLY_HOT_COUNTS
+    tally_hot_cooled cooled;
+#endif
+} tally_counts_dead;
 tally_counts_dead tally_counts_merge_stopped(void);
 void tally_counts_destroy(tally_counts_dead dead);
 void tally_counts_attach(struct tally_thread_state *thread);

@@ -369,4 +369,12 @@ void tally_exclusion_safepoint(tally_thread_state *thread) {
 }
 
 /* The last thread, before the end: all that waits is freed. */
-void tally_exclusion_drain(tally_thread_state *thread) { tally_reclamation_drain(thread); }
+void tally_exclusion_drain(tally_thread_state *thread) {
+#if TALLY_HOT_COUNTS
+    tally_world_stop();
+    tally_counts_dead dead = tally_counts_merge_stopped();
+    tally_world_start();
+    tally_counts_destroy(dead);
+#endif
+    tally_reclamation_drain(thread);
+}

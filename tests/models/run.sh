@@ -72,6 +72,13 @@ borrow  fails MARK_UNCOUNTED
 borrow  fails NO_SECURE
 borrow  fails SAFEPOINT_IN_BORROW
 borrow  fails CLEAR_LATE
+hot     holds
+hot     fails NO_REQUEST_REFERENCE
+hot     fails MERGE_HOT_AS_OWNED
+hot     fails FORGET_GONE
+hot     fails DROP_IN_STOP
+hot     fails NO_TABLE_REFERENCE
+hot     fails STOP_ANYWHERE
 grace   holds
 grace   fails NO_WAIT
 grace   fails FREE_AT_ONCE

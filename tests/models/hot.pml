@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * hot.pml: an object becomes hot and cold in stops of the world, against increfs, decrefs,
+ * try-increfs, a queue entry in a pusher's hand, and threads that exit.
+ * Stands for nogil/biased/hot.c and hot.h; of tally_counts.h and tally_counts_part.h the counts,
+ * of counts.c merge_and_drop.
+ *
+ * Bounds: one object with an owner, thread 0, who has two references; thread 1 has one of the owner's making, thread 2
+ * none. Each makes up to OPS counts beyond drops, exits when it has nothing, and one of them asks
+ * once for the object to become hot. One other thread stops the world STOPS times, to
+ * answer the request and look, or to make all cold; and a last time when all have exited.
+ * Full state space.
+ *
+ * Safety: the object dies once, with no reference left, not in a stop, and while it is cold;
+ * nobody counts it when it is dead; what is made hot is alive. At the end it is dead.
+ *
+ * Left out: shared's states but for the entry (slot.pml and counts.pml have them), the orders of
+ * memory (a stop orders all), the choice of what stays hot, a full table.
+ */
+#ifndef OPS
+#define OPS 1
+#endif
+#ifndef STOPS
+#define STOPS 2
+#endif
+#define T 3
+#define NONE 0
+#define OWNED 1             /* by thread 0 */
+#define HOT 2
+
+byte owner = OWNED;
+short own = 3, shared = 0, num[T];
+byte refs[T];               /* for the assertions: references that threads hold */
+byte entries;               /* references that queue entries are */
+bool request;               /* a reference */
+bool asked;
+bool table;                 /* the table's reference */
+bool freed, queued;
+bool in_op[T], gone[T];
+
+#define held (refs[0] + refs[1] + refs[2] + entries)
+
+inline dies() {
+    assert(!freed);
+    assert(held == 0 && !request && !table);
+    assert(owner != HOT);
+    freed = true
+}
+/* By who holds p's view of the owner; the caller is in an atomic. */
+inline count_down(p, seen) {
+    assert(!freed);
+    if
+    :: seen == HOT -> num[p]--
+    :: seen == OWNED && p == 0 ->
+        own--;
+        if
+        :: own == 0 ->
+            owner = NONE;
+            if
+            :: shared == 0 -> dies()
+            :: else
+            fi
+        :: else
+        fi
+    :: seen == OWNED && p != 0 && shared == 0 && !queued && owner == OWNED ->
+        queued = true; entries++; push = true
+    :: else ->
+        shared--;
+        if
+        :: owner == NONE && shared == 0 -> dies()
+        :: else
+        fi
+    fi
+}
+
+proctype thread(byte p) {
+    byte seen, ops;
+    bool push;
+    do
+    :: refs[p] > 0 && ops < OPS ->                 /* incref */
+        atomic { ops++; in_op[p] = true; seen = owner };
+        atomic {
+            assert(!freed);
+            if
+            :: seen == HOT -> num[p]++
+            :: seen == OWNED && p == 0 -> own++
+            :: else -> shared++
+            fi;
+            refs[p]++; in_op[p] = false
+        }
+    :: atomic {                                    /* asks for it to become hot */
+            refs[p] > 0 && !asked ->
+            asked = true;
+#ifndef NO_REQUEST_REFERENCE
+            if
+            :: owner == HOT -> skip
+            :: owner == OWNED && p == 0 -> own++; request = true
+            :: else -> shared++; request = true
+            fi
+#else
+            request = true
+#endif
+        }
+    :: ops < OPS ->                                /* try-incref by who may hold none */
+        atomic { ops++; in_op[p] = true; seen = owner };
+        atomic {
+            if
+            :: seen == HOT -> num[p]++; refs[p]++; assert(!freed)
+            :: seen == OWNED && p == 0 && owner == OWNED -> own++; refs[p]++
+            :: else ->
+                if
+                :: !freed && (owner == NONE -> shared != 0 : 1) -> shared++; refs[p]++
+                :: else
+                fi
+            fi;
+            in_op[p] = false
+        }
+    :: refs[p] > 0 ->                              /* decref */
+        atomic { in_op[p] = true; seen = owner };
+        atomic { refs[p]--; push = false; count_down(p, seen); in_op[p] = false };
+        if
+        :: push ->                                 /* may be stopped here; the owner is in no count */
+            atomic {
+                !in_op[0] ->
+                assert(!freed);
+                entries--; queued = false;
+                if
+#ifndef MERGE_HOT_AS_OWNED
+                :: owner == HOT -> num[p]--
+#endif
+                :: else ->
+                    shared = shared + (owner == OWNED -> own : 0) - 1;
+                    own = 0; owner = NONE;
+                    if
+                    :: shared == 0 -> dies()
+                    :: else
+                    fi
+                fi
+            }
+        :: else
+        fi
+    :: refs[p] == 0 -> break
+    od;
+    gone[p] = true
+}
+
+inline fold() {
+    d_step {
+        shared = shared + num[1] + num[2]; num[1] = 0; num[2] = 0;
+#ifdef FORGET_GONE
+        if
+        :: !gone[0] -> shared = shared + num[0]; num[0] = 0
+        :: else -> num[0] = 0
+        fi
+#else
+        shared = shared + num[0]; num[0] = 0
+#endif
+    }
+}
+/* drop: the table's reference is to be dropped once the world runs. */
+inline cool() {
+    fold();
+    owner = NONE;
+    assert(shared >= 1 || !table);
+    if
+#ifdef DROP_IN_STOP
+    :: table -> table = false; shared--
+#else
+    :: table && shared > 1 -> table = false; shared--
+    :: table && shared == 1 -> drop = true
+#endif
+    :: else
+    fi
+}
+inline heat() {
+    assert(!freed);
+    shared = shared + (owner == OWNED -> own : 0); own = 0;
+    owner = HOT; request = false;
+#ifdef NO_TABLE_REFERENCE
+    shared--
+#else
+    table = true
+#endif
+}
+#define all_gone (gone[0] && gone[1] && gone[2])
+#ifdef STOP_ANYWHERE
+#define stands true
+#else
+#define stands (!in_op[0] && !in_op[1] && !in_op[2])
+#endif
+
+proctype stopper() {
+    byte stops;
+    bool drop;
+    do
+    :: stops < STOPS || all_gone ->
+        atomic {
+            stands ->
+            drop = false;
+            if
+            :: stops < STOPS -> stops++
+            :: else -> stops = STOPS + 1
+            fi;
+            if
+            :: owner == HOT && request -> shared--; request = false  /* hot already */
+            :: owner == HOT && !request -> cool()
+            :: owner != HOT && request -> heat()
+            :: else
+            fi
+        };
+        if
+        :: drop -> atomic {                        /* a decref like any */
+            table = false; shared--;
+            if
+            :: shared == 0 -> dies()
+            :: else
+            fi
+        }
+        :: else
+        fi;
+        if
+        :: all_gone && !request && owner != HOT -> break
+        :: else
+        fi
+    od;
+    assert(freed)
+}
+
+init {
+    atomic {
+        refs[0] = 2; refs[1] = 1;
+        run thread(0); run thread(1); run thread(2); run stopper()
+    }
+}
