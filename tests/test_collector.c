@@ -1388,7 +1388,8 @@ TALLY_TEST(collector, many_threads_may_collect_at_once)
 
 /* ---- automatic collection ---------------------------------------------------- */
 
-enum { CYCLES = SUITE_LONG(60000) };
+/* However long it runs: who collects may lose its core for a while, in which the others go on. */
+enum { CYCLES = SUITE_LONG(120000), ALIVE_AT_MOST = 30000 };
 
 static _Atomic int64_t nodes_made, most_alive;
 
@@ -1414,7 +1415,7 @@ static void stays_bounded(int threads)
     tally_gc_disable();
     check_int(atomic_load(&nodes_made), (int64_t)threads * CYCLES * 2);
     /* 700 start a collection; threads may run on a while until it has come about. */
-    check(atomic_load(&most_alive) < CYCLES / 2);
+    check(atomic_load(&most_alive) < ALIVE_AT_MOST);
     check(tally_gc_collect(2) >= 0);
     check_int(freed(), atomic_load(&nodes_made));
     end();
