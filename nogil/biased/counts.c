@@ -29,6 +29,8 @@
 static bool merge_and_drop(tally_counts *counts) {
     uint64_t owned = tally_owned_load(counts);
     uint32_t local = 0;
+    /* Made immortal while its entry was in a pusher's hand. */
+    if (TALLY_UNLIKELY((uint16_t)owned == TALLY_OWNER_IMMORTAL)) return false;
     /* It got hot while its entry was in a pusher's hand; the table's reference keeps it. */
     if (TALLY_OWNER_IS_HOT(owned)) { TALLY_HOT_ADD(owned, down); return false; }
     if ((uint16_t)owned != TALLY_OWNER_NONE) {
