@@ -156,23 +156,54 @@ static store_result answered(store_result result, json_t *whole, int status, jso
     return STORE_NO_MEMORY;
 }
 
-/* Adds up to limit items of the dict to the array: subtasks described, or names alone. Within the section nobody
- * changes the dict, and with a GIL nothing here lets go of it. */
-static int describe_items(json_t *array, tally_object *dict, size_t limit, bool names_alone)
+static void drop_items(tally_object **items, ptrdiff_t count)
+{
+    for (ptrdiff_t i = 0; i < 2 * count; i++)
+        tally_decref(items[i]);
+    free(items);
+}
+
+/* Up to limit items of the dict as they are at one moment, to be dropped by drop_items; -1: no memory. Within the
+ * section nothing waits: a wait would suspend it, and others could change the dict. */
+static ptrdiff_t copy_items(tally_object *dict, size_t limit, tally_object ***items)
 {
     tally_critical section;
     tally_object *key, *value;
-    ptrdiff_t position = 0;
-    int more = 1, status = 0;
+    ptrdiff_t position = 0, count = 0;
+    int more = 1;
+    size_t length;
 
     tally_critical_begin(&section, dict);
-    for (size_t i = 0; i < limit && !status && (more = tally_dict_next(dict, &position, &key, &value)) == 1; i++) {
-        status = json_array_append_new(array, names_alone ? text(key) : description(value));
-        tally_decref(key);
-        tally_decref(value);
+    length = (size_t)tally_dict_length(dict);
+    if (limit > length)
+        limit = length;
+    *items = malloc((2 * limit + 1) * sizeof **items);
+    while (*items && (size_t)count < limit && (more = tally_dict_next(dict, &position, &key, &value)) == 1) {
+        (*items)[2 * count] = key;
+        (*items)[2 * count + 1] = value;
+        count++;
     }
     tally_critical_end(&section);
-    return more < 0 ? -1 : status;
+    if (*items && more >= 0)
+        return count;
+    if (*items)
+        drop_items(*items, count);
+    *items = NULL;
+    return -1;
+}
+
+/* Adds up to limit items of the dict to the array: subtasks described, or names alone. */
+static int describe_items(json_t *array, tally_object *dict, size_t limit, bool names_alone)
+{
+    tally_object **items;
+    ptrdiff_t count = copy_items(dict, limit, &items);
+    int status = count < 0 ? -1 : 0;
+
+    for (ptrdiff_t i = 0; i < count && !status; i++)
+        status = json_array_append_new(array, names_alone ? text(items[2 * i]) : description(items[2 * i + 1]));
+    if (items)
+        drop_items(items, count);
+    return status;
 }
 
 static store_result describe_task(store_result result, tally_object *task, json_t **answer)
