@@ -53,6 +53,8 @@ void tally_inject_role(int role);
 void tally_inject_hold(int role, const char *point);
 /* Calls function there instead. */
 void tally_inject_call(int role, const char *point, void (*function)(void *), void *argument);
+/* Calls function there every time that a thread of this role comes by, until tally_inject_reset. Not to be awaited. */
+void tally_inject_call_always(int role, const char *point, void (*function)(void *), void *argument);
 /* Waits until the thread is held (or has called) there. False, and said on stderr: not in time. */
 bool tally_inject_await(int role, const char *point);
 /* It is held there now. */

@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 enum { PLACES = 16, WAIT_SECONDS = 20 };
-enum { UNUSED, ARMED, REACHED, RELEASED };
+enum { UNUSED, ARMED, REACHED, RELEASED, ALWAYS };
 
 /* Armed points. A test arms a point before it starts what leads there; that start
  * is what orders the fields of a place before they are read. */
@@ -68,8 +68,9 @@ void tally_inject_reached(const char *point) {
     for (int i = 0; i < PLACES; i++) {
         int armed = ARMED;
         const char *name = GET(places[i].point);
-        if (GET(places[i].state) != ARMED || GET(places[i].role) != own_role || !name || strcmp(name, point) != 0) continue;
-        if (!atomic_compare_exchange_strong_explicit(&places[i].state, &armed, REACHED, memory_order_relaxed, memory_order_relaxed)) continue;
+        int state = GET(places[i].state);
+        if ((state != ARMED && state != ALWAYS) || GET(places[i].role) != own_role || !name || strcmp(name, point) != 0) continue;
+        if (state == ARMED && !atomic_compare_exchange_strong_explicit(&places[i].state, &armed, REACHED, memory_order_relaxed, memory_order_relaxed)) continue;
         void (*function)(void *) = GET(places[i].function);
         if (function) function(GET(places[i].argument));
         else poll_state(i, RELEASED, "nobody released it in time");
@@ -77,14 +78,14 @@ void tally_inject_reached(const char *point) {
     }
 }
 
-static void arm(int role, const char *point, void (*function)(void *), void *argument) {
+static void arm(int role, const char *point, int state, void (*function)(void *), void *argument) {
     for (int i = 0; i < PLACES; i++) {
         if (GET(places[i].state) != UNUSED) continue;
         SET(places[i].role, role);
         SET(places[i].point, point);
         SET(places[i].function, function);
         SET(places[i].argument, argument);
-        SET(places[i].state, ARMED);
+        SET(places[i].state, state);
         SET(tally_inject_points, true);
         return;
     }
@@ -100,8 +101,9 @@ static int place_of(int role, const char *point) {
 }
 
 void tally_inject_role(int role) { own_role = role; }
-void tally_inject_hold(int role, const char *point) { arm(role, point, NULL, NULL); }
-void tally_inject_call(int role, const char *point, void (*function)(void *), void *argument) { arm(role, point, function, argument); }
+void tally_inject_hold(int role, const char *point) { arm(role, point, ARMED, NULL, NULL); }
+void tally_inject_call(int role, const char *point, void (*function)(void *), void *argument) { arm(role, point, ARMED, function, argument); }
+void tally_inject_call_always(int role, const char *point, void (*function)(void *), void *argument) { arm(role, point, ALWAYS, function, argument); }
 bool tally_inject_is_held(int role, const char *point) { return GET(places[place_of(role, point)].state) == REACHED; }
 bool tally_inject_await(int role, const char *point) { return poll_state(place_of(role, point), REACHED, "did not come in time"); }
 void tally_inject_release(int role, const char *point) { SET(places[place_of(role, point)].state, RELEASED); }

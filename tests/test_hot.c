@@ -1,8 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* test_hot.c: objects under fire get hot and cold again; their counts stay exact, and they die. */
+/*
+ * test_hot.c: objects under fire get hot and cold again; their counts stay exact, and they die.
+ *
+ * How often a thread loses a compare-and-swap is chance; where a test needs that something gets hot,
+ * it makes a thread lose: lose_swaps changes the word between the load and the swap (core/inject.h).
+ */
 #include "suite.h"
+#include "inject.h"
 
-enum { MOST = 4, BURST = 500, WAIT_SECONDS = 60 };
+enum { MOST = 4, BURST = 500, PATIENCE = 2000, WAIT_SECONDS = 60 };
+enum { LOSER = 1, LOSSES = 1024 /* several times what hot.h asks for, as another address may have the place in `heat` */ };
 enum { FIRE, REST, END };
 
 typedef struct battle {
@@ -12,12 +19,62 @@ typedef struct battle {
     _Atomic int command, resting;
 } battle;
 
+static _Thread_local tally_object *losing;
+static _Thread_local int losses;
+
+/* Between the load and the swap of a drop. */
+static void lose_swap(void *nothing)
+{
+    (void)nothing;
+    if (losses == 0)
+        return;
+    losses--;
+    tally_incref(losing);
+}
+
+/* By a thread of role LOSER, which holds a reference and does not own the object: it loses LOSSES swaps; none if the object is hot. */
+static void lose_swaps(tally_object *object)
+{
+    tally_incref(object);
+    losing = object;
+    losses = LOSSES;
+    tally_decref(object);
+    int lost = LOSSES - losses;
+    losses = 0;
+    while (lost--)
+        tally_decref(object);
+}
+
 static int applies(void)
 {
-    if (backend_is("biased-hot"))
-        return 1;
-    suite_skip("no object gets hot");
+    if (!backend_is("biased-hot")) {
+        suite_skip("no object gets hot");
+        return 0;
+    }
+    tally_inject_reset();
+    tally_inject_call_always(LOSER, "decref_shared", lose_swap, NULL);
+    return 1;
+}
+
+/* The word changes with the world stopped only. */
+static int is_hot(tally_object *object)
+{
+#if TALLY_HOT_COUNTS
+    return TALLY_OWNER_IS_HOT(tally_owned_load(&object->counts));
+#else
+    (void)object;
     return 0;
+#endif
+}
+
+/* As lose_swaps, until it is hot; requests may be put off for a while. */
+static void force_hot(tally_object *object)
+{
+    for (double end = now() + WAIT_SECONDS; !is_hot(object) && now() < end;) {
+        lose_swaps(object);
+        tally_safepoint();
+    }
+    check(is_hot(object));
 }
 
 static tally_stats_result stats(void)
@@ -37,8 +94,12 @@ static void wait_a_little(void)
 static void soldier(void *argument)
 {
     battle *b = argument;
+    int bursts = 0;
+    tally_inject_role(LOSER);
     for (int command; (command = atomic_load_explicit(&b->command, memory_order_acquire)) != END;) {
         if (command == FIRE) {
+            if (++bursts % PATIENCE == 0)
+                lose_swaps(b->object);
             for (int i = 0; i < BURST; i++) {
                 tally_incref(b->object);
                 tally_decref(b->object);
@@ -368,55 +429,109 @@ TALLY_TEST(hot, the_owners_bias_on_the_lock_is_given_up)
 
 /* ---- more than there is room for -------------------------------------------- */
 
-enum { CROWD = TALLY_HOT_ROOM + 64, CROWD_SECONDS = 5 };
-typedef struct crowd { tally_object *objects[CROWD]; _Atomic bool over; _Atomic int at, leaders; } crowd;
+enum { CROWD = TALLY_HOT_ROOM + 1, ASKED_AGAIN = 5 };
+typedef struct crowd {
+    tally_object *objects[CROWD];
+    _Atomic int next, asked, go, answered, again, done, leave;
+} crowd;
 
-static void fire_at_all(void *argument)
+static void await(_Atomic int *count, int wanted)
 {
-    crowd *c = argument;
-    /* One leads from object to object, the others follow, so that they meet. */
-    bool leads = atomic_fetch_add_explicit(&c->leaders, 1, memory_order_relaxed) == 0;
-    for (int i = 0; !atomic_load_explicit(&c->over, memory_order_relaxed); i++) {
-        if (leads) atomic_store_explicit(&c->at, i % CROWD, memory_order_relaxed);
-        tally_object *object = c->objects[atomic_load_explicit(&c->at, memory_order_relaxed)];
-        for (int j = 0; j < 1000; j++) {
-            tally_incref(object);
-            tally_decref(object);
-        }
-        tally_safepoint();
+    while (atomic_load_explicit(count, memory_order_acquire) < wanted)
+        wait_a_little();
+}
+
+/* Blocked, and so without a request, when it is counted. */
+static void rest(_Atomic int *resting, _Atomic int *until)
+{
+    tally_blocking_begin();
+    atomic_fetch_add_explicit(resting, 1, memory_order_release);
+    while (!atomic_load_explicit(until, memory_order_acquire))
+        usleep(200);
+    tally_blocking_end();
+}
+
+static void count_both(tally_object *a, tally_object *b)
+{
+    for (int i = 0; i < BURST; i++) {
+        tally_incref(a);
+        tally_incref(b);
+    }
+    for (int i = 0; i < BURST; i++) {
+        tally_decref(b);
+        tally_decref(a);
     }
 }
 
-TALLY_TEST(hot, what_finds_no_room_stays_as_it_was)
+/* All others are blocked. How many are hot; each has one reference. */
+static int look_at_all(crowd *c)
+{
+    int hot = 0;
+    for (int i = 0; i < CROWD; i++) {
+        hot += is_hot(c->objects[i]);
+        check_int(tally_refcount(c->objects[i]), 1);
+    }
+    check_int(hot, hot_now());
+    return hot;
+}
+
+/* Asks for one object, without a safepoint; so nothing is answered before all have asked, and all are by one stop. */
+static void ask_for_one(void *argument)
+{
+    crowd *c = argument;
+    int at = atomic_fetch_add_explicit(&c->next, 1, memory_order_relaxed);
+    tally_object *own = c->objects[at], *other = c->objects[(at + 1) % CROWD];
+    tally_inject_role(LOSER);
+    /* The request's reference shows that it has asked. */
+    for (double end = now() + WAIT_SECONDS; tally_refcount(own) == 1 && now() < end; usleep(1000))
+        lose_swaps(own);
+    check_int(tally_refcount(own), 2);
+    atomic_fetch_add_explicit(&c->asked, 1, memory_order_release);
+    while (!atomic_load_explicit(&c->go, memory_order_acquire))
+        usleep(200);
+    tally_safepoint();
+    rest(&c->answered, &c->again);
+    /* All count while who has no place asks for one, and gets what another one gives up. */
+    for (int i = 0; i < ASKED_AGAIN; i++) {
+        count_both(own, other);
+        lose_swaps(own);
+        tally_safepoint();
+    }
+    rest(&c->done, &c->leave);
+}
+
+TALLY_TEST(hot, where_the_table_is_full_one_is_refused_and_all_die_once)
 {
     if (!applies()) return;
     static crowd c;
-    atomic_store_explicit(&c.over, false, memory_order_relaxed);
-    atomic_store_explicit(&c.leaders, 0, memory_order_relaxed);
+    static tally_thread threads[CROWD];
+    memset(&c, 0, sizeof c);
+    tally_object *class_ = mortal_class();
     for (int i = 0; i < CROWD; i++)
-        c.objects[i] = tally_int_new((INT64_C(1) << 40) + i);
-    tally_thread threads[3];
-    for (int i = 0; i < 3; i++)
-        check_int(tally_thread_start(&threads[i], fire_at_all, &c), 0);
-    int most = 0;
-    for (double end = now() + CROWD_SECONDS; now() < end && most < TALLY_HOT_ROOM;) {
-        wait_a_little();
-        int hot = hot_now();
-        if (most < hot) most = hot;
-    }
-    tally_blocking_begin();
-    usleep(200000); /* the others go on asking */
-    tally_blocking_end();
-    atomic_store_explicit(&c.over, true, memory_order_relaxed);
-    for (int i = 0; i < 3; i++)
-        check_int(tally_thread_join(&threads[i]), 0);
-    printf("%d of %d objects were hot at a time\n", most, CROWD);
-    check(most > 0 && most <= TALLY_HOT_ROOM);
-    for (int i = 0; i < CROWD; i++) {
-        check_int(tally_refcount(c.objects[i]), 1);
-        check_int(tally_int_value(c.objects[i]), (INT64_C(1) << 40) + i);
+        c.objects[i] = tally_instance_new(class_);
+    uint64_t before = stats().made_hot;
+    for (int i = 0; i < CROWD; i++)
+        check_int(tally_thread_start(&threads[i], ask_for_one, &c), 0);
+    await(&c.asked, CROWD);
+    check_int(stats().made_hot, before);
+    atomic_store_explicit(&c.go, 1, memory_order_release);
+    await(&c.answered, CROWD);
+    check_int(stats().made_hot - before, TALLY_HOT_ROOM);
+    look_at_all(&c); /* a later stop may have made some cold again */
+    atomic_store_explicit(&c.again, 1, memory_order_release);
+    await(&c.done, CROWD);
+    int hot = look_at_all(&c);
+    check(hot <= TALLY_HOT_ROOM);
+    for (int i = 0; i < CROWD; i++)
         tally_decref(c.objects[i]);
-    }
+    check_int(deaths(), CROWD - hot);
+    atomic_store_explicit(&c.leave, 1, memory_order_release);
+    for (int i = 0; i < CROWD; i++)
+        check_int(tally_thread_join(&threads[i]), 0);
+    tally_gc_collect(2);
+    check_int(hot_now(), 0);
+    check_int(deaths(), CROWD);
+    tally_decref(class_);
 }
 
 /* ---- all at once ------------------------------------------------------------- */
@@ -424,7 +539,8 @@ TALLY_TEST(hot, what_finds_no_room_stays_as_it_was)
 enum { PLACES = 4, ROUNDS = 60000 };
 static _Atomic int made;
 
-typedef struct mixer { tally_object *list, *class_; uint32_t seed; } mixer;
+/* given: made by another thread. */
+typedef struct mixer { tally_object *list, *class_, *given; uint32_t seed; } mixer;
 
 static uint32_t next(uint32_t *seed) { return (*seed = *seed * 1664525 + 1013904223) >> 8; }
 
@@ -432,6 +548,10 @@ static void mix(void *argument)
 {
     mixer *m = argument;
     tally_object *weak = NULL;
+    tally_inject_role(LOSER);
+    force_hot(m->given);
+    check_int(tally_list_set(m->list, next(&m->seed) % PLACES, m->given), 0);
+    tally_decref(m->given);
     for (int i = 0; i < SUITE_LONG(ROUNDS); i++) {
         tally_object *item = tally_list_get(m->list, next(&m->seed) % PLACES);
         for (int j = 0; j < 20; j++) {
@@ -455,6 +575,8 @@ static void mix(void *argument)
             tally_gc_collect(2);
         } else if (dice < 20) {
             check_int(tally_list_append(m->list, item), 0);
+        } else if (dice < 24) {
+            lose_swaps(item);
         }
         tally_decref(item);
         if (i % 8 == 0) tally_safepoint();
@@ -472,10 +594,13 @@ TALLY_TEST(hot, all_that_was_hot_dies_once)
         append_new(list, tally_instance_new(class_));
     atomic_store_explicit(&made, PLACES, memory_order_relaxed);
     for (int round = 0; round < 2; round++) {
-        mixer mixers[4];
-        for (uint32_t i = 0; i < 4; i++)
-            mixers[i] = (mixer){ list, class_, i + 17 * (uint32_t)round };
-        run_threads(4, mix, mixers, sizeof *mixers);
+        mixer mixers[MOST];
+        uint64_t before = stats().made_hot;
+        for (uint32_t i = 0; i < MOST; i++)
+            mixers[i] = (mixer){ list, class_, tally_instance_new(class_), i + 17 * (uint32_t)round };
+        atomic_fetch_add_explicit(&made, MOST, memory_order_relaxed);
+        run_threads(MOST, mix, mixers, sizeof *mixers);
+        check(stats().made_hot >= before + MOST);
     }
     printf("%d made, %" PRIu64 " times hot\n", atomic_load_explicit(&made, memory_order_relaxed), stats().made_hot);
     tally_decref(list);
