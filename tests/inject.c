@@ -8,7 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { PLACES = 16, WAIT_SECONDS = 20 };
+enum { PLACES = 16, WAIT_SECONDS = 60 };
 enum { UNUSED, ARMED, REACHED, RELEASED, ALWAYS };
 
 /* Armed points. A test arms a point before it starts what leads there; that start

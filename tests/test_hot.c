@@ -8,7 +8,7 @@
 #include "suite.h"
 #include "inject.h"
 
-enum { MOST = 4, BURST = 500, PATIENCE = 2000, WAIT_SECONDS = 60 };
+enum { MOST = 4, BURST = 500, BURSTS_BEFORE_FORCE = 2000 };
 enum { LOSER = 1, LOSSES = 1024 /* several times what hot.h asks for, as another address may have the place in `heat` */ };
 enum { FIRE, REST, END };
 
@@ -70,7 +70,7 @@ static int is_hot(tally_object *object)
 /* As lose_swaps, until it is hot; requests may be put off for a while. */
 static void force_hot(tally_object *object)
 {
-    for (double end = now() + WAIT_SECONDS; !is_hot(object) && now() < end;) {
+    for (double end = now() + SUITE_PATIENCE_SECONDS; !is_hot(object) && now() < end;) {
         lose_swaps(object);
         tally_safepoint();
     }
@@ -98,7 +98,7 @@ static void soldier(void *argument)
     tally_inject_role(LOSER);
     for (int command; (command = atomic_load_explicit(&b->command, memory_order_acquire)) != END;) {
         if (command == FIRE) {
-            if (++bursts % PATIENCE == 0)
+            if (++bursts % BURSTS_BEFORE_FORCE == 0)
                 lose_swaps(b->object);
             for (int i = 0; i < BURST; i++) {
                 tally_incref(b->object);
@@ -122,7 +122,7 @@ static void fight(battle *b, tally_object *object, int threads)
     *b = (battle){ .object = object, .threads = threads };
     for (int i = 0; i < threads; i++)
         check_int(tally_thread_start(&b->handles[i], soldier, b), 0);
-    double end = now() + WAIT_SECONDS;
+    double end = now() + SUITE_PATIENCE_SECONDS;
     while (stats().made_hot == before && now() < end)
         wait_a_little();
     check(stats().made_hot > before);
@@ -483,7 +483,7 @@ static void ask_for_one(void *argument)
     tally_object *own = c->objects[at], *other = c->objects[(at + 1) % CROWD];
     tally_inject_role(LOSER);
     /* The request's reference shows that it has asked. */
-    for (double end = now() + WAIT_SECONDS; tally_refcount(own) == 1 && now() < end; usleep(1000))
+    for (double end = now() + SUITE_PATIENCE_SECONDS; tally_refcount(own) == 1 && now() < end; usleep(1000))
         lose_swaps(own);
     check_int(tally_refcount(own), 2);
     atomic_fetch_add_explicit(&c->asked, 1, memory_order_release);

@@ -74,7 +74,7 @@ static void begin(int role, void (*command)(void))
 /* Waits until it is done; a scenario cannot go on without. */
 static void finish(int role)
 {
-    double end = now() + 60;
+    double end = now() + SUITE_PATIENCE_SECONDS;
     while (!is_done(role)) {
         if (now() > end) {
             fprintf(stderr, "actor %d does not come to an end\n", role);
@@ -1071,7 +1071,7 @@ TALLY_TEST(interleavings, an_owner_cannot_return_before_a_claim_ends)
 static void finalize_until_flag(tally_object *self)
 {
     atomic_store_explicit(&finalizing, 1, memory_order_relaxed);
-    for (double end = now() + 20; !atomic_load_explicit(&flag, memory_order_relaxed);) {
+    for (double end = now() + SUITE_PATIENCE_SECONDS; !atomic_load_explicit(&flag, memory_order_relaxed);) {
         usleep(50);
         if (now() > end) {
             check(!"the finalizer may go on");
@@ -1093,7 +1093,7 @@ TALLY_TEST(interleavings, a_finalizer_runs_after_the_claim_has_ended)
     tell(OWNER, make_object);
     tell(OWNER, block);
     begin(OTHER, drop_object);
-    for (double end = now() + 20; !atomic_load_explicit(&finalizing, memory_order_relaxed) && now() < end;)
+    for (double end = now() + SUITE_PATIENCE_SECONDS; !atomic_load_explicit(&finalizing, memory_order_relaxed) && now() < end;)
         usleep(50);
     check(atomic_load_explicit(&finalizing, memory_order_relaxed));
     tell(OWNER, unblock); /* while the object of the claim is being finalized */
@@ -1608,7 +1608,7 @@ static void resurrect(tally_object *self)
     check_int(tally_list_set(list, 0, self), 0);
     atomic_store_explicit(&finalizing, 1, memory_order_relaxed);
     tally_blocking_begin();
-    for (double end = now() + 20; !atomic_load_explicit(&flag, memory_order_relaxed) && now() < end;)
+    for (double end = now() + SUITE_PATIENCE_SECONDS; !atomic_load_explicit(&flag, memory_order_relaxed) && now() < end;)
         usleep(50);
     tally_blocking_end();
 }
@@ -1632,7 +1632,7 @@ static void drop_while_finalizing(int before)
     atomic_store_explicit(&deallocated, 0, memory_order_relaxed);
     tell(OWNER, make_resurrected);
     begin(OWNER, drop_object);
-    for (double end = now() + 20; !atomic_load_explicit(&finalizing, memory_order_relaxed) && now() < end;)
+    for (double end = now() + SUITE_PATIENCE_SECONDS; !atomic_load_explicit(&finalizing, memory_order_relaxed) && now() < end;)
         usleep(50);
     check(atomic_load_explicit(&finalizing, memory_order_relaxed));
     if (before)
@@ -2168,7 +2168,7 @@ TALLY_TEST(interleavings, a_finalizer_that_runs_while_a_section_waits_for_one_ob
     tell(OTHER, enter_upper);
     tell(THIRD, drop_object); /* left to the owner, which runs */
     begin(OWNER, pass_both);
-    for (double end = now() + 20; deaths() == 0 && now() < end;)
+    for (double end = now() + SUITE_PATIENCE_SECONDS; deaths() == 0 && now() < end;)
         usleep(50);
     check_int(deaths(), 1);
     check(stands(OWNER));

@@ -25,7 +25,7 @@ static tally_memory_result look(void)
 /* Lets what waits for a grace period be freed; 1: no more arenas than slack above before. */
 static int arenas_return(size_t before, size_t slack)
 {
-    for (double end = now() + 20; now() < end;) {
+    for (double end = now() + SUITE_PATIENCE_SECONDS; now() < end;) {
         tally_safepoint();
         tally_blocking_begin();
         usleep(1000);
@@ -185,7 +185,7 @@ TALLY_TEST(memory, large_objects_are_counted_and_freed)
     check(during.large_bytes - with_type.large_bytes >= 10 * 100000);
     for (int i = 0; i < 10; i++)
         tally_decref(objects[i]);
-    double end = now() + 20;
+    double end = now() + SUITE_PATIENCE_SECONDS;
     do {
         tally_safepoint();
         tally_blocking_begin();
