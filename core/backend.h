@@ -32,6 +32,10 @@
  *   tally_counts_merge_stopped() -> dead, tally_counts_destroy(dead)
  *                                    without a GIL, world stopped: all queues are merged; once
  *                                    it runs, what died by that is destroyed
+ *   without a GIL: tally_counts_spread(c, n)  by the maker before others know it, or world stopped: counted in
+ *                                    the number n of each thread from now on; false: it is not;
+ *                                    tally_counts_place(c): n, or 0; tally_counts_gather(c, sum): world stopped: no more,
+ *                                    the numbers had the sum
  *   tally_counts_waiting(bytes, most)  blocks of objects in merge queues, now; at most in one queue
  *   tally_counts_deferred(thread)    dead objects are left for its next _safepoint
  *   tally_counts_thread              state of a thread; _attach, _detach,
@@ -71,6 +75,9 @@
  *   tally_class_incref, _decref, _born, _instances, tally_classes_sweep, tally_class_is_unused
  *                                    an instance's reference to its class; incref: 0, or -1
  *                                    and a memory error
+ *   tally_defer_count(o)             the public one
+ *   without a GIL: tally_numbers_allocate(), for counts that spread: the caller's table of numbers;
+ *   false: no memory. tally_numbers_waiting(): a sweep would free spread objects that are no classes
  *   tally_critical_…, tally_blocking_…         the public ones
  *
  * Layout (tally_layout.h)

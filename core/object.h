@@ -229,9 +229,10 @@ void tally_object_free(tally_object *object); /* the memory alone, of a dead obj
 /* An instance's reference to its class; the exclusion part's (tally_class_incref and
  * _decref, in tally_exclusion.h), since many threads make instances of one class. */
 void tally_class_born(tally_object *class_);   /* made, not yet known to anybody */
-/* What a class's own count leaves out: references of instances; less what it has too many. */
+/* What a class's own count leaves out: references of instances, and those that threads have in their numbers,
+ * of other spread objects as well; less what it has too many. */
 ptrdiff_t tally_class_instances(tally_object *object);
-size_t tally_classes_sweep(void);              /* frees classes that nothing uses; how many */
+size_t tally_classes_sweep(void);              /* frees classes and spread objects that nothing uses; how many */
 bool tally_class_is_unused(tally_object *object); /* a class that the next sweep would free; world stopped */
 /* tally_sizeof, by who holds the object's lock or has stopped the world. */
 size_t tally_size_locked(tally_object *object);

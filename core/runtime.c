@@ -197,7 +197,7 @@ static void end_all(void) {
     uint32_t used = atomic_load_explicit(&tally_process.slots_used, memory_order_relaxed);
     for (uint32_t id = 1; id <= used; id++) {
         tally_thread_state *thread = atomic_load_explicit(&tally_process.slots[id], memory_order_relaxed);
-        free((void *)atomic_load_explicit(&thread->class_counts, memory_order_relaxed));
+        free((void *)atomic_load_explicit(&thread->head.numbers, memory_order_relaxed));
         free(thread);
         atomic_store_explicit(&tally_process.slots[id], NULL, memory_order_relaxed);
     }

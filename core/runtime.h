@@ -50,7 +50,6 @@ typedef struct tally_thread_state {
     struct tally_fights *fights;         /* NULL: none yet */
     struct tally_trace_ring *trace;      /* NULL: nothing recorded yet */
     bool collecting;                     /* in a collection, or in what it calls; own thread */
-    _Atomic(_Atomic int32_t *) class_counts; /* without a GIL: this thread's part of the instances of each class */
     tally_heap heap;                     /* with a GIL: unused, the process has one */
 } tally_thread_state;
 

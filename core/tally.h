@@ -161,6 +161,21 @@ tally_object *tally_retain(tally_borrowed borrowed);
 ptrdiff_t tally_refcount(tally_object *object);
 /* 1 for an object that lives until tally_finish and whose count never changes. [plain] */
 int tally_is_immortal(tally_object *object);
+/* Makes it immortal, for a constant in a program's code: CPython without a GIL does
+ * that to literal numbers, strings and tuples of constants. The items of a tuple become immortal with it, down to
+ * TALLY_CONSTANT_DEPTH tuples in each other. What anything else holds lives on with it, counted
+ * as before, and tally_finish counts that as alive. [blocks] */
+void tally_immortalize(tally_object *object);
+enum { TALLY_CONSTANT_DEPTH = 100 };
+/*
+ * A hint that all threads use this object, as a function, a module, or what threads keep their own data
+ * in: each thread counts it in a number of its own from now on, so that counting it does not
+ * contend. It is freed by a collection, or tally_finish, not when its last reference goes; classes are counted
+ * like that from birth. 1: done, or done before; 0: not, and nothing has changed:
+ * no other backend than biased does it, nor to an immortal object, nor beyond 16384 objects. Costs a stop of the
+ * world: for what is set up once. After CPython's PyUnstable_Object_EnableDeferredRefcount. [blocks, foreign]
+ */
+int tally_defer_count(tally_object *object);
 
 /* ---- any object --------------------------------------------------------- */
 
@@ -443,7 +458,7 @@ int tally_gc_remove_callback(tally_gc_callback callback, void *context);
     X(frees_local) \
     X(frees_remote)       /* blocks of another thread's heap */ \
     X(safepoints) \
-    X(hot_increfs)        /* in the thread's number of a hot object */ \
+    X(hot_increfs)        /* in the thread's number of a hot object, a class or a deferred object */ \
     X(hot_decrefs)
 
 /* Levels in bytes, always 0 with a GIL; `most` is since tally_init. */

@@ -32,13 +32,14 @@ typedef struct tally_thread_head {
     uint32_t id;              /* 1 ...: the slot number and owner id of this thread */
     _Atomic uint64_t events[40]; /* written by the thread alone, read by tally_stats */
     uint64_t borrow_epoch;       /* own thread; raised by what ends its borrowed references, in builds with assertions */
+    _Atomic(_Atomic uint32_t *) numbers; /* without a GIL: its part of the counts of classes and spread objects; NULL: none yet */
 #if TALLY_HOT_COUNTS
     struct { _Atomic uint64_t up, down; } hot[TALLY_HOT_ROOM]; /* own thread; read and cleared by who has stopped the world */
 #endif
 } tally_thread_head;
 
 /* Owner ids that no thread has. */
-enum { TALLY_OWNER_NONE = 0, TALLY_OWNER_HOT = 0xfffd, TALLY_OWNER_UNATTACHED = 0xfffe, TALLY_OWNER_IMMORTAL = 0xffff };
+enum { TALLY_OWNER_NONE = 0, TALLY_OWNER_SPREAD = 0xfffc, TALLY_OWNER_HOT = 0xfffd, TALLY_OWNER_UNATTACHED = 0xfffe, TALLY_OWNER_IMMORTAL = 0xffff };
 
 struct tally_self {
     tally_thread_head *thread; /* never NULL: an unattached thread has one whose breaker is set */

@@ -2178,3 +2178,209 @@ TALLY_TEST(interleavings, a_finalizer_that_runs_while_a_section_waits_for_one_ob
     tell(OWNER, drop_other_list);
     drop_curtain(1);
 }
+
+/* ---- what each thread counts for itself ---- */
+
+static tally_object *shared_dict, *shared_key, *weak;
+static _Atomic int answer;
+
+static void make_class(void)
+{
+    object = tally_class_new(&(tally_class_spec){ .name = "Looked up" });
+    shared_dict = tally_dict_new();
+    shared_key = text("key");
+    weak = tally_weakref_new(object, NULL, NULL);
+    check_int(tally_dict_set(shared_dict, shared_key, object), 0);
+    tally_decref(object);
+}
+static void look_up(void) { result = tally_dict_get(shared_dict, shared_key); }
+static void drop_looked_up(void) { tally_xdecref(result); }
+static void delete_key(void) { check_int(tally_dict_delete(shared_dict, shared_key), 0); }
+static void collect(void) { atomic_store_explicit(&answer, (int)tally_gc_collect(2), memory_order_relaxed); }
+static void drop_names(void)
+{
+    tally_decref(shared_dict);
+    tally_decref(shared_key);
+    tally_decref(weak);
+}
+static void is_dead(void)
+{
+    tally_object *got = tally_weakref_get(weak);
+    check(got == tally_none);
+    tally_decref(got);
+}
+static void is_alive(void)
+{
+    tally_object *got = tally_weakref_get(weak);
+    check(got == object);
+    tally_decref(got);
+}
+
+TALLY_TEST(interleavings, a_class_whose_last_user_goes_while_another_looks_it_up_dies_after_that)
+{
+    if (!no_gil()) return;
+    raise_curtain();
+    tell(OWNER, make_class);
+    tell(OTHER, look_up); /* has been in: no lock is biased */
+    tell(OTHER, drop_looked_up);
+    hold(OTHER, try_incref);
+    begin(OTHER, look_up); /* has found it in the dict */
+    await(OTHER, try_incref);
+    tell(OWNER, delete_key);
+    begin(THIRD, collect);
+    tell(OWNER, block);
+    check(stands(THIRD)); /* the reader has come to no safepoint */
+    release(OTHER, try_incref);
+    finish(OTHER);
+    check(result == NULL); /* it was in the dict no more at the second look */
+    tell(OTHER, block);
+    finish(THIRD);
+    tell(THIRD, is_dead);
+    tell(OWNER, unblock);
+    tell(OWNER, drop_names);
+    drop_curtain(0);
+}
+
+TALLY_TEST(interleavings, a_class_that_was_looked_up_in_time_outlives_its_place_in_the_dict)
+{
+    if (!no_gil()) return;
+    raise_curtain();
+    tell(OWNER, make_class);
+    tell(OTHER, look_up);
+    check(result == object);
+    tell(OWNER, delete_key);
+    tell(OWNER, block);
+    tell(OTHER, block); /* with the reference, in its number */
+    tell(THIRD, collect);
+    tell(THIRD, is_alive);
+    tell(OTHER, unblock);
+    tell(OTHER, drop_looked_up);
+    tell(OTHER, detach); /* its number stays behind */
+    tell(THIRD, collect);
+    tell(THIRD, is_dead);
+    tell(OWNER, unblock);
+    tell(OWNER, drop_names);
+    drop_curtain(0);
+}
+
+static void defer_object(void) { atomic_store_explicit(&answer, tally_defer_count(object), memory_order_relaxed); }
+static void make_deferred(void)
+{
+    object = tally_instance_new(class_);
+    weak = tally_weakref_new(object, NULL, NULL);
+    defer_object();
+    check_int(atomic_load_explicit(&answer, memory_order_relaxed), 1);
+}
+/* Sweeps without a collection, since so many are new. */
+static void make_classes(void)
+{
+    for (int i = 0; i < 200; i++)
+        tally_decref(tally_class_new(&(tally_class_spec){ .name = "One of many" }));
+}
+/* The stop needs the others at rest. */
+static void defer_alone(int role, void (*command)(void))
+{
+    for (int other = OWNER; other < ACTORS; other++)
+        if (other != role && actors[other].attached) tell(other, block);
+    tell(role, command);
+    for (int other = OWNER; other < ACTORS; other++)
+        if (other != role && actors[other].attached) tell(other, unblock);
+}
+static void get_weakly(void) { result = tally_weakref_get(weak); }
+static void drop_weak(void) { tally_decref(weak); }
+
+static int has_numbers(void)
+{
+    if (!is_biased() || has_gil())
+        suite_skip("no object but a class is counted by each thread");
+    return is_biased() && !has_gil();
+}
+
+TALLY_TEST(interleavings, a_weak_reference_that_comes_between_a_sweep_and_the_end_keeps_the_object)
+{
+    if (!has_numbers()) return;
+    static const char *const weak_slots[] = { "a", "__weakref__", NULL };
+    raise_curtain();
+    tally_object *old = class_;
+    tally_blocking_end();
+    class_ = tally_class_new(&(tally_class_spec){ .name = "Weak", .slots = weak_slots, .finalize = suite_count_death });
+    tally_blocking_begin();
+    defer_alone(OWNER, make_deferred);
+    tell(OWNER, drop_object);
+    hold(THIRD, sweep_started);
+    tell(OWNER, block);
+    tell(OTHER, block);
+    begin(THIRD, make_classes);
+    await(THIRD, sweep_started); /* the sweep's is the only reference */
+    tell(OTHER, unblock);
+    tell(OTHER, get_weakly);
+    check(result == object);
+    release(THIRD, sweep_started);
+    tell(OTHER, block);
+    finish(THIRD);
+    tell(OTHER, unblock);
+    check_int(deaths(), 0);
+    tell(OTHER, drop_looked_up); /* an ordinary object: dies at once */
+    check_int(deaths(), 1);
+    tell(OTHER, drop_weak);
+    tally_blocking_end();
+    tally_decref(old);
+    tally_blocking_begin();
+    drop_curtain(1);
+}
+
+TALLY_TEST(interleavings, what_is_in_a_pushers_hand_is_not_deferred)
+{
+    if (!has_queues_no_gil()) return;
+    raise_curtain();
+    tell(OWNER, make_object);
+    tell(OWNER, take_object);
+    tell(OWNER, detach); /* of its two, one is for OTHER and one for THIRD */
+    hold(THIRD, world_claiming);
+    begin(THIRD, defer_object);
+    await(THIRD, world_claiming); /* has the registration lock */
+    begin(OTHER, drop_object);
+    check(stands(OTHER)); /* with the entry in its hand */
+    release(THIRD, world_claiming);
+    finish(THIRD);
+    finish(OTHER);
+    check_int(atomic_load_explicit(&answer, memory_order_relaxed), 0);
+    check_int(deaths(), 0);
+    tell(THIRD, check_one_left);
+    defer_alone(THIRD, defer_object);
+    check_int(atomic_load_explicit(&answer, memory_order_relaxed), 1);
+    tell(THIRD, drop_object);
+    check_int(deaths(), 0);
+    tell(OTHER, block);
+    tell(THIRD, collect);
+    drop_curtain(1);
+}
+
+TALLY_TEST(interleavings, a_merge_in_a_collection_adds_up_what_threads_count_both_ways)
+{
+    if (!has_numbers()) return;
+    raise_curtain();
+    tell(OWNER, make_object);
+    defer_alone(OWNER, defer_object);
+    for (int i = 0; i < 3; i++) {
+        tell(OTHER, take_object);
+        tell(OTHER, take_object);
+        tell(THIRD, drop_object);
+        tell(OWNER, block);
+        tell(OTHER, block);
+        tell(THIRD, collect);
+        check_int(deaths(), 0);
+        tell(OTHER, unblock);
+        tell(OWNER, unblock);
+    }
+    for (int i = 0; i < 3; i++)
+        tell(OWNER, drop_object);
+    tell(OTHER, check_one_left);
+    tell(OTHER, drop_object); /* the numbers are -3, 5 and -3 */
+    check_int(deaths(), 0);
+    tell(OWNER, block);
+    tell(OTHER, block);
+    tell(THIRD, collect);
+    check_int(deaths(), 1);
+    drop_curtain(1);
+}

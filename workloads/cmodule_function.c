@@ -23,7 +23,7 @@ static void *setup(const workload_context *context)
 {
     struct shared *shared = workload_allocate(sizeof *shared);
     tally_object *class_ = workload_object(tally_class_new(&(tally_class_spec){.name = "module"}));
-    tally_object *module = workload_object(tally_instance_new(class_));
+    tally_object *module = pattern_shared(tally_instance_new(class_));
 
     (void)context;
     tally_decref(class_);

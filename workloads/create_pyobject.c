@@ -3,8 +3,8 @@
  * create-pyobject: o = MyObject(). It stands for programs that make many
  * instances of few classes.
  *
- * The class is looked up in the shared dict of globals; the instance, without
- * attributes, replaces the one of the iteration before.
+ * The class is looked up in the shared dict of globals, which gives a reference to it
+ * that is counted beside the instance's; the instance, without attributes, replaces the one of the iteration before.
  */
 #include "patterns.h"
 

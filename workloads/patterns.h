@@ -15,14 +15,15 @@
  *   attribute, method  tally_get_attr on the instance, its class or module
  *   function           a shared native object whose data is a C function; a
  *                      call holds a reference to it, as a frame does
- *   constant           tally_tuple_get on a shared tuple, except for strs, which
- *                      are interned and immortal in CPython too
+ *   constant           tally_tuple_get on a shared tuple, of an immortal object
  *   int of the loop    made anew in each iteration
  *
- * CPython without a GIL makes constants immortal, and defers the counts of
- * functions, classes and modules. Here both are counted like any object: that
- * is what these workloads show. workloads/python/patterns.py has the same
- * patterns under the same names.
+ * CPython without a GIL makes the constants of code immortal, and defers the counts of
+ * functions, classes, modules and thread-local objects. The same is asked of the run time here, on
+ * all backends alike: tally_immortalize for constants, tally_defer_count for the others
+ * (a class needs no asking). Only biased has an answer to the latter; atomic counts them
+ * in one word, which threads contend for. workloads/python/patterns.py has the same patterns
+ * under the same names.
  */
 #ifndef TALLY_WORKLOADS_PATTERNS_H
 #define TALLY_WORKLOADS_PATTERNS_H
@@ -43,12 +44,26 @@ static inline tally_object *pattern_name(const char *text)
     return name;
 }
 
+/* A literal of the program's code. */
+static inline tally_object *pattern_constant(tally_object *object)
+{
+    tally_immortalize(workload_object(object));
+    return object;
+}
+
+/* What all threads use by its nature. */
+static inline tally_object *pattern_shared(tally_object *object)
+{
+    tally_defer_count(workload_object(object));
+    return object;
+}
+
 /* A built-in function as an object; each has a type of its own, which is immortal. */
 static inline tally_object *pattern_function_new(const char *name, pattern_function call)
 {
     tally_object *type = workload_object(
         tally_type_new(&(tally_type_spec){.name = name, .size = sizeof call}));
-    tally_object *function = workload_object(tally_object_new(type, 0));
+    tally_object *function = pattern_shared(tally_object_new(type, 0));
 
     *(pattern_function *)tally_object_data(function) = call;
     tally_decref(type);

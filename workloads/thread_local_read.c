@@ -30,7 +30,7 @@ static void *setup(const workload_context *context)
     tally_object *class_ = workload_object(tally_class_new(&(tally_class_spec){.name = "local"}));
 
     (void)context;
-    shared->variable = workload_object(tally_instance_new(class_));
+    shared->variable = pattern_shared(tally_instance_new(class_));
     shared->x = pattern_name("x");
     tally_decref(class_);
     return shared;

@@ -337,6 +337,22 @@ static void immortalize(tally_object *object, void *context) {
     tally_lock_unbias(object);
     tally_make_immortal(object);
 }
+/* World stopped. An entry in a merge queue finds it immortal. */
+static void make_constant(tally_object *object, unsigned depth) {
+    if (tally_counts_is_immortal(&object->counts)) return;
+    tally_lock_unbias(object);
+    tally_make_immortal(object);
+    if (object->type != TALLY_TYPE_TUPLE || depth == TALLY_CONSTANT_DEPTH) return;
+    tally_tuple *tuple = (tally_tuple *)object;
+    for (ptrdiff_t i = 0; i < tuple->length; i++) make_constant(tuple->items[i], depth + 1);
+}
+void tally_immortalize(tally_object *object) {
+    tally_thread_require();
+    if (tally_counts_is_immortal(&object->counts)) return;
+    tally_world_stop();
+    make_constant(object, 1);
+    tally_world_start();
+}
 void tally_gc_immortalize_heap(void) {
     tally_thread_require();
     tally_world_stop();

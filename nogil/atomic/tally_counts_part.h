@@ -80,6 +80,9 @@ static inline uint32_t tally_counts_link(tally_counts *counts) {
     return high << 30 | (atomic_load_explicit(&counts->count, memory_order_relaxed) & (TALLY_COUNT_LINK - 1));
 }
 static inline bool tally_counts_is_queued(tally_counts *counts) { (void)counts; return false; }
+static inline uint32_t tally_counts_place(tally_counts *counts) { (void)counts; return 0; }
+static inline bool tally_counts_spread(tally_counts *counts, uint32_t place) { (void)counts, (void)place; return false; }
+static inline void tally_counts_gather(tally_counts *counts, int32_t elsewhere) { (void)counts, (void)elsewhere; }
 static inline bool tally_counts_owned(tally_counts *counts) { (void)counts; return false; }
 static inline uint32_t tally_counts_owner(tally_counts *counts) { (void)counts; return TALLY_OWNER_NONE; }
 typedef char tally_counts_dead;

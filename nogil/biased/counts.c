@@ -254,7 +254,27 @@ static bool drop_shared(tally_counts *counts) {
     }
 }
 
-bool tally_counts_drop_slow(tally_counts *counts) { return tally_counts_owned(counts) ? give_up(counts) : drop_shared(counts); }
+#if TALLY_SPREAD_COUNTS
+/* By a thread that has no table of numbers yet. */
+static __attribute__((noinline)) void drop_spread(tally_counts *counts, uint64_t owned) {
+    tally_thread_require();
+    if (tally_numbers_allocate() && tally_spread_add(owned, UINT32_MAX)) return;
+    /* release: pairs with the stop in which somebody frees it */
+    atomic_fetch_sub_explicit(&counts->shared, TALLY_SHARED_ONE, memory_order_release);
+}
+#endif
+
+bool tally_counts_drop_slow(tally_counts *counts) {
+#if TALLY_SPREAD_COUNTS
+    uint64_t owned = tally_owned_load(counts);
+    if (TALLY_OWNER_IS_SPREAD(owned)) {
+        TALLY_DETAIL(hot_decrefs);
+        if (TALLY_UNLIKELY(!tally_spread_add(owned, UINT32_MAX))) drop_spread(counts, owned);
+        return false;
+    }
+#endif
+    return tally_counts_owned(counts) ? give_up(counts) : drop_shared(counts);
+}
 
 void tally_counts_decref_slow(tally_counts *counts) {
     if (tally_counts_drop(counts)) tally_object_dies((tally_object *)counts);

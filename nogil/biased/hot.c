@@ -107,7 +107,7 @@ static void look(bool judge_all, uint64_t now, tally_hot_cooled *cooled) {
 /* The request's reference becomes the table's. False: refused; the request keeps it. */
 static bool make_hot(tally_object *object, uint64_t now) {
     uint64_t owned = tally_owned_load(&object->counts);
-    if ((uint16_t)owned == TALLY_OWNER_IMMORTAL) return false;
+    if ((uint16_t)owned == TALLY_OWNER_IMMORTAL || TALLY_OWNER_IS_SPREAD(owned)) return false;
     if ((uint16_t)owned == TALLY_OWNER_HOT) { /* asked for by several: the table has a reference */
         tally_counts_trial_add(&object->counts, -1);
         return true;

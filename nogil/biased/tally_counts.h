@@ -10,6 +10,17 @@
  *  - References = local + shared. In state queued, the queue's entry is one of them.
  *  - An object dies only in state default by its owner, or in state merged.
  *    Dead is: owner none, shared merged with 0.
+ *
+ * What all threads use by its nature, as a class or a function, is *spread*: its owner is
+ * TALLY_OWNER_SPREAD, which no thread is, its place in the tables of numbers is where
+ * the local count was, and each thread counts it in the number at that place of a table of its own.
+ *  - An object becomes spread before any other thread knows it, or with the world stopped; it
+ *    ceases to be with the world stopped. Its shared half has state merged. Between a look
+ *    at the owner and the count there is no safepoint.
+ *  - References = shared + the sum of the threads' numbers, modulo 2^32. Shared counts one that is
+ *    the table's of places, or of types. No sum of a part says that the object is dead, and nobody but
+ *    who has stopped the world looks at the whole to free it (nogil/locks/classes.c).
+ *  - Any count may go to shared instead, as a thread's that has no table for want of memory.
  */
 #ifndef TALLY_COUNTS_H
 #define TALLY_COUNTS_H
@@ -76,6 +87,25 @@ void tally_counts_decref_slow(tally_counts *counts) __attribute__((cold));
 #define TALLY_HOT_ADD(owned, way) ((void)0)
 #endif
 
+/* 0: under one lock nobody contends. */
+#ifndef TALLY_SPREAD_COUNTS
+#define TALLY_SPREAD_COUNTS 1
+#endif
+#if TALLY_SPREAD_COUNTS
+#define TALLY_OWNER_IS_SPREAD(owned) ((uint16_t)(owned) == TALLY_OWNER_SPREAD)
+/* Load and store, both relaxed, as of a hot one. False: the thread has no table. Decrefs of spread objects
+ * are left to the slow path: inline, they cost others a register. */
+static inline _Bool tally_spread_add(uint64_t owned, uint32_t by) {
+    _Atomic uint32_t *numbers = atomic_load_explicit(&tally_self.thread->numbers, memory_order_relaxed);
+    if (TALLY_UNLIKELY(!numbers)) return 0;
+    atomic_store_explicit(&numbers[owned >> 16], atomic_load_explicit(&numbers[owned >> 16], memory_order_relaxed) + by, memory_order_relaxed);
+    return 1;
+}
+#else
+#define TALLY_OWNER_IS_SPREAD(owned) 0
+#define tally_spread_add(owned, by) ((void)(owned), 0)
+#endif
+
 static inline void tally_counts_incref(tally_counts *counts) {
     uint64_t owned = tally_owned_load(counts);
     if (TALLY_LIKELY((uint16_t)owned == tally_self.id)) {
@@ -85,6 +115,7 @@ static inline void tally_counts_incref(tally_counts *counts) {
     }
     if ((uint16_t)owned == TALLY_OWNER_IMMORTAL) { TALLY_DETAIL(immortal_skips); return; }
     if (TALLY_OWNER_IS_HOT(owned)) { TALLY_DETAIL(hot_increfs); TALLY_HOT_ADD(owned, up); return; }
+    if (TALLY_OWNER_IS_SPREAD(owned) && tally_spread_add(owned, 1)) { TALLY_DETAIL(hot_increfs); return; }
     TALLY_DETAIL(shared_increfs);
     TALLY_SHARED_COUNT(counts);
     /* relaxed: the caller's own reference keeps the object alive */

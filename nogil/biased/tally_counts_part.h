@@ -22,9 +22,10 @@ typedef struct tally_counts_thread {
 
 static inline int32_t tally_shared_count(uint32_t shared) { return (int32_t)shared >> 2; }
 
-/* A hot object's is none. */
+/* A hot or spread object's is none. */
 static inline uint32_t tally_counts_owner(tally_counts *counts) {
     uint16_t owner = (uint16_t)tally_owned_load(counts);
+    if (TALLY_OWNER_IS_SPREAD(owner)) return TALLY_OWNER_NONE;
     return TALLY_HOT_COUNTS && owner == TALLY_OWNER_HOT ? TALLY_OWNER_NONE : owner;
 }
 static inline bool tally_counts_owned(tally_counts *counts) { return (uint16_t)tally_owned_load(counts) == tally_self.id; }
@@ -48,6 +49,13 @@ static inline bool tally_counts_try_incref(tally_counts *counts) {
     if ((uint16_t)owned == TALLY_OWNER_IMMORTAL) { TALLY_DETAIL(immortal_skips); return true; }
     /* A hot one: the table's reference keeps it alive, and it stays hot until this thread's next safepoint. */
     if (TALLY_OWNER_IS_HOT(owned)) { TALLY_DETAIL(hot_increfs); TALLY_HOT_ADD(owned, up); return true; }
+    /* A spread one, likewise: it lives, and stays spread until this thread's next safepoint. */
+    if (TALLY_OWNER_IS_SPREAD(owned)) {
+        TALLY_DETAIL(hot_increfs);
+        if (TALLY_LIKELY(tally_spread_add(owned, 1))) return true;
+        atomic_fetch_add_explicit(&counts->shared, TALLY_SHARED_ONE, memory_order_relaxed);
+        return true;
+    }
     uint32_t shared = atomic_load_explicit(&counts->shared, memory_order_relaxed);
     unsigned lost = 0;
     for (;;) {
@@ -101,7 +109,8 @@ static inline void tally_counts_expose_new(tally_counts *counts) {
 /* Not queued: the queue's reference comes from outside, so what is garbage is in no queue. */
 static inline void tally_counts_adopt(tally_counts *counts) {
     uint64_t owned = tally_owned_load(counts);
-    if ((uint16_t)owned == tally_self.id || (uint16_t)owned == TALLY_OWNER_IMMORTAL) return;
+    /* A spread one stays so: this thread counts it without atomics, and the sweep frees it. */
+    if ((uint16_t)owned == tally_self.id || (uint16_t)owned == TALLY_OWNER_IMMORTAL || TALLY_OWNER_IS_SPREAD(owned)) return;
     uint32_t shared = atomic_load_explicit(&counts->shared, memory_order_relaxed);
     uint64_t total = owned / TALLY_OWNED_ONE + (uint64_t)(int64_t)tally_shared_count(shared);
     atomic_store_explicit(&counts->shared, (shared & TALLY_SHARED_STATE) == TALLY_SHARED_DEFAULT ? TALLY_SHARED_DEFAULT : TALLY_SHARED_MAYBE, memory_order_relaxed);
@@ -162,18 +171,38 @@ static inline bool tally_counts_is_immortal(tally_counts *counts) {
 static inline void tally_counts_make_immortal(tally_counts *counts) {
     tally_owned_store(counts, TALLY_OWNER_IMMORTAL);
 }
+/* Its place in the tables of numbers; 0: it is not spread. */
+static inline uint32_t tally_counts_place(tally_counts *counts) {
+    uint64_t owned = tally_owned_load(counts);
+    return TALLY_OWNER_IS_SPREAD(owned) ? (uint32_t)(owned >> 16) : 0;
+}
+static inline bool tally_counts_spread(tally_counts *counts, uint32_t place) {
+    uint64_t owned = tally_owned_load(counts);
+    uint32_t shared = atomic_load_explicit(&counts->shared, memory_order_relaxed);
+    uint32_t local = (uint16_t)owned == TALLY_OWNER_NONE ? 0 : (uint32_t)(owned / TALLY_OWNED_ONE);
+    if (!TALLY_SPREAD_COUNTS || (shared & TALLY_SHARED_STATE) == TALLY_SHARED_QUEUED) return false;
+    /* The owner first: who gets a reference from merged, by a stale pointer to this block, sees it when it drops that. */
+    tally_owned_store(counts, (uint64_t)place << 16 | TALLY_OWNER_SPREAD);
+    /* release: pairs with the acquire of a try-incref */
+    atomic_store_explicit(&counts->shared, (shared + local * TALLY_SHARED_ONE) | TALLY_SHARED_MERGED, memory_order_release);
+    return true;
+}
+static inline void tally_counts_gather(tally_counts *counts, int32_t elsewhere) {
+    tally_counts_trial_add(counts, elsewhere);
+    tally_owned_store(counts, TALLY_OWNER_NONE);
+}
 static inline ptrdiff_t tally_counts_total(tally_counts *counts) {
 #if TALLY_HOT_COUNTS
     uint64_t owned = tally_owned_load(counts);
     if ((uint16_t)owned == TALLY_OWNER_HOT)
         return tally_shared_count(atomic_load_explicit(&counts->shared, memory_order_relaxed)) + tally_hot_sum((unsigned)(owned >> 16));
 #endif
-    return (ptrdiff_t)(tally_owned_load(counts) / TALLY_OWNED_ONE) +
-           tally_shared_count(atomic_load_explicit(&counts->shared, memory_order_relaxed));
+    uint64_t local = tally_counts_place(counts) ? 0 : tally_owned_load(counts) / TALLY_OWNED_ONE;
+    return (ptrdiff_t)local + tally_shared_count(atomic_load_explicit(&counts->shared, memory_order_relaxed));
 }
 static inline bool tally_counts_is_dead(tally_counts *counts) {
     uint32_t shared = atomic_load_explicit(&counts->shared, memory_order_relaxed);
-    return tally_counts_owner(counts) == TALLY_OWNER_NONE && (shared == TALLY_SHARED_DEFAULT || shared == TALLY_SHARED_MERGED);
+    return (uint16_t)tally_owned_load(counts) == TALLY_OWNER_NONE && (shared == TALLY_SHARED_DEFAULT || shared == TALLY_SHARED_MERGED);
 }
 static inline bool tally_counts_is_queued(tally_counts *counts) {
     return (atomic_load_explicit(&counts->shared, memory_order_relaxed) & TALLY_SHARED_STATE) == TALLY_SHARED_QUEUED;

@@ -129,18 +129,21 @@ void tally_weak_lock(const void *address);
 void tally_weak_unlock(const void *address);
 /* References of instances to their class are counted in a table of each thread; classes.c.
  * Its thread alone writes an entry: load and store. False: no table yet. */
-static inline bool tally_class_count(_Atomic(_Atomic int32_t *) *table, uint16_t index, int32_t by) {
-    _Atomic int32_t *counts = atomic_load_explicit(table, memory_order_relaxed);
-    if (TALLY_UNLIKELY(!counts)) return false;
-    atomic_store_explicit(&counts[index], atomic_load_explicit(&counts[index], memory_order_relaxed) + by, memory_order_relaxed);
+static inline bool tally_class_count(tally_thread_head *head, uint16_t index, uint32_t by) {
+    _Atomic uint32_t *numbers = atomic_load_explicit(&head->numbers, memory_order_relaxed);
+    if (TALLY_UNLIKELY(!numbers)) return false;
+    atomic_store_explicit(&numbers[index], atomic_load_explicit(&numbers[index], memory_order_relaxed) + by, memory_order_relaxed);
     return true;
 }
+void tally_numbers_start(void);
+bool tally_numbers_allocate(void); /* the caller's table; false: no memory, without an error */
+bool tally_numbers_waiting(void);  /* spread objects seem to be unused; a snapshot */
 int tally_class_incref_slow(tally_object *class_);
 void tally_class_decref_slow(tally_object *class_);
 #define tally_class_incref(class_) \
-    (tally_class_count(&tally_thread_current()->class_counts, ((tally_type_object *)(class_))->index, 1) ? 0 : tally_class_incref_slow(class_))
+    (tally_class_count(tally_self.thread, ((tally_type_object *)(class_))->index, 1) ? 0 : tally_class_incref_slow(class_))
 #define tally_class_decref(class_) \
-    (tally_class_count(&tally_thread_current()->class_counts, ((tally_type_object *)(class_))->index, -1) ? (void)0 : tally_class_decref_slow(class_))
+    (tally_class_count(tally_self.thread, ((tally_type_object *)(class_))->index, UINT32_MAX) ? (void)0 : tally_class_decref_slow(class_))
 
 /* The parts of this folder, to each other. */
 void tally_locks_start(void);

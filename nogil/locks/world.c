@@ -341,6 +341,7 @@ void tally_world_dismiss(void) {
 
 int tally_exclusion_start(void) {
     tally_locks_start();
+    tally_numbers_start();
     return tally_reclamation_start();
 }
 void tally_exclusion_end(void) { tally_reclamation_end(); }

@@ -188,7 +188,9 @@ static void free_all(garbage *g) {
         if (save || tally_gc_has_finalizer(g->objects[i])) tally_gc_save(g->objects[i]);
         tally_decref(g->objects[i]);
     }
-    if (g->classes && !save) tally_classes_sweep(); /* the table's references to those found */
+    /* The table's references to those found; and spread objects that what was found held. */
+    if (g->classes && !save) tally_classes_sweep();
+    while (tally_numbers_waiting() && tally_classes_sweep()) {}
 }
 
 bool tally_collector_begin(void) { return true; } /* only the pauses exclude each other */

@@ -234,6 +234,8 @@ static ptrdiff_t external(tally_object *object) {
     if (object->type == TALLY_TYPE_TYPE && tally_types[((tally_type_object *)object)->index].class_) {
         left += tally_class_instances(object);
         for (unsigned i = 0; i <= mark.mask; i++) left -= instances[i][((tally_type_object *)object)->index];
+    } else if (TALLY_UNLIKELY(tally_counts_place(&object->counts))) {
+        left += tally_class_instances(object);
     }
     if (TALLY_UNLIKELY(left < 0)) tally_fatal(object, "more references to an object were visited than it has: a traverse function is wrong");
     return left;

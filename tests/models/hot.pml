@@ -14,6 +14,10 @@
  * Safety: the object dies once, with no reference left, not in a stop, and while it is cold;
  * nobody counts it when it is dead; what is made hot is alive. At the end it is dead.
  *
+ * With SPREAD: what tally_defer_count makes of an object (nogil/locks/classes.c). It is left as it is while an
+ * entry is in a pusher's hand, and gets ordinary again only when the table's reference is the last. Classes are
+ * this from birth.
+ *
  * Left out: shared's states but for the entry (slot.pml and counts.pml have them), the orders of
  * memory (a stop orders all), the choice of what stays hot, a full table.
  */
@@ -39,6 +43,8 @@ bool freed, queued;
 bool in_op[T], gone[T];
 
 #define held (refs[0] + refs[1] + refs[2] + entries)
+
+#define all_gone (gone[0] && gone[1] && gone[2])
 
 inline dies() {
     assert(!freed);
@@ -124,6 +130,9 @@ proctype thread(byte p) {
                 !in_op[0] ->
                 assert(!freed);
                 entries--; queued = false;
+#ifdef SPREAD
+                assert(owner != HOT);              /* the code has no way for that */
+#endif
                 if
 #ifndef MERGE_HOT_AS_OWNED
                 :: owner == HOT -> num[p]--
@@ -172,6 +181,14 @@ inline cool() {
     :: else
     fi
 }
+/* Nobody refers to it: it is ordinary again, and the table's reference is to be dropped. */
+inline sweep() {
+    fold();
+    if
+    :: table && shared == 1 -> owner = NONE; drop = true
+    :: else -> assert(!all_gone)
+    fi
+}
 inline heat() {
     assert(!freed);
     shared = shared + (owner == OWNED -> own : 0); own = 0;
@@ -182,7 +199,6 @@ inline heat() {
     table = true
 #endif
 }
-#define all_gone (gone[0] && gone[1] && gone[2])
 #ifdef STOP_ANYWHERE
 #define stands true
 #else
@@ -203,8 +219,17 @@ proctype stopper() {
             fi;
             if
             :: owner == HOT && request -> shared--; request = false  /* hot already */
+#ifdef SPREAD
+            :: owner == HOT && !request -> sweep()
+#ifdef DEFER_QUEUED
+            :: owner != HOT && request -> heat()
+#else
+            :: owner != HOT && request && !queued -> heat()
+#endif
+#else
             :: owner == HOT && !request -> cool()
             :: owner != HOT && request -> heat()
+#endif
             :: else
             fi
         };

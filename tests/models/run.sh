@@ -79,6 +79,11 @@ hot     fails FORGET_GONE
 hot     fails DROP_IN_STOP
 hot     fails NO_TABLE_REFERENCE
 hot     fails STOP_ANYWHERE
+hot     holds SPREAD
+hot     fails SPREAD DEFER_QUEUED
+hot     fails SPREAD FORGET_GONE
+hot     fails SPREAD NO_TABLE_REFERENCE
+hot     fails SPREAD STOP_ANYWHERE
 grace   holds
 grace   fails NO_WAIT
 grace   fails FREE_AT_ONCE
