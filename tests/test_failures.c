@@ -711,3 +711,32 @@ TALLY_TEST(failures, nothing_is_allocated_to_borrow)
     drop_world();
     settle();
 }
+
+/* ---- a table of numbers ---- */
+
+static void count_without_memory(void *class_)
+{
+    for (int i = 0; i < 3; i++)
+        tally_incref(class_);
+    tally_inject_failure(1, 1000);
+    for (int i = 0; i < 2; i++)
+        tally_decref(class_);
+    check_int(tally_inject_failed(), is_biased() && !has_gil());
+    check_int(tally_refcount(class_), 2);
+    tally_decref(class_); /* now there is memory */
+    tally_incref(class_);
+    tally_decref(class_);
+}
+
+TALLY_TEST(failures, a_thread_that_gets_no_table_of_numbers_counts_a_class_all_the_same)
+{
+    tally_object *class_ = tally_class_new(&wide_spec), *reference = tally_weakref_new(class_, NULL, NULL);
+    run_threads(1, count_without_memory, class_, 0); /* in a slot that had no table before */
+    check_int(tally_refcount(class_), 1);
+    tally_decref(class_);
+    tally_gc_collect(2);
+    tally_object *got = tally_weakref_get(reference);
+    check(got == tally_none);
+    tally_decref(got);
+    tally_decref(reference);
+}
