@@ -4,7 +4,7 @@
  * change hands, blocks come back from other threads, large blocks are kept in a
  * list. memory.h has the map and the invariants.
  *
- * Arenas and free pools are under `arena_lock`; a pool in use belongs to its
+ * Arenas and free pools are under `memory.lock`; a pool in use belongs to its
  * heap. The lock is taken for one pool in hundreds of blocks.
  */
 #define _GNU_SOURCE
@@ -176,8 +176,10 @@ static void arena_unmap(size_t number) {
     char *arena = tally_region + number * TALLY_ARENA_SIZE;
     tally_pool *pools = (tally_pool *)arena;
     for (size_t i = 0; i < TALLY_ARENA_POOLS; i++) pool_list_remove(&memory.free_list, &pools[i]);
-    /* Mapping anew gives the memory back and keeps the address space reserved. */
-    mmap(arena, TALLY_ARENA_SIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+    /* Mapping anew gives the memory back and keeps the address space reserved. Refused (too
+     * many mappings), it stays accessible; the memory goes back all the same. */
+    if (mmap(arena, TALLY_ARENA_SIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) == MAP_FAILED)
+        madvise(arena, TALLY_ARENA_SIZE, MADV_DONTNEED);
     memory.free_pools[number] = NOT_MAPPED;
     memory.arenas_live--;
     memory.arenas_empty--;
