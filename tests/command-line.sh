@@ -72,7 +72,7 @@ has() {
 }
 
 # interrupted SECONDS ARGUMENT...: SIGINT after so many seconds ends it, with
-# status 130, well before it would have ended; so long if the machine has much else to do
+# status 130. interrupt.sh sees to it that this takes no more than a second
 interrupted() {
     seconds=$1
     shift
