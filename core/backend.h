@@ -19,7 +19,7 @@
  *   tally_counts_expose_new(c)       the same, of an object without a lock, where the last drop had better
  *                                    not wait for the owner
  *   tally_counts_adopt(c)            world stopped, in no merge queue: the caller becomes the owner
- *   tally_counts_trial_add(c, n)     without a GIL, world stopped: n on top of the total, which may be negative
+ *   tally_counts_trial_add(c, n)     world stopped: n on top of the total, which may be negative
  *   tally_counts_revive(c)           a dead object gets one reference (for its finalizer)
  *   tally_counts_drop_last(c)        gives that one back: true if it is dead again, by
  *                                    compare-and-swap; false if others hold it now

@@ -494,7 +494,7 @@ void tally_stats(tally_stats_result *result);                  /* [blocks] */
 
 typedef struct tally_memory_result {
     size_t arenas;             /* arenas held from the system */
-    size_t bytes_arenas;
+    size_t bytes_arenas;       /* without the collectors' notes: up to a sixteenth more, for containers */
     size_t pools_free;         /* pools in those arenas that no size class uses */
     size_t pools_waiting;      /* empty, waiting for a grace period */
     size_t large_blocks, large_bytes; /* over 512 bytes, in malloc */

@@ -203,6 +203,103 @@ TALLY_TEST(collector, a_ring_of_a_million_is_found_whole)
     end();
 }
 
+/* More references to one object than a byte counts, and than 64 can be taken off for: the numbers around both, and many. */
+static void are_found_with_any_number_of_references(bool young)
+{
+    static const int counts[] = { 1, 62, 63, 64, 65, 124, 125, 126, 127, 128, 129, 189, 190, 191, 192, 193, 255, 256, 257, 1000, 100000 };
+    static wrap_function *const wraps[] = { in_list, in_slot, in_wide_tuple, in_large_node };
+    begin();
+    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)
+        for (size_t w = 0; w < sizeof wraps / sizeof *wraps; w++) {
+            tally_object *list = tally_list_new(0);
+            tally_incref(list);
+            tally_object *hub = wraps[w](list);
+            /* Some by one list, some by a list each. */
+            for (int n = 0; n < counts[i]; n++) {
+                if (n % 2) tally_list_append(list, hub);
+                else append_new(list, one_tuple(hub));
+            }
+            tally_decref(list);
+            check_int(tally_gc_collect(young ? 0 : 2), 0);
+            check_int(tally_refcount(hub), 1 + counts[i]);
+            check_int(tally_list_length(list), counts[i]);
+            tally_decref(hub);
+            check_int(tally_gc_collect(young ? 1 : 2), 2 + (counts[i] + 1) / 2);
+        }
+    end();
+}
+
+static void pass_safepoints(void *over)
+{
+    while (!atomic_load_explicit((_Atomic bool *)over, memory_order_relaxed))
+        tally_safepoint();
+}
+
+TALLY_TEST(collector, old_objects_with_any_number_of_references_are_found) { are_found_with_any_number_of_references(false); }
+TALLY_TEST(collector, young_objects_with_any_number_of_references_are_found) { are_found_with_any_number_of_references(true); }
+
+/* Enough objects for parked threads to help, spread over pools, with hubs, frozen ones and garbage among them. */
+TALLY_TEST(collector, garbage_in_a_large_random_graph_is_found_while_threads_help)
+{
+    enum { COUNT = 60000, HUBS = 7 }; /* also where the others are shorter: fewer are marked by one thread alone */
+    static _Atomic bool over;
+    tally_thread threads[3];
+    tally_object **nodes = malloc(COUNT * sizeof *nodes), *hubs[HUBS];
+    begin();
+    tally_gc_disable();
+    atomic_store_explicit(&over, false, memory_order_relaxed);
+    for (int i = 0; i < 3; i++)
+        check_int(tally_thread_start(&threads[i], pass_safepoints, &over), 0);
+    for (int round = 0; round < 3; round++) {
+        uint64_t random = 88172645463325252u + (uint64_t)round;
+        for (int i = 0; i < HUBS; i++)
+            hubs[i] = i % 2 ? tally_object_new(node_type, 1000) : tally_list_new(0);
+        for (int i = 0; i < COUNT; i++)
+            nodes[i] = tally_instance_new(slots_class);
+        /* Even ones refer to even ones, odd ones to any. One of the even ones is held. */
+        for (int i = 0; i < COUNT; i++) {
+            tally_slot_set(nodes[i], 0, nodes[i + 2 < COUNT ? i + 2 : i % 2]);
+            for (int slot = 1; slot < 3; slot++) {
+                random = random * 6364136223846793005u + 1442695040888963407u;
+                size_t other = (size_t)(random >> 33) % COUNT;
+                tally_slot_set(nodes[i], slot, nodes[i % 2 || other % 2 == 0 ? other : other - 1]);
+            }
+            tally_slot_set(nodes[i], 3, i % 2 ? hubs[i % HUBS] : i + 2 < COUNT ? nodes[i + 2] : hubs[0]);
+        }
+        for (int i = 0; i < HUBS; i++)
+            if (i % 2 == 0) tally_list_append(hubs[i], nodes[i * 2]);
+        check_int(tally_gc_collect(2), 0);
+        for (int i = 1; i < COUNT; i++)
+            tally_decref(nodes[i]);
+        for (int i = 0; i < HUBS; i++)
+            tally_decref(hubs[i]);
+        if (round == 1) { /* all in a pause of its own: what is frozen holds what it holds */
+            tally_gc_freeze();
+            check_int(tally_gc_collect(2), 0);
+            tally_gc_unfreeze();
+        }
+        check_int(tally_gc_collect(2), COUNT / 2 + HUBS - 1);
+        tally_object *last = nodes[0];
+        tally_incref(last);
+        int length = 0;
+        for (; length < COUNT / 2; length++) {
+            tally_object *next = tally_slot_get(last, 3);
+            tally_decref(last);
+            last = next;
+        }
+        check(last == hubs[0]);
+        tally_decref(last);
+        tally_decref(nodes[0]);
+        check_int(tally_gc_collect(2), COUNT / 2 + 1);
+    }
+    atomic_store_explicit(&over, true, memory_order_relaxed);
+    for (int i = 0; i < 3; i++)
+        check_int(tally_thread_join(&threads[i]), 0);
+    tally_gc_enable();
+    free(nodes);
+    end();
+}
+
 TALLY_TEST(collector, a_class_and_its_instances_may_be_a_cycle)
 {
     begin();

@@ -492,6 +492,51 @@ TALLY_TEST(failures, a_collection_without_any_memory) { collect_without(INT64_MA
 
 /* ---- what cannot fail ---- */
 
+/*
+ * A list that holds itself so often that the collector needs memory to count it: without, it lives
+ * until a collection that has some. What it cannot count of a live one keeps that alive, too.
+ */
+TALLY_TEST(failures, a_collection_without_memory_to_count_with_keeps_what_it_cannot_count)
+{
+    enum { REFERENCES = 1000 };
+    tally_object *live = tally_list_new(0), *outer = live;
+    for (int i = 0; i < 20000; i++) {
+        tally_object *inner = tally_list_new(0);
+        tally_list_append(inner, live);
+        append_new(outer, inner);
+        if (i % 100 == 0) outer = inner;
+    }
+    int kept = 0, found_all = 0;
+    for (int nth = 1; !found_all; nth++) {
+        tally_object *list = tally_list_new(0);
+        for (int i = 0; i < REFERENCES; i++)
+            tally_list_append(list, list);
+        tally_decref(list);
+        tally_inject_failure(nth, INT64_MAX / 2);
+        ptrdiff_t found = tally_gc_collect(2);
+        bool failed = tally_inject_failed();
+        if (found < 0) check_error(TALLY_MEMORY_ERROR);
+        if (found < 1) {
+            check(failed);
+            kept++;
+            check_int(tally_gc_collect(2), 1);
+        } else {
+            check_int(found, 1);
+        }
+        found_all = !failed;
+        check(nth < MOST_ALLOCATIONS);
+    }
+    check(kept > 0);
+    tally_inject_failure(1, INT64_MAX / 2);
+    check_int(tally_gc_collect(2), 0);
+    tally_inject_failed();
+    check_int(tally_list_length(live), 1);
+    check_int(tally_refcount(live), 1 + 20000);
+    tally_decref(live);
+    check_int(tally_gc_collect(2), 20001);
+}
+
+
 static void without_memory(void) { tally_inject_failure(1, INT64_MAX / 2); }
 
 /* Removals from containers, private ones and others, and the death of what they held. */

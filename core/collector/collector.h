@@ -77,7 +77,7 @@ static inline bool tally_gc_has_finalizer(tally_object *object) {
 
 /* True: the address is that of an object that is never tracked, told without a look at it. */
 TALLY_INLINE bool tally_is_plain_block(const tally_object *object) {
-    return tally_is_small(object) && tally_pool_of(object)->kind == TALLY_PLAIN;
+    return tally_is_small(object) && tally_pool_kinds[(size_t)((const char *)object - tally_region) >> TALLY_POOL_SHIFT] == TALLY_PLAIN;
 }
 
 TALLY_INLINE void tally_children_of_table(tally_table *table, tally_visit visit, void *context) {
@@ -131,26 +131,59 @@ TALLY_INLINE void tally_children(tally_object *object, tally_type *type, tally_v
     }
 }
 
-/* Fetches an object's header early: a visit puts the child in a ring and deals
- * with the one that has been there for a while, whose cache line has come. */
+/*
+ * The byte in `notes` of a child that may be tracked; NULL: it never is. notes: as tally_notes, a byte for 16
+ * of the region; which: of a large block's. An object in a pool of containers has one, be it tracked or not.
+ */
+TALLY_INLINE _Atomic uint8_t *tally_note_in(_Atomic uint8_t *notes, unsigned which, tally_object *object) {
+    size_t at = (size_t)((const char *)object - tally_region);
+    if (TALLY_LIKELY(at < tally_region_size)) return tally_pool_kinds[at >> TALLY_POOL_SHIFT] == TALLY_CONTAINERS ? &notes[at >> TALLY_NOTE_SHIFT] : NULL;
+    return tally_is_tracked(object) ? &tally_large_notes(object)[which] : NULL;
+}
+TALLY_INLINE uint8_t tally_note_load(_Atomic uint8_t *note) { return atomic_load_explicit(note, memory_order_relaxed); }
+TALLY_INLINE void tally_note_store(_Atomic uint8_t *note, unsigned value) { atomic_store_explicit(note, (uint8_t)value, memory_order_relaxed); }
+/*
+ * A note is not looked at when a child is found: it is requested, and the one looked at
+ * that has been in the ring the longest, which has come from memory meanwhile.
+ */
 enum { TALLY_RING = 16 };
-typedef struct tally_ring { tally_object *at[TALLY_RING]; unsigned next; } tally_ring;
-TALLY_INLINE tally_object *tally_ring_swap(tally_ring *ring, tally_object *object) {
-    __builtin_prefetch(object, 1);
-    tally_object *old = ring->at[ring->next];
-    ring->at[ring->next] = object;
-    ring->next = (ring->next + 1) % TALLY_RING;
+typedef struct tally_ring { _Atomic uint8_t *at[TALLY_RING]; unsigned next; } tally_ring;
+TALLY_INLINE _Atomic uint8_t *tally_ring_swap(tally_ring *ring, _Atomic uint8_t *note) {
+    __builtin_prefetch((const void *)note, 1);
+    unsigned next = ring->next;
+    _Atomic uint8_t *old = ring->at[next];
+    ring->at[next] = note;
+    ring->next = (next + 1) % TALLY_RING;
     return old;
 }
 /* NULL: empty. */
-TALLY_INLINE tally_object *tally_ring_take(tally_ring *ring) {
+TALLY_INLINE _Atomic uint8_t *tally_ring_take(tally_ring *ring) {
     for (unsigned i = 0; i < TALLY_RING; i++) {
-        tally_object *old = ring->at[ring->next];
-        ring->at[ring->next] = NULL;
-        ring->next = (ring->next + 1) % TALLY_RING;
+        unsigned next = ring->next;
+        _Atomic uint8_t *old = ring->at[next];
+        ring->at[next] = NULL;
+        ring->next = (next + 1) % TALLY_RING;
         if (old) return old;
     }
     return NULL;
+}
+
+/* Tracked or not, a container that the caller found in a pool, or among the large ones. */
+TALLY_INLINE _Atomic uint8_t *tally_note_of(_Atomic uint8_t *notes, unsigned which, const tally_object *object) {
+    size_t at = (size_t)((const char *)object - tally_region);
+    return TALLY_LIKELY(at < tally_region_size) ? &notes[at >> TALLY_NOTE_SHIFT] : &tally_large_notes(object)[which];
+}
+
+/*
+ * References that a byte has no room for: each entry stands for TALLY_SPILL of them, which are taken
+ * off the object's count while the collector looks at counts. Without memory for an entry they stay
+ * uncounted, as if from outside: the object is kept until a later collection.
+ */
+enum { TALLY_SPILL = 64 };
+typedef struct tally_spills { tally_object **at; size_t count, capacity; } tally_spills;
+bool tally_spill(tally_spills *spills, tally_object *object);
+static inline void tally_spills_add(const tally_spills *spills, int32_t by) {
+    for (size_t i = 0; i < spills->count; i++) tally_counts_trial_add(&spills->at[i]->counts, by);
 }
 
 /* ---- the contract's functions that are not inline ------------------------ */

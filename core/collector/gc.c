@@ -133,6 +133,18 @@ void tally_gc_automatic(int generation) { collect(generation, true); }
 
 /* ---- steps --------------------------------------------------------------- */
 
+bool tally_spill(tally_spills *spills, tally_object *object) {
+    if (spills->count == spills->capacity) {
+        size_t capacity = spills->capacity ? spills->capacity * 2 : 512;
+        tally_object **at = realloc(spills->at, capacity * sizeof *at);
+        if (!at) return false;
+        spills->at = at;
+        spills->capacity = capacity;
+    }
+    spills->at[spills->count++] = object;
+    return true;
+}
+
 bool tally_gc_finalize(tally_object *object) {
     if (!tally_gc_has_finalizer(object)) return false;
     atomic_fetch_or_explicit(&object->flags, TALLY_FLAG_FINALIZED, memory_order_relaxed);

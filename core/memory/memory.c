@@ -13,6 +13,8 @@
 
 char *tally_region;
 size_t tally_region_size;
+_Atomic uint8_t *tally_notes;
+uint8_t *tally_pool_kinds;
 const unsigned char tally_link_offset[TALLY_KINDS] = { sizeof(tally_object), sizeof(tally_object), 0 };
 
 _Static_assert(sizeof(tally_pool) * TALLY_ARENA_POOLS < TALLY_POOL_SIZE, "the descriptors leave room in the first pool");
@@ -45,6 +47,7 @@ typedef struct large {
     tally_object *link; /* in a tally_dead_list */
     uint8_t kind;
     uint32_t handle;   /* where the layout has them, of a container */
+    _Atomic uint8_t notes[TALLY_LARGE_NOTES];
     _Alignas(16) char block[];
 } large;
 
@@ -92,9 +95,18 @@ int tally_memory_start(void) {
     for (size_t size = (size_t)64 << 30; size >= (size_t)64 << 20; size /= 2) {
         char *map = mmap(NULL, size + TALLY_ARENA_SIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
         if (map == MAP_FAILED) continue;
+        char *notes = mmap(NULL, size >> TALLY_NOTE_SHIFT, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        if (notes == MAP_FAILED) { munmap(map, size + TALLY_ARENA_SIZE); continue; }
         size_t count = (size < TALLY_REGION_LIMIT ? size : TALLY_REGION_LIMIT) / TALLY_ARENA_SIZE;
         uint16_t *free_pools = malloc(count * sizeof *free_pools);
-        if (!free_pools || handles_start() != 0) { free(free_pools); munmap(map, size + TALLY_ARENA_SIZE); return -1; }
+        tally_pool_kinds = calloc(size >> TALLY_POOL_SHIFT, 1);
+        if (!free_pools || !tally_pool_kinds || handles_start() != 0) {
+            free(free_pools);
+            free(tally_pool_kinds);
+            munmap(notes, size >> TALLY_NOTE_SHIFT);
+            munmap(map, size + TALLY_ARENA_SIZE);
+            return -1;
+        }
         for (size_t i = 0; i < count; i++) free_pools[i] = NOT_MAPPED;
         /* Trim to an aligned region of `size`. */
         char *start = (char *)(((uintptr_t)map + TALLY_ARENA_SIZE - 1) & ~(TALLY_ARENA_SIZE - 1));
@@ -102,6 +114,7 @@ int tally_memory_start(void) {
         size_t behind = (size_t)(map + TALLY_ARENA_SIZE - start);
         if (behind) munmap(start + size, behind);
         tally_region = start;
+        tally_notes = (_Atomic uint8_t *)notes;
         tally_region_size = size;
         memory.arenas_reserved = count;
         memory.free_pools = free_pools;
@@ -120,6 +133,10 @@ void tally_memory_end(void) {
     large_blocks.first = NULL;
     large_blocks.blocks = large_blocks.bytes = 0;
     munmap(tally_region, tally_region_size);
+    munmap((void *)tally_notes, tally_region_size >> TALLY_NOTE_SHIFT);
+    tally_notes = NULL;
+    free(tally_pool_kinds);
+    tally_pool_kinds = NULL;
     free(tally_handles);
     tally_handles = NULL;
     free(memory.free_pools);
@@ -154,15 +171,25 @@ static void pool_list_remove(tally_pool **list, tally_pool *pool) {
     if (pool->next) pool->next->previous = pool->previous;
 }
 
+enum { ARENA_NOTES = TALLY_ARENA_SIZE >> TALLY_NOTE_SHIFT };
+static char *arena_notes(size_t number) { return (char *)tally_notes + number * ARENA_NOTES; }
+
 static int arena_map(void) {
     size_t number = 0;
     while (number < memory.arenas_used && memory.free_pools[number] != NOT_MAPPED) number++;
     if (number == memory.arenas_reserved) return -1;
     char *arena = tally_region + number * TALLY_ARENA_SIZE;
-    if (mprotect(arena, TALLY_ARENA_SIZE, PROT_READ | PROT_WRITE) != 0) return -1;
+    if (mprotect(arena_notes(number), ARENA_NOTES, PROT_READ | PROT_WRITE) != 0) return -1;
+    if (mprotect(arena, TALLY_ARENA_SIZE, PROT_READ | PROT_WRITE) != 0) {
+        mprotect(arena_notes(number), ARENA_NOTES, PROT_NONE);
+        return -1;
+    }
     /* A large heap is visited at random by the collector: with pages of 2 MiB that
      * takes a fifth less time (docs/collectors.md). A small one stays small. */
-    if (memory.arenas_live >= HUGE_FROM) madvise(arena, TALLY_ARENA_SIZE, MADV_HUGEPAGE);
+    if (memory.arenas_live >= HUGE_FROM) {
+        madvise(arena, TALLY_ARENA_SIZE, MADV_HUGEPAGE);
+        madvise(arena_notes(number), ARENA_NOTES, MADV_HUGEPAGE);
+    }
     if (number == memory.arenas_used) memory.arenas_used++;
     tally_pool *pools = (tally_pool *)arena;
     for (size_t i = TALLY_ARENA_POOLS; i-- > 0;) pool_list_push(&memory.free_list, &pools[i]);
@@ -172,14 +199,21 @@ static int arena_map(void) {
     return 0;
 }
 
+/*
+ * Mapping anew gives the memory back and keeps the address space reserved. Refused (too
+ * many mappings), it stays accessible; the memory goes back all the same.
+ */
+static void give_back(char *start, size_t bytes) {
+    if (mmap(start, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) == MAP_FAILED)
+        madvise(start, bytes, MADV_DONTNEED);
+}
+
 static void arena_unmap(size_t number) {
     char *arena = tally_region + number * TALLY_ARENA_SIZE;
     tally_pool *pools = (tally_pool *)arena;
     for (size_t i = 0; i < TALLY_ARENA_POOLS; i++) pool_list_remove(&memory.free_list, &pools[i]);
-    /* Mapping anew gives the memory back and keeps the address space reserved. Refused (too
-     * many mappings), it stays accessible; the memory goes back all the same. */
-    if (mmap(arena, TALLY_ARENA_SIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) == MAP_FAILED)
-        madvise(arena, TALLY_ARENA_SIZE, MADV_DONTNEED);
+    give_back(arena, TALLY_ARENA_SIZE);
+    give_back(arena_notes(number), ARENA_NOTES);
     memory.free_pools[number] = NOT_MAPPED;
     memory.arenas_live--;
     memory.arenas_empty--;
@@ -239,7 +273,7 @@ static tally_pool *pool_take(tally_heap *heap, unsigned kind, unsigned class_) {
     pool->left = pool->notify = 0;
     pool->block_size = class_ * 16;
     pool->owner = heap->owner;
-    pool->kind = (uint8_t)kind;
+    pool->kind = tally_pool_kinds[number * TALLY_ARENA_POOLS + index] = (uint8_t)kind;
     pool->class_ = (uint8_t)class_;
     pool->in_use = 1;
     pool->carved = pool_first_block(pool);
@@ -377,6 +411,7 @@ static void *large_alloc(unsigned kind, size_t size) {
     if (!block) return NULL;
     block->bytes = size;
     block->kind = (uint8_t)kind;
+    memset((void *)block->notes, 0, sizeof block->notes);
     if (kind != TALLY_RAW) memset(block->block, 0, sizeof(tally_object)); /* dead */
     pthread_mutex_lock(&large_blocks.lock);
     if (TALLY_FIXED_HANDLES && kind == TALLY_CONTAINERS && !handle_take(block)) {
@@ -452,6 +487,10 @@ void tally_reclaim(tally_retired *node, unsigned what) {
 
 tally_object **tally_large_link(tally_object *object) { return &((large *)((char *)object - offsetof(large, block)))->link; }
 
+_Atomic uint8_t *tally_large_notes(const void *block) { return ((large *)((uintptr_t)block - offsetof(large, block)))->notes; }
+
+tally_object *tally_large_of_notes(_Atomic uint8_t *notes) { return (tally_object *)((large *)((char *)notes - offsetof(large, notes)))->block; }
+
 size_t tally_memory_size(const void *block) {
     if (tally_is_small(block)) return tally_pool_of(block)->block_size;
     return ((const large *)((const char *)block - offsetof(large, block)))->bytes;
@@ -472,6 +511,17 @@ tally_pool *tally_memory_next_pool(tally_pool_walk *walk, unsigned kind) {
         }
     }
     return NULL;
+}
+
+size_t tally_memory_pools(void) { return memory.arenas_used * TALLY_ARENA_POOLS; }
+
+tally_pool *tally_memory_pool_at(size_t number, unsigned kind, char **first) {
+    size_t arena = number / TALLY_ARENA_POOLS;
+    if (tally_pool_kinds[number] != kind || memory.free_pools[arena] == NOT_MAPPED) return NULL;
+    tally_pool *pool = &((tally_pool *)(tally_region + arena * TALLY_ARENA_SIZE))[number % TALLY_ARENA_POOLS];
+    if (!pool->in_use || pool->kind != kind) return NULL;
+    *first = pool_first_block(pool);
+    return pool;
 }
 
 tally_object *tally_memory_next_large(tally_large_walk *walk, unsigned kind) {

@@ -11,6 +11,8 @@
  *   arena   [descriptors |pool 0][pool 1][pool 2]...[pool 63]
  *   pool    [block][block][block]...[not carved yet]
  *
+ *   beside  one byte for each 16 of the region: the collectors' notes
+ *
  * A pool has a kind: plain objects, containers, or raw memory; they are never
  * mixed. With readers that take no lock, a pool of objects changes kind or class
  * only after a grace period.
@@ -79,6 +81,24 @@ typedef struct tally_heap {
 
 extern char *tally_region;       /* start of the reserved region */
 extern size_t tally_region_size;
+/*
+ * The collectors' notes on a container: the byte of the first 16 of its block. Apart from
+ * the objects, since a collector comes to them in no order: of a million objects the
+ * bytes fit into a cache, the headers do not. 0 in memory that is new; otherwise as
+ * collectors left them. A page of 4 KiB is for 64 KiB, and is there once it was touched.
+ */
+extern _Atomic uint8_t *tally_notes;
+#define TALLY_NOTE_SHIFT 4
+enum { TALLY_LARGE_NOTES = 8 };                      /* a large block has so many */
+_Atomic uint8_t *tally_large_notes(const void *block);
+tally_object *tally_large_of_notes(_Atomic uint8_t *notes);
+/* Whose note it is in `notes` (tally_notes, or as that), or a large one's by that number. */
+static inline tally_object *tally_note_object(_Atomic uint8_t *notes, unsigned which, _Atomic uint8_t *note) {
+    size_t at = (size_t)(note - notes);
+    if (at < tally_region_size >> TALLY_NOTE_SHIFT) return (tally_object *)(tally_region + (at << TALLY_NOTE_SHIFT));
+    return tally_large_of_notes(note - which);
+}
+extern uint8_t *tally_pool_kinds;                    /* by number: tells without a look at the pool */
 extern const unsigned char tally_link_offset[TALLY_KINDS];
 #define TALLY_LINK_OFFSET(kind) ((kind) == TALLY_RAW ? 0 : sizeof(tally_object))
 
@@ -114,6 +134,9 @@ static inline void tally_memory_free(unsigned kind, void *block);
 typedef struct tally_pool_walk { size_t arena, pool; char *first; } tally_pool_walk;
 typedef struct tally_large_walk { bool begun; void *next; } tally_large_walk;
 tally_pool *tally_memory_next_pool(tally_pool_walk *walk, unsigned kind);
+/* By number, from 0 to below tally_memory_pools(). NULL: it is of another kind, or not in use. */
+tally_pool *tally_memory_pool_at(size_t number, unsigned kind, char **first);
+size_t tally_memory_pools(void);
 tally_object *tally_memory_next_large(tally_large_walk *walk, unsigned kind);
 
 /*

@@ -5,31 +5,35 @@
  *
  * A collection of generation g:
  *   1. the younger lists are joined to g's: the young;
- *   2. each gets a copy of its count, in its `previous` link, and the flag COLLECTING;
- *   3. each reference from one young object to another is subtracted there: what is
- *      left counts the references from outside;
- *   4. one walk: what has none left goes to the unreachable list, for the time
- *      being (flag MARKED); what has some is alive, and what it holds gets a count
- *      again, or comes back from the unreachable list to the end of the walk;
+ *   2. each young object's note (a byte beside the heap, core/memory) says so;
+ *   3. each reference from one young object to another is counted there: what the
+ *      object's count has more are references from outside;
+ *   4. one walk: what has none goes to the unreachable list, for the time being
+ *      (UNREACHABLE); what has some is alive, and what it holds is noted as REACHED, or
+ *      comes back from the unreachable list to the end of the walk;
  *   5. the survivors go to the next generation; what is unreachable is garbage.
  *
- * In a full collection 2 and 3 are one walk: an object's copy is made when it is
- * first met, as a member of the list or as a child.
+ * In a full collection 2 and 3 are one walk, since all that is tracked, but for the
+ * frozen, is young: references are counted before it is known what they lead to.
+ * Nothing is written to an object that survives.
  *
- * Invariants, between 2 and the end of 4:
- *  - COLLECTING without MARKED: `previous` is a count; not yet walked over.
- *  - COLLECTING and MARKED: in the unreachable list, both links valid.
- *  - neither, in the young list: walked over, both links valid.
- *  - no foreign code runs; afterwards all links are valid before any does.
- * Nothing recurses, and no memory is taken.
- *
- * A child is not looked at when it is found, but a few children later, when its
- * header has come from memory (tally_ring). The order of visits does not matter:
- * each of them is counted or done before the walk ends.
+ * A note, between 2 and the end of 4:
+ *   YOUNG + 0 ... MOST  not walked over in 4 yet; references that were counted
+ *   REACHED             the same, and a survivor holds it
+ *   UNREACHABLE         in the unreachable list
+ *   below YOUNG         walked over, or (full) not young at all
+ * Invariants:
+ *  - Otherwise all notes are 0.
+ *  - No foreign code runs from 2 to 4. Links are always valid.
+ *  - Nothing recurses. Memory is taken for references that a note has no room for, and
+ *    what they lead to is kept if there is none (tally_spill).
  */
 #include "collector/collector.h"
 
-enum { UNREACHABLE = TALLY_FLAG_MARKED, COLLECTING = TALLY_FLAG_COLLECTING };
+/* Bytes: what was made one after another mostly lies so. */
+enum { AHEAD = 768 };
+
+enum { YOUNG = 0x80, MOST = 0x7d, REACHED = 0xfe, UNREACHABLE = 0xff };
 
 tally_container tally_heads[TALLY_LISTS];
 struct tally_births tally_births = { 0, INT32_MAX };
@@ -38,6 +42,7 @@ static struct {
     bool running;
     int count[3];                          /* [0] unused: tally_births */
     size_t long_lived_total, long_lived_pending; /* survivors of the last full collection; of those of generation 1 since */
+    tally_spills spills;
 } collector;
 
 _Static_assert((int)TALLY_LISTS <= (int)TALLY_FIXED_HANDLES, "a handle for each head");
@@ -70,133 +75,119 @@ static void move_to(uint32_t list, tally_container *object) {
 static uint8_t flags_of(tally_container *object) { return atomic_load_explicit(&object->base.flags, memory_order_relaxed); }
 static void set_flags(tally_container *object, uint8_t flags) { atomic_store_explicit(&object->base.flags, flags, memory_order_relaxed); }
 
-/* ---- 2 and 3: counts without the references of the young ------------------ */
+static _Atomic uint8_t *note_of(tally_container *object) { return tally_note_of(tally_notes, 0, &object->base); }
 
-TALLY_INLINE void copy_count(tally_container *object, uint8_t flags) {
-    set_flags(object, (flags | COLLECTING) & ~UNREACHABLE);
-    object->links.previous = (uint32_t)tally_counts_total(&object->base.counts);
-}
+/* ---- 2 and 3: references among the young ---------------------------------- */
 
-TALLY_INLINE void subtract(tally_object *object, bool full) {
-    tally_container *child = (tally_container *)object;
-    uint8_t flags = flags_of(child);
-    if (!(flags & COLLECTING)) {
-        /* In a full collection all that are tracked, but for the frozen, are young. */
-        if (!full || (flags & (TALLY_FLAG_TRACKED | TALLY_FLAG_FROZEN)) != TALLY_FLAG_TRACKED) return;
-        copy_count(child, flags);
+TALLY_INLINE void count(_Atomic uint8_t *note, bool full) {
+    uint8_t value = tally_note_load(note);
+    if (!full && !(value & YOUNG)) return;
+    if (TALLY_UNLIKELY((value & ~YOUNG) == MOST)) {
+        if (!tally_spill(&collector.spills, tally_note_object(tally_notes, 0, note))) return;
+        value -= TALLY_SPILL;
     }
-    child->links.previous--;
+    tally_note_store(note, value + 1u);
 }
-TALLY_INLINE void visit_subtract(tally_object *child, void *ring, bool full) {
-    if (tally_is_plain_block(child)) return;
-    tally_object *old = tally_ring_swap(ring, child);
-    if (TALLY_LIKELY(old != NULL)) subtract(old, full);
+TALLY_INLINE void visit_count(tally_object *child, void *ring, bool full) {
+    _Atomic uint8_t *note = tally_note_in(tally_notes, 0, child);
+    /* The young are few, and in the cache. */
+    if (!note || (full && !(note = tally_ring_swap(ring, note)))) return;
+    count(note, full);
 }
-static inline void visit_subtract_full(tally_object *child, void *ring) { visit_subtract(child, ring, true); }
-static inline void visit_subtract_young(tally_object *child, void *ring) { visit_subtract(child, ring, false); }
+static inline void visit_count_full(tally_object *child, void *ring) { visit_count(child, ring, true); }
+static inline void visit_count_young(tally_object *child, void *ring) { visit_count(child, ring, false); }
 
-TALLY_INLINE void subtract_children(tally_container *object, tally_ring *ring, bool full) {
-    tally_type *type = tally_type_entry(&object->base);
-    if (type->class_) subtract(type->object, full);
-    tally_children(&object->base, type, full ? visit_subtract_full : visit_subtract_young, ring);
-}
-
-static void subtract_references(uint32_t list, bool full) {
+TALLY_INLINE void count_references(uint32_t list, bool full) {
     tally_ring ring = { 0 };
     if (!full)
-        for (tally_container *o = first(list); o != head(list); o = next_of(o)) copy_count(o, flags_of(o));
+        for (tally_container *o = first(list); o != head(list); o = next_of(o)) tally_note_store(note_of(o), YOUNG);
     for (tally_container *o = first(list), *next; o != head(list); o = next) {
         next = next_of(o);
-        __builtin_prefetch(next, 1);
-        uint8_t flags = flags_of(o);
-        if (full && !(flags & COLLECTING)) copy_count(o, flags);
-        if (full) subtract_children(o, &ring, true);
-        else subtract_children(o, &ring, false);
+        __builtin_prefetch((char *)next + AHEAD);
+        if (full) tally_note_store(note_of(o), tally_note_load(note_of(o)) | YOUNG);
+        tally_type *type = tally_type_entry(&o->base);
+        if (type->class_) count(tally_note_of(tally_notes, 0, type->object), full);
+        tally_children(&o->base, type, full ? visit_count_full : visit_count_young, &ring);
     }
-    for (tally_object *o; (o = tally_ring_take(&ring));) subtract(o, full);
+    for (_Atomic uint8_t *note; (note = tally_ring_take(&ring));) count(note, full);
 }
 
 /* ---- 4: the unreachable list --------------------------------------------- */
 
-/* A survivor holds it. */
-TALLY_INLINE void reach(tally_object *object, uint32_t list) {
-    tally_container *child = (tally_container *)object;
-    uint8_t flags = flags_of(child);
-    if (!(flags & COLLECTING)) return;
-    if (flags & UNREACHABLE) {
-        set_flags(child, flags & ~UNREACHABLE);
-        move_to(list, child);
-        child->links.previous = 1;
-    } else if (child->links.previous == 0) {
-        child->links.previous = 1;
-    }
-}
-
 typedef struct walk { tally_ring ring; uint32_t list; } walk;
-static inline void visit_reach(tally_object *child, void *context) {
-    walk *w = context;
-    if (tally_is_plain_block(child)) return;
-    tally_object *old = tally_ring_swap(&w->ring, child);
-    if (TALLY_LIKELY(old != NULL)) reach(old, w->list);
+/* A survivor holds it. */
+TALLY_INLINE void reach(_Atomic uint8_t *note, uint32_t list) {
+    uint8_t value = tally_note_load(note);
+    if (!(value & YOUNG) || value == REACHED) return;
+    tally_note_store(note, REACHED);
+    if (TALLY_UNLIKELY(value == UNREACHABLE)) move_to(list, (tally_container *)tally_note_object(tally_notes, 0, note));
 }
+TALLY_INLINE void visit_reach(tally_object *child, walk *w, bool full) {
+    _Atomic uint8_t *note = tally_note_in(tally_notes, 0, child);
+    if (!note || (full && !(note = tally_ring_swap(&w->ring, note)))) return;
+    reach(note, w->list);
+}
+static inline void visit_reach_full(tally_object *child, void *w) { visit_reach(child, w, true); }
+static inline void visit_reach_young(tally_object *child, void *w) { visit_reach(child, w, false); }
 
 /*
- * Walks over `list`; leaves the survivors there, the others in `unreachable`.
- * While it goes on, the previous link of the list's head is the true end, where
- * `reach` appends, and that of the objects before the walk is restored to links.
- * How many survived.
+ * Walks over `list`; leaves the survivors there, the others in `unreachable`. What comes back
+ * is appended behind the walk. How many survived.
  */
-static size_t move_unreachable(uint32_t list, uint32_t unreachable) {
+TALLY_INLINE size_t move_unreachable(uint32_t list, uint32_t unreachable, bool full) {
     size_t survivors = 0;
+    tally_spills_add(&collector.spills, -TALLY_SPILL);
     walk w = { .list = list };
-    tally_container *previous = head(list);
-    uint32_t previous_link = TALLY_LINK_HEAD(list);
+    tally_container *last = head(list); /* of those walked over */
     for (;;) {
-        uint32_t link = previous->links.next;
-        if (link == TALLY_LINK_HEAD(list)) {
-            tally_object *late = tally_ring_take(&w.ring);
+        tally_container *object = next_of(last);
+        if (object == head(list)) {
+            _Atomic uint8_t *late = tally_ring_take(&w.ring);
             if (!late) break;
             reach(late, list);
             continue;
         }
-        tally_container *object = tally_link_follow(link);
-        __builtin_prefetch(tally_link_follow(object->links.next), 1);
-        uint8_t flags = flags_of(object);
-        if (object->links.previous) {
+        __builtin_prefetch((char *)object + AHEAD);
+        _Atomic uint8_t *note = note_of(object);
+        uint8_t value = tally_note_load(note);
+        if (value == REACHED || tally_counts_total(&object->base.counts) != (value & ~YOUNG)) {
             survivors++;
-            set_flags(object, flags & ~COLLECTING);
-            object->links.previous = previous_link;
-            previous = object;
-            previous_link = link;
+            tally_note_store(note, 0);
             tally_type *type = tally_type_entry(&object->base);
-            if (type->class_) reach(type->object, list);
-            tally_children(&object->base, type, visit_reach, &w);
+            if (type->class_) reach(tally_note_of(tally_notes, 0, type->object), list);
+            tally_children(&object->base, type, full ? visit_reach_full : visit_reach_young, &w);
+            last = object;
         } else {
-            previous->links.next = object->links.next;
-            if (head(list)->links.previous == link) head(list)->links.previous = previous_link;
-            set_flags(object, flags | UNREACHABLE);
-            tally_link_append(unreachable, object);
+            tally_note_store(note, UNREACHABLE);
+            move_to(unreachable, object);
         }
     }
-    head(list)->links.previous = previous_link;
+    tally_spills_add(&collector.spills, TALLY_SPILL);
+    free(collector.spills.at);
+    collector.spills = (tally_spills){ 0 };
     return survivors;
 }
 
 /* 2 to 4. */
 static void deduce(uint32_t list, uint32_t unreachable, bool full, size_t *survivors) {
     make_empty(unreachable);
-    subtract_references(list, full);
-    *survivors = move_unreachable(list, unreachable);
+    if (full) {
+        count_references(list, true);
+        *survivors = move_unreachable(list, unreachable, true);
+    } else {
+        count_references(list, false);
+        *survivors = move_unreachable(list, unreachable, false);
+    }
 }
 
 /* ---- what is done with garbage ------------------------------------------- */
 
 static void legacy_reach(tally_object *child, void *context) {
     (void)context;
-    tally_container *container = (tally_container *)child;
-    if (tally_is_plain_block(child) || !(flags_of(container) & UNREACHABLE)) return;
-    set_flags(container, flags_of(container) & ~(UNREACHABLE | COLLECTING));
-    move_to(TALLY_LIST_LEGACY, container);
+    _Atomic uint8_t *note = tally_note_in(tally_notes, 0, child);
+    if (!note || tally_note_load(note) != UNREACHABLE) return;
+    tally_note_store(note, 0);
+    move_to(TALLY_LIST_LEGACY, (tally_container *)child);
 }
 
 /* Python 2: what has a finalizer, and what that reaches, is not freed. How many. */
@@ -226,9 +217,12 @@ static void keep_legacy(uint32_t old) {
     }
 }
 
-static bool is_garbage(tally_object *object) { return flags_of((tally_container *)object) & UNREACHABLE; }
+static bool is_garbage(tally_object *object) {
+    _Atomic uint8_t *note = tally_note_in(tally_notes, 0, object);
+    return note && tally_note_load(note) == UNREACHABLE;
+}
 
-/* Clears weak references to garbage; takes the marks off, so that foreign code finds none. How many objects there are. */
+/* Clears weak references to garbage; then the notes. How many objects there are. */
 static ptrdiff_t clear_weakrefs(uint32_t garbage, tally_weakref **calls) {
     ptrdiff_t count = 0;
     *calls = NULL;
@@ -236,8 +230,17 @@ static ptrdiff_t clear_weakrefs(uint32_t garbage, tally_weakref **calls) {
         if (tally_type_entry(&o->base)->weak_offset) tally_weakrefs_clear(&o->base, calls, is_garbage);
         tally_counts_adopt(&o->base.counts);
     }
-    for (tally_container *o = first(garbage); o != head(garbage); o = next_of(o)) set_flags(o, flags_of(o) & ~(UNREACHABLE | COLLECTING));
+    for (tally_container *o = first(garbage); o != head(garbage); o = next_of(o)) tally_note_store(note_of(o), 0);
     return count;
+}
+
+/* After a full collection: of containers that are frozen, or not tracked, references were counted as well. */
+static void clear_notes(void) {
+    tally_pool_walk at = { 0 };
+    for (tally_pool *pool; (pool = tally_memory_next_pool(&at, TALLY_CONTAINERS));)
+        memset((void *)tally_note_of(tally_notes, 0, (tally_object *)at.first), 0, (size_t)(pool->carved - at.first) >> TALLY_NOTE_SHIFT);
+    tally_large_walk large = { 0 };
+    for (tally_object *object; (object = tally_memory_next_large(&large, TALLY_CONTAINERS));) tally_note_store(tally_large_notes(object), 0);
 }
 
 /* Foreign code may take any object out of the list, by its death. True: some ran. */
@@ -304,6 +307,7 @@ ptrdiff_t tally_collector_run(int generation, tally_gc_info *info) {
     ptrdiff_t uncollectable = take_out_legacy();
     tally_weakref *calls;
     ptrdiff_t found = clear_weakrefs(TALLY_LIST_UNREACHABLE, &calls);
+    if (generation == 2) clear_notes();
     info->examined = survivors + (size_t)(found + uncollectable);
     info->collected = found;
     info->uncollectable = uncollectable;

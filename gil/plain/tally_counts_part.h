@@ -16,6 +16,7 @@ static inline bool tally_counts_try_incref_weak(tally_counts *counts) {
 static inline void tally_counts_expose(tally_counts *counts) { (void)counts; }
 static inline void tally_counts_expose_new(tally_counts *counts) { (void)counts; }
 static inline void tally_counts_adopt(tally_counts *counts) { (void)counts; }
+static inline void tally_counts_trial_add(tally_counts *counts, int32_t by) { counts->count += (uint32_t)by; }
 static inline bool tally_counts_drop(tally_counts *counts) {
     int32_t count = (int32_t)counts->count;
     if (TALLY_UNLIKELY(count < 0)) { TALLY_DETAIL(immortal_skips); return false; }

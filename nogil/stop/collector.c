@@ -50,7 +50,8 @@ static uint8_t flags_of(tally_object *object) { return atomic_load_explicit(&obj
 static bool is_candidate(uint8_t flags) { return (flags & (TALLY_FLAG_TRACKED | TALLY_FLAG_FROZEN)) == TALLY_FLAG_TRACKED; }
 static bool is_noted(uint8_t flags) { return flags & TALLY_FLAG_COLLECTING; }
 static bool is_garbage_still(tally_object *object) { return is_noted(flags_of(object)) && !(flags_of(object) & TALLY_FLAG_MARKED); }
-static bool is_garbage(tally_object *object) { return is_candidate(flags_of(object)) && !(flags_of(object) & TALLY_FLAG_MARKED); }
+/* In the pause. */
+static bool is_garbage(tally_object *object) { return is_candidate(flags_of(object)) && !tally_mark_reached(object); }
 
 /* ---- births ---------------------------------------------------------------- */
 
@@ -94,9 +95,7 @@ static void for_each(void (*visit)(tally_object *, void *), void *context) {
 
 static void note(tally_object *object, void *context) {
     garbage *g = context;
-    if (!is_garbage(object)) return;
-    if (g->objects) g->objects[g->count++] = object;
-    else tally_mark_restore(object); /* no memory: all stays as it was */
+    if (is_garbage(object)) g->objects[g->count++] = object;
 }
 
 static void swap(tally_object **objects, size_t a, size_t b) {
@@ -106,9 +105,9 @@ static void swap(tally_object **objects, size_t a, size_t b) {
 }
 
 /* Python 2: what has a finalizer, and what that reaches, is not freed. It goes behind the others. */
-static void set_legacy_apart(garbage *g, tally_found *found) {
+static void set_legacy_apart(garbage *g) {
     for (size_t i = 0; i < g->count; i++)
-        if (is_garbage(g->objects[i]) && tally_gc_has_finalizer(g->objects[i])) tally_mark_more(g->objects[i], found);
+        if (is_garbage(g->objects[i]) && tally_gc_has_finalizer(g->objects[i])) tally_mark_more(g->objects[i]);
     for (size_t i = 0; i < g->count;) {
         if (is_garbage(g->objects[i])) { i++; continue; }
         swap(g->objects, i, --g->count);
@@ -117,16 +116,15 @@ static void set_legacy_apart(garbage *g, tally_found *found) {
     g->legacy_at = g->count;
 }
 
-/* What was found unreachable is noted and held; its counts are whole again. */
+/* What was found unreachable is noted and held. */
 static void take_garbage(garbage *g, tally_found *found) {
     size_t total = found->examined - found->reached;
     if (!total) return;
     g->objects = malloc(total * sizeof *g->objects);
     g->no_memory = !g->objects;
+    if (g->no_memory) return; /* all is as it was */
     for_each(note, g);
-    if (g->no_memory) return;
-    if (tally_process.options.uncollectable_finalizers) set_legacy_apart(g, found);
-    for (size_t i = 0; i < g->count; i++) tally_mark_restore(g->objects[i]);
+    if (tally_process.options.uncollectable_finalizers) set_legacy_apart(g);
     for (size_t i = 0; i < total; i++) {
         tally_object *object = g->objects[i];
         if (i < g->count) {
@@ -137,7 +135,7 @@ static void take_garbage(garbage *g, tally_found *found) {
         tally_incref(object);
     }
     for (size_t i = 0; i < g->count; i++)
-        atomic_store_explicit(&g->objects[i]->flags, flags_of(g->objects[i]) | TALLY_FLAG_COLLECTING, memory_order_relaxed);
+        atomic_store_explicit(&g->objects[i]->flags, (flags_of(g->objects[i]) & ~TALLY_FLAG_MARKED) | TALLY_FLAG_COLLECTING, memory_order_relaxed);
 }
 
 /* ---- a collection ---------------------------------------------------------- */

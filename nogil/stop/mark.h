@@ -8,14 +8,12 @@
 /* blocks: of containers, in use, be they tracked or not. */
 typedef struct tally_found { size_t examined, reached, blocks; unsigned helpers; } tally_found;
 
-/* Examines all tracked objects that are not frozen. Afterwards those that are
- * reachable have the flag MARKED and their counts are whole again; those of the
- * others lack the references that the others hold. */
+/* Examines all tracked objects that are not frozen. Afterwards tally_mark_reached tells, until the world runs. */
 void tally_mark_all(tally_found *found);
-/* Marks an object that is not, and what it reaches. */
-void tally_mark_more(tally_object *object, tally_found *found);
-/* Puts back the counts that this unreachable object's references stand for. */
-void tally_mark_restore(tally_object *object);
+enum { TALLY_NOTE_REACHED = 0xff };
+static inline bool tally_mark_reached(tally_object *object) { return tally_note_load(tally_note_of(tally_notes, 0, object)) == TALLY_NOTE_REACHED; }
+/* The object counts as reached from now on, and what it reaches. */
+void tally_mark_more(tally_object *object);
 /* Examines the objects given and no others, each held once by the caller. Afterwards those held from outside, or reached from such, have the
  * flag MARKED; all counts are whole. How many are marked. */
 size_t tally_mark_again(tally_object **objects, size_t count);
