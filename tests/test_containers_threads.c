@@ -164,6 +164,58 @@ TALLY_TEST(containers_threads, items_of_a_list_are_read_whole_while_others_set_t
     end();
 }
 
+/* Stores that take no lock, and now and then what moves the items, or wants nobody else to store. */
+static void set_and_move(void *argument)
+{
+    unsigned state = 17u + (unsigned)*(int *)argument;
+    tally_critical section;
+    tally_object *item, *copy;
+    for (int i = 0; i < ROUNDS; i++) {
+        unsigned random = next_random(&state);
+        ptrdiff_t index = random / 512 % ITEMS;
+        switch (random % 512) {
+        case 0:
+            check_int(tally_list_insert(shared, index, items[index]), 0);
+            tally_decref(tally_list_pop(shared, -1));
+            break;
+        case 1:
+            copy = tally_list_new(0);
+            check_int(tally_list_extend(copy, shared), 0);
+            check(tally_list_length(copy) >= ITEMS);
+            tally_decref(copy);
+            break;
+        case 2:
+            tally_critical_begin(&section, shared);
+            item = tally_list_get(shared, index);
+            check_int(tally_list_set(shared, index, items[index]), 0);
+            copy = tally_list_get(shared, index);
+            check(is_item(item) && copy == items[index]);
+            tally_critical_end(&section);
+            tally_decref(item);
+            tally_decref(copy);
+            break;
+        default:
+            if (random % 4 == 0)
+                check_int(tally_list_set(shared, index, items[random / 8192 % ITEMS]), 0);
+            else
+                check(is_item(tally_borrowed_object(tally_list_borrow(shared, index))));
+            break;
+        }
+        if (i % 16 == 0)
+            tally_safepoint();
+    }
+}
+
+TALLY_TEST(containers_threads, items_are_set_while_the_list_moves_them)
+{
+    begin(tally_list_new(0));
+    for (int i = 0; i < ITEMS; i++)
+        tally_list_append(shared, items[i]);
+    numbered(set_and_move);
+    check_int(tally_list_length(shared), ITEMS);
+    end();
+}
+
 /* Fresh objects, whose only reference is in the list: a reader races with the free. */
 static void get_and_set_fresh(void *argument)
 {

@@ -578,6 +578,111 @@ static void remove_all(int shared)
 TALLY_TEST(failures, removals_need_no_memory) { remove_all(0); }
 TALLY_TEST(failures, removals_from_shared_containers_need_no_memory) { remove_all(1); }
 
+/* ---- lists that are stored to without their lock ---- */
+
+static void store_once(void *argument) { check_int(tally_list_set(argument, 0, tally_none), 0); }
+
+/* Six ints, and no room for a seventh. */
+static tally_object *full_list(void)
+{
+    tally_object *six = list_of(1000, 1005), *list = tally_list_new(0);
+    check_int(tally_list_extend(list, six), 0);
+    tally_decref(six);
+    return list;
+}
+
+/* Another thread and this one store by turns: the last store of 64 opens it. */
+static void store_by_turns(tally_object *list, int times)
+{
+    for (int i = 0; i < times; i++) {
+        if (i % 2)
+            store_once(list);
+        else
+            run_threads(1, store_once, list, 0);
+    }
+}
+static tally_object *open_list(void)
+{
+    tally_object *list = full_list();
+    ptrdiff_t size = tally_sizeof(list);
+    store_by_turns(list, 64);
+    if (!has_gil())
+        check(tally_sizeof(list) > size); /* it has the plain array, too */
+    return list;
+}
+
+static void check_items(tally_object *list, int from, int to)
+{
+    for (int i = from; i < to; i++) {
+        tally_object *item = tally_list_get(list, i);
+        check_int(tally_int_value(item), 1000 + i);
+        tally_decref(item);
+    }
+}
+
+TALLY_TEST(failures, a_list_that_is_stored_to_without_its_lock_closes_without_memory)
+{
+    tally_object *list = open_list(), *popped;
+    ptrdiff_t size = tally_sizeof(list);
+    tally_critical section;
+    without_memory();
+    tally_critical_begin(&section, list);
+    tally_inject_failed();
+    if (!has_gil())
+        check(tally_sizeof(list) < size);
+    check_items(list, 1, 6);
+    tally_critical_end(&section);
+    tally_decref(list);
+
+    list = open_list();
+    without_memory();
+    popped = tally_list_pop(list, -1);
+    tally_inject_failed();
+    check_int(tally_int_value(popped), 1005);
+    tally_decref(popped);
+    check_items(list, 1, 5);
+    tally_decref(list);
+
+    list = open_list();
+    without_memory();
+    check_int(tally_list_clear(list), 0);
+    tally_inject_failed();
+    check_int(tally_list_length(list), 0);
+    tally_decref(list);
+    settle();
+}
+
+TALLY_TEST(failures, a_list_that_is_stored_to_without_its_lock_does_not_grow_without_memory)
+{
+    tally_object *list = open_list();
+    without_memory();
+    check_int(tally_list_append(list, tally_true), -1);
+    check(tally_inject_failed());
+    check_int(tally_error_kind(), TALLY_MEMORY_ERROR);
+    tally_error_clear();
+    check_int(tally_list_length(list), 6);
+    check_items(list, 1, 6);
+    tally_decref(list);
+    settle();
+}
+
+/* With memory for neither or for one of the two arrays it is stored to as before, under its lock. */
+TALLY_TEST(failures, a_list_without_memory_to_open_is_stored_to_under_its_lock)
+{
+    for (int nth = 1; nth <= 2; nth++) {
+        tally_object *list = full_list();
+        ptrdiff_t size = tally_sizeof(list);
+        store_by_turns(list, 63);
+        tally_inject_failure(nth, 0);
+        store_once(list);
+        check_int(tally_inject_failed(), !has_gil());
+        check_int(tally_sizeof(list), size);
+        check_items(list, 1, 6);
+        tally_decref(list);
+    }
+    settle();
+}
+
 /* A removed key that could not be noted for later goes with its table. */
 TALLY_TEST(failures, a_removed_key_without_memory_is_not_lost)
 {

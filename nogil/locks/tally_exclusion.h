@@ -51,6 +51,10 @@ void tally_unlock_slow(tally_object *object);
 #define tally_lock_object(object) tally_lock_object_of(tally_thread_current(), object)
 #define tally_lock_object_of(thread, object) tally_lock_inline(&(thread)->exclusion, object)
 
+/* In a leaf section entered with this token. */
+#define tally_is_private(token) (TALLY_COUNTS_HAVE_OWNERS && (token) == TALLY_TOKEN_BIASED)
+#define tally_is_ordinary(token) ((token) == TALLY_TOKEN_HELD)
+
 #ifdef TALLY_LOCKS_OFF
 #include "tally_locks_off.h"
 #else
@@ -89,7 +93,7 @@ static inline unsigned tally_lock_inline(tally_exclusion_thread *self, tally_obj
 
 #define tally_unlock_object(object, token) tally_unlock_inline(&tally_thread_current()->exclusion, object, token)
 static inline void tally_unlock_inline(tally_exclusion_thread *self, tally_object *object, unsigned token) {
-    if (TALLY_LIKELY(token == TALLY_TOKEN_BIASED)) {
+    if (TALLY_LIKELY(tally_is_private(token))) {
         /* release: pairs with the acquire of the revoker, who then sees all that was done inside */
         atomic_store_explicit(&self->biased_section, NULL, memory_order_release);
         return;
@@ -118,12 +122,10 @@ static inline bool tally_lock_is_biased(tally_object *object) {
 #ifndef TALLY_LOCKS_OFF
 static inline bool tally_may_read_unlocked(tally_object *object) {
     /* acquire: pairs with the revoker's release, after which arrays are retired, not freed */
-    return (TALLY_COUNTS_HAVE_OWNERS && tally_counts_owned(&object->counts)) ||
+    return !TALLY_COUNTS_HAVE_OWNERS || tally_counts_owned(&object->counts) ||
            !(atomic_load_explicit(&object->lock, memory_order_acquire) & TALLY_LOCK_BIASED);
 }
 #endif
-/* In a leaf section entered with this token. */
-#define tally_is_private(token) ((token) == TALLY_TOKEN_BIASED)
 
 void tally_weak_lock(const void *address);
 void tally_weak_unlock(const void *address);
