@@ -37,7 +37,18 @@ static tally_items *items_of(tally_list *list) { return atomic_load_explicit(&li
 static tally_object *slot_of(tally_items *items, ptrdiff_t i) { return atomic_load_explicit(&items->at[i], memory_order_relaxed); }
 /* release: pairs with the acquire of readers without the lock */
 static void store(tally_items *items, ptrdiff_t i, tally_object *item) { atomic_store_explicit(&items->at[i], item, memory_order_release); }
-static void store_length(tally_list *list, ptrdiff_t length) { atomic_store_explicit(&list->length, length, memory_order_relaxed); }
+/* release: pairs with holds: who sees a length sees the array that it was made for */
+static void store_length(tally_list *list, ptrdiff_t length) { atomic_store_explicit(&list->length, length, memory_order_release); }
+
+/*
+ * Without the lock: the index is one of an item, and within the array, which the length may be newer than. (Its capacity
+ * would tell, too, but that is in a line that stores to the array write.)
+ */
+static inline bool holds(tally_list *list, tally_items *items, ptrdiff_t index) {
+    /* acquire: pairs with store_length */
+    if (index < 0 || index >= atomic_load_explicit(&list->length, memory_order_acquire)) return false;
+    return !tally_unlocked_recheck || TALLY_LIKELY(items_of(list) == items);
+}
 
 /* While an array is in use, its link as a retired one is free. Lock held. Open: the plain array that is to take its
  * place. Plain: how often another thread than the last time stored to it, and which was the last. */
@@ -138,7 +149,7 @@ static tally_object *swap_unlocked(tally_list *list, ptrdiff_t index, tally_obje
     tally_items *items = atomic_load_explicit(&list->items, memory_order_acquire);
     if (!items || !tally_items_are_open(items)) return NULL;
     if (index < 0) index += length_of(list);
-    if (index < 0 || index >= length_of(list) || index >= tally_items_capacity(items)) return NULL;
+    if (!holds(list, items, index)) return NULL;
     tally_expose_in(&list->container.base, item);
     tally_object *old = atomic_load_explicit(&items->at[index], memory_order_relaxed);
     do {
@@ -219,7 +230,7 @@ static inline __attribute__((always_inline)) tally_object *get_unlocked(tally_li
     tally_items *items = atomic_load_explicit(&list->items, memory_order_acquire);
     TALLY_POINT(list_loaded);
     if (TALLY_UNLIKELY(!items)) return NULL; /* no capacity; the length may be newer */
-    if (index < 0 || index >= length_of(list) || index >= tally_items_capacity(items)) return NULL;
+    if (!holds(list, items, index)) return NULL;
     tally_object *item = tally_slot_try_read(&items->at[index]);
     if (tally_unlocked_recheck && item && TALLY_UNLIKELY(atomic_load_explicit(&list->items, memory_order_acquire) != items)) {
         tally_decref(item);
@@ -262,7 +273,7 @@ static tally_object *borrow_unlocked(tally_list *list, ptrdiff_t index) {
     /* acquire: pairs with publish */
     tally_items *items = atomic_load_explicit(&list->items, memory_order_acquire);
     if (TALLY_UNLIKELY(!items)) return NULL;
-    if (index < 0 || index >= length_of(list) || index >= tally_items_capacity(items)) return NULL;
+    if (!holds(list, items, index)) return NULL;
     TALLY_POINT(borrow_loaded);
     tally_object *item = tally_slot_try_borrow(&items->at[index]);
     if (tally_unlocked_recheck && TALLY_UNLIKELY(atomic_load_explicit(&list->items, memory_order_acquire) != items)) return NULL;
