@@ -2279,6 +2279,25 @@ TALLY_TEST(interleavings, an_array_opens_under_a_reader)
     leave_scene_of_stores(1);
 }
 
+/* The list grows between the reader's load of the array and of the length. */
+static void read_ninth(void) { result = tally_list_get(list, 8); }
+TALLY_TEST(interleavings, a_reader_that_sees_a_length_newer_than_its_array_looks_again)
+{
+    if (!no_gil())
+        return;
+    raise_curtain();
+    tell(OWNER, make_list_of_three);
+    tell(OTHER, read_second_item);
+    hold(OTHER, list_loaded);
+    begin(OTHER, read_ninth);
+    await(OTHER, list_loaded);
+    tell(OWNER, grow_list);
+    release(OTHER, list_loaded);
+    finish(OTHER);
+    check(result == tally_none);
+    leave_scene_of_stores(0);
+}
+
 static void borrow_second(void) { borrowed = tally_list_borrow(list, 1); }
 static void item_is_swapped_under_a_borrower(const char *point)
 {
