@@ -264,7 +264,7 @@ static __attribute__((noinline)) tally_object *slot_exchange_locked(tally_object
     tally_unlock_object(object, token);
     return old;
 }
-static inline void slot_write(tally_object *object, ptrdiff_t index, tally_object *value) {
+static inline __attribute__((always_inline)) void slot_write(tally_object *object, ptrdiff_t index, tally_object *value) {
     tally_xincref(value);
     tally_object *old;
     if (TALLY_LIKELY(tally_lock_fast(object))) {
