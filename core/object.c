@@ -51,6 +51,13 @@ static bool finalize(tally_object *object, void (*finalizer)(tally_object *)) {
     tally_error_report("a finalizer", object);
     tally_error_put_back(&pending);
     TALLY_POINT(drop_last);
+    if (tally_is_immortal(object)) return true;
+#if TALLY_READERS_WITHOUT_LOCK
+    if (tally_counts_place(&object->counts)) { /* spread by its finalizer: the table's reference keeps it */
+        tally_counts_drop(&object->counts);
+        return true;
+    }
+#endif
     if (!tally_counts_drop_last(&object->counts)) return true;
     if (container) tally_untrack(object);
     return false;
@@ -109,7 +116,7 @@ static inline tally_object *next_dying(tally_thread_state *thread, tally_object 
     for (tally_object **slot; (slot = next_slot(object, type)); *slot = NULL) {
         tally_object *child = *slot;
         if (!tally_counts_drop(&child->counts)) continue;
-        if (TALLY_UNLIKELY(tally_is_handed_out(child))) { tally_dead_push(&thread->dying, child); continue; }
+        if (TALLY_UNLIKELY(tally_is_handed_out(child))) { tally_dying_push(&thread->dying, child); continue; }
         if (!(tally_type_entry(child)->flags & TALLY_TYPE_LEAF)) { *at = slot; return child; }
         tally_memory_free(TALLY_PLAIN, child);
     }
@@ -154,7 +161,7 @@ static void mark_child(tally_object *child, void *nothing) {
     tally_hand_out(child);
 }
 static void drop_child(tally_object *child, void *thread) {
-    if (tally_counts_drop(&child->counts)) tally_dead_push(&((tally_thread_state *)thread)->dying, child);
+    if (tally_counts_drop(&child->counts)) tally_dying_push(&((tally_thread_state *)thread)->dying, child);
 }
 
 /*
@@ -166,7 +173,6 @@ static void drop_child(tally_object *child, void *thread) {
 static void end_handed_out(tally_thread_state *thread, tally_object *object) {
     thread->taking_apart = true;
     tally_type *type = tally_type_entry(object);
-    if (tally_is_tracked(object)) tally_untrack(object);
     bool lives = type->finalize && finalize(object, type->finalize);
     if (!lives) {
         if (type->weak_offset) drop_weakrefs(thread, object);
@@ -194,7 +200,7 @@ void tally_object_free_handed_out(tally_object *object) {
 void tally_object_end(tally_object *object) {
     tally_thread_state *thread = tally_thread_current();
     if (tally_is_handed_out(object)) {
-        tally_dead_push(&thread->dying, object);
+        tally_dying_push(&thread->dying, object);
     } else {
         if (tally_is_tracked(object)) tally_untrack(object);
         /* Without memory to note it, now, on top. */

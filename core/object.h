@@ -215,6 +215,12 @@ static inline void tally_dead_push(tally_dead_list *list, tally_object *object) 
     (void)list, (void)object;
 #endif
 }
+/* Dead, and handed out: it waits in the thread's list until it is taken apart. Foreign code may run before
+ * that, and a collection in it: it is not to be found. */
+static inline void tally_dying_push(tally_dead_list *dying, tally_object *object) {
+    if (tally_is_tracked(object)) tally_untrack(object);
+    tally_dead_push(dying, object);
+}
 /* NULL: none is left. Its count words are those of any dead object. */
 static inline tally_object *tally_dead_pop(tally_dead_list *list) {
     tally_object *object = list->large;
@@ -359,6 +365,7 @@ uint32_t tally_str_hash(tally_str *str); /* never 0 */
 /* Makes an object immortal; no other thread knows it yet, or the world stands. */
 static inline void tally_make_immortal(tally_object *object) {
     if (tally_is_tracked(object)) tally_untrack(object);
+    tally_lock_unbias(object); /* of no owner from now on */
     tally_counts_make_immortal(&object->counts);
 }
 

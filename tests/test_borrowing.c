@@ -254,6 +254,47 @@ TALLY_TEST(borrowing, what_was_handed_out_can_be_brought_back_by_its_finalizer)
     tally_decref(class_);
 }
 
+static _Atomic int collecting_deaths;
+static void collect_dying(tally_object *self)
+{
+    (void)self;
+    atomic_fetch_add_explicit(&collecting_deaths, 1, memory_order_relaxed);
+    check(tally_gc_collect(2) >= 0);
+}
+
+/* What waits its turn to be taken apart, while the finalizer of another collects, is dead, and no garbage of that collection. */
+TALLY_TEST(borrowing, a_finalizer_collects_while_others_that_were_handed_out_wait_to_be_taken_apart)
+{
+    enum { COUNT = 20 };
+    for (int kind = 0; kind < 2; kind++) {
+        tally_object *class_ = tally_class_new(&(tally_class_spec){ .name = "Collecting", .finalize = collect_dying });
+        collecting_deaths = 0;
+        shared = tally_list_new(0);
+        for (int i = 0; i < COUNT; i++)
+            append_new(shared, tally_instance_new(class_));
+        run_threads(1, borrow_all, NULL, 0);
+        tally_object *holder = NULL;
+        if (kind == 1) { /* the parent was not handed out, nor was its last child */
+            holder = tally_tuple_new((tally_object *[]){ tally_list_get(shared, 0), tally_list_get(shared, 1), tally_instance_new(class_) }, 3);
+            for (int i = 0; i < 3; i++) {
+                tally_object *item = tally_tuple_get(holder, i);
+                tally_decref(item);
+                tally_decref(item);
+            }
+        }
+        check_int(tally_list_clear(shared), 0);
+        tally_xdecref(holder);
+        tally_safepoint();
+        check_int(collecting_deaths, COUNT + kind);
+        tally_decref(shared);
+        tally_decref(class_);
+        check(tally_gc_collect(2) >= 0);
+        check_int(collecting_deaths, COUNT + kind);
+    }
+    tally_stats_result stats;
+    settle_until((tally_stats(&stats), stats.retired == stats.reclaimed) || has_gil());
+}
+
 /* Every kind of object is handed out, dies, and is freed: large ones, weak references, classes. */
 TALLY_TEST(borrowing, every_kind_of_object_is_handed_out_and_dies)
 {

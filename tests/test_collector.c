@@ -300,6 +300,50 @@ TALLY_TEST(collector, garbage_in_a_large_random_graph_is_found_while_threads_hel
     end();
 }
 
+static void make_large_hub(void *hub) { *(tally_object **)hub = tally_object_new(node_type, 1000); }
+
+/*
+ * Threads that help count in memory of their own, which may lie anywhere beside what malloc gives:
+ * hubs in mappings of their own and in another thread's arena, with more references than a byte counts.
+ */
+TALLY_TEST(collector, large_hubs_anywhere_in_memory_are_counted_while_threads_help)
+{
+    enum { COUNT = 50000, HUBS = 12, ROUNDS = 3 };
+    static _Atomic bool over;
+    tally_thread threads[3];
+    tally_object *hubs[HUBS], *list = tally_list_new(0);
+    begin();
+    atomic_store_explicit(&over, false, memory_order_relaxed);
+    for (int i = 0; i < 3; i++)
+        check_int(tally_thread_start(&threads[i], pass_safepoints, &over), 0);
+    for (int i = 0; i < HUBS; i++) {
+        if (i % 3 == 0) run_threads(1, make_large_hub, &hubs[i], 0);
+        else hubs[i] = tally_object_new(node_type, i % 3 == 1 ? 256 * 1024 : 16 << 20);
+    }
+    for (int i = 0; i < COUNT; i++) {
+        tally_object *node = node_new(node_type);
+        node_set(node, 0, hubs[i % HUBS]);
+        node_set(node, 1, hubs[(i / HUBS) % HUBS]);
+        append_new(list, node);
+    }
+    for (int i = 0; i < HUBS; i++)
+        node_set(hubs[i], 0, list);
+    for (int round = 0; round < ROUNDS; round++)
+        check_int(tally_gc_collect(2), 0);
+    for (int i = 0; i < HUBS; i++)
+        tally_decref(hubs[i]);
+    check_int(tally_gc_collect(2), 0);
+    check_int(freed(), 0);
+    check_int(tally_list_length(list), COUNT);
+    tally_decref(list);
+    check_int(tally_gc_collect(2), COUNT + HUBS + 1);
+    check_int(freed(), COUNT + HUBS);
+    atomic_store_explicit(&over, true, memory_order_relaxed);
+    for (int i = 0; i < 3; i++)
+        check_int(tally_thread_join(&threads[i]), 0);
+    end();
+}
+
 TALLY_TEST(collector, a_class_and_its_instances_may_be_a_cycle)
 {
     begin();
@@ -836,6 +880,32 @@ TALLY_TEST(collector, resurrecting_one_member_keeps_all_that_it_reaches)
     check_int(tally_gc_collect(2), 6);
     check_int(freed(), 6);
     check_int(finalized(), 6);
+    end();
+}
+
+static void make_first_immortal(tally_object *self)
+{
+    if (node_of(self)->id == 0) tally_immortalize(self);
+}
+
+/* For ever, with all that it holds: the rest of the garbage goes. */
+TALLY_TEST(collector, a_finalizer_may_make_its_object_immortal)
+{
+    begin();
+    tally_object *first = ring_of(finalized_node_type, 4);
+    atomic_store(&on_finalize, make_first_immortal);
+    tally_decref(first);
+    drop_ring(node_type, 3);
+    check_int(tally_gc_collect(2), 3);
+    check_int(finalized(), 4);
+    check_int(freed(), 3);
+    check_int(tally_is_immortal(first), 1);
+    check_int(ring_length(first), 4);
+    check_int(tally_gc_collect(2), 0);
+    check_int(ring_length(first), 4);
+    /* As end() finds nothing alive: the others are let go by hand. */
+    node_clear(first);
+    check_int(freed(), 6);
     end();
 }
 

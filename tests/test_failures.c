@@ -490,6 +490,53 @@ static void collect_without(int64_t more)
 TALLY_TEST(failures, a_collection) { collect_without(0); }
 TALLY_TEST(failures, a_collection_without_any_memory) { collect_without(INT64_MAX / 2); }
 
+static tally_object *brought_back;
+static void bring_back_the_first(tally_object *self)
+{
+    if (node_of(self)->id != 0) return;
+    brought_back = self;
+    tally_incref(self);
+}
+
+/* What was brought back is marked with whatever memory there is; a wide one, too. */
+TALLY_TEST(failures, a_collection_in_which_a_finalizer_brings_back)
+{
+    enum { WIDE = 300 };
+    for (int nth = 1;; nth++) {
+        begin_nodes();
+        atomic_store_explicit(&on_finalize, bring_back_the_first, memory_order_relaxed);
+        brought_back = NULL;
+        tally_object *ring = ring_of(finalized_node_type, 3), *wide = tally_list_new(WIDE);
+        for (int i = 0; i < WIDE; i++) {
+            tally_object *inner = tally_list_new(0);
+            tally_list_append(inner, wide);
+            append_new(wide, inner);
+        }
+        node_of(ring)->child[1] = wide;
+        tally_decref(ring);
+        tally_inject_failure(nth, INT64_MAX / 2);
+        ptrdiff_t found = tally_gc_collect(2);
+        bool failed = tally_inject_failed();
+        if (found < 0) {
+            check(failed);
+            check_error(TALLY_MEMORY_ERROR);
+            check_int(tally_gc_collect(2), 0);
+        } else {
+            check_int(found, 0);
+        }
+        check(brought_back != NULL);
+        check_int(ring_length(brought_back), 3);
+        check_int(tally_list_length(wide), WIDE);
+        check_int(freed(), 0);
+        tally_decref(brought_back);
+        check_int(tally_gc_collect(2), 3 + WIDE + 1);
+        check_int(freed(), 3);
+        if (!failed)
+            break;
+        check(nth < MOST_ALLOCATIONS);
+    }
+}
+
 /* ---- what cannot fail ---- */
 
 /*

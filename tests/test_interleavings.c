@@ -2723,6 +2723,39 @@ TALLY_TEST(interleavings, what_is_in_a_pushers_hand_is_not_deferred)
     drop_curtain(1);
 }
 
+/* The owner gives up while the entry is on its way: nothing in the object tells that there is one. */
+TALLY_TEST(interleavings, what_is_deferred_while_its_entry_is_in_hand_counts_the_entry_off)
+{
+    if (!has_numbers()) return;
+    raise_curtain();
+    tell(OWNER, make_object);
+    tell(OWNER, take_object);
+    tell(OWNER, take_object);
+    hold(OTHER, queue_entry);
+    begin(OTHER, drop_object);
+    await(OTHER, queue_entry);
+    tell(THIRD, take_object);
+    tell(THIRD, take_object);
+    for (int i = 0; i < 3; i++)
+        tell(OWNER, drop_object); /* its half is empty now: two are left, the entry's and THIRD's */
+    tell(OWNER, detach);
+    hold(THIRD, world_claiming);
+    begin(THIRD, defer_object);
+    await(THIRD, world_claiming);
+    release(OTHER, queue_entry);
+    check(stands(OTHER));
+    release(THIRD, world_claiming);
+    finish(THIRD);
+    finish(OTHER);
+    check_int(atomic_load_explicit(&answer, memory_order_relaxed), 1);
+    check_int(deaths(), 0);
+    tell(THIRD, check_one_left);
+    tell(THIRD, drop_object);
+    tell(OTHER, block);
+    tell(THIRD, collect);
+    drop_curtain(1);
+}
+
 TALLY_TEST(interleavings, a_merge_in_a_collection_adds_up_what_threads_count_both_ways)
 {
     if (!has_numbers()) return;

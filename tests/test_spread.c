@@ -436,6 +436,84 @@ TALLY_TEST(spread, a_constant_is_immortal)
     check_int(buried_now(), before + 1);
 }
 
+static tally_object *eternal;
+static void become_eternal(tally_object *self)
+{
+    eternal = self;
+    tally_immortalize(self);
+}
+static void defer_self(tally_object *self)
+{
+    tally_incref(self);
+    eternal = self;
+    check_int(tally_defer_count(self), spreads());
+}
+
+/* Its last reference is gone, and it lives for ever all the same. */
+TALLY_TEST(spread, a_finalizer_makes_its_object_immortal)
+{
+    static const char *const slots[] = { "a", "__weakref__", NULL };
+    tally_object *class_ = tally_class_new(&(tally_class_spec){ .name = "Eternal", .slots = slots, .finalize = become_eternal });
+    tally_object *object = tally_instance_new(class_), *weak = tally_weakref_new(object, NULL, NULL), *number = tally_int_new(1 << 20);
+    check_int(tally_slot_set(object, 0, number), 0);
+    tally_decref(object);
+    check(eternal == object);
+    check_int(tally_is_immortal(object), 1);
+    tally_object *got = tally_weakref_get(weak);
+    check(got == object);
+    tally_xdecref(got);
+    got = tally_slot_get(object, 0);
+    check(got == number);
+    tally_decref(got);
+    collect();
+    tally_incref(object);
+    tally_decref(object);
+    tally_decref(object);
+    check_int(tally_is_immortal(object), 1);
+    /* What it holds is let go by hand, since it never is. */
+    check_int(tally_slot_set(object, 0, tally_none), 0);
+    check_int(tally_refcount(number), 1);
+    tally_decref(number);
+    tally_decref(weak);
+    tally_immortalize(class_);
+}
+
+TALLY_TEST(spread, a_finalizer_brings_back_and_defers_its_object)
+{
+    tally_object *class_ = tally_class_new(&(tally_class_spec){ .name = "Deferred", .finalize = defer_self });
+    tally_object *object = tally_instance_new(class_);
+    tally_decref(object);
+    check(eternal == object);
+    check_int(tally_refcount(object), 1);
+    collect();
+    check_int(tally_refcount(object), 1);
+    check_int(tally_gc_is_tracked(object), 1);
+    tally_decref(object);
+    tally_decref(class_);
+    collect();
+}
+
+static tally_object *looked_at;
+static void look_at_type(void *unused)
+{
+    (void)unused;
+    tally_object *name = text("attribute");
+    check(tally_sizeof(looked_at) > 0);
+    check(tally_get_attr(looked_at, name) == NULL);
+    tally_error_clear();
+    tally_decref(name);
+}
+
+/* Types that are no classes are immortal, and of no thread, from birth. */
+TALLY_TEST(spread, any_thread_locks_a_type)
+{
+    looked_at = tally_type_new(&(tally_type_spec){ .name = "native", .size = 8 });
+    look_at_type(NULL);
+    run_threads(2, look_at_type, NULL, 0);
+    looked_at = tally_type_of(tally_none);
+    run_threads(2, look_at_type, NULL, 0);
+}
+
 TALLY_TEST(spread, constants_in_a_constant_are_immortal_to_a_bound)
 {
     tally_object *innermost = tally_float_new(1.5), *outermost = innermost, *items[2 * TALLY_CONSTANT_DEPTH];

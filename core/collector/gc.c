@@ -346,13 +346,11 @@ void tally_gc_unfreeze(void) {
 static void immortalize(tally_object *object, void *context) {
     (void)context;
     if (tally_counts_is_immortal(&object->counts) || tally_counts_is_queued(&object->counts)) return;
-    tally_lock_unbias(object);
     tally_make_immortal(object);
 }
 /* World stopped. An entry in a merge queue finds it immortal. */
 static void make_constant(tally_object *object, unsigned depth) {
     if (tally_counts_is_immortal(&object->counts)) return;
-    tally_lock_unbias(object);
     tally_make_immortal(object);
     if (object->type != TALLY_TYPE_TUPLE || depth == TALLY_CONSTANT_DEPTH) return;
     tally_tuple *tuple = (tally_tuple *)object;

@@ -92,10 +92,11 @@ extern _Atomic uint8_t *tally_notes;
 enum { TALLY_LARGE_NOTES = 8 };                      /* a large block has so many */
 _Atomic uint8_t *tally_large_notes(const void *block);
 tally_object *tally_large_of_notes(_Atomic uint8_t *notes);
-/* Whose note it is in `notes` (tally_notes, or as that), or a large one's by that number. */
-static inline tally_object *tally_note_object(_Atomic uint8_t *notes, unsigned which, _Atomic uint8_t *note) {
+static inline size_t tally_notes_size(void) { return tally_region_size >> TALLY_NOTE_SHIFT; }
+/* Whose note it is: in `notes` (tally_notes, or as that), which has so many bytes; else a large one's by that number. */
+static inline tally_object *tally_note_object(_Atomic uint8_t *notes, size_t bytes, unsigned which, _Atomic uint8_t *note) {
     size_t at = (size_t)(note - notes);
-    if (at < tally_region_size >> TALLY_NOTE_SHIFT) return (tally_object *)(tally_region + (at << TALLY_NOTE_SHIFT));
+    if (at < bytes) return (tally_object *)(tally_region + (at << TALLY_NOTE_SHIFT));
     return tally_large_of_notes(note - which);
 }
 extern uint8_t *tally_pool_kinds;                    /* by number: tells without a look at the pool */

@@ -83,7 +83,7 @@ TALLY_INLINE void count(_Atomic uint8_t *note, bool full) {
     uint8_t value = tally_note_load(note);
     if (!full && !(value & YOUNG)) return;
     if (TALLY_UNLIKELY((value & ~YOUNG) == MOST)) {
-        if (!tally_spill(&collector.spills, tally_note_object(tally_notes, 0, note))) return;
+        if (!tally_spill(&collector.spills, tally_note_object(tally_notes, tally_notes_size(), 0, note))) return;
         value -= TALLY_SPILL;
     }
     tally_note_store(note, value + 1u);
@@ -120,7 +120,7 @@ TALLY_INLINE void reach(_Atomic uint8_t *note, uint32_t list) {
     uint8_t value = tally_note_load(note);
     if (!(value & YOUNG) || value == REACHED) return;
     tally_note_store(note, REACHED);
-    if (TALLY_UNLIKELY(value == UNREACHABLE)) move_to(list, (tally_container *)tally_note_object(tally_notes, 0, note));
+    if (TALLY_UNLIKELY(value == UNREACHABLE)) move_to(list, (tally_container *)tally_note_object(tally_notes, tally_notes_size(), 0, note));
 }
 TALLY_INLINE void visit_reach(tally_object *child, walk *w, bool full) {
     _Atomic uint8_t *note = tally_note_in(tally_notes, 0, child);
@@ -243,8 +243,8 @@ static void clear_notes(void) {
     for (tally_object *object; (object = tally_memory_next_large(&large, TALLY_CONTAINERS));) tally_note_store(tally_large_notes(object), 0);
 }
 
-/* Foreign code may take any object out of the list, by its death. True: some ran. */
-static bool finalize_all(void) {
+/* Foreign code may take any object out of the list, by its death, or as it makes it immortal. True: some ran. */
+static bool finalize_all(ptrdiff_t *immortal) {
     bool any = false;
     make_empty(TALLY_LIST_SEEN);
     while (!is_empty(TALLY_LIST_UNREACHABLE)) {
@@ -253,6 +253,7 @@ static bool finalize_all(void) {
         if (!tally_gc_has_finalizer(&o->base)) continue;
         tally_incref(&o->base);
         any |= tally_gc_finalize(&o->base);
+        *immortal += tally_is_immortal(&o->base);
         tally_decref(&o->base);
     }
     join(TALLY_LIST_UNREACHABLE, TALLY_LIST_SEEN);
@@ -316,7 +317,9 @@ ptrdiff_t tally_collector_run(int generation, tally_gc_info *info) {
 
     bool foreign = calls != NULL;
     tally_weakrefs_call(calls);
-    foreign |= finalize_all();
+    ptrdiff_t immortal = 0;
+    foreign |= finalize_all(&immortal);
+    info->collected -= immortal;
     uint64_t finalized = tally_now(), checked = finalized;
     info->finalize = finalized - marked;
     uint32_t garbage = TALLY_LIST_UNREACHABLE;

@@ -33,6 +33,11 @@ static bool merge_and_drop(tally_counts *counts) {
     if (TALLY_UNLIKELY((uint16_t)owned == TALLY_OWNER_IMMORTAL)) return false;
     /* It got hot while its entry was in a pusher's hand; the table's reference keeps it. */
     if (TALLY_OWNER_IS_HOT(owned)) { TALLY_HOT_ADD(owned, down); return false; }
+    /* Spread meanwhile: the table's reference keeps it. release: pairs with the stop in which somebody frees it */
+    if (TALLY_OWNER_IS_SPREAD(owned)) {
+        if (!tally_spread_add(owned, UINT32_MAX)) atomic_fetch_sub_explicit(&counts->shared, TALLY_SHARED_ONE, memory_order_release);
+        return false;
+    }
     if ((uint16_t)owned != TALLY_OWNER_NONE) {
         local = (uint32_t)(owned / TALLY_OWNED_ONE);
         tally_lock_unbias((tally_object *)counts);

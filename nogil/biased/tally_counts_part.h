@@ -183,8 +183,9 @@ static inline bool tally_counts_spread(tally_counts *counts, uint32_t place) {
     if (!TALLY_SPREAD_COUNTS || (shared & TALLY_SHARED_STATE) == TALLY_SHARED_QUEUED) return false;
     /* The owner first: who gets a reference from merged, by a stale pointer to this block, sees it when it drops that. */
     tally_owned_store(counts, (uint64_t)place << 16 | TALLY_OWNER_SPREAD);
-    /* release: pairs with the acquire of a try-incref */
-    atomic_store_explicit(&counts->shared, (shared + local * TALLY_SHARED_ONE) | TALLY_SHARED_MERGED, memory_order_release);
+    /* Added, not stored: a reader by a stale pointer to this block may count here for a moment.
+     * release: pairs with the acquire of a try-incref */
+    atomic_fetch_add_explicit(&counts->shared, local * TALLY_SHARED_ONE + (TALLY_SHARED_MERGED - (shared & TALLY_SHARED_STATE)), memory_order_release);
     return true;
 }
 static inline void tally_counts_gather(tally_counts *counts, int32_t elsewhere) {

@@ -93,7 +93,12 @@ static bool is_class(tally_object *object) {
 /* Less the table's own reference. */
 ptrdiff_t tally_class_instances(tally_object *object) {
     uint32_t place = is_class(object) ? class_index(object) : tally_counts_place(&object->counts);
-    return place ? (ptrdiff_t)sum_of(place) - 1 : 0;
+    if (!place) return 0;
+    int32_t sum = sum_of(place);
+    if (!tally_counts_place(&object->counts)) return (ptrdiff_t)sum - 1;
+    /* The object's own count has 30 bits, which may wrap where threads count there for want of a table: so has the total. */
+    int32_t own = (int32_t)tally_counts_total(&object->counts), total = (int32_t)((uint32_t)(own + (int64_t)sum) << 2) >> 2;
+    return (ptrdiff_t)total - own - 1;
 }
 
 /* A class being freed has the flag FINALIZED: its last reference may still be in a merge queue. */
@@ -133,14 +138,14 @@ static void sweep_places(sweep *s) {
     }
 }
 
-size_t tally_classes_sweep(void) {
+static size_t sweep_all(bool classes) {
     size_t freed = 0;
     sweep s;
     do {
         s = (sweep){ 0 };
         tally_world_stop();
         TALLY_POINT(sweep_stopped);
-        tally_memory_each_object(TALLY_CONTAINERS, sweep_visit, &s);
+        if (classes) tally_memory_each_object(TALLY_CONTAINERS, sweep_visit, &s);
         sweep_places(&s);
         tally_world_start();
         TALLY_POINT(sweep_started);
@@ -148,11 +153,15 @@ size_t tally_classes_sweep(void) {
         for (size_t i = 0; i < s.count; i++) tally_decref(s.unused[i]);
         freed += s.count;
     } while (!has_room(&s));
+    if (!classes) return freed;
     size_t left = s.classes - s.classes_unused;
     atomic_store_explicit(&born, left, memory_order_relaxed);
     atomic_store_explicit(&sweep_at, 2 * left + FIRST_SWEEP, memory_order_relaxed);
     return freed;
 }
+
+size_t tally_classes_sweep(void) { return sweep_all(true); }
+size_t tally_places_sweep(void) { return sweep_all(false); }
 
 /* ---- tally_defer_count ------------------------------------------------------ */
 

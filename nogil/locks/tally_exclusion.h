@@ -140,6 +140,7 @@ static inline bool tally_class_count(tally_thread_head *head, uint16_t index, ui
 void tally_numbers_start(void);
 bool tally_numbers_allocate(void); /* the caller's table; false: no memory, without an error */
 bool tally_numbers_waiting(void);  /* spread objects seem to be unused; a snapshot */
+size_t tally_places_sweep(void);   /* as tally_classes_sweep, of those that are no classes */
 int tally_class_incref_slow(tally_object *class_);
 void tally_class_decref_slow(tally_object *class_);
 #define tally_class_incref(class_) \

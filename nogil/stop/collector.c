@@ -188,7 +188,7 @@ static void free_all(garbage *g) {
     }
     /* The table's references to those found; and spread objects that what was found held. */
     if (g->classes && !save) tally_classes_sweep();
-    while (tally_numbers_waiting() && tally_classes_sweep()) {}
+    while (tally_numbers_waiting() && tally_places_sweep()) {}
 }
 
 bool tally_collector_begin(void) { return true; } /* only the pauses exclude each other */

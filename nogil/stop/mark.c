@@ -49,6 +49,7 @@ typedef struct chunk { struct chunk *next; unsigned count; tally_object *at[CHUN
 typedef struct helper {
     _Alignas(64) unsigned number;
     _Atomic uint8_t *counts;     /* as tally_notes; the first helper's are those */
+    size_t counts_size;
     chunk *out, *spare;          /* out: being filled */
     tally_ring ring;
     tally_spills spills;
@@ -68,6 +69,7 @@ static struct {
     _Alignas(64) _Atomic unsigned arrived, round;
 } mark = { .lock = PTHREAD_MUTEX_INITIALIZER };
 static int32_t instances[MAX_HELPERS][TALLY_MAX_TYPES]; /* touched only where used */
+static chunk first_chunks[MAX_HELPERS]; /* without memory for more there is progress: a walk scans what fits, and what that leads to */
 
 static bool candidate(uint8_t flags) { return (flags & (TALLY_FLAG_TRACKED | TALLY_FLAG_FROZEN)) == TALLY_FLAG_TRACKED; }
 TALLY_INLINE uint8_t flags_of(tally_object *object) { return atomic_load_explicit(&object->flags, memory_order_relaxed); }
@@ -79,7 +81,7 @@ TALLY_INLINE _Atomic uint8_t *note_of(tally_object *object) { return tally_note_
 TALLY_INLINE void count(helper *h, _Atomic uint8_t *note) {
     uint8_t value = tally_note_load(note);
     if (TALLY_UNLIKELY(value == MOST)) {
-        if (!tally_spill(&h->spills, tally_note_object(h->counts, h->number, note))) return;
+        if (!tally_spill(&h->spills, tally_note_object(h->counts, h->counts_size, h->number, note))) return;
         value -= TALLY_SPILL;
     }
     tally_note_store(note, value + 1u);
@@ -153,9 +155,9 @@ TALLY_INLINE void reach(helper *h, _Atomic uint8_t *note) {
     tally_note_store(note, GRAY);
     size_t at = (size_t)(note - tally_notes);
     /* relaxed: if it has been handed out meanwhile, and walked over, the last walk finds the object */
-    if (at < tally_region_size >> TALLY_NOTE_SHIFT && at >> (TALLY_POOL_SHIFT - TALLY_NOTE_SHIFT) >= atomic_load_explicit(&mark.next, memory_order_relaxed)) return;
+    if (at < tally_notes_size() && at >> (TALLY_POOL_SHIFT - TALLY_NOTE_SHIFT) >= atomic_load_explicit(&mark.next, memory_order_relaxed)) return;
     if (TALLY_UNLIKELY(!h->out || h->out->count == CHUNK) && !change_chunk(h)) return;
-    h->out->at[h->out->count++] = tally_note_object(tally_notes, 0, note);
+    h->out->at[h->out->count++] = tally_note_object(tally_notes, tally_notes_size(), 0, note);
 }
 static inline void visit_reach(tally_object *child, void *helper_) {
     helper *h = helper_;
@@ -328,27 +330,31 @@ static bool helper_start(unsigned number) {
     memset(h, 0, sizeof *h);
     h->number = number;
     h->counts = tally_notes;
+    h->counts_size = tally_notes_size();
     if (number > 0) {
         void *counts = mmap(NULL, counts_size(), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
         if (counts == MAP_FAILED) return false;
         madvise(counts, counts_size(), MADV_HUGEPAGE);
         h->counts = counts;
+        h->counts_size = counts_size();
     }
     h->instances = instances[number];
+    h->spare = &first_chunks[number];
+    h->spare->next = NULL;
     memset(h->instances, 0, tally_types_used() * sizeof *h->instances);
     return true;
 }
 static void free_chunks(helper *h) {
-    free(h->out);
+    if (h->out) h->out->next = h->spare, h->spare = h->out;
     h->out = NULL;
     for (chunk *c; (c = h->spare);) {
         h->spare = c->next;
-        free(c);
+        if (c < first_chunks || c >= first_chunks + MAX_HELPERS) free(c);
     }
 }
 static void helper_end(unsigned number) {
     helper *h = &mark.helpers[number];
-    if (number > 0) munmap((void *)h->counts, counts_size());
+    if (number > 0) munmap((void *)h->counts, h->counts_size);
     free_chunks(h);
     tally_spills_add(&h->spills, TALLY_SPILL);
     free(h->spills.at);
@@ -397,9 +403,12 @@ void tally_mark_more(tally_object *object) {
  * Trial deletion (Lins 1992; Bacon and Rajan 2001 give the synchronous form): each object given
  * takes its references off its children's counts; what is left of a count are the references
  * from outside. What has some left puts its references back, and marks what they lead to.
- * A mark stack that cannot grow leaves the flag PENDING on the object.
+ * A mark stack that cannot grow leaves the flag PENDING on the object. It has room for some at first, so
+ * that each of those is scanned when its turn comes.
+ * What has become immortal meanwhile lives, and what it holds does: it takes nothing off.
  */
-typedef struct again { tally_object **stack; size_t depth, capacity, reached; bool overflow; } again;
+enum { AGAIN_FIRST = 64 };
+typedef struct again { tally_object **stack; size_t depth, capacity, reached; bool overflow; tally_object *first[AGAIN_FIRST]; } again;
 
 /* Not COLLECTING: what other collections have noted has that, too. */
 static bool is_again(tally_object *object) { return !tally_is_plain_block(object) && flags_of(object) & TALLY_FLAG_AGAIN; }
@@ -408,13 +417,14 @@ static void again_mark(again *a, tally_object *object) {
     set_flags(object, flags_of(object) | TALLY_FLAG_MARKED);
     a->reached++;
     if (a->depth == a->capacity) {
-        size_t capacity = a->capacity ? a->capacity * 2 : 512;
-        tally_object **stack = realloc(a->stack, capacity * sizeof *stack);
+        size_t capacity = a->capacity * 8;
+        tally_object **stack = realloc(a->stack == a->first ? NULL : a->stack, capacity * sizeof *stack);
         if (!stack) {
             set_flags(object, flags_of(object) | TALLY_FLAG_PENDING);
             a->overflow = true;
             return;
         }
+        if (a->stack == a->first) memcpy(stack, a->first, sizeof a->first);
         a->stack = stack;
         a->capacity = capacity;
     }
@@ -443,11 +453,20 @@ static void again_drain(again *a) {
 }
 
 size_t tally_mark_again(tally_object **objects, size_t count) {
-    again a = { 0 };
+    again a;
+    a.stack = a.first;
+    a.depth = a.reached = 0;
+    a.capacity = AGAIN_FIRST;
+    a.overflow = false;
     mark.of = 1;
     memset(instances[0], 0, tally_types_used() * sizeof instances[0][0]);
-    for (size_t i = 0; i < count; i++) set_flags(objects[i], (flags_of(objects[i]) & ~TALLY_FLAG_MARKED) | TALLY_FLAG_AGAIN);
     for (size_t i = 0; i < count; i++) {
+        bool immortal = tally_counts_is_immortal(&objects[i]->counts);
+        set_flags(objects[i], immortal ? flags_of(objects[i]) | TALLY_FLAG_MARKED : (flags_of(objects[i]) & ~TALLY_FLAG_MARKED) | TALLY_FLAG_AGAIN);
+        a.reached += immortal;
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (!is_again(objects[i])) continue;
         tally_type *type = tally_type_entry(objects[i]);
         if (type->class_) instances[0][objects[i]->type]++;
         tally_children(objects[i], type, again_take_off, NULL);
@@ -470,6 +489,6 @@ size_t tally_mark_again(tally_object **objects, size_t count) {
     for (size_t i = 0; i < count; i++)
         if (!(flags_of(objects[i]) & TALLY_FLAG_MARKED)) tally_children(objects[i], tally_type_entry(objects[i]), again_restore, NULL);
     for (size_t i = 0; i < count; i++) set_flags(objects[i], flags_of(objects[i]) & ~TALLY_FLAG_AGAIN);
-    free(a.stack);
+    if (a.stack != a.first) free(a.stack);
     return a.reached;
 }
