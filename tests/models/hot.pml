@@ -14,8 +14,8 @@
  * Safety: the object dies once, with no reference left, not in a stop, and while it is cold;
  * nobody counts it when it is dead; what is made hot is alive. At the end it is dead.
  *
- * With SPREAD: what tally_defer_count makes of an object (nogil/locks/classes.c). It is left as it is while an
- * entry is in a pusher's hand, and gets ordinary again only when the table's reference is the last. Classes are
+ * With SPREAD (and each may give a reference to the owner, once): what tally_defer_count makes of an object (nogil/locks/classes.c). It is left as it is while its
+ * state says that an entry is in a pusher's hand, which it does not once the owner has given up, and gets ordinary again only when the table's reference is the last. Classes are
  * this from birth.
  *
  * Left out: shared's states but for the entry (slot.pml and counts.pml have them), the orders of
@@ -61,7 +61,7 @@ inline count_down(p, seen) {
         own--;
         if
         :: own == 0 ->
-            owner = NONE;
+            owner = NONE; queued = false;          /* merged: nothing tells of an entry in hand */
             if
             :: shared == 0 -> dies()
             :: else
@@ -81,7 +81,7 @@ inline count_down(p, seen) {
 
 proctype thread(byte p) {
     byte seen, ops;
-    bool push;
+    bool push, gave;
     do
     :: refs[p] > 0 && ops < OPS ->                 /* incref */
         atomic { ops++; in_op[p] = true; seen = owner };
@@ -130,9 +130,6 @@ proctype thread(byte p) {
                 !in_op[0] ->
                 assert(!freed);
                 entries--; queued = false;
-#ifdef SPREAD
-                assert(owner != HOT);              /* the code has no way for that */
-#endif
                 if
 #ifndef MERGE_HOT_AS_OWNED
                 :: owner == HOT -> num[p]--
@@ -148,9 +145,11 @@ proctype thread(byte p) {
             }
         :: else
         fi
-    :: refs[p] == 0 -> break
-    od;
-    gone[p] = true
+#ifdef SPREAD
+    :: atomic { p != 0 && !gave && refs[p] > 0 && !gone[0] -> gave = true; refs[p]--; refs[0]++ }
+#endif
+    :: atomic { refs[p] == 0 && !in_op[p] -> gone[p] = true; break }
+    od
 }
 
 inline fold() {
@@ -221,11 +220,7 @@ proctype stopper() {
             :: owner == HOT && request -> shared--; request = false  /* hot already */
 #ifdef SPREAD
             :: owner == HOT && !request -> sweep()
-#ifdef DEFER_QUEUED
-            :: owner != HOT && request -> heat()
-#else
             :: owner != HOT && request && !queued -> heat()
-#endif
 #else
             :: owner == HOT && !request -> cool()
             :: owner != HOT && request -> heat()

@@ -80,7 +80,7 @@ hot     fails DROP_IN_STOP
 hot     fails NO_TABLE_REFERENCE
 hot     fails STOP_ANYWHERE
 hot     holds SPREAD
-hot     fails SPREAD DEFER_QUEUED
+hot     fails SPREAD MERGE_HOT_AS_OWNED
 hot     fails SPREAD FORGET_GONE
 hot     fails SPREAD NO_TABLE_REFERENCE
 hot     fails SPREAD STOP_ANYWHERE
