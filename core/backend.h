@@ -79,7 +79,7 @@
  *                                    and a memory error
  *   tally_defer_count(o)             the public one
  *   without a GIL: tally_numbers_allocate(), for counts that spread: the caller's table of numbers;
- *   false: no memory. tally_numbers_waiting(): a sweep would free spread objects that are no classes
+ *   false: no memory. tally_numbers_waiting(): tally_places_sweep() would free spread objects that are no classes
  *   tally_critical_…, tally_blocking_…         the public ones
  *
  * Layout (tally_layout.h)

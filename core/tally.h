@@ -172,7 +172,7 @@ enum { TALLY_CONSTANT_DEPTH = 100 };
  * in: each thread counts it in a number of its own from now on, so that counting it does not
  * contend. It is freed by a collection, or tally_finish, not when its last reference goes; classes are counted
  * like that from birth. 1: done, or done before; 0: not, and nothing has changed:
- * no other backend than biased does it, nor to an immortal object, nor beyond 16384 objects. Costs a stop of the
+ * no other backend than biased (and biased-hot) does it, nor to an immortal object, nor beyond 16384 objects. Costs a stop of the
  * world: for what is set up once. After CPython's PyUnstable_Object_EnableDeferredRefcount. [blocks, foreign]
  */
 int tally_defer_count(tally_object *object);

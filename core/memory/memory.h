@@ -99,7 +99,9 @@ static inline tally_object *tally_note_object(_Atomic uint8_t *notes, size_t byt
     if (at < bytes) return (tally_object *)(tally_region + (at << TALLY_NOTE_SHIFT));
     return tally_large_of_notes(note - which);
 }
-extern uint8_t *tally_pool_kinds;                    /* by number: tells without a look at the pool */
+/* By number: tells without a look at the pool. Written under memory.lock; read by collectors alone, who have
+ * stopped the world, or hold the GIL. */
+extern uint8_t *tally_pool_kinds;
 extern const unsigned char tally_link_offset[TALLY_KINDS];
 #define TALLY_LINK_OFFSET(kind) ((kind) == TALLY_RAW ? 0 : sizeof(tally_object))
 

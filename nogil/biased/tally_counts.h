@@ -17,10 +17,11 @@
  *  - An object becomes spread before any other thread knows it, or with the world stopped; it
  *    ceases to be with the world stopped. Its shared half has state merged. Between a look
  *    at the owner and the count there is no safepoint.
- *  - References = shared + the sum of the threads' numbers, modulo 2^32. Shared counts one that is
+ *  - References = shared + the sum of the threads' numbers, modulo 2^30, as shared has bits. Shared counts one that is
  *    the table's of places, or of types. No sum of a part says that the object is dead, and nobody but
  *    who has stopped the world looks at the whole to free it (nogil/locks/classes.c).
- *  - Any count may go to shared instead, as a thread's that has no table for want of memory.
+ *  - Any count may go to shared instead: that of a thread that has no table, as long as it has only taken
+ *    references, or for want of memory; an entry's that was on its way to the owner's queue.
  */
 #ifndef TALLY_COUNTS_H
 #define TALLY_COUNTS_H

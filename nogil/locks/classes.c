@@ -16,7 +16,8 @@
  * object a weak reference may lead: who gets it keeps it, and it is an ordinary object from then on.
  *
  * When places or memory for a table of numbers run out: an object that finds no place stays as it was; a
- * thread without a table counts spread objects in their own count, with atomics.
+ * thread without a table counts spread objects in their own count, with atomics. So does one that has only taken
+ * references: its first drop, or instance, allocates the table.
  */
 #include "backend.h"
 

@@ -5,7 +5,7 @@
  *
  * Invariant: memory that is free, or no object yet, has no flag TRACKED, so a walk
  * over the blocks of the pools finds the tracked objects by that alone; their
- * counts may be anything while the collector reckons with them.
+ * counts are less than whole while a collector looks twice, or has no room in its notes; the world stands.
  */
 #ifndef TALLY_TRACK_H
 #define TALLY_TRACK_H
