@@ -48,8 +48,6 @@
  *   tally_lock_initial(o)            the lock byte of a new container
  *   tally_may_read_unlocked(o)       a reader may try without the lock
  *   tally_is_private(o)              in a leaf section: no reader without a lock can be there
- *   tally_is_ordinary(token)         the lock was free, is known to several threads, and was taken for this
- *                                    leaf section alone: no critical section, no bias
  *   tally_unlocked_recheck           1 where a value read may have changed meanwhile
  *   tally_exclusion_start, _end, _attach, _detach, _safepoint
  *   tally_claim(slot), tally_claim_end(slot)   keep a blocked thread where it is

@@ -52,16 +52,8 @@ typedef struct tally_tuple { tally_container container; ptrdiff_t length; tally_
 typedef struct tally_array { tally_retired retired; size_t bytes; /* of the whole block */ } tally_array;
 
 typedef struct tally_items { tally_array array; tally_slot at[]; } tally_items;
-/* In array.bytes, which is a multiple of 8, of an array whose slots are swapped without the lock: list.c. */
-#define TALLY_ITEMS_OPEN ((size_t)1)
-static inline bool tally_items_are_open(const tally_items *items) {
-    return TALLY_READERS_WITHOUT_LOCK && items->array.bytes & TALLY_ITEMS_OPEN;
-}
-static inline size_t tally_items_bytes(const tally_items *items) {
-    return TALLY_READERS_WITHOUT_LOCK ? items->array.bytes & ~TALLY_ITEMS_OPEN : items->array.bytes;
-}
 static inline ptrdiff_t tally_items_capacity(const tally_items *items) {
-    return (ptrdiff_t)((items->array.bytes - sizeof(tally_items)) / sizeof(tally_slot)); /* rounds the flag off */
+    return (ptrdiff_t)((items->array.bytes - sizeof(tally_items)) / sizeof(tally_slot));
 }
 typedef struct tally_list { tally_container container; _Atomic ptrdiff_t length; _Atomic(tally_items *) items; /* NULL: no capacity */ } tally_list;
 
@@ -194,12 +186,6 @@ static inline void tally_hand_out(tally_object *object) {
 /* By who stores the item in a leaf section of the container: one that was borrowed from will be again. */
 #define tally_hand_out_in(container, token, item) \
     (TALLY_READERS_WITHOUT_LOCK && !tally_is_private(token) && tally_is_handed_out(container) ? tally_hand_out(item) : (void)0)
-/* By who holds a reference and stores the item where no lock excludes readers or other stores. What nobody
- * borrows is not merged: its owner counts it without read-modify-writes. */
-static inline void tally_expose_in(tally_object *container, tally_object *item) {
-    if (tally_is_handed_out(container)) tally_hand_out(item);
-    else tally_counts_expose(&item->counts);
-}
 
 /* The waiting dead; their thread alone touches the list. */
 static inline void tally_dead_push(tally_dead_list *list, tally_object *object) {
@@ -355,8 +341,6 @@ void tally_values_end(void);
 void tally_register_values(void), tally_register_tuple(void), tally_register_list(void), tally_register_dict(void);
 void tally_interned_end(void); /* forgets the interned strs */
 void tally_register_weakref(void);
-/* By who has begun a critical section on the list: nobody else stores to it from now on. */
-void tally_list_exclude_stores(tally_object *list);
 /* An item for a list with room for it that no other thread knows; takes the reference. */
 void tally_list_put_new(tally_object *list, tally_object *item);
 /* Equality and hash of strs without type checks. */

@@ -147,7 +147,6 @@ static void put_fresh(void)
     check_int(tally_list_set(list, 0, fresh), 0);
     tally_decref(fresh);
 }
-static void put_true(void) { check_int(tally_list_set(list, 0, tally_true), 0); }
 static void put_none(void) { check_int(tally_list_set(list, 0, tally_none), 0); }
 static void put_result(void)
 {
@@ -1964,28 +1963,8 @@ TALLY_TEST(interleavings, a_borrower_of_a_replaced_array_looks_again)
     drop_curtain(1);
 }
 
-/* ---- stores without the lock, to an open array ---- */
+/* ---- a reader without the lock, and a list that grows ---- */
 
-static void put_second(tally_object *item) { check_int(tally_list_set(list, 1, item), 0); }
-static void put_none_second(void) { put_second(tally_none); }
-static void put_true_second(void) { put_second(tally_true); }
-static void put_false_second(void) { put_second(tally_false); }
-static void put_fresh_second(void)
-{
-    tally_object *fresh = tally_instance_new(class_);
-    put_second(fresh);
-    tally_decref(fresh);
-}
-static void put_fresh_second_but_too_late(void)
-{
-    tally_object *fresh = tally_instance_new(class_);
-    check_int(tally_list_set(list, 1, fresh), -1);
-    check_int(tally_error_kind(), TALLY_INDEX_ERROR);
-    tally_error_clear();
-    tally_decref(fresh);
-}
-static void pop_last(void) { check(tally_list_pop(list, -1) == tally_true); }
-static void insert_true(void) { check_int(tally_list_insert(list, 0, tally_true), 0); }
 static int room;
 static void grow_list(void)
 {
@@ -1993,290 +1972,12 @@ static void grow_list(void)
         check_int(tally_list_append(list, tally_none), 0);
     room *= 2;
 }
-static void keep_second(void) { result = tally_list_get(list, 1); }
 static void read_second_item(void) { tally_xdecref(tally_list_get(list, 1)); }
-static void put_result_second(void) { put_second(result); }
-static void drop_kept(void) { tally_decref(result); }
-static void check_second_is_none(void) { check(tally_list_get(list, 1) == tally_none); }
-static void check_second_is_true(void) { check(tally_list_get(list, 1) == tally_true); }
-static void check_second_is_mortal(void)
-{
-    tally_object *read = tally_list_get(list, 1);
-    check(read && read != tally_none && read != tally_true);
-    tally_xdecref(read);
-}
-static void copy_list(void)
-{
-    other_list = tally_list_new(0);
-    check_int(tally_list_extend(other_list, list), 0);
-    tally_decref(other_list);
-}
-
-/* An open array is the larger by the plain one that is to take its place. */
 static void make_list_of_three(void)
 {
     list = tally_list_new(room = 8);
     for (int i = 0; i < 3; i++)
         check_int(tally_list_append(list, i < 2 ? tally_none : tally_true), 0);
-}
-static int is_open(void) { return tally_sizeof(list) > (ptrdiff_t)(tally_header_size(true) + 64 + sizeof(void *) * (size_t)room); }
-
-/* Two threads store by turns, until the list has an open array: [None, None, True]. */
-static void open_the_list(void)
-{
-    for (int i = 0; i < 70; i++)
-        tell(i % 2 ? OWNER : OTHER, put_none);
-}
-static void set_scene_for_stores(void)
-{
-    raise_curtain();
-    tell(OWNER, make_list_of_three);
-    open_the_list();
-}
-static void leave_scene_of_stores(int wanted_deaths)
-{
-    tell(OWNER, drop_list);
-    drop_curtain(wanted_deaths);
-}
-static void check_open(void) { check(is_open()); }
-static void check_plain(void) { check(!is_open()); }
-
-TALLY_TEST(interleavings, stores_by_turns_open_a_list_and_what_moves_its_items_closes_it)
-{
-    if (!no_gil())
-        return;
-    void (*const closes[])(void) = { insert_true, copy_list, pass_section, grow_list, clear_list };
-    for (size_t i = 0; i < sizeof closes / sizeof *closes; i++) {
-        set_scene_for_stores();
-        tell(OWNER, check_open);
-        tell(OWNER, append_none);
-        tell(THIRD, put_fresh_second);
-        tell(OWNER, check_open); /* what is behind the last one moves nothing */
-        tell(OWNER, closes[i]);
-        tell(OWNER, check_plain);
-        leave_scene_of_stores((int)i + 1);
-    }
-}
-
-TALLY_TEST(interleavings, a_list_that_one_thread_stores_to_stays_as_it_is)
-{
-    if (!no_gil())
-        return;
-    raise_curtain();
-    tell(OWNER, make_list_of_three);
-    tell(OTHER, put_none);
-    for (int i = 0; i < 200; i++)
-        tell(OWNER, put_none);
-    tell(OWNER, check_plain);
-    leave_scene_of_stores(0);
-}
-
-/* The storer has seen what it is to replace; the list is changed; it stores to what the list is by then. */
-static void array_closes_under_a_storer(void (*change)(void), void (*store)(void), void (*check_it)(void), int dies)
-{
-    set_scene_for_stores();
-    hold(OTHER, list_swap);
-    begin(OTHER, store);
-    await(OTHER, list_swap);
-    tell(OWNER, change);
-    release(OTHER, list_swap);
-    finish(OTHER);
-    if (check_it)
-        tell(THIRD, check_it);
-    leave_scene_of_stores(dies);
-}
-
-TALLY_TEST(interleavings, an_array_closes_under_a_storer)
-{
-    if (no_gil())
-        array_closes_under_a_storer(pop_last, put_fresh_second, check_second_is_mortal, 1);
-}
-TALLY_TEST(interleavings, a_list_grows_under_a_storer)
-{
-    if (no_gil())
-        array_closes_under_a_storer(grow_list, put_fresh_second, check_second_is_mortal, 1);
-}
-TALLY_TEST(interleavings, an_insertion_moves_what_a_storer_was_about_to_replace)
-{
-    if (no_gil())
-        array_closes_under_a_storer(insert_true, put_fresh_second, check_second_is_mortal, 1);
-}
-TALLY_TEST(interleavings, a_list_is_cleared_under_a_storer)
-{
-    if (no_gil())
-        array_closes_under_a_storer(clear_list, put_fresh_second_but_too_late, NULL, 1);
-}
-
-/* Another has come first: both what it put and what was there die once. */
-TALLY_TEST(interleavings, two_storers_swap_the_same_slot)
-{
-    if (no_gil())
-        array_closes_under_a_storer(put_fresh_second, put_fresh_second, check_second_is_mortal, 2);
-}
-
-/* What it saw has been away and is back; it gets the reference that the slot has now. */
-static void put_away_and_back(void)
-{
-    put_none_second();
-    put_result_second();
-}
-TALLY_TEST(interleavings, what_a_storer_saw_was_away_meanwhile)
-{
-    if (!no_gil())
-        return;
-    set_scene_for_stores();
-    tell(OWNER, put_fresh_second);
-    tell(OWNER, keep_second);
-    hold(OTHER, list_swap);
-    begin(OTHER, put_true_second);
-    await(OTHER, list_swap);
-    tell(OWNER, put_away_and_back);
-    release(OTHER, list_swap);
-    finish(OTHER);
-    tell(OWNER, safepoint);
-    check_int(deaths(), 0);
-    tell(OWNER, drop_kept);
-    tell(OWNER, safepoint);
-    check_int(deaths(), 1);
-    tell(THIRD, check_second_is_true);
-    leave_scene_of_stores(1);
-}
-
-/* The first slot is frozen, the second not yet: it can be stored to, and that is moved; the first cannot. */
-TALLY_TEST(interleavings, stores_while_an_array_closes)
-{
-    if (!no_gil())
-        return;
-    set_scene_for_stores();
-    hold(OWNER, list_froze);
-    begin(OWNER, pop_last);
-    await(OWNER, list_froze);
-    tell(OTHER, put_fresh_second);
-    tell(OTHER, check_second_is_mortal);
-    begin(OTHER, put_true);
-    check(stands(OTHER));
-    begin(THIRD, read_first);
-    check(stands(THIRD));
-    release(OWNER, list_froze);
-    finish(OWNER);
-    finish(OTHER);
-    finish(THIRD);
-    check(result == tally_none || result == tally_true);
-    tell(THIRD, read_first);
-    check(result == tally_true);
-    tell(THIRD, check_second_is_mortal);
-    leave_scene_of_stores(1);
-}
-
-/* A store that was under way, and one that begins, wait for a section to end. */
-static void section_excludes(int under_way)
-{
-    set_scene_for_stores();
-    if (under_way) {
-        hold(OTHER, list_swap);
-        begin(OTHER, put_fresh_second);
-        await(OTHER, list_swap);
-    }
-    tell(OWNER, enter_section);
-    if (under_way)
-        release(OTHER, list_swap);
-    else
-        begin(OTHER, put_fresh_second);
-    check(stands(OTHER));
-    tell(OWNER, check_second_is_none);
-    for (int i = 0; i < 70; i++)
-        tell(OWNER, i % 2 ? put_true_second : put_false_second); /* its own stores open nothing */
-    check(!is_done(OTHER));
-    tell(OWNER, check_second_is_true);
-    tell(OWNER, leave_section);
-    finish(OTHER);
-    tell(THIRD, check_second_is_mortal);
-    leave_scene_of_stores(1);
-}
-TALLY_TEST(interleavings, a_store_that_is_under_way_waits_for_a_section)
-{
-    if (no_gil())
-        section_excludes(1);
-}
-TALLY_TEST(interleavings, a_store_waits_for_a_section)
-{
-    if (no_gil())
-        section_excludes(0);
-}
-
-/* While an outer section was suspended, the array has opened again. */
-static void wait_in_section(void)
-{
-    tally_blocking_begin();
-    while (!atomic_load_explicit(&flag, memory_order_relaxed))
-        usleep(20);
-    tally_blocking_end();
-}
-TALLY_TEST(interleavings, a_section_that_comes_back_excludes_stores_again)
-{
-    if (!no_gil())
-        return;
-    set_scene_for_stores();
-    tell(OWNER, enter_section);
-    begin(OWNER, wait_in_section);
-    for (int i = 0; i < 140; i++)
-        tell(i % 2 ? OTHER : THIRD, put_none);
-    tell(OTHER, check_open);
-    atomic_store_explicit(&flag, 1, memory_order_relaxed);
-    finish(OWNER);
-    begin(OTHER, put_true_second);
-    check(stands(OTHER));
-    tell(OWNER, check_second_is_none);
-    tell(OWNER, leave_section);
-    finish(OTHER);
-    leave_scene_of_stores(0);
-}
-
-/* Its item dies; by way of the lock it finds the array open, and another store comes in between again. */
-TALLY_TEST(interleavings, a_reader_by_way_of_the_lock_of_an_open_array_gets_what_is_there)
-{
-    if (!no_gil())
-        return;
-    set_scene_for_stores();
-    tell(OWNER, put_fresh_second);
-    hold(OTHER, try_incref);
-    hold(OTHER, list_read_open);
-    begin(OTHER, keep_second);
-    await(OTHER, try_incref);
-    tell(OWNER, put_fresh_second);
-    tell(OWNER, safepoint);
-    check_int(deaths(), 1);
-    release(OTHER, try_incref);
-    await(OTHER, list_read_open);
-    tell(OWNER, put_true_second);
-    tell(OWNER, safepoint);
-    check_int(deaths(), 2);
-    release(OTHER, list_read_open);
-    finish(OTHER);
-    check(result == tally_true);
-    leave_scene_of_stores(2);
-}
-
-/* Between the reader's load of the array and of the slot it opens, and the item that was there dies. */
-TALLY_TEST(interleavings, an_array_opens_under_a_reader)
-{
-    if (!no_gil())
-        return;
-    raise_curtain();
-    tell(OWNER, make_list_of_three);
-    tell(THIRD, read_second_item);
-    tell(OWNER, put_fresh_second);
-    hold(THIRD, list_loaded);
-    begin(THIRD, keep_second);
-    await(THIRD, list_loaded);
-    open_the_list();
-    tell(OWNER, check_open);
-    tell(OWNER, put_true_second);
-    tell(OWNER, safepoint);
-    release(THIRD, list_loaded);
-    finish(THIRD);
-    check(result == tally_true);
-    leave_scene_of_stores(1);
 }
 
 /* The list grows between the reader's load of the array and of the length. */
@@ -2295,39 +1996,8 @@ TALLY_TEST(interleavings, a_reader_that_sees_a_length_newer_than_its_array_looks
     release(OTHER, list_loaded);
     finish(OTHER);
     check(result == tally_none);
-    leave_scene_of_stores(0);
-}
-
-static void borrow_second(void) { borrowed = tally_list_borrow(list, 1); }
-static void item_is_swapped_under_a_borrower(const char *point)
-{
-    set_scene_for_stores();
-    tell(OWNER, put_fresh_second);
-    tell(OTHER, borrow_second); /* marks it, and list */
-    tell(OTHER, safepoint);
-    tell(OWNER, put_fresh_second);
-    check_int(deaths(), 1);
-    tally_inject_hold(OTHER, point);
-    begin(OTHER, borrow_second);
-    check(tally_inject_await(OTHER, point));
-    tell(OWNER, put_true_second);
-    tell(OWNER, safepoint);
-    check_int(deaths(), 2);
-    tell(OWNER, check_open);
-    tally_inject_release(OTHER, point);
-    finish(OTHER);
-    check(borrowed.object == tally_true);
-    leave_scene_of_stores(2);
-}
-TALLY_TEST(interleavings, an_item_is_swapped_between_a_borrowers_load_and_its_look_at_the_flag)
-{
-    if (no_gil())
-        item_is_swapped_under_a_borrower("borrow_read");
-}
-TALLY_TEST(interleavings, an_item_is_swapped_between_a_borrowers_look_at_the_flag_and_at_the_slot)
-{
-    if (no_gil())
-        item_is_swapped_under_a_borrower("borrow_marked");
+    tell(OWNER, drop_list);
+    drop_curtain(0);
 }
 
 /* ---- what is counted of a fight ---- */

@@ -2,25 +2,12 @@
 /*
  * list.c: lists: an array of references that is replaced when it has to grow.
  *
- * Writers hold the list's lock, but for stores to an open array. A reader without it loads
- * the array, the slot, takes a reference, and looks again: same array, same slot. Invariants:
+ * Writers hold the list's lock. A reader without it loads the array, the slot,
+ * takes a reference, and looks again: same array, same slot. Invariants for it:
  *  - a slot that is not in use is NULL;
  *  - an array that was replaced waits for a grace period, unless no reader
  *    without the lock can be there (the list is private).
  * No reference is dropped under the lock: that may run foreign code.
- *
- * Open arrays. Where threads store by turns the lock's line travels with every store, so
- * such a list gets an array in which a slot in use is changed by compare-and-swap alone, without
- * the lock. That is a property of the array, from before it is published to its end:
- *  - under the lock an array opens, by replacement; never in a critical section, and never
- *    while the list is private. Who swaps a slot has the reference that was in it;
- *  - with the lock, too, a slot in use is only read by a try-incref and changed by an
- *    exchange; items may be put behind the last one, since nobody swaps a slot that is NULL;
- *  - whoever wants more of the lock *closes* the array first: each slot is exchanged for `frozen`,
- *    which ends all swaps there, and what was in it goes to the plain array that was made together
- *    with the open one. So to close cannot fail;
- *  - `frozen` is a dead object that was not handed out: readers without the lock fail on it, as on any dead one;
- *  - what is in an open array is exposed: a try-incref fails on it only if it has been swapped out.
  */
 #include "backend.h"
 #include "any.h"
@@ -50,117 +37,23 @@ static inline bool holds(tally_list *list, tally_items *items, ptrdiff_t index) 
     return !tally_unlocked_recheck || TALLY_LIKELY(items_of(list) == items);
 }
 
-/* While an array is in use, its link as a retired one is free. Lock held. Open: the plain array that is to take its
- * place. Plain: how often another thread than the last time stored to it, and which was the last. */
-static void set_use(tally_items *items, uintptr_t use) { items->array.retired.next = use; }
-
 static tally_items *items_new(ptrdiff_t capacity) {
     if ((size_t)capacity > (PTRDIFF_MAX - sizeof(tally_items)) / sizeof(tally_slot)) return NULL;
     size_t bytes = sizeof(tally_items) + (size_t)capacity * sizeof(tally_slot);
     if (bytes <= TALLY_SMALL_LIMIT) bytes = (bytes + 15) & ~(size_t)15; /* what the block has anyway */
     tally_items *items = tally_memory_alloc(TALLY_RAW, bytes);
-    if (!items) return NULL;
-    items->array.bytes = bytes;
-    set_use(items, 0);
+    if (items) items->array.bytes = bytes;
     return items;
 }
 
 static void items_discard(tally_items *items, unsigned token) {
     if (!items) return;
     if (tally_is_private(token)) tally_memory_free(TALLY_RAW, items);
-    else tally_retire(&items->array.retired, TALLY_RETIRED_ARRAY, tally_items_bytes(items));
+    else tally_retire(&items->array.retired, TALLY_RETIRED_ARRAY, items->array.bytes);
 }
 
-/* release: pairs with the acquire of readers and storers without the lock */
+/* release: pairs with the acquire of readers without the lock */
 static void publish(tally_list *list, tally_items *items) { atomic_store_explicit(&list->items, items, memory_order_release); }
-
-/* ---- open arrays -------------------------------------------------------- */
-
-static tally_object frozen; /* zeroes: dead, of no owner, not handed out; never written */
-
-static tally_items *plain_of(const tally_items *open) { return (tally_items *)open->array.retired.next; }
-
-enum { OPEN_AFTER = 64, OPEN_MOST = 1 << 16 /* capacity: to close takes time for each slot */ };
-
-/* Lock held, array plain, not in a critical section. Without memory it stays plain. */
-static __attribute__((noinline)) void open_items(tally_list *list, tally_items *old, unsigned token) {
-    ptrdiff_t length = length_of(list), capacity = tally_items_capacity(old);
-    set_use(old, 0);
-    if (capacity > OPEN_MOST) return;
-    tally_items *plain = items_new(capacity), *open = plain ? items_new(capacity) : NULL;
-    if (!open) {
-        if (plain) tally_memory_free(TALLY_RAW, plain);
-        return;
-    }
-    ptrdiff_t i = 0;
-    for (; i < length; i++) {
-        tally_counts_expose(&slot_of(old, i)->counts);
-        atomic_store_explicit(&open->at[i], slot_of(old, i), memory_order_relaxed);
-    }
-    for (; i < tally_items_capacity(open); i++) atomic_store_explicit(&open->at[i], NULL, memory_order_relaxed);
-    open->array.bytes |= TALLY_ITEMS_OPEN;
-    set_use(open, (uintptr_t)plain);
-    publish(list, open);
-    items_discard(old, token);
-}
-
-/* Lock held, array plain: a store is under way. Opens after so many turns that they pay for the copies, to it and back. */
-static void count_store(tally_list *list, tally_items *items, unsigned token) {
-    uintptr_t use = items->array.retired.next;
-    if ((uint16_t)use == tally_self.id) return;
-    uintptr_t turns = (use >> 16) + 1;
-    set_use(items, turns << 16 | tally_self.id);
-    if (TALLY_UNLIKELY(turns >= OPEN_AFTER && turns >= (uintptr_t)tally_items_capacity(items))) open_items(list, items, token);
-}
-
-/* Lock held, array open; the plain one. */
-static __attribute__((noinline)) tally_items *close_items(tally_list *list, tally_items *open) {
-    tally_items *plain = plain_of(open);
-    ptrdiff_t i = 0;
-    for (; i < length_of(list); i++) {
-        /* acquire: pairs with the release of the swap that put it there; publish hands it on */
-        tally_object *item = atomic_exchange_explicit(&open->at[i], &frozen, memory_order_acquire);
-        atomic_store_explicit(&plain->at[i], item, memory_order_relaxed);
-        TALLY_POINT(list_froze);
-    }
-    for (; i < tally_items_capacity(plain); i++) atomic_store_explicit(&plain->at[i], NULL, memory_order_relaxed);
-    set_use(plain, 0);
-    publish(list, plain);
-    tally_retire(&open->array.retired, TALLY_RETIRED_ARRAY, tally_items_bytes(open));
-    return plain;
-}
-
-/* Lock held: the list's array, to which nobody else stores from now on. */
-static tally_items *closed_items(tally_list *list, unsigned token) {
-    tally_items *items = items_of(list);
-    bool open = !tally_is_private(token) && items && TALLY_UNLIKELY(tally_items_are_open(items));
-    return open ? close_items(list, items) : items;
-}
-void tally_list_exclude_stores(tally_object *object) {
-    tally_items *items = items_of((tally_list *)object);
-    if (items && tally_items_are_open(items)) close_items((tally_list *)object, items);
-}
-
-/* The item that was in the slot, whose reference is the caller's now; NULL: not to be had without the lock. The
- * caller's reference of item goes to the slot. */
-static tally_object *swap_unlocked(tally_list *list, ptrdiff_t index, tally_object *item) {
-    if (!tally_may_read_unlocked(&list->container.base)) return NULL;
-    /* acquire: pairs with publish */
-    tally_items *items = atomic_load_explicit(&list->items, memory_order_acquire);
-    if (!items || !tally_items_are_open(items)) return NULL;
-    if (index < 0) index += length_of(list);
-    if (!holds(list, items, index)) return NULL;
-    tally_expose_in(&list->container.base, item);
-    tally_object *old = atomic_load_explicit(&items->at[index], memory_order_relaxed);
-    do {
-        if (TALLY_UNLIKELY(!old || old == &frozen)) return NULL;
-        TALLY_POINT(list_swap);
-        /* release: the new item's fields, for readers, and close_items; acquire: the old one's, which the caller may see die */
-    } while (!atomic_compare_exchange_weak_explicit(&items->at[index], &old, item, memory_order_acq_rel, memory_order_relaxed));
-    return old;
-}
-
-/* ---- growth, birth ------------------------------------------------------ */
 
 /* Lock held: room for `more` items; 0 or -1 without an error set. */
 static int reserve(tally_list *list, ptrdiff_t more, unsigned token) {
@@ -168,7 +61,6 @@ static int reserve(tally_list *list, ptrdiff_t more, unsigned token) {
     ptrdiff_t length = length_of(list), capacity = old ? tally_items_capacity(old) : 0;
     if (TALLY_LIKELY(more <= capacity - length)) return 0;
     if (more > PTRDIFF_MAX / 16 - length) return -1;
-    old = closed_items(list, token);
     ptrdiff_t grown = capacity + capacity / 2 + 4;
     tally_items *items = items_new(length + more > grown ? length + more : grown);
     if (!items) return -1;
@@ -198,12 +90,6 @@ void tally_list_put_new(tally_object *object, tally_object *item) {
     store_length(list, length_of(list) + 1);
 }
 
-/* Lock held: what others may read or borrow as soon as it is stored. */
-static void put_in_order(tally_list *list, unsigned token, tally_object *item) {
-    tally_hand_out_in(&list->container.base, token, item);
-    if (!tally_is_private(token) && tally_items_are_open(items_of(list))) tally_counts_expose(&item->counts);
-}
-
 int tally_list_append(tally_object *object, tally_object *item) {
     tally_list *list = check(object);
     if (TALLY_UNLIKELY(!list)) return -1;
@@ -212,7 +98,7 @@ int tally_list_append(tally_object *object, tally_object *item) {
     int result = reserve(list, 1, token);
     if (TALLY_LIKELY(result == 0)) {
         ptrdiff_t length = length_of(list);
-        put_in_order(list, token, item);
+        tally_hand_out_in(object, token, item);
         store(items_of(list), length, item);
         store_length(list, length + 1);
     }
@@ -242,17 +128,10 @@ static inline __attribute__((always_inline)) tally_object *get_unlocked(tally_li
 static __attribute__((noinline)) tally_object *get_locked(tally_list *list, ptrdiff_t index) {
     TALLY_DETAIL(reads_locked);
     tally_object *object = &list->container.base, *item = NULL;
-    for (;;) {
-        unsigned token = tally_lock_object(object);
-        ptrdiff_t i = index < 0 ? index + length_of(list) : index;
-        bool inside = i >= 0 && i < length_of(list), open = inside && !tally_is_private(token) && tally_items_are_open(items_of(list));
-        if (inside && !open) item = tally_slot_locked_read(&items_of(list)->at[i]);
-        tally_unlock_object(object, token);
-        if (!open) break;
-        TALLY_POINT(list_read_open);
-        /* Not under the lock, which excludes no swaps; and it may drop a reference. It fails only if others went on. */
-        if ((item = get_unlocked(list, index))) break;
-    }
+    unsigned token = tally_lock_object(object);
+    if (index < 0) index += length_of(list);
+    if (index >= 0 && index < length_of(list)) item = tally_slot_locked_read(&items_of(list)->at[index]);
+    tally_unlock_object(object, token);
     if (!item) out_of_range();
     return item;
 }
@@ -297,27 +176,16 @@ tally_borrowed tally_list_borrow(tally_object *object, ptrdiff_t index) {
     return borrow_locked(object, index);
 }
 
-/* Lock held, and excludes no swaps. acq_rel: as in swap_unlocked; not frozen, since the lock is held. */
-static __attribute__((noinline)) tally_object *swap_open(tally_list *list, ptrdiff_t index, tally_object *item) {
-    tally_expose_in(&list->container.base, item);
-    return atomic_exchange_explicit(&items_of(list)->at[index], item, memory_order_acq_rel);
-}
-
-/* As swap_unlocked; NULL: out of range. */
+/* The item that was in the slot, whose reference is the caller's now; NULL: out of range. The caller's
+ * reference of item goes to the slot. */
 static tally_object *swap_locked(tally_list *list, ptrdiff_t index, tally_object *item) {
     tally_object *object = &list->container.base, *old = NULL;
     unsigned token = tally_lock_object(object);
     if (index < 0) index += length_of(list);
     if (TALLY_LIKELY(index >= 0 && index < length_of(list))) {
-        tally_items *items = items_of(list);
-        if (!tally_is_private(token) && TALLY_UNLIKELY(tally_items_are_open(items))) {
-            old = swap_open(list, index, item);
-        } else {
-            tally_hand_out_in(object, token, item);
-            old = slot_of(items, index);
-            store(items, index, item);
-            if (tally_is_ordinary(token)) count_store(list, items, token);
-        }
+        tally_hand_out_in(object, token, item);
+        old = slot_of(items_of(list), index);
+        store(items_of(list), index, item);
     }
     tally_unlock_object(object, token);
     return old;
@@ -336,8 +204,7 @@ int tally_list_set(tally_object *object, ptrdiff_t index, tally_object *item) {
         }
         tally_unlock_fast(object);
     } else {
-        old = swap_unlocked(list, index, item);
-        if (TALLY_UNLIKELY(!old)) old = swap_locked(list, index, item);
+        old = swap_locked(list, index, item);
     }
     tally_decref(old ? old : item);
     return old ? 0 : out_of_range();
@@ -351,7 +218,7 @@ int tally_list_insert(tally_object *object, ptrdiff_t index, tally_object *item)
     int result = reserve(list, 1, token);
     if (result == 0) {
         ptrdiff_t length = length_of(list);
-        tally_items *items = closed_items(list, token);
+        tally_items *items = items_of(list);
         if (index < 0) index += length;
         if (index < 0) index = 0;
         if (index > length) index = length;
@@ -375,7 +242,6 @@ tally_object *tally_list_pop(tally_object *object, ptrdiff_t index) {
     if (index < 0) index += length;
     if (TALLY_LIKELY(index >= 0 && index < length)) {
         tally_items *items = items_of(list);
-        if (!tally_is_private(token) && TALLY_UNLIKELY(tally_items_are_open(items))) items = close_items(list, items);
         item = slot_of(items, index);
         for (ptrdiff_t i = index; i < length - 1; i++) store(items, i, slot_of(items, i + 1));
         store(items, length - 1, NULL);
@@ -398,7 +264,6 @@ static tally_object **snapshot(tally_object *sequence, ptrdiff_t *length) {
         if (!grown) { free(items); tally_no_memory(); return NULL; }
         items = grown;
         unsigned token = tally_lock_object(sequence);
-        if (is_list) closed_items(list, token); /* all at one time */
         *length = is_list ? length_of(list) : tuple->length;
         for (ptrdiff_t i = 0; *length <= capacity && i < *length; i++) {
             items[i] = is_list ? tally_slot_locked_read(&items_of(list)->at[i]) : tuple->items[i];
@@ -419,7 +284,6 @@ int tally_list_extend(tally_object *object, tally_object *sequence) {
     if (!items) return -1;
     unsigned token = tally_lock_object(object);
     int result = reserve(list, count, token);
-    if (result == 0) closed_items(list, token);
     for (ptrdiff_t i = 0; result == 0 && i < count; i++) store(items_of(list), length_of(list) + i, items[i]);
     if (result == 0) store_length(list, length_of(list) + count);
     tally_unlock_object(object, token);
@@ -432,9 +296,9 @@ int tally_list_clear(tally_object *object) {
     tally_list *list = check(object);
     if (!list) return -1;
     unsigned token = tally_lock_object(object);
-    tally_items *items = closed_items(list, token);
+    tally_items *items = items_of(list);
     ptrdiff_t length = length_of(list);
-    publish(list, NULL);
+    atomic_store_explicit(&list->items, NULL, memory_order_release);
     store_length(list, 0);
     tally_unlock_object(object, token);
     for (ptrdiff_t i = length; i-- > 0;) tally_decref(slot_of(items, i));
@@ -466,13 +330,11 @@ static tally_object **list_next_child(tally_object *self) {
 }
 static void list_release(tally_object *self) {
     tally_items *items = items_of((tally_list *)self);
-    if (!items) return;
-    if (tally_items_are_open(items)) tally_memory_free(TALLY_RAW, plain_of(items));
-    tally_memory_free(TALLY_RAW, items);
+    if (items) tally_memory_free(TALLY_RAW, items);
 }
 static size_t list_extra(tally_object *self) {
     tally_items *items = items_of((tally_list *)self);
-    return items ? tally_items_bytes(items) * (tally_items_are_open(items) ? 2 : 1) : 0;
+    return items ? items->array.bytes : 0;
 }
 
 void tally_register_list(void) {

@@ -22,7 +22,6 @@ struct tally_thread_state;
 #define tally_lock_fast(object) (TALLY_ENDS_BORROWS(), (void)(object), true)
 #define tally_unlock_fast(object) ((void)(object))
 #define tally_is_private(token) ((void)(token), 1)
-#define tally_is_ordinary(token) ((void)(token), 0)
 /* No foreign code and no safepoint inside: the GIL is enough. */
 #define tally_weak_lock(address) ((void)(address))
 #define tally_weak_unlock(address) ((void)(address))

@@ -186,11 +186,6 @@ void tally_critical_suspend(tally_thread_state *thread) {
         }
 }
 
-/* What the lock alone does not exclude. */
-static void section_exclude_stores(tally_object *object) {
-    if (object && object->type == TALLY_TYPE_LIST) tally_list_exclude_stores(object);
-}
-
 /*
  * Waits for one lock at a time and holds none meanwhile: who waits may run finalizers first, which may
  * want the other. Two threads that want the same two may each have to give one back and wait again; the
@@ -212,8 +207,6 @@ static void section_take(tally_critical *section) {
         other = swap;
     }
     section->held = true;
-    section_exclude_stores(taken);
-    section_exclude_stores(other);
 }
 
 /* A section whose objects an outer one holds has none of its own: both are to be held. */

@@ -53,7 +53,6 @@ void tally_unlock_slow(tally_object *object);
 
 /* In a leaf section entered with this token. */
 #define tally_is_private(token) (TALLY_COUNTS_HAVE_OWNERS && (token) == TALLY_TOKEN_BIASED)
-#define tally_is_ordinary(token) ((token) == TALLY_TOKEN_HELD)
 
 #ifdef TALLY_LOCKS_OFF
 #include "tally_locks_off.h"

@@ -84,15 +84,6 @@ hot     fails SPREAD MERGE_HOT_AS_OWNED
 hot     fails SPREAD FORGET_GONE
 hot     fails SPREAD NO_TABLE_REFERENCE
 hot     fails SPREAD STOP_ANYWHERE
-open    holds
-open    fails NO_FREEZE
-open    fails FREEZE_BY_STORE
-open    fails SWAP_FROZEN
-open    fails SWAP_EMPTY
-open    fails SWAP_BY_STORE
-open    fails SECTION_STAYS_OPEN
-open    fails READ_OPEN
-open    fails STORES=2 LOCKED_BY_STORE
 grace   holds
 grace   fails NO_WAIT
 grace   fails FREE_AT_ONCE
