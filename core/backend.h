@@ -9,6 +9,8 @@
  *   tally_counts_incref, _decref     by who holds a reference
  *   tally_counts_drop(c)             a decref that leaves the end to the caller: true if c is
  *                                    dead now; false: it lives, or others see to its end
+ *   tally_counts_try_drop(c)         a decref that is not the last and that no owner has to merge; false: it
+ *                                    would be, and nothing has changed
  *   tally_counts_init(c)             one reference, the caller's; stored last
  *   tally_counts_try_incref(c)       by who may hold none: false if the object may be dead
  *   tally_counts_share(c)            under the lock of a container that holds it: later
@@ -27,7 +29,7 @@
  *   tally_counts_is_queued(c)        world stopped: it waits in a merge queue
  *   tally_counts_owned(c)            the caller owns it; false where there are no owners
  *   tally_counts_owner(c)            owner id, or 0
- *   tally_counts_set_link(c, n), _link(c)   without a GIL: a number of 32 bits in the words of a
+ *   tally_counts_set_link(c, n), _link(c)   a number of 32 bits in the words of a
  *                                    dead object, which is dead to all others still; 0: as death left them
  *   tally_counts_merge_stopped() -> dead, tally_counts_destroy(dead)
  *                                    without a GIL, world stopped: all queues are merged; once
@@ -38,8 +40,9 @@
  *                                    the numbers had the sum
  *   tally_counts_waiting(bytes, most)  blocks of objects in merge queues, now; at most in one queue
  *   tally_counts_deferred(thread)    dead objects are left for its next _safepoint
+ *   tally_counts_merge_later(thread) merges what waits for it; what died is left for its next _safepoint
  *   tally_counts_thread              state of a thread; _attach, _detach,
- *                                    _safepoint, _pending, _merge_blocked
+ *                                    _safepoint, _pending, _is_queue_pending, _merge_blocked
  *
  * Exclusion (tally_exclusion.h)
  *   tally_lock_object(o) -> token, tally_unlock_object(o, token)

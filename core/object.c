@@ -7,11 +7,16 @@
  * then its memory; an instance drops its class last. The collector does not look
  * at it from the moment its count is 0, but while the finalizer runs.
  *
- * Taking apart goes down into a child that dies and back up again without a
- * stack: the slot that held the child holds its parent meanwhile (Schorr and
- * Waite 1967). Its children are dropped by tally_counts_drop, which leaves their
- * end to it. What dies by other hands meanwhile (a native type's clear, a merge)
- * is put off, so that it is not taken apart on top: the thread is `taking_apart`.
+ * Death is flat: it takes neither stack nor memory in proportion to what dies.
+ *  - Taking apart goes down into a child that dies and back up again without a
+ *    stack: the slot that held the child holds its parent meanwhile (Schorr and
+ *    Waite 1967). Its children are dropped by tally_counts_drop, which leaves their
+ *    end to it. What dies by other hands meanwhile (a native type's clear, a merge)
+ *    waits in the thread's list `dying`, linked through its own header.
+ *  - What dies in a finalizer or callback is taken apart in it, at once, as long as fewer
+ *    than DEATHS_NESTED deaths are under way on the stack. One more waits in `dying`, until
+ *    the innermost of these deaths comes to it.
+ *  Invariant: a thread that is in no death has an empty list.
  */
 #include <stdio.h>
 #include "backend.h"
@@ -28,13 +33,28 @@ static inline void free_block(tally_object *object, const tally_type *type) {
 }
 void tally_object_free(tally_object *object) { free_block(object, tally_type_entry(object)); }
 
+enum { DEATHS_NESTED = 16 /* CPython's limit is 50; a stack of 128 KiB has to do */ };
+
+/* A death runs foreign code: what dies in it is a death of its own, or waits for this one. */
+typedef struct outer_death { bool taking_apart; tally_dead_list dying; } outer_death;
+
+static outer_death foreign_code_begins(tally_thread_state *thread) {
+    TALLY_CHECKED(tally_check_may_run_foreign_code());
+    outer_death outer = { thread->taking_apart, thread->dying };
+    thread->taking_apart = false;
+    if (thread->deaths < DEATHS_NESTED) thread->dying = (tally_dead_list){ 0 };
+    return outer;
+}
+static void foreign_code_ends(tally_thread_state *thread, outer_death outer) {
+    thread->taking_apart = outer.taking_apart;
+    if (thread->deaths < DEATHS_NESTED) thread->dying = outer.dying;
+}
+
 /* True: the object lives on. */
 static bool finalize(tally_object *object, void (*finalizer)(tally_object *)) {
     uint8_t flags = atomic_load_explicit(&object->flags, memory_order_relaxed);
     if (flags & TALLY_FLAG_FINALIZED) return false;
     tally_thread_state *thread = tally_thread_current();
-    bool taking_apart = thread->taking_apart;
-    tally_dead_list dying = thread->dying;
     tally_pending_error pending;
     tally_error_put_aside(&pending);
     bool container = tally_type_entry(object)->flags & TALLY_TYPE_CONTAINER && tally_type_entry(object)->traverse;
@@ -42,11 +62,9 @@ static bool finalize(tally_object *object, void (*finalizer)(tally_object *)) {
     if (container) tally_track_again(object);
     atomic_fetch_or_explicit(&object->flags, TALLY_FLAG_FINALIZED, memory_order_relaxed);
     tally_counts_revive(&object->counts);
-    thread->taking_apart = false;
-    thread->dying = (tally_dead_list){ 0 };
+    outer_death outer = foreign_code_begins(thread);
     finalizer(object);
-    thread->taking_apart = taking_apart;
-    thread->dying = dying;
+    foreign_code_ends(thread, outer);
 
     tally_error_report("a finalizer", object);
     tally_error_put_back(&pending);
@@ -68,30 +86,15 @@ static void drop_weakrefs(tally_thread_state *thread, tally_object *object) {
     tally_weakref *calls = NULL;
     tally_weakrefs_clear(object, &calls, NULL);
     if (!calls) return;
-    bool taking_apart = thread->taking_apart;
-    tally_dead_list dying = thread->dying;
-    thread->taking_apart = false;
-    thread->dying = (tally_dead_list){ 0 };
+    outer_death outer = foreign_code_begins(thread);
     tally_weakrefs_call(calls);
-    thread->taking_apart = taking_apart;
-    thread->dying = dying;
-}
-
-static bool defer(tally_thread_state *thread, tally_object *object) {
-    if (thread->deferred_count == thread->deferred_capacity) {
-        size_t capacity = thread->deferred_capacity ? thread->deferred_capacity * 2 : 32;
-        tally_object **deferred = realloc(thread->deferred, capacity * sizeof *deferred);
-        if (!deferred) return false;
-        thread->deferred = deferred;
-        thread->deferred_capacity = capacity;
-    }
-    thread->deferred[thread->deferred_count++] = object;
-    return true;
+    foreign_code_ends(thread, outer);
 }
 
 /* Frees an object with no children left. */
 static void bury(tally_object *object, tally_type *type) {
     if (TALLY_UNLIKELY(type->native)) {
+        TALLY_CHECKED(tally_check_may_run_foreign_code());
         if (type->clear) type->clear(object);
         if (type->dealloc) type->dealloc(object);
     }
@@ -124,8 +127,6 @@ static inline tally_object *next_dying(tally_thread_state *thread, tally_object 
 }
 
 static void take_apart(tally_thread_state *thread, tally_object *object) {
-    bool outer = thread->taking_apart;
-    thread->taking_apart = true;
     tally_object *parent = NO_PARENT;
     bool fresh = true;
     for (;;) {
@@ -151,7 +152,6 @@ static void take_apart(tally_thread_state *thread, tally_object *object) {
         *slot = NULL;
         fresh = false;
     }
-    thread->taking_apart = outer;
 }
 
 /* ---- death of what has been handed out ---------------------------------- */
@@ -171,7 +171,6 @@ static void drop_child(tally_object *child, void *thread) {
  * after it, since what it holds is its own affair.
  */
 static void end_handed_out(tally_thread_state *thread, tally_object *object) {
-    thread->taking_apart = true;
     tally_type *type = tally_type_entry(object);
     bool lives = type->finalize && finalize(object, type->finalize);
     if (!lives) {
@@ -186,7 +185,6 @@ static void end_handed_out(tally_thread_state *thread, tally_object *object) {
         }
         tally_retire_object(object, bytes);
     }
-    thread->taking_apart = false;
 }
 
 void tally_object_free_handed_out(tally_object *object) {
@@ -199,19 +197,22 @@ void tally_object_free_handed_out(tally_object *object) {
 
 void tally_object_end(tally_object *object) {
     tally_thread_state *thread = tally_thread_current();
-    if (tally_is_handed_out(object)) {
+    if (thread->taking_apart || thread->deaths == DEATHS_NESTED) {
         tally_dying_push(&thread->dying, object);
-    } else {
-        if (tally_is_tracked(object)) tally_untrack(object);
-        /* Without memory to note it, now, on top. */
-        if (thread->taking_apart && defer(thread, object)) return;
-        take_apart(thread, object);
+        return;
     }
-    while (!thread->taking_apart) {
-        if (thread->deferred_count) take_apart(thread, thread->deferred[--thread->deferred_count]);
-        else if ((object = tally_dead_pop(&thread->dying))) end_handed_out(thread, object);
-        else break;
-    }
+    thread->taking_apart = true;
+    thread->deaths++;
+    do {
+        if (tally_is_handed_out(object)) {
+            if (tally_is_tracked(object)) tally_untrack(object);
+            end_handed_out(thread, object);
+        } else {
+            take_apart(thread, object);
+        }
+    } while ((object = tally_dead_pop(&thread->dying)));
+    thread->deaths--;
+    thread->taking_apart = false;
 }
 
 /* ---- borrowed references ------------------------------------------------ */
@@ -252,18 +253,50 @@ tally_borrowed tally_borrow_keep(tally_object *container, bool held, tally_objec
     if (held) tally_decref(container); /* may run foreign code: the object is counted */
     if (!object) return (tally_borrowed){ 0 };
     tally_thread_state *thread = tally_thread_current();
-    tally_borrow_drop_kept(thread);
+    tally_drop_kept(thread);
     thread->kept = object;
-    tally_breaker_set(thread, TALLY_BREAK_QUIESCE);
+    tally_breaker_set(thread, TALLY_BREAK_KEPT);
     return tally_borrow_of(object);
 }
 
-void tally_borrow_drop_kept(tally_thread_state *thread) {
-    /* Again and again: finalizers may borrow. */
-    while (TALLY_UNLIKELY(thread->kept != NULL)) {
+/* ---- references that end at a safepoint ---------------------------------- */
+
+void tally_drop_later(tally_object *object) {
+    if (tally_counts_try_drop(&object->counts)) return;
+    tally_thread_state *thread = tally_thread_current();
+    if (thread->put_off_count == sizeof thread->put_off / sizeof *thread->put_off) {
+        tally_reference_batch *batch = malloc(sizeof *batch + sizeof thread->put_off);
+        /* More races were lost since the last safepoint than there is room for, and no memory: at once. */
+        if (!batch) { tally_decref(object); return; }
+        batch->count = thread->put_off_count;
+        memcpy(batch->at, thread->put_off, sizeof thread->put_off);
+        thread->put_off_count = 0;
+        tally_drop_batch_later(batch);
+    }
+    thread->put_off[thread->put_off_count++] = object;
+    tally_breaker_set(thread, TALLY_BREAK_KEPT);
+}
+void tally_drop_batch_later(tally_reference_batch *batch) {
+    tally_thread_state *thread = tally_thread_current();
+    batch->next = thread->batches;
+    thread->batches = batch;
+    tally_breaker_set(thread, TALLY_BREAK_KEPT);
+}
+
+void tally_drop_kept(tally_thread_state *thread) {
+    if (TALLY_LIKELY(!tally_keeps_any(thread))) return;
+    tally_breaker_clear(thread, TALLY_BREAK_KEPT);
+    /* Again and again: finalizers may keep some, too, or come here. */
+    while (tally_keeps_any(thread)) {
         tally_object *kept = thread->kept;
         thread->kept = NULL;
-        tally_decref(kept);
+        tally_xdecref(kept);
+        while (thread->put_off_count) tally_decref(thread->put_off[--thread->put_off_count]);
+        tally_reference_batch *batch = thread->batches;
+        if (!batch) continue;
+        thread->batches = batch->next;
+        for (ptrdiff_t i = 0; i < batch->count; i++) tally_decref(batch->at[i]);
+        free(batch);
     }
 }
 

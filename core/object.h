@@ -19,17 +19,6 @@
 #include <string.h>
 #include "runtime.h"
 
-enum {
-    TALLY_FLAG_TRACKED = 1,     /* the collector looks at it; never on dead or free memory */
-    TALLY_FLAG_FINALIZED = 2,   /* its finalizer has run */
-    TALLY_FLAG_HANDED_OUT = 4,  /* without a GIL: a thread may hold it borrowed; sticky */
-    TALLY_FLAG_COLLECTING = 8,  /* the collector's: among those that are being examined */
-    TALLY_FLAG_MARKED = 16,     /* the collector's: reached */
-    TALLY_FLAG_PENDING = 32,    /* the collector's: reached, its children not yet */
-    TALLY_FLAG_FROZEN = 64,     /* tracked, but ignored */
-    TALLY_FLAG_AGAIN = 128,     /* the collector's: of those that the second look under way is about */
-};
-
 typedef struct tally_container { tally_object base; tally_links links; } tally_container;
 
 /* Fixed indices of the built-in types; classes and native types follow. */
@@ -189,7 +178,6 @@ static inline void tally_hand_out(tally_object *object) {
 
 /* The waiting dead; their thread alone touches the list. */
 static inline void tally_dead_push(tally_dead_list *list, tally_object *object) {
-#if TALLY_READERS_WITHOUT_LOCK
     if (TALLY_LIKELY(tally_is_small(object))) {
         tally_counts_set_link(&object->counts, list->small);
         list->small = (uint32_t)((size_t)((char *)object - tally_region) >> 4);
@@ -197,11 +185,8 @@ static inline void tally_dead_push(tally_dead_list *list, tally_object *object) 
         *tally_large_link(object) = list->large;
         list->large = object;
     }
-#else
-    (void)list, (void)object;
-#endif
 }
-/* Dead, and handed out: it waits in the thread's list until it is taken apart. Foreign code may run before
+/* Dead: it waits in the thread's list until it is taken apart. Foreign code may run before
  * that, and a collection in it: it is not to be found. */
 static inline void tally_dying_push(tally_dead_list *dying, tally_object *object) {
     if (tally_is_tracked(object)) tally_untrack(object);
@@ -210,14 +195,12 @@ static inline void tally_dying_push(tally_dead_list *dying, tally_object *object
 /* NULL: none is left. Its count words are those of any dead object. */
 static inline tally_object *tally_dead_pop(tally_dead_list *list) {
     tally_object *object = list->large;
-#if TALLY_READERS_WITHOUT_LOCK
     if (list->small) {
         object = (tally_object *)(tally_region + ((size_t)list->small << 4));
         list->small = tally_counts_link(&object->counts);
         tally_counts_set_link(&object->counts, 0);
         return object;
     }
-#endif
     if (object) list->large = *tally_large_link(object);
     return object;
 }
@@ -257,6 +240,17 @@ void tally_error_put_aside(tally_pending_error *pending); /* and clears it */
 void tally_error_put_back(const tally_pending_error *pending);
 void tally_error_report(const char *where, tally_object *object); /* on standard error, if there is one, and clears it */
 
+/* ---- references that a plain call has to drop --------------------------- */
+
+/*
+ * A function marked [plain] runs no foreign code. A decref may run some, even if it is not the last:
+ * it may merge for another thread. So what such a function has to drop goes to its thread's list,
+ * which is emptied at the next safepoint (tally_drop_kept).
+ */
+typedef struct tally_reference_batch { struct tally_reference_batch *next; ptrdiff_t count; tally_object *at[]; } tally_reference_batch;
+void tally_drop_later(tally_object *object) __attribute__((cold));
+void tally_drop_batch_later(tally_reference_batch *batch); /* of malloc; takes it */
+
 /* ---- reads of a slot that others may store to --------------------------- */
 
 /*
@@ -269,7 +263,7 @@ static inline tally_object *tally_slot_try_read(tally_slot *slot) {
     tally_object *object = atomic_load_explicit(slot, memory_order_acquire);
     if (!object || !tally_counts_try_incref(&object->counts)) return NULL;
     if (tally_unlocked_recheck && TALLY_UNLIKELY(atomic_load_explicit(slot, memory_order_acquire) != object)) {
-        tally_decref(object);
+        tally_drop_later(object);
         return NULL;
     }
     return object;
@@ -296,7 +290,6 @@ static inline tally_object *tally_slot_try_borrow(tally_slot *slot) {
  */
 bool tally_borrow_secure(tally_object *container, bool *held);
 tally_borrowed tally_borrow_keep(tally_object *container, bool held, tally_object *object);
-void tally_borrow_drop_kept(tally_thread_state *thread);
 /* To the caller, from now on. */
 static inline tally_borrowed tally_borrow_of(tally_object *object) {
 #ifdef NDEBUG

@@ -33,6 +33,14 @@ void tally_thread_require(void) {
     if (tally_self.thread == &unattached.head) tally_fatal(NULL, "a function of tally.h was called by a thread that is not attached");
 }
 
+void tally_check_may_wait(void) {
+    if (tally_thread_current()->world_stopped) tally_fatal(NULL, "a thread that has stopped the world waits, or takes a lock");
+}
+void tally_check_may_run_foreign_code(void) {
+    tally_check_may_wait();
+    if (tally_thread_current()->plain_calls) tally_fatal(NULL, "foreign code starts in a call that runs none");
+}
+
 /* ---- attach and detach -------------------------------------------------- */
 
 /* Registration lock held: a vacant slot, the lowest first, since its heap may have memory. */
@@ -71,7 +79,6 @@ int tally_thread_attach(void) {
         /* Only what a part will clear again: a bit that stays sends every safepoint to the slow path. */
         atomic_store_explicit(&thread->head.breaker, TALLY_COUNTS_HAVE_OWNERS ? TALLY_BREAK_MERGE : 0, memory_order_relaxed);
         thread->critical = NULL;
-        thread->taking_apart = false;
         tally_counts_attach(thread);
         tally_self.thread = &thread->head;
         tally_self.id = (uint16_t)thread->head.id;
@@ -93,12 +100,14 @@ void tally_thread_detach(void) {
     tally_thread_require();
     tally_thread_state *thread = tally_thread_current();
     if (thread->collecting) tally_fatal(NULL, "a thread detached inside a collection");
-    for (tally_critical *section = thread->critical; section; section = section->outer)
-        if (section->first) tally_fatal(section->first, "a thread detached inside a critical section");
+    if (thread->deaths) tally_fatal(NULL, "a thread detached in a finalizer or a callback of a weak reference");
+    if (thread->critical) tally_fatal(thread->critical->first, "a thread detached inside a critical section");
     tally_safepoint(); /* what it has retired */
     for (;;) {
-        tally_borrow_drop_kept(thread);
-        tally_counts_safepoint(thread); /* may run finalizers, which may queue more */
+        do {
+            tally_drop_kept(thread);
+            tally_counts_safepoint(thread); /* may run finalizers, which may queue more */
+        } while (tally_keeps_any(thread));
         TALLY_POINT(detach);
         tally_registration_lock();
         TALLY_POINT(queue_close);
@@ -106,9 +115,6 @@ void tally_thread_detach(void) {
         pthread_mutex_unlock(&tally_process.registration);
     }
     if (tally_heap_current() == &thread->heap) tally_heap_trim(&thread->heap);
-    free(thread->deferred);
-    thread->deferred = NULL;
-    thread->deferred_count = thread->deferred_capacity = 0;
     tally_exclusion_detach(thread);
     atomic_store_explicit(&thread->status, TALLY_VACANT, memory_order_seq_cst);
     tally_self.thread = &unattached.head;
@@ -174,7 +180,7 @@ void tally_safepoint_slow(void) {
     tally_thread_state *thread = tally_thread_current();
     TALLY_POINT(safepoint);
     TALLY_ENDS_BORROWS();
-    tally_borrow_drop_kept(thread);
+    tally_drop_kept(thread);
     uint64_t begin = tally_trace_begin();
     tally_exclusion_safepoint(thread);
     if (atomic_load_explicit(&thread->head.breaker, memory_order_relaxed) & TALLY_BREAK_MERGE) tally_counts_safepoint(thread);
@@ -235,7 +241,7 @@ ptrdiff_t tally_finish(void) {
     }
     tally_thread_state *self = tally_thread_current();
     ptrdiff_t live = 0;
-    tally_borrow_drop_kept(self);
+    tally_drop_kept(self);
     tally_gc_end();
     tally_exclusion_drain(self);
     /* Classes hold attributes, which may hold classes: until nothing more goes. */

@@ -18,6 +18,29 @@
 #include "memory/memory.h"
 #include "inject.h"
 
+/* What is looked at in builds with assertions only: in places that are hot, or that nearly every function passes. */
+#ifdef NDEBUG
+#define TALLY_CHECKED(statement) ((void)0)
+#else
+#define TALLY_CHECKED(statement) (statement)
+#endif
+/* Aborts in a thread that has stopped the world: it may not wait, lock, or run foreign code until it starts it. */
+void tally_check_may_wait(void);
+/* The same where foreign code starts; aborts in a plain call, too. */
+void tally_check_may_run_foreign_code(void);
+
+enum {
+    TALLY_FLAG_TRACKED = 1,     /* the collector looks at it; never on dead or free memory */
+    TALLY_FLAG_FINALIZED = 2,   /* its finalizer has run */
+    TALLY_FLAG_HANDED_OUT = 4,  /* without a GIL: a thread may hold it borrowed; sticky */
+    TALLY_FLAG_DEAD_LINKED = 4, /* plain counts: it is dead, and in a list */
+    TALLY_FLAG_COLLECTING = 8,  /* the collector's: among those that are being examined */
+    TALLY_FLAG_MARKED = 16,     /* the collector's: reached */
+    TALLY_FLAG_PENDING = 32,    /* the collector's: reached, its children not yet */
+    TALLY_FLAG_FROZEN = 64,     /* tracked, but ignored */
+    TALLY_FLAG_AGAIN = 128,     /* the collector's: of those that the second look under way is about */
+};
+
 struct tally_thread_state;
 #include "tally_counts_part.h"
 #include "tally_exclusion.h"
@@ -30,6 +53,7 @@ enum {
     TALLY_BREAK_STOP = 4,      /* the world is to stop */
     TALLY_BREAK_MERGE = 8,     /* objects wait in the merge queue */
     TALLY_BREAK_QUIESCE = 16,  /* a grace period is under way */
+    TALLY_BREAK_KEPT = 32,     /* the thread keeps references that end at its next safepoint; set and cleared by itself */
 };
 
 /* Where a thread is. Changed by seq_cst: pairs with pushes to its queue and with stop requests. */
@@ -39,11 +63,17 @@ typedef struct tally_thread_state {
     tally_thread_head head;
     _Atomic int status;
     tally_critical *critical;            /* innermost critical section; own thread */
+    /* Death: core/object.c. All for their thread alone. */
     bool taking_apart;                   /* an object is being taken apart: what dies now is not taken apart on top of it, */
-    tally_object **deferred;             /* but goes here; own thread */
-    size_t deferred_count, deferred_capacity;
-    tally_object *kept;                  /* a reference, until the next safepoint: what was borrowed by way of the lock; own thread */
-    tally_dead_list dying;               /* handed out and dead, and what dies with them; own thread */
+    unsigned deaths;                     /* as in so many deaths, each in foreign code that the one before runs: but waits here */
+    tally_dead_list dying;
+    /* References that end at the next safepoint; own thread. */
+    tally_object *kept;                  /* what was borrowed by way of the lock */
+    unsigned put_off_count;
+    tally_object *put_off[64];           /* dropped by plain calls */
+    struct tally_reference_batch *batches; /* more of these */
+    bool world_stopped;                  /* by this thread; own thread */
+    unsigned plain_calls;                /* in builds with assertions: functions marked [plain] that it is in */
     tally_counts_thread counts;
     tally_exclusion_thread exclusion;
     tally_collector_thread collector;
@@ -72,14 +102,21 @@ static inline tally_thread_state *tally_thread_slot(uint32_t id) {
     return atomic_load_explicit(&tally_process.slots[id], memory_order_acquire);
 }
 
+/* Drops what ends at a safepoint; runs foreign code. */
+void tally_drop_kept(tally_thread_state *thread);
+static inline bool tally_keeps_any(tally_thread_state *thread) { return thread->kept || thread->put_off_count || thread->batches; }
+
 _Noreturn void tally_fatal(tally_object *object, const char *what);
 void tally_thread_require(void); /* aborts in a thread that is not attached */
 
-/* What is looked at in builds with assertions only: in places that are hot, or that nearly every function passes. */
+/* In a function marked [plain]: until its end, no foreign code may start in this thread. */
 #ifdef NDEBUG
-#define TALLY_CHECKED(statement) ((void)0)
+#define TALLY_PLAIN_CALL() ((void)0)
 #else
-#define TALLY_CHECKED(statement) (statement)
+static inline void tally_plain_call_ends(tally_thread_state **thread) { (*thread)->plain_calls--; }
+#define TALLY_PLAIN_CALL() \
+    __attribute__((cleanup(tally_plain_call_ends))) tally_thread_state *tally_in_plain_call = tally_thread_current(); \
+    tally_in_plain_call->plain_calls++
 #endif
 
 #include "memory/inline.h"

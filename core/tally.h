@@ -12,8 +12,10 @@
  *  - A call that fails leaves every object as it was.
  *
  * Each function is marked with the strongest of these that it may do:
- *  [plain]    never a safepoint: no other thread can stop this one in it, it
- *             runs no foreign code. Waiting for a contended lock may block.
+ *  [plain]    never a safepoint, and runs no foreign code: no finalizer, no callback, no
+ *             user's function. It may wait for a contended lock; what dies by it, or is
+ *             left for this thread meanwhile, dies at the thread's next safepoint. A
+ *             library built with assertions aborts where foreign code starts in one.
  *  [collects] allocates a container: may run the cycle collector, before the
  *             new object is tracked.
  *  [foreign]  may drop a last reference, or call a user's hash, equal or repr:
@@ -94,17 +96,25 @@ void tally_blocking_end(void);
 /* ---- exclusion ---------------------------------------------------------- */
 
 /*
- * A critical section holds the locks of one or two objects. Sections nest. One
- * that has to wait first lets go of the outer ones, which are taken again when
- * it ends: only the innermost is sure to be held. The operations of this header
- * take the lock of their object by themselves; within a section on that object
- * they use the section's. With a GIL a section costs nothing, and lasts until a
- * safepoint or a call that may block or run foreign code.
+ * A critical section locks one or two objects: from begin to end no other thread is in an
+ * operation on them, or in a section on them. The operations of this header lock their
+ * object by themselves; within a section on that object they use the section's lock.
+ *
+ * A thread that waits holds no lock. So while it waits inside a section (for another lock, in a
+ * blocking region, at a safepoint that waits for memory to become free) the section's objects are
+ * unlocked, and others may use them. They are locked again before the call that waited returns.
+ *
+ * Sections nest, and end in the reverse order. That holds of the innermost section; an outer one
+ * may be unlocked until the inner ones have ended, and is locked again when they have.
+ * Foreign code that a call runs inside a section may have sections of its own, which are inner ones.
+ *
+ * With a GIL a section costs nothing, and lasts until a safepoint or a call that may block or
+ * run foreign code.
  */
 typedef struct tally_critical {
     struct tally_critical *outer;
     tally_object *first, *second; /* second: NULL for one object */
-    bool held;
+    unsigned char held;           /* not for programs */
 } tally_critical;
 
 void tally_critical_begin(tally_critical *section, tally_object *object);                  /* [blocks] */

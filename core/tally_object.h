@@ -87,7 +87,7 @@ struct tally_object {
     _Alignas(8) tally_counts counts;
     uint16_t type;         /* index in the table of types; constant for life */
     _Atomic uint8_t lock;  /* the exclusion part's */
-    _Atomic uint8_t flags; /* TALLY_FLAG_… of core/object.h */
+    _Atomic uint8_t flags; /* TALLY_FLAG_… of core/runtime.h */
 };
 
 /* What ends the borrowed references of the calling thread says so, in builds with assertions. */

@@ -148,6 +148,7 @@ bool tally_spill(tally_spills *spills, tally_object *object) {
 bool tally_gc_finalize(tally_object *object) {
     if (!tally_gc_has_finalizer(object)) return false;
     atomic_fetch_or_explicit(&object->flags, TALLY_FLAG_FINALIZED, memory_order_relaxed);
+    TALLY_CHECKED(tally_check_may_run_foreign_code());
     tally_type_entry(object)->finalize(object);
     tally_error_report("a finalizer", object);
     return true;
@@ -255,20 +256,40 @@ int tally_gc_remove_callback(tally_gc_callback callback, void *context) {
 
 /* ---- queries ------------------------------------------------------------- */
 
-typedef struct query { tally_object *list, *object, *current; bool failed, found; } query;
-
-static void add_to_list(tally_object *object, query *q) {
-    if (!q->failed && tally_list_append(q->list, object) < 0) q->failed = true;
-}
-static tally_object *finish(query *q) {
-    if (!q->failed) return q->list;
-    tally_decref(q->list);
-    return NULL;
-}
+/*
+ * What is found while the world is stopped is counted and put into memory of malloc. It becomes a list once
+ * the world runs: a list that others could find by a query of their own, and lock, is not to be
+ * appended to in a stop.
+ */
+typedef struct query {
+    tally_object *object;
+    tally_object **at;
+    ptrdiff_t count, capacity;
+    bool failed, found;
+} query;
 
 static void take_object(tally_object *object, void *context) {
     query *q = context;
-    if (object != q->list) add_to_list(object, q);
+    if (q->failed) return;
+    if (q->count == q->capacity) {
+        ptrdiff_t capacity = q->capacity ? q->capacity * 2 : 64;
+        tally_object **at = realloc(q->at, (size_t)capacity * sizeof *at);
+        if (!at) { q->failed = true; return; }
+        q->at = at;
+        q->capacity = capacity;
+    }
+    tally_incref(object);
+    q->at[q->count++] = object;
+}
+static tally_object *finish(query *q) {
+    tally_object *list = q->failed ? NULL : tally_list_new(q->count);
+    for (ptrdiff_t i = 0; i < q->count; i++) {
+        if (list) tally_list_put_new(list, q->at[i]);
+        else tally_decref(q->at[i]);
+    }
+    free(q->at);
+    if (!list) tally_no_memory();
+    return list;
 }
 
 tally_object *tally_gc_get_objects(int generation) {
@@ -277,8 +298,7 @@ tally_object *tally_gc_get_objects(int generation) {
         tally_error_set(TALLY_VALUE_ERROR, "there are generations 0, 1 and 2, and -1 for all, not %d", generation);
         return NULL;
     }
-    query q = { .list = tally_list_new(0) };
-    if (!q.list) return NULL;
+    query q = { 0 };
     tally_world_stop();
     tally_collector_each(generation, take_object, &q);
     tally_world_start();
@@ -294,32 +314,25 @@ static void take_if_referrer(tally_object *object, void *context) {
     tally_type *type = tally_type_entry(object);
     q->found = type->class_ && type->object == q->object;
     tally_children(object, type, compare_child, q);
-    if (q->found && object != q->list) add_to_list(object, q);
+    if (q->found) take_object(object, q);
 }
 
 tally_object *tally_gc_get_referrers(tally_object *object) {
     tally_thread_require();
-    query q = { .list = tally_list_new(0), .object = object };
-    if (!q.list) return NULL;
+    query q = { .object = object };
     tally_world_stop();
     tally_collector_each(-1, take_if_referrer, &q);
     tally_world_start();
     return finish(&q);
 }
 
-static void take_child(tally_object *child, void *context) {
-    query *q = context;
-    add_to_list(child, q);
-}
-
 tally_object *tally_gc_get_referents(tally_object *object) {
     tally_thread_require();
-    query q = { .list = tally_list_new(0) };
-    if (!q.list) return NULL;
+    query q = { 0 };
     tally_type *type = tally_type_entry(object);
     tally_world_stop();
-    tally_children(object, type, take_child, &q);
-    if (type->class_) add_to_list(type->object, &q);
+    tally_children(object, type, take_object, &q);
+    if (type->class_) take_object(type->object, &q);
     tally_world_start();
     return finish(&q);
 }

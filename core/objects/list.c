@@ -7,7 +7,8 @@
  *  - a slot that is not in use is NULL;
  *  - an array that was replaced waits for a grace period, unless no reader
  *    without the lock can be there (the list is private).
- * No reference is dropped under the lock: that may run foreign code.
+ * No reference is dropped under the lock: that may run foreign code. Where a function is marked [plain], none
+ * is dropped at all (tally_drop_later).
  */
 #include "backend.h"
 #include "any.h"
@@ -91,20 +92,20 @@ void tally_list_put_new(tally_object *object, tally_object *item) {
 }
 
 int tally_list_append(tally_object *object, tally_object *item) {
+    TALLY_PLAIN_CALL();
     tally_list *list = check(object);
     if (TALLY_UNLIKELY(!list)) return -1;
-    tally_incref(item);
     unsigned token = tally_lock_object(object);
     int result = reserve(list, 1, token);
     if (TALLY_LIKELY(result == 0)) {
         ptrdiff_t length = length_of(list);
+        tally_incref(item);
         tally_hand_out_in(object, token, item);
         store(items_of(list), length, item);
         store_length(list, length + 1);
     }
     tally_unlock_object(object, token);
     if (TALLY_LIKELY(result == 0)) return 0;
-    tally_decref(item);
     return tally_no_memory();
 }
 
@@ -119,7 +120,7 @@ static inline __attribute__((always_inline)) tally_object *get_unlocked(tally_li
     if (!holds(list, items, index)) return NULL;
     tally_object *item = tally_slot_try_read(&items->at[index]);
     if (tally_unlocked_recheck && item && TALLY_UNLIKELY(atomic_load_explicit(&list->items, memory_order_acquire) != items)) {
-        tally_decref(item);
+        tally_drop_later(item);
         return NULL;
     }
     return item;
@@ -137,6 +138,7 @@ static __attribute__((noinline)) tally_object *get_locked(tally_list *list, ptrd
 }
 
 tally_object *tally_list_get(tally_object *object, ptrdiff_t index) {
+    TALLY_PLAIN_CALL();
     tally_list *list = check(object);
     TALLY_ENDS_BORROWS();
     if (TALLY_UNLIKELY(!list)) return NULL;
@@ -211,9 +213,9 @@ int tally_list_set(tally_object *object, ptrdiff_t index, tally_object *item) {
 }
 
 int tally_list_insert(tally_object *object, ptrdiff_t index, tally_object *item) {
+    TALLY_PLAIN_CALL();
     tally_list *list = check(object);
     if (!list) return -1;
-    tally_incref(item);
     unsigned token = tally_lock_object(object);
     int result = reserve(list, 1, token);
     if (result == 0) {
@@ -223,17 +225,17 @@ int tally_list_insert(tally_object *object, ptrdiff_t index, tally_object *item)
         if (index < 0) index = 0;
         if (index > length) index = length;
         for (ptrdiff_t i = length; i > index; i--) store(items, i, slot_of(items, i - 1));
+        tally_incref(item);
         tally_hand_out_in(object, token, item);
         store(items, index, item);
         store_length(list, length + 1);
     }
     tally_unlock_object(object, token);
-    if (result == 0) return 0;
-    tally_decref(item);
-    return tally_no_memory();
+    return result == 0 ? 0 : tally_no_memory();
 }
 
 tally_object *tally_list_pop(tally_object *object, ptrdiff_t index) {
+    TALLY_PLAIN_CALL();
     tally_list *list = check(object);
     if (TALLY_UNLIKELY(!list)) return NULL;
     tally_object *item = NULL;

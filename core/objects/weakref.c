@@ -10,9 +10,11 @@
  * Invariants:
  *  - `referent` goes from the object to NULL once, under the lock, by the thread
  *    in which the object dies, or by the collector while the world is stopped.
- *  - A reference is in the list exactly while `referent` is not NULL. It holds no
- *    count for the list: its own death takes it out, under the lock, before its
- *    memory is free.
+ *  - A reference is in the list exactly while `referent` is not NULL; both change together, under
+ *    the lock. So to take it out again is harmless: it is taken out when it dies, and
+ *    once more when its memory goes, if that had to wait.
+ *  - It holds no count for the list: its own death takes it out.
+ *  - A reference without a callback that is alive is in front of all that have one, and is the only one.
  *  - The referent and each reference are exposed (tally_counts_expose) when the
  *    reference is made, so that a try-incref by any thread fails only on the dead.
  *  - A dead object gets no new weak reference: making one takes a counted one.
@@ -30,11 +32,35 @@ static _Atomic(tally_weakref *) *list_of(tally_object *object) {
 
 static tally_weakref *first_of(tally_object *object) { return atomic_load_explicit(list_of(object), memory_order_relaxed); }
 
-/* Lock held: the first one without a callback that is alive, with a new reference. */
+/* Lock held: the one without a callback that is alive, with a new reference. In front of it may be some that are dying. */
 static tally_weakref *plain_one(tally_object *object) {
-    for (tally_weakref *w = first_of(object); w; w = w->next)
-        if (!w->callback && tally_counts_try_incref_weak(&w->container.base.counts)) return w;
+    for (tally_weakref *w = first_of(object); w && !w->callback; w = w->next)
+        if (tally_counts_try_incref_weak(&w->container.base.counts)) return w;
     return NULL;
+}
+
+/* Lock held. In front; but behind one without a callback, if it has one itself. */
+static void link_to(tally_object *referent, tally_weakref *self) {
+    tally_weakref *first = first_of(referent), *before = self->callback && first && !first->callback ? first : NULL;
+    self->previous = before;
+    self->next = before ? before->next : first;
+    if (self->next) self->next->previous = self;
+    /* relaxed: the lock orders it; tally_weakref_get reads it once the reference is known to others */
+    atomic_store_explicit(&self->referent, referent, memory_order_relaxed);
+    if (before) before->next = self;
+    /* release: pairs with the acquire of tally_weakrefs_clear, which may see it without the lock */
+    else atomic_store_explicit(list_of(referent), self, memory_order_release);
+}
+
+/* Lock held. */
+static void unlink_from(tally_object *referent, tally_weakref *self) {
+    if (self->next) self->next->previous = self->previous;
+    if (self->previous) self->previous->next = self->next;
+    /* release: pairs with the acquire of tally_weakrefs_clear: the referent may be freed once it has seen an empty list,
+     * so what this thread read of it comes before */
+    else atomic_store_explicit(list_of(referent), self->next, memory_order_release);
+    /* release: pairs with the second look of get */
+    atomic_store_explicit(&self->referent, NULL, memory_order_release);
 }
 
 tally_object *tally_weakref_new(tally_object *referent, void (*callback)(tally_object *, void *), void *context) {
@@ -52,18 +78,19 @@ tally_object *tally_weakref_new(tally_object *referent, void (*callback)(tally_o
     self->home = referent;
     atomic_store_explicit(&self->hash, 0, memory_order_relaxed);
     atomic_store_explicit(&self->hashed, false, memory_order_relaxed);
+    atomic_store_explicit(&self->referent, NULL, memory_order_relaxed);
     tally_counts_expose(&referent->counts);
-    atomic_store_explicit(&self->referent, referent, memory_order_relaxed);
     tally_object *object = tally_container_publish(self);
     tally_counts_expose(&object->counts);
+    TALLY_POINT(weakref_made);
     tally_weak_lock(referent);
-    self->previous = NULL;
-    self->next = first_of(referent);
-    if (self->next) self->next->previous = self;
-    /* release: pairs with nothing new: a death has seen every decref after this */
-    atomic_store_explicit(list_of(referent), self, memory_order_release);
+    /* Another thread, or a finalizer that the allocation ran, may have been faster. */
+    tally_weakref *same = callback ? NULL : plain_one(referent);
+    if (!same) link_to(referent, self);
     tally_weak_unlock(referent);
-    return object;
+    if (!same) return object;
+    tally_decref(object);
+    return &same->container.base;
 }
 
 static tally_weakref *check(tally_object *object) {
@@ -79,13 +106,14 @@ static tally_object *get(tally_weakref *self) {
     if (!object || !tally_counts_try_incref_weak(&object->counts)) return NULL;
     /* It may be another object at the same address by now: then this one was cleared before. acquire: with clear */
     if (tally_unlocked_recheck && TALLY_UNLIKELY(atomic_load_explicit(&self->referent, memory_order_acquire) != object)) {
-        tally_decref(object);
+        tally_drop_later(object);
         return NULL;
     }
     return object;
 }
 
 tally_object *tally_weakref_get(tally_object *reference) {
+    TALLY_PLAIN_CALL();
     tally_weakref *self = check(reference);
     if (TALLY_UNLIKELY(!self)) return NULL;
     tally_object *object = get(self);
@@ -93,10 +121,11 @@ tally_object *tally_weakref_get(tally_object *reference) {
 }
 
 ptrdiff_t tally_weakref_count(tally_object *object) {
+    TALLY_PLAIN_CALL();
     ptrdiff_t count = 0;
     if (!list_of(object)) return 0;
     tally_weak_lock(object);
-    for (tally_weakref *w = first_of(object); w; w = w->next) count++;
+    for (tally_weakref *w = first_of(object); w; w = w->next) count += !tally_counts_is_dead(&w->container.base.counts);
     tally_weak_unlock(object);
     return count;
 }
@@ -129,7 +158,7 @@ tally_object *tally_weakref_list(tally_object *object) {
  */
 void tally_weakrefs_clear(tally_object *object, tally_weakref **calls, bool (*spare)(tally_object *reference)) {
     _Atomic(tally_weakref *) *list = list_of(object);
-    /* acquire: pairs with the release of tally_weakref_new */
+    /* acquire: pairs with the release of link_to and unlink_from */
     if (!list || !atomic_load_explicit(list, memory_order_acquire)) return;
     tally_weak_lock(object);
     tally_weakref *w = first_of(object);
@@ -148,6 +177,7 @@ void tally_weakrefs_clear(tally_object *object, tally_weakref **calls, bool (*sp
 /* Calls what tally_weakrefs_clear has collected; each once, with no error pending. */
 void tally_weakrefs_call(tally_weakref *calls) {
     for (tally_weakref *next; calls; calls = next) {
+        TALLY_CHECKED(tally_check_may_run_foreign_code());
         next = calls->next;
         tally_pending_error pending;
         tally_error_put_aside(&pending);
@@ -160,16 +190,12 @@ void tally_weakrefs_call(tally_weakref *calls) {
 
 /* ---- the type ----------------------------------------------------------- */
 
-/* A dead reference leaves the list of its referent. */
+/* A dead reference leaves the list of its referent, if it is in one still. */
 static void weakref_release(tally_object *object) {
     tally_weakref *self = (tally_weakref *)object;
     tally_weak_lock(self->home);
     tally_object *referent = atomic_load_explicit(&self->referent, memory_order_relaxed);
-    if (referent) {
-        if (self->previous) self->previous->next = self->next;
-        else atomic_store_explicit(list_of(referent), self->next, memory_order_relaxed);
-        if (self->next) self->next->previous = self->previous;
-    }
+    if (referent) unlink_from(referent, self);
     tally_weak_unlock(self->home);
 }
 

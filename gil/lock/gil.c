@@ -153,8 +153,12 @@ void tally_blocking_begin(void) {
     tally_thread_require();
     if (TALLY_UNLIKELY(atomic_load_explicit(&tally_thread_current()->status, memory_order_relaxed) != TALLY_RUNNING)) tally_fatal(NULL, "a blocking region was begun inside another");
     TALLY_ENDS_BORROWS();
-    tally_counts_safepoint(tally_thread_current());
-    release(tally_thread_current(), false);
+    tally_thread_state *thread = tally_thread_current();
+    do {
+        tally_drop_kept(thread);
+        tally_counts_safepoint(thread);
+    } while (tally_keeps_any(thread));
+    release(thread, false);
 }
 void tally_blocking_end(void) {
     tally_thread_require();
@@ -216,8 +220,9 @@ void tally_claim_end(tally_thread_state *thread) { (void)thread; }
 void tally_world_stop(void) {
     TALLY_ENDS_BORROWS();
     TALLY_EVENT(stops);
+    tally_thread_current()->world_stopped = true;
 }
-void tally_world_start(void) {}
+void tally_world_start(void) { tally_thread_current()->world_stopped = false; }
 
 /* Its holders may be waiting for the GIL: let go of that first. */
 void tally_registration_lock(void) {

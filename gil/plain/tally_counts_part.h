@@ -7,9 +7,23 @@ typedef struct tally_counts_thread { char nothing[0]; } tally_counts_thread;
 
 static inline void tally_counts_init(tally_counts *counts) { counts->count = 1; }
 static inline bool tally_counts_try_incref(tally_counts *counts) { tally_counts_incref(counts); return true; }
+/*
+ * A dead object in a list has the link where the count was, and says so by a flag that is of
+ * no use with one lock: nothing is borrowed while another thread runs.
+ */
+static inline bool tally_counts_has_link(tally_counts *counts) {
+    return atomic_load_explicit(&((tally_object *)counts)->flags, memory_order_relaxed) & TALLY_FLAG_DEAD_LINKED;
+}
+static inline void tally_counts_set_link(tally_counts *counts, uint32_t link) {
+    _Atomic uint8_t *flags = &((tally_object *)counts)->flags;
+    uint8_t others = (uint8_t)(atomic_load_explicit(flags, memory_order_relaxed) & ~TALLY_FLAG_DEAD_LINKED);
+    atomic_store_explicit(flags, link ? others | TALLY_FLAG_DEAD_LINKED : others, memory_order_relaxed);
+    counts->count = link;
+}
+static inline uint32_t tally_counts_link(tally_counts *counts) { return counts->count; }
 /* Here the dead are told from the living only where a weak reference may lead to one: no slot does. */
 static inline bool tally_counts_try_incref_weak(tally_counts *counts) {
-    if (counts->count == 0) return false;
+    if (counts->count == 0 || TALLY_UNLIKELY(tally_counts_has_link(counts))) return false;
     tally_counts_incref(counts);
     return true;
 }
@@ -25,13 +39,19 @@ static inline bool tally_counts_drop(tally_counts *counts) {
     if (TALLY_UNLIKELY(count < 0)) tally_object_zero((tally_object *)counts); /* says what is wrong */
     return count == 0;
 }
+static inline bool tally_counts_try_drop(tally_counts *counts) {
+    if ((int32_t)counts->count < 0) return true;
+    if (counts->count == 1) return false;
+    counts->count--;
+    return true;
+}
 static inline void tally_counts_share(tally_counts *counts) { (void)counts; }
 static inline void tally_counts_revive(tally_counts *counts) { counts->count = 1; }
 static inline bool tally_counts_drop_last(tally_counts *counts) { return --counts->count == 0; }
 static inline bool tally_counts_is_immortal(tally_counts *counts) { return (int32_t)counts->count < 0; }
 static inline void tally_counts_make_immortal(tally_counts *counts) { counts->count = UINT32_C(1) << 31; }
-static inline ptrdiff_t tally_counts_total(tally_counts *counts) { return (ptrdiff_t)counts->count; }
-static inline bool tally_counts_is_dead(tally_counts *counts) { return counts->count == 0; }
+static inline bool tally_counts_is_dead(tally_counts *counts) { return counts->count == 0 || tally_counts_has_link(counts); }
+static inline ptrdiff_t tally_counts_total(tally_counts *counts) { return tally_counts_is_dead(counts) ? 0 : (ptrdiff_t)counts->count; }
 static inline bool tally_counts_is_queued(tally_counts *counts) { (void)counts; return false; }
 static inline bool tally_counts_owned(tally_counts *counts) { (void)counts; return false; }
 static inline uint32_t tally_counts_owner(tally_counts *counts) { (void)counts; return TALLY_OWNER_NONE; }

@@ -45,6 +45,15 @@ static inline bool tally_counts_drop(tally_counts *counts) {
     if (TALLY_UNLIKELY(before == 0)) tally_object_zero((tally_object *)counts); /* says what is wrong */
     return before == 1;
 }
+static inline bool tally_counts_try_drop(tally_counts *counts) {
+    uint32_t count = atomic_load_explicit(&counts->count, memory_order_relaxed);
+    for (;;) {
+        if ((int32_t)count < 0) return true;
+        if (count == 1) return false;
+        /* acq_rel: as a decref */
+        if (atomic_compare_exchange_weak_explicit(&counts->count, &count, count - 1, memory_order_acq_rel, memory_order_relaxed)) return true;
+    }
+}
 static inline void tally_counts_share(tally_counts *counts) { (void)counts; }
 /* release, so that who gets a reference from the finalizer's publishing sees the object whole */
 static inline void tally_counts_revive(tally_counts *counts) { atomic_store_explicit(&counts->count, 1, memory_order_release); }
@@ -92,6 +101,8 @@ static inline void tally_counts_attach(struct tally_thread_state *thread) { (voi
 static inline bool tally_counts_detach(struct tally_thread_state *thread) { (void)thread; return true; }
 static inline void tally_counts_safepoint(struct tally_thread_state *thread) { (void)thread; }
 static inline bool tally_counts_pending(struct tally_thread_state *thread) { (void)thread; return false; }
+static inline bool tally_counts_is_queue_pending(struct tally_thread_state *thread) { (void)thread; return false; }
+static inline void tally_counts_merge_later(struct tally_thread_state *thread) { (void)thread; }
 static inline void tally_counts_merge_blocked(struct tally_thread_state *thread) { (void)thread; }
 static inline bool tally_counts_deferred(struct tally_thread_state *thread) { (void)thread; return false; }
 static inline void tally_counts_waiting(size_t *bytes, size_t *most) { *bytes = *most = 0; }

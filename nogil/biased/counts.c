@@ -77,12 +77,14 @@ static tally_merge_entry *merge_all(tally_merge_entry *entry, size_t *bytes) {
     return dead;
 }
 
-/* The rest waits: what it has retired is too much already, and it is about to wait for a grace period. */
+/* Until the next safepoint: this thread waits in a call that runs no foreign code; or what it has
+ * retired is too much already, and it is about to wait for a grace period. */
 static void defer(tally_merge_entry *dead) {
     tally_thread_state *thread = tally_thread_current();
-    tally_merge_entry **last = &thread->counts.deferred;
-    while (*last) last = &(*last)->next;
-    *last = dead;
+    tally_merge_entry *last = dead;
+    while (last->next) last = last->next;
+    last->next = thread->counts.deferred;
+    thread->counts.deferred = dead;
     tally_breaker_set(thread, TALLY_BREAK_MERGE);
 }
 bool tally_counts_deferred(tally_thread_state *thread) { return thread->counts.deferred != NULL; }
@@ -307,12 +309,20 @@ void tally_counts_safepoint(tally_thread_state *thread) {
 #endif
 }
 
+void tally_counts_merge_later(tally_thread_state *thread) {
+    tally_merge_entry *dead = take_queue(thread);
+    if (dead) defer(dead);
+}
+
 /* The status says blocked; looks again at what was pushed before anybody could see that. */
+bool tally_counts_is_queue_pending(tally_thread_state *thread) {
+    return atomic_load_explicit(&thread->counts.queue, memory_order_seq_cst) != NULL;
+}
 bool tally_counts_pending(tally_thread_state *thread) {
 #if TALLY_HOT_COUNTS
     if (tally_hot_pending(thread)) return true;
 #endif
-    return atomic_load_explicit(&thread->counts.queue, memory_order_seq_cst) != NULL;
+    return tally_counts_is_queue_pending(thread);
 }
 
 /* Registration lock held: closes the queue if it is empty; false: it is not. */

@@ -148,6 +148,24 @@ static inline bool tally_counts_drop(tally_counts *counts) {
     }
     return tally_counts_drop_slow(counts);
 }
+static inline bool tally_counts_try_drop(tally_counts *counts) {
+    uint64_t owned = tally_owned_load(counts);
+    if ((uint16_t)owned == TALLY_OWNER_IMMORTAL) return true;
+    if ((uint16_t)owned == tally_self.id) {
+        if (owned < 2 * TALLY_OWNED_ONE) return false;
+        tally_owned_store(counts, owned - TALLY_OWNED_ONE);
+        return true;
+    }
+    if (TALLY_OWNER_IS_HOT(owned) || TALLY_OWNER_IS_SPREAD(owned)) return !tally_counts_drop(counts); /* never the last */
+    uint32_t shared = atomic_load_explicit(&counts->shared, memory_order_relaxed);
+    for (;;) {
+        uint32_t state = shared & TALLY_SHARED_STATE;
+        if (state != TALLY_SHARED_QUEUED && tally_shared_count(shared) <= (state == TALLY_SHARED_MERGED)) return false;
+        TALLY_POINT(decref_shared);
+        /* acq_rel: as every decref */
+        if (atomic_compare_exchange_weak_explicit(&counts->shared, &shared, shared - TALLY_SHARED_ONE, memory_order_acq_rel, memory_order_relaxed)) return true;
+    }
+}
 static inline void tally_counts_share(tally_counts *counts) {
     uint32_t owner = tally_counts_owner(counts);
     if (owner == tally_self.id || owner == TALLY_OWNER_IMMORTAL) return;
@@ -226,6 +244,8 @@ bool tally_counts_detach(struct tally_thread_state *thread);
 void tally_counts_safepoint(struct tally_thread_state *thread);
 /* After blocked was published: objects wait, which nobody may have seen. */
 bool tally_counts_pending(struct tally_thread_state *thread);
+bool tally_counts_is_queue_pending(struct tally_thread_state *thread); /* the same, of the queue alone */
+void tally_counts_merge_later(struct tally_thread_state *thread);
 void tally_counts_merge_blocked(struct tally_thread_state *thread);
 bool tally_counts_deferred(struct tally_thread_state *thread);
 void tally_counts_waiting(size_t *bytes, size_t *most);

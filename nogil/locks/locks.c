@@ -1,7 +1,20 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * locks.c: the slow paths of the one-byte locks: waiting, waking, revoking a
- * bias; and critical sections, which let go of outer locks before they wait.
+ * bias; and critical sections.
+ *
+ * When a critical section is held. Between its begin and its end the objects of
+ * the innermost section are locked, but while the thread waits: for a lock, for a
+ * grace period, or in a blocking region. A thread that is about to wait unlocks
+ * all that its sections hold (tally_critical_suspend), so a thread that waits holds
+ * no lock. Whatever let the sections go locks the innermost one's objects again
+ * before it returns to the program (tally_critical_resume): the end of a blocking
+ * region, the unlock of a short lock that had to wait, the end of an inner section.
+ * An outer section may be unlocked until all inner ones have ended.
+ *  - A section need not own the locks of its objects: an outer one may. `held` has
+ *    a bit for each lock that the section itself has to unlock.
+ *  - Waiting for a lock runs no foreign code: what died in the merge queue is put
+ *    off to the next safepoint. So nothing begins or ends a section meanwhile.
  *
  * A waiter sleeps in a bucket chosen by the lock's address. Invariant: the byte
  * has TALLY_LOCK_PARKED set, under the bucket's mutex, before its waiter sleeps;
@@ -86,40 +99,106 @@ static bool membarrier_works;
 void tally_locks_start(void) {
     membarrier_works = syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) == 0;
 }
-bool tally_locks_can_bias(void) { return membarrier_works && TALLY_COUNTS_HAVE_OWNERS; }
+void tally_locks_attach(tally_exclusion_thread *self) {
+    uint8_t bias = atomic_load_explicit(&self->bias, memory_order_relaxed);
+    /* A slot that is new. Never 0, which a byte that is free would be taken for. */
+    if (!bias) atomic_store_explicit(&self->bias, bias = membarrier_works ? TALLY_BIAS_FIRST : TALLY_BIAS_NONE, memory_order_relaxed);
+    atomic_store_explicit(&self->lock_initial, bias != TALLY_BIAS_NONE && TALLY_COUNTS_HAVE_OWNERS ? bias : TALLY_LOCK_FREE, memory_order_relaxed);
+}
 
-/* The byte says biased no more; waits until its owner is not in a section entered before it saw that. */
+/*
+ * Revoking. Three ways, from cheap to dear:
+ *  1. The epoch of the bias is over (tally_exclusion.h): the owner cannot be inside, nor enter.
+ *  2. The owner does not run. It is in no short lock then, and before it enters one it
+ *     runs again, by a seq_cst change of its status: it then sees the byte that was swapped before.
+ *  3. The owner runs: a membarrier, and a wait until its mark is not this object. Every
+ *     BULK-th time the epoch ends instead, for all containers of the owner that have it.
+ */
+enum { BULK = 16, UNBIASED_AFTER = 64 };
+
+static void membarrier_others(void) { syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0); }
+
+/* After a membarrier: the owner may be in the short lock of the object. */
+static bool may_be_inside(tally_thread_state *owner, tally_object *object) {
+    /* acquire: pairs with the owner's release on leaving */
+    return atomic_load_explicit(&owner->exclusion.biased_section, memory_order_acquire) == object;
+}
+static void pause_for_owner(unsigned spins) {
+    TALLY_POINT(bias_wait);
+    if (spins > SPINS) sched_yield();
+}
+
+/*
+ * Ends the epoch of the owner's biases. First its new epoch is stored, then, once the owner is
+ * out of a short lock that it may have entered by the old one, the old one is said to be over.
+ * Under the mutex: epochs end one after the other.
+ */
+static void end_epoch(tally_thread_state *owner) {
+    static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+    tally_exclusion_thread *it = &owner->exclusion;
+    pthread_mutex_lock(&mutex);
+    uint8_t bias = atomic_load_explicit(&it->bias, memory_order_relaxed);
+    if (bias != TALLY_BIAS_NONE) {
+        uint8_t next = bias == TALLY_BIAS_LAST ? TALLY_BIAS_NONE : (uint8_t)(bias + TALLY_BIAS_EPOCH);
+        uint8_t initial = atomic_load_explicit(&it->lock_initial, memory_order_relaxed);
+        /* relaxed would do: the membarrier orders it before the look at the owner's mark */
+        atomic_store_explicit(&it->bias, next, memory_order_seq_cst);
+        if (initial != TALLY_LOCK_FREE)
+            atomic_store_explicit(&it->lock_initial, next == TALLY_BIAS_NONE ? TALLY_LOCK_FREE : next, memory_order_relaxed);
+        TALLY_POINT(epoch_ends);
+        membarrier_others();
+        /* acquire: pairs with the owner's release of its mark */
+        tally_object *inside = atomic_load_explicit(&it->biased_section, memory_order_acquire);
+        /* It is readable also when the owner has left it: this thread is at no safepoint. By another
+         * byte the owner has entered anew, or waits for a revoker of that one lock. */
+        for (unsigned spins = 0; inside && may_be_inside(owner, inside) && atomic_load_explicit(&inside->lock, memory_order_relaxed) == bias; spins++)
+            pause_for_owner(spins);
+        /* release: pairs with bias_is_over: what the owner did in its short locks comes before */
+        atomic_store_explicit(&it->bias_over, bias, memory_order_release);
+    }
+    pthread_mutex_unlock(&mutex);
+}
+
+/* The owner's bias of this byte is one of an epoch that is over: nobody can be inside by it. */
+static bool bias_is_over(tally_thread_state *owner, uint8_t lock) {
+    /* acquire: pairs with end_epoch */
+    return lock <= atomic_load_explicit(&owner->exclusion.bias_over, memory_order_acquire);
+}
+
 static void wait_for_owner(tally_thread_state *owner, tally_object *object) {
     TALLY_POINT(bias_taken);
-    syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0);
-    /* acquire: pairs with the owner's release on leaving */
-    for (unsigned spins = 0; atomic_load_explicit(&owner->exclusion.biased_section, memory_order_acquire) == object; spins++) {
-        TALLY_POINT(bias_wait);
-        if (spins > SPINS) sched_yield();
-    }
     /* Containers that are shared as a rule are not worth a bias: their owner stops
      * biasing new ones, until another thread attaches in its slot. */
     uint8_t times = (uint8_t)(atomic_load_explicit(&owner->exclusion.revocations, memory_order_relaxed) + 1);
     atomic_store_explicit(&owner->exclusion.revocations, times, memory_order_relaxed);
-    if (times % 64 == 0) atomic_store_explicit(&owner->exclusion.lock_initial, TALLY_LOCK_FREE, memory_order_relaxed);
+    if (times % UNBIASED_AFTER == 0) atomic_store_explicit(&owner->exclusion.lock_initial, TALLY_LOCK_FREE, memory_order_relaxed);
+    if (times % BULK == 0) end_epoch(owner);
+    membarrier_others();
+    for (unsigned spins = 0; may_be_inside(owner, object); spins++) pause_for_owner(spins);
 }
 
 /*
- * The byte is biased: makes it held by the caller. False: it changed meanwhile.
+ * The byte `lock` is biased: makes it held by the caller. False: it changed meanwhile.
  * In between it is both: held, so that nobody else enters; biased, so that
- * readers keep out while the owner may be in a section that it takes for private,
+ * readers keep out while the owner may be in a short lock that it takes for private,
  * in which it frees arrays at once.
  */
-static bool revoke_bias(tally_object *object) {
-    uint8_t expected = TALLY_LOCK_BIASED;
+static bool revoke_bias(tally_object *object, uint8_t lock) {
     uint32_t owner_id = tally_counts_owner(&object->counts);
-    /* acq_rel: acquire pairs with unbias, release with the owner's look at the byte */
-    if (!atomic_compare_exchange_strong_explicit(&object->lock, &expected, TALLY_LOCK_HELD | TALLY_LOCK_BIASED, memory_order_acq_rel, memory_order_relaxed)) return false;
-    TALLY_EVENT(lock_revocations);
-    tally_fought(object, TALLY_FOUGHT_REVOCATION);
-    if (owner_id != TALLY_OWNER_NONE && owner_id != tally_self.id) wait_for_owner(tally_thread_slot(owner_id), object);
+    bool others = owner_id != TALLY_OWNER_NONE && owner_id != tally_self.id;
+    tally_thread_state *owner = others ? tally_thread_slot(owner_id) : NULL;
+    bool over = others && bias_is_over(owner, lock);
+    /* seq_cst: before the look at the owner's status. Acquire pairs with unbias, release with the owner's look at the byte */
+    if (!atomic_compare_exchange_strong_explicit(&object->lock, &lock, over ? TALLY_LOCK_HELD : lock | TALLY_LOCK_HELD, memory_order_seq_cst, memory_order_relaxed)) return false;
+    if (over) return true;
+    /* seq_cst: pairs with the owner's change to running, after which it sees the byte; acquire: all that it did before it blocked */
+    if (others && atomic_load_explicit(&owner->status, memory_order_seq_cst) == TALLY_RUNNING) {
+        TALLY_EVENT(lock_revocations);
+        tally_fought(object, TALLY_FOUGHT_REVOCATION);
+        wait_for_owner(owner, object);
+    }
     /* release: pairs with tally_may_read_unlocked; an and, since a waiter may set PARKED meanwhile */
-    atomic_fetch_and_explicit(&object->lock, (uint8_t)~TALLY_LOCK_BIASED, memory_order_release);
+    atomic_fetch_and_explicit(&object->lock, TALLY_LOCK_HELD | TALLY_LOCK_PARKED, memory_order_release);
     return true;
 }
 
@@ -127,13 +206,13 @@ static bool revoke_bias(tally_object *object) {
 
 static bool try_lock(tally_object *object) {
     uint8_t lock = atomic_load_explicit(&object->lock, memory_order_relaxed);
-    if (lock == TALLY_LOCK_BIASED) return revoke_bias(object);
+    if (tally_lock_byte_is_biased(lock)) return revoke_bias(object, lock);
     /* acquire: pairs with the release of unlock */
     return !(lock & TALLY_LOCK_HELD) &&
            atomic_compare_exchange_strong_explicit(&object->lock, &lock, lock | TALLY_LOCK_HELD, memory_order_acquire, memory_order_relaxed);
 }
 
-/* Takes a lock that is held by another; lets go of this thread's sections first. */
+/* Takes a lock that is held by another; lets go of this thread's sections first. Runs no foreign code. */
 static void lock_waiting(tally_object *object) {
     for (unsigned spins = 0; spins < SPINS; spins++) {
         if (try_lock(object)) return;
@@ -141,32 +220,44 @@ static void lock_waiting(tally_object *object) {
     }
     TALLY_EVENT(lock_waits);
     tally_fought(object, TALLY_FOUGHT_LOCK_WAIT);
-    tally_blocking_begin_as("waiting for the lock of an object");
+    tally_critical_suspend(tally_thread_current());
+    tally_wait_begin(tally_thread_current(), "waiting for the lock of an object");
     uint64_t since = now_ns();
     bool handed = false;
     while (!handed) {
         uint8_t lock = atomic_load_explicit(&object->lock, memory_order_relaxed);
-        handed = lock != TALLY_LOCK_BIASED && park(object, since);
+        handed = !tally_lock_byte_is_biased(lock) && park(object, since);
         if (!handed && try_lock(object)) break;
     }
-    /* Not tally_blocking_end: the outer sections stay suspended while this lock is held. */
-    tally_blocking_end_suspended();
+    /* Not tally_blocking_end: the sections stay suspended while this lock is held. */
+    tally_wait_end();
     if (handed) {
         TALLY_EVENT(lock_handovers);
         tally_fought(object, TALLY_FOUGHT_HANDOVER);
     }
 }
 
+/* Bits of tally_critical.held. */
+enum { HELD_FIRST = 1, HELD_SECOND = 2 };
+
 static bool held_by_section(tally_object *object) {
     for (tally_critical *section = tally_thread_current()->critical; section; section = section->outer)
-        if (section->held && (section->first == object || section->second == object)) return true;
+        if (((section->held & HELD_FIRST) && section->first == object) || ((section->held & HELD_SECOND) && section->second == object)) return true;
     return false;
 }
 
 unsigned tally_lock_slow(tally_object *object) {
     if (held_by_section(object)) return TALLY_TOKEN_NESTED;
-    if (!try_lock(object)) lock_waiting(object);
-    return TALLY_TOKEN_HELD;
+    if (try_lock(object)) return TALLY_TOKEN_HELD;
+    lock_waiting(object);
+    return tally_thread_current()->critical ? TALLY_TOKEN_WAITED : TALLY_TOKEN_HELD;
+}
+
+/* The wait for it let the sections go. */
+void tally_unlock_waited(tally_object *object) {
+    tally_unlock_object(object, TALLY_TOKEN_HELD);
+    TALLY_POINT(unlock_waited);
+    tally_critical_resume(tally_thread_current());
 }
 
 /* ---- critical sections -------------------------------------------------- */
@@ -178,58 +269,52 @@ static void section_unlock(tally_object *object) {
 }
 
 void tally_critical_suspend(tally_thread_state *thread) {
-    for (tally_critical *section = thread->critical; section; section = section->outer)
-        if (section->held) {
-            section->held = false;
-            section_unlock(section->second);
-            section_unlock(section->first);
-        }
+    for (tally_critical *section = thread->critical; section; section = section->outer) {
+        if (section->held & HELD_SECOND) section_unlock(section->second);
+        if (section->held & HELD_FIRST) section_unlock(section->first);
+        section->held = 0;
+    }
 }
 
 /*
- * Waits for one lock at a time and holds none meanwhile: who waits may run finalizers first, which may
- * want the other. Two threads that want the same two may each have to give one back and wait again; the
- * hand-over of locks waited for long ends that.
+ * Nothing is held. Waits for one lock at a time and holds none meanwhile. Two threads that want the same two may
+ * each have to give one back and wait again; the hand-over of locks waited for long ends that.
  */
-static void section_take(tally_critical *section) {
+static void section_lock(tally_critical *section) {
     tally_object *taken = section->first, *other = section->second;
-    if (!section_try(taken)) {
-        tally_critical_suspend(tally_thread_current());
-        lock_waiting(taken);
-    }
+    if (!section_try(taken)) lock_waiting(taken);
     while (!section_try(other)) {
         section_unlock(taken);
-        tally_critical_suspend(tally_thread_current());
         TALLY_POINT(section_wait);
         lock_waiting(other);
         tally_object *swap = taken;
         taken = other;
         other = swap;
     }
-    section->held = true;
+    section->held = section->second ? HELD_FIRST | HELD_SECOND : HELD_FIRST;
 }
 
-/* A section whose objects an outer one holds has none of its own: both are to be held. */
+static bool is_held(tally_critical *section) {
+    return held_by_section(section->first) && (!section->second || held_by_section(section->second));
+}
+
+/* An outer section that holds one of the two has to let it go: the wait for it would be one for ever. */
+static void section_ensure(tally_thread_state *thread, tally_critical *section) {
+    if (is_held(section)) return;
+    if (held_by_section(section->first) || (section->second && held_by_section(section->second))) tally_critical_suspend(thread);
+    section_lock(section);
+}
+
 void tally_critical_resume(tally_thread_state *thread) {
-    for (tally_critical *section = thread->critical; section; section = section->outer) {
-        if (!section->held) section_take(section);
-        if (section->first) return;
-    }
+    if (thread->critical) section_ensure(thread, thread->critical);
 }
 
 static void section_begin(tally_critical *section, tally_object *first, tally_object *second) {
     tally_thread_require();
     TALLY_ENDS_BORROWS();
-    bool nested = held_by_section(first) && (!second || held_by_section(second));
-    section->first = nested ? NULL : first;
-    section->second = nested ? NULL : second;
-    section->held = nested;
     tally_thread_state *thread = tally_thread_current();
-    if (!nested) {
-        /* One of the two held by an outer section: that one would be waited for forever. */
-        if (held_by_section(first) || (second && held_by_section(second))) tally_critical_suspend(thread);
-        section_take(section);
-    }
+    *section = (tally_critical){ .first = first, .second = second };
+    section_ensure(thread, section);
     section->outer = thread->critical;
     thread->critical = section;
 }
@@ -242,12 +327,11 @@ void tally_critical_begin2(tally_critical *section, tally_object *a, tally_objec
 }
 void tally_critical_end(tally_critical *section) {
     TALLY_ENDS_BORROWS();
-    if (section->held) {
-        section_unlock(section->second);
-        section_unlock(section->first);
-        section->held = false;
-    }
     tally_thread_state *thread = tally_thread_current();
+    if (TALLY_UNLIKELY(thread->critical != section)) tally_fatal(section->first, "a critical section was ended that is not the innermost");
+    if (section->held & HELD_SECOND) section_unlock(section->second);
+    if (section->held & HELD_FIRST) section_unlock(section->first);
+    section->held = 0;
     thread->critical = section->outer;
     tally_critical_resume(thread);
 }

@@ -260,11 +260,11 @@ static void help(tally_thread_state *thread, tally_exclusion_thread *self) {
     /* seq_cst: pairs with tally_reclamation_safepoint. Nothing else may be under way: the others have to be told. */
     atomic_fetch_add_explicit(&rcu.under_way, 1, memory_order_seq_cst);
     quiesce_all();
-    tally_blocking_begin_suspended(thread, "waiting for a grace period");
+    tally_wait_begin(thread, "waiting for a grace period");
     TALLY_POINT(grace_wait);
     urcu_qsbr_synchronize_rcu();
     GRACE_PERIOD_PASSED();
-    tally_blocking_end_suspended();
+    tally_wait_end();
     thread->exclusion.helping = false;
     TALLY_EVENT(grace_helped);
     atomic_fetch_sub_explicit(&rcu.under_way, 1, memory_order_seq_cst);

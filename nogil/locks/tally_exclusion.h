@@ -11,10 +11,16 @@
  * A biased container is private: no other thread has ever been in it, and
  * readers without a lock keep out until it has been revoked.
  *
+ * A biased byte has the epoch of its slot in which it was made, and the owner enters only if
+ * that is the slot's epoch still. So all biases of an owner end at once, by the end of an
+ * epoch: what a running owner has made and hands over is not revoked one by one. (Bulk
+ * revocation: Russell and Detlefs 2006.) Epochs of a slot only go up; after the last it biases no more.
+ *
  * Invariants:
  *  - The byte leaves TALLY_LOCK_BIASED once in an object's life, by compare-and-swap;
  *    the bit stays until the owner is out of its section, and readers with it.
  *  - In a leaf section there is no safepoint, no foreign code and no other lock.
+ *  - In none of them while the world is stopped by this thread, or while it is not running.
  */
 #ifndef TALLY_EXCLUSION_H
 #define TALLY_EXCLUSION_H
@@ -22,10 +28,15 @@
 #define TALLY_EXCLUSION_NAME "lock an object"
 
 enum { TALLY_LOCK_FREE = 0, TALLY_LOCK_HELD = 1, TALLY_LOCK_PARKED = 2 /* somebody waits */, TALLY_LOCK_BIASED = 4 /* with HELD: being revoked */ };
-enum { TALLY_TOKEN_BIASED, TALLY_TOKEN_HELD, TALLY_TOKEN_NESTED };
+/* Above the bit BIASED a byte has the epoch of the bias. */
+enum { TALLY_BIAS_FIRST = TALLY_LOCK_BIASED, TALLY_BIAS_EPOCH = 8, TALLY_BIAS_LAST = 0xf4, TALLY_BIAS_NONE = 0xfc /* no byte has it */ };
+/* NESTED: a critical section of this thread holds the lock. WAITED: the wait for it let the sections go. */
+enum { TALLY_TOKEN_BIASED, TALLY_TOKEN_HELD, TALLY_TOKEN_NESTED, TALLY_TOKEN_WAITED };
 
 typedef struct tally_exclusion_thread {
     _Atomic(tally_object *) biased_section; /* the object whose biased lock its owner is in */
+    _Atomic uint8_t bias;                   /* a lock byte that is biased to this slot now; goes up, for as long as the slot is there */
+    _Atomic uint8_t bias_over;              /* biases up to this one are over; 0: none is */
     _Atomic uint8_t lock_initial;           /* of its new containers: biased, unless they keep being revoked */
     _Atomic uint8_t revocations;
     bool claimed_by_stop;                   /* by who stops the world */
@@ -44,6 +55,11 @@ enum { tally_unlocked_recheck = 1 };
 struct tally_thread_state;
 unsigned tally_lock_slow(tally_object *object);
 void tally_unlock_slow(tally_object *object);
+void tally_unlock_waited(tally_object *object);
+/* With HELD it is being revoked. */
+static inline bool tally_lock_byte_is_biased(uint8_t lock) {
+    return (lock & (TALLY_LOCK_BIASED | TALLY_LOCK_HELD)) == TALLY_LOCK_BIASED;
+}
 
 #define tally_lock_initial() \
     (TALLY_COUNTS_HAVE_OWNERS ? atomic_load_explicit(&tally_thread_current()->exclusion.lock_initial, memory_order_relaxed) : TALLY_LOCK_FREE)
@@ -64,7 +80,7 @@ static inline bool tally_lock_biased(tally_exclusion_thread *self, tally_object 
     /* The store must come before this load for the revoker's eyes: its membarrier sees to that. */
     atomic_signal_fence(memory_order_seq_cst);
     TALLY_POINT(bias_marked);
-    if (TALLY_LIKELY(atomic_load_explicit(&object->lock, memory_order_acquire) == TALLY_LOCK_BIASED)) {
+    if (TALLY_LIKELY(atomic_load_explicit(&object->lock, memory_order_acquire) == atomic_load_explicit(&self->bias, memory_order_relaxed))) {
         TALLY_DETAIL(locks_biased);
         TALLY_POINT(bias_inside);
         return true;
@@ -75,6 +91,7 @@ static inline bool tally_lock_biased(tally_exclusion_thread *self, tally_object 
 
 static inline unsigned tally_lock_inline(tally_exclusion_thread *self, tally_object *object) {
     TALLY_ENDS_BORROWS();
+    TALLY_CHECKED(tally_check_may_wait());
     if (tally_lock_biased(self, object)) return TALLY_TOKEN_BIASED;
     uint8_t expected = TALLY_LOCK_FREE;
     /* acquire: pairs with the release of unlock */
@@ -97,7 +114,10 @@ static inline void tally_unlock_inline(tally_exclusion_thread *self, tally_objec
         atomic_store_explicit(&self->biased_section, NULL, memory_order_release);
         return;
     }
-    if (token == TALLY_TOKEN_NESTED) return;
+    if (TALLY_UNLIKELY(token != TALLY_TOKEN_HELD)) {
+        if (token == TALLY_TOKEN_WAITED) tally_unlock_waited(object);
+        return;
+    }
     uint8_t expected = TALLY_LOCK_HELD;
     /* release: pairs with the acquire of lock */
     if (TALLY_UNLIKELY(!atomic_compare_exchange_strong_explicit(&object->lock, &expected, TALLY_LOCK_FREE, memory_order_release, memory_order_relaxed)))
@@ -108,9 +128,9 @@ static inline void tally_unlock_inline(tally_exclusion_thread *self, tally_objec
 
 /* The owner gives up a bias before it gives up the object (or in the owner's stead). */
 static inline void tally_lock_unbias(tally_object *object) {
-    uint8_t expected = TALLY_LOCK_BIASED;
+    uint8_t expected = atomic_load_explicit(&object->lock, memory_order_relaxed);
     /* release: pairs with the acquire of the next who locks */
-    if (atomic_load_explicit(&object->lock, memory_order_relaxed) == TALLY_LOCK_BIASED)
+    if (tally_lock_byte_is_biased(expected))
         atomic_compare_exchange_strong_explicit(&object->lock, &expected, TALLY_LOCK_FREE, memory_order_release, memory_order_relaxed);
 }
 
@@ -149,13 +169,12 @@ void tally_class_decref_slow(tally_object *class_);
 
 /* The parts of this folder, to each other. */
 void tally_locks_start(void);
-bool tally_locks_can_bias(void);
+void tally_locks_attach(tally_exclusion_thread *self);
 void tally_critical_suspend(struct tally_thread_state *thread);
 void tally_critical_resume(struct tally_thread_state *thread);
-void tally_blocking_begin_as(const char *doing);
-/* Where no section is held, or all are suspended; the end does not take them again. */
-void tally_blocking_begin_suspended(struct tally_thread_state *thread, const char *doing);
-void tally_blocking_end_suspended(void);
+/* Around a wait of the run time itself: runs no foreign code. Critical sections are the caller's business. */
+void tally_wait_begin(struct tally_thread_state *thread, const char *doing);
+void tally_wait_end(void);
 int tally_reclamation_start(void);
 void tally_reclamation_end(void);
 void tally_reclamation_attach(void);

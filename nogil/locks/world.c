@@ -57,6 +57,7 @@ static struct {
 /* seq_cst, all of it: the status is stored, then the queue and `stopping` are read;
  * others store those and then read the status. One of the two sees the other. */
 static void become_blocked(tally_thread_state *thread, const char *doing) {
+    TALLY_CHECKED(tally_check_may_wait());
     tally_reclamation_offline();
     atomic_store_explicit(&thread->exclusion.doing, doing, memory_order_relaxed);
     thread->exclusion.left_at = tally_trace_begin();
@@ -135,39 +136,44 @@ static void become_running_from(tally_thread_state *thread, bool parked) {
 
 static void become_running(tally_thread_state *thread) { become_running_from(thread, false); }
 
-void tally_blocking_begin_suspended(tally_thread_state *thread, const char *doing) {
+/* What died in the queue waits for the thread's next safepoint. */
+void tally_wait_begin(tally_thread_state *thread, const char *doing) {
     tally_reclamation_flush(thread);
     for (;;) {
         become_blocked(thread, doing);
-        if (!tally_counts_pending(thread)) return;
+        if (!tally_counts_is_queue_pending(thread)) return;
         become_running(thread);
-        tally_counts_safepoint(thread);
+        tally_counts_merge_later(thread);
     }
 }
+void tally_wait_end(void) { become_running(tally_thread_current()); }
 
-void tally_blocking_begin_as(const char *doing) {
+/*
+ * The sections go last: finalizers that run here may begin sections of their own, whose ends take
+ * the program's sections again.
+ */
+void tally_blocking_begin(void) {
     tally_thread_require();
     tally_thread_state *thread = tally_thread_current();
     if (TALLY_UNLIKELY(atomic_load_explicit(&thread->status, memory_order_relaxed) != TALLY_RUNNING)) tally_fatal(NULL, "a blocking region was begun inside another");
     TALLY_ENDS_BORROWS();
-    tally_critical_suspend(thread);
-    tally_blocking_begin_suspended(thread, doing);
-}
-void tally_blocking_begin(void) {
-    tally_thread_require();
-    tally_thread_state *thread = tally_thread_current();
-    /* Within another it is an error, which the next says. */
-    if (TALLY_LIKELY(atomic_load_explicit(&thread->status, memory_order_relaxed) == TALLY_RUNNING)) {
-        tally_borrow_drop_kept(thread);
-        tally_reclamation_before_blocking(thread);
+    for (;;) {
+        do {
+            tally_drop_kept(thread);
+            tally_reclamation_before_blocking(thread);
+            tally_counts_safepoint(thread);
+        } while (tally_keeps_any(thread) || tally_counts_deferred(thread));
+        tally_critical_suspend(thread);
+        tally_reclamation_flush(thread);
+        become_blocked(thread, "in a blocking region");
+        if (!tally_counts_pending(thread)) return;
+        become_running(thread);
     }
-    tally_blocking_begin_as("in a blocking region");
 }
-void tally_blocking_end_suspended(void) { become_running(tally_thread_current()); }
 void tally_blocking_end(void) {
     tally_thread_require();
     if (TALLY_UNLIKELY(atomic_load_explicit(&tally_thread_current()->status, memory_order_relaxed) == TALLY_RUNNING)) tally_fatal(NULL, "a blocking region was ended that was not begun");
-    tally_blocking_end_suspended();
+    tally_wait_end();
     tally_critical_resume(tally_thread_current());
 }
 
@@ -237,7 +243,7 @@ void tally_world_stop(void) {
     tally_thread_state *self = tally_thread_current();
     TALLY_ENDS_BORROWS();
     if (pthread_mutex_trylock(&world.stopper) != 0) {
-        tally_blocking_begin_suspended(self, "waiting to stop the world");
+        tally_wait_begin(self, "waiting to stop the world");
         pthread_mutex_lock(&world.stopper);
         become_running(self);
     }
@@ -252,6 +258,7 @@ void tally_world_stop(void) {
     pthread_mutex_unlock(&world.mutex);
     break_all(self);
     wait_for_all(self);
+    self->world_stopped = true;
     TALLY_POINT(world_stopped);
     TALLY_EVENT(stops);
     world.stopped_at = tally_now();
@@ -260,6 +267,7 @@ void tally_world_stop(void) {
 }
 
 void tally_world_start(void) {
+    tally_thread_current()->world_stopped = false;
     if (atomic_load_explicit(&tally_tracing, memory_order_relaxed)) tally_trace_add(TALLY_TRACK_WORLD, "the world stands still", world.stopped_at, tally_now());
     uint32_t used = atomic_load_explicit(&tally_process.slots_used, memory_order_acquire);
     for (uint32_t id = 1; id <= used; id++) {
@@ -347,7 +355,7 @@ int tally_exclusion_start(void) {
 void tally_exclusion_end(void) { tally_reclamation_end(); }
 
 void tally_exclusion_attach(tally_thread_state *thread) {
-    atomic_store_explicit(&thread->exclusion.lock_initial, tally_locks_can_bias() ? TALLY_LOCK_BIASED : TALLY_LOCK_FREE, memory_order_relaxed);
+    tally_locks_attach(&thread->exclusion);
     tally_reclamation_attach();
     tally_breaker_set(thread, TALLY_BREAK_QUIESCE); /* a grace period may be under way */
 }
