@@ -335,6 +335,54 @@ TALLY_TEST(borrowing, every_kind_of_object_is_handed_out_and_dies)
     tally_decref(open);
 }
 
+/*
+ * A weak reference that was handed out dies before its referent, and its memory waits. When that goes, the referent
+ * has other weak references, or has died, and its block may be another object's: neither is touched.
+ */
+static int last_calls;
+static void count_last_call(tally_object *reference, void *context)
+{
+    (void)reference, (void)context;
+    last_calls++;
+}
+TALLY_TEST(borrowing, a_weak_reference_that_was_handed_out_leaves_its_referent_once)
+{
+    tally_object *open = tally_class_new(&(tally_class_spec){ .name = "Open" });
+    for (int fate = 0; fate < 4; fate++) {
+        last_calls = 0;
+        tally_object *referent = tally_instance_new(open);
+        shared = tally_list_new(0);
+        /* Fates 1 and 3: in the middle of the list of three. */
+        tally_object *before = fate % 2 ? tally_weakref_new(referent, count_last_call, NULL) : NULL;
+        append_new(shared, tally_weakref_new(referent, count_last_call, NULL));
+        tally_object *after = fate % 2 ? tally_weakref_new(referent, count_last_call, NULL) : NULL;
+        run_threads(1, borrow_first, NULL, 0);
+        check_int(tally_list_clear(shared), 0);
+        tally_safepoint(); /* dead: out of the list, in which it was */
+        tally_object *later = tally_weakref_new(referent, count_last_call, NULL);
+        check_int(tally_weakref_count(referent), fate % 2 ? 3 : 1);
+        if (fate >= 2)
+            tally_decref(referent);
+        tally_stats_result stats;
+        check(tally_gc_collect(2) >= 0); /* a stop is a grace period */
+        settle_until((tally_stats(&stats), stats.retired == stats.reclaimed) || has_gil());
+        if (fate < 2) {
+            check_int(tally_weakref_count(referent), fate % 2 ? 3 : 1);
+            tally_object *got = tally_weakref_get(later);
+            check(got == referent);
+            tally_decref(got);
+            tally_decref(referent);
+        }
+        check_int(last_calls, fate % 2 ? 3 : 1);
+        check(tally_weakref_get(later) == tally_none);
+        tally_xdecref(before);
+        tally_xdecref(after);
+        tally_decref(later);
+        tally_decref(shared);
+    }
+    tally_decref(open);
+}
+
 /* ---- many threads ---- */
 
 enum { CELLS = 8, READERS = 3 };

@@ -2218,6 +2218,338 @@ TALLY_TEST(interleavings, what_dies_while_a_section_waits_for_its_objects_is_fin
     drop_curtain(1);
 }
 
+/* A deposit whose finalizer counts, and an append that waits: the finalizer runs at the safepoint after it. */
+TALLY_TEST(interleavings, an_append_that_waits_runs_no_finalizer)
+{
+    if (!has_queues_no_gil())
+        return;
+    raise_curtain();
+    tell(OWNER, make_list);
+    tell(OWNER, make_object);
+    tell(OTHER, enter_section);
+    tell(THIRD, drop_object);
+    begin(OWNER, append_none);
+    check(stands(OWNER));
+    check_int(deaths(), 0);
+    tell(OTHER, leave_section);
+    finish(OWNER);
+    check_int(deaths(), 0);
+    tell(OWNER, safepoint);
+    check_int(deaths(), 1);
+    tell(OWNER, drop_list);
+    drop_curtain(1);
+}
+
+/* ---- sections are held again after whatever waited in them -------------- */
+
+static tally_critical inner_sections[ACTORS], innermost_sections[ACTORS];
+static void append_to_other(void) { check_int(tally_list_append(other_list, tally_none), 0); }
+static void enter_other(void) { tally_critical_begin(&sections[me->role], other_list); }
+static void enter_inner_other(void) { tally_critical_begin(&inner_sections[me->role], other_list); }
+static void leave_inner(void) { tally_critical_end(&inner_sections[me->role]); }
+static void enter_innermost_list(void) { tally_critical_begin(&innermost_sections[me->role], list); }
+static void leave_innermost(void) { tally_critical_end(&innermost_sections[me->role]); }
+
+/* Nobody can store to the list while the owner is where it is; and then can. */
+static void check_excluded(void)
+{
+    begin(OTHER, put_none);
+    check(stands(OTHER));
+}
+
+static void set_scene_of_sections(void)
+{
+    raise_curtain();
+    tell(OWNER, make_list);
+    tell(OTHER, make_other_list);
+}
+static void leave_scene_of_sections(int dead)
+{
+    tell(OWNER, drop_list);
+    tell(OTHER, drop_other_list);
+    drop_curtain(dead);
+}
+
+TALLY_TEST(interleavings, a_section_is_held_again_after_an_operation_that_waited)
+{
+    if (!no_gil())
+        return;
+    set_scene_of_sections();
+    tell(THIRD, enter_other);
+    tell(OWNER, enter_section);
+    begin(OWNER, append_to_other);
+    check(stands(OWNER));
+    tell(OTHER, put_none); /* while it waits, others may */
+    tell(THIRD, leave_section);
+    finish(OWNER);
+    check_excluded();
+    tell(OWNER, leave_section);
+    finish(OTHER);
+    leave_scene_of_sections(0);
+}
+
+/* The wait is over, the lock of the section is not back yet, and another has it: the call waits for that, too. */
+TALLY_TEST(interleavings, an_operation_that_waited_returns_with_the_section)
+{
+    if (!no_gil())
+        return;
+    set_scene_of_sections();
+    tell(THIRD, enter_other);
+    tell(OWNER, enter_section);
+    hold(OWNER, unlock_waited);
+    begin(OWNER, append_to_other);
+    check(stands(OWNER));
+    tell(THIRD, leave_section);
+    await(OWNER, unlock_waited);
+    tell(OTHER, enter_section);
+    release(OWNER, unlock_waited);
+    check(stands(OWNER));
+    tell(OTHER, leave_section);
+    finish(OWNER);
+    check_excluded();
+    tell(OWNER, leave_section);
+    finish(OTHER);
+    leave_scene_of_sections(0);
+}
+
+/* A section on an object that an outer one holds, with one on another object between them. */
+TALLY_TEST(interleavings, an_innermost_section_is_held_whoever_had_its_lock_before)
+{
+    if (!no_gil())
+        return;
+    set_scene_of_sections();
+    tell(OWNER, enter_section);
+    tell(OWNER, enter_inner_other);
+    tell(OWNER, enter_innermost_list);
+    tell(OWNER, block);
+    tell(OTHER, put_none);
+    tell(OWNER, unblock);
+    check_excluded();
+    tell(OWNER, leave_innermost);
+    finish(OTHER);
+    tell(OWNER, leave_inner);
+    check_excluded(); /* the outermost again */
+    tell(OWNER, leave_section);
+    finish(OTHER);
+    leave_scene_of_sections(0);
+}
+
+/* On its way into a blocking region it runs a finalizer that has a section of its own. */
+static void finalize_in_section(tally_object *self)
+{
+    tally_critical section;
+    tally_critical_begin(&section, other_list);
+    tally_critical_end(&section);
+    suite_count_death(self);
+}
+static void enter_two(void)
+{
+    enter_section();
+    enter_inner_other();
+}
+static void leave_two(void)
+{
+    leave_inner();
+    leave_section();
+}
+static void block_with_the_section(int both)
+{
+    set_scene_of_sections();
+    tally_blocking_end();
+    tally_decref(class_);
+    class_ = tally_class_new(&(tally_class_spec){ .name = "Locker", .finalize = finalize_in_section });
+    tally_blocking_begin();
+    tell(OWNER, make_object);
+    tell(OWNER, both ? enter_two : enter_section);
+    tell(THIRD, drop_object); /* left to the owner, which runs */
+    tell(OWNER, block);
+    check_int(deaths(), 1);
+    tell(OTHER, put_none); /* a thread that waits holds nothing */
+    tell(OTHER, append_to_other);
+    tell(OWNER, unblock);
+    if (both) {
+        begin(OTHER, append_to_other);
+        check(stands(OTHER));
+    } else {
+        check_excluded();
+    }
+    tell(OWNER, both ? leave_two : leave_section);
+    finish(OTHER);
+    leave_scene_of_sections(1);
+}
+TALLY_TEST(interleavings, a_thread_that_blocks_holds_no_section_although_a_finalizer_had_one)
+{
+    if (has_queues_no_gil())
+        block_with_the_section(0);
+}
+TALLY_TEST(interleavings, a_thread_that_blocks_holds_none_of_two_sections_although_a_finalizer_had_one)
+{
+    if (has_queues_no_gil())
+        block_with_the_section(1);
+}
+
+/* ---- a query of the heap meets a section on what it finds ---- */
+
+static void query_objects(void)
+{
+    for (int i = 0; i < 20; i++)
+        tally_decref(tally_gc_get_objects(-1));
+    block(); /* an idle actor that runs would keep the world from stopping */
+}
+static void query_and_enter(void)
+{
+    while (!atomic_load_explicit(&flag, memory_order_relaxed)) {
+        tally_object *found = tally_gc_get_objects(-1);
+        for (ptrdiff_t i = 0; i < tally_list_length(found); i++) {
+            tally_object *item = tally_list_get(found, i);
+            tally_critical section;
+            tally_critical_begin(&section, item);
+            tally_safepoint(); /* parks here, if the world is to stop */
+            tally_critical_end(&section);
+            tally_decref(item);
+        }
+        tally_decref(found);
+    }
+    block();
+}
+TALLY_TEST(interleavings, a_query_of_the_heap_stops_the_world_although_what_it_finds_is_in_a_section)
+{
+    if (!no_gil())
+        return;
+    set_scene_of_sections();
+    begin(OTHER, query_and_enter);
+    begin(THIRD, query_and_enter);
+    tell(OWNER, query_objects);
+    atomic_store_explicit(&flag, 1, memory_order_relaxed);
+    finish(OTHER);
+    finish(THIRD);
+    tell(OWNER, unblock);
+    tell(OTHER, unblock);
+    leave_scene_of_sections(0);
+}
+
+/* ---- biases end without a membarrier each ------------------------------- */
+
+enum { BIASED_LISTS = 400 };
+static tally_object *biased_lists[BIASED_LISTS];
+static uint64_t revoked_before, revoked_after;
+static uint64_t revocations_now(void)
+{
+    tally_stats_result stats;
+    tally_stats(&stats);
+    return stats.lock_revocations;
+}
+static void make_biased_lists(void)
+{
+    for (int i = 0; i < BIASED_LISTS; i++)
+        check_int(tally_list_append(biased_lists[i] = tally_list_new(2), tally_none), 0);
+}
+static void use_biased_lists(void)
+{
+    revoked_before = revocations_now();
+    for (int i = 0; i < BIASED_LISTS; i++)
+        check_int(tally_list_append(biased_lists[i], tally_none), 0);
+    revoked_after = revocations_now();
+}
+static void check_and_drop_biased_lists(void)
+{
+    for (int i = 0; i < BIASED_LISTS; i++) {
+        check_int(tally_list_append(biased_lists[i], tally_none), 0);
+        check_int(tally_list_length(biased_lists[i]), 3);
+        tally_decref(biased_lists[i]);
+    }
+}
+
+TALLY_TEST(interleavings, biases_of_a_blocked_owner_go_without_a_membarrier)
+{
+    if (!has_bias())
+        return;
+    raise_curtain();
+    tell(OWNER, make_biased_lists);
+    tell(OWNER, block);
+    tell(OTHER, use_biased_lists);
+    check_int(revoked_after - revoked_before, 0);
+    tell(OWNER, unblock);
+    tell(OWNER, check_and_drop_biased_lists);
+    drop_curtain(0);
+}
+
+TALLY_TEST(interleavings, biases_of_a_running_owner_end_all_at_once)
+{
+    if (!has_bias())
+        return;
+    raise_curtain();
+    tell(OWNER, make_biased_lists);
+    tell(OTHER, use_biased_lists);
+    check(revoked_after - revoked_before <= 32);
+    tell(OWNER, check_and_drop_biased_lists);
+    drop_curtain(0);
+}
+
+/* The owner is in one of the lists by its bias while the epoch ends: nobody takes the bias for over before it has left. */
+static void append_to_last_biased(void) { check_int(tally_list_append(biased_lists[BIASED_LISTS - 1], tally_none), 0); }
+static void pop_two_of_last_biased(void)
+{
+    check_int(tally_list_length(biased_lists[BIASED_LISTS - 1]), 4);
+    for (int i = 0; i < 2; i++)
+        tally_decref(tally_list_pop(biased_lists[BIASED_LISTS - 1], -1));
+}
+TALLY_TEST(interleavings, an_epoch_of_biases_is_over_when_the_owner_has_left)
+{
+    if (!has_bias())
+        return;
+    raise_curtain();
+    tell(OWNER, make_biased_lists);
+    hold(OWNER, bias_inside);
+    begin(OWNER, append_to_last_biased);
+    await(OWNER, bias_inside);
+    hold(OTHER, epoch_ends);
+    begin(OTHER, use_biased_lists);
+    await(OTHER, epoch_ends);
+    release(OTHER, epoch_ends);
+    check(stands(OTHER));
+    begin(THIRD, append_to_last_biased);
+    check(stands(THIRD));
+    release(OWNER, bias_inside);
+    finish(OWNER);
+    finish(OTHER);
+    finish(THIRD);
+    tell(OWNER, pop_two_of_last_biased);
+    tell(OWNER, check_and_drop_biased_lists);
+    drop_curtain(0);
+}
+
+/* ---- one plain weak reference -------------------------------------------- */
+
+static tally_object *weak_target, *weak_results[ACTORS];
+static void make_weak_target(void)
+{
+    tally_object *open = tally_class_new(&(tally_class_spec){ .name = "Target" });
+    weak_target = tally_instance_new(open);
+    tally_decref(open);
+}
+static void make_plain_weakref(void) { weak_results[me->role] = tally_weakref_new(weak_target, NULL, NULL); }
+static void drop_plain_weakref(void) { tally_decref(weak_results[me->role]); }
+static void drop_weak_target(void) { tally_decref(weak_target); }
+TALLY_TEST(interleavings, two_threads_that_make_the_plain_weak_reference_get_one)
+{
+    if (!no_gil())
+        return;
+    raise_curtain();
+    tell(OWNER, make_weak_target);
+    hold(OTHER, weakref_made);
+    begin(OTHER, make_plain_weakref);
+    await(OTHER, weakref_made);
+    tell(THIRD, make_plain_weakref);
+    release(OTHER, weakref_made);
+    finish(OTHER);
+    check(weak_results[OTHER] == weak_results[THIRD]);
+    tell(OTHER, drop_plain_weakref);
+    tell(THIRD, drop_plain_weakref);
+    tell(OWNER, drop_weak_target);
+    drop_curtain(0);
+}
+
 /* ---- what each thread counts for itself ---- */
 
 static tally_object *shared_dict, *shared_key, *weak;

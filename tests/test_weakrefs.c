@@ -243,6 +243,44 @@ TALLY_TEST(weakrefs, without_a_callback_there_is_one_for_each_object)
     end();
 }
 
+/* The allocation of one collects, and a finalizer asks for the same. */
+static tally_object *asked_of, *asked_by_finalizer;
+static void ask_for_the_same(tally_object *self)
+{
+    (void)self;
+    if (!asked_by_finalizer)
+        asked_by_finalizer = tally_weakref_new(asked_of, NULL, NULL);
+}
+
+TALLY_TEST(weakrefs, without_a_callback_there_is_one_although_a_finalizer_makes_it_meanwhile)
+{
+    begin();
+    call seen = { 0 };
+    tally_object *object = tally_instance_new(open_class), *with_callback = tally_weakref_new(object, called, &seen);
+    asked_of = object;
+    asked_by_finalizer = NULL;
+    atomic_store(&on_finalize, ask_for_the_same);
+    tally_gc_disable();
+    for (int i = 0; i < 10; i++)
+        tally_decref(ring_of(finalized_node_type, 1));
+    const int at_once[3] = { 1, 10, 10 };
+    check_int(tally_gc_set_threshold(at_once), 0);
+    tally_gc_enable();
+    tally_object *mine = tally_weakref_new(object, NULL, NULL);
+    check(asked_by_finalizer || !has_gil());
+    check(tally_gc_collect(2) >= 0); /* where it was not this allocation that collected */
+    check(asked_by_finalizer == mine);
+    check_int(tally_refcount(mine), 2);
+    check_int(tally_weakref_count(object), 2);
+    atomic_store(&on_finalize, NULL);
+    tally_xdecref(asked_by_finalizer);
+    tally_decref(mine);
+    tally_decref(object);
+    check_int(calls_of(&seen), 1);
+    tally_decref(with_callback);
+    end();
+}
+
 TALLY_TEST(weakrefs, with_a_callback_each_is_new)
 {
     begin();

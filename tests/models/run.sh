@@ -37,6 +37,7 @@ weakref fails INCREF_DEAD
 weakref fails FREE_THEN_CLEAR
 weakref fails CLEAR_WITHOUT_LOCK
 weakref fails RELEASE_WITHOUT_LOCK
+weakref fails RELEASE_KEEPS_REFERENT
 weakref fails CALL_WITHOUT_INCREF
 weakref fails DROP_LAST_BY_STORE
 world   holds
@@ -109,6 +110,17 @@ bias    fails LOOK_FIRST
 bias    fails STORE_LOSES_PARKED
 bias    fails SLEEP_UNMARKED
 bias    fails ONE_WAITER
+epoch   holds
+epoch   holds ROUNDS=3
+epoch   fails NO_MEMBARRIER
+epoch   fails OVER_FIRST
+epoch   fails OVER_IS_BIAS
+epoch   fails STATUS_FIRST
+section holds
+section fails NO_RESUME
+section fails SUSPEND_FIRST
+section fails WAIT_HOLDING
+section fails STOPPER_LOCKS
 TEXT
 }
 

@@ -54,20 +54,28 @@ byte done;
 #define acquire() atomic { !lock -> lock = true }
 #define release() lock = false
 
-/* weakref_release, then its memory */
-inline w_dies() {
+/* weakref_release */
+inline w_release() {
 #ifndef RELEASE_WITHOUT_LOCK
     acquire();
 #endif
     if
     :: referent ->
         assert(!freed && generation == 0);
-        list = false
+        list = false;
+#ifndef RELEASE_KEEPS_REFERENT
+        referent = false
+#endif
     :: else
     fi;
 #ifndef RELEASE_WITHOUT_LOCK
-    release();
+    release()
 #endif
+}
+/* It leaves the list when it dies, and again when its memory goes, which may wait: a thread may have held it borrowed. */
+inline w_dies() {
+    w_release();
+    w_release();
     atomic { assert(!w_freed); w_freed = true }
 }
 inline w_drop() {

@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * section.pml: when a critical section is held. Sections meet short locks that have
+ * to wait, blocking regions, finalizers that have sections of their own, and a stop
+ * of the world.
+ * Stands for nogil/locks/locks.c tally_lock_slow, tally_unlock_waited, section_lock,
+ * section_ensure, tally_critical_begin, _end, _suspend, _resume; nogil/locks/world.c
+ * tally_wait_begin, tally_blocking_begin, _end, tally_world_stop, _start.
+ *
+ * Bounds: two objects; a mutex of the program. A has a section on object 0; inside it makes an
+ * operation on object 1, passes a safepoint, and waits for the mutex in a blocking region, on whose
+ * way a finalizer has a section on object 1. B has the same with the objects exchanged, but holds the
+ * mutex all along, and waits in a blocking region for nothing. C stops the world twice and looks
+ * at both objects. Full state space.
+ *
+ * Safety: when a call returns to the program, the innermost section's object is locked by its
+ * thread; a thread that waits holds no lock of an object; in a stop no other thread is within
+ * an operation; whoever has stopped the world waits for nothing. No deadlock.
+ *
+ * Left out: sections of two objects at once, the hand-over of a lock, biases (bias.pml), the queue whose
+ * merge runs the finalizer (counts.pml).
+ */
+#define FREE 0
+#define A 1
+#define B 2
+
+byte lock[2];           /* who holds it; FREE */
+bool mutex;             /* of the program */
+bool running[3];        /* A and B: not blocked, so the world cannot be stopped */
+bool stopping, stopped;
+byte done;
+
+#define holds_nothing(me) (lock[0] != me && lock[1] != me)
+
+/* tally_critical_suspend, with one section at most that has a lock. */
+inline suspend(me, object) {
+    if
+    :: lock[object] == me -> lock[object] = FREE
+    :: else
+    fi
+}
+inline become_running(me) { atomic { !stopping -> running[me] = true } }
+
+/* lock_waiting: `section` is the object of the section that is let go. */
+inline take(me, object, section) {
+    if
+    :: atomic { lock[object] == FREE -> lock[object] = me }
+    :: lock[object] != FREE ->
+#ifndef WAIT_HOLDING
+        suspend(me, section);
+#endif
+        running[me] = false;
+#ifndef WAIT_HOLDING
+        assert(holds_nothing(me));
+#endif
+        atomic { lock[object] == FREE -> lock[object] = me };
+        /* handed over, or taken; the holder of a short lock that was waited for comes back first */
+        become_running(me)
+    fi
+}
+inline resume(me, section) {
+    if
+    :: lock[section] == me
+    :: else -> take(me, section, section)
+    fi
+}
+
+/* An operation on an object, within a section on another. */
+inline operation(me, object, section) {
+    take(me, object, section);
+    assert(!stopped);
+    lock[object] = FREE;
+#ifndef NO_RESUME
+    resume(me, section);
+#endif
+    assert(lock[section] == me)
+}
+
+/* A finalizer with a section of its own, within a section on another, or after that was suspended. */
+inline finalizer(me, object, section) {
+    take(me, object, section);
+    assert(lock[object] == me);
+    lock[object] = FREE;
+    resume(me, section)
+}
+
+inline safepoint(me) {
+    if
+    :: stopping -> running[me] = false; become_running(me)
+    :: else
+    fi
+}
+
+inline blocking_begin(me, object, section) {
+#ifdef SUSPEND_FIRST
+    suspend(me, section);
+    finalizer(me, object, section);
+#else
+    finalizer(me, object, section);
+    suspend(me, section);
+#endif
+    running[me] = false;
+    assert(holds_nothing(me))
+}
+inline blocking_end(me, section) {
+    become_running(me);
+    resume(me, section);
+    assert(lock[section] == me)
+}
+
+proctype a() {
+    take(A, 0, 0);
+    operation(A, 1, 0);
+    safepoint(A);
+    assert(lock[0] == A);
+    blocking_begin(A, 1, 0);
+    atomic { !mutex -> mutex = true };
+    blocking_end(A, 0);
+    mutex = false;
+    lock[0] = FREE;
+    running[A] = false;
+    done++
+}
+
+proctype b() {
+    take(B, 1, 1);
+    operation(B, 0, 1);
+    safepoint(B);
+    assert(lock[1] == B);
+    blocking_begin(B, 0, 1);
+    blocking_end(B, 1);
+    lock[1] = FREE;
+    /* The mutex goes last: A waits for it, and must not have what B needs before. */
+    take(B, 0, 0);
+    lock[0] = FREE;
+    mutex = false;
+    running[B] = false;
+    done++
+}
+
+proctype c() {
+    byte stops = 2;
+    do
+    :: stops > 0 ->
+        stops--;
+        stopping = true;
+        atomic { !running[A] && !running[B] -> stopped = true };
+#ifdef STOPPER_LOCKS
+        /* a query appends to a list that others know */
+        atomic { lock[0] == FREE -> lock[0] = 3 };
+        lock[0] = FREE;
+#endif
+        atomic { stopped = false; stopping = false }
+    :: stops == 0 -> break
+    od;
+    done++
+}
+
+init {
+    atomic {
+        mutex = true;
+        running[A] = true;
+        running[B] = true;
+        run a(); run b(); run c()
+    };
+    (done == 3);
+    assert(lock[0] == FREE && lock[1] == FREE)
+}
