@@ -121,7 +121,14 @@ void tally_critical_begin(tally_critical *section, tally_object *object);       
 void tally_critical_begin2(tally_critical *section, tally_object *a, tally_object *b);     /* [blocks] */
 void tally_critical_end(tally_critical *section);                                          /* [blocks] */
 
-/* A mutex and a condition for programs; waiting is a blocking region. */
+/*
+ * A mutex and a condition for programs; waiting is a blocking region. A finalizer may want a mutex
+ * that its own thread holds, and would wait for ever; so no automatic collection starts in a thread while it
+ * holds one: it is put off until the thread's first allocation of a container after that. Garbage in cycles
+ * waits as long, unless another thread that holds none makes a container, or somebody calls tally_gc_collect: a thread
+ * that makes much of it under a mutex calls that, where its finalizers may run. What a thread drops itself under a mutex
+ * is finalized at once: a finalizer had better not take a mutex under which its objects are dropped.
+ */
 typedef struct tally_mutex { pthread_mutex_t handle; } tally_mutex;
 typedef struct tally_condition { pthread_cond_t handle; } tally_condition;
 #define TALLY_MUTEX_INITIALIZER { PTHREAD_MUTEX_INITIALIZER }
@@ -351,15 +358,24 @@ ptrdiff_t tally_gc_collect(int generation);
 void tally_gc_enable(void);                                   /* automatic collection; [plain] */
 void tally_gc_disable(void);                                  /* [plain] */
 int tally_gc_is_enabled(void);                                /* [plain] */
+/*
+ * Garbage of few objects may be much memory. So a full collection also starts in the next allocation of a container once
+ * the blocks of more than 512 bytes (arrays of lists, tables of dicts, strs, native objects) are TALLY_LARGE_GARBAGE
+ * bytes more than after the last full collection, and a quarter more than all memory was then. Not while the first
+ * threshold is 0 or automatic collection is off.
+ */
+enum { TALLY_LARGE_GARBAGE = 64 << 20 };
 /* 700, 10, 10 at the start. The first: this many more containers made than freed
  * start a collection (0: never); the others: collections of the generation below
  * that start one of this. Without a GIL the first alone counts, and a collection
  * also waits until the new containers are a quarter of those that survived the
- * last; with a GIL the same holds of full collections. [plain] */
+ * last; with a GIL the same holds of full collections. If a program collects younger
+ * generations by hand, the allocation that follows starts the collection of an older
+ * one that is due. [plain] */
 void tally_gc_get_threshold(int thresholds[3]);
 int tally_gc_set_threshold(const int thresholds[3]);          /* negative: value error; [plain] */
 /* Containers made less freed since the last collection, collections of generation
- * 0, of generation 1. Reading changes nothing. [blocks] */
+ * 0, of generation 1 (without a GIL: 0). A snapshot, without a stop of the world. Reading changes nothing. [plain] */
 void tally_gc_get_count(int counts[3]);
 
 typedef struct tally_gc_generation_stats { uint64_t collections, collected, uncollectable; } tally_gc_generation_stats;
