@@ -84,6 +84,8 @@ hot     fails SPREAD MERGE_HOT_AS_OWNED
 hot     fails SPREAD FORGET_GONE
 hot     fails SPREAD NO_TABLE_REFERENCE
 hot     fails SPREAD STOP_ANYWHERE
+hot     fails SPREAD SPREAD_BY_STORE
+hot     fails SPREAD SPREAD_UNHELD
 grace   holds
 grace   fails NO_WAIT
 grace   fails FREE_AT_ONCE
