@@ -39,6 +39,11 @@ weakref fails CLEAR_WITHOUT_LOCK
 weakref fails RELEASE_WITHOUT_LOCK
 weakref fails CALL_WITHOUT_INCREF
 weakref fails DROP_LAST_BY_STORE
+collect holds
+collect fails NO_SECOND_LOOK
+collect fails CLEAR_LATE
+collect fails CLEAR_FIRST
+collect fails STOP_ANYWHERE NO_LOOK_AT_POINTER
 world   holds
 world   holds STOPS0=1 CLAIMS=1
 world   fails WEAK_BLOCKED
