@@ -227,6 +227,7 @@ int tally_gc_set_threshold(const int thresholds[3]) {
 }
 void tally_gc_get_count(int counts[3]) {
     tally_thread_require();
+    TALLY_PLAIN_CALL();
     tally_collector_count(counts);
 }
 void tally_gc_get_stats(tally_gc_generation_stats stats[3]) {
