@@ -34,8 +34,8 @@
  *   tally_counts_merge_stopped() -> dead, tally_counts_destroy(dead)
  *                                    without a GIL, world stopped: all queues are merged; once
  *                                    it runs, what died by that is destroyed
- *   without a GIL: tally_counts_spread(c, n)  by the maker before others know it, or world stopped: counted in
- *                                    the number n of each thread from now on; false: it is not;
+ *   without a GIL: tally_counts_spread(c, n, more)  by the owner, or world stopped: counted in the number n of
+ *                                    each thread from now on, with so many references more; false: it is not;
  *                                    tally_counts_place(c): n, or 0; tally_counts_gather(c, sum): world stopped: no more,
  *                                    the numbers had the sum
  *   tally_counts_waiting(bytes, most)  blocks of objects in merge queues, now; at most in one queue

@@ -79,6 +79,8 @@ int tally_thread_attach(void) {
         /* Only what a part will clear again: a bit that stays sends every safepoint to the slow path. */
         atomic_store_explicit(&thread->head.breaker, TALLY_COUNTS_HAVE_OWNERS ? TALLY_BREAK_MERGE : 0, memory_order_relaxed);
         thread->critical = NULL;
+        thread->mutexes_held = 0;
+        thread->collection_put_off = false;
         tally_counts_attach(thread);
         tally_self.thread = &thread->head;
         tally_self.id = (uint16_t)thread->head.id;
@@ -280,53 +282,99 @@ void tally_stats(tally_stats_result *result) {
     result->merge_waiting_most = merge_waiting_most;
 }
 
-typedef struct census { tally_census_row *rows; size_t count, capacity; bool failed; } census;
+/*
+ * Rows are found by a hash of type and owner, so that a census takes time in proportion to the objects, however many
+ * types there are. Nothing is allocated while the world is stopped: a census that has too little room is taken again
+ * with more. `at` has twice as many places as there may be rows: a row's number, counted from 1; 0: none.
+ */
+typedef struct census { tally_census_row *rows; uint64_t *keys; uint32_t *at; size_t count, room; bool full; } census;
 
 static void census_visit(tally_object *object, void *context) {
     census *c = context;
-    if (c->failed || tally_is_immortal(object)) return;
-    const char *type = tally_type_entry(object)->name;
+    if (c->full || tally_is_immortal(object)) return;
     unsigned owner = tally_counts_owner(&object->counts);
-    size_t i = 0;
-    while (i < c->count && (c->rows[i].type != type || c->rows[i].owner != owner)) i++;
-    if (i == c->count) {
-        if (c->count == c->capacity) {
-            size_t capacity = c->capacity ? c->capacity * 2 : 16;
-            tally_census_row *rows = realloc(c->rows, capacity * sizeof *rows);
-            if (!rows) { c->failed = true; return; }
-            c->rows = rows;
-            c->capacity = capacity;
-        }
-        c->rows[c->count++] = (tally_census_row){ .type = type, .owner = owner };
+    uint64_t key = (uint64_t)object->type << 32 | owner;
+    size_t mask = 2 * c->room - 1, i = (size_t)((key * UINT64_C(0x9e3779b97f4a7c15)) >> 32) & mask;
+    while (c->at[i] && c->keys[c->at[i] - 1] != key) i = (i + 1) & mask;
+    if (!c->at[i]) {
+        c->full = c->count == c->room;
+        if (c->full) return;
+        c->keys[c->count] = key;
+        c->rows[c->count] = (tally_census_row){ .type = tally_type_entry(object)->name, .owner = owner };
+        c->at[i] = (uint32_t)++c->count;
     }
-    c->rows[i].objects++;
-    c->rows[i].bytes += tally_size_locked(object);
+    tally_census_row *row = &c->rows[c->at[i] - 1];
+    row->objects++;
+    row->bytes += tally_size_locked(object);
+}
+
+static void census_free(census *c) {
+    free(c->rows);
+    free(c->keys);
+    free(c->at);
+}
+/* room: a power of two. False: no memory. */
+static bool census_take(census *c, size_t room) {
+    *c = (census){ .room = room };
+    c->rows = malloc(room * sizeof *c->rows);
+    c->keys = malloc(room * sizeof *c->keys);
+    c->at = calloc(2 * room, sizeof *c->at);
+    if (!c->rows || !c->keys || !c->at) { census_free(c); return false; }
+    tally_world_stop();
+    tally_memory_each_object(TALLY_PLAIN, census_visit, c);
+    tally_memory_each_object(TALLY_CONTAINERS, census_visit, c);
+    tally_world_start();
+    return true;
 }
 
 int tally_heap_census(tally_census_row **rows, size_t *count) {
     tally_thread_require();
-    census c = { 0 };
-    tally_world_stop();
-    tally_memory_each_object(TALLY_PLAIN, census_visit, &c);
-    tally_memory_each_object(TALLY_CONTAINERS, census_visit, &c);
-    tally_world_start();
-    if (c.failed) { free(c.rows); return tally_no_memory(); }
+    census c;
+    for (size_t room = 1024;; room *= 4) {
+        if (!census_take(&c, room)) return tally_no_memory();
+        if (!c.full) break;
+        census_free(&c);
+    }
     *rows = c.rows;
     *count = c.count;
+    c.rows = NULL;
+    census_free(&c);
     return 0;
 }
 
 /* ---- mutex and condition ------------------------------------------------ */
 
 void tally_mutex_init(tally_mutex *mutex) { pthread_mutex_init(&mutex->handle, NULL); }
+/*
+ * Held mutexes are counted, since a finalizer may want one that its own thread holds: no automatic
+ * collection starts meanwhile. Waiting for a condition changes nothing: the mutex is held before and after, and in
+ * between the thread is blocked. Unattached threads have no state of their own to count in.
+ */
+static void count_mutex(int by) {
+    if (TALLY_UNLIKELY(tally_self.thread == &unattached.head)) return;
+    tally_thread_state *thread = tally_thread_current();
+    /* Not below 0: it may have been locked before the thread attached. */
+    if (by > 0 || thread->mutexes_held) thread->mutexes_held += (unsigned)by;
+    if (TALLY_LIKELY(!thread->collection_put_off) || thread->mutexes_held) return;
+    thread->collection_put_off = false;
+    tally_collector_nudge();
+}
 void tally_mutex_lock(tally_mutex *mutex) {
     TALLY_ENDS_BORROWS();
-    if (pthread_mutex_trylock(&mutex->handle) == 0) return;
-    tally_blocking_begin();
-    pthread_mutex_lock(&mutex->handle);
-    tally_blocking_end();
+    if (pthread_mutex_trylock(&mutex->handle) != 0) {
+        tally_blocking_begin();
+        pthread_mutex_lock(&mutex->handle);
+        /* Before the region ends: what runs there runs with the mutex held. */
+        count_mutex(1);
+        tally_blocking_end();
+        return;
+    }
+    count_mutex(1);
 }
-void tally_mutex_unlock(tally_mutex *mutex) { pthread_mutex_unlock(&mutex->handle); }
+void tally_mutex_unlock(tally_mutex *mutex) {
+    pthread_mutex_unlock(&mutex->handle);
+    count_mutex(-1);
+}
 void tally_condition_init(tally_condition *condition) { pthread_cond_init(&condition->handle, NULL); }
 void tally_condition_wait(tally_condition *condition, tally_mutex *mutex) {
     tally_blocking_begin();

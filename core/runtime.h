@@ -80,6 +80,8 @@ typedef struct tally_thread_state {
     struct tally_fights *fights;         /* NULL: none yet */
     struct tally_trace_ring *trace;      /* NULL: nothing recorded yet */
     bool collecting;                     /* in a collection, or in what it calls; own thread */
+    unsigned mutexes_held;               /* tally_mutexes: no automatic collection starts meanwhile; own thread */
+    bool collection_put_off;             /* one was due meanwhile; own thread */
     tally_heap heap;                     /* with a GIL: unused, the process has one */
 } tally_thread_state;
 

@@ -121,7 +121,14 @@ void tally_critical_begin(tally_critical *section, tally_object *object);       
 void tally_critical_begin2(tally_critical *section, tally_object *a, tally_object *b);     /* [blocks] */
 void tally_critical_end(tally_critical *section);                                          /* [blocks] */
 
-/* A mutex and a condition for programs; waiting is a blocking region. */
+/*
+ * A mutex and a condition for programs; waiting is a blocking region. A finalizer may want a mutex
+ * that its own thread holds, and would wait for ever; so no automatic collection starts in a thread while it
+ * holds one: it is put off until the thread's first allocation of a container after that. Garbage in cycles
+ * waits as long, unless another thread that holds none makes a container, or somebody calls tally_gc_collect: a thread
+ * that makes much of it under a mutex calls that, where its finalizers may run. What a thread drops itself under a mutex
+ * is finalized at once: a finalizer had better not take a mutex under which its objects are dropped.
+ */
 typedef struct tally_mutex { pthread_mutex_t handle; } tally_mutex;
 typedef struct tally_condition { pthread_cond_t handle; } tally_condition;
 #define TALLY_MUTEX_INITIALIZER { PTHREAD_MUTEX_INITIALIZER }
@@ -183,7 +190,7 @@ enum { TALLY_CONSTANT_DEPTH = 100 };
  * contend. It is freed by a collection, or tally_finish, not when its last reference goes; classes are counted
  * like that from birth. 1: done, or done before; 0: not, and nothing has changed:
  * no other backend than biased (and biased-hot) does it, nor to an immortal object, nor beyond 16384 objects. Costs a stop of the
- * world: for what is set up once. After CPython's PyUnstable_Object_EnableDeferredRefcount. [blocks, foreign]
+ * world if the object is another thread's by now; of one that its maker names, nothing. After CPython's PyUnstable_Object_EnableDeferredRefcount. [blocks, foreign]
  */
 int tally_defer_count(tally_object *object);
 
@@ -321,9 +328,13 @@ void *tally_object_data(tally_object *object);                                  
  * A reference to the object that does not keep it alive: to an open instance, one
  * with a slot `__weakref__`, a class, or a native object of a type with
  * TALLY_TYPE_WEAKLY_REFERENCABLE; type error for others. When the referent dies
- * all its weak references are cleared, then each callback that was given is
+ * its finalizer runs first, and its weak references give it still; if it lives on by that, they stay as they
+ * are. Then all its weak references are cleared, then each callback that was given is
  * called once, in the thread where it died, unless its reference has died or is
- * garbage itself. An error that a callback sets is reported on standard error.
+ * garbage itself. So it is whether the referent dies by its count or in a cycle; the objects that a collection
+ * finds together are finalized all before the first reference is cleared, and all references are cleared before
+ * the first callback. (As CPython 3.14 without a callback; with one, CPython clears and calls before the finalizers if the
+ * referent is in a cycle.) An error that a callback sets is reported on standard error.
  * Without a callback: the one that exists already, if there is one. [collects]
  */
 tally_object *tally_weakref_new(tally_object *referent, void (*callback)(tally_object *reference, void *context), void *context);
@@ -335,14 +346,17 @@ tally_object *tally_weakref_list(tally_object *object);/* a list of them; [colle
 /* ---- cycle collector ---------------------------------------------------- */
 
 /*
- * With a GIL: three generations; an automatic collection starts in an allocation
- * of a container. Without: one generation, a stop of the world; 0 and 1 exist in
- * this interface only and mean 2. docs/collectors.md tells how both work.
+ * An automatic collection starts in an allocation of a container; not in a thread that is in a collection, or
+ * holds a tally_mutex. With a GIL: three generations. A new object is in generation 0, and what survives a collection
+ * goes to the next. Without: one generation, and a collection stops the world. Every object is in generation 2;
+ * 0 and 1 are always empty, and to collect either collects 2, as statistics and callbacks then say. Frozen objects
+ * are in no generation. docs/collectors.md tells how both work.
  */
 
 /* Collects generations 0 ... generation. How many unreachable objects were found,
  * less those that finalizers brought back; returns after their finalizers, callbacks and frees. 0 at once if this thread is
- * in a collection (in a finalizer or callback); with a GIL also if another is. If
+ * in a collection (in a finalizer or callback). Others may be in one meanwhile: what theirs have found is alive for
+ * this one. (With a GIL, without memory for a second one beside another's: 0 at once, too.) If
  * another thread was about to stop the world for a collection, the two make one:
  * the number is that one's, whose finalizers may still be running. -1 and a value error for another
  * generation; -1 and a memory error if there was no room to note what was found,
@@ -351,28 +365,40 @@ ptrdiff_t tally_gc_collect(int generation);
 void tally_gc_enable(void);                                   /* automatic collection; [plain] */
 void tally_gc_disable(void);                                  /* [plain] */
 int tally_gc_is_enabled(void);                                /* [plain] */
+/*
+ * Garbage of few objects may be much memory. So a full collection also starts in the next allocation of a container once
+ * the blocks of more than 512 bytes (arrays of lists, tables of dicts, strs, native objects) are TALLY_LARGE_GARBAGE
+ * bytes more than after the last full collection, and a quarter more than all memory was then. Not while the first
+ * threshold is 0 or automatic collection is off.
+ */
+enum { TALLY_LARGE_GARBAGE = 64 << 20 };
 /* 700, 10, 10 at the start. The first: this many more containers made than freed
  * start a collection (0: never); the others: collections of the generation below
  * that start one of this. Without a GIL the first alone counts, and a collection
  * also waits until the new containers are a quarter of those that survived the
- * last; with a GIL the same holds of full collections. [plain] */
+ * last; with a GIL the same holds of full collections. If a program collects younger
+ * generations by hand, the allocation that follows starts the collection of an older
+ * one that is due. [plain] */
 void tally_gc_get_threshold(int thresholds[3]);
 int tally_gc_set_threshold(const int thresholds[3]);          /* negative: value error; [plain] */
 /* Containers made less freed since the last collection, collections of generation
- * 0, of generation 1. Reading changes nothing. [blocks] */
+ * 0, of generation 1 (without a GIL: 0). A snapshot, without a stop of the world. Reading changes nothing. [plain] */
 void tally_gc_get_count(int counts[3]);
 
 typedef struct tally_gc_generation_stats { uint64_t collections, collected, uncollectable; } tally_gc_generation_stats;
 void tally_gc_get_stats(tally_gc_generation_stats stats[3]);  /* [plain] */
 
-/* A list of the tracked objects of a generation, -1: of all. [blocks] */
+/* A list of the tracked objects of a generation; -1: of all tracked objects, the frozen ones too. Not of what a collection
+ * has found and not freed yet. [blocks] */
 tally_object *tally_gc_get_objects(int generation);
-tally_object *tally_gc_get_referrers(tally_object *object);   /* a list of the tracked objects that hold it; [blocks] */
+tally_object *tally_gc_get_referrers(tally_object *object);   /* a list of the tracked objects that hold it, chosen as by -1; [blocks] */
 tally_object *tally_gc_get_referents(tally_object *object);   /* a list of what it holds; [blocks] */
-int tally_gc_is_tracked(tally_object *object);                /* 1: a collection looks at it; [plain] */
+int tally_gc_is_tracked(tally_object *object);                /* 1: a collection looks at it, unless it is frozen; [plain] */
 int tally_gc_is_finalized(tally_object *object);              /* 1: its finalizer has run; [plain] */
 
-/* Frozen objects are ignored by all collections: all that are tracked now. [blocks] */
+/* Frozen objects are ignored by all collections: all that are tracked now, but for what a collection has found and not
+ * freed yet. They keep what they hold. One that its finalizer brings back is an object as new. The counts of
+ * tally_gc_get_count begin anew. [blocks] */
 void tally_gc_freeze(void);
 void tally_gc_unfreeze(void);                                 /* back to the oldest generation; [blocks] */
 ptrdiff_t tally_gc_freeze_count(void);                        /* [blocks] */
@@ -418,7 +444,8 @@ typedef struct tally_gc_info {
 } tally_gc_info;
 typedef void (*tally_gc_callback)(const tally_gc_info *info, void *context);
 /* Called before and after each collection, in the collecting thread; one that fails
- * has found nothing. [plain] */
+ * has found nothing. A callback may add and remove callbacks, itself too: those that are there throughout are
+ * all called, and one that is added is called from the next time on. [plain] */
 int tally_gc_add_callback(tally_gc_callback callback, void *context);
 /* Not there: value error. Another thread may be in the callback still. [plain] */
 int tally_gc_remove_callback(tally_gc_callback callback, void *context);

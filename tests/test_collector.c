@@ -1495,10 +1495,6 @@ static void collect_x(void *nothing)
 
 TALLY_TEST(collector, a_second_look_leaves_alone_what_another_collection_has_found)
 {
-    if (has_gil()) {
-        suite_skip("there is one collection at a time");
-        return;
-    }
     begin();
     atomic_store(&meeting, 0);
     meeting_x = NULL;

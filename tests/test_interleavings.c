@@ -2760,6 +2760,85 @@ TALLY_TEST(interleavings, what_is_deferred_while_its_entry_is_in_hand_counts_the
     drop_curtain(1);
 }
 
+/* A pusher has seen the owner; then the owner gives its word up; the pusher's swap and entry come before the owner's swap. */
+TALLY_TEST(interleavings, what_is_queued_while_its_owner_defers_it_is_counted_off)
+{
+    if (!has_numbers()) return;
+    for (int merged_late = 0; merged_late < 2; merged_late++) {
+        raise_curtain();
+        tell(OWNER, make_object);
+        tell(OWNER, take_object); /* for OTHER, by the owner's hand */
+        hold(OTHER, decref_shared);
+        begin(OTHER, drop_object);
+        await(OTHER, decref_shared);
+        hold(OWNER, spread_swap);
+        begin(OWNER, defer_object);
+        await(OWNER, spread_swap);
+        if (merged_late) /* with the entry in hand until the object is spread */
+            hold(OTHER, queue_entry);
+        release(OTHER, decref_shared);
+        if (merged_late) {
+            await(OTHER, queue_entry);
+            release(OWNER, spread_swap);
+            finish(OWNER);
+            release(OTHER, queue_entry);
+            finish(OTHER);
+        } else {
+            finish(OTHER);
+            release(OWNER, spread_swap);
+            finish(OWNER);
+        }
+        check_int(atomic_load_explicit(&answer, memory_order_relaxed), 1);
+        tell(OWNER, safepoint); /* the entry is in its queue */
+        check_int(deaths(), merged_late);
+        tell(THIRD, take_object);
+        tell(OTHER, take_object);
+        tell(OWNER, drop_object);
+        tell(OTHER, drop_object);
+        tell(THIRD, check_one_left);
+        tell(THIRD, drop_object);
+        tell(OWNER, block);
+        tell(OTHER, block);
+        tell(THIRD, collect);
+        check_int(deaths(), merged_late + 1);
+        drop_curtain(merged_late + 1);
+    }
+}
+
+/* A class that is being made is in no table of references yet: a sweep must not take it for unused. */
+static void sweep_unborn(void *nothing)
+{
+    (void)nothing;
+    tally_object *key = tally_str_new("self", -1), *garbage = tally_class_new(&(tally_class_spec){ .name = "Garbage" });
+    check_int(tally_set_attr(garbage, key, garbage), 0);
+    tally_decref(garbage);
+    tally_decref(key);
+    check(tally_gc_collect(2) >= 1);
+}
+static void make_slotted_class(void)
+{
+    static const char *const names[] = { "one", "two", NULL };
+    result = tally_class_new(&(tally_class_spec){ .name = "Unborn", .slots = names });
+    tally_object *instance = tally_instance_new(result);
+    check_int(tally_slot_set(instance, 1, tally_true), 0);
+    check_int(strcmp(tally_type_name(instance), "Unborn"), 0);
+    check_int(tally_refcount(result), 2);
+    tally_decref(instance);
+    tally_decref(result);
+    check(tally_gc_collect(2) >= 0);
+}
+
+TALLY_TEST(interleavings, a_sweep_leaves_a_class_that_is_being_made)
+{
+    raise_curtain();
+    tell(OWNER, block);
+    tell(OTHER, block);
+    tally_inject_call(THIRD, "class_unborn", sweep_unborn, NULL);
+    tell(THIRD, make_slotted_class);
+    check(tally_inject_await(THIRD, "class_unborn"));
+    drop_curtain(0);
+}
+
 TALLY_TEST(interleavings, a_merge_in_a_collection_adds_up_what_threads_count_both_ways)
 {
     if (!has_numbers()) return;

@@ -4,14 +4,22 @@
  * children, the steps that run foreign code, and the part's contract.
  *
  * A collector finds the tracked objects that only unreachable objects hold, in
- * its own way, and then takes these steps (PEP 442):
- *   1. all weak references to them are cleared, before foreign code runs;
- *   2. callbacks of those references that are not garbage themselves;
- *   3. finalizers, once in an object's life;
- *   4. a second look, if 2 or 3 ran anything: what is held from outside now, and
- *      what that reaches, lives on; weak references that were made to the rest
- *      meanwhile are cleared, too;
- *   5. the rest is cleared, each object held meanwhile, and dies by its counts.
+ * its own way, and then takes these steps (PEP 442, with weak references as in CPython 3.14):
+ *   1. finalizers, once in an object's life; weak references still give the objects, which are whole;
+ *   2. a second look, if 1 ran any: what is held from outside now, and what that reaches, lives on,
+ *      with its weak references;
+ *   3. the weak references to the rest are cleared, all before foreign code runs again;
+ *   4. callbacks of those references that are not garbage themselves;
+ *   5. another look, if 4 ran any: a callback has no way to the rest by references, but it
+ *      may have the address of one in its context;
+ *   6. the rest is cleared, each object held meanwhile, and dies by its counts.
+ * So an object dies in the same order by its count and in a cycle: finalizer, weak references, callbacks,
+ * contents; and weak references to an object that its finalizer brings back are as they were. (CPython 3.14
+ * clears those with callbacks, and calls these, before the finalizers if the object is in a cycle.)
+ *
+ * An automatic collection is put off while its thread is in a collection, or holds a tally_mutex, which a
+ * finalizer may want (tally_gc_put_off); without a GIL also while it is in a critical section. It starts with the
+ * thread's first allocation of a container after that.
  *
  * Invariants:
  *  - A tracked object's children are all in what tally_children visits, its class
@@ -25,12 +33,16 @@
  *   tally_collector_birth()          inline, before a container is allocated: may collect
  *   tally_collector_death()          inline, a container's memory is given back
  *   tally_collector_start, _end      of the run time; _start: 0 or -1
- *   tally_collector_begin()          before a collection; false: there is no room for one beside another's
+ *   tally_collector_begin()          before a collection; false: there is no memory for one beside another's
  *   tally_collector_run(g, info)     the collection; found objects, or -1 and an error
- *   tally_collector_each(g, v, c)    visits the tracked objects of generation g, -1: all; world stopped
+ *   tally_collector_each(g, v, c)    visits the tracked objects of generation g but for the frozen; -1: all, the
+ *                                    frozen too; not what a collection under way has found; world stopped
  *   tally_collector_freeze, _unfreeze, _frozen   world stopped
  *   tally_collector_count(counts)    as tally_gc_get_count
  *   tally_collector_settings()       thresholds or enabled have changed
+ *   tally_collector_nudge()          the caller's next allocation of a container looks whether a collection is due;
+ *                                    also a full one, if tally_memory_due()
+ * and calls tally_memory_collected() in each full collection (memory.h).
  */
 #ifndef TALLY_COLLECTOR_CONTRACT_H
 #define TALLY_COLLECTOR_CONTRACT_H
@@ -55,6 +67,12 @@ int tally_gc_start(void);
 void tally_gc_end(void);
 /* Collects because of an allocation. The pending error stays. */
 void tally_gc_automatic(int generation);
+/* One is due, but none is to start here: the end of what keeps it off nudges the thread. */
+static inline bool tally_gc_put_off(tally_thread_state *thread) {
+    if (!thread->mutexes_held) return thread->collecting;
+    thread->collection_put_off = true;
+    return true;
+}
 
 /* ---- steps --------------------------------------------------------------- */
 
@@ -198,5 +216,6 @@ void tally_collector_unfreeze(void);
 size_t tally_collector_frozen(void);
 void tally_collector_count(int counts[3]);
 void tally_collector_settings(void);
+void tally_collector_nudge(void);
 
 #endif

@@ -12,13 +12,19 @@
 
 struct tally_gc tally_gc;
 
-/* Read and changed under the lock; called without it. */
+/*
+ * Callbacks are read and changed under the lock, and called without it; so a callback may add and
+ * remove callbacks, itself included. Each has a serial number, and the array is in the order of
+ * these. A walk goes by the number, not by the index: it calls the callbacks that were there when
+ * it began and that are there when their turn comes.
+ */
+typedef struct registered { tally_gc_callback callback; void *context; uint64_t serial; } registered;
 static struct {
     pthread_mutex_t lock;
-    struct { tally_gc_callback callback; void *context; } at[16];
+    registered at[16];
     unsigned count;
+    uint64_t last_serial;
 } callbacks = { .lock = PTHREAD_MUTEX_INITIALIZER };
-
 
 int tally_gc_start(void) {
     static const int thresholds[3] = { 700, 10, 10 };
@@ -48,15 +54,25 @@ void tally_gc_end(void) {
 
 /* ---- collections --------------------------------------------------------- */
 
+/* The first callback with a serial number above `after` and up to `last`. False: there is none. */
+static bool next_callback(uint64_t after, uint64_t last, registered *next) {
+    bool found = false;
+    pthread_mutex_lock(&callbacks.lock);
+    for (unsigned i = 0; i < callbacks.count && !found; i++) {
+        *next = callbacks.at[i];
+        found = next->serial > after && next->serial <= last;
+    }
+    pthread_mutex_unlock(&callbacks.lock);
+    return found;
+}
+
 static void call_back(const tally_gc_info *info) {
-    for (unsigned i = 0;; i++) {
-        pthread_mutex_lock(&callbacks.lock);
-        bool any = i < callbacks.count;
-        tally_gc_callback callback = any ? callbacks.at[i].callback : NULL;
-        void *context = any ? callbacks.at[i].context : NULL;
-        pthread_mutex_unlock(&callbacks.lock);
-        if (!any) return;
-        callback(info, context);
+    pthread_mutex_lock(&callbacks.lock);
+    uint64_t last = callbacks.last_serial;
+    pthread_mutex_unlock(&callbacks.lock);
+    registered next = { .serial = 0 };
+    while (next_callback(next.serial, last, &next)) {
+        next.callback(info, next.context);
         if (tally_error_kind()) fprintf(stderr, "tally: error ignored in a gc callback: %s\n", tally_error_message());
         tally_error_clear();
     }
@@ -211,6 +227,7 @@ int tally_gc_set_threshold(const int thresholds[3]) {
 }
 void tally_gc_get_count(int counts[3]) {
     tally_thread_require();
+    TALLY_PLAIN_CALL();
     tally_collector_count(counts);
 }
 void tally_gc_get_stats(tally_gc_generation_stats stats[3]) {
@@ -232,10 +249,7 @@ tally_object *tally_gc_garbage(void) {
 int tally_gc_add_callback(tally_gc_callback callback, void *context) {
     pthread_mutex_lock(&callbacks.lock);
     bool room = callbacks.count < sizeof callbacks.at / sizeof *callbacks.at;
-    if (room) {
-        callbacks.at[callbacks.count].callback = callback;
-        callbacks.at[callbacks.count++].context = context;
-    }
+    if (room) callbacks.at[callbacks.count++] = (registered){ callback, context, ++callbacks.last_serial };
     pthread_mutex_unlock(&callbacks.lock);
     if (!room) { tally_error_set(TALLY_RUNTIME_ERROR, "no more than %zu gc callbacks", sizeof callbacks.at / sizeof *callbacks.at); return -1; }
     return 0;

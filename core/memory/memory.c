@@ -9,6 +9,7 @@
  */
 #define _GNU_SOURCE
 #include "backend.h"
+#include "collector/collector.h"
 #include <sys/mman.h>
 
 char *tally_region;
@@ -54,7 +55,10 @@ typedef struct large {
 static struct {
     pthread_mutex_t lock;
     large *first;
-    size_t blocks, bytes;
+    size_t blocks;
+    _Atomic size_t bytes;        /* changed under the lock */
+    _Atomic size_t due;          /* more bytes than that make a collection due */
+    _Atomic size_t beside;       /* bytes of arenas when the last full collection marked */
     uint32_t handles, handles_used, handle_free; /* room; ever used; first of the free ones, linked through the table; 0: none */
 } large_blocks = { .lock = PTHREAD_MUTEX_INITIALIZER };
 tally_object **tally_handles;
@@ -91,6 +95,7 @@ static void handle_give_back(large *block) {
 uint32_t tally_large_handle(const void *block) { return ((const large *)((const char *)block - offsetof(large, block)))->handle; }
 
 int tally_memory_start(void) {
+    atomic_store_explicit(&large_blocks.due, TALLY_LARGE_GARBAGE, memory_order_relaxed);
     /* 64 GiB, or less where the address space is limited. */
     for (size_t size = (size_t)64 << 30; size >= (size_t)64 << 20; size /= 2) {
         char *map = mmap(NULL, size + TALLY_ARENA_SIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -131,7 +136,8 @@ void tally_memory_end(void) {
         free(block);
     }
     large_blocks.first = NULL;
-    large_blocks.blocks = large_blocks.bytes = 0;
+    large_blocks.blocks = 0;
+    atomic_store_explicit(&large_blocks.bytes, 0, memory_order_relaxed);
     munmap(tally_region, tally_region_size);
     munmap((void *)tally_notes, tally_region_size >> TALLY_NOTE_SHIFT);
     tally_notes = NULL;
@@ -405,6 +411,28 @@ static bool heap_refill(tally_heap *heap, unsigned kind, unsigned class_) {
 
 /* ---- large blocks ------------------------------------------------------- */
 
+static size_t large_bytes(void) { return atomic_load_explicit(&large_blocks.bytes, memory_order_relaxed); }
+
+/* Those that wait for a grace period are garbage already, and no collection frees them. */
+static size_t large_bytes_held(void) {
+    size_t bytes = large_bytes(), waiting, most;
+    tally_waiting(&waiting, &most);
+    return waiting < bytes ? bytes - waiting : 0;
+}
+bool tally_memory_due(void) {
+    size_t due = atomic_load_explicit(&large_blocks.due, memory_order_relaxed);
+    return large_bytes() > due && large_bytes_held() > due;
+}
+
+void tally_memory_collected(bool marked) {
+    if (marked) atomic_store_explicit(&large_blocks.beside, memory.arenas_live * TALLY_ARENA_SIZE, memory_order_relaxed);
+    size_t bytes = large_bytes_held(), quarter = (bytes + atomic_load_explicit(&large_blocks.beside, memory_order_relaxed)) / 4;
+    size_t due = bytes + (quarter > TALLY_LARGE_GARBAGE ? quarter : TALLY_LARGE_GARBAGE);
+    /* The end of a collection only lowers it: another one may have marked since. */
+    if (marked || due < atomic_load_explicit(&large_blocks.due, memory_order_relaxed))
+        atomic_store_explicit(&large_blocks.due, due, memory_order_relaxed);
+}
+
 static void *large_alloc(unsigned kind, size_t size) {
     if (size > PTRDIFF_MAX - sizeof(large)) return NULL;
     large *block = malloc(sizeof *block + size);
@@ -424,8 +452,10 @@ static void *large_alloc(unsigned kind, size_t size) {
     if (block->next) block->next->previous = block;
     large_blocks.first = block;
     large_blocks.blocks++;
-    large_blocks.bytes += size;
+    size_t bytes = large_bytes() + size;
+    atomic_store_explicit(&large_blocks.bytes, bytes, memory_order_relaxed);
     pthread_mutex_unlock(&large_blocks.lock);
+    if (TALLY_UNLIKELY(bytes > atomic_load_explicit(&large_blocks.due, memory_order_relaxed))) tally_collector_nudge();
     return block->block;
 }
 
@@ -434,7 +464,7 @@ static void large_forget(large *block) {
     if (block->previous) block->previous->next = block->next; else large_blocks.first = block->next;
     if (block->next) block->next->previous = block->previous;
     large_blocks.blocks--;
-    large_blocks.bytes -= block->bytes;
+    atomic_store_explicit(&large_blocks.bytes, large_bytes() - block->bytes, memory_order_relaxed);
     if (TALLY_FIXED_HANDLES && block->kind == TALLY_CONTAINERS) handle_give_back(block);
     pthread_mutex_unlock(&large_blocks.lock);
     free(block);
@@ -575,7 +605,7 @@ void tally_memory_stats(tally_memory_result *result) {
     pthread_mutex_unlock(&memory.lock);
     pthread_mutex_lock(&large_blocks.lock);
     result->large_blocks = large_blocks.blocks;
-    result->large_bytes = large_blocks.bytes;
+    result->large_bytes = large_bytes();
     pthread_mutex_unlock(&large_blocks.lock);
     tally_world_start();
 }

@@ -110,6 +110,15 @@ extern tally_object **tally_handles;
 uint32_t tally_large_handle(const void *block);
 
 int tally_memory_start(void);
+/*
+ * Garbage may be few objects and many bytes. So large blocks make a collection due, too, once there are
+ * TALLY_LARGE_GARBAGE bytes of them more than after the last full collection, and a quarter more than all memory
+ * was then: as the rule of births, this keeps the work of all collections in proportion while a heap grows.
+ * _due: that is so. _collected: a full collection has marked (the world is stopped), or (marked false) freed what it
+ * found.
+ */
+bool tally_memory_due(void);
+void tally_memory_collected(bool marked);
 void tally_memory_end(void);              /* gives everything back; large blocks that are left, too */
 void tally_heap_start(tally_heap *heap, uint32_t owner);
 void tally_heap_drain(tally_heap *heap);  /* takes back what other threads freed; by the heap's thread or in its stead */

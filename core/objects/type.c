@@ -209,6 +209,7 @@ tally_object *tally_class_new(const tally_class_spec *spec) {
         return NULL;
     }
     tally_object *class_ = type->object;
+    TALLY_POINT(class_unborn);
     tally_track(class_);
     tally_class_born(class_);
     return class_;

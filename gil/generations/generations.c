@@ -27,6 +27,15 @@
  *  - No foreign code runs from 2 to 4. Links are always valid.
  *  - Nothing recurses. Memory is taken for references that a note has no room for, and
  *    what they lead to is kept if there is none (tally_spill).
+ *
+ * Collections of several threads may overlap, since finalizers and callbacks may let go of the
+ * GIL: a collection that waits in one must not keep the others from theirs. From the end of 4 on
+ * the garbage of a collection is in lists of its own, which are in no generation, so the other
+ * collections take references from there as references from outside. The heads of these lists
+ * are static for the first of the collections that overlap; each other one allocates its heads.
+ * A thread that is in a collection does not begin another.
+ *
+ * A list is named by the link of its head.
  */
 #include "collector/collector.h"
 
@@ -38,8 +47,13 @@ enum { YOUNG = 0x80, MOST = 0x7d, REACHED = 0xfe, UNREACHABLE = 0xff };
 tally_container tally_heads[TALLY_LISTS];
 struct tally_births tally_births = { 0, INT32_MAX };
 
+typedef tally_collector_thread lists; /* of one collection */
+enum { LISTS = sizeof(lists) / sizeof(uint32_t), FIRST_OF_COLLECTION = TALLY_LIST_FROZEN + 1 };
+_Static_assert((int)FIRST_OF_COLLECTION + (int)LISTS == (int)TALLY_LISTS, "static heads for one collection");
+
 static struct {
-    bool running;
+    bool static_lists_taken;
+    bool nudged;                           /* a collection is due for another reason than births */
     int count[3];                          /* [0] unused: tally_births */
     size_t long_lived_total, long_lived_pending; /* survivors of the last full collection; of those of generation 1 since */
     tally_spills spills;
@@ -49,9 +63,12 @@ _Static_assert((int)TALLY_LISTS <= (int)TALLY_FIXED_HANDLES, "a handle for each 
 
 /* ---- lists --------------------------------------------------------------- */
 
-static tally_container *head(uint32_t list) { return &tally_heads[list]; }
-static bool is_empty(uint32_t list) { return head(list)->links.next == TALLY_LINK_HEAD(list); }
-static void make_empty(uint32_t list) { head(list)->links.next = head(list)->links.previous = TALLY_LINK_HEAD(list); }
+static uint32_t generation_list(int generation) { return TALLY_LINK_HEAD(generation); }
+#define FROZEN_LIST TALLY_LINK_HEAD(TALLY_LIST_FROZEN)
+
+static tally_container *head(uint32_t list) { return tally_link_follow(list); }
+static bool is_empty(uint32_t list) { return head(list)->links.next == list; }
+static void make_empty(uint32_t list) { head(list)->links.next = head(list)->links.previous = list; }
 static tally_container *first(uint32_t list) { return tally_link_follow(head(list)->links.next); }
 static tally_container *next_of(tally_container *object) { return tally_link_follow(object->links.next); }
 
@@ -62,14 +79,57 @@ static void join(uint32_t to, uint32_t from) {
     tally_container *from_last = tally_link_follow(head(from)->links.previous);
     last->links.next = head(from)->links.next;
     from_first->links.previous = head(to)->links.previous;
-    from_last->links.next = TALLY_LINK_HEAD(to);
+    from_last->links.next = to;
     head(to)->links.previous = head(from)->links.previous;
     make_empty(from);
 }
 
 static void move_to(uint32_t list, tally_container *object) {
     tally_link_remove(object);
-    tally_link_append(list, object);
+    uint32_t self = tally_link_to(object);
+    tally_container *last = tally_link_follow(head(list)->links.previous);
+    last->links.next = self;
+    object->links.previous = head(list)->links.previous;
+    object->links.next = list;
+    head(list)->links.previous = self;
+}
+
+/*
+ * Heads for another collection than the first of those that overlap. They are blocks of the
+ * allocator that are never published, so their counts are those of dead objects: a walk over the
+ * heap does not find them, and they have links like any container. False: no memory.
+ */
+static bool lists_allocate(lists *l) {
+    uint32_t *list = &l->unreachable;
+    for (int i = 0; i < LISTS; i++) {
+        tally_container *block = tally_memory_alloc(TALLY_CONTAINERS, sizeof *block);
+        if (!block) {
+            while (i > 0) tally_memory_free(TALLY_CONTAINERS, head(list[--i]));
+            return false;
+        }
+        atomic_store_explicit(&block->base.flags, 0, memory_order_relaxed);
+        list[i] = tally_link_to(block);
+    }
+    return true;
+}
+static bool lists_take(lists *l) {
+    uint32_t *list = &l->unreachable;
+    if (collector.static_lists_taken) {
+        if (!lists_allocate(l)) return false;
+    } else {
+        collector.static_lists_taken = true;
+        for (int i = 0; i < LISTS; i++) list[i] = TALLY_LINK_HEAD(FIRST_OF_COLLECTION + i);
+    }
+    for (int i = 0; i < LISTS; i++) make_empty(list[i]);
+    return true;
+}
+static void lists_give_back(lists *l) {
+    uint32_t *list = &l->unreachable;
+    if (list[0] == TALLY_LINK_HEAD(FIRST_OF_COLLECTION)) {
+        collector.static_lists_taken = false;
+        return;
+    }
+    for (int i = 0; i < LISTS; i++) tally_memory_free(TALLY_CONTAINERS, head(list[i]));
 }
 
 static uint8_t flags_of(tally_container *object) { return atomic_load_explicit(&object->base.flags, memory_order_relaxed); }
@@ -182,35 +242,33 @@ static void deduce(uint32_t list, uint32_t unreachable, bool full, size_t *survi
 
 /* ---- what is done with garbage ------------------------------------------- */
 
-static void legacy_reach(tally_object *child, void *context) {
-    (void)context;
+static void legacy_reach(tally_object *child, void *list) {
     _Atomic uint8_t *note = tally_note_in(tally_notes, 0, child);
     if (!note || tally_note_load(note) != UNREACHABLE) return;
     tally_note_store(note, 0);
-    move_to(TALLY_LIST_LEGACY, (tally_container *)child);
+    move_to(*(uint32_t *)list, (tally_container *)child);
 }
 
 /* Python 2: what has a finalizer, and what that reaches, is not freed. How many. */
-static ptrdiff_t take_out_legacy(void) {
+static ptrdiff_t take_out_legacy(lists *l) {
     ptrdiff_t count = 0;
-    make_empty(TALLY_LIST_LEGACY);
     if (!tally_process.options.uncollectable_finalizers) return 0;
-    for (tally_container *o = first(TALLY_LIST_UNREACHABLE), *next; o != head(TALLY_LIST_UNREACHABLE); o = next) {
+    for (tally_container *o = first(l->unreachable), *next; o != head(l->unreachable); o = next) {
         next = next_of(o);
         if (!tally_gc_has_finalizer(&o->base)) continue;
-        legacy_reach(&o->base, NULL);
+        legacy_reach(&o->base, &l->legacy);
     }
-    for (tally_container *o = first(TALLY_LIST_LEGACY); o != head(TALLY_LIST_LEGACY); o = next_of(o), count++) {
+    for (tally_container *o = first(l->legacy); o != head(l->legacy); o = next_of(o), count++) {
         tally_type *type = tally_type_entry(&o->base);
-        if (type->class_) legacy_reach(type->object, NULL);
-        tally_children(&o->base, type, legacy_reach, NULL);
+        if (type->class_) legacy_reach(type->object, &l->legacy);
+        tally_children(&o->base, type, legacy_reach, &l->legacy);
     }
     return count;
 }
 
-static void keep_legacy(uint32_t old) {
-    while (!is_empty(TALLY_LIST_LEGACY)) {
-        tally_container *o = first(TALLY_LIST_LEGACY);
+static void keep_legacy(lists *l, uint32_t old) {
+    while (!is_empty(l->legacy)) {
+        tally_container *o = first(l->legacy);
         tally_gc_tell(&o->base, true);
         move_to(old, o);
         if (tally_gc_has_finalizer(&o->base) || tally_gc_debugging(TALLY_GC_DEBUG_SAVEALL)) tally_gc_save(&o->base);
@@ -222,15 +280,30 @@ static bool is_garbage(tally_object *object) {
     return note && tally_note_load(note) == UNREACHABLE;
 }
 
-/* Clears weak references to garbage; then the notes. How many objects there are. */
-static ptrdiff_t clear_weakrefs(uint32_t garbage, tally_weakref **calls) {
-    ptrdiff_t count = 0;
-    *calls = NULL;
-    for (tally_container *o = first(garbage); o != head(garbage); o = next_of(o), count++) {
-        if (tally_type_entry(&o->base)->weak_offset) tally_weakrefs_clear(&o->base, calls, is_garbage);
-        tally_counts_adopt(&o->base.counts);
+/* What the objects of a list have, some of them: finalizers that are to run, words for weak references. */
+typedef struct have { bool finalizers, weak; } have;
+static have look_for(uint32_t garbage) {
+    have h = { false, false };
+    for (tally_container *o = first(garbage); o != head(garbage) && !(h.finalizers && h.weak); o = next_of(o)) {
+        h.finalizers |= tally_gc_has_finalizer(&o->base);
+        h.weak |= tally_type_entry(&o->base)->weak_offset != 0;
     }
-    for (tally_container *o = first(garbage); o != head(garbage); o = next_of(o)) tally_note_store(note_of(o), 0);
+    return h;
+}
+
+/* The notes of the objects still say UNREACHABLE. Clears the weak references to them. */
+static void clear_weakrefs(uint32_t garbage, tally_weakref **calls) {
+    for (tally_container *o = first(garbage); o != head(garbage); o = next_of(o))
+        if (tally_type_entry(&o->base)->weak_offset) tally_weakrefs_clear(&o->base, calls, is_garbage);
+}
+
+/* Takes the objects over from their owners, and clears their notes. How many objects there are. */
+static ptrdiff_t adopt(uint32_t garbage) {
+    ptrdiff_t count = 0;
+    for (tally_container *o = first(garbage); o != head(garbage); o = next_of(o), count++) {
+        tally_counts_adopt(&o->base.counts);
+        tally_note_store(note_of(o), 0);
+    }
     return count;
 }
 
@@ -243,21 +316,18 @@ static void clear_notes(void) {
     for (tally_object *object; (object = tally_memory_next_large(&large, TALLY_CONTAINERS));) tally_note_store(tally_large_notes(object), 0);
 }
 
-/* Foreign code may take any object out of the list, by its death, or as it makes it immortal. True: some ran. */
-static bool finalize_all(ptrdiff_t *immortal) {
-    bool any = false;
-    make_empty(TALLY_LIST_SEEN);
-    while (!is_empty(TALLY_LIST_UNREACHABLE)) {
-        tally_container *o = first(TALLY_LIST_UNREACHABLE);
-        move_to(TALLY_LIST_SEEN, o);
+/* Foreign code may take any object out of the list, by its death, or as it makes it immortal. */
+static void finalize_all(lists *l, ptrdiff_t *immortal) {
+    while (!is_empty(l->unreachable)) {
+        tally_container *o = first(l->unreachable);
+        move_to(l->seen, o);
         if (!tally_gc_has_finalizer(&o->base)) continue;
         tally_incref(&o->base);
-        any |= tally_gc_finalize(&o->base);
+        tally_gc_finalize(&o->base);
         *immortal += tally_is_immortal(&o->base);
         tally_decref(&o->base);
     }
-    join(TALLY_LIST_UNREACHABLE, TALLY_LIST_SEEN);
-    return any;
+    join(l->unreachable, l->seen);
 }
 
 static void free_all(uint32_t garbage, uint32_t old) {
@@ -280,34 +350,58 @@ static void free_all(uint32_t garbage, uint32_t old) {
 
 /* ---- a collection -------------------------------------------------------- */
 
-bool tally_collector_begin(void) {
-    bool running = collector.running;
-    collector.running = true;
-    return !running;
+bool tally_collector_begin(void) { return lists_take(&tally_thread_current()->collector); }
+
+/* A generation above the youngest is due, with all below it. 0: none is. */
+static int older_due(void) {
+    for (int i = 2; i > 0; i--) {
+        if (collector.count[i] <= atomic_load_explicit(&tally_gc.threshold[i], memory_order_relaxed)) continue;
+        if (i == 2 && collector.long_lived_pending < collector.long_lived_total / 4) continue;
+        return i;
+    }
+    return 0;
+}
+
+/* After foreign code: leaves in `garbage` what is garbage still. How many objects live on. */
+static size_t look_again(lists *l, uint32_t *garbage, uint32_t old) {
+    uint32_t other = *garbage == l->unreachable ? l->still : l->unreachable;
+    size_t resurrected;
+    deduce(*garbage, other, false, &resurrected);
+    join(old, *garbage);
+    *garbage = other;
+    return resurrected;
 }
 
 ptrdiff_t tally_collector_run(int generation, tally_gc_info *info) {
+    tally_thread_state *thread = tally_thread_current();
+    lists *l = &thread->collector;
     /* References that wait in a merge queue would look like references from outside. */
-    tally_counts_safepoint(tally_thread_current());
+    tally_counts_safepoint(thread);
     for (uint32_t id = 1; id <= atomic_load_explicit(&tally_process.slots_used, memory_order_relaxed); id++) tally_counts_merge_blocked(tally_thread_slot(id));
     uint64_t began = info->began;
-    uint32_t young = (uint32_t)generation, old = generation < 2 ? young + 1 : young;
+    uint32_t young = generation_list(generation), old = generation_list(generation < 2 ? generation + 1 : generation);
     tally_births.count = 0;
     for (int i = 1; i <= generation; i++) collector.count[i] = 0;
     if (generation < 2) collector.count[generation + 1]++;
-    for (uint32_t i = 0; i < young; i++) join(young, i);
+    for (int i = 0; i < generation; i++) join(young, generation_list(i));
 
     size_t survivors = 0;
-    deduce(young, TALLY_LIST_UNREACHABLE, generation == 2, &survivors);
+    deduce(young, l->unreachable, generation == 2, &survivors);
     if (generation == 1) collector.long_lived_pending += survivors;
     if (generation == 2) {
         collector.long_lived_pending = 0;
         collector.long_lived_total = survivors;
+        tally_memory_collected(true);
     }
+    /* A program that collects by hand has no births that would start what is due above. */
+    collector.nudged = !info->automatic && older_due();
+    tally_collector_settings();
     if (old != young) join(old, young);
-    ptrdiff_t uncollectable = take_out_legacy();
-    tally_weakref *calls;
-    ptrdiff_t found = clear_weakrefs(TALLY_LIST_UNREACHABLE, &calls);
+    ptrdiff_t uncollectable = take_out_legacy(l);
+    tally_weakref *calls = NULL;
+    have have = look_for(l->unreachable);
+    if (have.weak && !have.finalizers) clear_weakrefs(l->unreachable, &calls);
+    ptrdiff_t found = adopt(l->unreachable);
     if (generation == 2) clear_notes();
     info->examined = survivors + (size_t)(found + uncollectable);
     info->collected = found;
@@ -315,44 +409,55 @@ ptrdiff_t tally_collector_run(int generation, tally_gc_info *info) {
     uint64_t marked = tally_now();
     info->mark = marked - began;
 
-    bool foreign = calls != NULL;
-    tally_weakrefs_call(calls);
-    ptrdiff_t immortal = 0;
-    foreign |= finalize_all(&immortal);
-    info->collected -= immortal;
-    uint64_t finalized = tally_now(), checked = finalized;
-    info->finalize = finalized - marked;
-    uint32_t garbage = TALLY_LIST_UNREACHABLE;
-    if (foreign && !is_empty(TALLY_LIST_UNREACHABLE)) {
-        size_t resurrected;
-        deduce(TALLY_LIST_UNREACHABLE, garbage = TALLY_LIST_STILL, false, &resurrected);
-        join(old, TALLY_LIST_UNREACHABLE);
-        /* To what is garbage still, finalizers may have made new ones; their callbacks cannot reach it either. */
+    uint32_t garbage = l->unreachable;
+    if (have.finalizers) {
+        ptrdiff_t immortal = 0;
+        finalize_all(l, &immortal);
+        info->collected -= immortal;
+        uint64_t finalized = tally_now();
+        info->finalize = finalized - marked;
+        info->collected -= (ptrdiff_t)look_again(l, &garbage, old);
         clear_weakrefs(garbage, &calls);
-        checked = tally_now();
-        info->check = checked - finalized;
-        info->collected -= (ptrdiff_t)resurrected;
-        tally_weakrefs_call(calls);
+        adopt(garbage);
+        info->check = tally_now() - finalized;
     }
+    if (calls) {
+        uint64_t calling = tally_now();
+        tally_weakrefs_call(calls);
+        uint64_t called = tally_now();
+        info->finalize += called - calling;
+        info->collected -= (ptrdiff_t)look_again(l, &garbage, old);
+        adopt(garbage);
+        info->check += tally_now() - called;
+    }
+    uint64_t checked = tally_now();
     free_all(garbage, old);
-    keep_legacy(old);
+    keep_legacy(l, old);
+    lists_give_back(l);
+    if (generation == 2) tally_memory_collected(false);
     uint64_t freed = tally_now();
     info->free = freed - checked;
     info->pause = freed - began;
-    collector.running = false;
     return info->collected + uncollectable;
 }
 
-/* The oldest generation that is due, with all below it. */
+void tally_collector_nudge(void) {
+    if (collector.nudged) return;
+    collector.nudged = true;
+    tally_collector_settings();
+}
+
+/* Births are over the limit, or the limit was lowered: the oldest generation that is due, with all below it. */
 void tally_collect_births(void) {
-    if (collector.running || !tally_gc_is_enabled()) return;
-    for (int i = 2; i >= 0; i--) {
-        int count = i ? collector.count[i] : tally_births.count;
-        if (count <= atomic_load_explicit(&tally_gc.threshold[i], memory_order_relaxed)) continue;
-        if (i == 2 && collector.long_lived_pending < collector.long_lived_total / 4) continue;
-        tally_gc_automatic(i);
+    if (!tally_gc_is_enabled() || tally_gc_put_off(tally_thread_current())) return;
+    int due = tally_memory_due() ? 2 : older_due();
+    if (due == 0 && tally_births.count <= atomic_load_explicit(&tally_gc.threshold[0], memory_order_relaxed)) {
+        /* What the nudge was for is done already. */
+        collector.nudged = false;
+        tally_collector_settings();
         return;
     }
+    tally_gc_automatic(due);
 }
 
 /* ---- the contract -------------------------------------------------------- */
@@ -362,7 +467,7 @@ int tally_collector_start(void) {
     tally_births = (struct tally_births){ 0, INT32_MAX };
     for (uint32_t i = 0; i < TALLY_LISTS; i++) {
         tally_handles[i] = &tally_heads[i].base;
-        make_empty(i);
+        make_empty(TALLY_LINK_HEAD(i));
     }
     return 0;
 }
@@ -370,7 +475,9 @@ void tally_collector_end(void) {}
 
 void tally_collector_settings(void) {
     int threshold = atomic_load_explicit(&tally_gc.threshold[0], memory_order_relaxed);
-    tally_births.limit = tally_gc_is_enabled() && threshold > 0 ? threshold : INT32_MAX - 1;
+    if (!tally_gc_is_enabled() || threshold == 0) threshold = INT32_MAX - 1;
+    else if (collector.nudged) threshold = -1; /* the next birth */
+    tally_births.limit = threshold;
 }
 
 static void each(uint32_t list, void (*visit)(tally_object *, void *), void *context) {
@@ -378,23 +485,25 @@ static void each(uint32_t list, void (*visit)(tally_object *, void *), void *con
 }
 void tally_collector_each(int generation, void (*visit)(tally_object *, void *), void *context) {
     for (int i = 0; i < 3; i++)
-        if (generation == -1 || generation == i) each((uint32_t)i, visit, context);
+        if (generation == -1 || generation == i) each(generation_list(i), visit, context);
+    if (generation == -1) each(FROZEN_LIST, visit, context);
 }
 
 void tally_collector_freeze(void) {
-    for (uint32_t i = 0; i < 3; i++) {
-        for (tally_container *o = first(i); o != head(i); o = next_of(o)) set_flags(o, flags_of(o) | TALLY_FLAG_FROZEN);
-        join(TALLY_LIST_FROZEN, i);
+    for (int i = 0; i < 3; i++) {
+        uint32_t list = generation_list(i);
+        for (tally_container *o = first(list); o != head(list); o = next_of(o)) set_flags(o, flags_of(o) | TALLY_FLAG_FROZEN);
+        join(FROZEN_LIST, list);
     }
     tally_births.count = collector.count[1] = collector.count[2] = 0;
 }
 void tally_collector_unfreeze(void) {
-    for (tally_container *o = first(TALLY_LIST_FROZEN); o != head(TALLY_LIST_FROZEN); o = next_of(o)) set_flags(o, flags_of(o) & ~TALLY_FLAG_FROZEN);
-    join(TALLY_LIST_OLD, TALLY_LIST_FROZEN);
+    for (tally_container *o = first(FROZEN_LIST); o != head(FROZEN_LIST); o = next_of(o)) set_flags(o, flags_of(o) & ~TALLY_FLAG_FROZEN);
+    join(generation_list(2), FROZEN_LIST);
 }
 size_t tally_collector_frozen(void) {
     size_t count = 0;
-    for (tally_container *o = first(TALLY_LIST_FROZEN); o != head(TALLY_LIST_FROZEN); o = next_of(o)) count++;
+    for (tally_container *o = first(FROZEN_LIST); o != head(FROZEN_LIST); o = next_of(o)) count++;
     return count;
 }
 void tally_collector_count(int counts[3]) {

@@ -8,6 +8,7 @@
 
 #define TALLY_COLLECTOR_NAME "generational"
 
-typedef struct tally_collector_thread { char nothing[0]; } tally_collector_thread;
+/* The lists of the collection that the thread is in, by the links of their heads: generations.c; own thread. */
+typedef struct tally_collector_thread { uint32_t unreachable, seen, still, legacy; } tally_collector_thread;
 
 #endif

@@ -14,7 +14,10 @@
 enum { TALLY_LIST_YOUNG, TALLY_LIST_MIDDLE, TALLY_LIST_OLD, TALLY_LIST_FROZEN, TALLY_LIST_UNREACHABLE, TALLY_LIST_SEEN, TALLY_LIST_STILL, TALLY_LIST_LEGACY, TALLY_LISTS };
 extern tally_container tally_heads[TALLY_LISTS];
 
-/* Containers made less freed since generation 0 was collected; over the limit one is due. */
+/*
+ * Containers made less freed since generation 0 was collected. The birth that exceeds the limit looks whether a
+ * collection is due. The limit is the first threshold, or -1 if one may be due for another reason.
+ */
 extern struct tally_births { int32_t count, limit; } tally_births;
 void tally_collect_births(void);
 

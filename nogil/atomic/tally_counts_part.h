@@ -90,7 +90,7 @@ static inline uint32_t tally_counts_link(tally_counts *counts) {
 }
 static inline bool tally_counts_is_queued(tally_counts *counts) { (void)counts; return false; }
 static inline uint32_t tally_counts_place(tally_counts *counts) { (void)counts; return 0; }
-static inline bool tally_counts_spread(tally_counts *counts, uint32_t place) { (void)counts, (void)place; return false; }
+static inline bool tally_counts_spread(tally_counts *counts, uint32_t place, uint32_t more) { (void)counts, (void)place, (void)more; return false; }
 static inline void tally_counts_gather(tally_counts *counts, int32_t elsewhere) { (void)counts, (void)elsewhere; }
 static inline bool tally_counts_owned(tally_counts *counts) { (void)counts; return false; }
 static inline uint32_t tally_counts_owner(tally_counts *counts) { (void)counts; return TALLY_OWNER_NONE; }

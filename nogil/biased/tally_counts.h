@@ -14,7 +14,7 @@
  * What all threads use by its nature, as a class or a function, is *spread*: its owner is
  * TALLY_OWNER_SPREAD, which no thread is, its place in the tables of numbers is where
  * the local count was, and each thread counts it in the number at that place of a table of its own.
- *  - An object becomes spread before any other thread knows it, or with the world stopped; it
+ *  - The owner makes an object spread, or any thread with the world stopped; it
  *    ceases to be with the world stopped. Its shared half has state merged. Between a look
  *    at the owner and the count there is no safepoint.
  *  - References = shared + the sum of the threads' numbers, modulo 2^30, as shared has bits. Shared counts one that is

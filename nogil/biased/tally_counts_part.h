@@ -194,16 +194,21 @@ static inline uint32_t tally_counts_place(tally_counts *counts) {
     uint64_t owned = tally_owned_load(counts);
     return TALLY_OWNER_IS_SPREAD(owned) ? (uint32_t)(owned >> 16) : 0;
 }
-static inline bool tally_counts_spread(tally_counts *counts, uint32_t place) {
+/* The owner gives the object up, as in a merge: its word first, then its half goes to shared in one
+ * compare-and-swap, whatever others count there meanwhile. */
+static inline bool tally_counts_spread(tally_counts *counts, uint32_t place, uint32_t more) {
     uint64_t owned = tally_owned_load(counts);
-    uint32_t shared = atomic_load_explicit(&counts->shared, memory_order_relaxed);
+    uint32_t shared = atomic_load_explicit(&counts->shared, memory_order_relaxed), merged;
     uint32_t local = (uint16_t)owned == TALLY_OWNER_NONE ? 0 : (uint32_t)(owned / TALLY_OWNED_ONE);
-    if (!TALLY_SPREAD_COUNTS || (shared & TALLY_SHARED_STATE) == TALLY_SHARED_QUEUED) return false;
+    if (!TALLY_SPREAD_COUNTS) return false;
     /* The owner first: who gets a reference from merged, by a stale pointer to this block, sees it when it drops that. */
     tally_owned_store(counts, (uint64_t)place << 16 | TALLY_OWNER_SPREAD);
-    /* Added, not stored: a reader by a stale pointer to this block may count here for a moment.
-     * release: pairs with the acquire of a try-incref */
-    atomic_fetch_add_explicit(&counts->shared, local * TALLY_SHARED_ONE + (TALLY_SHARED_MERGED - (shared & TALLY_SHARED_STATE)), memory_order_release);
+    TALLY_POINT(spread_swap);
+    do {
+        /* Queued, perhaps, by a thread that had seen the owner: merge_and_drop finds it spread. */
+        merged = ((shared & ~(uint32_t)TALLY_SHARED_STATE) + (local + more) * TALLY_SHARED_ONE) | TALLY_SHARED_MERGED;
+        /* release: pairs with the acquire of a try-incref */
+    } while (!atomic_compare_exchange_weak_explicit(&counts->shared, &shared, merged, memory_order_release, memory_order_relaxed));
     return true;
 }
 static inline void tally_counts_gather(tally_counts *counts, int32_t elsewhere) {

@@ -19,14 +19,22 @@
  * thread without a table counts spread objects in their own count, with atomics. So does one that has only taken
  * references: its first drop, or instance, allocates the table.
  */
-#include "backend.h"
+#include "collector/collector.h"
 
 enum { FIRST_SWEEP = 64 };
 static _Atomic size_t born, sweep_at = FIRST_SWEEP;
 
-/* Of spread objects that are no classes. Changed with the world stopped; each held. */
+/*
+ * Of spread objects that are no classes; each held. A place is taken by compare-and-swap from NULL, and given back
+ * with the world stopped, when its numbers are 0 again.
+ */
 enum { PLACES = 16384 };
-static struct { _Atomic(tally_object *) at[PLACES]; _Atomic uint32_t used; } places;
+static struct {
+    _Atomic(tally_object *) at[PLACES];
+    _Atomic uint32_t used;      /* no place from here on has ever been taken */
+    _Atomic uint32_t taken;     /* how many are */
+    _Atomic uint32_t maybe_free; /* where to begin looking for a free one: no place below is free */
+} places;
 
 static tally_object *at_place(uint32_t i) { return atomic_load_explicit(&places.at[i], memory_order_relaxed); }
 static uint32_t places_used(void) { return atomic_load_explicit(&places.used, memory_order_relaxed); }
@@ -36,6 +44,8 @@ static uint16_t class_index(tally_object *class_) { return ((tally_type_object *
 void tally_numbers_start(void) {
     for (uint32_t i = 0; i < places_used(); i++) atomic_store_explicit(&places.at[i], NULL, memory_order_relaxed);
     atomic_store_explicit(&places.used, 0, memory_order_relaxed);
+    atomic_store_explicit(&places.taken, 0, memory_order_relaxed);
+    atomic_store_explicit(&places.maybe_free, 0, memory_order_relaxed);
 }
 
 bool tally_numbers_allocate(void) {
@@ -51,19 +61,25 @@ int tally_class_incref_slow(tally_object *class_) {
 
 void tally_class_decref_slow(tally_object *class_) {
     if (tally_numbers_allocate()) { tally_class_count(tally_self.thread, class_index(class_), UINT32_MAX); return; }
-    /* No memory for a table of its own: another thread's, while that one stands still. */
+    /* No memory for a table of its own: another thread's, while that one stands still. There is one: the thread that
+     * made the instance counted it in a table, and a slot keeps its table. */
+    bool counted = false;
     tally_world_stop();
-    for (uint32_t id = 1; id <= atomic_load_explicit(&tally_process.slots_used, memory_order_relaxed); id++)
-        if (tally_class_count(&tally_thread_slot(id)->head, class_index(class_), UINT32_MAX)) break;
+    for (uint32_t id = 1; id <= atomic_load_explicit(&tally_process.slots_used, memory_order_relaxed) && !counted; id++)
+        counted = tally_class_count(&tally_thread_slot(id)->head, class_index(class_), UINT32_MAX);
     tally_world_start();
+    if (!counted) tally_fatal(class_, "an instance died that no thread had counted");
 }
 
 void tally_class_born(tally_object *class_) {
     tally_incref(class_); /* the table's */
     tally_lock_unbias(class_);
-    tally_counts_spread(&class_->counts, class_index(class_));
+    tally_counts_spread(&class_->counts, class_index(class_), 0);
     /* relaxed: only says when it is time to look */
-    if (atomic_fetch_add_explicit(&born, 1, memory_order_relaxed) + 1 >= atomic_load_explicit(&sweep_at, memory_order_relaxed)) tally_classes_sweep();
+    if (atomic_fetch_add_explicit(&born, 1, memory_order_relaxed) + 1 < atomic_load_explicit(&sweep_at, memory_order_relaxed)) return;
+    /* It runs foreign code, so it is put off like an automatic collection: until the next class is made. */
+    tally_thread_state *thread = tally_thread_current();
+    if (!thread->critical && !tally_gc_put_off(thread)) tally_classes_sweep();
 }
 
 /* Read while threads run it is a snapshot; each thread's number is its own to write. */
@@ -107,26 +123,45 @@ bool tally_class_is_unused(tally_object *object) {
     return is_class(object) && !(atomic_load_explicit(&object->flags, memory_order_relaxed) & TALLY_FLAG_FINALIZED) && tally_refcount(object) == 0;
 }
 
-typedef struct sweep { tally_object *unused[64]; size_t count, classes, classes_unused; tally_weakref *calls; } sweep;
+/* ---- the sweep ---------------------------------------------------------------- */
 
-static bool has_room(sweep *s) { return s->count < sizeof s->unused / sizeof *s->unused; }
+/*
+ * One stop, unless there is no memory to note all that is unused: then one for each FEW of them. Classes are found in
+ * the table of types, so that a sweep does not depend on the size of the heap.
+ */
+enum { FEW = 64 };
+typedef struct sweep {
+    tally_object *few[FEW], **unused;
+    size_t room, count, classes, classes_unused;
+    tally_weakref *calls;
+} sweep;
 
-static void sweep_visit(tally_object *object, void *context) {
-    sweep *s = context;
-    if (object->type != TALLY_TYPE_TYPE || tally_is_immortal(object)) return;
+static bool has_room(sweep *s) { return s->count < s->room; }
+
+static void sweep_class(sweep *s, tally_object *object) {
+    /* One that is being made still is not tracked; nor is one that is being freed. */
+    if (!tally_is_tracked(object) || tally_is_immortal(object)) return;
     s->classes++;
-    if (has_room(s) && tally_class_is_unused(object)) {
-        /* A weak reference could bring it back after this look. */
-        tally_weakrefs_clear(object, &s->calls, NULL);
-        /* Its last reference may wait in a merge queue: no collection is to find it meanwhile. */
-        if (tally_is_tracked(object)) tally_untrack(object);
-        atomic_fetch_or_explicit(&object->flags, TALLY_FLAG_FINALIZED, memory_order_relaxed);
-        if (tally_counts_place(&object->counts)) gather(object, class_index(object));
-        s->unused[s->count++] = object;
-        s->classes_unused++;
-    }
+    if (!has_room(s) || !tally_class_is_unused(object)) return;
+    /* A weak reference could bring it back after this look. */
+    tally_weakrefs_clear(object, &s->calls, NULL);
+    /* Its last reference may wait in a merge queue: no collection is to find it meanwhile. */
+    tally_untrack(object);
+    atomic_fetch_or_explicit(&object->flags, TALLY_FLAG_FINALIZED, memory_order_relaxed);
+    if (tally_counts_place(&object->counts)) gather(object, class_index(object));
+    s->unused[s->count++] = object;
+    s->classes_unused++;
+}
+static void sweep_classes(sweep *s) {
+    for (uint32_t i = TALLY_TYPE_FIRST_FREE; i < tally_types_used(); i++)
+        if (tally_types[i].class_) sweep_class(s, tally_types[i].object);
 }
 
+static void give_place_back(uint32_t i) {
+    atomic_store_explicit(&places.at[i], NULL, memory_order_relaxed);
+    atomic_fetch_sub_explicit(&places.taken, 1, memory_order_relaxed);
+    if (i < atomic_load_explicit(&places.maybe_free, memory_order_relaxed)) atomic_store_explicit(&places.maybe_free, i, memory_order_relaxed);
+}
 static void sweep_places(sweep *s) {
     for (uint32_t i = 0; i < places_used(); i++) {
         tally_object *object = at_place(i);
@@ -134,28 +169,35 @@ static void sweep_places(sweep *s) {
         bool immortal = tally_is_immortal(object); /* made so since; its place is free */
         if (!immortal && (tally_refcount(object) != 0 || !has_room(s))) continue;
         gather(object, TALLY_MAX_TYPES + i);
-        atomic_store_explicit(&places.at[i], NULL, memory_order_relaxed);
+        give_place_back(i);
         if (!immortal) s->unused[s->count++] = object;
     }
 }
 
 static size_t sweep_all(bool classes) {
-    size_t freed = 0;
-    sweep s;
+    size_t freed = 0, left = 0;
+    sweep s = { .room = atomic_load_explicit(&places.taken, memory_order_relaxed) };
+    /* A guess: others may make more until the world is stopped. */
+    if (classes) s.room += atomic_load_explicit(&born, memory_order_relaxed);
+    tally_object **noted = s.room > FEW ? malloc(s.room * sizeof *noted) : NULL;
+    s.unused = noted ? noted : s.few;
+    if (!noted) s.room = FEW;
     do {
-        s = (sweep){ 0 };
+        s.count = s.classes = s.classes_unused = 0;
+        s.calls = NULL;
         tally_world_stop();
         TALLY_POINT(sweep_stopped);
-        if (classes) tally_memory_each_object(TALLY_CONTAINERS, sweep_visit, &s);
+        if (classes) sweep_classes(&s);
         sweep_places(&s);
         tally_world_start();
         TALLY_POINT(sweep_started);
         tally_weakrefs_call(s.calls);
         for (size_t i = 0; i < s.count; i++) tally_decref(s.unused[i]);
         freed += s.count;
+        left = s.classes - s.classes_unused;
     } while (!has_room(&s));
+    free(noted);
     if (!classes) return freed;
-    size_t left = s.classes - s.classes_unused;
     atomic_store_explicit(&born, left, memory_order_relaxed);
     atomic_store_explicit(&sweep_at, 2 * left + FIRST_SWEEP, memory_order_relaxed);
     return freed;
@@ -166,27 +208,59 @@ size_t tally_places_sweep(void) { return sweep_all(false); }
 
 /* ---- tally_defer_count ------------------------------------------------------ */
 
-/* No place changes before this thread's next safepoint: what is in one is alive. */
+/*
+ * Asked by every collection. The numbers are added up a run of places at a time, thread by thread, so that each
+ * thread's table is read in order. No place changes before this thread's next safepoint: what is in one is alive.
+ */
 bool tally_numbers_waiting(void) {
-    for (uint32_t i = 0; i < places_used(); i++)
-        if (at_place(i) && tally_refcount(at_place(i)) == 0) return true;
+    enum { RUN = 256 };
+    if (!atomic_load_explicit(&places.taken, memory_order_relaxed)) return false;
+    for (uint32_t from = 0; from < places_used(); from += RUN) {
+        uint32_t sums[RUN] = { 0 }, run = places_used() - from < RUN ? places_used() - from : RUN;
+        for (uint32_t id = 1; id <= atomic_load_explicit(&tally_process.slots_used, memory_order_acquire); id++) {
+            /* acquire: pairs with the release of tally_numbers_allocate */
+            _Atomic uint32_t *numbers = atomic_load_explicit(&tally_thread_slot(id)->head.numbers, memory_order_acquire);
+            for (uint32_t i = 0; numbers && i < run; i++)
+                sums[i] += atomic_load_explicit(&numbers[TALLY_MAX_TYPES + from + i], memory_order_relaxed);
+        }
+        for (uint32_t i = 0; i < run; i++) {
+            /* acquire: pairs with the release of take_place, as the counts of the object are read */
+            tally_object *object = atomic_load_explicit(&places.at[from + i], memory_order_acquire);
+            /* 1: the table's. 30 bits, as in tally_class_instances */
+            if (object && (uint32_t)((uint32_t)tally_counts_total(&object->counts) + sums[i] - 1) << 2 == 0) return true;
+        }
+    }
     return false;
 }
 
 #if TALLY_SPREAD_COUNTS
 
-/* World stopped; the caller holds a reference. */
+/* A free place, which is the object's from now on; PLACES: there is none. */
+static uint32_t take_place(tally_object *object) {
+    uint32_t first = atomic_load_explicit(&places.maybe_free, memory_order_relaxed);
+    for (uint32_t i = first; i < PLACES; i++) {
+        tally_object *none = NULL;
+        /* release: pairs with the acquire of who walks over the places while the world runs */
+        if (at_place(i) || !atomic_compare_exchange_strong_explicit(&places.at[i], &none, object, memory_order_release, memory_order_relaxed)) continue;
+        atomic_fetch_add_explicit(&places.taken, 1, memory_order_relaxed);
+        uint32_t used = places_used();
+        while (used <= i && !atomic_compare_exchange_weak_explicit(&places.used, &used, i + 1, memory_order_relaxed, memory_order_relaxed)) {}
+        /* No place is given back before this thread's next safepoint, so all below stay taken. */
+        uint32_t free_from = first;
+        while (free_from <= i && !atomic_compare_exchange_weak_explicit(&places.maybe_free, &free_from, i + 1, memory_order_relaxed, memory_order_relaxed)) {}
+        return i;
+    }
+    return PLACES;
+}
+
+/* The caller holds a reference, and owns the object or has stopped the world. */
 static bool spread(tally_object *object) {
-    if (tally_is_immortal(object)) return false;
+    if (tally_is_immortal(object) || tally_counts_is_queued(&object->counts)) return false;
     if (tally_counts_place(&object->counts)) return true;
-    uint32_t i = 0;
-    while (i < places_used() && at_place(i)) i++;
+    uint32_t i = take_place(object);
     if (i == PLACES) return false;
     tally_lock_unbias(object);
-    if (!tally_counts_spread(&object->counts, TALLY_MAX_TYPES + i)) return false;
-    tally_counts_trial_add(&object->counts, 1); /* the table's */
-    atomic_store_explicit(&places.at[i], object, memory_order_relaxed);
-    if (i == places_used()) atomic_store_explicit(&places.used, i + 1, memory_order_relaxed);
+    tally_counts_spread(&object->counts, TALLY_MAX_TYPES + i, 1 /* the table's */);
     return true;
 }
 
@@ -194,6 +268,8 @@ int tally_defer_count(tally_object *object) {
     tally_thread_require();
     if (tally_is_immortal(object)) return 0;
     if (tally_counts_place(&object->counts)) return 1;
+    /* The owner gives it up as in any merge: nobody has to stand still for that. */
+    if (tally_counts_owned(&object->counts) && spread(object)) return 1;
     tally_world_stop();
     /* An entry in a queue refers to it by its owner, which goes. One in a pusher's hand is a reason to leave it. */
     tally_counts_dead dead = tally_counts_merge_stopped();

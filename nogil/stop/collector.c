@@ -27,6 +27,7 @@
  *    one: all that was garbage when it asked is found by it.
  */
 #include "mark.h"
+#include "processors.h"
 
 static struct {
     _Atomic int64_t births;     /* handed over */
@@ -42,32 +43,53 @@ typedef struct garbage {
     size_t count;               /* to be freed: the first ones */
     size_t legacy_at, legacy;   /* with the option, behind them: not to be freed */
     size_t classes;
-    tally_weakref *calls;
+    tally_weakref *calls;       /* cleared, their callbacks still to be called */
+    bool finalizers;            /* some have one that is to run */
     bool no_memory;
 } garbage;
 
 static uint8_t flags_of(tally_object *object) { return atomic_load_explicit(&object->flags, memory_order_relaxed); }
 static bool is_candidate(uint8_t flags) { return (flags & (TALLY_FLAG_TRACKED | TALLY_FLAG_FROZEN)) == TALLY_FLAG_TRACKED; }
 static bool is_noted(uint8_t flags) { return flags & TALLY_FLAG_COLLECTING; }
-static bool is_garbage_still(tally_object *object) { return is_noted(flags_of(object)) && !(flags_of(object) & TALLY_FLAG_MARKED); }
+/* In the pause of a second look: of this collection's objects. Other collections have flags of their own on theirs. */
+static bool is_garbage_still(tally_object *object) { return tally_mark_is_again(object) && !(flags_of(object) & TALLY_FLAG_MARKED); }
 /* In the pause. */
 static bool is_garbage(tally_object *object) { return is_candidate(flags_of(object)) && !tally_mark_reached(object); }
 
 /* ---- births ---------------------------------------------------------------- */
 
+static int32_t births_of(tally_thread_state *thread) {
+    /* One after the other: who reads another thread's is off by a batch at most. */
+    return tally_births_load(&thread->collector.births) - tally_births_load(&thread->collector.ahead);
+}
+/* The thread has so many that are not handed over, and will look again at its birth number `at`. */
+static void set_births(tally_thread_state *thread, int32_t births, int32_t at) {
+    tally_births_store(&thread->collector.births, at);
+    tally_births_store(&thread->collector.ahead, at - births);
+}
+
+void tally_collector_nudge(void) {
+    tally_thread_state *thread = tally_thread_current();
+    set_births(thread, births_of(thread), TALLY_BIRTHS_BATCH - 1);
+}
+
+static bool births_due(int64_t births) {
+    int threshold = atomic_load_explicit(&tally_gc.threshold[0], memory_order_relaxed);
+    if (!tally_gc_is_enabled() || threshold == 0) return false;
+    if (tally_memory_due()) return true;
+    return births > threshold && births > (int64_t)(atomic_load_explicit(&collector.survivors, memory_order_relaxed) / 4);
+}
+
 void tally_births_hand_over(bool may_collect) {
     tally_thread_state *thread = tally_thread_current();
-    int32_t n = thread->collector.births;
-    thread->collector.births = 0;
+    int32_t n = births_of(thread);
+    set_births(thread, 0, 0);
     /* What a collection frees was counted off when it began: a second time would put the next one off. */
     if (n < 0 && thread->collecting) return;
     int64_t births = atomic_fetch_add_explicit(&collector.births, n, memory_order_relaxed) + n;
-    int threshold = atomic_load_explicit(&tally_gc.threshold[0], memory_order_relaxed);
-    if (!may_collect || !tally_gc_is_enabled() || threshold == 0 || births <= threshold) return;
-    if (births <= (int64_t)(atomic_load_explicit(&collector.survivors, memory_order_relaxed) / 4)) return;
-    /* Finalizers may wait for what a critical section holds: not in here. */
-    if (thread->critical || thread->collecting) return;
-    tally_gc_automatic(2);
+    if (!may_collect || !births_due(births)) return;
+    /* Finalizers may wait for what a critical section holds, or want a mutex of this thread: not in here. */
+    if (!tally_gc_put_off(thread) && !thread->critical) tally_gc_automatic(2);
 }
 
 static void each_slot(void (*visit)(tally_thread_state *, void *), void *context) {
@@ -77,9 +99,9 @@ static void each_slot(void (*visit)(tally_thread_state *, void *), void *context
 }
 static void forget_births(tally_thread_state *thread, void *context) {
     (void)context;
-    thread->collector.births = 0;
+    set_births(thread, 0, 0);
 }
-static void sum_births(tally_thread_state *thread, void *context) { *(int64_t *)context += thread->collector.births; }
+static void sum_births(tally_thread_state *thread, void *context) { *(int64_t *)context += births_of(thread); }
 
 /* ---- in the pause ---------------------------------------------------------- */
 
@@ -116,6 +138,12 @@ static void set_legacy_apart(garbage *g) {
     g->legacy_at = g->count;
 }
 
+/* All of what dies, before foreign code runs again. spare: tells what is garbage itself. */
+static void clear_weakrefs(garbage *g, bool (*spare)(tally_object *reference)) {
+    for (size_t i = 0; i < g->count; i++)
+        if (tally_type_entry(g->objects[i])->weak_offset) tally_weakrefs_clear(g->objects[i], &g->calls, spare);
+}
+
 /* What was found unreachable is noted and held. */
 static void take_garbage(garbage *g, tally_found *found) {
     size_t total = found->examined - found->reached;
@@ -125,14 +153,15 @@ static void take_garbage(garbage *g, tally_found *found) {
     if (g->no_memory) return; /* all is as it was */
     for_each(note, g);
     if (tally_process.options.uncollectable_finalizers) set_legacy_apart(g);
+    for (size_t i = 0; i < g->count; i++) {
+        g->finalizers |= tally_gc_has_finalizer(g->objects[i]);
+        g->classes += g->objects[i]->type == TALLY_TYPE_TYPE;
+    }
+    /* With finalizers it is not known yet what dies. */
+    if (!g->finalizers) clear_weakrefs(g, is_garbage);
     for (size_t i = 0; i < total; i++) {
-        tally_object *object = g->objects[i];
-        if (i < g->count) {
-            if (tally_type_entry(object)->weak_offset) tally_weakrefs_clear(object, &g->calls, is_garbage);
-            g->classes += object->type == TALLY_TYPE_TYPE;
-        }
-        tally_counts_adopt(&object->counts);
-        tally_incref(object);
+        tally_counts_adopt(&g->objects[i]->counts);
+        tally_incref(g->objects[i]);
     }
     for (size_t i = 0; i < g->count; i++)
         atomic_store_explicit(&g->objects[i]->flags, (flags_of(g->objects[i]) & ~TALLY_FLAG_MARKED) | TALLY_FLAG_COLLECTING, memory_order_relaxed);
@@ -141,34 +170,32 @@ static void take_garbage(garbage *g, tally_found *found) {
 /* ---- a collection ---------------------------------------------------------- */
 
 /*
- * Finalizers and callbacks may have given it to somebody: a second, short stop. Drops what lives on.
- * Weak references that finalizers have made to the rest are cleared; their callbacks cannot reach it either.
+ * Foreign code may have given an object to somebody: a second, short stop. Drops the objects that live on, and
+ * clears the weak references to the others, if that is still to be done.
  */
-static void take_out_resurrected(garbage *g, tally_gc_info *info) {
+static void take_out_resurrected(garbage *g, bool clear, tally_gc_info *info) {
     uint64_t began = tally_now();
     tally_world_stop();
     /* What a finalizer gave away and another thread has dropped again is not to look alive. */
     tally_counts_dead dead = tally_counts_merge_stopped();
     size_t alive = tally_mark_again(g->objects, g->count), kept = 0;
-    g->calls = NULL;
+    for (size_t i = 0; i < g->count; i++)
+        if (flags_of(g->objects[i]) & TALLY_FLAG_MARKED)
+            atomic_fetch_and_explicit(&g->objects[i]->flags, (uint8_t)~TALLY_FLAG_COLLECTING, memory_order_relaxed);
+        else
+            swap(g->objects, i, kept++);
     /* In the pause, since another collection would mark anew. */
-    for (size_t i = 0; i < g->count; i++) {
-        tally_object *object = g->objects[i];
-        if (flags_of(object) & TALLY_FLAG_MARKED) atomic_fetch_and_explicit(&object->flags, (uint8_t)~TALLY_FLAG_COLLECTING, memory_order_relaxed);
-        else if (tally_type_entry(object)->weak_offset) tally_weakrefs_clear(object, &g->calls, is_garbage_still);
-    }
-    tally_world_start();
-    info->check = tally_now() - began;
-    if (info->check > info->pause) info->pause = info->check;
-    tally_counts_destroy(dead);
-    tally_weakrefs_call(g->calls);
-    if (!alive) return;
-    info->collected -= (ptrdiff_t)alive;
-    for (size_t i = 0; i < g->count; i++) {
-        if (flags_of(g->objects[i]) & TALLY_FLAG_COLLECTING) swap(g->objects, i, kept++);
-    }
-    for (size_t i = kept; i < g->count; i++) tally_decref(g->objects[i]);
+    size_t all = g->count;
     g->count = kept;
+    if (clear) clear_weakrefs(g, is_garbage_still);
+    tally_mark_again_end(g->objects, all);
+    tally_world_start();
+    uint64_t check = tally_now() - began;
+    info->check += check;
+    if (check > info->pause) info->pause = check;
+    tally_counts_destroy(dead);
+    info->collected -= (ptrdiff_t)alive;
+    for (size_t i = kept; i < all; i++) tally_decref(g->objects[i]);
 }
 
 static void free_all(garbage *g) {
@@ -197,6 +224,7 @@ ptrdiff_t tally_collector_run(int generation, tally_gc_info *info) {
     (void)generation;
     info->generation = 2;
     uint64_t before = atomic_load_explicit(&collector.marks_seen, memory_order_relaxed);
+    unsigned processors = tally_mark_is_short() ? 1 : tally_processors();
     tally_world_stop();
     uint64_t stopped = tally_now();
     if (collector.marks != before) {
@@ -211,10 +239,11 @@ ptrdiff_t tally_collector_run(int generation, tally_gc_info *info) {
     tally_reclamation_stopped();
     each_slot(forget_births, NULL);
     atomic_store_explicit(&collector.births, 0, memory_order_relaxed);
+    tally_memory_collected(true);
 
     tally_found found;
     garbage g = { 0 };
-    tally_mark_all(&found);
+    tally_mark_all(processors, &found);
     take_garbage(&g, &found);
     ptrdiff_t uncollectable = (ptrdiff_t)g.legacy;
     collector.last_found = (ptrdiff_t)g.count + uncollectable;
@@ -239,15 +268,22 @@ ptrdiff_t tally_collector_run(int generation, tally_gc_info *info) {
     tally_reclamation_free();
 
     uint64_t began = tally_now();
-    bool foreign = g.calls != NULL;
-    tally_weakrefs_call(g.calls);
-    for (size_t i = 0; i < g.count; i++) foreign |= tally_gc_finalize(g.objects[i]);
-    info->finalize = tally_now() - began;
-    if (foreign && g.count) take_out_resurrected(&g, info);
+    if (g.finalizers) {
+        for (size_t i = 0; i < g.count; i++) tally_gc_finalize(g.objects[i]);
+        info->finalize = tally_now() - began;
+        take_out_resurrected(&g, true, info);
+    }
+    if (g.calls) {
+        began = tally_now();
+        tally_weakrefs_call(g.calls);
+        info->finalize += tally_now() - began;
+        if (g.count) take_out_resurrected(&g, false, info);
+    }
     began = tally_now();
     free_all(&g);
     atomic_fetch_sub_explicit(&collector.pending, noted, memory_order_relaxed);
     free(g.objects);
+    tally_memory_collected(false);
     info->free = tally_now() - began;
     info->reentry = tally_world_reentry();
     if (!g.no_memory) return info->collected + uncollectable;
@@ -270,13 +306,19 @@ static void visit_each(tally_object *object, void *context) {
     each_visit *e = context;
     if (!is_noted(flags_of(object))) e->visit(object, e->context);
 }
+static void visit_unfrozen(tally_object *object, void *context) {
+    if (!(flags_of(object) & TALLY_FLAG_FROZEN)) visit_each(object, context);
+}
 void tally_collector_each(int generation, void (*visit)(tally_object *, void *), void *context) {
     each_visit e = { visit, context };
-    if (generation == -1 || generation == 2) for_each(visit_each, &e);
+    if (generation == -1) for_each(visit_each, &e);
+    else if (generation == 2) for_each(visit_unfrozen, &e);
 }
 
+/* Not what a collection has noted: it is in no generation. */
 static void freeze(tally_object *object, void *count) {
     (void)count;
+    if (is_noted(flags_of(object))) return;
     atomic_store_explicit(&object->flags, flags_of(object) | TALLY_FLAG_FROZEN, memory_order_relaxed);
 }
 static void unfreeze(tally_object *object, void *count) {
@@ -285,7 +327,11 @@ static void unfreeze(tally_object *object, void *count) {
 }
 static void count_frozen(tally_object *object, void *count) { *(size_t *)count += (flags_of(object) & TALLY_FLAG_FROZEN) != 0; }
 
-void tally_collector_freeze(void) { for_each(freeze, NULL); }
+void tally_collector_freeze(void) {
+    for_each(freeze, NULL);
+    each_slot(forget_births, NULL);
+    atomic_store_explicit(&collector.births, 0, memory_order_relaxed);
+}
 void tally_collector_unfreeze(void) { for_each(unfreeze, NULL); }
 size_t tally_collector_frozen(void) {
     size_t count = 0;
@@ -293,12 +339,10 @@ size_t tally_collector_frozen(void) {
     return count;
 }
 
+/* A snapshot, which stops nobody: threads make and free meanwhile. */
 void tally_collector_count(int counts[3]) {
-    int64_t births = 0;
-    tally_world_stop();
+    int64_t births = atomic_load_explicit(&collector.births, memory_order_relaxed);
     each_slot(sum_births, &births);
-    births += atomic_load_explicit(&collector.births, memory_order_relaxed);
-    tally_world_start();
     counts[0] = births > 0 ? births < INT32_MAX ? (int)births : INT32_MAX : 0;
     counts[1] = counts[2] = 0;
 }

@@ -37,7 +37,6 @@
 #include "mark.h"
 #include <sched.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
 enum { MAX_HELPERS = TALLY_LARGE_NOTES, CHUNK = 510, GROUP = 8 /* pools that are handed out together */ };
 enum { AHEAD = 8, BYTES_AHEAD = 768 };
@@ -60,7 +59,7 @@ typedef struct helper {
 static struct {
     helper helpers[MAX_HELPERS];
     unsigned of;
-    size_t examined_last;
+    _Atomic size_t examined_last;
     pthread_mutex_t lock;        /* full, and changes of busy */
     _Alignas(64) _Atomic(chunk *) full;
     _Atomic unsigned busy;
@@ -361,11 +360,12 @@ static void helper_end(unsigned number) {
     h->spills = (tally_spills){ 0 };
 }
 
-void tally_mark_all(tally_found *found) {
-    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+bool tally_mark_is_short(void) { return atomic_load_explicit(&mark.examined_last, memory_order_relaxed) < ALONE_BELOW; }
+
+void tally_mark_all(unsigned processors, tally_found *found) {
     unsigned most = 1;
-    while (most < MAX_HELPERS && most * 2 <= (unsigned)cores) most *= 2;
-    if (mark.examined_last < ALONE_BELOW) most = 1;
+    while (most < MAX_HELPERS && most * 2 <= processors) most *= 2;
+    if (tally_mark_is_short()) most = 1;
     unsigned here = most > 1 ? tally_world_gather(most) : 1; /* how many are here, a power of two */
     mark.of = 0;
     while (mark.of < here && helper_start(mark.of)) mark.of++;
@@ -382,7 +382,7 @@ void tally_mark_all(tally_found *found) {
         found->blocks += mark.helpers[i].blocks;
         helper_end(i);
     }
-    mark.examined_last = found->examined;
+    atomic_store_explicit(&mark.examined_last, found->examined, memory_order_relaxed);
 }
 
 void tally_mark_more(tally_object *object) {
@@ -412,6 +412,7 @@ typedef struct again { tally_object **stack; size_t depth, capacity, reached; bo
 
 /* Not COLLECTING: what other collections have noted has that, too. */
 static bool is_again(tally_object *object) { return !tally_is_plain_block(object) && flags_of(object) & TALLY_FLAG_AGAIN; }
+bool tally_mark_is_again(tally_object *object) { return is_again(object); }
 
 static void again_mark(again *a, tally_object *object) {
     set_flags(object, flags_of(object) | TALLY_FLAG_MARKED);
@@ -488,7 +489,10 @@ size_t tally_mark_again(tally_object **objects, size_t count) {
     }
     for (size_t i = 0; i < count; i++)
         if (!(flags_of(objects[i]) & TALLY_FLAG_MARKED)) tally_children(objects[i], tally_type_entry(objects[i]), again_restore, NULL);
-    for (size_t i = 0; i < count; i++) set_flags(objects[i], flags_of(objects[i]) & ~TALLY_FLAG_AGAIN);
     if (a.stack != a.first) free(a.stack);
     return a.reached;
+}
+
+void tally_mark_again_end(tally_object **objects, size_t count) {
+    for (size_t i = 0; i < count; i++) set_flags(objects[i], flags_of(objects[i]) & ~TALLY_FLAG_AGAIN);
 }

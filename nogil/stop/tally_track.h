@@ -25,11 +25,17 @@ static inline void tally_untrack(tally_object *object) {
     uint8_t flags = atomic_load_explicit(&object->flags, memory_order_relaxed);
     atomic_store_explicit(&object->flags, flags & (TALLY_FLAG_FINALIZED | TALLY_FLAG_HANDED_OUT), memory_order_relaxed);
 }
+/* Load and store: the thread alone writes it. */
+static inline int32_t tally_births_add(int32_t by) {
+    int32_t *births = &tally_thread_current()->collector.births, n = tally_births_load(births) + by;
+    tally_births_store(births, n);
+    return n;
+}
 static inline void tally_collector_birth(void) {
-    if (TALLY_UNLIKELY(++tally_thread_current()->collector.births >= TALLY_BIRTHS_BATCH)) tally_births_hand_over(true);
+    if (TALLY_UNLIKELY(tally_births_add(1) >= TALLY_BIRTHS_BATCH)) tally_births_hand_over(true);
 }
 static inline void tally_collector_death(void) {
-    if (TALLY_UNLIKELY(--tally_thread_current()->collector.births <= -TALLY_BIRTHS_BATCH)) tally_births_hand_over(false);
+    if (TALLY_UNLIKELY(tally_births_add(-1) <= -TALLY_BIRTHS_BATCH)) tally_births_hand_over(false);
 }
 
 #endif

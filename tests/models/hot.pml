@@ -16,7 +16,8 @@
  *
  * With SPREAD (and each may give a reference to the owner, once): what tally_defer_count makes of an object (nogil/locks/classes.c). It is left as it is while its
  * state says that an entry is in a pusher's hand, which it does not once the owner has given up, and gets ordinary again only when the table's reference is the last. Classes are
- * this from birth.
+ * this from birth. The owner does it without a stop: its word first, then its half and the table's reference in
+ * one compare-and-swap (tally_counts_spread); a pusher that saw the owner may make it queued in between.
  *
  * Left out: shared's states but for the entry (slot.pml and counts.pml have them), the orders of
  * memory (a stop orders all), the choice of what stays hot, a full table.
@@ -41,6 +42,7 @@ bool asked;
 bool table;                 /* the table's reference */
 bool freed, queued;
 bool in_op[T], gone[T];
+bool spreading, has_spread; /* the owner's word says so, its half is still to be added */
 
 #define held (refs[0] + refs[1] + refs[2] + entries)
 
@@ -68,7 +70,7 @@ inline count_down(p, seen) {
             fi
         :: else
         fi
-    :: seen == OWNED && p != 0 && shared == 0 && !queued && owner == OWNED ->
+    :: seen == OWNED && p != 0 && shared == 0 && !queued && (owner == OWNED || spreading) ->
         queued = true; entries++; push = true
     :: else ->
         shared--;
@@ -81,6 +83,7 @@ inline count_down(p, seen) {
 
 proctype thread(byte p) {
     byte seen, ops;
+    short seen_shared;
     bool push, gave;
     do
     :: refs[p] > 0 && ops < OPS ->                 /* incref */
@@ -146,6 +149,24 @@ proctype thread(byte p) {
         :: else
         fi
 #ifdef SPREAD
+    :: atomic {                                    /* the owner spreads it; once */
+            p == 0 && refs[0] > 0 && owner == OWNED && own > 0 && !queued && !has_spread ->
+            has_spread = true; in_op[0] = true; spreading = true; seen_shared = shared; owner = HOT
+        };
+        atomic {
+            assert(!freed && !table);
+#ifdef SPREAD_BY_STORE
+            shared = seen_shared + own + 1;
+#else
+            shared = shared + own + 1;
+#endif
+#ifdef SPREAD_UNHELD
+            shared--;
+#else
+            table = true;
+#endif
+            own = 0; seen_shared = 0; spreading = false; in_op[0] = false
+        }
     :: atomic { p != 0 && !gave && refs[p] > 0 && !gone[0] -> gave = true; refs[p]--; refs[0]++ }
 #endif
     :: atomic { refs[p] == 0 && !in_op[p] -> gone[p] = true; break }

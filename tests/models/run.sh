@@ -40,6 +40,11 @@ weakref fails RELEASE_WITHOUT_LOCK
 weakref fails RELEASE_KEEPS_REFERENT
 weakref fails CALL_WITHOUT_INCREF
 weakref fails DROP_LAST_BY_STORE
+collect holds
+collect fails NO_SECOND_LOOK
+collect fails CLEAR_LATE
+collect fails CLEAR_FIRST
+collect fails STOP_ANYWHERE NO_LOOK_AT_POINTER
 world   holds
 world   holds STOPS0=1 CLAIMS=1
 world   fails WEAK_BLOCKED
@@ -85,6 +90,8 @@ hot     fails SPREAD MERGE_HOT_AS_OWNED
 hot     fails SPREAD FORGET_GONE
 hot     fails SPREAD NO_TABLE_REFERENCE
 hot     fails SPREAD STOP_ANYWHERE
+hot     fails SPREAD SPREAD_BY_STORE
+hot     fails SPREAD SPREAD_UNHELD
 grace   holds
 grace   fails NO_WAIT
 grace   fails FREE_AT_ONCE
