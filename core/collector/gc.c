@@ -142,6 +142,7 @@ ptrdiff_t tally_gc_collect(int generation) {
         tally_error_set(TALLY_VALUE_ERROR, "there are generations 0, 1 and 2, not %d", generation);
         return -1;
     }
+    tally_drop_kept(tally_thread_current()); /* a borrow has ended here, and is not to keep garbage alive */
     return collect(generation, false);
 }
 
