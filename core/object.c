@@ -176,6 +176,7 @@ static void end_handed_out(tally_thread_state *thread, tally_object *object) {
     if (!lives) {
         if (type->weak_offset) drop_weakrefs(thread, object);
         if (object->type == TALLY_TYPE_WEAKREF) type->release(object);
+        if (object->type == TALLY_TYPE_STR) tally_interned_forget(object);
         size_t bytes = tally_size_locked(object);
         if (type->traverse && !type->native) {
             TALLY_POINT(dying_children);

@@ -311,8 +311,8 @@ static inline tally_object *tally_slot_locked_read(tally_slot *slot) {
 /* ---- tables (table.c): keys to values, insertion-ordered ---------------- */
 
 /*
- * `holder` is the object whose lock guards the table at *place. A lookup with
- * keys that are strs or ints runs no foreign code.
+ * `holder` is the object whose lock guards the table at *place. A lookup in a table whose
+ * keys are strs runs no foreign code.
  */
 tally_object *tally_table_get(tally_object *holder, _Atomic(tally_table *) *place, tally_object *key, int *error);
 int tally_table_set(tally_object *holder, _Atomic(tally_table *) *place, tally_object *key, tally_object *value);
@@ -332,7 +332,9 @@ void tally_types_end(void);
 int tally_values_start(void); /* small ints, one-letter strs */
 void tally_values_end(void);
 void tally_register_values(void), tally_register_tuple(void), tally_register_list(void), tally_register_dict(void);
-void tally_interned_end(void); /* forgets the interned strs */
+void tally_interned_forget(tally_object *object); /* an object that is dead: if it is an interned str, it is so no more */
+void tally_interned_keep(void);                   /* at the end: those that are alive are immortal from now on */
+void tally_interned_end(void);                    /* forgets the interned strs */
 void tally_register_weakref(void);
 /* An item for a list with room for it that no other thread knows; takes the reference. */
 void tally_list_put_new(tally_object *list, tally_object *item);

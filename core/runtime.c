@@ -248,6 +248,7 @@ ptrdiff_t tally_finish(void) {
     tally_exclusion_drain(self);
     /* Classes hold attributes, which may hold classes: until nothing more goes. */
     while (tally_classes_sweep()) tally_exclusion_drain(self);
+    tally_interned_keep(); /* not counted */
     tally_memory_each_object(TALLY_PLAIN, count_object, &live);
     tally_memory_each_object(TALLY_CONTAINERS, count_object, &live);
     tally_thread_detach();

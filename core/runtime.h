@@ -74,6 +74,7 @@ typedef struct tally_thread_state {
     struct tally_reference_batch *batches; /* more of these */
     bool world_stopped;                  /* by this thread; own thread */
     unsigned plain_calls;                /* in builds with assertions: functions marked [plain] that it is in */
+    uint64_t table_versions;             /* given to tables by the threads of this slot so far; own thread */
     tally_counts_thread counts;
     tally_exclusion_thread exclusion;
     tally_collector_thread collector;

@@ -63,7 +63,8 @@ typedef struct tally_options {
 int tally_init(const tally_options *options);
 /* Ends the run time: frees every object that is left, without finalizers, and
  * detaches the caller, who must be the last thread attached (-1 and a run-time
- * error otherwise). Returns how many objects were still alive. [blocks] */
+ * error otherwise). Returns how many objects were still alive, but for immortal
+ * ones and interned strs. [blocks] */
 ptrdiff_t tally_finish(void);
 /* "gil", "atomic", "biased", "gil-atomic", "gil-biased" or "biased-hot"; static. [plain] */
 const char *tally_backend(void);
@@ -199,6 +200,8 @@ int tally_defer_count(tally_object *object);
 tally_object *tally_type_of(tally_object *object);              /* the type or class; [plain] */
 const char *tally_type_name(tally_object *object);              /* lives as long as the type; [plain] */
 int64_t tally_hash(tally_object *object);                       /* -1 and a type error: unhashable; [foreign] */
+/* tally_equal, tally_compare and tally_repr see a list or dict that other threads change as it was at one
+ * moment; of two, both as they were at one moment. What foreign code changes meanwhile is no error. */
 int tally_equal(tally_object *a, tally_object *b);              /* a predicate; [foreign] */
 int tally_compare(tally_object *a, tally_object *b, int *order);/* *order: -1, 0, 1; unordered types: type error; [foreign] */
 tally_object *tally_repr(tally_object *object);                 /* a str; [foreign] */
@@ -226,7 +229,8 @@ double tally_float_value(tally_object *object);                           /* tak
 tally_object *tally_str_new(const char *data, ptrdiff_t length);
 const char *tally_str_data(tally_object *str);                            /* NUL after the end; lives as long as str; [plain] */
 ptrdiff_t tally_str_length(tally_object *str);                            /* bytes; [plain] */
-/* The one str of these contents, immortal from then on. [blocks] */
+/* The one interned str of these contents. It goes with its last reference, as in CPython; a constant
+ * of a program can be made immortal (tally_immortalize). A hit takes no lock. [plain] */
 tally_object *tally_str_intern(tally_object *str);
 
 /* ---- tuple -------------------------------------------------------------- */
@@ -246,8 +250,9 @@ tally_borrowed tally_list_borrow(tally_object *list, ptrdiff_t index);
 int tally_list_set(tally_object *list, ptrdiff_t index, tally_object *item);            /* [foreign] */
 /* Before index; past either end counts as that end, as in CPython. [plain] */
 int tally_list_insert(tally_object *list, ptrdiff_t index, tally_object *item);
-tally_object *tally_list_pop(tally_object *list, ptrdiff_t index);                      /* -1: the last; [plain] */
-/* Appends the items of a list or tuple, itself included. [plain] */
+/* -1: the last. Gives memory back where less than half is used then; without memory for that it succeeds all the same. [plain] */
+tally_object *tally_list_pop(tally_object *list, ptrdiff_t index);
+/* Appends the items of a list or tuple, itself included, as one step. [plain] */
 int tally_list_extend(tally_object *list, tally_object *sequence);
 int tally_list_clear(tally_object *list);                                               /* [foreign] */
 ptrdiff_t tally_list_length(tally_object *list);                                        /* [plain] */
@@ -264,8 +269,8 @@ int tally_dict_contains(tally_object *dict, tally_object *key);                 
 /* The value of key, which is set to value first if it was missing; one step. [foreign] */
 tally_object *tally_dict_set_default(tally_object *dict, tally_object *key, tally_object *value);
 /* *position 0 to begin: 1 and new references (either place may be NULL: not
- * wanted), 0 at the end; -1 and a run-time error if the dict changed its size
- * since the last call. [foreign] */
+ * wanted), 0 at the end; -1 and a run-time error if the keys of the dict changed
+ * since the last call. The first key is found at once, however many were deleted before it. [foreign] */
 int tally_dict_next(tally_object *dict, ptrdiff_t *position, tally_object **key, tally_object **value);
 int tally_dict_clear(tally_object *dict);                                                        /* [foreign] */
 ptrdiff_t tally_dict_length(tally_object *dict);                                                 /* [plain] */

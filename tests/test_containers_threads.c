@@ -618,8 +618,9 @@ static void intern_words(void *argument)
         tally_decref(str);
         tally_decref(two);
         if (i == 250)
-            interned[self] = one;
-        tally_decref(one);
+            interned[self] = one; /* kept */
+        else
+            tally_decref(one);
         tally_safepoint();
     }
 }
@@ -629,4 +630,7 @@ TALLY_TEST(containers_threads, interning_gives_all_threads_the_same_str)
     numbered(intern_words);
     for (int i = 1; i < THREADS; i++)
         check(interned[i] == interned[0]);
+    check_int(tally_refcount(interned[0]), THREADS);
+    for (int i = 0; i < THREADS; i++)
+        tally_decref(interned[i]);
 }

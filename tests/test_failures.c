@@ -225,6 +225,7 @@ static void fail_each(int (*operation)(void), int shared)
         check_int(result, -1);
         check_error(TALLY_MEMORY_ERROR);
         check(made == NULL);
+        settle(); /* what died may wait for a grace period */
         take_picture(&after);
         check_same(&before, &after);
         if (result == 0)

@@ -108,6 +108,7 @@ TALLY_TEST(references, immortal_counts_never_change)
     tally_object *all[] = { tally_none, tally_true, tally_int_new(7), text("x"), NULL };
     tally_object *long_text = text("to be interned");
     all[4] = tally_str_intern(long_text);
+    tally_immortalize(all[4]);
     tally_decref(long_text);
     for (int i = 0; i < 5; i++) {
         run_threads(THREADS, count_up_and_down, &all[i], 0);

@@ -132,6 +132,7 @@ TALLY_TEST(spread, what_is_immortal_is_not_deferred)
 {
     check_int(tally_defer_count(tally_none), 0);
     tally_object *name = text("name"), *interned = tally_str_intern(name);
+    tally_immortalize(interned);
     check_int(tally_defer_count(interned), 0);
     tally_decref(interned);
     tally_decref(name);

@@ -120,14 +120,15 @@ TALLY_TEST(values, interned_strs_of_equal_contents_are_one)
     check(a != b);
     tally_object *c = tally_str_intern(a), *d = tally_str_intern(b);
     check(c == d);
-    check_int(tally_is_immortal(c), 1);
+    check_int(tally_is_immortal(c), 0);
+    check_int(tally_refcount(c), 2);
     check_int(tally_equal(c, b), 1);
     check_int(tally_hash(c), tally_hash(b));
     tally_decref(a);
     tally_decref(b);
-    tally_decref(c);
     tally_decref(d);
     check_text(tally_str_intern(c), "counter");
+    tally_decref(c);
     check_null(tally_str_intern(tally_none), TALLY_TYPE_ERROR);
 }
 

@@ -33,6 +33,7 @@ static void *setup(const workload_context *context)
         tally_object *name = workload_object(tally_str_new(slots[i], -1));
 
         shared->names[i] = workload_object(tally_str_intern(name));
+        tally_immortalize(shared->names[i]); /* as a name in code */
         tally_decref(name);
     }
     return shared;

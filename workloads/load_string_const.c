@@ -3,8 +3,8 @@
  * load-string-const: count the ints that are not equal to 'a string'. It stands
  * for code that compares with names.
  *
- * The constant is an item of a tuple that all threads share. It is interned, as
- * CPython's are, and so immortal: nothing is counted for it.
+ * The constant is an item of a tuple that all threads share. It is interned
+ * and immortal, as CPython's are: nothing is counted for it.
  */
 #include "patterns.h"
 

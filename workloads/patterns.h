@@ -34,12 +34,13 @@ enum { PATTERN_ITERATIONS = 2048, PATTERN_A_SAFEPOINT = 32 };
 
 typedef tally_object *(*pattern_function)(tally_object *const *arguments);
 
-/* An interned str. */
+/* A name of the program's code: interned, and immortal as CPython's are. */
 static inline tally_object *pattern_name(const char *text)
 {
     tally_object *str = workload_object(tally_str_new(text, -1));
     tally_object *name = workload_object(tally_str_intern(str));
 
+    tally_immortalize(name);
     tally_decref(str);
     return name;
 }

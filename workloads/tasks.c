@@ -52,6 +52,7 @@ static tally_object *interned(const char *text)
     tally_object *str = workload_object(tally_str_new(text, -1));
     tally_object *one = workload_object(tally_str_intern(str));
 
+    tally_immortalize(one); /* as a name in code */
     tally_decref(str);
     return one;
 }

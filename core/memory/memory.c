@@ -470,7 +470,11 @@ static void large_forget(large *block) {
     free(block);
 }
 
+void *tally_memory_alloc_apart(unsigned kind, size_t size) { return large_alloc(kind, size); }
+
 void tally_large_free(void *memory_, unsigned kind) {
+    /* An interned str; without a GIL its death has done so before. */
+    if (!TALLY_READERS_WITHOUT_LOCK && kind == TALLY_PLAIN) tally_interned_forget(memory_);
     large *block = (large *)((char *)memory_ - offsetof(large, block));
     if (TALLY_READERS_WITHOUT_LOCK && kind != TALLY_RAW)
         tally_retire(&block->retired, TALLY_RETIRED_LARGE, block->bytes);

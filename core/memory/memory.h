@@ -126,6 +126,8 @@ void tally_heap_drain(tally_heap *heap);  /* takes back what other threads freed
 void tally_heap_trim(tally_heap *heap);   /* also gives back its empty pools; same callers */
 
 void *tally_memory_alloc_slow(unsigned kind, size_t size);
+/* As a large block, whatever its size. */
+void *tally_memory_alloc_apart(unsigned kind, size_t size);
 void tally_memory_free_notified(tally_pool *pool);
 void tally_memory_free_remote(tally_pool *pool, void *block);
 void tally_large_free(void *block, unsigned kind);

@@ -5,14 +5,18 @@
  *
  * Invariants:
  *  - Objects that are equal and hashable have the same hash: 1, 1.0 and True.
- *  - A list or dict that other threads may change is read by the public
- *    functions, an item at a time with a reference of its own; no lock is held
- *    while an item is hashed, compared or shown.
+ *  - A list or dict that other threads may change is copied as it is at one moment, and the
+ *    copy is compared or shown. Of two, the first is looked at again after the second was copied:
+ *    if it is still so, both were as their copies at that moment. One that foreign code alone may change is
+ *    read an item at a time, as it is then, each item with a reference of its own. So a change
+ *    meanwhile is no error. A comparison without memory for copies reads item by item, too. No lock is held while an item is hashed, compared or shown.
+ *  - What succeeds leaves a pending error as it was.
  *  - Nesting is bounded, so no object can exhaust the stack.
  */
 #include <math.h>
 #include <stdio.h>
 #include "any.h"
+#include "table.h"
 
 #define MOST_NESTED 1000
 
@@ -50,7 +54,9 @@ size_t tally_size_locked(tally_object *object) {
 }
 
 ptrdiff_t tally_sizeof(tally_object *object) {
-    if (!(tally_type_entry(object)->flags & TALLY_TYPE_CONTAINER)) return (ptrdiff_t)tally_size_locked(object);
+    tally_type *type = tally_type_entry(object);
+    bool has_array = type->flags & TALLY_TYPE_CONTAINER && !type->native && type->extra_size && object->type != TALLY_TYPE_TUPLE;
+    if (!has_array) return (ptrdiff_t)tally_size_locked(object);
     /* Its array might be freed by another thread while it is looked at. */
     unsigned token = tally_lock_object(object);
     size_t size = tally_size_locked(object);
@@ -60,7 +66,15 @@ ptrdiff_t tally_sizeof(tally_object *object) {
 
 /* ---- hash --------------------------------------------------------------- */
 
-static int64_t hash_by_identity(tally_object *object) { return (int64_t)((uintptr_t)object >> 4); }
+/* A user's function that gives -1 without an error means no failure. */
+static int64_t hash_by_user(tally_type *type, tally_object *object) {
+    tally_pending_error pending;
+    tally_error_put_aside(&pending);
+    int64_t hash = type->hash(object);
+    if (tally_error_kind() != TALLY_NO_ERROR) return hash;
+    tally_error_put_back(&pending);
+    return tally_valid_hash(hash);
+}
 
 int64_t tally_hash(tally_object *object) {
     if (object->type == TALLY_TYPE_STR) return tally_str_hash((tally_str *)object);
@@ -70,12 +84,11 @@ int64_t tally_hash(tally_object *object) {
         tally_error_set(TALLY_TYPE_ERROR, "unhashable type: '%s'", type->name);
         return -1;
     }
-    if (!type->hash) return hash_by_identity(object);
+    if (!type->hash) return tally_identity_hash(object);
     if (tally_recursion_enter() < 0) return -1;
-    int64_t hash = type->hash(object);
+    int64_t hash = type->native ? hash_by_user(type, object) : type->hash(object);
     tally_recursion_leave();
-    /* a user's function that gives -1 without an error means no failure */
-    return hash == -1 && tally_error_kind() == TALLY_NO_ERROR ? -2 : hash;
+    return hash;
 }
 
 /* ---- numbers ------------------------------------------------------------ */
@@ -131,32 +144,84 @@ int tally_equal(tally_object *a, tally_object *b) {
 
 int tally_item_equal(tally_object *a, tally_object *b) { return a == b ? 1 : tally_equal(a, b); }
 
-/* The item at index with a new reference: 1, or 0 past the end, or -1. */
-static int sequence_item(tally_object *sequence, ptrdiff_t index, tally_object **item) {
-    *item = NULL;
-    bool tuple = sequence->type == TALLY_TYPE_TUPLE;
-    if (index >= (tuple ? tally_tuple_length(sequence) : tally_list_length(sequence))) return 0;
-    *item = tuple ? tally_tuple_get(sequence, index) : tally_list_get(sequence, index);
-    if (*item) return 1;
-    if (tally_error_kind() != TALLY_INDEX_ERROR) return -1;
-    tally_error_clear(); /* another thread shortened the list meanwhile */
-    return 0;
+/* ---- containers that change meanwhile ------------------------------------- */
+
+/* Other threads may be in it. */
+static bool is_shared(tally_object *container) {
+    return tally_unlocked_recheck && !(tally_counts_owned(&container->counts) && tally_lock_is_biased(container));
 }
 
-/* The items of two sequences at index: 1 both are there, 0 not both, -1; *order:
- * which is longer, if not both. New references where there are items. */
-static int item_pair(tally_object *a, tally_object *b, ptrdiff_t index, tally_object *pair[2], int *order) {
-    int first = sequence_item(a, index, &pair[0]);
-    int second = first < 0 ? -1 : sequence_item(b, index, &pair[1]);
-    if (second < 0) {
-        tally_xdecref(pair[0]);
-        return -1;
+/* Of this many tries to find both of two containers as they were copied. */
+enum { COPY_TRIES = 100 };
+
+/* A tuple or a list that is read item by item: a tuple's own items, or copied ones, or NULL: as they are then. */
+typedef struct sequence {
+    tally_object *object;
+    tally_object *const *items;
+    tally_object **copy; /* NULL: none */
+    ptrdiff_t length;    /* of items */
+} sequence;
+
+static sequence sequence_of(tally_object *object) {
+    sequence s = { .object = object };
+    if (object->type != TALLY_TYPE_TUPLE) return s;
+    s.items = ((tally_tuple *)object)->items;
+    s.length = ((tally_tuple *)object)->length;
+    return s;
+}
+static void sequence_end(sequence *s) {
+    if (s->copy) tally_list_drop_copy(s->copy, s->length);
+    s->items = s->copy = NULL;
+}
+/* Of a list. Without memory it is read as it is then. */
+static bool sequence_copy(sequence *s) {
+    s->items = s->copy = tally_list_copy(s->object, &s->length);
+    return s->copy != NULL;
+}
+
+/* Lists, or tuples. */
+static void sequences_begin(sequence pair[2], tally_object *a, tally_object *b) {
+    pair[0] = sequence_of(a);
+    pair[1] = sequence_of(b);
+    if (a->type == TALLY_TYPE_TUPLE || (!is_shared(a) && !is_shared(b))) return;
+    for (unsigned tries = COPY_TRIES;;) {
+        if (!sequence_copy(&pair[0])) break;
+        TALLY_POINT(first_copied);
+        if (!sequence_copy(&pair[1])) break;
+        if (--tries == 0 || tally_list_is_copy(a, pair[0].copy, pair[0].length)) return;
+        sequence_end(&pair[0]);
+        sequence_end(&pair[1]);
     }
-    *order = first - second;
-    if (first && second) return 1;
-    tally_xdecref(pair[0]);
-    tally_xdecref(pair[1]);
-    return 0;
+    sequence_end(&pair[0]);
+}
+static void sequences_end(sequence pair[2]) {
+    sequence_end(&pair[0]);
+    sequence_end(&pair[1]);
+}
+
+/* The item at index with a new reference; NULL: past the end. */
+static tally_object *sequence_item(sequence *s, ptrdiff_t index) {
+    if (!s->items) return tally_list_item(s->object, index);
+    if (index >= s->length) return NULL;
+    tally_incref(s->items[index]);
+    return s->items[index];
+}
+
+/*
+ * The first items of two sequences that differ, with new references: 1; 0: none,
+ * *order says which is longer; -1.
+ */
+static int first_difference(sequence pair[2], tally_object *items[2], int *order) {
+    for (ptrdiff_t i = 0;; i++) {
+        items[0] = sequence_item(&pair[0], i);
+        items[1] = sequence_item(&pair[1], i);
+        *order = (items[0] != NULL) - (items[1] != NULL);
+        int equal = items[0] && items[1] ? tally_item_equal(items[0], items[1]) : 2;
+        if (equal == 0) return 1;
+        tally_xdecref(items[0]);
+        tally_xdecref(items[1]);
+        if (equal != 1) return equal < 0 ? -1 : 0;
+    }
 }
 
 static void drop_pair(tally_object *pair[2]) {
@@ -164,55 +229,89 @@ static void drop_pair(tally_object *pair[2]) {
     tally_decref(pair[1]);
 }
 
-/*
- * The first items of two sequences that differ, with new references: 1; 0: none,
- * *order says which is longer; -1.
- */
-static int first_difference(tally_object *a, tally_object *b, tally_object *pair[2], int *order) {
-    for (ptrdiff_t i = 0;; i++) {
-        int both = item_pair(a, b, i, pair, order);
-        if (both <= 0) return both;
-        int equal = tally_item_equal(pair[0], pair[1]);
-        if (equal == 0) return 1;
-        drop_pair(pair);
-        if (equal < 0) return -1;
-    }
-}
-
+/* Lengths that are not the same were so at one moment, though read at two: one list changes at a time. */
 int tally_list_equal(tally_object *a, tally_object *b) {
     if (a == b) return 1;
     if (!tally_has_type(b, TALLY_TYPE_LIST) || tally_list_length(a) != tally_list_length(b)) return 0;
-    tally_object *pair[2];
-    int order, different = first_difference(a, b, pair, &order);
+    sequence pair[2];
+    tally_object *items[2];
+    sequences_begin(pair, a, b);
+    int order, different = first_difference(pair, items, &order);
+    if (different == 1) drop_pair(items);
+    sequences_end(pair);
     if (different < 0) return -1;
-    if (different == 0) return order == 0;
-    drop_pair(pair);
-    return 0;
+    return different == 0 && order == 0;
 }
 
-/* Whether dict has key with a value equal to this. */
-static int dict_has_equal(tally_object *dict, tally_object *key, tally_object *value) {
-    tally_error_clear(); /* to tell a missing key from a failure */
-    tally_object *other = tally_dict_get(dict, key);
-    if (!other) return tally_error_kind() == TALLY_NO_ERROR ? 0 : -1;
+static tally_table_place *table_of(tally_object *dict) { return &((tally_dict *)dict)->table; }
+
+/* Whether dict has the key with an equal value. */
+static int dict_has_equal(tally_object *dict, tally_object *key, int64_t hash, tally_object *value) {
+    int error;
+    tally_object *other = tally_table_get_hashed(dict, table_of(dict), key, hash, &error);
+    if (!other) return error;
     int equal = tally_item_equal(value, other);
     tally_decref(other);
     return equal;
 }
 
-int tally_dict_equal(tally_object *a, tally_object *b) {
-    if (a == b) return 1;
-    if (!tally_has_type(b, TALLY_TYPE_DICT) || tally_dict_length(a) != tally_dict_length(b)) return 0;
+/* Entry by entry, as they are then. */
+static int dicts_equal(tally_object *a, tally_object *b) {
     tally_object *key, *value;
-    ptrdiff_t position = 0;
-    int next;
-    while ((next = tally_dict_next(a, &position, &key, &value)) == 1) {
-        int equal = dict_has_equal(b, key, value);
+    uint32_t at = 0;
+    int64_t hash;
+    while (tally_table_step(a, table_of(a), &at, &hash, &key, &value)) {
+        int equal = dict_has_equal(b, key, hash, value);
         tally_decref(key);
         tally_decref(value);
         if (equal <= 0) return equal;
     }
-    return next < 0 ? -1 : 1;
+    return 1;
+}
+
+static tally_object *read(tally_slot *slot) { return atomic_load_explicit(slot, memory_order_relaxed); }
+
+static void free_copy(tally_table *copy) {
+    if (copy) tally_table_free(copy);
+}
+
+/* Copies have a reference to each key and value. */
+static int copies_equal(tally_table *a, tally_table *b) {
+    uint32_t at = 0;
+    for (tally_entry *entry; (entry = tally_table_next_entry(a, &at));) {
+        int error;
+        tally_object *other = tally_table_find_value(b, read(&entry->key), entry->hash, &error);
+        int equal = other ? tally_item_equal(read(&entry->value), other) : error;
+        if (equal <= 0) return equal;
+    }
+    return 1;
+}
+
+/* False: no memory. */
+static bool copy_dicts(tally_object *a, tally_object *b, tally_table *copies[2]) {
+    for (unsigned tries = COPY_TRIES;;) {
+        if (tally_table_copy(a, table_of(a), &copies[0]) < 0) return false;
+        TALLY_POINT(first_copied);
+        if (tally_table_copy(b, table_of(b), &copies[1]) < 0) {
+            free_copy(copies[0]);
+            return false;
+        }
+        if (--tries == 0 || tally_table_is_copy(a, table_of(a), copies[0])) return true;
+        free_copy(copies[0]);
+        free_copy(copies[1]);
+    }
+}
+
+int tally_dict_equal(tally_object *a, tally_object *b) {
+    if (a == b) return 1;
+    if (!tally_has_type(b, TALLY_TYPE_DICT) || tally_dict_length(a) != tally_dict_length(b)) return 0;
+    tally_table *copies[2];
+    if ((!is_shared(a) && !is_shared(b)) || !copy_dicts(a, b, copies)) return dicts_equal(a, b);
+    bool same_length = tally_table_length(copies[0]) == tally_table_length(copies[1]);
+    int equal = same_length ? copies_equal(copies[0], copies[1]) : 0;
+    free_copy(copies[0]);
+    free_copy(copies[1]);
+    return equal;
 }
 
 /* ---- order -------------------------------------------------------------- */
@@ -232,12 +331,15 @@ static int str_compare(tally_str *a, tally_str *b, int *order) {
 
 static int sequence_compare(tally_object *a, tally_object *b, int *order) {
     if (tally_recursion_enter() < 0) return -1;
-    tally_object *pair[2];
-    int result = first_difference(a, b, pair, order);
+    sequence pair[2];
+    tally_object *items[2];
+    sequences_begin(pair, a, b);
+    int result = first_difference(pair, items, order);
     if (result == 1) {
-        result = tally_compare(pair[0], pair[1], order);
-        drop_pair(pair);
+        result = tally_compare(items[0], items[1], order);
+        drop_pair(items);
     }
+    sequences_end(pair);
     tally_recursion_leave();
     return result;
 }
@@ -315,34 +417,52 @@ static int add_repr(tally_text *text, tally_object *object) {
 
 static int add_separator(tally_text *text, ptrdiff_t index) { return index ? tally_text_add(text, ", ", 2) : 0; }
 
-static int add_items(tally_text *text, tally_object *sequence) {
-    for (ptrdiff_t i = 0;; i++) {
-        tally_object *item;
-        int found = sequence_item(sequence, i, &item);
-        if (found < 0) return -1;
-        if (!found) return i == 1 && sequence->type == TALLY_TYPE_TUPLE ? tally_text_add(text, ",", 1) : 0;
-        int added = add_separator(text, i) < 0 ? -1 : add_repr(text, item);
-        tally_decref(item);
-        if (added < 0) return -1;
-    }
+static int add_item(tally_text *text, ptrdiff_t index, tally_object *item) {
+    return add_separator(text, index) < 0 ? -1 : add_repr(text, item);
 }
 
-static int add_entry(tally_text *text, tally_object *key, tally_object *value) {
-    if (add_repr(text, key) < 0 || tally_text_add(text, ": ", 2) < 0) return -1;
+static int add_items(tally_text *text, tally_object *object) {
+    sequence s = sequence_of(object);
+    int result = 0;
+    if (!s.items && is_shared(object) && !sequence_copy(&s)) return tally_no_memory();
+    ptrdiff_t i = 0;
+    for (tally_object *item; result == 0 && (item = sequence_item(&s, i)); i++) {
+        result = add_item(text, i, item);
+        tally_decref(item);
+    }
+    sequence_end(&s);
+    return result == 0 && i == 1 && object->type == TALLY_TYPE_TUPLE ? tally_text_add(text, ",", 1) : result;
+}
+
+static int add_entry(tally_text *text, ptrdiff_t index, tally_object *key, tally_object *value) {
+    if (add_item(text, index, key) < 0 || tally_text_add(text, ": ", 2) < 0) return -1;
     return add_repr(text, value);
 }
 
-static int add_entries(tally_text *text, tally_object *dict) {
+static int add_entries_now(tally_text *text, tally_object *dict) {
     tally_object *key, *value;
-    ptrdiff_t position = 0;
-    int next;
-    for (ptrdiff_t i = 0; (next = tally_dict_next(dict, &position, &key, &value)) == 1; i++) {
-        int added = add_separator(text, i) < 0 ? -1 : add_entry(text, key, value);
+    uint32_t at = 0;
+    int64_t hash;
+    for (ptrdiff_t i = 0; tally_table_step(dict, table_of(dict), &at, &hash, &key, &value); i++) {
+        int added = add_entry(text, i, key, value);
         tally_decref(key);
         tally_decref(value);
         if (added < 0) return -1;
     }
-    return next;
+    return 0;
+}
+
+static int add_entries(tally_text *text, tally_object *dict) {
+    tally_table *copy;
+    if (!is_shared(dict)) return add_entries_now(text, dict);
+    if (tally_table_copy(dict, table_of(dict), &copy) < 0) return tally_no_memory();
+    int result = 0;
+    uint32_t at = 0;
+    ptrdiff_t i = 0;
+    for (tally_entry *entry; result == 0 && (entry = tally_table_next_entry(copy, &at));)
+        result = add_entry(text, i++, read(&entry->key), read(&entry->value));
+    free_copy(copy);
+    return result;
 }
 
 /* What add adds for a container, in brackets; a container within itself is shown as dots. */

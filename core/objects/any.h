@@ -24,6 +24,9 @@ static inline bool tally_is_number(const tally_object *object) {
 /* -1 is the sign of an error, so no hash may be it. */
 static inline int64_t tally_valid_hash(int64_t hash) { return hash == -1 ? -2 : hash; }
 
+/* Of what is equal to itself alone. */
+static inline int64_t tally_identity_hash(const tally_object *object) { return (int64_t)((uintptr_t)object >> 4); }
+
 /* Hashes, comparisons and reprs nest; a run-time error beyond 1000 of them. */
 int tally_recursion_enter(void);
 void tally_recursion_leave(void);
@@ -57,6 +60,17 @@ tally_object *tally_list_repr(tally_object *object);
 tally_object *tally_dict_repr(tally_object *object);
 
 tally_object *tally_tuple_join(tally_object *a, tally_object *b);
+
+/* The item, or NULL without an error: there is none at this index. */
+tally_object *tally_list_item(tally_object *list, ptrdiff_t index);
+/* New references to all items at one moment; NULL without an error set: no memory. Dropped now, or at the next
+ * safepoint; or only the memory freed, when the references have gone elsewhere. */
+tally_object **tally_list_copy(tally_object *list, ptrdiff_t *length);
+void tally_list_drop_copy(tally_object **items, ptrdiff_t length);
+void tally_list_drop_copy_later(tally_object **items, ptrdiff_t length);
+void tally_list_free_copy(tally_object **items);
+/* The list has these items, at one moment of the call. By who holds references to them; takes no lock. */
+bool tally_list_is_copy(tally_object *list, tally_object *const *items, ptrdiff_t length);
 
 void tally_small_ints_start(void), tally_short_strs_start(void);
 size_t tally_str_extra_size(tally_object *object);

@@ -53,10 +53,16 @@ tally_object *tally_dict_set_default(tally_object *dict, tally_object *key, tall
 
 /* ---- walking ------------------------------------------------------------ */
 
-/* A position is the next entry's number in its low half, and above it the count
- * of changes when the walk began, plus 1 so that it is never 0. */
+/*
+ * A position is the next entry's number in its low 30 bits, and above it a stamp: 34 bits of the
+ * table's version, never 0, which an empty dict has. No two versions of one table have the same
+ * stamp (multiples of the golden ratio lie further apart); two tables have by a chance of 2^-34.
+ */
+enum { AT_BITS = 30 };
 static uint64_t stamp_of(tally_table *table) {
-    return table ? (atomic_load_explicit(&table->changes, memory_order_relaxed) & 0x3fffffff) + 1 : 0;
+    if (!table) return 0;
+    uint64_t stamp = atomic_load_explicit(&table->version, memory_order_relaxed) * UINT64_C(0x9e3779b97f4a7c15) >> AT_BITS;
+    return stamp ? stamp : 1;
 }
 
 /* Where the walk is, in a table; and what it gives: NULL where it is not asked for. */
@@ -72,7 +78,9 @@ static int walk_locked(tally_object *dict, tally_table_place *where, walk *w) {
         result = -1;
     } else if (table) {
         uint32_t used = atomic_load_explicit(&table->used, memory_order_relaxed);
-        while (w->at < used && !atomic_load_explicit(&table->entries[w->at].value, memory_order_relaxed)) w->at++;
+        uint32_t first = atomic_load_explicit(&table->first, memory_order_relaxed);
+        if (w->at < first) w->at = first;
+        for (; w->at < used && !atomic_load_explicit(&table->entries[w->at].value, memory_order_relaxed); w->at++) TALLY_POINT(walk_skips);
         if (w->at < used) {
             if (w->want_key) w->key = tally_slot_locked_read(&table->entries[w->at].key);
             if (w->want_value) w->value = tally_slot_locked_read(&table->entries[w->at].value);
@@ -85,11 +93,11 @@ static int walk_locked(tally_object *dict, tally_table_place *where, walk *w) {
 }
 
 /*
- * Without the lock, or -1: not to be had so. A change of the number of keys is counted
- * before it is made, and what it makes (an entry within `used`, a value that is gone,
- * another table) is published by a release. So if, after all that was read by an
- * acquire, table and count are what they were before, then nothing of a later
- * count was read: the walk saw the dict as it was at one moment.
+ * Without the lock, or -1: not to be had so. The table gets its next version before its set of
+ * keys changes, and what the change makes (an entry within `used`, a value that is gone, another
+ * `first`, another table) is published by a release. So if, after all that was read by an
+ * acquire, table and version are what they were before, then nothing of a later
+ * version was read: the walk saw the dict as it was at one moment.
  */
 static int walk_unlocked(tally_table_place *where, walk *w) {
     /* acquire: pairs with the release of publishing a table */
@@ -101,8 +109,11 @@ static int walk_unlocked(tally_table_place *where, walk *w) {
     /* acquire: pairs with the release of append_entry: the entries are filled */
     uint32_t used = atomic_load_explicit(&table->used, memory_order_acquire);
     uint64_t at = w->at;
+    /* acquire: pairs with the release of move_first: the removals before it are counted */
+    uint32_t first = atomic_load_explicit(&table->first, memory_order_acquire);
+    if (at < first) at = first;
     /* acquire: pairs with the release of take_out */
-    while (at < used && !atomic_load_explicit(&table->entries[at].value, memory_order_acquire)) at++;
+    for (; at < used && !atomic_load_explicit(&table->entries[at].value, memory_order_acquire); at++) TALLY_POINT(walk_skips);
     bool more = at < used;
     TALLY_POINT(walk_found);
     if (more && w->want_key && !(w->key = tally_slot_try_read(&table->entries[at].key))) return -1;
@@ -125,10 +136,10 @@ failed:;
 int tally_dict_next(tally_object *dict, ptrdiff_t *position, tally_object **key, tally_object **value) {
     tally_table_place *where = check(dict);
     if (!where) return -1;
-    walk w = { .at = (uint64_t)*position & UINT32_MAX, .stamp = (uint64_t)*position >> 32, .begun = *position != 0, .want_key = key, .want_value = value };
+    walk w = { .at = (uint64_t)*position & ((1 << AT_BITS) - 1), .stamp = (uint64_t)*position >> AT_BITS, .begun = *position != 0, .want_key = key, .want_value = value };
     int result = tally_may_read_unlocked(dict) ? walk_unlocked(where, &w) : -1;
     if (TALLY_UNLIKELY(result < 0)) result = walk_locked(dict, where, &w);
-    if (result > 0) *position = (ptrdiff_t)(w.stamp << 32 | (w.at + 1));
+    if (result > 0) *position = (ptrdiff_t)(w.stamp << AT_BITS | (w.at + 1));
     if (key) *key = w.key;
     if (value) *value = w.value;
     if (result < 0) tally_error_set(TALLY_RUNTIME_ERROR, "the dict changed its size during iteration");

@@ -2,8 +2,9 @@
 /*
  * float.c: the type `float`, a double.
  *
- * Invariants: a float that equals an int has the int's hash; its repr is the
- * shortest text that reads back as the same double.
+ * Invariants: a float that equals an int has the int's hash; a NaN, which equals
+ * nothing, has a hash by its identity; a float's repr is the shortest text that reads
+ * back as the same double.
  */
 #include <float.h>
 #include <math.h>
@@ -25,6 +26,8 @@ double tally_float_value(tally_object *object) {
 
 int64_t tally_float_hash(tally_object *object) {
     double value = ((tally_float *)object)->value;
+    /* equal to no other object: n of them in a dict are to have n hashes */
+    if (isnan(value)) return tally_identity_hash(object);
     if (value >= -0x1p63 && value < 0x1p63 && (double)(int64_t)value == value) return tally_valid_hash((int64_t)value);
     uint64_t bits;
     memcpy(&bits, &value, sizeof bits);

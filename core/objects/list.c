@@ -6,9 +6,13 @@
  * takes a reference, and looks again: same array, same slot. Invariants for it:
  *  - a slot that is not in use is NULL;
  *  - an array that was replaced waits for a grace period, unless no reader
- *    without the lock can be there (the list is private).
+ *    without the lock can be there (the list is private);
+ *  - an array has room for every length that was stored while it was the list's.
  * No reference is dropped under the lock: that may run foreign code. Where a function is marked [plain], none
  * is dropped at all (tally_drop_later).
+ *
+ * An array grows by half. A pop that leaves it less than half full replaces it by one with
+ * room for an eighth more than the items (CPython's rule); a list of few items keeps its array.
  */
 #include "backend.h"
 #include "any.h"
@@ -56,6 +60,18 @@ static void items_discard(tally_items *items, unsigned token) {
 /* release: pairs with the acquire of readers without the lock */
 static void publish(tally_list *list, tally_items *items) { atomic_store_explicit(&list->items, items, memory_order_release); }
 
+/* Lock held: the items move to an array with this room; false: no memory, and nothing has changed. */
+static bool move_items(tally_list *list, ptrdiff_t capacity, unsigned token) {
+    tally_items *old = items_of(list), *items = items_new(capacity);
+    if (!items) return false;
+    ptrdiff_t i = 0, length = length_of(list);
+    for (; i < length; i++) atomic_store_explicit(&items->at[i], slot_of(old, i), memory_order_relaxed);
+    for (; i < tally_items_capacity(items); i++) atomic_store_explicit(&items->at[i], NULL, memory_order_relaxed);
+    publish(list, items);
+    items_discard(old, token);
+    return true;
+}
+
 /* Lock held: room for `more` items; 0 or -1 without an error set. */
 static int reserve(tally_list *list, ptrdiff_t more, unsigned token) {
     tally_items *old = items_of(list);
@@ -63,14 +79,16 @@ static int reserve(tally_list *list, ptrdiff_t more, unsigned token) {
     if (TALLY_LIKELY(more <= capacity - length)) return 0;
     if (more > PTRDIFF_MAX / 16 - length) return -1;
     ptrdiff_t grown = capacity + capacity / 2 + 4;
-    tally_items *items = items_new(length + more > grown ? length + more : grown);
-    if (!items) return -1;
-    ptrdiff_t i = 0;
-    for (; i < length; i++) atomic_store_explicit(&items->at[i], slot_of(old, i), memory_order_relaxed);
-    for (; i < tally_items_capacity(items); i++) atomic_store_explicit(&items->at[i], NULL, memory_order_relaxed);
-    publish(list, items);
-    items_discard(old, token);
-    return 0;
+    return move_items(list, length + more > grown ? length + more : grown, token) ? 0 : -1;
+}
+
+enum { FEW_ITEMS = 8 };
+
+/* Lock held, less than half of the array in use. Without memory it stays. */
+static __attribute__((noinline)) void shrink(tally_list *list, unsigned token) {
+    ptrdiff_t length = length_of(list);
+    TALLY_POINT(list_shrinks);
+    move_items(list, length < FEW_ITEMS / 2 ? FEW_ITEMS : length + length / 8 + 4, token);
 }
 
 tally_object *tally_list_new(ptrdiff_t capacity) {
@@ -133,6 +151,17 @@ static __attribute__((noinline)) tally_object *get_locked(tally_list *list, ptrd
     if (index < 0) index += length_of(list);
     if (index >= 0 && index < length_of(list)) item = tally_slot_locked_read(&items_of(list)->at[index]);
     tally_unlock_object(object, token);
+    return item;
+}
+
+tally_object *tally_list_item(tally_object *object, ptrdiff_t index) {
+    tally_list *list = (tally_list *)object;
+    tally_object *item = tally_may_read_unlocked(object) ? get_unlocked(list, index) : NULL;
+    return item ? item : get_locked(list, index);
+}
+
+static __attribute__((noinline)) tally_object *get_or_fail(tally_list *list, ptrdiff_t index) {
+    tally_object *item = get_locked(list, index);
     if (!item) out_of_range();
     return item;
 }
@@ -146,7 +175,7 @@ tally_object *tally_list_get(tally_object *object, ptrdiff_t index) {
         tally_object *item = get_unlocked(list, index);
         if (TALLY_LIKELY(item != NULL)) { TALLY_DETAIL(reads_unlocked); return item; }
     }
-    return get_locked(list, index);
+    return get_or_fail(list, index);
 }
 
 static tally_object *borrow_unlocked(tally_list *list, ptrdiff_t index) {
@@ -248,50 +277,130 @@ tally_object *tally_list_pop(tally_object *object, ptrdiff_t index) {
         for (ptrdiff_t i = index; i < length - 1; i++) store(items, i, slot_of(items, i + 1));
         store(items, length - 1, NULL);
         store_length(list, length - 1);
+        ptrdiff_t capacity = tally_items_capacity(items);
+        if (TALLY_UNLIKELY(length - 1 < capacity / 2 && capacity > FEW_ITEMS)) shrink(list, token);
     }
     tally_unlock_object(object, token);
     if (!item) out_of_range();
     return item;
 }
 
-/* New references to all items, in memory of malloc; NULL and an error. Its length in *length. */
-static tally_object **snapshot(tally_object *sequence, ptrdiff_t *length) {
-    bool is_list = sequence->type == TALLY_TYPE_LIST;
-    tally_list *list = (tally_list *)sequence;
-    tally_tuple *tuple = (tally_tuple *)sequence;
+/* ---- all items at once -------------------------------------------------- */
+
+/* A copy is in a batch, so that a plain call can leave its references to the next safepoint. */
+static tally_reference_batch *batch_of(tally_object **items) {
+    return (tally_reference_batch *)((char *)items - offsetof(tally_reference_batch, at));
+}
+
+static tally_object **grow_copy(tally_object **items, ptrdiff_t length) {
+    tally_reference_batch *batch = items ? batch_of(items) : NULL;
+    tally_reference_batch *grown = realloc(batch, sizeof *grown + (size_t)length * sizeof *items);
+    if (grown) return grown->at;
+    free(batch);
+    return NULL;
+}
+
+tally_object **tally_list_copy(tally_object *object, ptrdiff_t *length) {
+    tally_list *list = (tally_list *)object;
     tally_object **items = NULL;
-    ptrdiff_t capacity = is_list ? tally_list_length(sequence) : tuple->length;
-    for (;;) {
-        tally_object **grown = realloc(items, (size_t)(capacity ? capacity : 1) * sizeof *items);
-        if (!grown) { free(items); tally_no_memory(); return NULL; }
-        items = grown;
-        unsigned token = tally_lock_object(sequence);
-        *length = is_list ? length_of(list) : tuple->length;
-        for (ptrdiff_t i = 0; *length <= capacity && i < *length; i++) {
-            items[i] = is_list ? tally_slot_locked_read(&items_of(list)->at[i]) : tuple->items[i];
-            if (!is_list) tally_incref(items[i]);
-        }
-        tally_unlock_object(sequence, token);
+    for (ptrdiff_t capacity = length_of(list);; capacity = *length /* it grew meanwhile */) {
+        if (!(items = grow_copy(items, capacity))) return NULL;
+        unsigned token = tally_lock_object(object);
+        *length = length_of(list);
+        for (ptrdiff_t i = 0; *length <= capacity && i < *length; i++) items[i] = tally_slot_locked_read(&items_of(list)->at[i]);
+        tally_unlock_object(object, token);
         if (*length <= capacity) return items;
-        capacity = *length; /* it grew meanwhile */
     }
 }
 
+void tally_list_free_copy(tally_object **items) { free(batch_of(items)); }
+void tally_list_drop_copy(tally_object **items, ptrdiff_t length) {
+    for (ptrdiff_t i = length; i-- > 0;) tally_decref(items[i]);
+    tally_list_free_copy(items);
+}
+void tally_list_drop_copy_later(tally_object **items, ptrdiff_t length) {
+    batch_of(items)->count = length;
+    tally_drop_batch_later(batch_of(items));
+}
+
+/* Of a tuple, which never changes. */
+static tally_object **tuple_copy(tally_object *object, ptrdiff_t *length) {
+    tally_tuple *tuple = (tally_tuple *)object;
+    *length = tuple->length;
+    tally_object **items = grow_copy(NULL, *length);
+    for (ptrdiff_t i = 0; items && i < *length; i++) {
+        tally_incref(tuple->items[i]);
+        items[i] = tuple->items[i];
+    }
+    return items;
+}
+
+bool tally_list_is_copy(tally_object *object, tally_object *const *items, ptrdiff_t length) {
+    tally_list *list = (tally_list *)object;
+    /* acquire: pairs with publish. Before a safepoint the array is not freed. */
+    tally_items *now = atomic_load_explicit(&list->items, memory_order_acquire);
+    /* acquire: pairs with store_length, so that the array is looked at again after it */
+    if (atomic_load_explicit(&list->length, memory_order_acquire) != length || items_of(list) != now) return false;
+    if (!now) return length == 0; /* a clear is under way: the array has gone, the length not yet */
+    for (ptrdiff_t i = 0; i < length; i++)
+        if (slot_of(now, i) != items[i]) return false;
+    return true;
+}
+
+/* Lock held: there is room for the items; their references go to the list. */
+static void put_all(tally_list *list, tally_object *const *items, ptrdiff_t count) {
+    ptrdiff_t length = length_of(list);
+    for (ptrdiff_t i = 0; i < count; i++) store(items_of(list), length + i, items[i]);
+    store_length(list, length + count);
+}
+
+/* One step, under one lock. */
+static int extend_by_itself(tally_list *list) {
+    tally_object *object = &list->container.base;
+    unsigned token = tally_lock_object(object);
+    ptrdiff_t count = length_of(list);
+    int result = reserve(list, count, token);
+    for (ptrdiff_t i = 0; result == 0 && i < count; i++)
+        store(items_of(list), count + i, tally_slot_locked_read(&items_of(list)->at[i]));
+    if (result == 0) store_length(list, 2 * count);
+    tally_unlock_object(object, token);
+    return result == 0 ? 0 : tally_no_memory();
+}
+
+enum { EXTEND_TRIES = 100 };
+
+/*
+ * The other list is copied before the lock of this one is taken, and looked at again under it:
+ * if it still has the items of the copy, both lists were so at that moment. Where it changes all
+ * the time the copy is taken as it is in the end.
+ */
+static int extend_by(tally_list *list, tally_object *sequence, unsigned tries) {
+    tally_object *object = &list->container.base;
+    bool is_list = sequence->type == TALLY_TYPE_LIST;
+    ptrdiff_t count;
+    tally_object **items = is_list ? tally_list_copy(sequence, &count) : tuple_copy(sequence, &count);
+    if (!items) return tally_no_memory();
+    TALLY_POINT(extend_copied);
+    unsigned token = tally_lock_object(object);
+    bool changed = tally_unlocked_recheck && is_list && tries > 1 && !tally_list_is_copy(sequence, items, count);
+    int result = changed ? -1 : reserve(list, count, token);
+    if (result == 0) put_all(list, items, count);
+    tally_unlock_object(object, token);
+    if (result < 0) tally_list_drop_copy_later(items, count);
+    else tally_list_free_copy(items);
+    if (changed) return 1;
+    return result == 0 ? 0 : tally_no_memory();
+}
+
 int tally_list_extend(tally_object *object, tally_object *sequence) {
+    TALLY_PLAIN_CALL();
     tally_list *list = check(object);
     if (!list) return -1;
     if (!tally_has_type(sequence, TALLY_TYPE_LIST) && !tally_has_type(sequence, TALLY_TYPE_TUPLE)) return tally_expected("a list or a tuple", sequence);
-    ptrdiff_t count;
-    tally_object **items = snapshot(sequence, &count);
-    if (!items) return -1;
-    unsigned token = tally_lock_object(object);
-    int result = reserve(list, count, token);
-    for (ptrdiff_t i = 0; result == 0 && i < count; i++) store(items_of(list), length_of(list) + i, items[i]);
-    if (result == 0) store_length(list, length_of(list) + count);
-    tally_unlock_object(object, token);
-    for (ptrdiff_t i = 0; result < 0 && i < count; i++) tally_decref(items[i]);
-    free(items);
-    return result == 0 ? 0 : tally_no_memory();
+    if (object == sequence) return extend_by_itself(list);
+    int result = 1;
+    for (unsigned tries = EXTEND_TRIES; result == 1; tries--) result = extend_by(list, sequence, tries);
+    return result;
 }
 
 int tally_list_clear(tally_object *object) {

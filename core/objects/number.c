@@ -34,13 +34,41 @@ static bool as_doubles(tally_object *a, tally_object *b, double *x, double *y) {
     return true;
 }
 
-static tally_object *list_join(tally_object *a, tally_object *b) {
-    tally_object *list = tally_list_new(tally_list_length(a));
-    if (list && (tally_list_extend(list, a) < 0 || tally_list_extend(list, b) < 0)) {
-        tally_decref(list);
-        return NULL;
-    }
+/* Takes the references. */
+static tally_object *list_of(tally_object **a, ptrdiff_t in_a, tally_object **b, ptrdiff_t in_b) {
+    tally_object *list = tally_list_new(in_a + in_b);
+    for (ptrdiff_t i = 0; list && i < in_a; i++) tally_list_put_new(list, a[i]);
+    for (ptrdiff_t i = 0; list && i < in_b; i++) tally_list_put_new(list, b[i]);
     return list;
+}
+
+enum { JOIN_TRIES = 100 };
+
+/* Both are lists, which may change meanwhile: tries to have both as they were at one moment. */
+static tally_object *list_join(tally_object *a, tally_object *b) {
+    for (unsigned tries = JOIN_TRIES;;) {
+        ptrdiff_t in_a, in_b;
+        tally_object **of_a = tally_list_copy(a, &in_a);
+        TALLY_POINT(first_copied);
+        tally_object **of_b = of_a ? tally_list_copy(b, &in_b) : NULL;
+        if (of_a && !of_b) tally_list_drop_copy_later(of_a, in_a);
+        if (!of_b) {
+            tally_no_memory();
+            return NULL;
+        }
+        if (!tally_unlocked_recheck || --tries == 0 || tally_list_is_copy(a, of_a, in_a)) {
+            tally_object *list = list_of(of_a, in_a, of_b, in_b);
+            if (list) {
+                tally_list_free_copy(of_a);
+                tally_list_free_copy(of_b);
+                return list;
+            }
+            tries = 0;
+        }
+        tally_list_drop_copy_later(of_a, in_a);
+        tally_list_drop_copy_later(of_b, in_b);
+        if (tries == 0) return NULL;
+    }
 }
 
 static tally_object *str_join(tally_object *first, tally_object *second) {

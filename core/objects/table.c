@@ -16,10 +16,20 @@
  * same value. One that meets an empty place may say "missing": at the time the
  * table was current, the key was not in it.
  *
- * Comparing keys other than strs and ints may run foreign code: that happens
- * without the lock; if table or entry changed meanwhile, the search starts again.
+ * Keys are compared in place while neither of them can run foreign code: numbers, strs,
+ * None, tuples of these (down to a bound), and whatever is equal to itself alone. Any other
+ * comparison may run foreign code and happens without the lock. After it, the search
+ * goes on only if the version of the table is still the same; else it starts again, and
+ * takes the results that it has. So it ends, and a key that was put
+ * meanwhile into a place that the search had passed is found.
+ *
+ * Versions. Each change of the set of keys gives the table the next version. The versions of
+ * a table are a range that its thread slot has given to no other table: 16 bits of slot
+ * number above 48 bits that only grow, also from one thread of the slot to the next. So
+ * the same version means the same table with the same keys.
  */
 #include "table.h"
+#include "any.h"
 
 enum { MIN_BITS = 3 };
 enum { PLACE_EMPTY = -1, PLACE_DUMMY = -2 };
@@ -49,7 +59,6 @@ static inline uint32_t first_place(const tally_table *table, int64_t hash) {
 static inline uint32_t next_place(const tally_table *table, uint32_t i) { return (i + 1) & (places(table) - 1); }
 
 static tally_table *table_new(uint32_t bits) {
-    static _Thread_local uint64_t serial;
     uint32_t capacity = entries_for(bits);
     size_t place = bits <= 7 ? 1 : bits <= 15 ? 2 : 4, index = ((size_t)1 << bits) * place;
     size_t bytes = sizeof(tally_table) + capacity * sizeof(tally_entry) + index;
@@ -58,16 +67,19 @@ static tally_table *table_new(uint32_t bits) {
     table->array.bytes = bytes;
     table->capacity = capacity;
     table->bits = bits;
-    table->serial = (uint64_t)tally_self.id << 48 | ++serial;
+    tally_thread_state *thread = tally_thread_current();
+    atomic_store_explicit(&table->version, (uint64_t)tally_self.id << 48 | thread->table_versions, memory_order_relaxed);
+    thread->table_versions += TALLY_TABLE_VERSIONS(capacity);
     atomic_store_explicit(&table->used, 0, memory_order_relaxed);
     atomic_store_explicit(&table->live, 0, memory_order_relaxed);
-    atomic_store_explicit(&table->changes, 0, memory_order_relaxed);
+    atomic_store_explicit(&table->first, 0, memory_order_relaxed);
     memset(index_of(table), 0xff, index); /* all empty */
     return table;
 }
 
 static uint32_t used_of(tally_table *table) { return atomic_load_explicit(&table->used, memory_order_relaxed); }
 static uint32_t live_of(tally_table *table) { return atomic_load_explicit(&table->live, memory_order_relaxed); }
+static uint64_t version_of(tally_table *table) { return atomic_load_explicit(&table->version, memory_order_relaxed); }
 static void set_u32(_Atomic uint32_t *at, uint32_t value) { atomic_store_explicit(at, value, memory_order_relaxed); }
 
 static void discard(tally_table *table, unsigned token, size_t more) {
@@ -92,15 +104,63 @@ void tally_table_reclaim(tally_retired *node) {
 
 enum found { MISSING, FOUND, UNSURE /* foreign code has to compare */ };
 
+enum { KEY_DEPTH = 8, KEY_PARTS = 256 /* of two keys, that are compared in place */ };
+
+static bool is_plain_value(uint16_t type) { return type <= TALLY_TYPE_TUPLE && type != TALLY_TYPE_TYPE; }
+
+/* Of two objects that are not the same, nor both tuples. */
+static enum found same_part(tally_object *a, tally_object *b) {
+    if (a->type == TALLY_TYPE_STR && b->type == TALLY_TYPE_STR) return tally_str_equal(a, b) ? FOUND : MISSING;
+    if (tally_is_number(a) && tally_is_number(b)) return tally_number_equal(a, b) ? FOUND : MISSING;
+    /* Foreign code compares only what is neither a plain value nor equal to itself alone. */
+    bool foreign_a = !is_plain_value(a->type) && tally_type_entry(a)->equal;
+    bool foreign_b = !is_plain_value(b->type) && tally_type_entry(b)->equal;
+    return foreign_a || foreign_b ? UNSURE : MISSING;
+}
+
+/* The depth and *parts bound it, whatever the keys are. */
+static enum found same_value(tally_object *a, tally_object *b, unsigned depth, unsigned *parts) {
+    if (a == b) return FOUND;
+    if (*parts == 0) return UNSURE;
+    --*parts;
+    if (a->type != TALLY_TYPE_TUPLE || b->type != TALLY_TYPE_TUPLE) return same_part(a, b);
+    tally_tuple *x = (tally_tuple *)a, *y = (tally_tuple *)b;
+    if (x->length != y->length) return MISSING;
+    if (depth == KEY_DEPTH) return UNSURE;
+    enum found found = FOUND;
+    for (ptrdiff_t i = 0; found == FOUND && i < x->length; i++) found = same_value(x->items[i], y->items[i], depth + 1, parts);
+    return found;
+}
+static __attribute__((noinline)) enum found same_other_key(tally_object *a, tally_object *b) {
+    unsigned parts = KEY_PARTS;
+    return same_value(a, b, 1, &parts);
+}
+
 static inline enum found same_key(tally_object *a, tally_object *b) {
     if (a == b) return FOUND;
-    if (a->type != b->type) return a->type == TALLY_TYPE_STR || b->type == TALLY_TYPE_STR ? MISSING : UNSURE;
+    if (a->type != b->type) return same_other_key(a, b);
     if (a->type == TALLY_TYPE_STR) {
         tally_str *x = (tally_str *)a, *y = (tally_str *)b;
         return x->length == y->length && memcmp(x->data, y->data, x->length) == 0 ? FOUND : MISSING;
     }
     if (a->type == TALLY_TYPE_INT) return ((tally_int *)a)->value == ((tally_int *)b)->value ? FOUND : MISSING;
-    return UNSURE;
+    return same_other_key(a, b);
+}
+
+/* No foreign code is needed to hash it. */
+static bool is_plain_key(tally_object *key, unsigned depth, unsigned *parts) {
+    if (!is_plain_value(key->type) || *parts == 0) return false;
+    --*parts;
+    if (key->type != TALLY_TYPE_TUPLE) return true;
+    if (depth == KEY_DEPTH) return false;
+    tally_tuple *tuple = (tally_tuple *)key;
+    for (ptrdiff_t i = 0; i < tuple->length; i++)
+        if (!is_plain_key(tuple->items[i], depth + 1, parts)) return false;
+    return true;
+}
+static __attribute__((noinline)) bool is_other_plain_key(tally_object *key) {
+    unsigned parts = KEY_PARTS;
+    return is_plain_key(key, 1, &parts);
 }
 
 /* From *place on. FOUND, UNSURE: *entry is the entry, *place its place. */
@@ -124,30 +184,98 @@ static inline int64_t hash_of(tally_object *key) {
 }
 
 /*
- * Takes the lock and finds the key. Returns with the lock held: the entry, or -1
- * for missing; or -2 and an error, the lock let go. *held is to be dropped once
- * the lock is let go: a key that was compared, kept so that its address stays its.
+ * The keys that foreign code has compared with the one that is looked for, and what it said. The
+ * references keep their addresses theirs; they are dropped once the lock is let go.
  */
-static int32_t lock_and_find(tally_object *holder, tally_table_place *where, tally_object *key, int64_t hash, unsigned *token, tally_object **held) {
-    *held = NULL;
+typedef struct compared { tally_object *key; bool equal; } compared;
+typedef struct compared_keys {
+    unsigned count, capacity, next; /* next: where the key is that comes next, if the search started again */
+    bool again;                     /* it did; set by the first comparison */
+    compared *at, room[4];
+} compared_keys;
+
+static void drop_compared_slow(compared_keys *keys) {
+    for (unsigned i = 0; i < keys->count; i++) tally_decref(keys->at[i].key);
+    if (keys->at != keys->room) free(keys->at);
+}
+static inline void drop_compared(compared_keys *keys) {
+    if (TALLY_UNLIKELY(keys->count > 0)) drop_compared_slow(keys);
+}
+
+/* Room for one more; false: no memory. */
+static bool compared_reserve(compared_keys *keys) {
+    if (keys->count == 0) {
+        keys->at = keys->room;
+        keys->capacity = sizeof keys->room / sizeof *keys->room;
+        keys->again = false;
+    }
+    if (keys->count < keys->capacity) return true;
+    bool in_room = keys->at == keys->room;
+    compared *grown = realloc(in_room ? NULL : keys->at, 2 * keys->capacity * sizeof *grown);
+    if (!grown) return false;
+    if (in_room) memcpy(grown, keys->room, sizeof keys->room);
+    keys->at = grown;
+    keys->capacity *= 2;
+    return true;
+}
+
+static const compared *compared_find(compared_keys *keys, tally_object *key) {
+    if (keys->count == 0 || !keys->again) return NULL;
+    for (unsigned i = 0; i < keys->count; i++) {
+        compared *c = &keys->at[keys->next];
+        keys->next = keys->next + 1 < keys->count ? keys->next + 1 : 0;
+        if (c->key == key) return c;
+    }
+    return NULL;
+}
+
+/* Lock held at first and at the end: foreign code compares the key with another. -1 and an error, the lock let go. */
+static __attribute__((noinline)) int compare_unlocked(tally_object *holder, unsigned *token, tally_object *other, tally_object *key, compared_keys *keys) {
+    tally_counts_share(&other->counts);
+    tally_incref(other);
+    tally_unlock_object(holder, *token);
+    TALLY_POINT(table_compares);
+    if (!compared_reserve(keys)) {
+        tally_decref(other);
+        drop_compared(keys);
+        return tally_no_memory();
+    }
+    compared *c = &keys->at[keys->count++];
+    *c = (compared){ .key = other };
+    int equal = tally_equal(other, key);
+    if (equal < 0) { drop_compared(keys); return -1; }
+    c->equal = equal;
+    *token = tally_lock_object(holder);
+    return equal;
+}
+
+/*
+ * Takes the lock and finds the key. Returns with the lock held: the entry, or -1
+ * for missing; or -2 and an error, the lock let go. Once the lock is let go, what was compared is to be dropped.
+ */
+static int32_t lock_and_find(tally_object *holder, tally_table_place *where, tally_object *key, int64_t hash, unsigned *token, compared_keys *keys) {
+    keys->count = 0;
     *token = tally_lock_object(holder);
 again:;
     tally_table *table = atomic_load_explicit(where, memory_order_relaxed);
     if (!table) return -1;
-    int32_t entry;
+    int32_t entry = -1;
     for (uint32_t place = first_place(table, hash);; place = next_place(table, place)) {
         enum found found = search(table, key, hash, &place, &entry);
         if (TALLY_LIKELY(found != UNSURE)) return found == FOUND ? entry : -1;
-        uint64_t serial = table->serial;
-        tally_object *other = tally_slot_locked_read(&table->entries[entry].key);
-        tally_unlock_object(holder, *token);
-        tally_xdecref(*held);
-        *held = other;
-        int equal = tally_equal(other, key);
-        if (equal < 0) { tally_decref(other); *held = NULL; return -2; }
-        *token = tally_lock_object(holder);
-        if (atomic_load_explicit(where, memory_order_relaxed) != table || table->serial != serial ||
-            atomic_load_explicit(&table->entries[entry].key, memory_order_relaxed) != other) goto again;
+        tally_object *other = atomic_load_explicit(&table->entries[entry].key, memory_order_relaxed);
+        const compared *before = compared_find(keys, other);
+        if (before && before->equal) return entry;
+        if (before) continue;
+        uint64_t version = version_of(table);
+        int equal = compare_unlocked(holder, token, other, key, keys);
+        if (equal < 0) return -2;
+        /* The table is looked at only if it is the current one: another may be gone. */
+        if (atomic_load_explicit(where, memory_order_relaxed) != table || version_of(table) != version) {
+            keys->again = true;
+            keys->next = 0;
+            goto again;
+        }
         if (equal) return entry;
     }
 }
@@ -155,13 +283,19 @@ again:;
 static tally_object *get_locked(tally_object *holder, tally_table_place *where, tally_object *key, int64_t hash, int *error) {
     TALLY_DETAIL(reads_locked);
     unsigned token;
-    tally_object *held, *value = NULL;
-    int32_t entry = lock_and_find(holder, where, key, hash, &token, &held);
+    compared_keys keys;
+    tally_object *value = NULL;
+    int32_t entry = lock_and_find(holder, where, key, hash, &token, &keys);
     if (entry == -2) { *error = -1; return NULL; }
     if (entry >= 0) value = tally_slot_locked_read(&atomic_load_explicit(where, memory_order_relaxed)->entries[entry].value);
     tally_unlock_object(holder, token);
-    tally_xdecref(held);
+    drop_compared(&keys);
     return value;
+}
+
+tally_object *tally_table_get_hashed(tally_object *holder, tally_table_place *where, tally_object *key, int64_t hash, int *error) {
+    *error = 0;
+    return get_locked(holder, where, key, hash, error);
 }
 
 static __attribute__((noinline)) tally_borrowed borrow_locked(tally_object *holder, tally_table_place *where, tally_object *key) {
@@ -201,11 +335,11 @@ tally_object *tally_table_get(tally_object *holder, tally_table_place *where, ta
 static int contains_locked(tally_object *holder, tally_table_place *where, tally_object *key, int64_t hash) {
     TALLY_DETAIL(reads_locked);
     unsigned token;
-    tally_object *held;
-    int32_t entry = lock_and_find(holder, where, key, hash, &token, &held);
+    compared_keys keys;
+    int32_t entry = lock_and_find(holder, where, key, hash, &token, &keys);
     if (entry == -2) return -1;
     tally_unlock_object(holder, token);
-    tally_xdecref(held);
+    drop_compared(&keys);
     return entry >= 0;
 }
 
@@ -233,10 +367,11 @@ int tally_table_contains(tally_object *holder, tally_table_place *where, tally_o
 /* Of no object: missing, or an error. */
 tally_borrowed tally_table_borrow(tally_object *holder, tally_table_place *where, tally_object *key) {
     TALLY_ENDS_BORROWS();
-    /* A key that is hashed or compared by foreign code goes the other way: the holder is held meanwhile. */
-    bool simple = key->type == TALLY_TYPE_STR || key->type == TALLY_TYPE_INT;
+    /* A key that is hashed by foreign code goes the other way: the holder is held meanwhile. */
+    bool simple = key->type == TALLY_TYPE_STR || key->type == TALLY_TYPE_INT || is_other_plain_key(key);
     if (TALLY_UNLIKELY(!simple || !tally_may_read_unlocked(holder))) return borrow_locked(holder, where, key);
     int64_t hash = hash_of(key);
+    if (TALLY_UNLIKELY(hash == -1)) return (tally_borrowed){ 0 }; /* nested too deep */
     /* acquire: pairs with the release of publishing a table */
     tally_table *table = atomic_load_explicit(where, memory_order_acquire);
     if (!table) return (tally_borrowed){ 0 };
@@ -278,20 +413,23 @@ static void append_entry(tally_table *table, tally_object *key, int64_t hash, ta
     place_set(table, place, (int32_t)used); /* publishes it */
 }
 
+static tally_table *table_for(uint32_t entries) {
+    uint32_t bits = MIN_BITS;
+    while (entries_for(bits) < entries && bits < 31) bits++;
+    return bits < 31 ? table_new(bits) : NULL;
+}
+
 /* Lock held: a table with room for one more; 0 or -1 without an error set. */
 static int make_room(tally_table_place *where, unsigned token) {
     tally_table *old = atomic_load_explicit(where, memory_order_relaxed);
     if (old && used_of(old) < old->capacity) return 0;
-    uint32_t bits = MIN_BITS, want = old ? live_of(old) * 2 + 1 : 1;
-    while (entries_for(bits) < want && bits < 31) bits++;
-    tally_table *table = bits < 31 ? table_new(bits) : NULL;
+    tally_table *table = table_for(old ? live_of(old) * 2 + 1 : 1);
     if (!table) return -1;
     if (old) {
         for (uint32_t i = 0; i < used_of(old); i++) {
             tally_object *value = atomic_load_explicit(&old->entries[i].value, memory_order_relaxed);
             if (value) append_entry(table, atomic_load_explicit(&old->entries[i].key, memory_order_relaxed), old->entries[i].hash, value);
         }
-        set_u32(&table->changes, atomic_load_explicit(&old->changes, memory_order_relaxed));
     }
     /* release: pairs with the acquire of readers without the lock */
     atomic_store_explicit(where, table, memory_order_release);
@@ -301,15 +439,17 @@ static int make_room(tally_table_place *where, unsigned token) {
     return 0;
 }
 
-static void count_change(tally_table *table) { set_u32(&table->changes, atomic_load_explicit(&table->changes, memory_order_relaxed) + 1); }
+/* Before the change is made: what it makes is published by a release, so who sees it sees the version. */
+static void count_change(tally_table *table) { atomic_store_explicit(&table->version, version_of(table) + 1, memory_order_relaxed); }
 
 int tally_table_put(tally_object *holder, tally_table_place *where, tally_object *key, tally_object *value, bool replace, tally_object **existing) {
     int64_t hash = hash_of(key);
     if (hash == -1) return -1;
     unsigned token;
-    tally_object *held, *old = NULL;
+    compared_keys keys;
+    tally_object *old = NULL;
     tally_incref(value);
-    int32_t found = lock_and_find(holder, where, key, hash, &token, &held);
+    int32_t found = lock_and_find(holder, where, key, hash, &token, &keys);
     if (found == -2) { tally_decref(value); return -1; }
     int result = 0;
     if (found >= 0) {
@@ -331,12 +471,22 @@ int tally_table_put(tally_object *holder, tally_table_place *where, tally_object
     }
     tally_unlock_object(holder, token);
     tally_xdecref(old);
-    tally_xdecref(held);
+    drop_compared(&keys);
     return result == 0 ? 0 : tally_no_memory();
 }
 
 int tally_table_set(tally_object *holder, tally_table_place *where, tally_object *key, tally_object *value) {
     return tally_table_put(holder, where, key, value, true, NULL);
+}
+
+/* Lock held, the entry removed: a queue takes the first key again and again, so it must not look for it. */
+static void move_first(tally_table *table, uint32_t entry) {
+    if (entry != atomic_load_explicit(&table->first, memory_order_relaxed)) return;
+    uint32_t used = used_of(table);
+    do entry++;
+    while (entry < used && !atomic_load_explicit(&table->entries[entry].value, memory_order_relaxed));
+    /* release: pairs with the acquire of a walk without the lock, which then sees the removals counted */
+    atomic_store_explicit(&table->first, entry, memory_order_release);
 }
 
 /* Lock held: takes the entry out; gives its value, and its key if it may be dropped at once. */
@@ -350,6 +500,7 @@ static tally_object *take_out(tally_table *table, int32_t entry, unsigned token,
     atomic_store_explicit(&e->value, NULL, memory_order_release);
     place_set(table, place, PLACE_DUMMY);
     set_u32(&table->live, live_of(table) - 1);
+    move_first(table, (uint32_t)entry);
     *key = atomic_load_explicit(&e->key, memory_order_relaxed);
     if (tally_is_private(token)) {
         atomic_store_explicit(&e->key, NULL, memory_order_release);
@@ -370,14 +521,15 @@ int tally_table_delete(tally_object *holder, tally_table_place *where, tally_obj
     int64_t hash = hash_of(key);
     if (hash == -1) return -1;
     unsigned token;
-    tally_object *held, *old_key = NULL, *old_value = NULL;
-    int32_t found = lock_and_find(holder, where, key, hash, &token, &held);
+    compared_keys keys;
+    tally_object *old_key = NULL, *old_value = NULL;
+    int32_t found = lock_and_find(holder, where, key, hash, &token, &keys);
     if (found == -2) return -1;
     if (found >= 0) old_value = take_out(atomic_load_explicit(where, memory_order_relaxed), found, token, &old_key);
     tally_unlock_object(holder, token);
     tally_xdecref(old_key);
     tally_xdecref(old_value);
-    tally_xdecref(held);
+    drop_compared(&keys);
     return found >= 0;
 }
 
@@ -394,6 +546,85 @@ void tally_table_clear(tally_object *holder, tally_table_place *where) {
         tally_xdecref(value);
     }
     discard(table, token, bytes); /* and its keys with it */
+}
+
+/* ---- copies and steps --------------------------------------------------- */
+
+/* From an entry on, the first that is not removed; or `used`. */
+static uint32_t next_live(tally_table *table, uint32_t at) {
+    uint32_t first = atomic_load_explicit(&table->first, memory_order_relaxed);
+    if (at < first) at = first;
+    for (; at < used_of(table) && !atomic_load_explicit(&table->entries[at].value, memory_order_relaxed); at++) TALLY_POINT(walk_skips);
+    return at;
+}
+
+int tally_table_copy(tally_object *holder, tally_table_place *where, tally_table **copy) {
+    *copy = NULL;
+    int result = 0;
+    unsigned token = tally_lock_object(holder);
+    tally_table *table = atomic_load_explicit(where, memory_order_relaxed);
+    if (table && live_of(table) > 0) {
+        *copy = table_for(live_of(table));
+        if (!*copy) result = -1;
+        for (uint32_t at = 0; *copy && (at = next_live(table, at)) < used_of(table); at++) {
+            tally_entry *entry = &table->entries[at];
+            append_entry(*copy, tally_slot_locked_read(&entry->key), entry->hash, tally_slot_locked_read(&entry->value));
+        }
+    }
+    tally_unlock_object(holder, token);
+    return result;
+}
+
+tally_entry *tally_table_next_entry(tally_table *copy, uint32_t *at) {
+    if (!copy) return NULL;
+    *at = next_live(copy, *at);
+    return *at < used_of(copy) ? &copy->entries[(*at)++] : NULL;
+}
+
+static bool same_entry(tally_entry *a, tally_entry *b) {
+    return atomic_load_explicit(&a->key, memory_order_relaxed) == atomic_load_explicit(&b->key, memory_order_relaxed) &&
+           atomic_load_explicit(&a->value, memory_order_relaxed) == atomic_load_explicit(&b->value, memory_order_relaxed);
+}
+
+bool tally_table_is_copy(tally_object *holder, tally_table_place *where, tally_table *copy) {
+    unsigned token = tally_lock_object(holder);
+    tally_table *table = atomic_load_explicit(where, memory_order_relaxed);
+    bool same = (table ? live_of(table) : 0) == (copy ? live_of(copy) : 0);
+    uint32_t at = 0, in_copy = 0;
+    for (tally_entry *entry; same && (entry = tally_table_next_entry(copy, &in_copy)); at++) {
+        at = next_live(table, at);
+        same = same_entry(&table->entries[at], entry);
+    }
+    tally_unlock_object(holder, token);
+    return same;
+}
+
+tally_object *tally_table_find_value(tally_table *copy, tally_object *key, int64_t hash, int *error) {
+    *error = 0;
+    if (!copy) return NULL;
+    int32_t entry = -1;
+    for (uint32_t place = first_place(copy, hash);; place = next_place(copy, place)) {
+        enum found found = search(copy, key, hash, &place, &entry);
+        if (found == MISSING) return NULL;
+        int equal = found == FOUND ? 1 : tally_equal(atomic_load_explicit(&copy->entries[entry].key, memory_order_relaxed), key);
+        if (equal < 0) *error = -1;
+        if (equal) return equal < 0 ? NULL : atomic_load_explicit(&copy->entries[entry].value, memory_order_relaxed);
+    }
+}
+
+int tally_table_step(tally_object *holder, tally_table_place *where, uint32_t *at, int64_t *hash, tally_object **key, tally_object **value) {
+    unsigned token = tally_lock_object(holder);
+    tally_table *table = atomic_load_explicit(where, memory_order_relaxed);
+    if (table) *at = next_live(table, *at);
+    bool more = table && *at < used_of(table);
+    if (more) {
+        tally_entry *entry = &table->entries[(*at)++];
+        *hash = entry->hash;
+        *key = tally_slot_locked_read(&entry->key);
+        *value = tally_slot_locked_read(&entry->value);
+    }
+    tally_unlock_object(holder, token);
+    return more;
 }
 
 /* ---- death and the collector's view ------------------------------------- */

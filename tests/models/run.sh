@@ -102,6 +102,13 @@ grace   fails BLOCKS_ONLINE
 grace   fails COUNT_THEN_CLEAR
 grace   fails BITS_THEN_COUNT
 grace   fails ATTACH_WITHOUT_BIT
+intern  holds
+intern  holds THREADS=2 ROUNDS=3
+intern  fails INCREF_DEAD
+intern  fails NO_GRACE
+intern  fails RETIRE_FIRST
+intern  fails REMOVE_ANY
+intern  fails NO_SECOND_LOOK
 walk    holds
 walk    fails NO_SECOND_LOOK
 walk    fails NO_LOOK_AT_TABLE
@@ -109,6 +116,7 @@ walk    fails LOOK_AGAIN_FIRST
 walk    fails REMOVE_THEN_COUNT
 walk    fails ADD_THEN_COUNT
 walk    fails CLEAR_VALUES_FIRST
+walk    fails FIRST_THEN_COUNT
 bias    holds
 bias    fails NO_MEMBARRIER
 bias    fails NO_WAIT

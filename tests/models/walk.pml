@@ -3,7 +3,7 @@
  * walk.pml: a step of a walk over a dict without its lock, while a writer removes, adds
  * and replaces entries and clears the dict.
  * Stands for core/objects/dict.c walk_unlocked; core/objects/table.c append_entry,
- * take_out, tally_table_put, tally_table_clear.
+ * take_out, move_first, tally_table_put, tally_table_clear.
  *
  * Bounds: a table of three entries, of which two are filled; the writer changes it CHANGES
  * times, through a store buffer; the walker makes one step, which begins at the first or
@@ -22,10 +22,11 @@
 #endif
 #define ENTRIES 3
 #define TABLE 0             /* 1: the table that the walk began with; 0: another, or none */
-#define COUNT 1             /* of changes of the number of keys */
+#define COUNT 1             /* of changes of the set of keys: the version */
 #define USED 2
-#define AT(i) (3 + (i))     /* 0: removed, or not filled yet */
-#define WORDS 6
+#define FIRST 3             /* all entries before it are removed */
+#define AT(i) (4 + (i))     /* 0: removed, or not filled yet */
+#define WORDS 7
 #define BUFFERS 1           /* the writer's; the walker stores nothing */
 #define DEPTH 4
 #define ON_STORE(word) skip
@@ -72,10 +73,24 @@ inline end_change() {
         allow_both()
     }
 }
+/* The entry is removed: so are those before the next that is not. */
+inline move_first() {
+    d_step {
+        if
+        :: entry == first ->
+            do
+            :: first < after.used && after.at[first] == 0 -> first++
+            :: else -> break
+            od;
+            store(0, FIRST, first)
+        :: else
+        fi
+    }
+}
 inline count_change() { d_step { count++; store(0, COUNT, count) } }
 
 proctype writer() {
-    byte left = CHANGES, entry, value = ENTRIES, count;
+    byte left = CHANGES, entry, value = ENTRIES, count, first;
 
     do
     :: left > 0 ->
@@ -88,12 +103,20 @@ proctype writer() {
         if
         :: after.at[entry] != 0 -> /* a removal */
             d_step { after.at[entry] = 0; after.changed = true; allow_both() };
+#ifdef FIRST_THEN_COUNT
+            move_first();
+#endif
 #ifdef REMOVE_THEN_COUNT
             store(0, AT(entry), 0);
-            count_change()
+            count_change();
 #else
             count_change();
-            store(0, AT(entry), 0)
+            store(0, AT(entry), 0);
+#endif
+#ifndef FIRST_THEN_COUNT
+            move_first()
+#else
+            skip
 #endif
         :: after.at[entry] != 0 && value < 7 -> /* another value */
             d_step { value++; after.at[entry] = value; allow_both() };
@@ -143,6 +166,11 @@ proctype walker() {
     table = mem[TABLE];
 #endif
     used = mem[USED];
+    value = mem[FIRST];
+    if
+    :: at < value -> at = value
+    :: else
+    fi;
     value = 0;
     do
     :: at < used ->

@@ -89,6 +89,7 @@ static void run(unsigned variant)
         tally_object *str = program_object(tally_str_new(names[i], -1));
 
         attributes[i] = program_object(tally_str_intern(str));
+        tally_immortalize(attributes[i]); /* as a name in code */
         tally_decref(str);
     }
     classes[0] = program_object(tally_class_new(&(tally_class_spec){ .name = "WithSlots", .slots = names }));

@@ -23,6 +23,8 @@ static tally_object *attribute_name(const char *text)
 {
     tally_object *fresh = tally_str_new(text, -1), *name = fresh ? tally_str_intern(fresh) : NULL;
 
+    if (name)
+        tally_immortalize(name);
     tally_xdecref(fresh);
     return name;
 }
