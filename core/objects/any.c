@@ -36,6 +36,8 @@ void tally_recursion_leave(void) { nested--; }
 /* ---- type and size ------------------------------------------------------ */
 
 tally_object *tally_type_of(tally_object *object) {
+    if (!object) { tally_expected("an object", NULL); return NULL; }
+    tally_thread_require();
     tally_object *type = tally_type_entry(object)->object;
     tally_incref(type); /* the object keeps its type alive */
     return type;
@@ -50,6 +52,8 @@ size_t tally_size_locked(tally_object *object) {
 }
 
 ptrdiff_t tally_sizeof(tally_object *object) {
+    if (!object) return tally_expected("an object", NULL);
+    tally_thread_require();
     if (!(tally_type_entry(object)->flags & TALLY_TYPE_CONTAINER)) return (ptrdiff_t)tally_size_locked(object);
     /* Its array might be freed by another thread while it is looked at. */
     unsigned token = tally_lock_object(object);
@@ -62,7 +66,9 @@ ptrdiff_t tally_sizeof(tally_object *object) {
 
 static int64_t hash_by_identity(tally_object *object) { return (int64_t)((uintptr_t)object >> 4); }
 
-int64_t tally_hash(tally_object *object) {
+int64_t tally_hash(tally_object *object) { return TALLY_LIKELY(object != NULL) ? tally_hash_known(object) : tally_expected("an object", NULL); }
+
+int64_t tally_hash_known(tally_object *object) {
     if (object->type == TALLY_TYPE_STR) return tally_str_hash((tally_str *)object);
     if (object->type == TALLY_TYPE_INT) return tally_int_hash(object);
     tally_type *type = tally_type_entry(object);
@@ -113,6 +119,7 @@ int tally_number_equal(tally_object *a, tally_object *b) {
 /* ---- equality ----------------------------------------------------------- */
 
 int tally_equal(tally_object *a, tally_object *b) {
+    if (TALLY_UNLIKELY(!a || !b)) return tally_expected("an object", NULL);
     if (a->type == TALLY_TYPE_STR && b->type == TALLY_TYPE_STR) return tally_str_equal(a, b);
     tally_type *type = tally_type_entry(a), *other = tally_type_entry(b);
     /* a native type knows about built-in ones, not the other way round */
@@ -243,6 +250,7 @@ static int sequence_compare(tally_object *a, tally_object *b, int *order) {
 }
 
 int tally_compare(tally_object *a, tally_object *b, int *order) {
+    if (TALLY_UNLIKELY(!a || !b || !order)) return tally_expected("two objects and a place for their order", NULL);
     if (tally_is_number(a) && tally_is_number(b)) return number_compare(a, b, order);
     if (a->type == b->type) {
         if (a->type == TALLY_TYPE_STR) return str_compare((tally_str *)a, (tally_str *)b, order);
@@ -288,6 +296,8 @@ static tally_object *default_repr(tally_object *object) {
 }
 
 tally_object *tally_repr(tally_object *object) {
+    if (!object) { tally_expected("an object", NULL); return NULL; }
+    tally_thread_require();
     tally_type *type = tally_type_entry(object);
     if (!type->repr) return default_repr(object);
     if (tally_recursion_enter() < 0) return NULL;

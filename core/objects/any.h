@@ -61,4 +61,6 @@ tally_object *tally_tuple_join(tally_object *a, tally_object *b);
 void tally_small_ints_start(void), tally_short_strs_start(void);
 size_t tally_str_extra_size(tally_object *object);
 
+int64_t tally_hash_known(tally_object *object); /* tally_hash, not of NULL */
+
 #endif

@@ -19,6 +19,7 @@
  * Comparing keys other than strs and ints may run foreign code: that happens
  * without the lock; if table or entry changed meanwhile, the search starts again.
  */
+#include "any.h"
 #include "table.h"
 
 enum { MIN_BITS = 3 };
@@ -120,7 +121,7 @@ static inline enum found search(tally_table *table, tally_object *key, int64_t h
 }
 
 static inline int64_t hash_of(tally_object *key) {
-    return TALLY_LIKELY(key->type == TALLY_TYPE_STR) ? (int64_t)tally_str_hash((tally_str *)key) : tally_hash(key);
+    return TALLY_LIKELY(key->type == TALLY_TYPE_STR) ? (int64_t)tally_str_hash((tally_str *)key) : tally_hash_known(key);
 }
 
 /*

@@ -94,6 +94,8 @@ grace   fails BLOCKS_ONLINE
 grace   fails COUNT_THEN_CLEAR
 grace   fails BITS_THEN_COUNT
 grace   fails ATTACH_WITHOUT_BIT
+grace   fails NO_LOOK_ONLINE
+grace   fails LOOK_WHILE_BLOCKED
 walk    holds
 walk    fails NO_SECOND_LOOK
 walk    fails NO_LOOK_AT_TABLE
