@@ -339,7 +339,12 @@ static void pool_release(tally_pool *pool) {
 void tally_memory_free_notified(tally_pool *pool) {
     tally_heap *heap = tally_pool_heap(pool);
     if (is_empty(pool)) {
-        if (heap->current[pool->kind][pool->class_] == pool) return;
+        if (heap->current[pool->kind][pool->class_] == pool) {
+            if (heap->keeps) return;
+            heap->current[pool->kind][pool->class_] = &no_pool;
+            pool_release(pool);
+            return;
+        }
         if (heap->empty < heap->keeps) {
             heap->empty++;
             heap->rests = 0;
@@ -365,11 +370,11 @@ static void push_remote(tally_heap *heap, char *block, unsigned link_offset, uin
     uint64_t head = atomic_load_explicit(&heap->remote, memory_order_relaxed), next;
     do {
         *(char **)(block + link_offset) = tally_remote_block(head);
-        next = (head & ~(TALLY_REMOTE_ONE - 1)) + TALLY_REMOTE_ONE + (uintptr_t)block;
+        *count = head >> 48 == UINT16_MAX ? TALLY_REMOTE_MANY : (head >> 48) + 1;
+        next = *count * TALLY_REMOTE_ONE + (uintptr_t)block;
         TALLY_POINT(remote_push);
         /* release: pairs with the acquire of take_remote */
     } while (!atomic_compare_exchange_weak_explicit(&heap->remote, &head, next, memory_order_release, memory_order_relaxed));
-    *count = next >> 48;
 }
 
 static char *take_remote(tally_heap *heap) {
@@ -502,12 +507,15 @@ static void serve(tally_thread_state *thread, bool trim) {
     bool done = false;
     self->serving = true;
     while (!done && claim_heap(thread)) {
+        unsigned keeps = heap->keeps;
+        heap->keeps = 0; /* its thread does not need soon what gets empty now */
         if (!blocks) blocks = take_remote(heap);
         for (unsigned i = 0; blocks && i < CLAIM_BLOCKS; i++) {
             char *next = next_remote(blocks);
             take_home(heap, blocks);
             blocks = next;
         }
+        heap->keeps = keeps;
         done = !blocks;
         if (done && trim) give_back_all_empty(heap);
         claim_heap_end(thread);

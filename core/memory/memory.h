@@ -28,7 +28,7 @@
  *  - A heap keeps some empty pools, for the class that they have: what is freed and
  *    made again soon neither takes a lock, nor waits, nor comes from another
  *    processor's cache. The heap of a vacant slot keeps none; nor does one whose thread has blocked twice
- *    and needed no pool in between.
+ *    and needed no pool in between, nor what gets empty while its thread is blocked.
  *
  * Memory that nobody uses serves everybody, also when its maker is gone or asleep (without a GIL; tests/models/heap.pml):
  *  - Each SERVE_EACH blocks that are pushed to a heap, the pusher looks after it. If the thread is blocked or
@@ -91,10 +91,12 @@ typedef struct tally_heap {
     bool serving;                /* its thread is in another's heap */
     uint8_t rests;               /* blocking regions since it last needed a pool, or got one to keep; 2: it has given those back */
     _Atomic uint32_t queued;     /* pools in the queues; others read it as a hint */
-    /* Blocks freed by other threads: the address of the last one, and how many, modulo 2^16, above it. */
+    /* Blocks freed by other threads: the address of the last one, and above it how many; from 2^16 on that
+     * starts again at TALLY_REMOTE_MANY. */
     _Alignas(64) _Atomic uint64_t remote;
 } tally_heap;
 #define TALLY_REMOTE_ONE ((uint64_t)1 << 48)
+#define TALLY_REMOTE_MANY ((uint64_t)1 << 15)
 static inline char *tally_remote_block(uint64_t remote) { return (char *)(uintptr_t)(remote & (TALLY_REMOTE_ONE - 1)); }
 
 extern char *tally_region;       /* start of the reserved region */

@@ -96,6 +96,13 @@ grace   fails BITS_THEN_COUNT
 grace   fails ATTACH_WITHOUT_BIT
 grace   fails NO_LOOK_ONLINE
 grace   fails LOOK_WHILE_BLOCKED
+heap    holds
+heap    fails NO_PASS_ON
+heap    fails TAKE_BY_LOAD_AND_STORE
+heap    fails CLAIM_BY_LOAD
+heap    fails VACANT_WITHOUT_LOCK
+heap    fails NO_LOOK_UNDER_LOCK
+heap    fails RUNS_WHEN_CLAIMED
 walk    holds
 walk    fails NO_SECOND_LOOK
 walk    fails NO_LOOK_AT_TABLE
