@@ -25,7 +25,11 @@
  *   tally_counts_revive(c)           a dead object gets one reference (for its finalizer)
  *   tally_counts_drop_last(c)        gives that one back: true if it is dead again, by
  *                                    compare-and-swap; false if others hold it now
- *   tally_counts_total(c), _is_immortal, _make_immortal, _is_dead
+ *   tally_counts_total(c), _is_immortal, _make_immortal, _is_dead; a count that is out of room
+ *                                    makes its object immortal, of whose total more is left than anything subtracts
+ *   tally_counts_start_dead(c)       memory that is new: dead
+ *   tally_counts_out_of_room(c)      for tally_object_zero: this was no last reference, and the object is immortal now
+ *   tally_counts_is_zero(c)          the same: the last reference is gone, and nobody has dropped another
  *   tally_counts_is_queued(c)        world stopped: it waits in a merge queue
  *   tally_counts_owned(c)            the caller owns it; false where there are no owners
  *   tally_counts_owner(c)            owner id, or 0
@@ -42,7 +46,8 @@
  *   tally_counts_deferred(thread)    dead objects are left for its next _safepoint
  *   tally_counts_merge_later(thread) merges what waits for it; what died is left for its next _safepoint
  *   tally_counts_thread              state of a thread; _attach, _detach,
- *                                    _safepoint, _pending, _is_queue_pending, _merge_blocked
+ *                                    _safepoint, _pending, _is_queue_pending, _merge_blocked; without a GIL
+ *                                    _merge_blocked_later, which leaves what dies for the next _safepoint
  *
  * Exclusion (tally_exclusion.h)
  *   tally_lock_object(o) -> token, tally_unlock_object(o, token)
@@ -53,6 +58,9 @@
  *   tally_is_private(o)              in a leaf section: no reader without a lock can be there
  *   tally_unlocked_recheck           1 where a value read may have changed meanwhile
  *   tally_exclusion_start, _end, _attach, _detach, _safepoint
+ *   tally_exclusion_before_fork(running), _after_fork(running, child)   the forking thread is the only one attached, if
+ *                                    any, and holds the registration lock; running: not in a blocking region
+ *   tally_exclusion_orphan()         in a child that cannot use the run time: no allocation may pass unnoticed
  *   tally_claim(slot), tally_claim_end(slot)   keep a blocked thread where it is
  *   tally_world_stop, tally_world_start        every other thread parked or claimed
  *   without a GIL, between the two: tally_world_gather(most) -> n, tally_world_help(work, context),

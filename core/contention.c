@@ -136,6 +136,10 @@ static tally_contention_row row_of(const fight *f) {
 
 int tally_contention(tally_contention_row **rows, size_t *count) {
     tally_thread_require();
+    if (!rows || !count) {
+        tally_error_set(TALLY_VALUE_ERROR, "the contention needs places for its rows and their number");
+        return -1;
+    }
     struct tally_fights *sum = calloc(1, sizeof *sum);
     tally_contention_row *list = malloc((ROOM + 1) * sizeof *list);
     if (!sum || !list) { free(sum); free(list); return tally_no_memory(); }
@@ -154,7 +158,7 @@ int tally_contention(tally_contention_row **rows, size_t *count) {
     tally_world_start();
     uint64_t all = 0;
     for (size_t i = 0; i < n; i++) all += total_of(&list[i]);
-    for (size_t i = 0; i < n; i++) list[i].share = (double)total_of(&list[i]) / (double)all;
+    for (size_t i = 0; i < n; i++) list[i].share = all ? (double)total_of(&list[i]) / (double)all : 0;
     qsort(list, n, sizeof *list, most_first);
     free(sum);
     *rows = list;

@@ -301,15 +301,19 @@ void tally_drop_kept(tally_thread_state *thread) {
     }
 }
 
-/* Plain and atomic counts come here for 0 and for less. */
+/* Plain and atomic counts come here for 0 and for less, atomic ones also when they were out of room. */
 void tally_object_zero(tally_object *object) {
-    if (TALLY_UNLIKELY(!tally_counts_is_dead(&object->counts))) tally_fatal(object, "a reference was dropped of an object that is dead");
+    if (TALLY_UNLIKELY(tally_counts_out_of_room(&object->counts))) return;
+    if (TALLY_UNLIKELY(!tally_counts_is_zero(&object->counts))) tally_fatal(object, "a reference was dropped of an object that is dead");
     tally_object_dies(object);
 }
 
 /* ---- what the header tells ---------------------------------------------- */
 
 ptrdiff_t tally_refcount(tally_object *object) {
+    if (!object) return tally_expected("an object", NULL);
     return tally_counts_is_immortal(&object->counts) ? PTRDIFF_MAX : tally_counts_total(&object->counts) + tally_class_instances(object);
 }
-int tally_is_immortal(tally_object *object) { return tally_counts_is_immortal(&object->counts); }
+int tally_is_immortal(tally_object *object) {
+    return object ? tally_counts_is_immortal(&object->counts) : tally_expected("an object", NULL);
+}

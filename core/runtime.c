@@ -1,7 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * runtime.c: the run time starts and ends; threads attach to a slot and leave
- * it; statistics are summed. runtime.h states what a slot is.
+ * it; the process forks; statistics are summed. runtime.h states what a slot is.
+ *
+ * Invariants:
+ *  - A thread attaches under the registration lock, while the phase is TALLY_ON. tally_finish sets TALLY_ENDING under
+ *    the same lock when no other thread is attached. So from then on the ending thread is the only one, and what
+ *    it frees is looked at by nobody. tally_init needs TALLY_OFF, which is set when all is gone.
+ *  - A thread that is not attached comes to tally_thread_require before it touches anything that may be gone.
  */
 #include "collector/collector.h"
 #include <stdio.h>
@@ -29,8 +35,24 @@ void tally_fatal(tally_object *object, const char *what) {
     abort();
 }
 
+static const char forked[] = "this process was forked while other threads were attached, so it can't use the run time";
+
 void tally_thread_require(void) {
-    if (tally_self.thread == &unattached.head) tally_fatal(NULL, "a function of tally.h was called by a thread that is not attached");
+    if (TALLY_LIKELY(tally_self.thread != &unattached.head)) return;
+    if (atomic_load_explicit(&tally_process.orphaned, memory_order_relaxed)) tally_fatal(NULL, forked);
+    tally_fatal(NULL, "a function of tally.h was called by a thread that is not attached");
+}
+
+static int phase(void) { return atomic_load_explicit(&tally_process.phase, memory_order_relaxed); }
+/* Registration lock held. */
+static void set_phase(enum tally_phase phase) { atomic_store_explicit(&tally_process.phase, phase, memory_order_relaxed); }
+
+/* Sets the error of who wanted another phase; -1. */
+static int wrong_phase(int is) {
+    static const char *const why[] = { "is not started: call tally_init first", "is being started", "is started already", "is ending" };
+    if (atomic_load_explicit(&tally_process.orphaned, memory_order_relaxed)) tally_error_set(TALLY_RUNTIME_ERROR, "%s", forked);
+    else tally_error_set(TALLY_RUNTIME_ERROR, "the run time %s", why[is]);
+    return -1;
 }
 
 void tally_check_may_wait(void) {
@@ -63,17 +85,19 @@ static tally_thread_state *slot_take(void) {
     return thread;
 }
 
-int tally_thread_attach(void) {
+/* By a thread of its own, or by the one that starts the run time. */
+static int attach(enum tally_phase wanted) {
     if (tally_self.thread != &unattached.head) {
         tally_error_set(TALLY_RUNTIME_ERROR, "this thread is attached already");
         return -1;
     }
-    if (!atomic_load_explicit(&tally_process.started, memory_order_acquire)) {
-        tally_error_set(TALLY_RUNTIME_ERROR, "the run time is not started: call tally_init first");
-        return -1;
-    }
     TALLY_POINT(attach);
     pthread_mutex_lock(&tally_process.registration);
+    int is = phase();
+    if (is != (int)wanted || atomic_load_explicit(&tally_process.orphaned, memory_order_relaxed)) {
+        pthread_mutex_unlock(&tally_process.registration);
+        return wrong_phase(is);
+    }
     tally_thread_state *thread = slot_take();
     if (thread) {
         /* Only what a part will clear again: a bit that stays sends every safepoint to the slow path. */
@@ -82,6 +106,7 @@ int tally_thread_attach(void) {
         thread->mutexes_held = 0;
         thread->collection_put_off = false;
         tally_counts_attach(thread);
+        tally_heap_attach(&thread->heap);
         tally_self.thread = &thread->head;
         tally_self.id = (uint16_t)thread->head.id;
         /* seq_cst: as every change of a status */
@@ -98,9 +123,14 @@ int tally_thread_attach(void) {
     return 0;
 }
 
+int tally_thread_attach(void) { return attach(TALLY_ON); }
+
+static bool runs(tally_thread_state *thread) { return atomic_load_explicit(&thread->status, memory_order_relaxed) == TALLY_RUNNING; }
+
 void tally_thread_detach(void) {
     tally_thread_require();
     tally_thread_state *thread = tally_thread_current();
+    if (!runs(thread)) tally_fatal(NULL, "a thread detached in a blocking region");
     if (thread->collecting) tally_fatal(NULL, "a thread detached inside a collection");
     if (thread->deaths) tally_fatal(NULL, "a thread detached in a finalizer or a callback of a weak reference");
     if (thread->critical) tally_fatal(thread->critical->first, "a thread detached inside a critical section");
@@ -111,12 +141,13 @@ void tally_thread_detach(void) {
             tally_counts_safepoint(thread); /* may run finalizers, which may queue more */
         } while (tally_keeps_any(thread));
         TALLY_POINT(detach);
+        if (tally_heap_current() == &thread->heap) tally_heap_drain(&thread->heap); /* here, where nobody waits for the lock */
         tally_registration_lock();
         TALLY_POINT(queue_close);
         if (tally_counts_detach(thread)) break;
         pthread_mutex_unlock(&tally_process.registration);
     }
-    if (tally_heap_current() == &thread->heap) tally_heap_trim(&thread->heap);
+    if (tally_heap_current() == &thread->heap) tally_heap_detach(&thread->heap);
     tally_exclusion_detach(thread);
     atomic_store_explicit(&thread->status, TALLY_VACANT, memory_order_seq_cst);
     tally_self.thread = &unattached.head;
@@ -125,7 +156,13 @@ void tally_thread_detach(void) {
     pthread_mutex_unlock(&tally_process.registration);
 }
 
-typedef struct start { tally_thread *thread; pthread_mutex_t mutex; pthread_cond_t done; int result; } start;
+typedef struct start {
+    tally_thread *thread;
+    pthread_mutex_t mutex;
+    pthread_cond_t done;
+    int result;
+    tally_pending_error error; /* why it could not attach */
+} start;
 
 static void *thread_main(void *argument) {
     start *s = argument;
@@ -133,6 +170,7 @@ static void *thread_main(void *argument) {
     int result = tally_thread_attach() == 0 ? 1 : -1;
     pthread_mutex_lock(&s->mutex);
     s->result = result;
+    if (result < 0) tally_error_put_aside(&s->error);
     pthread_cond_signal(&s->done);
     pthread_mutex_unlock(&s->mutex);
     if (result == 1) {
@@ -145,6 +183,10 @@ static void *thread_main(void *argument) {
 /* Returns once the thread is attached, so that a failure to attach is this call's. */
 int tally_thread_start(tally_thread *thread, void (*run)(void *), void *argument) {
     tally_thread_require();
+    if (!thread || !run) {
+        tally_error_set(TALLY_VALUE_ERROR, "a thread needs a place and a function");
+        return -1;
+    }
     start s = { .thread = thread, .mutex = PTHREAD_MUTEX_INITIALIZER, .done = PTHREAD_COND_INITIALIZER };
     thread->run = run;
     thread->argument = argument;
@@ -160,13 +202,18 @@ int tally_thread_start(tally_thread *thread, void (*run)(void *), void *argument
     if (s.result < 0) pthread_join(thread->handle, NULL);
     tally_blocking_end();
     if (s.result < 0) {
-        tally_error_set(TALLY_MEMORY_ERROR, "no room for another thread");
+        tally_error_put_back(&s.error);
         return -1;
     }
     return 0;
 }
 
 int tally_thread_join(tally_thread *thread) {
+    tally_thread_require();
+    if (!thread) {
+        tally_error_set(TALLY_VALUE_ERROR, "no thread to join");
+        return -1;
+    }
     tally_blocking_begin();
     int failed = pthread_join(thread->handle, NULL);
     tally_blocking_end();
@@ -189,11 +236,58 @@ void tally_safepoint_slow(void) {
     tally_trace_end(TALLY_TRACK_THREAD, "safepoint", begin);
 }
 
+/* ---- fork ---------------------------------------------------------------- */
+
+/*
+ * The child has the calling thread only. If that was the only one attached (or none was), the run time is whole: it
+ * is locked before, so that no other thread is inside, and unlocked in both processes. If not, locks may be held and objects
+ * half changed for ever: the child cannot use it. What the child runs next is up to the program, often exec; so that
+ * is said when it calls.
+ */
+static struct { bool alone, reader; } fork_;
+
+static void before_fork(void) {
+    bool attached = tally_self.thread != &unattached.head;
+    fork_.reader = attached && runs(tally_thread_current());
+    if (fork_.reader) tally_registration_lock(); else pthread_mutex_lock(&tally_process.registration);
+    uint32_t threads = atomic_load_explicit(&tally_process.attached, memory_order_relaxed);
+    fork_.alone = phase() == TALLY_OFF || (threads == attached && (attached || phase() == TALLY_ON));
+    if (fork_.alone && phase() != TALLY_OFF) tally_exclusion_before_fork(fork_.reader);
+}
+static void after_fork(bool child) {
+    if (fork_.alone && phase() != TALLY_OFF) tally_exclusion_after_fork(fork_.reader, child);
+    if (child && !fork_.alone) {
+        atomic_store_explicit(&tally_process.orphaned, true, memory_order_relaxed);
+        tally_self.thread = &unattached.head;
+        tally_self.id = TALLY_OWNER_UNATTACHED;
+        tally_exclusion_orphan();
+    }
+    pthread_mutex_unlock(&tally_process.registration);
+}
+static void after_fork_in_parent(void) { after_fork(false); }
+static void after_fork_in_child(void) { after_fork(true); }
+
+/* Once a process; handlers can't be taken back. */
+static int watch_forks(void) {
+    static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+    static bool watched;
+    pthread_mutex_lock(&mutex);
+    watched = watched || pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child) == 0;
+    bool result = watched;
+    pthread_mutex_unlock(&mutex);
+    return result ? 0 : -1;
+}
+
 /* ---- start and end ------------------------------------------------------ */
 
-/* Nobody is attached: all that tally_init has made goes. The slots too: their heaps know pools that are gone. */
+static void is_off(void) {
+    pthread_mutex_lock(&tally_process.registration);
+    set_phase(TALLY_OFF);
+    pthread_mutex_unlock(&tally_process.registration);
+}
+
+/* Nobody is attached, nor can attach: all that tally_init has made goes. The slots too: their heaps know pools that are gone. */
 static void end_all(void) {
-    atomic_store_explicit(&tally_process.started, false, memory_order_release);
     tally_contention_end();
     tally_trace_end_all();
     tally_exclusion_end();
@@ -210,20 +304,39 @@ static void end_all(void) {
         atomic_store_explicit(&tally_process.slots[id], NULL, memory_order_relaxed);
     }
     atomic_store_explicit(&tally_process.slots_used, 0, memory_order_relaxed);
+    TALLY_POINT(ended);
+    is_off();
+}
+
+/* Registration lock held meanwhile, so that of two that start it one gets an error. */
+static int begin_start(void) {
+    if (watch_forks() != 0) return tally_no_memory();
+    pthread_mutex_lock(&tally_process.registration);
+    int is = phase();
+    bool may = is == TALLY_OFF && !atomic_load_explicit(&tally_process.orphaned, memory_order_relaxed);
+    if (may) set_phase(TALLY_STARTING);
+    pthread_mutex_unlock(&tally_process.registration);
+    return may ? 0 : wrong_phase(is);
 }
 
 int tally_init(const tally_options *options) {
-    if (atomic_load_explicit(&tally_process.started, memory_order_acquire)) {
-        tally_error_set(TALLY_RUNTIME_ERROR, "the run time is started already");
-        return -1;
-    }
+    if (begin_start() < 0) return -1;
     tally_process.options = options ? *options : (tally_options){ 0 };
-    if (tally_memory_start() != 0) return tally_no_memory();
+    if (tally_memory_start() != 0) { is_off(); return tally_no_memory(); }
     tally_contention_start();
-    if (tally_exclusion_start() != 0) { tally_memory_end(); return tally_no_memory(); }
-    atomic_store_explicit(&tally_process.started, true, memory_order_release);
-    if (tally_collector_start() == 0 && tally_thread_attach() == 0) {
-        if (tally_types_start() == 0 && tally_values_start() == 0 && tally_gc_start() == 0) return 0;
+    if (tally_exclusion_start() != 0) {
+        tally_contention_end();
+        tally_memory_end();
+        is_off();
+        return tally_no_memory();
+    }
+    if (tally_collector_start() == 0 && attach(TALLY_STARTING) == 0) {
+        if (tally_types_start() == 0 && tally_values_start() == 0 && tally_gc_start() == 0) {
+            pthread_mutex_lock(&tally_process.registration);
+            set_phase(TALLY_ON);
+            pthread_mutex_unlock(&tally_process.registration);
+            return 0;
+        }
         tally_thread_detach();
     }
     end_all();
@@ -234,14 +347,28 @@ static void count_object(tally_object *object, void *count) {
     if (!tally_is_immortal(object) && !tally_class_is_unused(object)) ++*(ptrdiff_t *)count;
 }
 
-ptrdiff_t tally_finish(void) {
-    tally_thread_require();
-    if (atomic_load_explicit(&tally_process.attached, memory_order_relaxed) != 1) {
-        tally_error_set(TALLY_RUNTIME_ERROR, "%u other threads are still attached",
-                        atomic_load_explicit(&tally_process.attached, memory_order_relaxed) - 1);
+/* From a success on nobody can attach. */
+static int begin_end(tally_thread_state *self) {
+    const char *where = !runs(self) ? "a blocking region" : self->collecting ? "a collection" : self->critical ? "a critical section" : self->deaths ? "a finalizer or a callback" : NULL;
+    if (where) {
+        tally_error_set(TALLY_RUNTIME_ERROR, "the run time cannot end in %s", where);
         return -1;
     }
+    tally_registration_lock();
+    uint32_t others = atomic_load_explicit(&tally_process.attached, memory_order_relaxed) - 1;
+    int is = phase();
+    if (is == TALLY_ON && !others) set_phase(TALLY_ENDING);
+    pthread_mutex_unlock(&tally_process.registration);
+    if (is != TALLY_ON) return wrong_phase(is);
+    if (others) tally_error_set(TALLY_RUNTIME_ERROR, "%u other threads are still attached", others);
+    return others ? -1 : 0;
+}
+
+ptrdiff_t tally_finish(void) {
+    tally_thread_require();
     tally_thread_state *self = tally_thread_current();
+    if (begin_end(self) < 0) return -1;
+    TALLY_POINT(ending);
     ptrdiff_t live = 0;
     tally_drop_kept(self);
     tally_gc_end();
@@ -261,7 +388,13 @@ size_t tally_header_size(bool container) { return container ? sizeof(tally_conta
 
 /* ---- statistics --------------------------------------------------------- */
 
+static void require(const void *place, const char *function) {
+    tally_thread_require();
+    if (!place) tally_fatal(NULL, function);
+}
+
 void tally_stats(tally_stats_result *result) {
+    require(result, "tally_stats: NULL, where a place for the result is due");
     memset(result, 0, sizeof *result);
 #ifdef TALLY_COUNT_EVENTS
     result->detailed = true;
@@ -330,6 +463,10 @@ static bool census_take(census *c, size_t room) {
 
 int tally_heap_census(tally_census_row **rows, size_t *count) {
     tally_thread_require();
+    if (!rows || !count) {
+        tally_error_set(TALLY_VALUE_ERROR, "a census needs places for its rows and their number");
+        return -1;
+    }
     census c;
     for (size_t room = 1024;; room *= 4) {
         if (!census_take(&c, room)) return tally_no_memory();
@@ -345,7 +482,14 @@ int tally_heap_census(tally_census_row **rows, size_t *count) {
 
 /* ---- mutex and condition ------------------------------------------------ */
 
-void tally_mutex_init(tally_mutex *mutex) { pthread_mutex_init(&mutex->handle, NULL); }
+static void require_mutex(const void *mutex) {
+    if (!mutex) tally_fatal(NULL, "NULL, where a mutex or condition is due");
+}
+
+void tally_mutex_init(tally_mutex *mutex) {
+    require_mutex(mutex);
+    pthread_mutex_init(&mutex->handle, NULL);
+}
 /*
  * Held mutexes are counted, since a finalizer may want one that its own thread holds: no automatic
  * collection starts meanwhile. Waiting for a condition changes nothing: the mutex is held before and after, and in
@@ -361,6 +505,7 @@ static void count_mutex(int by) {
     tally_collector_nudge();
 }
 void tally_mutex_lock(tally_mutex *mutex) {
+    require_mutex(mutex);
     TALLY_ENDS_BORROWS();
     if (pthread_mutex_trylock(&mutex->handle) != 0) {
         tally_blocking_begin();
@@ -373,14 +518,26 @@ void tally_mutex_lock(tally_mutex *mutex) {
     count_mutex(1);
 }
 void tally_mutex_unlock(tally_mutex *mutex) {
+    require_mutex(mutex);
     pthread_mutex_unlock(&mutex->handle);
     count_mutex(-1);
 }
-void tally_condition_init(tally_condition *condition) { pthread_cond_init(&condition->handle, NULL); }
+void tally_condition_init(tally_condition *condition) {
+    require_mutex(condition);
+    pthread_cond_init(&condition->handle, NULL);
+}
 void tally_condition_wait(tally_condition *condition, tally_mutex *mutex) {
+    require_mutex(condition);
+    require_mutex(mutex);
     tally_blocking_begin();
     pthread_cond_wait(&condition->handle, &mutex->handle);
     tally_blocking_end();
 }
-void tally_condition_signal(tally_condition *condition) { pthread_cond_signal(&condition->handle); }
-void tally_condition_broadcast(tally_condition *condition) { pthread_cond_broadcast(&condition->handle); }
+void tally_condition_signal(tally_condition *condition) {
+    require_mutex(condition);
+    pthread_cond_signal(&condition->handle);
+}
+void tally_condition_broadcast(tally_condition *condition) {
+    require_mutex(condition);
+    pthread_cond_broadcast(&condition->handle);
+}

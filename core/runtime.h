@@ -52,7 +52,7 @@ enum {
     TALLY_BREAK_GIL = 2,       /* somebody waits for the GIL, or ticks are counted */
     TALLY_BREAK_STOP = 4,      /* the world is to stop */
     TALLY_BREAK_MERGE = 8,     /* objects wait in the merge queue */
-    TALLY_BREAK_QUIESCE = 16,  /* a grace period is under way */
+    TALLY_BREAK_QUIESCE = 16,  /* a grace period is under way, or much was freed into the thread's heap */
     TALLY_BREAK_KEPT = 32,     /* the thread keeps references that end at its next safepoint; set and cleared by itself */
 };
 
@@ -88,12 +88,16 @@ typedef struct tally_thread_state {
 
 #define TALLY_MAX_THREADS 65000
 
+/* Of the run time. Changed under the registration lock, so nobody attaches to a run time that goes. */
+enum tally_phase { TALLY_OFF, TALLY_STARTING, TALLY_ON, TALLY_ENDING };
+
 struct tally_process {
     pthread_mutex_t registration;        /* attach, detach, merges for owners that are gone */
     _Atomic(tally_thread_state *) slots[TALLY_MAX_THREADS]; /* [0] unused; release on store, acquire on load */
     _Atomic uint32_t slots_used;         /* highest slot ever used */
     _Atomic uint32_t attached;
-    _Atomic bool started;
+    _Atomic int phase;
+    _Atomic bool orphaned;               /* a child of a process in which other threads were attached: for good */
     tally_options options;
 };
 extern struct tally_process tally_process;

@@ -10,6 +10,11 @@
  *  - Indices and sizes are `ptrdiff_t`; a negative index counts from the end.
  *  - Every function may be called from any attached thread at any time.
  *  - A call that fails leaves every object as it was.
+ *  - NULL where an object or a place is due is an error; in a function that returns nothing, the end of the process with
+ *    a message. So is a call by a thread that is not attached, or when the run time is not started. What is called
+ *    most often does not look: tally_incref, tally_decref and the other inline functions; functions of slots; an
+ *    item or key (not the container) of a list, tuple or dict; the section of a critical section. Nor does
+ *    every function look at its thread that only reads, or only allocates with a GIL. Builds with assertions do.
  *
  * Each function is marked with the strongest of these that it may do:
  *  [plain]    never a safepoint, and runs no foreign code: no finalizer, no callback, no
@@ -59,12 +64,18 @@ typedef struct tally_options {
 } tally_options;
 
 /* Starts the run time and attaches the caller. One run time a process at a
- * time; may be started again after tally_finish. [blocks] */
+ * time; may be started again after tally_finish. Of two threads that start it, and while one ends it: a
+ * run-time error. [blocks]
+ *
+ * fork: if no other thread than the caller is attached, the child has the run time with all its objects, and the caller
+ * is attached there; fork is then a safepoint for it. If others are, the child cannot use the run time:
+ * tally_init and tally_thread_attach are run-time errors there, other calls end it with a message. */
 int tally_init(const tally_options *options);
 /* Ends the run time: frees every object that is left, without finalizers, and
  * detaches the caller, who must be the last thread attached (-1 and a run-time
- * error otherwise). Returns how many objects were still alive, but for immortal
- * ones and interned strs. [blocks] */
+ * error otherwise; also in a blocking region, a critical section or a collection). From then on no thread can
+ * attach, or be started by a finalizer. Returns how many objects were still alive, but for immortal
+ * ones and interned strs. [blocks, foreign] */
 ptrdiff_t tally_finish(void);
 /* "gil", "atomic", "biased", "gil-atomic", "gil-biased" or "biased-hot"; static. [plain] */
 const char *tally_backend(void);
@@ -85,7 +96,7 @@ int tally_thread_start(tally_thread *thread, void (*run)(void *), void *argument
 /* Waits for the thread's end. [blocks] */
 int tally_thread_join(tally_thread *thread);
 /* For threads made elsewhere. An attached thread must detach before it ends.
- * Any thread may call attach once the run time is started. [blocks] */
+ * Any thread may call attach at any time; if the run time is not started, or about to end: a run-time error. [blocks] */
 int tally_thread_attach(void);
 void tally_thread_detach(void);
 /* tally_safepoint(): inline, in tally_object.h. [blocks, foreign] */
@@ -177,7 +188,8 @@ tally_object *tally_retain(tally_borrowed borrowed);
 /* The true total of references, both halves where a count is split. A snapshot:
  * other threads may change it at once. Immortal objects: PTRDIFF_MAX. [plain] */
 ptrdiff_t tally_refcount(tally_object *object);
-/* 1 for an object that lives until tally_finish and whose count never changes. [plain] */
+/* 1 for an object that lives until tally_finish and whose count never changes: so made, or with so many
+ * references (2^28 at least) that its count is out of room. [plain] */
 int tally_is_immortal(tally_object *object);
 /* Makes it immortal, for a constant in a program's code: CPython without a GIL does
  * that to literal numbers, strings and tuples of constants. The items of a tuple become immortal with it, down to
@@ -310,7 +322,7 @@ enum {
 typedef struct tally_type_spec {
     const char *name;                /* copied */
     size_t size;                     /* bytes of tally_object_data; zeroed in a new object */
-    unsigned flags;
+    unsigned flags;                  /* others than these, or a size that nobody has: value error */
     /* Calls visit for every reference held. Runs in parallel with other traversals; calls nothing of this header. */
     void (*traverse)(tally_object *self, tally_visit visit, void *context);
     void (*clear)(tally_object *self);     /* drops every reference held; also called at death, before dealloc */
@@ -512,7 +524,8 @@ int tally_gc_remove_callback(tally_gc_callback callback, void *context);
 
 /*
  * Bounds of these levels. A thread that retires past the limit waits for a grace period
- * at its next safepoint or blocking region outside of critical sections. So no more
+ * at its next safepoint or blocking region; a critical section is let go for that wait and
+ * taken again before the safepoint returns. So no more
  * waits than the limit, and for each thread twice the larger of TALLY_WAITING_LIST and
  * what it retires between two such points (and one piece of memory): one list that it
  * waits for, and one of what it merged before it did. Who finds
@@ -549,8 +562,8 @@ typedef struct tally_memory_result {
     } classes[TALLY_SIZE_CLASSES];
 } tally_memory_result;
 
-/* Stops the world for the time of a look. Blocks that other threads freed go
- * home first, and pools that are empty are given back. [blocks] */
+/* Stops the world for the time of a look, and changes nothing. Blocks that other threads
+ * have freed are not in use, wherever they are. [blocks] */
 void tally_memory_stats(tally_memory_result *result);
 
 typedef struct tally_census_row {

@@ -32,7 +32,7 @@ typedef struct tally_thread_head {
     uint32_t id;              /* 1 ...: the slot number and owner id of this thread */
     _Atomic uint64_t events[40]; /* written by the thread alone, read by tally_stats */
     uint64_t borrow_epoch;       /* own thread; raised by what ends its borrowed references, in builds with assertions */
-    _Atomic(_Atomic uint32_t *) numbers; /* without a GIL: its part of the counts of classes and spread objects; NULL: none yet */
+    _Atomic(_Atomic int64_t *) numbers; /* without a GIL: its part of the counts of classes and spread objects; NULL: none yet */
 #if TALLY_HOT_COUNTS
     struct { _Atomic uint64_t up, down; } hot[TALLY_HOT_ROOM]; /* own thread; read and cleared by who has stopped the world */
 #endif

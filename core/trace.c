@@ -152,6 +152,7 @@ static bool write_file(const char *path, const char *temporary, const tally_trac
 }
 
 int tally_trace_write(const char *path) {
+    if (!path) { tally_error_set(TALLY_VALUE_ERROR, "a trace needs a path"); return -1; }
     tally_thread_require();
     size_t length = strlen(path), count;
     char *temporary = malloc(length + 5);

@@ -456,3 +456,23 @@ TALLY_TEST(borrowing, readers_and_a_storer_of_cells)
     check(wait_for(&suite_deaths, SUITE_LONG(100000) + CELLS));
     tally_decref(saved);
 }
+
+/* What a borrow by way of the lock keeps ends at a safepoint; so does its bit, on every backend. */
+TALLY_TEST(borrowing, nothing_is_left_of_a_borrow_after_a_safepoint)
+{
+    tally_object *dict = tally_dict_new(), *value = tally_list_new(0), *keys[] = { text("key"), tally_int_new(5000), tally_float_new(2.5), pair(tally_none, tally_true) };
+    for (int i = 0; i < 4; i++)
+        check_int(tally_dict_set(dict, keys[i], value), 0);
+    for (int i = 0; i < 4; i++) {
+        check(tally_borrowed_object(tally_dict_borrow(dict, keys[i])) == value);
+        settle_until(!atomic_load(&tally_self.thread->breaker));
+        check_int(atomic_load(&tally_self.thread->breaker), 0);
+        check(tally_borrowed_object(tally_dict_borrow(dict, keys[i])) == value);
+        tally_blocking_begin();
+        tally_blocking_end();
+        check_int(tally_refcount(value), 5);
+        tally_decref(keys[i]);
+    }
+    tally_decref(dict);
+    tally_decref(value);
+}

@@ -2867,3 +2867,140 @@ TALLY_TEST(interleavings, a_merge_in_a_collection_adds_up_what_threads_count_bot
     check_int(deaths(), 1);
     drop_curtain(1);
 }
+
+/* ---- heaps of threads that are blocked or gone ---- */
+
+enum { FLOATS = 4000, SERVED = 64 /* blocks pushed to a heap before somebody looks after it */ };
+static tally_object *floats[FLOATS];
+static _Atomic int adopted, passed_on;
+
+static void make_floats(void)
+{
+    for (int i = 0; i < FLOATS; i++)
+        floats[i] = tally_float_new(i);
+}
+static void drop_even_floats(void)
+{
+    for (int i = 0; i < FLOATS; i += 2)
+        tally_decref(floats[i]);
+}
+static void drop_first_odd_float(void) { tally_decref(floats[1]); }
+static void drop_other_odd_floats(void)
+{
+    for (int i = 3; i < FLOATS; i += 2)
+        tally_decref(floats[i]);
+}
+static void drop_some_floats(void)
+{
+    for (int i = 0; i < SERVED; i++)
+        tally_decref(floats[i]);
+}
+static void drop_other_floats(void)
+{
+    for (int i = SERVED; i < FLOATS; i++)
+        tally_decref(floats[i]);
+}
+
+static void make_floats_again_and_drop(void)
+{
+    for (int i = 0; i < FLOATS; i++)
+        tally_decref(tally_float_new(i));
+}
+
+static void set_flag(void *which) { atomic_store_explicit((_Atomic int *)which, 1, memory_order_relaxed); }
+
+/* Until *which is set: it needs one pool after the other. */
+static void make_until(_Atomic int *which)
+{
+    tally_object *list_ = tally_list_new(0);
+    for (int i = 0; i < 1000000 && !atomic_load_explicit(which, memory_order_relaxed); i++) {
+        tally_object *number = tally_float_new(i);
+        tally_list_append(list_, number);
+        tally_decref(number);
+    }
+    check(atomic_load_explicit(which, memory_order_relaxed));
+    tally_decref(list_);
+}
+static void make_until_adopted(void) { make_until(&adopted); }
+static void make_until_passed_on(void) { make_until(&passed_on); }
+
+static size_t float_blocks;
+static void count_float_blocks(void)
+{
+    tally_memory_result memory;
+    tally_memory_stats(&memory);
+    float_blocks = memory.classes[(tally_header_size(false) + sizeof(double) + 8 > 32 ? 48 : 32) / 16 - 1].blocks;
+}
+
+/* A thread frees a block of a heap, another adopts its pool in between; the block gets home. */
+TALLY_TEST(interleavings, a_block_on_its_way_to_a_heap_follows_its_pool)
+{
+    if (!no_gil()) return;
+    atomic_store(&adopted, 0);
+    atomic_store(&passed_on, 0);
+    count_float_blocks();
+    size_t before = float_blocks;
+    raise_curtain();
+    tell(OWNER, make_floats);
+    tell(OWNER, drop_even_floats);
+    tell(OWNER, block);
+    hold(OTHER, remote_push);
+    begin(OTHER, drop_first_odd_float);
+    await(OTHER, remote_push);
+    tally_inject_call_always(THIRD, "heap_adopt", set_flag, &adopted);
+    tell(THIRD, make_until_adopted);
+    release(OTHER, remote_push);
+    finish(OTHER);
+    tell(OTHER, drop_other_odd_floats);
+    tell(OWNER, unblock);
+    tell(OWNER, safepoint);
+    tally_inject_call_always(OWNER, "heap_pass_on", set_flag, &passed_on);
+    tell(OTHER, safepoint);
+    if (!atomic_load(&passed_on)) /* else somebody has served the heap meanwhile */
+        tell(OWNER, make_until_passed_on);
+    tell(OWNER, safepoint);
+    tell(THIRD, safepoint);
+    drop_curtain(0);
+    count_float_blocks();
+    check_int(float_blocks, before);
+}
+
+/* The heap of a blocked thread is served: the thread does not run before that is over. */
+TALLY_TEST(interleavings, a_blocked_thread_waits_while_its_heap_is_served)
+{
+    if (!no_gil()) return;
+    raise_curtain();
+    tell(OWNER, make_floats);
+    tell(OWNER, block);
+    hold(OTHER, heap_claimed);
+    begin(OTHER, drop_some_floats);
+    await(OTHER, heap_claimed);
+    begin(OWNER, unblock);
+    check(stands(OWNER));
+    release(OTHER, heap_claimed);
+    finish(OTHER);
+    finish(OWNER);
+    tell(OWNER, make_floats_again_and_drop);
+    tell(OTHER, drop_other_floats);
+    drop_curtain(0);
+}
+
+/* The heap of a vacant slot is served: nobody attaches there before that is over. */
+TALLY_TEST(interleavings, nobody_attaches_while_the_heap_of_the_slot_is_served)
+{
+    if (!no_gil()) return;
+    raise_curtain();
+    tell(OWNER, make_floats);
+    tell(OWNER, detach);
+    hold(OTHER, heap_claimed);
+    begin(OTHER, drop_some_floats);
+    await(OTHER, heap_claimed);
+    begin(OWNER, attach);
+    check(stands(OWNER));
+    release(OTHER, heap_claimed);
+    finish(OTHER);
+    finish(OWNER);
+    tell(OWNER, make_floats_again_and_drop);
+    tell(OTHER, drop_other_floats);
+    drop_curtain(0);
+}

@@ -258,3 +258,206 @@ TALLY_TEST(memory, statistics_can_be_read_at_any_time)
     if (!second.detailed)
         check_int(second.allocations, 0);
 }
+
+/* ---- memory of threads that are gone or asleep ---- */
+
+enum { MAKERS = 6, EACH = SUITE_LONG(200000) };
+static tally_object *made[MAKERS];
+static _Atomic int makers_full, makers_done, may_leave;
+static int keep_each, sleeps;
+
+/* Floats of its own, of which it keeps one in so many; then it exits, or sleeps. */
+static void make_and_leave(void *argument)
+{
+    int which = *(int *)argument;
+    tally_object *list = tally_list_new(0), *all = tally_list_new(EACH);
+    for (int i = 0; i < EACH; i++) {
+        tally_object *item = tally_float_new(i + 0.5);
+        if (i % keep_each == 0)
+            tally_list_append(list, item);
+        append_new(all, item);
+        if (i % 256 == 0)
+            tally_safepoint();
+    }
+    atomic_fetch_add(&makers_full, 1);
+    tally_blocking_begin();
+    while (atomic_load(&makers_full) < MAKERS) /* none has the memory of another */
+        usleep(200);
+    tally_blocking_end();
+    tally_decref(all);
+    made[which] = list;
+    atomic_fetch_add(&makers_done, 1);
+    tally_blocking_begin();
+    while (atomic_load(&makers_done) < MAKERS || (sleeps && !atomic_load(&may_leave)))
+        usleep(200);
+    tally_blocking_end();
+}
+
+static tally_thread makers[MAKERS];
+static void start_makers(int keep, int sleep)
+{
+    static int numbers[MAKERS];
+    keep_each = keep;
+    sleeps = sleep;
+    atomic_store(&makers_full, 0);
+    atomic_store(&makers_done, 0);
+    atomic_store(&may_leave, 0);
+    for (int i = 0; i < MAKERS; i++) {
+        numbers[i] = i;
+        check_int(tally_thread_start(&makers[i], make_and_leave, &numbers[i]), 0);
+    }
+    tally_blocking_begin();
+    while (atomic_load(&makers_done) < MAKERS)
+        usleep(200);
+    usleep(10000); /* they are blocked */
+    tally_blocking_end();
+    if (!sleep)
+        for (int i = 0; i < MAKERS; i++)
+            check_int(tally_thread_join(&makers[i]), 0);
+}
+static void end_makers(void)
+{
+    if (!sleeps)
+        return;
+    atomic_store(&may_leave, 1);
+    for (int i = 0; i < MAKERS; i++)
+        check_int(tally_thread_join(&makers[i]), 0);
+}
+
+static void drop_made(void)
+{
+    for (int i = 0; i < MAKERS; i++) {
+        tally_decref(made[i]);
+        tally_safepoint();
+    }
+}
+
+/* No look at the memory has a part in it, and no collection. */
+static void what_is_dropped_goes_back(int sleep)
+{
+    size_t before = look().arenas;
+    start_makers(1, sleep);
+    size_t full = look().arenas;
+    check(full >= before + MAKERS * (size_t)EACH * 16 / (2 << 20));
+    drop_made();
+    for (int i = 0; i < 20; i++) {
+        tally_safepoint();
+        tally_blocking_begin();
+        usleep(2000);
+        tally_blocking_end();
+    }
+    size_t after = look().arenas;
+    if (after > before + (full - before) / 4)
+        fprintf(stderr, "arenas: %zu, %zu, %zu, %zu pools wait\n", before, full, after, look().pools_waiting);
+    check(after <= before + (full - before) / 4);
+    end_makers();
+}
+
+TALLY_TEST(memory, what_others_free_goes_back_though_its_makers_are_gone) { what_is_dropped_goes_back(0); }
+TALLY_TEST(memory, what_others_free_goes_back_though_its_makers_sleep) { what_is_dropped_goes_back(1); }
+
+/* Every pool of the makers has blocks in use; most of each is free. */
+static void pools_serve_others(int sleep)
+{
+    start_makers(8, sleep);
+    size_t full = look().arenas;
+    tally_object *list = tally_list_new(0);
+    for (int i = 0; i < MAKERS * EACH / 8 * 6; i++) {
+        append_new(list, tally_float_new(i));
+        if (i % 256 == 0)
+            tally_safepoint();
+    }
+    size_t after = look().arenas;
+    if (after > full + full / 4)
+        fprintf(stderr, "arenas: %zu, %zu\n", full, after);
+    check(after <= full + full / 4);
+    for (int i = 0; i < MAKERS; i++)
+        for (int k = 0; k < EACH / 8; k += 997) {
+            tally_object *item = tally_list_get(made[i], k);
+            check_double(tally_float_value(item), k * 8 + 0.5);
+            tally_decref(item);
+        }
+    tally_decref(list);
+    drop_made();
+    end_makers();
+}
+
+TALLY_TEST(memory, pools_of_exited_threads_serve_others) { pools_serve_others(0); }
+TALLY_TEST(memory, pools_of_sleeping_threads_serve_others) { pools_serve_others(1); }
+
+static void safepoints_until_told(void *argument)
+{
+    (void)argument;
+    made[0] = tally_list_new(0);
+    for (int i = 0; i < MAKERS * EACH; i++)
+        append_new(made[0], tally_float_new(i));
+    atomic_store(&makers_done, 1);
+    while (!atomic_load(&may_leave)) /* computes; needs no memory */
+        tally_safepoint();
+}
+
+TALLY_TEST(memory, what_others_free_goes_back_though_its_maker_computes)
+{
+    tally_thread maker;
+    size_t before = look().arenas;
+    atomic_store(&makers_done, 0);
+    atomic_store(&may_leave, 0);
+    check_int(tally_thread_start(&maker, safepoints_until_told, NULL), 0);
+    check(wait_for(&makers_done, 1));
+    size_t full = look().arenas;
+    tally_decref(made[0]);
+    size_t after = full;
+    for (double end = now() + SUITE_PATIENCE_SECONDS; after > before + (full - before) / 4 && now() < end;) {
+        tally_safepoint();
+        tally_blocking_begin();
+        usleep(1000);
+        tally_blocking_end();
+        after = look().arenas;
+    }
+    if (after > before + (full - before) / 4)
+        fprintf(stderr, "arenas: %zu, %zu, %zu, %zu pools wait\n", before, full, after, look().pools_waiting);
+    check(after <= before + (full - before) / 4);
+    atomic_store(&may_leave, 1);
+    check_int(tally_thread_join(&maker), 0);
+}
+
+TALLY_TEST(memory, a_look_changes_nothing)
+{
+    start_makers(3, 1);
+    for (int i = 0; i < MAKERS / 2; i++)
+        tally_decref(made[i]);
+    tally_stats_result stats[2];
+    tally_memory_result first = look(), second;
+    tally_stats(&stats[0]);
+    for (int i = 0; i < 5; i++)
+        second = look();
+    tally_stats(&stats[1]);
+    check(memcmp(&first, &second, sizeof first) == 0);
+    check_int(stats[1].remote_drained, stats[0].remote_drained);
+    check_int(stats[1].pools_taken, stats[0].pools_taken);
+    check_int(stats[1].retired, stats[0].retired);
+    for (int i = MAKERS / 2; i < MAKERS; i++)
+        tally_decref(made[i]);
+    end_makers();
+}
+
+TALLY_TEST(memory, a_thread_that_only_sleeps_keeps_no_empty_pools)
+{
+    tally_memory_result before, after;
+    tally_gc_collect(2); /* gives back all that is kept */
+    before = look();
+    tally_decref(list_of(1000, 50000));
+    for (int i = 0; i < 4; i++) {
+        tally_blocking_begin();
+        usleep(2000);
+        tally_blocking_end();
+        tally_safepoint();
+    }
+    after = look();
+    size_t pools[2] = { 0, 0 };
+    for (int i = 0; i < TALLY_SIZE_CLASSES; i++) {
+        pools[0] += before.classes[i].pools;
+        pools[1] += after.classes[i].pools;
+    }
+    check(pools[1] <= pools[0] + 3);
+}

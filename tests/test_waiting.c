@@ -137,6 +137,71 @@ TALLY_TEST(waiting, removed_keys_stay_under_the_bound) { stays_bounded(tally_dic
 TALLY_TEST(waiting, cleared_keys_stay_under_the_bound) { stays_bounded(tally_dict_new(), clear_keys, by_safepoint); }
 TALLY_TEST(waiting, replaced_arrays_stay_under_the_bound) { stays_bounded(tally_list_new(0), fill_and_clear, by_safepoint); }
 
+/* ---- in critical sections ---- */
+
+static tally_object *sectioned, *counter;
+static _Atomic int broken;
+
+static void set_item(tally_object *list, int64_t value)
+{
+    tally_object *number = tally_int_new(value);
+    check_int(tally_list_set(list, 0, number), 0);
+    tally_decref(number);
+}
+
+/* What the section protects is whole at each safepoint's return, though the safepoint lets it go to wait. */
+static void retire_in_a_section(int64_t i)
+{
+    (void)i;
+    int64_t mine = take_int(tally_list_get(counter, 0)) + 1;
+    set_item(counter, mine);
+    for (int k = 0; k < STEP; k++)
+        replace_item(k);
+    if (take_int(tally_list_get(counter, 0)) != mine)
+        atomic_store(&broken, 1);
+}
+
+static void retire_in_one_section(void *bytes)
+{
+    tally_critical section;
+    tally_critical_begin2(&section, counter, sectioned);
+    for (int64_t i = 0; i < SUITE_LONG(*(int64_t *)bytes) / PIECE / WORKERS / STEP; i++) {
+        retire_in_a_section(i);
+        atomic_fetch_add_explicit(&progress, 1, memory_order_relaxed);
+        tally_safepoint();
+    }
+    tally_critical_end(&section);
+    if (atomic_fetch_sub_explicit(&at_work, 1, memory_order_relaxed) == 1)
+        atomic_store_explicit(&finished, 1, memory_order_release);
+}
+
+TALLY_TEST(waiting, what_is_retired_in_long_sections_stays_under_the_bound)
+{
+    shared = ten_nones();
+    sectioned = tally_list_new(0);
+    counter = ten_nones();
+    set_item(counter, 1000);
+    memset(letters, 'x', PIECE);
+    atomic_store(&broken, 0);
+    atomic_store_explicit(&progress, 0, memory_order_relaxed);
+    atomic_store_explicit(&at_work, WORKERS, memory_order_relaxed);
+    atomic_store_explicit(&finished, 0, memory_order_relaxed);
+    tally_thread holder;
+    int64_t bytes[WORKERS];
+    for (int i = 0; i < WORKERS; i++)
+        bytes[i] = ENOUGH;
+    check_int(tally_thread_start(&holder, hold_up, NULL), 0);
+    run_threads(WORKERS, retire_in_one_section, bytes, sizeof bytes[0]);
+    check_int(tally_thread_join(&holder), 0);
+    check(has_gil() || !atomic_load(&broken));
+    uint64_t list = TALLY_WAITING_LIST + 4 * PIECE, step = 2 * STEP * (PIECE + 200);
+    check(stats_now().waiting_most <= TALLY_WAITING_LIMIT + 2 * (WORKERS + 2) * (list > step ? list : step));
+    check(has_gil() || stats_now().waiting_most > 0);
+    tally_decref(shared);
+    tally_decref(sectioned);
+    tally_decref(counter);
+}
+
 /* ---- objects that wait for their owner ---- */
 
 enum { OBJECTS = SUITE_LONG(1000000) };

@@ -133,6 +133,7 @@ static ptrdiff_t collect(int generation, bool automatic) {
     if (found >= 0 || automatic) tally_error_put_back(&pending);
     thread->taking_apart = taking_apart;
     thread->collecting = false;
+    if (generation == 2) tally_memory_settle(!automatic);
     return found;
 }
 
@@ -215,10 +216,18 @@ void tally_gc_enable(void) { set_enabled(true); }
 void tally_gc_disable(void) { set_enabled(false); }
 int tally_gc_is_enabled(void) { return atomic_load_explicit(&tally_gc.enabled, memory_order_relaxed); }
 
+/* Where a void function has no way to say so. */
+static void require(const void *given, const char *what) {
+    tally_thread_require();
+    if (!given) tally_fatal(NULL, what);
+}
+
 void tally_gc_get_threshold(int thresholds[3]) {
+    require(thresholds, "tally_gc_get_threshold: NULL, where a place is due");
     for (int i = 0; i < 3; i++) thresholds[i] = atomic_load_explicit(&tally_gc.threshold[i], memory_order_relaxed);
 }
 int tally_gc_set_threshold(const int thresholds[3]) {
+    if (!thresholds) { tally_error_set(TALLY_VALUE_ERROR, "no thresholds"); return -1; }
     tally_thread_require();
     for (int i = 0; i < 3; i++)
         if (thresholds[i] < 0) { tally_error_set(TALLY_VALUE_ERROR, "a threshold is negative"); return -1; }
@@ -227,11 +236,13 @@ int tally_gc_set_threshold(const int thresholds[3]) {
     return 0;
 }
 void tally_gc_get_count(int counts[3]) {
+    require(counts, "tally_gc_get_count: NULL, where a place is due");
     tally_thread_require();
     TALLY_PLAIN_CALL();
     tally_collector_count(counts);
 }
 void tally_gc_get_stats(tally_gc_generation_stats stats[3]) {
+    require(stats, "tally_gc_get_stats: NULL, where a place is due");
     for (int i = 0; i < 3; i++) {
         stats[i].collections = atomic_load_explicit(&tally_gc.collections[i], memory_order_relaxed);
         stats[i].collected = atomic_load_explicit(&tally_gc.collected[i], memory_order_relaxed);
@@ -248,6 +259,7 @@ tally_object *tally_gc_garbage(void) {
 }
 
 int tally_gc_add_callback(tally_gc_callback callback, void *context) {
+    if (!callback) { tally_error_set(TALLY_VALUE_ERROR, "no callback"); return -1; }
     pthread_mutex_lock(&callbacks.lock);
     bool room = callbacks.count < sizeof callbacks.at / sizeof *callbacks.at;
     if (room) callbacks.at[callbacks.count++] = (registered){ callback, context, ++callbacks.last_serial };
@@ -342,6 +354,7 @@ tally_object *tally_gc_get_referrers(tally_object *object) {
 }
 
 tally_object *tally_gc_get_referents(tally_object *object) {
+    if (!object) { tally_expected("an object", NULL); return NULL; }
     tally_thread_require();
     query q = { 0 };
     tally_type *type = tally_type_entry(object);
@@ -352,8 +365,9 @@ tally_object *tally_gc_get_referents(tally_object *object) {
     return finish(&q);
 }
 
-int tally_gc_is_tracked(tally_object *object) { return tally_is_tracked(object); }
+int tally_gc_is_tracked(tally_object *object) { return object ? tally_is_tracked(object) : tally_expected("an object", NULL); }
 int tally_gc_is_finalized(tally_object *object) {
+    if (!object) return tally_expected("an object", NULL);
     return (atomic_load_explicit(&object->flags, memory_order_relaxed) & TALLY_FLAG_FINALIZED) != 0;
 }
 
@@ -385,6 +399,7 @@ static void make_constant(tally_object *object, unsigned depth) {
     for (ptrdiff_t i = 0; i < tuple->length; i++) make_constant(tuple->items[i], depth + 1);
 }
 void tally_immortalize(tally_object *object) {
+    require(object, "tally_immortalize: NULL, where an object is due");
     tally_thread_require();
     if (tally_counts_is_immortal(&object->counts)) return;
     tally_world_stop();

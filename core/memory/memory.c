@@ -25,6 +25,13 @@ _Static_assert((sizeof(tally_pool) & 15) == 0, "blocks stay aligned");
 static tally_pool no_pool;
 
 enum { KEPT_POOLS = 16 }; /* empty ones of a heap, all classes together: half a megabyte */
+enum {
+    SERVE_EACH = 64,     /* blocks that are pushed to a heap before somebody looks after it */
+    BEHIND = 1024,       /* the same while its thread runs */
+    CLAIM_BLOCKS = 256,  /* taken home during one claim, so that the thread waits little for its end */
+    ADOPTED_POOLS = 16,  /* at most, at a time */
+    LOOK_AT_HEAPS = 1024 /* at most, at a time, for pools to adopt */
+};
 enum { SPARE_ARENAS = 1 }; /* empty arenas kept: a heap that breathes around an arena's edge would map and unmap all the time */
 
 static struct {
@@ -94,6 +101,12 @@ static void handle_give_back(large *block) {
 }
 uint32_t tally_large_handle(const void *block) { return ((const large *)((const char *)block - offsetof(large, block)))->handle; }
 
+/* A header that readers with a stale pointer may look at. */
+static void start_dead(void *block) {
+    tally_object *object = memset(block, 0, sizeof *object);
+    tally_counts_start_dead(&object->counts);
+}
+
 int tally_memory_start(void) {
     atomic_store_explicit(&large_blocks.due, TALLY_LARGE_GARBAGE, memory_order_relaxed);
     /* 64 GiB, or less where the address space is limited. */
@@ -158,8 +171,12 @@ void tally_heap_start(tally_heap *heap, uint32_t owner) {
             heap->queue[kind][i] = heap->queue_last[kind][i] = NULL;
         }
     heap->empty = 0;
+    heap->keeps = KEPT_POOLS;
+    heap->rests = 0;
     heap->owner = (uint16_t)owner;
-    atomic_store_explicit(&heap->remote, NULL, memory_order_relaxed);
+    heap->serving = false;
+    atomic_store_explicit(&heap->queued, 0, memory_order_relaxed);
+    atomic_store_explicit(&heap->remote, 0, memory_order_relaxed);
 }
 
 /* ---- arenas; memory.lock held ------------------------------------------- */
@@ -235,7 +252,11 @@ static void pool_give_back(tally_pool *pool) {
 
 /* ---- pools of a heap ---------------------------------------------------- */
 
+static void count_queued(tally_heap *heap, uint32_t by) {
+    atomic_store_explicit(&heap->queued, atomic_load_explicit(&heap->queued, memory_order_relaxed) + by, memory_order_relaxed);
+}
 static void queue_append(tally_heap *heap, tally_pool *pool) {
+    count_queued(heap, 1);
     tally_pool **last = &heap->queue_last[pool->kind][pool->class_];
     pool->next = NULL;
     pool->previous = *last;
@@ -243,6 +264,7 @@ static void queue_append(tally_heap *heap, tally_pool *pool) {
     *last = pool;
 }
 static void queue_remove(tally_heap *heap, tally_pool *pool) {
+    count_queued(heap, UINT32_MAX);
     if (!pool->next) heap->queue_last[pool->kind][pool->class_] = pool->previous;
     pool_list_remove(&heap->queue[pool->kind][pool->class_], pool);
 }
@@ -260,10 +282,10 @@ static char *pool_first_block(tally_pool *pool) {
     return pool->block_size == TALLY_SMALL_LIMIT ? first + index % 8 * 64 : first;
 }
 
-static tally_pool *pool_take(tally_heap *heap, unsigned kind, unsigned class_) {
-    if (TALLY_ALLOCATION_FAILS()) return NULL;
+/* map: by mapping an arena, if no pool is free. */
+static tally_pool *pool_take(tally_heap *heap, unsigned kind, unsigned class_, bool map) {
     pthread_mutex_lock(&memory.lock);
-    if (!memory.free_list && arena_map() != 0) {
+    if (!memory.free_list && (!map || arena_map() != 0)) {
         pthread_mutex_unlock(&memory.lock);
         return NULL;
     }
@@ -278,7 +300,7 @@ static tally_pool *pool_take(tally_heap *heap, unsigned kind, unsigned class_) {
     pool->free = NULL;
     pool->left = pool->notify = 0;
     pool->block_size = class_ * 16;
-    pool->owner = heap->owner;
+    atomic_store_explicit(&pool->owner, heap->owner, memory_order_relaxed);
     pool->kind = tally_pool_kinds[number * TALLY_ARENA_POOLS + index] = (uint8_t)kind;
     pool->class_ = (uint8_t)class_;
     pool->in_use = 1;
@@ -294,7 +316,7 @@ static bool pool_carve(tally_pool *pool) {
     char *first = NULL, **link = &first;
     unsigned offset = tally_link_offset[pool->kind];
     for (size_t i = 0; i < most && pool->carved + size <= pool->end; i++, pool->carved += size) {
-        if (pool->kind != TALLY_RAW) memset(pool->carved, 0, sizeof(tally_object)); /* dead */
+        if (pool->kind != TALLY_RAW) start_dead(pool->carved);
         *link = pool->carved;
         link = (char **)(pool->carved + offset);
     }
@@ -323,9 +345,15 @@ static void pool_release(tally_pool *pool) {
 void tally_memory_free_notified(tally_pool *pool) {
     tally_heap *heap = tally_pool_heap(pool);
     if (is_empty(pool)) {
-        if (heap->current[pool->kind][pool->class_] == pool) return;
-        if (heap->empty < KEPT_POOLS) {
+        if (heap->current[pool->kind][pool->class_] == pool) {
+            if (heap->keeps) return;
+            heap->current[pool->kind][pool->class_] = &no_pool;
+            pool_release(pool);
+            return;
+        }
+        if (heap->empty < heap->keeps) {
             heap->empty++;
+            heap->rests = 0;
         } else {
             queue_remove(heap, pool);
             pool_release(pool);
@@ -344,66 +372,259 @@ static void free_local(tally_pool *pool, char *block) {
     if (--pool->left == 0) tally_memory_free_notified(pool);
 }
 
-/* Takes back all that others freed. */
-void tally_heap_drain(tally_heap *heap) {
-    /* acquire: pairs with the release of the pushes, so their last uses of the blocks come before */
-    char *block = atomic_exchange_explicit(&heap->remote, NULL, memory_order_acquire);
-    for (char *next; block; block = next) {
-        tally_pool *pool = tally_pool_of(block);
-        next = *(char **)(block + tally_link_offset[pool->kind]);
+static void push_remote(tally_heap *heap, char *block, unsigned link_offset, uint64_t *count) {
+    uint64_t head = atomic_load_explicit(&heap->remote, memory_order_relaxed), next;
+    do {
+        *(char **)(block + link_offset) = tally_remote_block(head);
+        *count = head >> 48 == UINT16_MAX ? TALLY_REMOTE_MANY : (head >> 48) + 1;
+        next = *count * TALLY_REMOTE_ONE + (uintptr_t)block;
+        TALLY_POINT(remote_push);
+        /* release: pairs with the acquire of take_remote */
+    } while (!atomic_compare_exchange_weak_explicit(&heap->remote, &head, next, memory_order_release, memory_order_relaxed));
+}
+
+static char *take_remote(tally_heap *heap) {
+    if (!atomic_load_explicit(&heap->remote, memory_order_relaxed)) return NULL;
+    /* acquire: pairs with the release of push_remote, so the pushers' last uses of the blocks come before */
+    return tally_remote_block(atomic_exchange_explicit(&heap->remote, 0, memory_order_acquire));
+}
+
+static char *next_remote(char *block) { return *(char **)(block + tally_link_offset[tally_pool_of(block)->kind]); }
+
+/* By who has the heap: a block that was pushed to it goes home, or to where its pool is now. */
+static void take_home(tally_heap *heap, char *block) {
+    tally_pool *pool = tally_pool_of(block);
+    tally_heap *home = tally_pool_heap(pool);
+    if (TALLY_LIKELY(home == heap)) {
         free_local(pool, block);
         TALLY_EVENT(remote_drained);
+    } else {
+        TALLY_POINT(heap_pass_on);
+        push_remote(home, block, tally_link_offset[pool->kind], &(uint64_t){ 0 });
     }
 }
 
-/* Drains, and lets go of the empty pools, current or kept: each would hold an arena. */
+/* Takes back all that others freed. */
+void tally_heap_drain(tally_heap *heap) {
+    for (char *block = take_remote(heap), *next; block; block = next) {
+        next = next_remote(block);
+        take_home(heap, block);
+    }
+}
+
+bool tally_heap_is_behind(tally_heap *heap) { return atomic_load_explicit(&heap->remote, memory_order_relaxed) >> 48 >= BEHIND; }
+
+static void give_back_empty(tally_heap *heap, unsigned kind, unsigned class_) {
+    for (tally_pool *pool = heap->queue[kind][class_], *next; pool && heap->empty; pool = next) {
+        next = pool->next;
+        if (!is_empty(pool)) continue;
+        heap->empty--;
+        queue_remove(heap, pool);
+        pool_release(pool);
+    }
+    tally_pool *pool = heap->current[kind][class_];
+    if (pool == &no_pool || !is_empty(pool)) return;
+    heap->current[kind][class_] = &no_pool;
+    pool_release(pool);
+}
+
+/* Lets go of the empty pools, current or kept: each would hold an arena. */
+static void give_back_all_empty(tally_heap *heap) {
+    for (unsigned kind = 0; kind < TALLY_KINDS; kind++)
+        for (unsigned class_ = 1; class_ <= TALLY_SIZE_CLASSES; class_++) give_back_empty(heap, kind, class_);
+}
+
 void tally_heap_trim(tally_heap *heap) {
     tally_heap_drain(heap);
+    give_back_all_empty(heap);
+}
+
+void tally_heap_rest(tally_heap *heap) {
+    if (heap->rests < 2 && ++heap->rests == 2) give_back_all_empty(heap);
+}
+
+/* A current pool has no more to give: its next free puts it back in the queue. */
+static void set_full(tally_pool *pool) {
+    pool->notify = pool->left - 1;
+    pool->left = 1;
+}
+
+void tally_heap_attach(tally_heap *heap) { heap->keeps = KEPT_POOLS; }
+
+/* So that all its pools with free blocks are in the queues. */
+void tally_heap_detach(tally_heap *heap) {
+    heap->keeps = 0;
+    tally_heap_trim(heap);
     for (unsigned kind = 0; kind < TALLY_KINDS; kind++)
         for (unsigned class_ = 1; class_ <= TALLY_SIZE_CLASSES; class_++) {
-            for (tally_pool *pool = heap->queue[kind][class_], *next; pool && heap->empty; pool = next) {
-                next = pool->next;
-                if (!is_empty(pool)) continue;
-                heap->empty--;
-                queue_remove(heap, pool);
-                pool_release(pool);
-            }
             tally_pool *pool = heap->current[kind][class_];
-            if (pool == &no_pool || !is_empty(pool)) continue;
+            if (pool == &no_pool) continue;
             heap->current[kind][class_] = &no_pool;
-            pool_release(pool);
+            if (pool->free || pool_carve(pool)) queue_append(heap, pool);
+            else set_full(pool);
         }
+}
+
+/* ---- heaps of threads that are blocked or gone ----------------------------- */
+
+#if TALLY_READERS_WITHOUT_LOCK
+
+static bool offers(tally_heap *heap) {
+    return atomic_load_explicit(&heap->queued, memory_order_relaxed) || atomic_load_explicit(&heap->remote, memory_order_relaxed);
+}
+
+/*
+ * The caller has the heap until claim_heap_end: its thread is claimed where it is blocked, or the slot is vacant, and
+ * nobody can attach there. False: its thread runs, or somebody else has it. Waits for nothing: who holds
+ * the registration lock may be waiting for the caller, or be the caller.
+ */
+static bool claim_heap(tally_thread_state *thread) {
+    int status = atomic_load_explicit(&thread->status, memory_order_relaxed);
+    if (status == TALLY_BLOCKED) return tally_claim(thread);
+    if (status != TALLY_VACANT || pthread_mutex_trylock(&tally_process.registration) != 0) return false;
+    if (atomic_load_explicit(&thread->status, memory_order_relaxed) == TALLY_VACANT) return true;
+    pthread_mutex_unlock(&tally_process.registration);
+    return false;
+}
+static void claim_heap_end(tally_thread_state *thread) {
+    TALLY_POINT(heap_claimed);
+    if (atomic_load_explicit(&thread->status, memory_order_relaxed) == TALLY_VACANT) {
+        pthread_mutex_unlock(&tally_process.registration);
+        return;
+    }
+    tally_claim_end(thread);
+    /* What was pushed to its merge queue while it was claimed was left to this thread. What dies by that is
+     * destroyed later: the caller may be anywhere, and destroying runs foreign code. */
+    tally_counts_merge_blocked_later(thread);
+}
+
+/* Back, since its thread runs again: it takes them home itself. */
+static void push_back(tally_heap *heap, char *block) {
+    for (char *next; block; block = next) {
+        next = next_remote(block);
+        push_remote(heap, block, tally_link_offset[tally_pool_of(block)->kind], &(uint64_t){ 0 });
+    }
+}
+
+/* Takes home what was freed into the heap, in several short claims. trim: gives back empty pools, too. */
+static void serve(tally_thread_state *thread, bool trim) {
+    tally_heap *heap = &thread->heap, *self = tally_heap_current();
+    char *blocks = NULL;
+    bool done = false;
+    self->serving = true;
+    while (!done && claim_heap(thread)) {
+        unsigned keeps = heap->keeps;
+        heap->keeps = 0; /* its thread does not need soon what gets empty now */
+        if (!blocks) blocks = take_remote(heap);
+        for (unsigned i = 0; blocks && i < CLAIM_BLOCKS; i++) {
+            char *next = next_remote(blocks);
+            take_home(heap, blocks);
+            blocks = next;
+        }
+        heap->keeps = keeps;
+        done = !blocks;
+        if (done && trim) give_back_all_empty(heap);
+        claim_heap_end(thread);
+    }
+    push_back(heap, blocks);
+    self->serving = false;
+}
+
+/* A block was pushed to its heap, the last of many. */
+static __attribute__((noinline, cold)) void look_after(tally_thread_state *thread, uint64_t count) {
+    if (tally_self.id == TALLY_OWNER_UNATTACHED || tally_heap_current()->serving) return;
+    if (atomic_load_explicit(&thread->status, memory_order_relaxed) != TALLY_RUNNING) serve(thread, false);
+    else if (count % BEHIND == 0) tally_breaker_set(thread, TALLY_BREAK_QUIESCE);
+}
+
+static void adopt_pools(tally_heap *heap, tally_heap *from, unsigned kind, unsigned class_, unsigned *adopted) {
+    for (tally_pool *pool; *adopted < ADOPTED_POOLS && (pool = from->queue[kind][class_]); ++*adopted) {
+        queue_remove(from, pool);
+        from->empty -= is_empty(pool);
+        TALLY_POINT(heap_adopt);
+        atomic_store_explicit(&pool->owner, heap->owner, memory_order_relaxed);
+        heap->empty += is_empty(pool);
+        queue_append(heap, pool);
+    }
+}
+
+/* Pools with free blocks come to the heap from those of threads that are blocked or gone. */
+static void adopt(tally_heap *heap, unsigned kind, unsigned class_) {
+    static _Atomic uint32_t next;
+    if (heap->serving) return;
+    uint32_t used = atomic_load_explicit(&tally_process.slots_used, memory_order_acquire);
+    uint32_t at = atomic_load_explicit(&next, memory_order_relaxed);
+    unsigned adopted = 0;
+    for (uint32_t looks = used < LOOK_AT_HEAPS ? used : LOOK_AT_HEAPS; looks > 0 && adopted < ADOPTED_POOLS; looks--) {
+        at = at % used + 1;
+        tally_thread_state *thread = tally_thread_slot(at);
+        if (&thread->heap == heap || !offers(&thread->heap)) continue;
+        if (atomic_load_explicit(&thread->heap.remote, memory_order_relaxed)) serve(thread, false);
+        heap->serving = true;
+        if (claim_heap(thread)) {
+            adopt_pools(heap, &thread->heap, kind, class_, &adopted);
+            /* For other classes they have to wait, but not there. */
+            if (thread->heap.empty) give_back_all_empty(&thread->heap);
+            claim_heap_end(thread);
+        }
+        heap->serving = false;
+    }
+    atomic_store_explicit(&next, at, memory_order_relaxed);
+}
+
+static void settle_others(bool all) {
+    for (uint32_t id = 1; id <= atomic_load_explicit(&tally_process.slots_used, memory_order_acquire); id++) {
+        tally_thread_state *thread = tally_thread_slot(id);
+        if (&thread->heap != tally_heap_current() && offers(&thread->heap)) serve(thread, all);
+    }
 }
 
 void tally_memory_free_remote(tally_pool *pool, void *block) {
     TALLY_DETAIL(frees_remote);
-    _Atomic(char *) *remote = &tally_pool_heap(pool)->remote;
-    char *head = atomic_load_explicit(remote, memory_order_relaxed);
-    do {
-        *(char **)((char *)block + tally_link_offset[pool->kind]) = head;
-        /* release: pairs with the acquire of the drain */
-    } while (!atomic_compare_exchange_weak_explicit(remote, &head, block, memory_order_release, memory_order_relaxed));
+    uint64_t count;
+    tally_thread_state *thread = tally_thread_slot(tally_pool_owner(pool));
+    push_remote(&thread->heap, block, tally_link_offset[pool->kind], &count);
+    if (TALLY_UNLIKELY(count % SERVE_EACH == 0)) look_after(thread, count);
+}
+
+#else
+
+static void adopt(tally_heap *heap, unsigned kind, unsigned class_) { (void)heap, (void)kind, (void)class_; }
+static void settle_others(bool all) { (void)all; }
+void tally_memory_free_remote(tally_pool *pool, void *block) { (void)pool, (void)block; } /* all are at home */
+
+#endif
+
+void tally_memory_settle(bool all) {
+    if (all) tally_heap_trim(tally_heap_current());
+    settle_others(all);
 }
 
 /* Makes a pool with a free block current; false: no memory. */
 static bool heap_refill(tally_heap *heap, unsigned kind, unsigned class_) {
     tally_pool **current = &heap->current[kind][class_];
-    if (atomic_load_explicit(&heap->remote, memory_order_relaxed)) tally_heap_drain(heap);
+    heap->rests = 0;
+    tally_heap_drain(heap);
     for (;;) {
         tally_pool *pool = *current;
         if (pool != &no_pool) {
             if (pool->free || pool_carve(pool)) return true;
-            /* Full: its next free puts it back in the queue. */
-            pool->notify = pool->left - 1;
-            pool->left = 1;
+            set_full(pool);
+            *current = &no_pool; /* it is in no list; what follows may free blocks of it */
         }
         tally_pool *next = heap->queue[kind][class_];
-        if (next) {
+        if (!next) {
+            if (TALLY_ALLOCATION_FAILS()) return false;
+            next = pool_take(heap, kind, class_, false);
+            if (!next) {
+                adopt(heap, kind, class_);
+                if (heap->queue[kind][class_]) continue;
+                next = pool_take(heap, kind, class_, true);
+            }
+            if (!next) return false;
+        } else {
             queue_remove(heap, next);
             heap->empty -= is_empty(next);
-        } else if (!(next = pool_take(heap, kind, class_))) {
-            *current = &no_pool;
-            return false;
         }
         *current = next;
     }
@@ -440,7 +661,7 @@ static void *large_alloc(unsigned kind, size_t size) {
     block->bytes = size;
     block->kind = (uint8_t)kind;
     memset((void *)block->notes, 0, sizeof block->notes);
-    if (kind != TALLY_RAW) memset(block->block, 0, sizeof(tally_object)); /* dead */
+    if (kind != TALLY_RAW) start_dead(block->block);
     pthread_mutex_lock(&large_blocks.lock);
     if (TALLY_FIXED_HANDLES && kind == TALLY_CONTAINERS && !handle_take(block)) {
         pthread_mutex_unlock(&large_blocks.lock);
@@ -590,14 +811,22 @@ static void count_pools(tally_memory_result *result, size_t number) {
     }
 }
 
+/* Nobody uses the blocks that are on their way home; they stay where they are. */
+static void count_remote(tally_memory_result *result, tally_heap *heap) {
+    /* acquire: pairs with push_remote */
+    char *block = tally_remote_block(atomic_load_explicit(&heap->remote, memory_order_acquire));
+    for (; block; block = next_remote(block)) {
+        tally_pool *pool = tally_pool_of(block);
+        result->classes[pool->class_ - 1u].blocks--;
+        result->classes[pool->class_ - 1u].bytes_unused += pool->block_size;
+    }
+}
+
 void tally_memory_stats(tally_memory_result *result) {
     tally_thread_require();
+    if (!result) tally_fatal(NULL, "tally_memory_stats: NULL, where a place for the result is due");
     memset(result, 0, sizeof *result);
     tally_world_stop();
-    /* Nobody else runs: blocks on their way back to their heap can be taken home, empty pools given back. */
-    for (uint32_t id = 1; id <= atomic_load_explicit(&tally_process.slots_used, memory_order_relaxed); id++)
-        if (tally_thread_slot(id)) tally_heap_trim(&tally_thread_slot(id)->heap);
-    tally_heap_trim(tally_heap_current());
     pthread_mutex_lock(&memory.lock);
     result->arenas = memory.arenas_live;
     result->bytes_arenas = memory.arenas_live * TALLY_ARENA_SIZE;
@@ -606,6 +835,8 @@ void tally_memory_stats(tally_memory_result *result) {
     for (unsigned i = 0; i < TALLY_SIZE_CLASSES; i++) result->classes[i].block_size = (i + 1) * 16;
     for (size_t number = 0; number < memory.arenas_used; number++)
         if (memory.free_pools[number] != NOT_MAPPED) count_pools(result, number);
+    for (uint32_t id = 1; TALLY_READERS_WITHOUT_LOCK && id <= atomic_load_explicit(&tally_process.slots_used, memory_order_relaxed); id++)
+        count_remote(result, &tally_thread_slot(id)->heap);
     pthread_mutex_unlock(&memory.lock);
     pthread_mutex_lock(&large_blocks.lock);
     result->large_blocks = large_blocks.blocks;

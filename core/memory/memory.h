@@ -19,14 +19,25 @@
  *
  * Invariants:
  *  - A heap is used by its thread alone (with a GIL: by its holder), but for
- *    `remote`, where other threads push the blocks that they free.
+ *    `remote`, where other threads push the blocks that they free. While its thread is blocked, who
+ *    has claimed the thread may use the heap in its stead; while the slot is vacant, who holds the registration lock.
  *  - The link of a free block of an object pool lies behind the header, so the
  *    count words of a dead object stay as its death left them: a late try-incref
  *    fails.
  *  - A pool that is full is in no list; its first free puts it back.
  *  - A heap keeps some empty pools, for the class that they have: what is freed and
  *    made again soon neither takes a lock, nor waits, nor comes from another
- *    processor's cache.
+ *    processor's cache. The heap of a vacant slot keeps none; nor does one whose thread has blocked twice
+ *    and needed no pool in between, nor what gets empty while its thread is blocked.
+ *
+ * Memory that nobody uses serves everybody, also when its maker is gone or asleep (without a GIL; tests/models/heap.pml):
+ *  - Each SERVE_EACH blocks that are pushed to a heap, the pusher looks after it. If the thread is blocked or
+ *    gone, the pusher takes the blocks home in its stead, so that pools get empty and are
+ *    given back. If it runs, it does so at its next safepoint.
+ *  - A thread that needs a pool, and finds no free one, first adopts pools with free blocks of that
+ *    class from heaps whose threads are blocked or gone; then it maps an arena. A pool keeps its kind and class
+ *    by that, so it needs no grace period.
+ *  - A block may be on its way to the heap that its pool has left. Who takes blocks home passes it on.
  *
  * The fast path follows mimalloc (Leijen, Zorn, de Moura 2019): a free list for
  * each pool, found by masking the address.
@@ -61,7 +72,7 @@ typedef struct tally_pool {
     uint32_t left;              /* frees until one has more to do: until the pool is empty, or no longer full */
     uint32_t notify;            /* blocks in use = left + notify; not 0 only while the pool is full */
     uint32_t block_size;
-    uint16_t owner;             /* slot of its heap */
+    _Atomic uint16_t owner;     /* slot of its heap */
     uint8_t kind, class_;       /* class_: block_size / 16 */
     uint8_t in_use;             /* 0: free or waiting */
     char *carved, *end;         /* blocks up to carved have been made */
@@ -75,9 +86,18 @@ typedef struct tally_heap {
      * moment ago goes last, so that it has more than one free block when it is needed. */
     tally_pool *queue[TALLY_KINDS][TALLY_SIZE_CLASSES + 1], *queue_last[TALLY_KINDS][TALLY_SIZE_CLASSES + 1];
     unsigned empty;              /* pools in the queues that have no block in use */
+    unsigned keeps;              /* at most so many of them */
     uint16_t owner;
-    _Alignas(64) _Atomic(char *) remote; /* blocks freed by other threads */
+    bool serving;                /* its thread is in another's heap */
+    uint8_t rests;               /* blocking regions since it last needed a pool, or got one to keep; 2: it has given those back */
+    _Atomic uint32_t queued;     /* pools in the queues; others read it as a hint */
+    /* Blocks freed by other threads: the address of the last one, and above it how many; from 2^16 on that
+     * starts again at TALLY_REMOTE_MANY. */
+    _Alignas(64) _Atomic uint64_t remote;
 } tally_heap;
+#define TALLY_REMOTE_ONE ((uint64_t)1 << 48)
+#define TALLY_REMOTE_MANY ((uint64_t)1 << 15)
+static inline char *tally_remote_block(uint64_t remote) { return (char *)(uintptr_t)(remote & (TALLY_REMOTE_ONE - 1)); }
 
 extern char *tally_region;       /* start of the reserved region */
 extern size_t tally_region_size;
@@ -99,8 +119,8 @@ static inline tally_object *tally_note_object(_Atomic uint8_t *notes, size_t byt
     if (at < bytes) return (tally_object *)(tally_region + (at << TALLY_NOTE_SHIFT));
     return tally_large_of_notes(note - which);
 }
-/* By number: tells without a look at the pool. Written under memory.lock; read by collectors alone, who have
- * stopped the world, or hold the GIL. */
+/* By number: tells without a look at the pool. Written by the thread that takes the pool; read by collectors alone, who
+ * have stopped the world, or hold the GIL. */
 extern uint8_t *tally_pool_kinds;
 extern const unsigned char tally_link_offset[TALLY_KINDS];
 #define TALLY_LINK_OFFSET(kind) ((kind) == TALLY_RAW ? 0 : sizeof(tally_object))
@@ -121,9 +141,15 @@ bool tally_memory_due(void);
 void tally_memory_collected(bool marked);
 void tally_memory_end(void);              /* gives everything back; large blocks that are left, too */
 void tally_heap_start(tally_heap *heap, uint32_t owner);
-void tally_heap_drain(tally_heap *heap);  /* takes back what other threads freed; by the heap's thread or in its stead */
-
-void tally_heap_trim(tally_heap *heap);   /* also gives back its empty pools; same callers */
+void tally_heap_drain(tally_heap *heap);  /* takes back what other threads freed; by the heap's thread */
+void tally_heap_trim(tally_heap *heap);   /* also gives back its empty pools */
+void tally_heap_rest(tally_heap *heap);   /* its thread blocks: a heap that has needed none since it last did gives them back */
+void tally_heap_attach(tally_heap *heap); /* registration lock held, as below: a thread takes the slot */
+void tally_heap_detach(tally_heap *heap); /* its thread leaves it; gives back empty pools, and offers the others */
+bool tally_heap_is_behind(tally_heap *heap); /* others have freed much into it */
+/* After a collection: takes blocks home to the heaps of threads that are blocked or gone. all: also gives back what the
+ * heaps keep, the caller's too. */
+void tally_memory_settle(bool all);
 
 void *tally_memory_alloc_slow(unsigned kind, size_t size);
 /* As a large block, whatever its size. */

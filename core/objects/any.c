@@ -40,6 +40,8 @@ void tally_recursion_leave(void) { nested--; }
 /* ---- type and size ------------------------------------------------------ */
 
 tally_object *tally_type_of(tally_object *object) {
+    if (!object) { tally_expected("an object", NULL); return NULL; }
+    tally_thread_require();
     tally_object *type = tally_type_entry(object)->object;
     tally_incref(type); /* the object keeps its type alive */
     return type;
@@ -54,6 +56,8 @@ size_t tally_size_locked(tally_object *object) {
 }
 
 ptrdiff_t tally_sizeof(tally_object *object) {
+    if (!object) return tally_expected("an object", NULL);
+    tally_thread_require();
     tally_type *type = tally_type_entry(object);
     bool has_array = type->flags & TALLY_TYPE_CONTAINER && !type->native && type->extra_size && object->type != TALLY_TYPE_TUPLE;
     if (!has_array) return (ptrdiff_t)tally_size_locked(object);
@@ -76,7 +80,9 @@ static int64_t hash_by_user(tally_type *type, tally_object *object) {
     return tally_valid_hash(hash);
 }
 
-int64_t tally_hash(tally_object *object) {
+int64_t tally_hash(tally_object *object) { return TALLY_LIKELY(object != NULL) ? tally_hash_known(object) : tally_expected("an object", NULL); }
+
+int64_t tally_hash_known(tally_object *object) {
     if (object->type == TALLY_TYPE_STR) return tally_str_hash((tally_str *)object);
     if (object->type == TALLY_TYPE_INT) return tally_int_hash(object);
     tally_type *type = tally_type_entry(object);
@@ -126,6 +132,7 @@ int tally_number_equal(tally_object *a, tally_object *b) {
 /* ---- equality ----------------------------------------------------------- */
 
 int tally_equal(tally_object *a, tally_object *b) {
+    if (TALLY_UNLIKELY(!a || !b)) return tally_expected("an object", NULL);
     if (a->type == TALLY_TYPE_STR && b->type == TALLY_TYPE_STR) return tally_str_equal(a, b);
     tally_type *type = tally_type_entry(a), *other = tally_type_entry(b);
     /* a native type knows about built-in ones, not the other way round */
@@ -345,6 +352,7 @@ static int sequence_compare(tally_object *a, tally_object *b, int *order) {
 }
 
 int tally_compare(tally_object *a, tally_object *b, int *order) {
+    if (TALLY_UNLIKELY(!a || !b || !order)) return tally_expected("two objects and a place for their order", NULL);
     if (tally_is_number(a) && tally_is_number(b)) return number_compare(a, b, order);
     if (a->type == b->type) {
         if (a->type == TALLY_TYPE_STR) return str_compare((tally_str *)a, (tally_str *)b, order);
@@ -390,6 +398,8 @@ static tally_object *default_repr(tally_object *object) {
 }
 
 tally_object *tally_repr(tally_object *object) {
+    if (!object) { tally_expected("an object", NULL); return NULL; }
+    tally_thread_require();
     tally_type *type = tally_type_entry(object);
     if (!type->repr) return default_repr(object);
     if (tally_recursion_enter() < 0) return NULL;

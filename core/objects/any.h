@@ -75,4 +75,6 @@ bool tally_list_is_copy(tally_object *list, tally_object *const *items, ptrdiff_
 void tally_small_ints_start(void), tally_short_strs_start(void);
 size_t tally_str_extra_size(tally_object *object);
 
+int64_t tally_hash_known(tally_object *object); /* tally_hash, not of NULL */
+
 #endif

@@ -134,6 +134,7 @@ failed:;
 }
 
 int tally_dict_next(tally_object *dict, ptrdiff_t *position, tally_object **key, tally_object **value) {
+    if (TALLY_UNLIKELY(!position)) { tally_error_set(TALLY_VALUE_ERROR, "a walk over a dict needs a place for its position"); return -1; }
     tally_table_place *where = check(dict);
     if (!where) return -1;
     walk w = { .at = (uint64_t)*position & ((1 << AT_BITS) - 1), .stamp = (uint64_t)*position >> AT_BITS, .begun = *position != 0, .want_key = key, .want_value = value };

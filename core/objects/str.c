@@ -102,6 +102,7 @@ static int short_index(const char *data, ptrdiff_t length) {
 }
 
 tally_object *tally_str_new(const char *data, ptrdiff_t length) {
+    if (TALLY_UNLIKELY(!data) && length) { tally_error_set(TALLY_VALUE_ERROR, "a str of %td bytes of NULL", length); return NULL; }
     if (length == -1) {
         size_t measured = strlen(data);
         length = measured > INT32_MAX ? PTRDIFF_MAX : (ptrdiff_t)measured;

@@ -28,6 +28,7 @@
  * number above 48 bits that only grow, also from one thread of the slot to the next. So
  * the same version means the same table with the same keys.
  */
+#include "any.h"
 #include "table.h"
 #include "any.h"
 
@@ -180,7 +181,7 @@ static inline enum found search(tally_table *table, tally_object *key, int64_t h
 }
 
 static inline int64_t hash_of(tally_object *key) {
-    return TALLY_LIKELY(key->type == TALLY_TYPE_STR) ? (int64_t)tally_str_hash((tally_str *)key) : tally_hash(key);
+    return TALLY_LIKELY(key->type == TALLY_TYPE_STR) ? (int64_t)tally_str_hash((tally_str *)key) : tally_hash_known(key);
 }
 
 /*

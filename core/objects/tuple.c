@@ -44,6 +44,10 @@ tally_object *tally_tuple_new(tally_object *const *items, ptrdiff_t length) {
         return NULL;
     }
     if (length == 0) return &empty_tuple.container.base;
+    if (!items) {
+        tally_error_set(TALLY_VALUE_ERROR, "a tuple of %td items of NULL", length);
+        return NULL;
+    }
     tally_tuple *tuple = tuple_alloc(length);
     if (!tuple) return NULL;
     take_items(tuple->items, items, length);

@@ -2,13 +2,19 @@
 /*
  * type.c: the table of types, classes and their instances, native types.
  *
- * Invariant: an entry's fields are set before its type object is known to
- * anybody and do not change until the object dies, when no instance is left.
+ * Invariants:
+ *  - An entry's fields are set before its type object is known to
+ *    anybody and do not change until the object dies, when no instance is left.
+ *  - An entry's size is at most MAX_SIZE, so header, weak word, fields and extra bytes of an object
+ *    can be added without a look; its offsets fit into their fields. Who makes a type checks that once.
  */
 #include <stdio.h>
 #include "backend.h"
 
 tally_type tally_types[TALLY_MAX_TYPES];
+
+#define MAX_SIZE ((size_t)PTRDIFF_MAX / 4)
+enum { MAX_SLOTS = INT32_MAX / (int)sizeof(tally_slot) - 64 };
 
 static struct {
     pthread_mutex_t lock;
@@ -188,6 +194,7 @@ tally_object *tally_class_new(const tally_class_spec *spec) {
     for (ptrdiff_t i = 0; spec->slots && spec->slots[i]; i++) {
         if (is_weak_slot(spec->slots[i])) weak = true;
         else slots++;
+        if (slots > MAX_SLOTS) { tally_error_set(TALLY_VALUE_ERROR, "a class has at most %d slots", MAX_SLOTS); return NULL; }
     }
     size_t size = spec->slots ? sizeof(tally_instance) + (size_t)slots * sizeof(tally_slot) : sizeof(tally_open_instance);
     size_t weak_offset = !spec->slots ? offsetof(tally_open_instance, weak) : weak ? size : 0;
@@ -343,9 +350,11 @@ static ptrdiff_t slot_by_name(tally_object *object, tally_object *name) {
 
 static int check_name(tally_object *name) { return tally_has_type(name, TALLY_TYPE_STR) ? 0 : tally_expected("a str as attribute name", name); }
 
+static int check_object(tally_object *object) { return TALLY_LIKELY(object != NULL) ? 0 : tally_expected("an object", NULL); }
+
 tally_object *tally_get_attr(tally_object *object, tally_object *name) {
     TALLY_ENDS_BORROWS();
-    if (check_name(name) < 0) return NULL;
+    if (check_name(name) < 0 || check_object(object) < 0) return NULL;
     tally_object *value = NULL;
     int error = 0;
     ptrdiff_t slot = slot_by_name(object, name);
@@ -359,7 +368,7 @@ tally_object *tally_get_attr(tally_object *object, tally_object *name) {
 }
 
 int tally_set_attr(tally_object *object, tally_object *name, tally_object *value) {
-    if (check_name(name) < 0) return -1;
+    if (check_name(name) < 0 || check_object(object) < 0 || check_object(value) < 0) return -1;
     ptrdiff_t slot = slot_by_name(object, name);
     if (slot >= 0) { slot_write(object, slot, value); return 0; }
     _Atomic(tally_table *) *place = attributes_of(object);
@@ -368,7 +377,7 @@ int tally_set_attr(tally_object *object, tally_object *name, tally_object *value
 }
 
 int tally_delete_attr(tally_object *object, tally_object *name) {
-    if (check_name(name) < 0) return -1;
+    if (check_name(name) < 0 || check_object(object) < 0) return -1;
     ptrdiff_t slot = slot_by_name(object, name);
     _Atomic(tally_table *) *place = attributes_of(object);
     int found = 0;
@@ -391,6 +400,9 @@ int tally_delete_attr(tally_object *object, tally_object *name) {
 tally_object *tally_type_new(const tally_type_spec *spec) {
     tally_thread_require();
     if (!spec || !spec->name) { tally_error_set(TALLY_VALUE_ERROR, "a type needs a name"); return NULL; }
+    unsigned unknown = spec->flags & ~(unsigned)(TALLY_TYPE_CONTAINER | TALLY_TYPE_WEAKLY_REFERENCABLE);
+    if (unknown) { tally_error_set(TALLY_VALUE_ERROR, "a type has no flags %#x", unknown); return NULL; }
+    if (spec->size > MAX_SIZE - 64) { tally_error_set(TALLY_VALUE_ERROR, "objects of %zu bytes are too large", spec->size); return NULL; }
     size_t header = spec->flags & TALLY_TYPE_CONTAINER ? sizeof(tally_container) : sizeof(tally_object);
     bool weak = spec->flags & TALLY_TYPE_WEAKLY_REFERENCABLE;
     tally_type *type = tally_type_allocate(spec->name, header + (weak ? sizeof(tally_weak_word) : 0) + spec->size, spec->flags, false, true);
@@ -413,6 +425,7 @@ tally_object *tally_object_new(tally_object *type_object, ptrdiff_t extra_bytes)
     if (!tally_has_type(type_object, TALLY_TYPE_TYPE) || !entry_of(type_object)->native) { tally_expected("a native type", type_object); return NULL; }
     tally_type *type = entry_of(type_object);
     if (extra_bytes < 0) { tally_error_set(TALLY_VALUE_ERROR, "extra_bytes is negative"); return NULL; }
+    if ((size_t)extra_bytes > MAX_SIZE) { tally_no_memory(); return NULL; }
     size_t size = type->size + (size_t)extra_bytes;
     bool container = type->flags & TALLY_TYPE_CONTAINER;
     tally_object *self = container ? tally_object_alloc(as_type(type_object)->index, size, TALLY_CONTAINERS)
@@ -425,6 +438,7 @@ tally_object *tally_object_new(tally_object *type_object, ptrdiff_t extra_bytes)
 }
 
 void *tally_object_data(tally_object *object) {
+    if (TALLY_UNLIKELY(!object)) { tally_expected("an object", NULL); return NULL; }
     tally_type *type = tally_type_entry(object);
     return (char *)object + tally_header_size(type->flags & TALLY_TYPE_CONTAINER) + (type->weak_offset ? sizeof(tally_weak_word) : 0);
 }

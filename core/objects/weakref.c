@@ -64,7 +64,7 @@ static void unlink_from(tally_object *referent, tally_weakref *self) {
 }
 
 tally_object *tally_weakref_new(tally_object *referent, void (*callback)(tally_object *, void *), void *context) {
-    if (!list_of(referent)) { tally_expected("an object that allows weak references", referent); return NULL; }
+    if (!referent || !list_of(referent)) { tally_expected("an object that allows weak references", referent); return NULL; }
     if (!callback && first_of(referent)) {
         tally_weak_lock(referent);
         tally_weakref *same = plain_one(referent);
@@ -122,6 +122,7 @@ tally_object *tally_weakref_get(tally_object *reference) {
 
 ptrdiff_t tally_weakref_count(tally_object *object) {
     TALLY_PLAIN_CALL();
+    if (!object) return tally_expected("an object", NULL);
     ptrdiff_t count = 0;
     if (!list_of(object)) return 0;
     tally_weak_lock(object);
@@ -131,6 +132,8 @@ ptrdiff_t tally_weakref_count(tally_object *object) {
 }
 
 tally_object *tally_weakref_list(tally_object *object) {
+    if (!object) { tally_expected("an object", NULL); return NULL; }
+    tally_thread_require();
     for (ptrdiff_t room = 0;;) {
         /* The list is made before the lock is taken, with room for all that there are. */
         tally_object *list = tally_list_new(room);

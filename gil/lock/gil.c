@@ -21,6 +21,8 @@
 #include <time.h>
 
 tally_heap tally_one_heap;
+/* Without a pool, so that who allocates outside of the run time is told so. */
+__attribute__((constructor)) static void start_heap(void) { tally_heap_start(&tally_one_heap, 0); }
 
 static struct {
     pthread_mutex_t mutex;
@@ -154,6 +156,7 @@ void tally_blocking_begin(void) {
     if (TALLY_UNLIKELY(atomic_load_explicit(&tally_thread_current()->status, memory_order_relaxed) != TALLY_RUNNING)) tally_fatal(NULL, "a blocking region was begun inside another");
     TALLY_ENDS_BORROWS();
     tally_thread_state *thread = tally_thread_current();
+    tally_heap_rest(&tally_one_heap);
     do {
         tally_drop_kept(thread);
         tally_counts_safepoint(thread);
@@ -195,10 +198,12 @@ int tally_exclusion_start(void) {
     return 0;
 }
 void tally_exclusion_end(void) {
+    tally_heap_start(&tally_one_heap, 0);
     pthread_cond_destroy(&gil.taken);
     pthread_cond_destroy(&gil.released);
     pthread_mutex_destroy(&gil.mutex);
 }
+void tally_exclusion_orphan(void) { tally_heap_start(&tally_one_heap, 0); }
 void tally_exclusion_drain(tally_thread_state *thread) { tally_counts_safepoint(thread); }
 
 void tally_exclusion_attach(tally_thread_state *thread) {

@@ -35,6 +35,10 @@ static inline void tally_class_decref(tally_object *class_) { tally_decref(class
 
 int tally_exclusion_start(void);
 void tally_exclusion_end(void);
+/* The forking thread is the only one: nobody waits for the lock, and it goes on to hold it or not. */
+static inline void tally_exclusion_before_fork(bool running) { (void)running; }
+static inline void tally_exclusion_after_fork(bool running, bool child) { (void)running, (void)child; }
+void tally_exclusion_orphan(void); /* in a child that cannot use the run time */
 void tally_exclusion_drain(struct tally_thread_state *thread);
 void tally_exclusion_attach(struct tally_thread_state *thread);
 void tally_exclusion_detach(struct tally_thread_state *thread);

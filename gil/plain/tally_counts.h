@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Plain counts: one word that only the holder of the one lock touches. The top
- * bit marks an immortal object, whose count is never written.
+ * bit marks an immortal object, whose count is never written. The incref of an object with 2^31 - 1
+ * references sets that bit, so a count that is out of room makes its object immortal (as PEP 683 has it).
  */
 #ifndef TALLY_COUNTS_H
 #define TALLY_COUNTS_H

@@ -6,6 +6,8 @@
 typedef struct tally_counts_thread { char nothing[0]; } tally_counts_thread;
 
 static inline void tally_counts_init(tally_counts *counts) { counts->count = 1; }
+/* Of memory that is new. */
+static inline void tally_counts_start_dead(tally_counts *counts) { counts->count = 0; }
 static inline bool tally_counts_try_incref(tally_counts *counts) { tally_counts_incref(counts); return true; }
 /*
  * A dead object in a list has the link where the count was, and says so by a flag that is of
@@ -30,7 +32,12 @@ static inline bool tally_counts_try_incref_weak(tally_counts *counts) {
 static inline void tally_counts_expose(tally_counts *counts) { (void)counts; }
 static inline void tally_counts_expose_new(tally_counts *counts) { (void)counts; }
 static inline void tally_counts_adopt(tally_counts *counts) { (void)counts; }
-static inline void tally_counts_trial_add(tally_counts *counts, int32_t by) { counts->count += (uint32_t)by; }
+static inline bool tally_counts_is_immortal(tally_counts *counts) { return (int32_t)counts->count < 0; }
+static inline void tally_counts_trial_add(tally_counts *counts, int32_t by) {
+    if (TALLY_LIKELY(!tally_counts_is_immortal(counts))) counts->count += (uint32_t)by;
+}
+static inline bool tally_counts_out_of_room(tally_counts *counts) { (void)counts; return false; }
+static inline bool tally_counts_is_zero(tally_counts *counts) { return counts->count == 0; }
 static inline bool tally_counts_drop(tally_counts *counts) {
     int32_t count = (int32_t)counts->count;
     if (TALLY_UNLIKELY(count < 0)) { TALLY_DETAIL(immortal_skips); return false; }
@@ -48,7 +55,6 @@ static inline bool tally_counts_try_drop(tally_counts *counts) {
 static inline void tally_counts_share(tally_counts *counts) { (void)counts; }
 static inline void tally_counts_revive(tally_counts *counts) { counts->count = 1; }
 static inline bool tally_counts_drop_last(tally_counts *counts) { return --counts->count == 0; }
-static inline bool tally_counts_is_immortal(tally_counts *counts) { return (int32_t)counts->count < 0; }
 static inline void tally_counts_make_immortal(tally_counts *counts) { counts->count = UINT32_C(1) << 31; }
 static inline bool tally_counts_is_dead(tally_counts *counts) { return counts->count == 0 || tally_counts_has_link(counts); }
 static inline ptrdiff_t tally_counts_total(tally_counts *counts) { return tally_counts_is_dead(counts) ? 0 : (ptrdiff_t)counts->count; }

@@ -28,29 +28,30 @@
 /* Merges and gives back one reference, the queue's; true if that was the last. */
 static bool merge_and_drop(tally_counts *counts) {
     uint64_t owned = tally_owned_load(counts);
-    uint32_t local = 0;
+    uint64_t local = 0;
     /* Made immortal while its entry was in a pusher's hand. */
     if (TALLY_UNLIKELY((uint16_t)owned == TALLY_OWNER_IMMORTAL)) return false;
     /* It got hot while its entry was in a pusher's hand; the table's reference keeps it. */
     if (TALLY_OWNER_IS_HOT(owned)) { TALLY_HOT_ADD(owned, down); return false; }
     /* Spread meanwhile: the table's reference keeps it. release: pairs with the stop in which somebody frees it */
     if (TALLY_OWNER_IS_SPREAD(owned)) {
-        if (!tally_spread_add(owned, UINT32_MAX)) atomic_fetch_sub_explicit(&counts->shared, TALLY_SHARED_ONE, memory_order_release);
+        if (!tally_spread_add(owned, -1)) atomic_fetch_sub_explicit(&counts->shared, TALLY_SHARED_ONE, memory_order_release);
         return false;
     }
     if ((uint16_t)owned != TALLY_OWNER_NONE) {
-        local = (uint32_t)(owned / TALLY_OWNED_ONE);
+        local = owned / TALLY_OWNED_ONE;
         tally_lock_unbias((tally_object *)counts);
         tally_owned_store(counts, TALLY_OWNER_NONE);
     }
     TALLY_POINT(merge_swap);
     uint32_t shared = atomic_load_explicit(&counts->shared, memory_order_relaxed), merged;
     do {
-        merged = ((uint32_t)(tally_shared_count(shared) + (int32_t)local - 1) << 2) | TALLY_SHARED_MERGED;
+        merged = tally_shared_is_full(shared) ? shared | TALLY_SHARED_MERGED
+                                              : tally_shared_of(tally_shared_count(shared) + (int64_t)local - 1, TALLY_SHARED_MERGED);
         /* acq_rel: release pairs with who frees it later; acquire with the decrefs of others before */
     } while (!atomic_compare_exchange_weak_explicit(&counts->shared, &shared, merged, memory_order_acq_rel, memory_order_relaxed));
     TALLY_EVENT(merges);
-    if (TALLY_UNLIKELY((int32_t)merged < 0)) tally_fatal((tally_object *)counts, "more references were dropped than there were");
+    if (TALLY_UNLIKELY((int32_t)merged < 0 && !tally_shared_is_full(merged))) tally_fatal((tally_object *)counts, "more references were dropped than there were");
     if (merged != TALLY_SHARED_MERGED) return false;
     /* Until it is destroyed others may be, whose finalizers may collect. */
     if (tally_is_tracked((tally_object *)counts)) tally_untrack((tally_object *)counts);
@@ -231,6 +232,28 @@ void tally_counts_merge_blocked(tally_thread_state *owner) {
     }
 }
 
+/* Near an end of the range it goes back to FULL; what others count meanwhile does not matter any more. */
+void tally_counts_saturate(tally_counts *counts) {
+    uint32_t shared = atomic_load_explicit(&counts->shared, memory_order_relaxed);
+    while (tally_shared_is_full(shared) && (unsigned)(tally_shared_count(shared) - TALLY_SHARED_FULL + (1 << 26)) >= 1u << 27 &&
+           !atomic_compare_exchange_weak_explicit(&counts->shared, &shared, tally_shared_of(TALLY_SHARED_FULL, shared & TALLY_SHARED_STATE),
+                                                  memory_order_relaxed, memory_order_relaxed)) {}
+}
+
+/* The same where no foreign code may run: what dies is left for the caller's next safepoint. */
+void tally_counts_merge_blocked_later(tally_thread_state *owner) {
+    tally_merge_entry *head;
+    /* seq_cst: as above */
+    while (atomic_load_explicit(&owner->status, memory_order_seq_cst) == TALLY_BLOCKED &&
+           (head = atomic_load_explicit(&owner->counts.queue, memory_order_seq_cst)) && head != TALLY_QUEUE_CLOSED &&
+           tally_claim(owner)) {
+        TALLY_EVENT(claims);
+        tally_merge_entry *dead = take_queue(owner);
+        tally_claim_end(owner);
+        if (dead) defer(dead);
+    }
+}
+
 /* A reference of another thread than the owner's goes; true if that was the last. */
 static bool drop_shared(tally_counts *counts) {
     /* Read first: once this reference is the queue's, the object may be merged at any time. */
@@ -241,6 +264,7 @@ static bool drop_shared(tally_counts *counts) {
     TALLY_DETAIL(shared_decrefs);
     for (;;) {
         if (TALLY_UNLIKELY(shared == TALLY_SHARED_MERGED)) tally_fatal((tally_object *)counts, "a reference was dropped of an object that is dead");
+        if (TALLY_UNLIKELY(tally_shared_is_full(shared))) { tally_counts_saturate(counts); return false; }
         /* Would go negative for the first time: the reference becomes the queue's instead. */
         bool queue = shared == TALLY_SHARED_DEFAULT || shared == TALLY_SHARED_MAYBE;
         if (queue) {
@@ -265,7 +289,7 @@ static bool drop_shared(tally_counts *counts) {
 /* By a thread that has no table of numbers yet. */
 static __attribute__((noinline)) void drop_spread(tally_counts *counts, uint64_t owned) {
     tally_thread_require();
-    if (tally_numbers_allocate() && tally_spread_add(owned, UINT32_MAX)) return;
+    if (tally_numbers_allocate() && tally_spread_add(owned, -1)) return;
     /* release: pairs with the stop in which somebody frees it */
     atomic_fetch_sub_explicit(&counts->shared, TALLY_SHARED_ONE, memory_order_release);
 }
@@ -276,7 +300,7 @@ bool tally_counts_drop_slow(tally_counts *counts) {
     uint64_t owned = tally_owned_load(counts);
     if (TALLY_OWNER_IS_SPREAD(owned)) {
         TALLY_DETAIL(hot_decrefs);
-        if (TALLY_UNLIKELY(!tally_spread_add(owned, UINT32_MAX))) drop_spread(counts, owned);
+        if (TALLY_UNLIKELY(!tally_spread_add(owned, -1))) drop_spread(counts, owned);
         return false;
     }
 #endif

@@ -60,7 +60,7 @@ static void fold(unsigned index) {
         at->counted += up + down;
         at->by = at->by == 0 || at->by == id ? id : SEVERAL;
     }
-    tally_counts_trial_add(&at->object->counts, (int32_t)sum);
+    tally_counts_fold(&at->object->counts, (int64_t)sum);
 }
 
 static bool is_hot(tally_object *object) { return (uint16_t)tally_owned_load(&object->counts) == TALLY_OWNER_HOT; }
@@ -74,6 +74,7 @@ static void cool(unsigned index, tally_hot_cooled *cooled) {
     TALLY_EVENT(made_cold);
     if (!is_hot(object)) return; /* made immortal meanwhile */
     tally_owned_store(&object->counts, TALLY_OWNER_NONE);
+    if (TALLY_UNLIKELY(tally_counts_is_immortal(&object->counts))) return; /* its count is full */
     if (TALLY_UNLIKELY(references(object) < 1)) tally_fatal(object, "more references were dropped than there were");
     if (references(object) > 1) tally_counts_trial_add(&object->counts, -1);
     else cooled->objects[cooled->count++] = object; /* it would die: once the world runs */
@@ -116,8 +117,9 @@ static bool make_hot(tally_object *object, uint64_t now) {
     unsigned index = 0;
     while (index < TALLY_HOT_ROOM && hot.at[index].object) index++;
     if (index == TALLY_HOT_ROOM) return false;
-    uint32_t local = (uint16_t)owned == TALLY_OWNER_NONE ? 0 : (uint32_t)(owned / TALLY_OWNED_ONE);
-    int32_t count = tally_shared_count(shared) + (int32_t)local;
+    uint64_t local = (uint16_t)owned == TALLY_OWNER_NONE ? 0 : owned / TALLY_OWNED_ONE;
+    int64_t count = tally_shared_count(shared) + (int64_t)local;
+    if (TALLY_UNLIKELY(tally_shared_is_full(shared) || count >= TALLY_SHARED_FULL_FROM)) return false;
     if (TALLY_UNLIKELY(count < 1)) tally_fatal(object, "more references were dropped than there were");
     hot.at[index] = (place){ .object = object, .since = now };
     atomic_fetch_add_explicit(&hot.used, 1, memory_order_relaxed);

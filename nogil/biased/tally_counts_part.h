@@ -21,6 +21,13 @@ typedef struct tally_counts_thread {
 } tally_counts_thread;
 
 static inline int32_t tally_shared_count(uint32_t shared) { return (int32_t)shared >> 2; }
+/* From 2^28 to 3 * 2^28 as numbers of 30 bits; tally_counts.h. */
+enum { TALLY_SHARED_FULL = (1 << 28) + (1 << 27), TALLY_SHARED_FULL_FROM = 1 << 28 };
+static inline bool tally_shared_is_full(uint32_t shared) { return shared - (UINT32_C(1) << 30) < UINT32_C(1) << 31; }
+/* A shared half of this many references: full if it is too many. */
+static inline uint32_t tally_shared_of(int64_t references, uint32_t state) {
+    return (uint32_t)(references < TALLY_SHARED_FULL_FROM ? references : TALLY_SHARED_FULL) << 2 | state;
+}
 
 /* A hot or spread object's is none. */
 static inline uint32_t tally_counts_owner(tally_counts *counts) {
@@ -35,6 +42,14 @@ static inline void tally_counts_init(tally_counts *counts) {
     /* release: pairs with nothing that could succeed (default makes a stranger's
      * try-incref fail); it keeps the fields in front for the owner compare */
     tally_owned_publish(counts, TALLY_OWNED_ONE | tally_self.id);
+}
+/* Of memory that is new. */
+static inline void tally_counts_start_dead(tally_counts *counts) {
+    tally_owned_store(counts, TALLY_OWNER_NONE);
+    atomic_store_explicit(&counts->shared, TALLY_SHARED_DEFAULT, memory_order_relaxed);
+}
+static inline bool tally_counts_is_immortal(tally_counts *counts) {
+    return tally_counts_owner(counts) == TALLY_OWNER_IMMORTAL || tally_shared_is_full(atomic_load_explicit(&counts->shared, memory_order_relaxed));
 }
 
 static inline bool tally_counts_try_incref(tally_counts *counts) {
@@ -112,6 +127,7 @@ static inline void tally_counts_adopt(tally_counts *counts) {
     /* A spread one stays so: this thread counts it without atomics, and the sweep frees it. */
     if ((uint16_t)owned == tally_self.id || (uint16_t)owned == TALLY_OWNER_IMMORTAL || TALLY_OWNER_IS_SPREAD(owned)) return;
     uint32_t shared = atomic_load_explicit(&counts->shared, memory_order_relaxed);
+    if (TALLY_UNLIKELY(tally_shared_is_full(shared))) return;
     uint64_t total = owned / TALLY_OWNED_ONE + (uint64_t)(int64_t)tally_shared_count(shared);
     atomic_store_explicit(&counts->shared, (shared & TALLY_SHARED_STATE) == TALLY_SHARED_DEFAULT ? TALLY_SHARED_DEFAULT : TALLY_SHARED_MAYBE, memory_order_relaxed);
     tally_owned_store(counts, total * TALLY_OWNED_ONE + tally_self.id);
@@ -119,6 +135,7 @@ static inline void tally_counts_adopt(tally_counts *counts) {
 static inline void tally_counts_trial_add(tally_counts *counts, int32_t by) {
     /* relaxed: one thread at a time has this object, and the world stands still */
     uint32_t shared = atomic_load_explicit(&counts->shared, memory_order_relaxed);
+    if (TALLY_UNLIKELY(tally_shared_is_full(shared))) return;
     atomic_store_explicit(&counts->shared, shared + (uint32_t)by * TALLY_SHARED_ONE, memory_order_relaxed);
 }
 bool tally_counts_drop_slow(tally_counts *counts);
@@ -159,6 +176,7 @@ static inline bool tally_counts_try_drop(tally_counts *counts) {
     if (TALLY_OWNER_IS_HOT(owned) || TALLY_OWNER_IS_SPREAD(owned)) return !tally_counts_drop(counts); /* never the last */
     uint32_t shared = atomic_load_explicit(&counts->shared, memory_order_relaxed);
     for (;;) {
+        if (TALLY_UNLIKELY(tally_shared_is_full(shared))) return true;
         uint32_t state = shared & TALLY_SHARED_STATE;
         if (state != TALLY_SHARED_QUEUED && tally_shared_count(shared) <= (state == TALLY_SHARED_MERGED)) return false;
         TALLY_POINT(decref_shared);
@@ -183,9 +201,6 @@ static inline bool tally_counts_drop_last(tally_counts *counts) {
     /* acq_rel: as a decref */
     return atomic_fetch_sub_explicit(&counts->shared, TALLY_SHARED_ONE, memory_order_acq_rel) == TALLY_SHARED_MERGED + TALLY_SHARED_ONE;
 }
-static inline bool tally_counts_is_immortal(tally_counts *counts) {
-    return tally_counts_owner(counts) == TALLY_OWNER_IMMORTAL;
-}
 static inline void tally_counts_make_immortal(tally_counts *counts) {
     tally_owned_store(counts, TALLY_OWNER_IMMORTAL);
 }
@@ -199,8 +214,9 @@ static inline uint32_t tally_counts_place(tally_counts *counts) {
 static inline bool tally_counts_spread(tally_counts *counts, uint32_t place, uint32_t more) {
     uint64_t owned = tally_owned_load(counts);
     uint32_t shared = atomic_load_explicit(&counts->shared, memory_order_relaxed), merged;
-    uint32_t local = (uint16_t)owned == TALLY_OWNER_NONE ? 0 : (uint32_t)(owned / TALLY_OWNED_ONE);
-    if (!TALLY_SPREAD_COUNTS) return false;
+    uint64_t most = (uint16_t)owned == TALLY_OWNER_NONE ? 0 : owned / TALLY_OWNED_ONE;
+    if (!TALLY_SPREAD_COUNTS || most >= TALLY_SHARED_FULL_FROM / 2) return false;
+    uint32_t local = (uint32_t)most;
     /* The owner first: who gets a reference from merged, by a stale pointer to this block, sees it when it drops that. */
     tally_owned_store(counts, (uint64_t)place << 16 | TALLY_OWNER_SPREAD);
     TALLY_POINT(spread_swap);
@@ -211,11 +227,18 @@ static inline bool tally_counts_spread(tally_counts *counts, uint32_t place, uin
     } while (!atomic_compare_exchange_weak_explicit(&counts->shared, &shared, merged, memory_order_release, memory_order_relaxed));
     return true;
 }
-static inline void tally_counts_gather(tally_counts *counts, int32_t elsewhere) {
-    tally_counts_trial_add(counts, elsewhere);
+/* World stopped: these are counted in the shared half from now on. */
+static inline void tally_counts_fold(tally_counts *counts, int64_t references) {
+    uint32_t shared = atomic_load_explicit(&counts->shared, memory_order_relaxed);
+    if (TALLY_UNLIKELY(tally_shared_is_full(shared))) return;
+    atomic_store_explicit(&counts->shared, tally_shared_of(tally_shared_count(shared) + references, shared & TALLY_SHARED_STATE), memory_order_relaxed);
+}
+static inline void tally_counts_gather(tally_counts *counts, int64_t elsewhere) {
+    tally_counts_fold(counts, elsewhere);
     tally_owned_store(counts, TALLY_OWNER_NONE);
 }
 static inline ptrdiff_t tally_counts_total(tally_counts *counts) {
+    if (TALLY_UNLIKELY(tally_shared_is_full(atomic_load_explicit(&counts->shared, memory_order_relaxed)))) return PTRDIFF_MAX / 4;
 #if TALLY_HOT_COUNTS
     uint64_t owned = tally_owned_load(counts);
     if ((uint16_t)owned == TALLY_OWNER_HOT)
@@ -228,6 +251,9 @@ static inline bool tally_counts_is_dead(tally_counts *counts) {
     uint32_t shared = atomic_load_explicit(&counts->shared, memory_order_relaxed);
     return (uint16_t)tally_owned_load(counts) == TALLY_OWNER_NONE && (shared == TALLY_SHARED_DEFAULT || shared == TALLY_SHARED_MERGED);
 }
+/* Nobody comes to tally_object_zero. */
+static inline bool tally_counts_out_of_room(tally_counts *counts) { (void)counts; return false; }
+static inline bool tally_counts_is_zero(tally_counts *counts) { return tally_counts_is_dead(counts); }
 static inline bool tally_counts_is_queued(tally_counts *counts) {
     return (atomic_load_explicit(&counts->shared, memory_order_relaxed) & TALLY_SHARED_STATE) == TALLY_SHARED_QUEUED;
 }
@@ -252,6 +278,7 @@ bool tally_counts_pending(struct tally_thread_state *thread);
 bool tally_counts_is_queue_pending(struct tally_thread_state *thread); /* the same, of the queue alone */
 void tally_counts_merge_later(struct tally_thread_state *thread);
 void tally_counts_merge_blocked(struct tally_thread_state *thread);
+void tally_counts_merge_blocked_later(struct tally_thread_state *thread);
 bool tally_counts_deferred(struct tally_thread_state *thread);
 void tally_counts_waiting(size_t *bytes, size_t *most);
 

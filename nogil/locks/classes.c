@@ -49,7 +49,7 @@ void tally_numbers_start(void) {
 }
 
 bool tally_numbers_allocate(void) {
-    _Atomic uint32_t *numbers = calloc(TALLY_MAX_TYPES + PLACES, sizeof *numbers); /* touched only where used */
+    _Atomic int64_t *numbers = calloc(TALLY_MAX_TYPES + PLACES, sizeof *numbers); /* touched only where used */
     /* release: pairs with sum_of */
     if (numbers) atomic_store_explicit(&tally_self.thread->numbers, numbers, memory_order_release);
     return numbers;
@@ -60,13 +60,13 @@ int tally_class_incref_slow(tally_object *class_) {
 }
 
 void tally_class_decref_slow(tally_object *class_) {
-    if (tally_numbers_allocate()) { tally_class_count(tally_self.thread, class_index(class_), UINT32_MAX); return; }
+    if (tally_numbers_allocate()) { tally_class_count(tally_self.thread, class_index(class_), -1); return; }
     /* No memory for a table of its own: another thread's, while that one stands still. There is one: the thread that
      * made the instance counted it in a table, and a slot keeps its table. */
     bool counted = false;
     tally_world_stop();
     for (uint32_t id = 1; id <= atomic_load_explicit(&tally_process.slots_used, memory_order_relaxed) && !counted; id++)
-        counted = tally_class_count(&tally_thread_slot(id)->head, class_index(class_), UINT32_MAX);
+        counted = tally_class_count(&tally_thread_slot(id)->head, class_index(class_), -1);
     tally_world_start();
     if (!counted) tally_fatal(class_, "an instance died that no thread had counted");
 }
@@ -83,21 +83,21 @@ void tally_class_born(tally_object *class_) {
 }
 
 /* Read while threads run it is a snapshot; each thread's number is its own to write. */
-static int32_t sum_of(uint32_t place) {
-    uint32_t sum = 0;
+static int64_t sum_of(uint32_t place) {
+    int64_t sum = 0;
     for (uint32_t id = 1; id <= atomic_load_explicit(&tally_process.slots_used, memory_order_acquire); id++) {
         /* acquire: pairs with the release of tally_numbers_allocate */
-        _Atomic uint32_t *numbers = atomic_load_explicit(&tally_thread_slot(id)->head.numbers, memory_order_acquire);
+        _Atomic int64_t *numbers = atomic_load_explicit(&tally_thread_slot(id)->head.numbers, memory_order_acquire);
         if (numbers) sum += atomic_load_explicit(&numbers[place], memory_order_relaxed);
     }
-    return (int32_t)sum;
+    return sum;
 }
 
 /* World stopped: the object is counted like others from now on; nobody but its table's reference may hold it. */
 static void gather(tally_object *object, uint32_t place) {
-    int32_t sum = sum_of(place);
+    int64_t sum = sum_of(place);
     for (uint32_t id = 1; id <= atomic_load_explicit(&tally_process.slots_used, memory_order_relaxed); id++) {
-        _Atomic uint32_t *numbers = atomic_load_explicit(&tally_thread_slot(id)->head.numbers, memory_order_relaxed);
+        _Atomic int64_t *numbers = atomic_load_explicit(&tally_thread_slot(id)->head.numbers, memory_order_relaxed);
         if (numbers) atomic_store_explicit(&numbers[place], 0, memory_order_relaxed);
     }
     if (tally_counts_place(&object->counts) == place) tally_counts_gather(&object->counts, sum);
@@ -111,11 +111,7 @@ static bool is_class(tally_object *object) {
 ptrdiff_t tally_class_instances(tally_object *object) {
     uint32_t place = is_class(object) ? class_index(object) : tally_counts_place(&object->counts);
     if (!place) return 0;
-    int32_t sum = sum_of(place);
-    if (!tally_counts_place(&object->counts)) return (ptrdiff_t)sum - 1;
-    /* The object's own count has 30 bits, which may wrap where threads count there for want of a table: so has the total. */
-    int32_t own = (int32_t)tally_counts_total(&object->counts), total = (int32_t)((uint32_t)(own + (int64_t)sum) << 2) >> 2;
-    return (ptrdiff_t)total - own - 1;
+    return (ptrdiff_t)sum_of(place) - 1;
 }
 
 /* A class being freed has the flag FINALIZED: its last reference may still be in a merge queue. */
@@ -266,6 +262,7 @@ static bool spread(tally_object *object) {
 
 int tally_defer_count(tally_object *object) {
     tally_thread_require();
+    if (!object) return tally_expected("an object", NULL);
     if (tally_is_immortal(object)) return 0;
     if (tally_counts_place(&object->counts)) return 1;
     /* The owner gives it up as in any merge: nobody has to stand still for that. */

@@ -13,12 +13,19 @@
  * so that the fast path is the one load of the breaker.
  *
  * Bound: past TALLY_WAITING_LIMIT a thread that retires hands nothing over, but waits
- * for a grace period itself at its next safepoint, or before it blocks, outside of
- * critical sections. So at most this limit waits, and of each thread two lists: one it
+ * for a grace period itself at its next safepoint, or before it blocks. A critical section
+ * is no obstacle: it is suspended for the wait, as at any safepoint where its thread waits, and its
+ * objects are locked again before the safepoint returns. (With its lock held, others might
+ * wait for it without ever coming to a safepoint, and the grace period for them.) So at most
+ * this limit waits, and of each thread two lists: one it
  * waits for itself, one of what it merged before it did; each 128 KiB, or what it
  * retires between two such points. What is ripe is freed first. Its grace period is under
  * way like that of a batch: the others announce their quiescent states meanwhile.
  * A stop of the world by the collector is a grace period too.
+ *
+ * After a fork the thread that waits for grace periods is not there. Before it, the forking thread waits until
+ * that one is idle, so that nothing is lost with it. In the child the first batch starts it anew; as
+ * long as that fails, each thread waits for its own full lists as if too much were waiting.
  *
  * liburcu is not built with ThreadSanitizer: grace_period stands for its
  * synchronisation (release at each quiescent point, acquire after a period).
@@ -58,6 +65,7 @@ static struct {
     pthread_cond_t changed;
     batch *queue;                 /* waiting for the next grace period */
     bool busy, ending;            /* a grace period is being waited for; the thread is to end */
+    bool forked;                  /* in a child, whose thread has to be started yet */
     pthread_t thread;
     _Atomic(batch *) ripe;
     _Atomic size_t under_way;     /* batches handed over and not yet freed, and threads that wait themselves */
@@ -95,9 +103,35 @@ static void *wait_for_grace_periods(void *nothing) {
     return nothing;
 }
 
+static bool start_thread(void) { return pthread_create(&rcu.thread, NULL, wait_for_grace_periods, NULL) == 0; }
+
 int tally_reclamation_start(void) {
-    rcu.ending = rcu.busy = false;
-    return pthread_create(&rcu.thread, NULL, wait_for_grace_periods, NULL) == 0 ? 0 : -1;
+    rcu.ending = rcu.busy = rcu.forked = false;
+    return start_thread() ? 0 : -1;
+}
+
+/* rcu.mutex held: there is a thread that waits for grace periods. (ThreadSanitizer lets no child of a process with several threads start one.) */
+static bool has_thread(void) {
+#ifndef HAVE_TSAN
+    if (rcu.forked && start_thread()) rcu.forked = false;
+#endif
+    return !rcu.forked;
+}
+
+/* ---- fork: the caller is the only attached thread, and holds the registration lock ---- */
+
+void tally_reclamation_before_fork(bool reader) {
+    if (reader) tally_reclamation_offline(); /* or the grace period would wait for this thread */
+    pthread_mutex_lock(&rcu.mutex);
+    while (!rcu.forked && (rcu.queue || rcu.busy)) pthread_cond_wait(&rcu.changed, &rcu.mutex);
+}
+void tally_reclamation_after_fork(bool reader, bool child) {
+    if (child) {
+        rcu.forked = true;
+        pthread_cond_init(&rcu.changed, NULL); /* the thread waited for it */
+    }
+    pthread_mutex_unlock(&rcu.mutex);
+    if (reader) tally_reclamation_online();
 }
 
 void tally_reclamation_attach(void) { urcu_qsbr_register_thread(); }
@@ -105,7 +139,13 @@ void tally_reclamation_offline(void) {
     QUIESCENT();
     urcu_qsbr_thread_offline();
 }
-void tally_reclamation_online(void) { urcu_qsbr_thread_online(); }
+void tally_reclamation_online(void) {
+    urcu_qsbr_thread_online();
+    TALLY_POINT(online);
+    /* seq_cst, after the status: pairs with quiesce_all, which leaves out who is blocked. What came under way before
+     * it saw this thread run is seen here. */
+    if (atomic_load_explicit(&rcu.under_way, memory_order_seq_cst)) tally_breaker_set(tally_thread_current(), TALLY_BREAK_QUIESCE);
+}
 
 static void free_list(tally_retired *node) {
     for (tally_retired *next; node; node = next) {
@@ -145,12 +185,16 @@ void tally_reclamation_free(void) {
     }
 }
 
+/* A thread that is blocked hinders no grace period, and looks itself when it comes back: it costs a load here. */
 static void quiesce_all(void) {
     /* seq_cst: after the count of what is under way; pairs with slot_take: a slot that is not seen here belongs to a
      * thread whose safepoints see the count */
     uint32_t used = atomic_load_explicit(&tally_process.slots_used, memory_order_seq_cst);
-    for (uint32_t id = 1; id <= used; id++)
-        if (tally_thread_slot(id)) tally_breaker_set(tally_thread_slot(id), TALLY_BREAK_QUIESCE);
+    for (uint32_t id = 1; id <= used; id++) {
+        tally_thread_state *thread = tally_thread_slot(id);
+        /* seq_cst, after the count; pairs with tally_reclamation_online */
+        if (atomic_load_explicit(&thread->status, memory_order_seq_cst) == TALLY_RUNNING) tally_breaker_set(thread, TALLY_BREAK_QUIESCE);
+    }
 }
 
 /* ---- what waits, in bytes ----------------------------------------------- */
@@ -195,16 +239,21 @@ static tally_retired *take_list(tally_exclusion_thread *self, tally_dead_list *d
     return first;
 }
 
-/* Hands over what this thread has retired. Without memory it stays: the next try, or help, gets it. */
+/* Hands over what this thread has retired. Without memory, or a thread for it, it stays: the next try, or help, gets it. */
 static void hand_over(tally_exclusion_thread *self) {
     note_level();
     batch *b = malloc(sizeof *b);
     if (!b) return;
+    pthread_mutex_lock(&rcu.mutex);
+    if (TALLY_UNLIKELY(!has_thread())) {
+        pthread_mutex_unlock(&rcu.mutex);
+        free(b);
+        return;
+    }
     *b = (batch){ .count = self->retired_count, .bytes = bytes_of(self) };
     atomic_fetch_add_explicit(&rcu.under_way, 1, memory_order_seq_cst);
     atomic_fetch_add_explicit(&rcu.waiting_bytes, b->bytes, memory_order_relaxed);
     b->first = take_list(self, &b->dead);
-    pthread_mutex_lock(&rcu.mutex);
     b->next = rcu.queue;
     rcu.queue = b;
     pthread_cond_broadcast(&rcu.changed);
@@ -273,21 +322,34 @@ static void help(tally_thread_state *thread, tally_exclusion_thread *self) {
     free_dead(dead);
 }
 
-/* Not in a critical section: others may wait for it and never come to a safepoint. */
 static bool has_to_help(tally_thread_state *thread) {
     tally_exclusion_thread *self = &thread->exclusion;
-    return !thread->critical && !self->helping && (self->wait_wanted || (retired_any(self) && is_too_much(self)));
+    return !self->helping && (self->wait_wanted || (retired_any(self) && (is_too_much(self) || (rcu.forked && is_full(self)))));
 }
 
-static void relieve(tally_thread_state *thread) {
+/* Critical sections stay suspended afterwards if they were before. */
+static bool suspend_for_help(tally_thread_state *thread) {
+    bool held = false;
+    for (tally_critical *section = thread->critical; section; section = section->outer) held |= section->held;
+    if (held) tally_critical_suspend(thread);
+    return held;
+}
+
+static void relieve(tally_thread_state *thread, bool safepoint) {
     tally_exclusion_thread *self = &thread->exclusion;
     if (!self->wait_wanted && !is_full(self)) return;
-    if (has_to_help(thread)) help(thread, self);
-    else if (is_full(self)) tally_reclamation_flush(thread);
+    if (has_to_help(thread) && (safepoint || !thread->critical)) {
+        bool held = suspend_for_help(thread);
+        help(thread, self);
+        if (held) tally_critical_resume(thread);
+    } else if (is_full(self)) {
+        tally_reclamation_flush(thread);
+    }
 }
+/* In the middle of an operation, in which a section is not let go. */
 bool tally_relieve(void) {
     tally_thread_state *thread = tally_thread_current();
-    relieve(thread);
+    relieve(thread, false);
     return !(thread->exclusion.helping && is_full(&thread->exclusion));
 }
 
@@ -297,17 +359,22 @@ void tally_reclamation_safepoint(tally_thread_state *thread) {
     urcu_qsbr_quiescent_state();
     tally_exclusion_thread *self = &thread->exclusion;
     tally_reclamation_free(); /* that may be all the help that is needed */
-    relieve(thread);
+    relieve(thread, true);
     /* seq_cst: the bit goes first, then the count is read; who hands over counts first and then sets the bit */
     tally_breaker_clear(thread, TALLY_BREAK_QUIESCE);
+    if (tally_heap_is_behind(&thread->heap)) tally_heap_drain(&thread->heap);
     if (atomic_load_explicit(&rcu.under_way, memory_order_seq_cst) || self->wait_wanted || is_full(self))
         tally_breaker_set(thread, TALLY_BREAK_QUIESCE);
 }
 
 /* A thread that only ever blocks passes no safepoint: it frees and helps here. */
 void tally_reclamation_before_blocking(tally_thread_state *thread) {
+    tally_heap_rest(&thread->heap);
     tally_reclamation_free();
-    if (has_to_help(thread)) help(thread, &thread->exclusion);
+    if (has_to_help(thread)) {
+        suspend_for_help(thread); /* until the blocking region ends */
+        help(thread, &thread->exclusion);
+    }
     while (tally_counts_deferred(thread)) tally_counts_safepoint(thread);
 }
 
@@ -336,9 +403,9 @@ void tally_reclamation_stopped(void) {
     }
 }
 
-/* What is left in the slot goes with it to the next thread there. */
+/* Even if too much waits: nobody might come to the slot. Without memory it goes with the slot to the next thread there. */
 void tally_reclamation_detach(tally_thread_state *thread) {
-    tally_reclamation_flush(thread);
+    if (retired_any(&thread->exclusion)) hand_over(&thread->exclusion);
     thread->exclusion.wait_wanted = false;
     QUIESCENT();
     urcu_qsbr_unregister_thread();
@@ -373,7 +440,7 @@ void tally_reclamation_end(void) {
     rcu.ending = true;
     pthread_cond_broadcast(&rcu.changed);
     pthread_mutex_unlock(&rcu.mutex);
-    pthread_join(rcu.thread, NULL);
+    if (!rcu.forked) pthread_join(rcu.thread, NULL);
     /* acquire: pairs with the release of ripens */
     batch *b = atomic_exchange_explicit(&rcu.ripe, NULL, memory_order_acquire);
     for (batch *next; b; b = next) {

@@ -150,8 +150,8 @@ void tally_weak_lock(const void *address);
 void tally_weak_unlock(const void *address);
 /* References of instances to their class are counted in a table of each thread; classes.c.
  * Its thread alone writes an entry: load and store. False: no table yet. */
-static inline bool tally_class_count(tally_thread_head *head, uint16_t index, uint32_t by) {
-    _Atomic uint32_t *numbers = atomic_load_explicit(&head->numbers, memory_order_relaxed);
+static inline bool tally_class_count(tally_thread_head *head, uint16_t index, int64_t by) {
+    _Atomic int64_t *numbers = atomic_load_explicit(&head->numbers, memory_order_relaxed);
     if (TALLY_UNLIKELY(!numbers)) return false;
     atomic_store_explicit(&numbers[index], atomic_load_explicit(&numbers[index], memory_order_relaxed) + by, memory_order_relaxed);
     return true;
@@ -165,7 +165,7 @@ void tally_class_decref_slow(tally_object *class_);
 #define tally_class_incref(class_) \
     (tally_class_count(tally_self.thread, ((tally_type_object *)(class_))->index, 1) ? 0 : tally_class_incref_slow(class_))
 #define tally_class_decref(class_) \
-    (tally_class_count(tally_self.thread, ((tally_type_object *)(class_))->index, UINT32_MAX) ? (void)0 : tally_class_decref_slow(class_))
+    (tally_class_count(tally_self.thread, ((tally_type_object *)(class_))->index, -1) ? (void)0 : tally_class_decref_slow(class_))
 
 /* The parts of this folder, to each other. */
 void tally_locks_start(void);
@@ -182,6 +182,8 @@ void tally_reclamation_detach(struct tally_thread_state *thread);
 void tally_reclamation_safepoint(struct tally_thread_state *thread);
 void tally_reclamation_offline(void);
 void tally_reclamation_online(void);
+void tally_reclamation_before_fork(bool reader);
+void tally_reclamation_after_fork(bool reader, bool child);
 void tally_reclamation_drain(struct tally_thread_state *thread); /* contract: tally_exclusion_drain */
 void tally_reclamation_flush(struct tally_thread_state *thread);
 void tally_reclamation_before_blocking(struct tally_thread_state *thread);
@@ -189,6 +191,9 @@ void tally_reclamation_before_blocking(struct tally_thread_state *thread);
 /* The contract; core/backend.h. */
 int tally_exclusion_start(void);
 void tally_exclusion_end(void);
+void tally_exclusion_before_fork(bool running);
+void tally_exclusion_after_fork(bool running, bool child);
+static inline void tally_exclusion_orphan(void) {} /* the heap of unattached threads has no pools */
 void tally_exclusion_drain(struct tally_thread_state *thread);
 void tally_exclusion_attach(struct tally_thread_state *thread);
 void tally_exclusion_detach(struct tally_thread_state *thread);

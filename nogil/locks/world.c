@@ -353,6 +353,11 @@ int tally_exclusion_start(void) {
     return tally_reclamation_start();
 }
 void tally_exclusion_end(void) { tally_reclamation_end(); }
+void tally_exclusion_before_fork(bool running) { tally_reclamation_before_fork(running); }
+void tally_exclusion_after_fork(bool running, bool child) {
+    if (child) tally_locks_start(); /* membarrier is registered for a process */
+    tally_reclamation_after_fork(running, child);
+}
 
 void tally_exclusion_attach(tally_thread_state *thread) {
     tally_locks_attach(&thread->exclusion);

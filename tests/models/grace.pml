@@ -38,6 +38,7 @@
 #include "buffer.pml"
 
 bool quiesce[2];                /* TALLY_BREAK_QUIESCE */
+bool blocked;                   /* the reader's status */
 byte under_way;
 byte queued, ripe;          /* batches: a bit for each block */
 byte period = 1;            /* gp.ctr */
@@ -109,7 +110,10 @@ inline flush(block) {
     queued = queued | (1 << block);     /* rcu.mutex */
 #ifndef BITS_THEN_COUNT
     quiesce[WRITER] = true;
-    quiesce[READER] = true;
+    if
+    :: !blocked -> quiesce[READER] = true
+    :: blocked
+    fi
 #endif
 #endif
 }
@@ -182,12 +186,29 @@ proctype reader() {
         blocks = false;
 #ifndef BLOCKS_ONLINE
         offline(READER);
+        atomic { drained(READER) -> blocked = true };
         /* A blocked thread may stay so until all is freed by others. */
         if
         :: all_freed
         :: true
         fi;
-        online(READER)
+#ifdef LOOK_WHILE_BLOCKED
+        again = under_way > 0;
+#endif
+        blocked = false;
+        online(READER);
+        /* tally_reclamation_online */
+#if !defined(LOOK_WHILE_BLOCKED) && !defined(NO_LOOK_ONLINE)
+        again = under_way > 0;
+#endif
+#ifndef NO_LOOK_ONLINE
+        if
+        :: again -> quiesce[READER] = true
+        :: else
+        fi
+#else
+        skip
+#endif
 #else
         all_freed
 #endif

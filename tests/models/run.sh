@@ -102,6 +102,15 @@ grace   fails BLOCKS_ONLINE
 grace   fails COUNT_THEN_CLEAR
 grace   fails BITS_THEN_COUNT
 grace   fails ATTACH_WITHOUT_BIT
+grace   fails NO_LOOK_ONLINE
+grace   fails LOOK_WHILE_BLOCKED
+heap    holds
+heap    fails NO_PASS_ON
+heap    fails TAKE_BY_LOAD_AND_STORE
+heap    fails CLAIM_BY_LOAD
+heap    fails VACANT_WITHOUT_LOCK
+heap    fails NO_LOOK_UNDER_LOCK
+heap    fails RUNS_WHEN_CLAIMED
 intern  holds
 intern  holds THREADS=2 ROUNDS=3
 intern  fails INCREF_DEAD
