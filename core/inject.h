@@ -26,6 +26,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 extern _Atomic bool tally_inject_points;     /* some point is armed, or all delay */
 extern _Atomic int64_t tally_inject_countdown; /* until an allocation fails; 0: none does */
@@ -41,6 +42,8 @@ bool tally_inject_fails(void);
 #define realloc(block, size) (TALLY_ALLOCATION_FAILS() ? NULL : (realloc)(block, size))
 #define aligned_alloc(alignment, size) (TALLY_ALLOCATION_FAILS() ? NULL : (aligned_alloc)(alignment, size))
 #define pthread_create(...) (TALLY_ALLOCATION_FAILS() ? EAGAIN : (pthread_create)(__VA_ARGS__)) /* no stack */
+#define mmap(...) (TALLY_ALLOCATION_FAILS() ? errno = ENOMEM, MAP_FAILED : (mmap)(__VA_ARGS__))
+#define mprotect(...) (TALLY_ALLOCATION_FAILS() ? errno = ENOMEM, -1 : (mprotect)(__VA_ARGS__))
 #undef strdup
 #define strdup(text) (TALLY_ALLOCATION_FAILS() ? NULL : (strdup)(text))
 #endif
