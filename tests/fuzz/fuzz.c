@@ -1180,13 +1180,14 @@ static void say_where(int signal)
 static void usage(const char *program)
 {
     fprintf(stderr,
-            "usage: %s [--seed S] [--operations N] [--length N] [--portable] [--fail] [--dump] [--trace] [--skip-keys] [--script FILE]\n"
+            "usage: %s [--seed S] [--operations N] [--length N] [--portable] [--fail] [--dump] [--trace] [--skip-keys] [--without OP,...] [--script FILE]\n"
             "  --seed S        the first episode's (default: 1); each one takes the next\n"
             "  --operations N  in all (default: 200000), --length N of them an episode (default: 1000)\n"
             "  --portable      only what CPython has too\n"
             "  --fail          every allocation fails once; needs the injected library, and shows what a run without shows\n"
             "  --no-failures   with --fail: the same scripts, and nothing fails\n"
             "  --skip-keys     leave out episodes in which any object may be a key\n"
+            "  --without OP,.. scripts have no such operations\n"
             "  --dump          print the scripts, run nothing\n"
             "  --trace         print what each operation shows\n"
             "  --script FILE   run the scripts in FILE, - for standard input\n", program);
@@ -1198,7 +1199,7 @@ int main(int count, char **words)
     static script s;
     static const struct option options[] = {
         { "seed", 1, 0, 's' }, { "operations", 1, 0, 'n' }, { "length", 1, 0, 'l' }, { "portable", 0, 0, 'p' }, { "fail", 0, 0, 'f' },
-        { "dump", 0, 0, 'd' }, { "trace", 0, 0, 't' }, { "script", 1, 0, 'r' }, { "skip-keys", 0, 0, 'k' }, { "no-failures", 0, 0, 'q' }, { 0 } };
+        { "dump", 0, 0, 'd' }, { "trace", 0, 0, 't' }, { "script", 1, 0, 'r' }, { "skip-keys", 0, 0, 'k' }, { "no-failures", 0, 0, 'q' }, { "without", 1, 0, 'w' }, { 0 } };
     uint64_t seed = 1;
     long operations = 200000, length = 1000;
     unsigned always = 0;
@@ -1215,6 +1216,13 @@ int main(int count, char **words)
         case 'd': dumping = true; break;
         case 't': tracing = true; break;
         case 'k': no_keys = true; break;
+        case 'w':
+            for (char *word = strtok(optarg, ","); word; word = strtok(NULL, ","))
+                if (!script_without(word)) {
+                    fprintf(stderr, "--without: there is no operation %s\n", word);
+                    return 2;
+                }
+            break;
         case 'r':
             file = strcmp(optarg, "-") == 0 ? stdin : fopen(optarg, "r");
             if (!file) {

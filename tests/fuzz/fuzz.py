@@ -4,7 +4,7 @@
 compares what they show. README.md describes it.
 
     fuzz.py run --programs DIR [--backends A,B] [--python] [--operations N] [--seed S]
-                [--length N] [--jobs N] [--keep FILE]
+                [--length N] [--jobs N] [--without OP,...] [--keep FILE]
         every backend against the first one; with --python the first one against
         CPython. A script that differs, crashes or hangs is shrunk and shown.
     fuzz.py failures --programs DIR --backends A,B [--operations N] [--seed S]
@@ -94,8 +94,8 @@ def report(text, one, other, keep):
         print(shown[-3000:].decode(errors='replace') + errors[-3000:].decode(errors='replace'))
 
 
-def script_of(generator, seed, length, portable):
-    words = [generator, '--seed', str(seed), '--operations', str(length), '--length', str(length), '--dump']
+def script_of(generator, seed, length, portable, without):
+    words = [generator, '--seed', str(seed), '--operations', str(length), '--length', str(length), '--dump', '--without', without]
     return subprocess.run(words + (['--portable'] if portable else []), stdout=subprocess.PIPE, check=True).stdout.decode()
 
 
@@ -115,10 +115,10 @@ def lines_of(command, errors, source=None):
     return dict(line.split(' ', 1) for line in out if ' ' in line)
 
 
-def compare_chunk(reference, other, seed, operations, length, portable):
+def compare_chunk(reference, other, seed, operations, length, portable, without):
     """The first seed whose lines differ, or None; how many were compared."""
     errors = []
-    words = ['--seed', str(seed), '--operations', str(operations), '--length', str(length)]
+    words = ['--seed', str(seed), '--operations', str(operations), '--length', str(length), '--without', without]
     flags = ['--portable'] if portable else []
     # Without a GIL atomic counts let removed keys live on: episodes with any keys are not for them.
     def command(interpreter):
@@ -162,7 +162,8 @@ def command_run(options):
             for other, portable, seed, count in waiting:
                 if other.name in failed:
                     continue
-                futures[pool.submit(compare_chunk, reference, other, seed, count * options.length, options.length, portable)] = (other, portable)
+                futures[pool.submit(compare_chunk, reference, other, seed, count * options.length, options.length, portable,
+                                    options.without)] = (other, portable)
                 return
 
         for _ in range(options.jobs):
@@ -184,7 +185,7 @@ def command_run(options):
         print('episode %d:' % seed)
         for error in errors:
             print(error)
-        text = script_of(reference.program, seed, options.length, portable)
+        text = script_of(reference.program, seed, options.length, portable, options.without)
         keep = options.keep or 'fuzz-%s-%d.script' % (other.name, seed)
         report(text, reference, other, os.path.abspath(keep))
     return 1 if failed else 0
@@ -231,6 +232,7 @@ def main():
     run.add_argument('--seed', type=int, default=1)
     run.add_argument('--length', type=int, default=1000)
     run.add_argument('--jobs', type=int, default=len(os.sched_getaffinity(0)))
+    run.add_argument('--without', default='', help='operations that scripts do not have')
     run.add_argument('--keep')
     failures = commands.add_parser('failures')
     failures.add_argument('--programs', required=True)

@@ -83,8 +83,20 @@ static int number_for(char kind)
     }
 }
 
+static char left_out[OP_CODES];
+
+int script_without(const char *name)
+{
+    for (int i = 0; i < OP_CODES; i++)
+        if (strcmp(name, op_names[i]) == 0)
+            return left_out[i] = 1;
+    return 0;
+}
+
 static int weight_of(int code, unsigned mode)
 {
+    if (left_out[code])
+        return 0;
     int weight = op_weights[code];
     switch (code) {
     case OP_list_borrow: case OP_dict_borrow: case OP_slot_borrow: return mode & MODE_BORROW ? 25 : 0;

@@ -82,6 +82,8 @@ extern const char *const op_operands[OP_CODES];
 
 /* Makes a script of so many operations; the same for the same seed, mode and length. */
 void script_make(script *s, uint64_t seed, unsigned mode, int length);
+/* Scripts have no operation of this name from now on; 0: there is none. */
+int script_without(const char *name);
 /* The modes that a seed draws. */
 unsigned script_mode(uint64_t seed, unsigned always);
 void script_write(const script *s, FILE *file);
