@@ -783,7 +783,7 @@ OPS = {
     'arith': ('>vvvo', op_arith), 'weakref': ('>WRp', op_weakref), 'weakref_get': ('>vW', op_weakref_get),
     'weakref_count': ('R', op_weakref_count), 'weakref_list': ('R', op_weakref_list), 'collect': ('', op_collect),
     'freeze': ('', op_freeze), 'unfreeze': ('', op_unfreeze), 'finalized': ('I', op_finalized),
-    'referents': ('S', op_referents), 'refcount': ('*', op_refcount), 'state': ('', op_state), 'raise': ('e', op_raise),
+    'safepoint': ('', lambda: ''), 'referents': ('S', op_referents), 'refcount': ('*', op_refcount), 'state': ('', op_state), 'raise': ('e', op_raise),
     'list_borrow': ('>vLn', borrowed(op_list_get)), 'dict_borrow': ('>vDk', borrowed(op_dict_get)),
     'slot_borrow': ('>vIn', borrowed(op_slot_get)), 'thread': ('p', op_thread), 'pend': ('e*', op_pend),
 }

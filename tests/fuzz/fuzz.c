@@ -976,6 +976,7 @@ static void execute(const op *o, text *t)
         if (strchr(own_references, kind_of(h[0])) && (playing->mode & MODE_KEYS || !is_quiet(h[0]) || strchr("ld", kind_of(h[0]))))
             add_int(t, tally_refcount(h[0]) - 1);
         break;
+    case OP_safepoint: tally_safepoint(); break;
     case OP_state: show_state(t); break;
     case OP_raise: m.raised = a[0]; break;
     case OP_list_borrow: give_borrowed(t, into, tally_list_borrow(h[1], a[2])); break;
@@ -1139,8 +1140,6 @@ static uint32_t run(const script *s, bool failing, ptrdiff_t *left)
         execute(&s->ops[m.at], &t);
         run_deferred();
         crc = finish_line(crc, &t, op_names[s->ops[m.at].code]);
-        if (m.at % 16 == 0)
-            tally_safepoint();
     }
     (void)failing;
     m.ending = true;
@@ -1150,6 +1149,7 @@ static uint32_t run(const script *s, bool failing, ptrdiff_t *left)
     tally_gc_unfreeze();
     for (int round = 0; round < 3; round++) {
         drop_registers();
+        tally_safepoint(); /* ends the last borrow */
         m.collecting = true;
         tally_gc_collect(2);
         m.collecting = false;

@@ -51,7 +51,7 @@ enum {
     X(weakref, ">WRp", 26) X(weakref_get, ">vW", 16) X(weakref_count, "R", 6) \
     X(weakref_list, "R", 4) \
     X(collect, "", 12) X(freeze, "", 2) X(unfreeze, "", 3) X(finalized, "I", 5) \
-    X(referents, "S", 3) X(refcount, "*", 10) X(state, "", 16) X(raise, "e", 0) \
+    X(referents, "S", 3) X(refcount, "*", 10) X(safepoint, "", 60) X(state, "", 16) X(raise, "e", 0) \
     X(list_borrow, ">vLn", 0) X(dict_borrow, ">vDk", 0) X(slot_borrow, ">vIn", 0) \
     X(thread, "p", 0) X(pend, "e*", 0) X(referrers, "*", 0) X(census, "", 0) X(tracked, "*", 0) \
     X(query, "", 0) X(save_all, "", 0)

@@ -4,7 +4,7 @@
  * same objects: foreign threads attach and detach, classes come and go, sections
  * nest, and finalizers, callbacks, hash and equal do all of that in turn.
  *
- *     soak-BACKEND [--seconds N] [--threads N] [--seed S] [--delays S]
+ *     soak-BACKEND [--seconds N] [--threads N] [--seed S] [--delays S] [--without ACTION]
  *
  * Invariants, checked while it runs and at the end:
  *  - Every object is finalized once, every native object deallocated once, every
@@ -769,15 +769,22 @@ static void pause_a_little(void)
     tally_safepoint();
 }
 
+/* An action and how often it is drawn; --without sets that to 0 before any thread starts. */
+static struct { const char *name; void (*run)(void); uint32_t weight; } actions[] = {
+    { "cells", on_cells, 30 }, { "lists", on_lists, 30 }, { "dicts", on_dicts, 30 }, { "attributes", on_attributes, 20 },
+    { "cycles", on_cycles, 10 }, { "classes", on_classes, 10 }, { "weakrefs", on_weakrefs, 20 }, { "borrowed", on_borrowed, 10 },
+    { "sections", in_sections, 20 }, { "mutex", with_mutex, 10 }, { "lives", on_lives, 10 }, { "whole", read_whole, 10 },
+    { "pause", pause_a_little, 10 }, { "collector", on_collector, 4 } };
+enum { ACTIONS = sizeof actions / sizeof *actions };
+static uint32_t all_weights;
+
 static void act(void)
 {
-    static void (*const actions[])(void) = { on_cells, on_cells, on_cells, on_lists, on_lists, on_lists, on_dicts, on_dicts, on_dicts,
-                                             on_attributes, on_attributes, on_cycles, on_classes, on_weakrefs, on_weakrefs,
-                                             on_borrowed, in_sections, in_sections, with_mutex, on_lives, read_whole, pause_a_little };
-    if (draw(60) == 0)
-        on_collector();
-    else
-        actions[draw(sizeof actions / sizeof *actions)]();
+    uint32_t at = draw(all_weights);
+    int i = 0;
+    while (at >= actions[i].weight)
+        at -= actions[i++].weight;
+    actions[i].run();
     EXPECT(tally_error_kind() == TALLY_NO_ERROR);
     tally_error_clear();
     COUNT(operations, 1);
@@ -998,7 +1005,7 @@ static long number(const char *program, const char *word, long most)
     char *end;
     long value = strtol(word, &end, 10);
     if (end == word || *end || value < 0 || value > most) {
-        fprintf(stderr, "usage: %s [--seconds N] [--threads N] [--seed S] [--delays S]\n", program);
+        fprintf(stderr, "usage: %s [--seconds N] [--threads N] [--seed S] [--delays S] [--without ACTION]\n", program);
         exit(2);
     }
     return value;
@@ -1006,7 +1013,7 @@ static long number(const char *program, const char *word, long most)
 
 int main(int count, char **words)
 {
-    static const struct option options[] = { { "seconds", 1, 0, 't' }, { "threads", 1, 0, 'n' }, { "seed", 1, 0, 's' }, { "delays", 1, 0, 'd' }, { 0 } };
+    static const struct option options[] = { { "seconds", 1, 0, 't' }, { "threads", 1, 0, 'n' }, { "seed", 1, 0, 's' }, { "delays", 1, 0, 'd' }, { "without", 1, 0, 'w' }, { 0 } };
     long duration = 5, threads = 2 * sysconf(_SC_NPROCESSORS_ONLN), delays = 0;
     threads = threads < 8 ? 8 : threads > MAX_THREADS ? MAX_THREADS : threads;
     first_seed = 1;
@@ -1016,9 +1023,16 @@ int main(int count, char **words)
         case 'n': threads = number(words[0], optarg, MAX_THREADS); break;
         case 's': first_seed = (uint64_t)number(words[0], optarg, INT64_MAX); break;
         case 'd': delays = number(words[0], optarg, INT64_MAX); break;
+        case 'w':
+            for (int i = 0; i < ACTIONS; i++)
+                if (strcmp(actions[i].name, optarg) == 0)
+                    actions[i].weight = 0;
+            break;
         default: number(words[0], "?", 0);
         }
     }
+    for (int i = 0; i < ACTIONS; i++)
+        all_weights += actions[i].weight;
     if (optind < count || threads < 1)
         number(words[0], "?", 0);
 #ifdef TALLY_INJECT
