@@ -112,10 +112,13 @@ class Soak:
                 jobs.append(Job('task server ' + backend, lambda seed, seconds, b=backend: [
                     sys.executable, '-B', SERVER, '--programs', self.program('workloads', 'server'), '--backends', b, '--seconds',
                     str(max(2, int(seconds) - 5)), '--threads', '4', '--versions', '2', '--json', '--no-check'], 'requests'))
+        if 'server' in only and not any(job.unit == 'requests' for job in jobs):
+            print('The task server is left out: it needs wrk and a release build.', file=sys.stderr)
         if 'fuzz' in only:
             amount = 300000 // self.slower
             jobs.append(Job('fuzz CPython', lambda seed, seconds, n=amount: [
-                sys.executable, '-B', FUZZ, 'run', '--programs', fuzz, '--backends', backends[0], '--python', '--operations', str(n),
+                sys.executable, '-B', FUZZ, 'run', '--programs', fuzz, '--backends', backends[0], '--python', '--operations',
+                str(n * max(1, int(seconds) // 20)),
                 '--seed', str(seed * 1000003)], 'operations'))
         return jobs
 
