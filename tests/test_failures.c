@@ -414,7 +414,7 @@ TALLY_TEST(failures, thread_attach)
 TALLY_TEST(failures, init_can_be_called_again)
 {
     check_int(tally_finish(), 0);
-    int nth = 1;
+    int nth = 1, refused = 0;
     for (; nth <= MOST_ALLOCATIONS; nth++) {
         tally_inject_failure(nth, 0);
         int result = tally_init(NULL);
@@ -422,12 +422,17 @@ TALLY_TEST(failures, init_can_be_called_again)
             check_int(result, 0);
             break;
         }
+        if (result == 0 && nth <= 2) { /* the region of arenas and its notes: it starts with half of the address space */
+            check_int(tally_finish(), 0);
+            continue;
+        }
         check_int(result, -1);
         check_error(TALLY_MEMORY_ERROR);
         if (result == 0)
             break;
+        refused++;
     }
-    check(nth > 5 && nth <= MOST_ALLOCATIONS);
+    check(refused > 5 && nth <= MOST_ALLOCATIONS);
     tally_object *list = list_of(1, 100);
     check_int(tally_list_length(list), 100);
     tally_decref(list);
