@@ -83,6 +83,55 @@ void tally_counts_shared(void *counts);        /* counted by a read-modify-write
 
 #include "tally_counts.h"
 
+/*
+ * Invariant: a program links only with the library it was compiled for.
+ *
+ * Structures and inline code differ between backends, and with a few definitions.
+ * Every file that includes this header therefore refers to a variable whose name
+ * tells both, and a library defines the one variable it was compiled with
+ * (core/build.c). Any other library leaves the name undefined: a link error. The
+ * reference is a word of constant data that nothing reads.
+ */
+#include "tally_backend.h"
+#ifdef TALLY_COUNT_EVENTS
+#define TALLY_BUILT_COUNTED _counted
+#else
+#define TALLY_BUILT_COUNTED
+#endif
+#if TALLY_HOT_COUNTS
+#define TALLY_BUILT_HOT _with_hot_counts
+#else
+#define TALLY_BUILT_HOT
+#endif
+#if defined TALLY_SPREAD_COUNTS && !TALLY_SPREAD_COUNTS
+#define TALLY_BUILT_SPREAD _without_spread_counts
+#else
+#define TALLY_BUILT_SPREAD
+#endif
+#ifdef TALLY_LOCKS_OFF
+#define TALLY_BUILT_LOCKS _without_locks
+#else
+#define TALLY_BUILT_LOCKS
+#endif
+#ifdef TALLY_INJECT
+#define TALLY_BUILT_INJECT _injected
+#else
+#define TALLY_BUILT_INJECT
+#endif
+#define TALLY_BUILT_PASTE(backend, a, b, c, d, e) tally_compiled_for_##backend##a##b##c##d##e
+#define TALLY_BUILT_NAME(backend, a, b, c, d, e) TALLY_BUILT_PASTE(backend, a, b, c, d, e)
+#define TALLY_BUILT_FOR \
+    TALLY_BUILT_NAME(TALLY_BACKEND_WORD, TALLY_BUILT_COUNTED, TALLY_BUILT_HOT, \
+                     TALLY_BUILT_SPREAD, TALLY_BUILT_LOCKS, TALLY_BUILT_INJECT)
+extern const char TALLY_BUILT_FOR;
+/* used: the compiler keeps it; retain: so does a linker that drops sections without a use. */
+#ifdef __has_attribute
+#if __has_attribute(retain)
+__attribute__((retain))
+#endif
+#endif
+__attribute__((used)) static const char *const tally_built_for = &TALLY_BUILT_FOR;
+
 struct tally_object {
     _Alignas(8) tally_counts counts;
     uint16_t type;         /* index in the table of types; constant for life */
