@@ -14,6 +14,7 @@
 // Exit status: 0, 1 where something failed, 2 for bad input.
 #define _GNU_SOURCE
 #include "backend.h"
+#include "output.h"
 
 #include <argp.h>
 #include <dlfcn.h>
@@ -312,6 +313,7 @@ static bool load_mimalloc(struct allocator *mimalloc)
 int main(int argc, char **argv)
 {
     struct options options = {0};
+    output_watch("allocator-benchmark");
     const struct argp argp = {option_list, parse, NULL,
                               "Measures the small-object allocator beside mimalloc and glibc's malloc.", NULL, NULL, NULL};
     if (argp_parse(&argp, argc, argv, 0, NULL, &options) != 0)
@@ -345,7 +347,8 @@ int main(int argc, char **argv)
         drawn_slots[i] = (uint16_t)draw(LIVE);
 
     printf("Nanoseconds for an allocation and its free: median [95 %% interval] of %u rounds of %zu pairs\n", rounds, pairs);
-    fflush(stdout);
+    if (!output_written(NULL)) // before minutes of measuring
+        return 1;
     for (unsigned round = 0; round < rounds; round++) {
         unsigned cases[CASES], order[ALLOCATORS];
         shuffle(cases, CASES);

@@ -11,6 +11,7 @@
 //
 // With a GIL the request is the wait for the lock, and a pause a whole collection.
 // Exit status: 0, 1 where something failed, 2 for bad input.
+#include "output.h"
 #include "tally.h"
 
 #include <argp.h>
@@ -262,6 +263,7 @@ int main(int argc, char **argv)
     static const struct argp argp = {options, parse, "stop|reentry",
                                      "Measures how fast the world stops and starts again.", NULL, NULL, NULL};
     struct settings settings = {.threads = 8, .collections = 200};
+    output_watch("collector-benchmark");
     argp_parse(&argp, argc, argv, ARGP_NO_ERRS | ARGP_NO_HELP, NULL, &settings);
     bool stop = settings.what && strcmp(settings.what, "stop") == 0;
     if (!settings.what || (!stop && strcmp(settings.what, "reentry") != 0))

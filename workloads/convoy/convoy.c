@@ -90,14 +90,14 @@ static void serve(void *argument)
     (void)argument;
     go_first();
     tally_blocking_begin();
-    while (read(sockets[1], &byte, 1) == 1) {
+    while (TEMP_FAILURE_RETRY(read(sockets[1], &byte, 1)) == 1) {
         tally_blocking_end();
         for (unsigned i = 0; i < options.work; i++) {
             operate(list, i);
             tally_safepoint();
         }
         tally_blocking_begin();
-        if (write(sockets[1], &byte, 1) != 1)
+        if (TEMP_FAILURE_RETRY(write(sockets[1], &byte, 1)) != 1)
             program_fail("the server cannot send");
     }
     tally_blocking_end();
@@ -124,12 +124,15 @@ static void *ask(void *argument)
     go_first();
     for (unsigned i = 0; i < WARM_UP + options.requests; i++) {
         uint64_t pause = 1000 * (options.pause + (options.pause ? draw() % options.pause : 0)), began;
-        struct timespec time = { (time_t)(pause / 1000000000), (long)(pause % 1000000000) };
+        uint64_t end = program_now() + pause;
+        struct timespec time = { (time_t)(end / 1000000000), (long)(end % 1000000000) };
         char byte = 0;
 
-        nanosleep(&time, NULL);
+        /* To a time, not for one: signals neither shorten nor prolong it. */
+        while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &time, NULL) == EINTR)
+            ;
         began = program_now();
-        if (write(sockets[0], &byte, 1) != 1 || read(sockets[0], &byte, 1) != 1)
+        if (TEMP_FAILURE_RETRY(write(sockets[0], &byte, 1)) != 1 || TEMP_FAILURE_RETRY(read(sockets[0], &byte, 1)) != 1)
             program_fail("no answer");
         if (i >= WARM_UP)
             times[i - WARM_UP] = program_now() - began;
@@ -224,6 +227,7 @@ int main(int argc, char **argv)
     uint64_t *times, began;
     double seconds;
 
+    output_watch(program_invocation_short_name);
     if (argp_parse(&argp, argc, argv, 0, NULL, NULL) != 0)
         return 2;
     if (!options.runtime.switch_ticks)

@@ -164,6 +164,7 @@ int main(int argc, char **argv)
                                "Without VARIANT the first.", NULL, NULL, NULL };
     json_t *whole;
 
+    output_watch(program_invocation_short_name);
     if (argp_parse(&argp, argc, argv, 0, NULL, NULL) != 0)
         return 2;
     if (!chosen) {

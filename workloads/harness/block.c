@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "causes.h"
+#include "output.h"
 #include "switching.h"
 
 void block_init(block *block, unsigned workers, unsigned samples)
@@ -187,9 +188,10 @@ json_t *block_to_json(const block *block, const options *options)
 
 void block_print(json_t *json)
 {
-    if (json_dumpf(json, stdout, JSON_COMPACT | JSON_REAL_PRECISION(9)) != 0
-        || putchar('\n') == EOF || fflush(stdout) != 0)
-        workload_fail("cannot write the result to stdout");
+    json_dumpf(json, stdout, JSON_COMPACT | JSON_REAL_PRECISION(9));
+    putchar('\n');
+    if (!output_written("the result is lost"))
+        exit(EXIT_FAILURE);
     json_decref(json);
 }
 
@@ -211,8 +213,6 @@ static void print_lines(void)
             json_decref(value);
         }
     }
-    if (fflush(stdout) != 0)
-        workload_fail("cannot write the list to stdout");
 }
 
 static json_t *variants_to_json(const char *const *variants)

@@ -3,7 +3,8 @@
  * driver.c: the program tally-<backend>: measures one workload and prints one
  * JSON object. Its exit status:
  *   0    done
- *   1    a workload found its result wrong, or the system refused something
+ *   1    a workload found its result wrong, or the system refused something; or the
+ *        output was lost
  *   2    wrong input; nothing was printed on stdout
  *   124  a step did not end: the threads' stacks are on stderr
  *   130  ended early by SIGINT or SIGTERM; what was printed is marked incomplete
@@ -15,6 +16,7 @@
 #include "layout.h"
 #include "measure.h"
 #include "options.h"
+#include "output.h"
 #include "processes.h"
 #include "stop.h"
 #include "watch.h"
@@ -39,7 +41,9 @@ int main(int argc, char **argv)
     bool incomplete;
 
     layout_shift();
+    output_watch("tally-" TALLY_DRIVER_BACKEND);
     options_parse(&options, argc, argv);
+    processes_follow_parent(&options);
     if (options.list) {
         block_print_workloads(options.json);
         options_free(&options);

@@ -16,10 +16,11 @@
  * one from the first gate on, except while it asks for statistics or wakes
  * workers, so that it never holds a GIL that is being measured.
  */
-#define _GNU_SOURCE 1 /* pthread_setname_np */
+#define _GNU_SOURCE 1 /* pthread_setname_np, TEMP_FAILURE_RETRY */
 
 #include "measure.h"
 
+#include <errno.h>
 #include <math.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -202,8 +203,8 @@ static bool meet_other_processes(const options *options)
 
     watch_rest();
     return options->parent < 0
-           || (send(options->parent, &byte, 1, MSG_NOSIGNAL) == 1
-               && read(options->parent, &byte, 1) == 1);
+           || (TEMP_FAILURE_RETRY(send(options->parent, &byte, 1, MSG_NOSIGNAL)) == 1
+               && TEMP_FAILURE_RETRY(read(options->parent, &byte, 1)) == 1);
 }
 
 static void wake(const struct measurement *all)
@@ -359,7 +360,9 @@ static void end_trace(const options *options)
 {
     if (options->trace == NULL)
         return;
-    if (tally_trace_write(options->trace) != 0)
+    int written = tally_trace_write(options->trace);
+    fail_remove(NULL); /* it has its name, or is gone */
+    if (written != 0)
         workload_fail("%s", tally_error_message());
     if (tally_trace_dropped() > 0)
         fprintf(stderr, "tally-%s: %s: %td events are not in %s: a thread keeps its last 65536; measure for less time\n",

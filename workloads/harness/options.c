@@ -9,15 +9,18 @@
 #include <argp.h>
 #include <errno.h>
 #include <stdarg.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "causes.h"
 #include "fail.h"
 #include "switching.h"
+#include "text.h"
 #include "watch.h"
 
 /* Tests of the harness have workloads of their own. */
@@ -40,7 +43,7 @@ enum {
     KEY_LIST = 256, KEY_JSON, KEY_WORKLOAD, KEY_THREADS, KEY_PROCESSES, KEY_SAMPLES, KEY_SAMPLE_MS,
     KEY_TOTAL, KEY_TIME_LIMIT, KEY_WARMUP_MS, KEY_SET, KEY_TEXT, KEY_TEXT_BYTES, KEY_SWITCH_POLICY,
     KEY_SWITCH_INTERVAL, KEY_SWITCH_TICKS, KEY_SEED, KEY_TRACE, KEY_NO_PERF, KEY_WITHOUT,
-    KEY_PARENT, KEY_PROCESS_COUNT, KEY_INDEX, KEY_USAGE
+    KEY_PARENT, KEY_PARENT_PROCESS, KEY_PROCESS_COUNT, KEY_INDEX, KEY_USAGE
 };
 
 static const struct argp_option table[] = {
@@ -91,6 +94,7 @@ static const struct argp_option table[] = {
     {"usage", KEY_USAGE, NULL, 0, "Print the options, briefly, and end", 6},
     {"version", 'V', NULL, 0, "Print the backend and the version, and end", 6},
     {"parent-socket", KEY_PARENT, "FD", OPTION_HIDDEN, NULL, 0},
+    {"parent-process", KEY_PARENT_PROCESS, "PID", OPTION_HIDDEN, NULL, 0},
     {"process-count", KEY_PROCESS_COUNT, "N", OPTION_HIDDEN, NULL, 0},
     {"process-index", KEY_INDEX, "N", OPTION_HIDDEN, NULL, 0},
     {0},
@@ -167,15 +171,7 @@ static const tally_workload *find_workload(const char *name)
 
 static void add_text(options *result, const char *name)
 {
-    FILE *file = fopen(name, "re");
-    struct stat status;
-
-    if (file == NULL)
-        options_fail("cannot read the text file '%s': %s; --text takes files that can be read",
-                     name, strerror(errno));
-    if (fstat(fileno(file), &status) != 0 || !S_ISREG(status.st_mode))
-        options_fail("the text '%s' is not a regular file; --text takes files", name);
-    fclose(file);
+    fclose(text_open(name));
     result->texts = realloc(result->texts, (result->text_count + 1) * sizeof *result->texts);
     if (result->texts == NULL)
         options_fail("no memory for the command line");
@@ -210,7 +206,30 @@ static void check_switching(const options *options)
         fprintf(stderr, "tally-%s: there is no GIL: --switch-... is ignored\n", tally_backend());
 }
 
-/* Found out before anything is measured. The name is that of the file which is renamed in the end. */
+/* Opens the file and locks it; false: another run has it. The lock is the open file's, so it goes with the
+ * process, also with one that is killed. */
+static bool lock_file(const char *name)
+{
+    for (;;) {
+        struct stat opened, named;
+        int file = open(name, O_RDWR | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0666);
+
+        if (file < 0 || fstat(file, &opened) != 0)
+            options_fail("cannot write '%s': %s; --trace takes the name of a file to be written", name,
+                         strerror(errno));
+        if (!S_ISREG(opened.st_mode))
+            options_fail("cannot write '%s': it is no regular file; --trace takes the name of a file to be written", name);
+        if (flock(file, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK)
+            return false;
+        /* The run that held the lock may have renamed its file meanwhile. */
+        if (stat(name, &named) == 0 && named.st_dev == opened.st_dev && named.st_ino == opened.st_ino)
+            return true;
+        close(file);
+    }
+}
+
+/* Found out before anything is measured. The name is that of the file which is renamed in the end; until then it is
+ * locked, so that two runs do not write one timeline. */
 static void check_trace(const options *options)
 {
     char *name = workload_allocate(strlen(options->trace) + sizeof ".tmp");
@@ -221,13 +240,9 @@ static void check_trace(const options *options)
     if (stat(options->trace, &status) == 0 && !S_ISREG(status.st_mode))
         options_fail("--trace '%s' is no regular file", options->trace);
     sprintf(name, "%s.tmp", options->trace);
-    FILE *file = fopen(name, "we");
-    if (file == NULL)
-        options_fail("cannot write '%s': %s; --trace takes the name of a file to be written",
-                     options->trace, strerror(errno));
-    fclose(file);
-    unlink(name);
-    free(name);
+    if (!lock_file(name))
+        options_fail("another run writes '%s'; wait for its end, or name another file with --trace", options->trace);
+    fail_remove(name); /* kept for that */
 }
 
 /* The place of a word in a list with commas between; -1: not there. */
@@ -369,6 +384,7 @@ static error_t parse_one(int key, char *text, struct argp_state *state)
     case KEY_USAGE: print_help(state, ARGP_HELP_USAGE); return 0;
     case 'V': puts("tally-" TALLY_DRIVER_BACKEND " " TALLY_VERSION); exit(EXIT_SUCCESS);
     case KEY_PARENT: result->parent = (int)number(key, text, 0, 1 << 20); return 0;
+    case KEY_PARENT_PROCESS: result->parent_process = (int)number(key, text, 1, 1 << 30); return 0;
     case KEY_PROCESS_COUNT: result->processes_in_all = (unsigned)number(key, text, 1, OPTIONS_MOST_WORKERS); return 0;
     case KEY_INDEX: result->index = (unsigned)number(key, text, 0, OPTIONS_MOST_WORKERS); return 0;
     case ARGP_KEY_ARG: options_fail("'%s' is not an option; --help names them all", text);

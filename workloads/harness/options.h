@@ -34,8 +34,8 @@ typedef struct options {
     const char *switch_policy;  /* as it was given; NULL: it was not */
     const char *trace;          /* the file for a timeline; NULL: none */
     /* For a process that is one worker of many: the socket to its parent, else
-     * -1; how many they are, and its number among them. */
-    int parent;
+     * -1, and the parent's id; how many they are, and its number among them. */
+    int parent, parent_process;
     unsigned processes_in_all, index;
 } options;
 

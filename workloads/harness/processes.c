@@ -7,8 +7,12 @@
  * when all have, the parent answers each with one. A closed socket tells a
  * child to end with the samples it has. The children are started by exec of
  * this very program: a forked copy of a running one would share its memory.
+ *
+ * Invariant: no child outlives its parent. The kernel kills a child whose parent
+ * dies (PR_SET_PDEATHSIG), also in the middle of a sample. A parent that died before
+ * the child asked for this is no longer the child's parent, which the child checks next.
  */
-#define _GNU_SOURCE 1 /* pipe2 */
+#define _GNU_SOURCE 1 /* pipe2, TEMP_FAILURE_RETRY */
 
 #include "processes.h"
 
@@ -20,6 +24,7 @@
 #include <spawn.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -54,8 +59,8 @@ struct family {
  * given twice are errors, so the count of processes is taken out. */
 static char **child_arguments(int argc, char **argv, unsigned children, unsigned index)
 {
-    size_t words = (size_t)argc + 5;
-    char **result = workload_allocate(words * sizeof *result + 192);
+    size_t words = (size_t)argc + 6;
+    char **result = workload_allocate(words * sizeof *result + 256);
     char *text = (char *)(result + words); /* freed with it */
     int count = 0;
 
@@ -71,9 +76,11 @@ static char **child_arguments(int argc, char **argv, unsigned children, unsigned
     snprintf(text, 64, "--parent-socket=%d", CHILD_SOCKET);
     snprintf(text + 64, 64, "--process-index=%u", index);
     snprintf(text + 128, 64, "--process-count=%u", children);
+    snprintf(text + 192, 64, "--parent-process=%d", (int)getpid());
     result[count++] = text;
     result[count++] = text + 64;
     result[count++] = text + 128;
+    result[count++] = text + 192;
     return result;
 }
 
@@ -100,6 +107,15 @@ static void start_child(struct child *child, int argc, char **argv, unsigned chi
     child->output = output[0];
 }
 
+void processes_follow_parent(const options *options)
+{
+    if (options->parent < 0)
+        return;
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != options->parent_process)
+        _Exit(EXIT_FAILURE);
+}
+
 /* ---- running ------------------------------------------------------------ */
 
 static void dismiss(struct family *family)
@@ -122,7 +138,7 @@ static void await(struct family *family, int descriptor)
         if (polled[1].revents != 0) {
             struct signalfd_siginfo signal;
 
-            if (read(family->signals, &signal, sizeof signal) == (ssize_t)sizeof signal)
+            if (TEMP_FAILURE_RETRY(read(family->signals, &signal, sizeof signal)) == (ssize_t)sizeof signal)
                 for (unsigned i = 0; i < family->count; i++)
                     kill(family->children[i].process, SIGTERM);
             dismiss(family);
@@ -137,13 +153,23 @@ static bool let_all_begin(struct family *family)
 
     for (unsigned i = 0; i < family->count; i++) {
         await(family, family->children[i].socket);
-        if (family->incomplete || read(family->children[i].socket, &byte, 1) != 1)
+        if (family->incomplete || TEMP_FAILURE_RETRY(read(family->children[i].socket, &byte, 1)) != 1)
             return false;
     }
     for (unsigned i = 0; i < family->count; i++)
-        if (send(family->children[i].socket, &byte, 1, MSG_NOSIGNAL) != 1)
+        if (TEMP_FAILURE_RETRY(send(family->children[i].socket, &byte, 1, MSG_NOSIGNAL)) != 1)
             return false;
     return true;
+}
+
+/* The parser does not notice when it has no memory for a token: it never sees that. */
+static void *allocate_json(size_t size)
+{
+    void *memory = malloc(size > 0 ? size : 1);
+
+    if (memory == NULL)
+        workload_fail("no memory for the results");
+    return memory;
 }
 
 static json_t *read_block(struct family *family, const struct child *child)
@@ -155,7 +181,7 @@ static json_t *read_block(struct family *family, const struct child *child)
 
     for (;;) {
         await(family, child->output);
-        ssize_t got = read(child->output, buffer, sizeof buffer);
+        ssize_t got = TEMP_FAILURE_RETRY(read(child->output, buffer, sizeof buffer));
         if (got <= 0)
             break;
         fwrite(buffer, 1, (size_t)got, whole);
@@ -172,7 +198,8 @@ static void finish_child(struct family *family, struct child *child, unsigned in
 
     child->block = read_block(family, child);
     close(child->output);
-    waitpid(child->process, &status, 0);
+    if (TEMP_FAILURE_RETRY(waitpid(child->process, &status, 0)) < 0)
+        workload_fail("cannot wait for process %u: %s", index + 1, strerror(errno));
     if (WIFSIGNALED(status))
         workload_fail("process %u was killed by signal %d (%s)", index + 1, WTERMSIG(status),
                       strsignal(WTERMSIG(status)));
@@ -302,6 +329,7 @@ json_t *processes_run(const options *options, int argc, char **argv, bool *incom
     struct family family = {.options = options, .count = options->workers};
     unsigned barriers = options->samples + (options->warmup_ms > 0) + 2; /* before and after weighing */
 
+    json_set_alloc_funcs(allocate_json, free);
     family.children = workload_allocate(family.count * sizeof *family.children);
     /* Sent to the whole group, it makes the children show their stacks and end. */
     sigemptyset(&quit);

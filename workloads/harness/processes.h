@@ -13,4 +13,7 @@
 /* Runs them and returns their blocks made one; *incomplete as of a block. */
 json_t *processes_run(const options *options, int argc, char **argv, bool *incomplete);
 
+/* A process that is one worker of many ends with its parent from here on. */
+void processes_follow_parent(const options *options);
+
 #endif

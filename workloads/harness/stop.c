@@ -5,6 +5,7 @@
 #include "stop.h"
 
 #include <errno.h>
+#include <stdint.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -26,15 +27,29 @@ const sigset_t *stop_signals(void)
     return &signals;
 }
 
+static int64_t now_ns(void)
+{
+    struct timespec time;
+
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (int64_t)time.tv_sec * 1000000000 + time.tv_nsec;
+}
+
 bool stop_sleep(unsigned milliseconds)
 {
-    struct timespec time = {milliseconds / 1000, milliseconds % 1000 * 1000000L};
+    const int64_t end = now_ns() + (int64_t)milliseconds * 1000000;
     int signal;
 
-    /* Another signal, such as a debugger's, starts the sleep anew. */
-    do
+    /* Another signal, such as a profiler's, only has the sleep go on to the same end: one
+     * that comes again and again does not put the end off. */
+    do {
+        int64_t left = end - now_ns();
+        struct timespec time = {0};
+
+        if (left > 0)
+            time = (struct timespec){(time_t)(left / 1000000000), (long)(left % 1000000000)};
         signal = sigtimedwait(&signals, NULL, &time);
-    while (signal < 0 && errno == EINTR);
+    } while (signal < 0 && errno == EINTR);
     return signal > 0;
 }
 

@@ -6,6 +6,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,16 +16,30 @@
 
 #define LICENCES "/usr/share/common-licenses"
 
-static void read_file(struct text *text, const char *name)
+FILE *text_open(const char *name)
 {
-    FILE *file = fopen(name, "re");
     struct stat status;
+    /* O_NONBLOCK: a pipe is opened at once, and refused; without it, the open waits for a writer. */
+    int file = open(name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 
-    if (file == NULL || fstat(fileno(file), &status) != 0)
+    if (file < 0 || fstat(file, &status) != 0)
         options_fail("cannot read the text file '%s': %s; --text takes files that can be read",
                      name, strerror(errno));
     if (!S_ISREG(status.st_mode))
         options_fail("the text '%s' is not a regular file; --text takes files", name);
+    FILE *stream = fdopen(file, "r");
+    if (stream == NULL)
+        options_fail("no memory for the text file '%s'", name);
+    return stream;
+}
+
+static void read_file(struct text *text, const char *name)
+{
+    FILE *file = text_open(name);
+    struct stat status;
+
+    if (fstat(fileno(file), &status) != 0)
+        options_fail("cannot read the text file '%s': %s", name, strerror(errno));
     size_t size = (size_t)status.st_size;
     /* One more for a line feed: a word must not go on in the next file. */
     char *data = realloc(text->data, text->original + size + 1);

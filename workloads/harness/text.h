@@ -8,6 +8,7 @@
 #define TALLY_HARNESS_TEXT_H
 
 #include <stddef.h>
+#include <stdio.h>
 
 struct text {
     char *data;
@@ -19,5 +20,9 @@ struct text {
  * driver with status 2 and a message if there is nothing to read. */
 void text_load(struct text *text, const char *const *files, size_t count, size_t bytes);
 void text_free(struct text *text);
+
+/* Opens a file of a text without waiting: a pipe, a device, a folder or what cannot be read ends the driver
+ * with status 2 and a message. */
+FILE *text_open(const char *name);
 
 #endif

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -61,6 +62,33 @@ bool folder_prepare(const char *folder, bool *created)
     return file >= 0 || complain(folder, error);
 }
 
+bool folder_claim(const char *folder, const char *what)
+{
+    // A folder can be locked as a file is; the descriptor stays open, and the lock goes with the process.
+    int file = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (file < 0 || flock(file, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK)
+        return true; // file systems without locks
+    close(file);
+    fprintf(stderr, "tally-compare: another run writes %s to %s at this moment; name another folder\n", what, folder);
+    return false;
+}
+
+FILE *regular_open(const char *path)
+{
+    struct stat status;
+    // O_NONBLOCK: the open of a pipe would wait for somebody who writes.
+    int file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    if (file < 0)
+        return NULL;
+    bool regular = fstat(file, &status) == 0 && S_ISREG(status.st_mode);
+    FILE *stream = regular ? fdopen(file, "r") : NULL;
+    if (stream == NULL)
+        close(file);
+    if (!regular)
+        errno = S_ISDIR(status.st_mode) ? EISDIR : EINVAL;
+    return stream;
+}
+
 static char *temporary_name(const char *folder, const char *name)
 {
     return format("%s/.%s.%ld", folder, name, (long)getpid());
@@ -72,7 +100,8 @@ static bool write_temporary(const char *path, const struct text *content)
     if (file == NULL)
         return false;
     bool good = fwrite(text_string(content), 1, content->length, file) == content->length;
-    good = fflush(file) == 0 && good;
+    // To the disk, before the journal goes.
+    good = fflush(file) == 0 && (fsync(fileno(file)) == 0 || errno == EINVAL) && good;
     int error = errno;
     good = fclose(file) == 0 && good;
     if (!good && error)

@@ -47,6 +47,7 @@ static void add_server_program(const struct plan *plan, const struct job *job, s
     const struct run_options *options = plan->options;
     const struct effort_of_server *effort = &efforts[options->effort];
     arguments_add(arguments, "python3");
+    arguments_add(arguments, "-B"); // writes nothing beside the script
     arguments_add(arguments, "%s", options->server_script);
     arguments_add(arguments, "--programs=%s/workloads/server", options->drivers);
     arguments_add(arguments, "--backends=%s", job->backend);

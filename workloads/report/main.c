@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //
 // tally-compare: measures the drivers and writes the report, or writes it again
-// from a results file.  Exit status: 0, 1 where a block failed, 2 for bad
-// input, 130 after Ctrl-C.
+// from a results file.  Exit status: 0, 1 where a block failed or the table is
+// lost, 2 for bad input or a folder that cannot be written, 130 after Ctrl-C.
 #include "compose.h"
 #include "diff.h"
 #include "files.h"
 #include "journal.h"
 #include "machine.h"
+#include "output.h"
 #include "process.h"
 #include "results.h"
 #include "run.h"
@@ -42,7 +43,8 @@ static const struct argp_option option_list[] = {
     {"python-script", PYTHON_SCRIPT, "FILE", 0, "What it runs, workloads/python/collector.py; goes with --with-python", 2},
     {"patterns-script", PATTERNS_SCRIPT, "FILE", 0, "And workloads/python/patterns.py", 2},
     {"server-script", SERVER_SCRIPT, "FILE", 0, "What loads the task server, workloads/server/measure.py", 2},
-    {"resume", RESUME, "DIR", 0, "Go on with the run in this folder, which was ended early; takes no other options", 2},
+    {"resume", RESUME, "DIR", 0, "Go on with the run in this folder, which was ended early; takes its options from there, but for those that name "
+     "programs or a folder (--drivers, --with-python, its scripts, --server-script, --trace)", 2},
     {"what-if", WHAT_IF, NULL, 0, "Also run each workload without one cause of cost at a time, and tell the gains", 2},
     {"self", SELF, NULL, 0, "Only the control: every backend against itself, and how often that came out different", 2},
     {"rounds", ROUNDS, "N", 0, "Processes for each point, 2 to 1000 (default: 4 quick, 6, 12 full)", 2},
@@ -80,6 +82,8 @@ struct command {
     const char *newer;   // of two results files
     bool json;
     json_t *replayed;    // the arguments of that run; options point into them
+    bool replaying;      // they are being taken
+    bool replayable;     // an option was given that --resume takes from the journal
 };
 
 static _Noreturn void reject(const char *pattern, const char *what)
@@ -141,9 +145,9 @@ static void add_threads(struct run_options *run, const char *list)
 
 static void add_text(struct names *texts, const char *path)
 {
-    FILE *file = fopen(path, "re");
+    FILE *file = regular_open(path);
     if (file == NULL || fgetc(file) == EOF)
-        reject("--text %s cannot be read or is empty; name a text file", path);
+        reject("--text %s cannot be read, is empty or no regular file; name a text file", path);
     fclose(file);
     if (texts->count == MAX_NAMES)
         reject("--text %s is one too many; give at most 64", path);
@@ -334,17 +338,67 @@ static error_t parse_one(int key, char *argument, struct argp_state *state)
     }
 }
 
+// What an option is to --resume.
+enum origin {
+    FROM_JOURNAL,     // taken from the journal
+    FROM_COMMAND,     // names what is run or written: never taken from a journal, which may be somebody else's
+    OF_NO_JOURNAL,    // no run keeps it
+};
+
+static enum origin option_origin(int key)
+{
+    switch (key) {
+    case QUICKLY: case FULLY: case WORKLOADS: case BACKENDS: case THREADS: case TEXT: case SELF: case ROUNDS: case MARGIN:
+    case MODE: case LIMIT: case WHAT_IF: case POLICY: case INTERVAL: case TICKS: case SEED:
+        return FROM_JOURNAL;
+    case PYTHON: case PYTHON_SCRIPT: case PATTERNS_SCRIPT: case SERVER_SCRIPT: case TRACE:
+        return FROM_COMMAND;
+    default:
+        return OF_NO_JOURNAL;
+    }
+}
+
+// Of the interpreter and the folder for timelines.
+static bool was_given(const struct run_options *run, int key)
+{
+    return key == PYTHON ? run->python != NULL : run->traces != NULL;
+}
+
+static const char *option_name(int key)
+{
+    for (const struct argp_option *option = option_list; option->name || option->doc; option++)
+        if (option->name && option->key == key)
+            return option->name;
+    return NULL;
+}
+
+// One word of a journal.  False: there is nothing to take.
+static bool take_replayed(struct command *command, int key)
+{
+    const char *name = option_name(key);
+    // The scripts are the checkout's own; a run that lacks one it needs is not the run that was begun.
+    if ((key == PYTHON || key == TRACE) && !was_given(&command->run, key))
+        reject("the run was begun with --%s, which names what is run or written and is not taken from a journal; give it "
+               "again, beside --resume", name);
+    if (option_origin(key) == OF_NO_JOURNAL && (name || key == ARGP_KEY_ARG || key == ARGP_KEY_ERROR))
+        reject("the journal in %s holds an option that no run keeps; it is not gone on with", command->resume);
+    return option_origin(key) == FROM_JOURNAL;
+}
+
 // The options of a run are kept as they were given, to go on with the same.
 static error_t parse(int key, char *argument, struct argp_state *state)
 {
     struct command *command = state->input;
+    if (command->replaying && !take_replayed(command, key))
+        return option_name(key) ? 0 : ARGP_ERR_UNKNOWN;
     error_t error = parse_one(key, argument, state);
-    bool kept = error == 0 && key != OUTPUT && key != DRIVERS && key != RESUME;
-    for (const struct argp_option *option = option_list; kept && (option->name || option->doc); option++) {
-        if (!option->name || option->key != key)
-            continue;
-        char *shown = argument ? format("--%s=%s", option->name, argument) : format("--%s", option->name);
-        json_array_append_new(command->run.arguments, json_string(shown));
+    if (error == 0 && option_origin(key) != OF_NO_JOURNAL && !command->replaying) {
+        char *shown = argument ? format("--%s=%s", option_name(key), argument) : format("--%s", option_name(key));
+        json_t *word = json_string(shown);
+        if (word == NULL)
+            reject("--%s takes UTF-8 only", option_name(key));
+        json_array_append_new(command->run.arguments, word);
+        command->replayable |= option_origin(key) == FROM_JOURNAL;
         free(shown);
     }
     return error;
@@ -413,6 +467,10 @@ static int finish(json_t *root, const char *folder, bool created, double margin)
         if (json_is_true(json_object_get(root, "incomplete")))
             printf("stopped before the end; the results are marked incomplete\n");
         printf("%s\n", folder);
+        char *kept = format("the report is in %s", folder);
+        if (!output_written(kept) && status == 0)
+            status = 1;
+        free(kept);
     }
     analysis_free(&analysis);
     json_decref(root);
@@ -426,13 +484,13 @@ static void resume(struct command *command, struct journal *journal)
 {
     const json_t *argument;
     size_t index;
-    if (json_array_size(command->run.arguments))
+    if (command->replayable || command->output)
         reject("--resume goes on with the options that the run was begun with; leave out %s",
-               json_string_value(json_array_get(command->run.arguments, 0)));
-    enum journal_state state = journal_read(journal, command->resume);
+               command->output ? "--output" : json_string_value(json_array_get(command->run.arguments, 0)));
+    enum journal_state state = journal_open(journal, command->resume, false);
     if (state == JOURNAL_NONE)
         reject("%s holds no run that was ended early; name the folder that ./tally compare named", command->resume);
-    if (state == JOURNAL_FOREIGN)
+    if (state == JOURNAL_REFUSED)
         exit(2);
     command->output = command->resume;
     command->replayed = json_incref(json_object_get(journal->header, "arguments"));
@@ -440,7 +498,9 @@ static void resume(struct command *command, struct journal *journal)
     words[0] = (char *)"tally-compare";
     json_array_foreach(command->replayed, index, argument)
         words[index + 1] = (char *)(json_string_value(argument) ? json_string_value(argument) : "");
+    command->replaying = true;
     argp_parse(&argp, (int)json_array_size(command->replayed) + 1, words, ARGP_NO_ERRS | ARGP_NO_HELP, NULL, command);
+    command->replaying = false;
     free(words);
     command->run.seed = (uint64_t)json_integer_value(json_object_get(journal->header, "seed"));
     command->seeded = true;
@@ -452,10 +512,10 @@ static bool find_journal(struct command *command, struct journal *journal)
 {
     if (command->resume)
         return true;
-    switch (journal_read(journal, command->output)) {
+    switch (journal_open(journal, command->output, true)) {
     case JOURNAL_NONE:
         return true;
-    case JOURNAL_FOREIGN:
+    case JOURNAL_REFUSED:
         return false;
     case JOURNAL_GOOD:
         break;
@@ -469,9 +529,21 @@ static bool find_journal(struct command *command, struct journal *journal)
     return true;
 }
 
+// The command that goes on with the run, with what it does not take from the journal.
+static void show_resume(const struct command *command, bool unwritten)
+{
+    fprintf(stderr, "%s./tally compare --resume %s",
+            unwritten ? "what was measured is in the journal; to write the report: " : "to go on: ", command->output);
+    if (command->run.python)
+        fprintf(stderr, " --with-python %s", command->run.python);
+    if (command->run.traces)
+        fprintf(stderr, " --trace %s", command->run.traces);
+    fputc('\n', stderr);
+}
+
 static int run(struct command *command)
 {
-    bool created, traces_created;
+    bool created = false, traces_created;
     struct journal journal = {.file = -1};
     if (command->resume)
         resume(command, &journal);
@@ -486,24 +558,21 @@ static int run(struct command *command)
     command->run.seed &= INT64_MAX;
     command->run.margin = command->margin > 0 ? command->margin : DEFAULT_MARGIN;
     process_catch_signals();
-    if (!run_complete_options(&command->run) || !folder_prepare(command->output, &created) ||
-        !find_journal(command, &journal))
-        return 2;
-    if (command->run.traces && !folder_prepare(command->run.traces, &traces_created)) {
-        if (created)
-            rmdir(command->output);
-        journal_end(&journal, false);
-        return 2;
-    }
-    json_t *root = run_measure(&command->run, &journal, command->output);
+    bool ready = run_complete_options(&command->run) && folder_prepare(command->output, &created) &&
+                 find_journal(command, &journal) &&
+                 (!command->run.traces || (folder_prepare(command->run.traces, &traces_created) &&
+                                           folder_claim(command->run.traces, "timelines")));
+    json_t *root = ready ? run_measure(&command->run, &journal, command->output) : NULL;
     if (root == NULL) {
         journal_end(&journal, false);
+        if (created)
+            rmdir(command->output); // where nothing is in it
         return 2;
     }
     int status = finish(root, command->output, created, command->margin);
     bool stopped = process_stop_asked();
-    if (stopped && status != 2)
-        fprintf(stderr, "to go on: ./tally compare --resume %s\n", command->output);
+    if (stopped || status == 2)
+        show_resume(command, status == 2);
     journal_end(&journal, status != 2 && !stopped);
     return status == 0 && stopped ? 130 : status;
 }
@@ -514,11 +583,17 @@ static int report(struct command *command)
     if (command->results == NULL)
         reject("%s needs the results.json of a report", "report");
     json_t *root = results_load(command->results);
-    if (root == NULL || !folder_prepare(command->output, &created)) {
+    struct journal journal = {.file = -1};
+    // A run that goes on in this folder would have its report written over.
+    if (root == NULL || !folder_prepare(command->output, &created) ||
+        journal_open(&journal, command->output, false) == JOURNAL_REFUSED) {
         json_decref(root);
+        journal_end(&journal, false);
         return 2;
     }
-    return finish(root, command->output, created, command->margin);
+    int status = finish(root, command->output, created, command->margin);
+    journal_end(&journal, false);
+    return status;
 }
 
 static int diff(struct command *command)
@@ -550,13 +625,15 @@ static const struct argp argp = {
     option_list, parse, "run\nreport RESULTS.json\ndiff OLD.json NEW.json\ntune --check",
     "run measures Tally's backends side by side and writes the comparison report. report writes it again from "
     "the results.json of a run. diff compares two of them. tune lists what on this machine spoils numbers, with status 1 if anything does."
-    "\vCtrl-C ends a run and keeps the samples so far, marked incomplete. Exit status: 0 good, 1 a block failed, "
-    "2 a wrong argument, 130 Ctrl-C.",
+    "\vCtrl-C ends a run and keeps the samples so far, marked incomplete. Exit status: 0 good, 1 a block failed or the table is lost, "
+    "2 a wrong argument or a folder that cannot be written, 130 Ctrl-C.",
     NULL, NULL, NULL};
 
 int main(int argc, char **argv)
 {
     struct command command = {.run.effort = NORMAL, .run.arguments = json_array()};
+    output_watch("tally-compare");
+    json_set_alloc_funcs(checked_malloc, free); // the parser does not notice when it has no memory for a token
     if (argp_parse(&argp, argc, argv, ARGP_NO_ERRS | ARGP_NO_HELP, NULL, &command) != 0)
         exit(2);
     if (command.name == NULL)

@@ -7,6 +7,7 @@
 #include "plan.h"
 
 #include "extras.h"
+#include "files.h"
 #include "machine.h"
 #include "process.h"
 #include "results.h"
@@ -66,13 +67,16 @@ static bool names_known(const struct names *names, const struct names *known, co
 static bool choose_backends(struct run_options *options)
 {
     char *path = format("%s/backends.json", options->drivers);
-    json_t *list = options->known_backends = json_load_file(path, 0, NULL), *entry;
+    FILE *file = regular_open(path);
+    json_t *list = options->known_backends = file ? json_loadf(file, 0, NULL) : NULL, *entry;
     struct names known = {0}, chosen = {0};
     size_t index;
     bool good = results_check_backends(list) && json_array_size(list) <= MAX_NAMES;
     if (!good)
         fprintf(stderr, "tally-compare: no list of backends in %s; name the build folder of the drivers with --drivers\n", path);
     free(path);
+    if (file)
+        fclose(file);
     json_array_foreach(list, index, entry)
     {
         if (!good)

@@ -47,6 +47,8 @@ void process_catch_signals(void)
         sigaction(signals[i], &action, NULL);
         sigaddset(&blocked, signals[i]);
     }
+    // A write past the limit of a file's size fails then, as on a full disk.
+    signal(SIGXFSZ, SIG_IGN);
     sigprocmask(SIG_BLOCK, &blocked, &open_mask);
     for (size_t i = 0; i < sizeof signals / sizeof *signals; i++)
         sigdelset(&open_mask, signals[i]);
@@ -80,6 +82,8 @@ static _Noreturn void become(char *const argv[], char *const environment[], int 
     signal(SIGINT, SIG_DFL);
     signal(SIGTERM, SIG_DFL);
     signal(SIGHUP, SIG_DFL);
+    signal(SIGPIPE, SIG_DFL);
+    signal(SIGXFSZ, SIG_DFL);
     sigprocmask(SIG_SETMASK, &open_mask, NULL);
     int personality_now = personality(0xffffffff);
     if (personality_now >= 0 && (personality_now & ADDR_NO_RANDOMIZE))
@@ -134,6 +138,24 @@ static void collect(pid_t child, int output, int errors, double timeout, struct 
     }
 }
 
+// A child that has closed what it prints to may go on all the same; not past its time.
+static void reap(pid_t child, double end, int *status, struct process_result *result)
+{
+    const struct timespec pause = {.tv_nsec = 5000000};
+    pid_t reaped;
+    while ((reaped = waitpid(child, status, result->timed_out ? 0 : WNOHANG)) != child) {
+        if (reaped < 0 && errno != EINTR)
+            return;
+        if (reaped == 0 && (clock_seconds() > end || stop_asked)) {
+            kill(-child, SIGKILL);
+            kill(child, SIGKILL);
+            result->timed_out = true;
+        } else if (reaped == 0) {
+            ppoll(NULL, 0, &pause, &open_mask);
+        }
+    }
+}
+
 struct process_result process_run(char *const argv[], char *const environment[], double timeout_seconds)
 {
     struct process_result result = {.status = 127};
@@ -151,9 +173,9 @@ struct process_result process_run(char *const argv[], char *const environment[],
         close(errors[1]);
     if (child > 0) {
         int status = 0;
+        double end = clock_seconds() + timeout_seconds;
         collect(child, output[0], errors[0], timeout_seconds, &result);
-        while (waitpid(child, &status, 0) < 0 && errno == EINTR)
-            ;
+        reap(child, end, &status, &result);
         result.status = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
     }
     if (output[0] >= 0)

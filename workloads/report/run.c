@@ -158,7 +158,7 @@ static bool takes_too_long(const struct run *run, int round)
 static void run_jobs(struct run *run)
 {
     int last_round = run->plan->budget.rounds, round = 0;
-    for (size_t i = 0; i < run->plan->count && !process_stop_asked(); i++) {
+    for (size_t i = 0; i < run->plan->count && !process_stop_asked() && !run->journal->failed; i++) {
         const struct job *job = &run->plan->jobs[i];
         bool timed = job->kind == &kind_timed || job->kind == &kind_control;
         if (timed && job->round != round && takes_too_long(run, job->round) && job->round < last_round)
@@ -168,12 +168,35 @@ static void run_jobs(struct run *run)
             continue;
         if (timed && job->round >= last_round)
             run->total--;
-        else
+        else if (journal_is_there(run->journal))
             run_job(run, job);
     }
 }
 
-// Takes over what was finished before.
+static bool failure_is_good(const json_t *failure, const struct job *job)
+{
+    return strcmp(object_string(failure, "workload", ""), job->workload) == 0 &&
+           strcmp(object_string(failure, "backend", ""), job->backend) == 0 &&
+           object_number(failure, "threads", 0) == job->threads && json_is_string(json_object_get(failure, "list")) &&
+           json_is_boolean(json_object_get(failure, "counted")) && json_is_integer(json_object_get(failure, "status")) &&
+           json_is_string(json_object_get(failure, "stderr"));
+}
+
+// Whether a line of the journal is a block that this job prints, in the list where the job's blocks are.
+static bool block_is_good(const json_t *entry, const json_t *block, const struct job *job)
+{
+    const struct kind *kind = job->kind;
+    const char *why;
+    if (!block || strcmp(object_string(entry, "list", ""), kind->list) != 0)
+        return false;
+    if (kind->check)
+        return kind->check(block, &why);
+    return results_check_block(block, &why) && strcmp(object_string(block, "workload", ""), job->workload) == 0 &&
+           strcmp(object_string(block, "backend", ""), job->backend) == 0 &&
+           object_number(block, "threads", 0) == job->threads;
+}
+
+// Takes over what was finished before.  What does not fit its job is measured again.
 static void restore(struct run *run)
 {
     const json_t *entry;
@@ -181,22 +204,20 @@ static void restore(struct run *run)
     json_array_foreach(run->journal->entries, index, entry)
     {
         json_t *block = json_object_get(entry, "block"), *failure = json_object_get(entry, "failure");
-        json_t *list = json_object_get(run->results, object_string(entry, "list", ""));
-        double job = object_number(entry, "job", -1);
-        const char *why;
-        if (!(job >= 0) || job >= (double)run->plan->count)
+        double number = object_number(entry, "job", -1);
+        if (!(number >= 0) || number >= (double)run->plan->count)
             continue;
-        const struct kind *kind = run->plan->jobs[(size_t)job].kind;
-        if (block && list && (kind->check ? kind->check : results_check_block)(block, &why))
-            json_array_append(list, block);
-        else if (failure)
+        const struct job *job = &run->plan->jobs[(size_t)number];
+        if (block_is_good(entry, block, job))
+            json_array_append(json_object_get(run->results, job->kind->list), block);
+        else if (failure && failure_is_good(failure, job))
             json_array_append(json_object_get(run->results, "failures"), failure);
         else
             continue;
         run->started -= object_number(block, "wall_seconds", 0);
-        if (json_is_true(json_object_get(entry, "again")) || run->finished[(size_t)job])
+        if (json_is_true(json_object_get(entry, "again")) || run->finished[(size_t)number])
             continue;
-        run->finished[(size_t)job] = true;
+        run->finished[(size_t)number] = true;
         run->done++;
     }
 }
@@ -252,27 +273,26 @@ static json_t *make_header(const struct run_options *options, const json_t *iden
     return header;
 }
 
-// True where the journal is ready to be added to; *machine and *started become
+// True where the journal can be added to; *machine and *started become
 // those of a run that goes on.
 static bool open_journal(struct journal *journal, const char *folder, const struct plan *plan, json_t **machine,
                          const char **started)
 {
     json_t *identity = run_identity(plan, *machine);
-    bool same = journal->header == NULL || json_equal(json_object_get(journal->header, "identity"), identity);
+    bool good = false, same = journal->header == NULL || json_equal(json_object_get(journal->header, "identity"), identity);
     if (!same) {
         fprintf(stderr, "tally-compare: the run in %s was begun with other programs, texts or options, or on another "
                 "machine; start anew in another folder\n", folder);
     } else if (journal->header == NULL) {
-        journal_begin(journal, folder, make_header(plan->options, identity, *machine, *started));
+        good = journal_begin(journal, make_header(plan->options, identity, *machine, *started));
     } else {
         json_decref(*machine);
         *machine = json_incref(json_object_get(journal->header, "machine"));
-        journal_continue(journal);
-        journal_add(journal, json_pack("{s:s}", "resumed", *started));
+        good = journal_continue(journal, json_pack("{s:s}", "resumed", *started));
         *started = object_string(journal->header, "started", "");
     }
     json_decref(identity);
-    return same;
+    return good;
 }
 
 static size_t times_resumed(const struct journal *journal)
@@ -336,5 +356,9 @@ json_t *run_measure(const struct run_options *options, struct journal *journal, 
     fprintf(stderr, "%zu of %zu blocks done in %.0f s\n", run.done, run.total, clock_seconds() - run.started);
     free(run.finished);
     plan_free(&plan);
+    if (journal->failed) {
+        json_decref(results);
+        return NULL;
+    }
     return results;
 }

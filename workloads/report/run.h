@@ -64,9 +64,9 @@ bool run_complete_options(struct run_options *options);
 struct journal;
 
 // The results; incomplete when stopped by a signal.  The caller owns them.  Goes
-// on with the journal where it has been read, else begins it in `folder`.  NULL
-// after one line on stderr: it was begun with other programs or on another
-// machine.
+// on with the journal where it has been read, else begins it.  NULL after one line
+// on stderr: it was begun with other programs or on another machine, or it cannot be
+// written any more.
 json_t *run_measure(const struct run_options *options, struct journal *journal, const char *folder);
 
 #endif

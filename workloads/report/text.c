@@ -17,6 +17,11 @@ static void *checked(void *memory)
     return memory;
 }
 
+void *checked_malloc(size_t size)
+{
+    return checked(malloc(size ? size : 1));
+}
+
 void *checked_calloc(size_t count, size_t size)
 {
     return checked(calloc(count ? count : 1, size ? size : 1));

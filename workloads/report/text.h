@@ -14,6 +14,7 @@ struct text {
     size_t length, capacity;
 };
 
+void *checked_malloc(size_t size); // not zeroed
 void *checked_calloc(size_t count, size_t size);
 void *checked_realloc(void *memory, size_t size);
 char *checked_strdup(const char *string);

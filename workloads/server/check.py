@@ -6,16 +6,19 @@ Usage: check.py SERVER...     (programs task-server-<backend>)
 
 Every server, with both versions, gets the same sequences: first one of each
 answer that the routes have, then random requests from one client, then random
-requests from four clients at once, each with tasks of its own. Judges status,
+requests from four clients at once, each with tasks of its own. Then one without
+memory is emptied, and one gets many malformed requests. Judges status,
 body and headers, never time. Exit status 1: an answer was wrong; 2: usage.
 """
 import http.client
 import json
 import random
+import resource
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 
 STANDING = 20
@@ -31,8 +34,8 @@ class Wrong(Exception):
 class Server:
     """A running server; as a context it is ended by SIGTERM and its statistics are read."""
 
-    def __init__(self, program, *arguments):
-        self.process = subprocess.Popen([program, *map(str, arguments)], stdout=subprocess.PIPE, text=True)
+    def __init__(self, program, *arguments, stderr=None):
+        self.process = subprocess.Popen([program, *map(str, arguments)], stdout=subprocess.PIPE, stderr=stderr, text=True)
         line = self.process.stdout.readline()
         if not line:
             raise Wrong(f"{program} did not start")
@@ -282,6 +285,70 @@ def check(program, version, count=600):
     print(f"{server.statistics['backend']}, version {version}: {server.statistics['requests']} answers as the model has them")
 
 
+def virtual_kib(process):
+    with open(f"/proc/{process.pid}/status", encoding="ascii") as lines:
+        return next(int(line.split()[1]) for line in lines if line.startswith("VmSize:"))
+
+
+def check_without_memory(program, version):
+    """A server that gets no more memory answers with 503, takes no valid body for a wrong one, can be emptied, and works on."""
+    with Server(program, "--version", version, "--tasks", STANDING, "--threads", 2, "--idle", 0) as server:
+        connection, names, statuses = http.client.HTTPConnection("127.0.0.1", server.port, timeout=240), [], {}
+
+        def status(method, path, body=None):
+            connection.request(method, path, body)
+            response = connection.getresponse()
+            text = response.read()
+            if response.status >= 300 and json.loads(text) != {"error": "out of memory"}:
+                raise Wrong(f"without memory {method} {path} was answered with {response.status}, {text!r}")
+            return response.status
+
+        for name in "a", "b":  # each worker has been at work, for this connection alone
+            status("PUT", f"/tasks/{name}/", json.dumps({"subtasks": [f"{name}{i}" for i in range(900)]}))
+        room = (virtual_kib(server.process) + 256) * 1024
+        resource.prlimit(server.process.pid, resource.RLIMIT_AS, (room, resource.RLIM_INFINITY))
+        for i in range(20000):
+            name = f"filled-{i}"
+            if statuses.get(503, 0) >= 30:
+                break
+            subtasks = [f"{name}.{k}" for k in range((0, 5, 300)[i % 3])]
+            answer = status("PUT", f"/tasks/{name}/", json.dumps({"title": 20000 * "x", "subtasks": subtasks}))
+            statuses[answer] = statuses.get(answer, 0) + 1
+            names += [name] if answer in (200, 201) else []
+        if set(statuses) != {201, 503}:
+            raise Wrong(f"without memory tasks were answered with {statuses}")
+        for name in names[:-1] + ["a", "b"]:
+            answer = status("DELETE", f"/tasks/{name}/")
+            if answer != 200:
+                raise Wrong(f"without memory DELETE was answered with {answer}")
+        resource.prlimit(server.process.pid, resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+        connection.request("GET", "/tasks/?limit=0")
+        count = json.loads(connection.getresponse().read())["count"]
+        if count != STANDING + 1:
+            raise Wrong(f"{count} tasks are left, not {STANDING + 1}")
+        connection.close()
+    if server.statistics["objects_left"]:
+        raise Wrong(f"{server.statistics['objects_left']} objects were left at the end")
+    print(f"{server.statistics['backend']}, version {version}: {statuses[503]} answers without memory, {len(names)} tasks deleted then")
+
+
+def check_messages(program, count=2000):
+    """What clients do wrong fills no log."""
+    with tempfile.TemporaryFile("w+") as log:
+        with Server(program, "--threads", 2, stderr=log) as server:
+            for _ in range(count):
+                with socket.create_connection(("127.0.0.1", server.port), timeout=240) as connection:
+                    connection.sendall(b"PUT /tasks/a/ HTTP/1.1\r\nHost: a\r\nContent-Length: x\r\n\r\n")
+                    connection.shutdown(socket.SHUT_WR)
+                    while connection.recv(65536):
+                        pass
+        log.seek(0)
+        lines = log.read().splitlines()
+    if not 1 < len(lines) <= 60 or "left out" not in lines[-1]:
+        raise Wrong(f"{count} malformed requests made {len(lines)} lines in the log, the last is {lines[-1:]}")
+    print(f"{server.statistics['backend']}: {count} malformed requests, {len(lines)} lines in the log")
+
+
 def main():
     if len(sys.argv) < 2 or sys.argv[1].startswith("-"):
         print(__doc__, file=sys.stderr)
@@ -290,6 +357,9 @@ def main():
         for version in 1, 2:
             try:
                 check(program, version)
+                check_without_memory(program, version)
+                if version == 1:
+                    check_messages(program)
             except (Wrong, OSError, http.client.HTTPException) as error:
                 print(f"{program}, version {version}: {error}", file=sys.stderr)
                 return 1

@@ -3,15 +3,22 @@
  * routes.c: a request's line and body are judged and read, then the store is asked,
  * then its answer is written. Only the second step is out of the blocking region:
  * JSON is read and written beside other threads with a GIL too.
+ *
+ * Invariant: a task that is there can be deleted, also where all memory is taken. A
+ * DELETE needs none on its way, and its answer may go without a text.
  */
+#define _GNU_SOURCE /* CLOCK_MONOTONIC_COARSE */
 #include "routes.h"
+#include "memory.h"
 #include "store.h"
 #include "tally.h"
 
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 enum { LONGEST_NAME = 64, MOST_SUBTASKS = 1000, LIST_LIMIT = 100, MOST_LISTED = 1000 };
 
@@ -58,9 +65,9 @@ static __attribute__((format(printf, 3, 4))) void wrong(struct answer *answer, u
     va_start(arguments, format);
     vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
-    json = json_pack("{s:s}", "error", text);
+    json = json_object();
     answer->status = status;
-    answer->text = line_of(json);
+    answer->text = json_object_set_new(json, "error", json_string(text)) == 0 ? line_of(json) : NULL;
     json_decref(json);
 }
 
@@ -182,12 +189,13 @@ static void read_body(struct answer *answer, const char *body, size_t length, st
     json_error_t error;
     const char *key;
     json_t *value;
+    bool no_memory;
 
     request->title = "";
     if (!length)
         return;
-    request->body = json_loadb(body, length, JSON_REJECT_DUPLICATES, &error);
-    if (!request->body && json_error_code(&error) == json_error_out_of_memory)
+    request->body = memory_load_json(body, length, &error, &no_memory);
+    if (no_memory)
         wrong(answer, 503, "out of memory");
     else if (!request->body)
         wrong(answer, 400, "no JSON: %s, line %d, column %d", error.text, error.line, error.column);
@@ -227,6 +235,24 @@ static store_result ask(enum route route, const struct request *request, json_t 
     }
 }
 
+/* Where there is no memory, what is in cycles and was deleted may have some. One full collection in a while, whoever asks. */
+static int relieve(void)
+{
+    enum { WHILE_S = 1 };
+    static _Atomic int64_t last;
+    struct timespec time;
+    int64_t before = atomic_load_explicit(&last, memory_order_relaxed);
+
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &time);
+    /* relaxed: nothing is read because of it */
+    if ((before && time.tv_sec - before < WHILE_S) ||
+        !atomic_compare_exchange_strong_explicit(&last, &before, time.tv_sec, memory_order_relaxed, memory_order_relaxed))
+        return 0;
+    if (tally_gc_collect(2) < 0)
+        tally_error_clear();
+    return 1;
+}
+
 static void write_answer(struct answer *answer, store_result result, json_t *json, const struct request *request)
 {
     switch (result) {
@@ -234,7 +260,11 @@ static void write_answer(struct answer *answer, store_result result, json_t *jso
     case STORE_CREATED:
         answer->status = result == STORE_CREATED ? 201 : 200;
         answer->text = line_of(json);
+        /* What was changed was changed; what was asked for is not there. */
+        if (!answer->text && (answer->route == LIST_TASKS || answer->route == GET_TASK || answer->route == GET_SUBTASK))
+            answer->status = 503;
         break;
+    case STORE_DELETED: answer->status = 200; break; /* without a text */
     case STORE_NO_TASK: wrong(answer, 404, "no task %s", request->names[0]); break;
     case STORE_NO_SUBTASK: wrong(answer, 404, "no subtask %s", request->names[0]); break;
     case STORE_TAKEN: wrong(answer, 409, "a subtask of this name belongs to another task"); break;
@@ -242,17 +272,21 @@ static void write_answer(struct answer *answer, store_result result, json_t *jso
     }
 }
 
-struct answer route_answer(const char *method, const char *path, const char *limit, const char *body, size_t length, int too_large)
+struct answer route_answer(const char *method, const char *path, const char *limit, const char *body, size_t length, int too_large, int no_memory)
 {
     struct answer answer = { .route = NO_ROUTE };
     struct request request;
-    char *copy = strdup(path);
+    char of_usual_length[4 * LONGEST_NAME], *copy = of_usual_length;
     json_t *json = NULL;
     store_result result;
 
     request.body = NULL;
     request.subtask_count = 0;
-    if (!copy)
+    if (strlen(path) < sizeof of_usual_length)
+        strcpy(copy, path); /* takes no memory */
+    else
+        copy = strdup(path);
+    if (!copy || no_memory)
         wrong(&answer, 503, "out of memory");
     else
         find_route(&answer, method, copy, &request);
@@ -265,11 +299,14 @@ struct answer route_answer(const char *method, const char *path, const char *lim
     if (!answer.status) {
         tally_blocking_end();
         result = ask(answer.route, &request, &json);
+        if (result == STORE_NO_MEMORY && relieve())
+            result = ask(answer.route, &request, &json);
         tally_blocking_begin();
         write_answer(&answer, result, json, &request);
     }
     json_decref(json);
     json_decref(request.body);
-    free(copy);
+    if (copy != of_usual_length)
+        free(copy);
     return answer;
 }

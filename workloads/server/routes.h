@@ -21,11 +21,11 @@ struct answer {
     enum route route;
     unsigned status;
     const char *allow; /* for 405, else NULL; static */
-    char *text;        /* a line of JSON, to be free()d; NULL: no memory even for an error */
+    char *text;        /* a line of JSON, to be free()d; NULL: there is no memory for it */
 };
 
 /* limit: the query argument of that name, or NULL. too_large: the body was larger than LARGEST_BODY and is not there.
- * In an attached thread in a blocking region, which is left while objects are at work. */
-struct answer route_answer(const char *method, const char *path, const char *limit, const char *body, size_t length, int too_large);
+ * no_memory: there was none for the body, which is not there. In an attached thread in a blocking region, which is left while objects are at work. */
+struct answer route_answer(const char *method, const char *path, const char *limit, const char *body, size_t length, int too_large, int no_memory);
 
 #endif

@@ -11,6 +11,7 @@
  * Counters are their worker's own and read after it has ended.
  */
 #define _GNU_SOURCE /* accept4, pipe2 */
+#include "memory.h"
 #include "program.h"
 #include "routes.h"
 #include "store.h"
@@ -22,6 +23,7 @@
 #include <microhttpd.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -51,39 +53,78 @@ static atomic_bool stopping;
 
 struct upload {
     size_t length;
-    bool too_large;
+    bool too_large, no_memory;
     char *body;
 };
+
+/* Of a request without a body so far, and of one whose body there is no memory for: nobody writes to them. */
+static struct upload nothing, no_room = { .no_memory = true };
+
+/* Answers that take no memory, made at the start: to what is out of memory, and to what was done although there is no
+ * memory to tell more of it. */
+static struct MHD_Response *out_of_memory, *without_text;
+
+static struct MHD_Response *constant_response(const char *text)
+{
+    struct MHD_Response *response = MHD_create_response_from_buffer(strlen(text), (void *)(uintptr_t)text, MHD_RESPMEM_PERSISTENT);
+
+    if (!response || MHD_add_response_header(response, "Content-Type", "application/json") != MHD_YES)
+        program_fail("no memory for answers");
+    return response;
+}
 
 static void forget(void *context, struct MHD_Connection *connection, void **state, enum MHD_RequestTerminationCode how)
 {
     struct upload *upload = *state;
 
     (void)context, (void)connection, (void)how;
-    if (upload)
-        free(upload->body);
+    if (!upload || upload == &nothing || upload == &no_room)
+        return;
+    free(upload->body);
     free(upload);
 }
 
-static bool receive(struct upload *upload, const char *data, size_t size)
+static struct upload *receive(struct upload *upload, const char *data, size_t size)
 {
     char *body;
 
-    if (upload->too_large || size > LARGEST_BODY - upload->length) {
+    if (upload == &nothing)
+        upload = calloc(1, sizeof *upload);
+    if (!upload)
+        return &no_room;
+    if (upload->too_large || upload->no_memory)
+        return upload;
+    if (size > LARGEST_BODY - upload->length) {
         upload->too_large = true;
-        return true;
+        return upload;
     }
     body = realloc(upload->body, upload->length + size);
+    upload->no_memory = !body;
     if (!body)
-        return false;
+        return upload;
     memcpy(body + upload->length, data, size);
     upload->body = body;
     upload->length += size;
-    return true;
+    return upload;
+}
+
+static struct MHD_Response *response_of(const struct answer *answer)
+{
+    struct MHD_Response *response =
+        answer->text ? MHD_create_response_from_buffer(strlen(answer->text), answer->text, MHD_RESPMEM_MUST_FREE) : NULL;
+
+    if (response) {
+        MHD_add_response_header(response, "Content-Type", "application/json");
+        if (answer->allow)
+            MHD_add_response_header(response, "Allow", answer->allow);
+        return response;
+    }
+    free(answer->text);
+    return answer->status < 300 ? without_text : out_of_memory;
 }
 
 /* Called when the header is there, for each piece of the body, and at the end. A body is read to its end also where
- * the line alone is wrong, so that the connection can be used again. MHD_NO closes it. */
+ * the line alone is wrong, or memory is short, so that the connection can be used again. */
 static enum MHD_Result handle(void *context, struct MHD_Connection *connection, const char *path, const char *method,
                               const char *protocol, const char *data, size_t *size, void **state)
 {
@@ -95,29 +136,61 @@ static enum MHD_Result handle(void *context, struct MHD_Connection *connection, 
 
     (void)protocol;
     if (!upload) {
-        *state = calloc(1, sizeof *upload);
-        return *state ? MHD_YES : MHD_NO;
+        *state = &nothing;
+        return MHD_YES;
     }
     if (*size) {
-        result = receive(upload, data, *size) ? MHD_YES : MHD_NO;
+        *state = receive(upload, data, *size);
         *size = 0;
-        return result;
+        return MHD_YES;
     }
     answer = route_answer(method, path, MHD_lookup_connection_value(connection, MHD_GET_ARGUMENT_KIND, "limit"),
-                          upload->body, upload->length, upload->too_large);
+                          upload->body, upload->length, upload->too_large, upload->no_memory);
     worker->requests[answer.route]++;
     worker->statuses[answer.status]++;
-    response = answer.text ? MHD_create_response_from_buffer(strlen(answer.text), answer.text, MHD_RESPMEM_MUST_FREE) : NULL;
-    if (!response) {
-        free(answer.text);
-        return MHD_NO;
-    }
-    MHD_add_response_header(response, "Content-Type", "application/json");
-    if (answer.allow)
-        MHD_add_response_header(response, "Allow", answer.allow);
+    response = response_of(&answer);
     result = MHD_queue_response(connection, answer.status, response);
-    MHD_destroy_response(response);
+    if (response != out_of_memory && response != without_text)
+        MHD_destroy_response(response);
     return result;
+}
+
+/* ---- messages ------------------------------------------------------------- */
+
+/* What clients do wrong is told, a few lines in a while; the rest is counted, so that no client fills the log. */
+static struct {
+    pthread_mutex_t lock;
+    uint64_t began, lines, left_out;
+} messages = { .lock = PTHREAD_MUTEX_INITIALIZER };
+
+/* Of what was left out before. Under the lock. */
+static void tell_left_out(void)
+{
+    if (messages.left_out)
+        fprintf(stderr, "task-server: %llu more messages are left out\n", (unsigned long long)messages.left_out);
+    messages.left_out = 0;
+}
+
+static __attribute__((format(printf, 2, 0))) void tell(void *context, const char *format, va_list arguments)
+{
+    enum { MOST_LINES = 10, WHILE_S = 10 };
+    uint64_t time = program_now();
+    char line[200];
+
+    (void)context;
+    vsnprintf(line, sizeof line, format, arguments);
+    line[strcspn(line, "\r\n")] = 0;
+    pthread_mutex_lock(&messages.lock);
+    if (!messages.began || time - messages.began > WHILE_S * UINT64_C(1000000000)) {
+        tell_left_out();
+        messages.began = time;
+        messages.lines = 0;
+    }
+    if (messages.lines++ < MOST_LINES)
+        fprintf(stderr, "task-server: %s\n", line);
+    else
+        messages.left_out++;
+    pthread_mutex_unlock(&messages.lock);
 }
 
 /* ---- workers -------------------------------------------------------------- */
@@ -186,7 +259,7 @@ static void start_workers(const struct options *options)
         if (pipe2(workers[i].mailbox, O_CLOEXEC | O_NONBLOCK) != 0)
             program_fail("no pipe");
         workers[i].daemon = MHD_start_daemon(MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET | MHD_USE_ERROR_LOG, 0, NULL, NULL, handle, &workers[i],
-                                             MHD_OPTION_NOTIFY_COMPLETED, forget, NULL, MHD_OPTION_CONNECTION_TIMEOUT, options->idle, MHD_OPTION_END);
+                                             MHD_OPTION_EXTERNAL_LOGGER, (MHD_LogCallback)tell, NULL, MHD_OPTION_NOTIFY_COMPLETED, forget, NULL, MHD_OPTION_CONNECTION_TIMEOUT, options->idle, MHD_OPTION_END);
         if (!workers[i].daemon)
             program_fail("no HTTP daemon");
         if (tally_thread_start(&workers[i].thread, work, &workers[i]) != 0)
@@ -310,7 +383,8 @@ static void print_statistics(const struct options *options, double seconds, size
                       (json_int_t)collections.by_generation[2], "collected", (json_int_t)collections.collected,
                       "pause_ms_total", (double)collections.total / 1e6, "pause_ms_p50", pause_at(0.5), "pause_ms_p99", pause_at(0.99),
                       "pause_ms_max", pause_at(1), "peak_memory_bytes", (json_int_t)usage.ru_maxrss * 1024, "objects_left", (json_int_t)left);
-    if (!whole || collections.lost)
+    if (!whole || (collections.lost && json_object_set_new(json_object_get(whole, "collections"), "pauses_lost",
+                                                           json_integer((json_int_t)collections.lost)) != 0))
         program_fail("no memory for the statistics");
     json_dumpf(whole, stdout, JSON_COMPACT | JSON_REAL_PRECISION(6));
     putchar('\n');
@@ -389,6 +463,8 @@ int main(int argc, char **argv)
     ptrdiff_t left;
     double began, seconds;
 
+    output_watch("task-server");
+    memory_watch_json();
     if (argp_parse(&argp, argc, argv, 0, NULL, &options) != 0)
         return 2;
     /* Blocked in all threads: the main one reads them. */
@@ -396,7 +472,6 @@ int main(int argc, char **argv)
     sigaddset(&signals, SIGINT);
     sigaddset(&signals, SIGTERM);
     pthread_sigmask(SIG_BLOCK, &signals, NULL);
-    signal(SIGPIPE, SIG_IGN);
     signal_file = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
     if (signal_file < 0)
         program_fail("no descriptor for signals");
@@ -406,14 +481,20 @@ int main(int argc, char **argv)
     populate(options.tasks);
     if (tally_gc_add_callback(note_collection, NULL) != 0) /* not of what made the population */
         program_fail(tally_error_message());
+    out_of_memory = constant_response("{\"error\":\"out of memory\"}\n");
+    without_text = constant_response("{\"done\":true}\n");
     start_workers(&options);
     printf("{\"listening\":\"http://127.0.0.1:%u\"}\n", options.port);
-    fflush(stdout);
+    if (!output_written("nobody would know where it listens"))
+        _exit(1);
     began = now();
     tally_blocking_begin();
     serve(&options, listener, signal_file, began);
     tally_blocking_end();
     stop_workers(options.threads);
+    tell_left_out();
+    MHD_destroy_response(out_of_memory);
+    MHD_destroy_response(without_text);
     seconds = now() - began;
     close(listener);
     close(signal_file);

@@ -9,6 +9,7 @@
 #include "tally.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 static struct {
     int version;
@@ -291,6 +292,28 @@ store_result store_get_subtask(const char *name, json_t **answer)
     return result;
 }
 
+/* The same under the writer's lock, whatever memory there is: where there is none for the key, all are looked at. */
+static tally_object *find_always(tally_object *dict, const char *name, store_result missing, store_result *result)
+{
+    tally_object *found = find(dict, name, missing, result), *key, *value;
+    ptrdiff_t position = 0;
+
+    if (*result != STORE_NO_MEMORY)
+        return found;
+    *result = missing;
+    while (!found && tally_dict_next(dict, &position, &key, &value) == 1) {
+        if (!strcmp(tally_str_data(key), name)) {
+            found = value;
+            *result = STORE_DONE;
+        } else {
+            tally_decref(value);
+        }
+        tally_decref(key);
+    }
+    tally_error_clear();
+    return found;
+}
+
 /* ---- writers -------------------------------------------------------------- */
 
 struct entry {
@@ -416,15 +439,14 @@ store_result store_delete_task(const char *name, json_t **answer)
     tally_object *task, *key;
 
     tally_mutex_lock(&store.writer);
-    task = find(store.tasks, name, STORE_NO_TASK, &result);
+    task = find_always(store.tasks, name, STORE_NO_TASK, &result);
     if (task) {
-        result = describe_task(STORE_DONE, task, answer);
-        if (result == STORE_DONE) {
-            key = tally_get_attr(task, store.name);
-            remove_subtasks(task, NULL);
-            tally_dict_delete(store.tasks, key);
-            tally_decref(key);
-        }
+        if (describe_task(STORE_DONE, task, answer) != STORE_DONE)
+            result = STORE_DELETED;
+        key = tally_get_attr(task, store.name);
+        remove_subtasks(task, NULL);
+        tally_dict_delete(store.tasks, key);
+        tally_decref(key);
     }
     tally_mutex_unlock(&store.writer);
     tally_xdecref(task);
@@ -485,18 +507,17 @@ store_result store_delete_subtask(const char *name, json_t **answer)
     tally_object *subtask, *task = NULL, *subtasks, *key;
 
     tally_mutex_lock(&store.writer);
-    subtask = find(store.subtasks, name, STORE_NO_SUBTASK, &result);
+    subtask = find_always(store.subtasks, name, STORE_NO_SUBTASK, &result);
     if (subtask) {
         task = task_of(subtask);
-        result = describe_subtask(STORE_DONE, subtask, task, answer);
-        if (result == STORE_DONE) {
-            key = tally_get_attr(subtask, store.name);
-            subtasks = subtasks_of(task);
-            tally_dict_delete(subtasks, key);
-            tally_dict_delete(store.subtasks, key);
-            tally_decref(subtasks);
-            tally_decref(key);
-        }
+        if (describe_subtask(STORE_DONE, subtask, task, answer) != STORE_DONE)
+            result = STORE_DELETED;
+        key = tally_get_attr(subtask, store.name);
+        subtasks = subtasks_of(task);
+        tally_dict_delete(subtasks, key);
+        tally_dict_delete(store.subtasks, key);
+        tally_decref(subtasks);
+        tally_decref(key);
     }
     tally_mutex_unlock(&store.writer);
     tally_xdecref(subtask);
