@@ -18,6 +18,9 @@ import sys
 import threading
 import time
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "programs"))
+import program
+
 WARM_UP, ITEMS = 10, 64
 
 
@@ -61,8 +64,10 @@ def main():
     options = parser.parse_args()
     client, server = socket.socketpair()
     reader, writer = os.pipe()
+    parent = os.getpid()
     child = os.fork()
     if child == 0:
+        program.end_with_parent(parent)
         server.close()
         times = ask(client, options)
         client.close()
@@ -94,4 +99,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    program.main(main)

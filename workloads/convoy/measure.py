@@ -16,6 +16,9 @@ import shutil
 import subprocess
 import sys
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "programs"))
+import program
+
 SCHEMES = [("gil", "ticks"), ("gil", "cpython"), ("gil", "deadline"), ("atomic", None), ("biased", None), ("python", None)]
 BUSY = [0, 1, 2, 4]
 
@@ -62,24 +65,22 @@ def main():
     if options.isolate and (not shutil.which("chrt") or subprocess.run(["chrt", "--rr", "1", "true"], stderr=subprocess.DEVNULL, check=False).returncode):
         print("measure.py: --isolate needs chrt and the right to real-time priorities (CAP_SYS_NICE)", file=sys.stderr)
         return 2
+    program.claim(options.output)
     rows, load = [], os.getloadavg()
     for busy in BUSY:
         for backend, scheme in SCHEMES:
-            run = subprocess.run(command(options, backend, scheme, busy), stdout=subprocess.PIPE, text=True, check=False)
+            run = program.run(command(options, backend, scheme, busy), stdout=subprocess.PIPE, text=True)
             if run.returncode:
                 print(f"measure.py: failed: {run.args}", file=sys.stderr)
                 return 1
             rows.append(json.loads(run.stdout))
             print(run.stdout, end="", flush=True)
     text = table(rows, options, load)
-    os.makedirs(options.output, exist_ok=True)
-    with open(os.path.join(options.output, "convoy.json"), "w", encoding="utf-8") as file:
-        json.dump({"processors": os.cpu_count(), "system": platform.platform(), "load_average": load, "isolated": options.isolate, "runs": rows}, file, indent=1)
-    with open(os.path.join(options.output, "convoy.md"), "w", encoding="utf-8") as file:
-        file.write(text)
+    whole = {"processors": os.cpu_count(), "system": platform.platform(), "load_average": load, "isolated": options.isolate, "runs": rows}
+    program.write(options.output, {"convoy.json": json.dumps(whole, indent=1), "convoy.md": text})
     print(text, end="")
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    program.main(main)

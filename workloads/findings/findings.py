@@ -9,7 +9,8 @@ A round runs every experiment once on every backend, each in a fresh process, in
 order drawn anew; a ratio is formed within a round, so that a slow drift of the machine
 falls on both of its sides. Estimates are medians over rounds, intervals are order
 statistics: the narrowest that hold the true median with at least 95 %, or all rounds
-where those are too few. Writes findings.json, with every round, and findings.md.
+where those are too few. Writes findings.json, with every round, and findings.md. One
+run at a time has a folder; one that cannot write it any more ends within a round.
 claims.py has the claims and the rules of their verdicts. Exit status: 0; 1 where an experiment
 failed; 2: usage; 130: Ctrl-C, after writing what there is.
 """
@@ -25,6 +26,9 @@ import signal
 import subprocess
 import sys
 import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "programs"))
+import program
 
 import claims
 
@@ -75,7 +79,7 @@ class Failed(Exception):
 
 def run(programs, words, seconds=120):
     try:
-        done = subprocess.run([os.path.join(programs, words[0]), *words[1:]], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=seconds, check=False)
+        done = program.run([os.path.join(programs, words[0]), *words[1:]], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=seconds)
     except subprocess.TimeoutExpired:
         raise Failed(f"no answer in {seconds} s") from None
     if done.returncode:
@@ -92,9 +96,9 @@ def instructions(programs, backend):
         return None
     counts = {}
     for kind in "counted", "bare":
-        program = os.path.join(programs, f"workloads/findings/findings-{backend}")
-        done = subprocess.run(["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", f"--toggle-collect=assign_{kind}", program, "counting",
-                               f"{kind}-alone", "--size=10"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False)
+        experiment = os.path.join(programs, f"workloads/findings/findings-{backend}")
+        done = program.run(["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", f"--toggle-collect=assign_{kind}", experiment, "counting",
+                            f"{kind}-alone", "--size=10"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         collected = [line.rsplit(":", 1)[1] for line in done.stderr.splitlines() if "Collected :" in line]
         if done.returncode or not collected:
             raise Failed(f"valgrind: status {done.returncode}: {done.stderr.strip()[-200:]}")
@@ -144,6 +148,7 @@ def measure(options):
                     results["failures"].append({"experiment": key, "why": str(failure)})
                     print(f"failed: {key}: {failure}", file=sys.stderr, flush=True)
                 done += 1
+            save(results, options.output)
     except KeyboardInterrupt:
         results["incomplete"] = True
     results["seconds"] = round(time.monotonic() - began, 1)
@@ -196,13 +201,14 @@ class Results:
         return self.results["instructions"].get(backend)
 
 
+def save(results, folder):
+    """What there is until now, marked incomplete: a folder that cannot be written any more ends the run within a round."""
+    program.write(folder, {"findings.json": json.dumps({**results, "incomplete": True, "seconds": 0}, indent=1) + "\n"})
+
+
 def write(results, folder):
-    os.makedirs(folder, exist_ok=True)
-    with open(os.path.join(folder, "findings.json"), "w", encoding="utf-8") as file:
-        json.dump(results, file, indent=1)
-        file.write("\n")
-    with open(os.path.join(folder, "findings.md"), "w", encoding="utf-8") as file:
-        file.write(claims.page(Results(results), results, interval_rank(results["rounds"])))
+    program.write(folder, {"findings.json": json.dumps(results, indent=1) + "\n",
+                           "findings.md": claims.page(Results(results), results, interval_rank(results["rounds"]))})
 
 
 def refuse(why):
@@ -239,10 +245,12 @@ def main():
         parser.error("--rounds is 1 at the least, --size from 1 to 100")
     if options.page:
         results = load(options.page)
+        program.claim(options.output)
     else:
         missing = sorted({words[0] for _, words in experiments(options.quick) if not os.access(os.path.join(options.programs, words[0]), os.X_OK)})
         if missing:
             parser.error(f"no program {missing[0]} in {options.programs}; build it first")
+        program.claim(options.output)
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         results = measure(options)
     write(results, options.output)
@@ -254,4 +262,4 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    program.main(main)

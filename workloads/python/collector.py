@@ -10,6 +10,7 @@ before a collection to the one after: with a GIL nothing else runs meanwhile.
 import argparse
 import gc
 import json
+import os
 import platform
 import random
 import resource
@@ -399,6 +400,12 @@ def main():
 
 
 try:
+    if sys.stdout is None:
+        sys.exit("collector.py: cannot write to standard output: it is closed")
     main()
+    sys.stdout.flush()
 except KeyboardInterrupt:
     sys.exit(130)
+except OSError as error:
+    print(f"collector.py: cannot write to standard output: {error.strerror}", file=sys.stderr, flush=True)
+    os._exit(1)  # what is left to print is lost, and not to be tried again

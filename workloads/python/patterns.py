@@ -231,6 +231,12 @@ def main():
 
 if __name__ == "__main__":
     try:
+        if sys.stdout is None:
+            sys.exit("patterns.py: cannot write to standard output: it is closed")
         main()
+        sys.stdout.flush()
     except KeyboardInterrupt:
         sys.exit(130)
+    except OSError as error:
+        print(f"patterns.py: cannot write to standard output: {error.strerror}", file=sys.stderr, flush=True)
+        os._exit(1)  # what is left to print is lost, and not to be tried again

@@ -12,6 +12,7 @@ body and headers, never time. Exit status 1: an answer was wrong; 2: usage.
 """
 import http.client
 import json
+import os
 import random
 import resource
 import signal
@@ -20,6 +21,9 @@ import subprocess
 import sys
 import tempfile
 import threading
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "programs"))
+import program as shared
 
 STANDING = 20
 NO_ROUTE = "there are /tasks/, /tasks/{task}/, /subtasks/{subtask}/ and /subtasks/{task}/{subtask}/"
@@ -35,7 +39,7 @@ class Server:
     """A running server; as a context it is ended by SIGTERM and its statistics are read."""
 
     def __init__(self, program, *arguments, stderr=None):
-        self.process = subprocess.Popen([program, *map(str, arguments)], stdout=subprocess.PIPE, stderr=stderr, text=True)
+        self.process = shared.start([program, *map(str, arguments)], stdout=subprocess.PIPE, stderr=stderr, text=True)
         line = self.process.stdout.readline()
         if not line:
             raise Wrong(f"{program} did not start")
@@ -367,4 +371,4 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    shared.main(main)

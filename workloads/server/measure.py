@@ -21,16 +21,17 @@ import subprocess
 import sys
 
 import check
+import program
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 
 
 def measure(options, backend, version, threads):
-    program = os.path.join(options.programs, f"task-server-{backend}")
-    with check.Server(program, "--version", version, "--threads", threads, "--tasks", options.tasks) as server:
-        wrk = subprocess.run(["wrk", "-t", "2", "-c", str(options.connections), "-d", str(options.seconds), "--timeout", "10", "--latency",
-                              "-s", os.path.join(HERE, "mix.lua"), server.url, "--", str(options.tasks), str(options.seed)],
-                             stdout=subprocess.PIPE, text=True, check=False)
+    server_program = os.path.join(options.programs, f"task-server-{backend}")
+    with check.Server(server_program, "--version", version, "--threads", threads, "--tasks", options.tasks) as server:
+        wrk = program.run(["wrk", "-t", "2", "-c", str(options.connections), "-d", str(options.seconds), "--timeout", "10", "--latency",
+                           "-s", os.path.join(HERE, "mix.lua"), server.url, "--", str(options.tasks), str(options.seed)],
+                          stdout=subprocess.PIPE, text=True)
     if wrk.returncode:
         raise check.Wrong(f"wrk ended with status {wrk.returncode}")
     load = json.loads(wrk.stdout.splitlines()[-1])
@@ -77,6 +78,8 @@ def main():
             return 2
     cases = [(b, int(v), int(t)) for b in backends for v in options.versions.split(",") for t in options.threads.split(",")]
     order, load, rows = random.Random(options.seed).sample(cases, len(cases)), os.getloadavg(), {}
+    if not options.json:
+        program.claim(options.output)
     try:
         for backend in backends:
             for version in () if options.no_check else map(int, options.versions.split(",")):
@@ -89,24 +92,20 @@ def main():
             else:
                 print(f"{case[0]}, version {case[1]}, {case[2]} threads: {rows[case]['load']['requests_per_second']:.0f} requests a second", flush=True)
     except (check.Wrong, OSError) as error:
+        if isinstance(error, OSError) and program.lost(error):
+            raise
         print(f"measure.py: {error}", file=sys.stderr)
         return 1
     if options.json:
         return 0
     results = [rows[case] for case in cases]
     text = table(results, options, load)
-    os.makedirs(options.output, exist_ok=True)
-    with open(os.path.join(options.output, "task-server.json"), "w", encoding="utf-8") as file:
-        json.dump({"processors": os.cpu_count(), "system": platform.platform(), "load_average": load, "connections": options.connections,
-                   "seconds": options.seconds, "runs": results}, file, indent=1)
-    with open(os.path.join(options.output, "task-server.md"), "w", encoding="utf-8") as file:
-        file.write(text)
+    whole = {"processors": os.cpu_count(), "system": platform.platform(), "load_average": load, "connections": options.connections,
+             "seconds": options.seconds, "runs": results}
+    program.write(options.output, {"task-server.json": json.dumps(whole, indent=1), "task-server.md": text})
     print(text, end="")
     return 0
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except KeyboardInterrupt:
-        sys.exit(130)
+    program.main(main)
