@@ -4,7 +4,7 @@
 # runs want, that vanish or are full; journals of others; texts that are no files;
 # output that is lost; drivers that are killed; signals; a checkout that cannot be written.
 #
-#     tools.sh BUILD_DIR folders|journals|interpreter|inputs|output|kills|signals|readonly [TIMER_LIBRARY]
+#     tools.sh BUILD_DIR folders|journals|interpreter|inputs|output|kills|load|signals|readonly [TIMER_LIBRARY]
 set -u
 
 if [ $# -lt 2 ] || [ ! -d "$1" ]; then
@@ -350,18 +350,24 @@ kills() {
         if [ -x "$drivers/tally-atomic" ] && [ -x "$drivers/tally-biased" ] && [ -x "$drivers/tally-gil" ]; then
             killed 'findings' 1 python3 -B "$root/workloads/findings/findings.py" --programs "$drivers" --output "$scratch/findings"
         fi
-        if [ -x "$drivers/workloads/server/task-server-$backend" ] && command -v wrk >"$scratch/out"; then
-            killed 'the load of the task server' 2 python3 -B "$root/workloads/server/measure.py" --programs "$drivers/workloads/server" --backends "$backend" \
-                --no-check --seconds 60 --output "$scratch/server"
-            python3 -B "$root/workloads/server/measure.py" --programs "$drivers/workloads/server" --backends "$backend" --no-check --seconds 3 \
-                --threads 1 --versions 1 --output "$scratch/server" >"$scratch/out" 2>"$scratch/err" </dev/null &
-            process=$!
-            sleep 1
-            call python3 -B "$root/workloads/server/measure.py" --programs "$drivers/workloads/server" --backends "$backend" --no-check --output "$scratch/server"
-            refused 'a second load in one folder' 'another run writes'
-            wait $process
-            judge 'the first load' "$([ -s "$scratch/server/task-server.md" ] || echo 'it wrote nothing')"
-        fi
+    fi
+}
+
+# The task server and what loads it end with the script.
+load() {
+    if [ -x "$drivers/workloads/server/task-server-$backend" ] && command -v wrk >"$scratch/out"; then
+        killed 'the load of the task server' 2 python3 -B "$root/workloads/server/measure.py" --programs "$drivers/workloads/server" --backends "$backend" \
+            --no-check --seconds 60 --output "$scratch/server"
+        python3 -B "$root/workloads/server/measure.py" --programs "$drivers/workloads/server" --backends "$backend" --no-check --seconds 3 \
+            --threads 1 --versions 1 --output "$scratch/server" >"$scratch/out" 2>"$scratch/err" </dev/null &
+        process=$!
+        sleep 1
+        call python3 -B "$root/workloads/server/measure.py" --programs "$drivers/workloads/server" --backends "$backend" --no-check --output "$scratch/server"
+        refused 'a second load in one folder' 'another run writes'
+        wait $process
+        judge 'the first load' "$([ -s "$scratch/server/task-server.md" ] || echo 'it wrote nothing')"
+    else
+        echo "no wrk or no task server: not tested" >&2
     fi
 }
 
@@ -428,7 +434,7 @@ readonly_checkout() {
 }
 
 case $topic in
-    folders | journals | interpreter | inputs | output | kills | signals) $topic ;;
+    folders | journals | interpreter | inputs | output | kills | load | signals) $topic ;;
     readonly) readonly_checkout ;;
     *) echo "no topic $topic" >&2; exit 2 ;;
 esac

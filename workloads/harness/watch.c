@@ -227,6 +227,7 @@ static _Noreturn void end(int status, bool asked)
 
 static void *keep_watch(void *argument)
 {
+    uint64_t earliest = 0; /* before it nothing hangs */
     sigset_t quit;
 
     pthread_setname_np(pthread_self(), "watch");
@@ -235,6 +236,8 @@ static void *keep_watch(void *argument)
     for (;;) {
         uint64_t now = workload_clock(), deadline = atomic_load_explicit(&watch.deadline, memory_order_relaxed);
 
+        if (deadline < earliest)
+            deadline = earliest;
         if (now >= deadline)
             end(WATCH_HUNG, false);
         /* A step that ends meanwhile moves the deadline to later, never to
@@ -243,6 +246,9 @@ static void *keep_watch(void *argument)
         struct timespec time = {(time_t)(left / nanoseconds), (long)(left % nanoseconds)};
         if (sigtimedwait(&quit, NULL, &time) == SIGQUIT)
             end(128 + SIGQUIT, true);
+        /* It woke late: the whole process was stopped (SIGSTOP, Ctrl-Z), so the step had not that time. */
+        if (workload_clock() - now > left + nanoseconds)
+            earliest = workload_clock() + watch.limit;
     }
     return argument;
 }

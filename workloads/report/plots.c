@@ -11,6 +11,7 @@
 
 #include <ctype.h>
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <math.h>
 #include <spawn.h>
@@ -269,7 +270,7 @@ static bool run_gnuplot(const char *folder, const struct text *script)
         posix_spawn_file_actions_addopen(&actions, 1, "/dev/null", O_WRONLY, 0);
         posix_spawn_file_actions_addopen(&actions, 2, "/dev/null", O_WRONLY, 0);
         good = posix_spawnp(&child, "gnuplot", &actions, NULL, argv, environ) == 0 &&
-               waitpid(child, &status, 0) == child && status == 0;
+               TEMP_FAILURE_RETRY(waitpid(child, &status, 0)) == child && status == 0;
         posix_spawn_file_actions_destroy(&actions);
     }
     free(path);
@@ -425,6 +426,22 @@ static void remove_folder(const char *folder)
     rmdir(folder);
 }
 
+// A new folder in TMPDIR, or in /tmp, for the caller to free; NULL: neither takes one.
+static char *temporary_folder(void)
+{
+    const char *places[] = {getenv("TMPDIR"), "/tmp"};
+    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
+        // Gnuplot gets the name in quotes.
+        if (!places[i] || !*places[i] || strpbrk(places[i], "'\n"))
+            continue;
+        char *folder = format("%s/tally-plots-XXXXXX", places[i]);
+        if (mkdtemp(folder))
+            return folder;
+        free(folder);
+    }
+    return NULL;
+}
+
 static const char *const preamble =
     "unset key\nset grid y lc rgb '" GRID_COLOUR "' lw 0.5\n"
     "set border 3 lc rgb '" GRID_COLOUR "'\nset tics nomirror out scale 0.5 tc rgb 'black'\n"
@@ -432,10 +449,10 @@ static const char *const preamble =
 
 struct workload_plots *plots_make(const struct analysis *analysis)
 {
-    char folder[] = "/tmp/tally-plots-XXXXXX";
     struct text script = {0};
     struct workload_plots *plots = NULL;
-    if (analysis->cell_count == 0 || mkdtemp(folder) == NULL)
+    char *folder = analysis->cell_count ? temporary_folder() : NULL;
+    if (folder == NULL)
         return NULL;
     text_add(&script, "%s", preamble);
     for (size_t w = 0; w < analysis->workload_count; w++) {
@@ -450,6 +467,7 @@ struct workload_plots *plots_make(const struct analysis *analysis)
         }
     }
     remove_folder(folder);
+    free(folder);
     text_free(&script);
     return plots;
 }
@@ -457,9 +475,9 @@ struct workload_plots *plots_make(const struct analysis *analysis)
 char *plot_lines_with(const struct plot_line *lines, size_t count, const char *x_label, const char *y_label, const char *commands)
 {
     static unsigned drawn; // the page's other plots must not have its names
-    char folder[] = "/tmp/tally-plots-XXXXXX";
     struct text script = {0};
-    if (count == 0 || mkdtemp(folder) == NULL)
+    char *folder = count ? temporary_folder() : NULL;
+    if (folder == NULL)
         return NULL;
     char *prefix = format("l%u", drawn++);
     text_add(&script, "%sset terminal svg size 620,360 dynamic noenhanced font 'sans-serif,13' name '%s'\n", preamble, prefix);
@@ -485,6 +503,7 @@ char *plot_lines_with(const struct plot_line *lines, size_t count, const char *x
     char *svg = run_gnuplot(folder, &script) ? read_svg(folder, 0, 'l', prefix) : NULL;
     free(prefix);
     remove_folder(folder);
+    free(folder);
     text_free(&script);
     return svg;
 }

@@ -110,26 +110,32 @@ static void collect(pid_t child, int output, int errors, double timeout, struct 
     struct pollfd files[2] = {{.fd = output, .events = POLLIN}, {.fd = errors, .events = POLLIN}};
     double deadline = clock_seconds() + timeout;
     bool told = false, asked = false;
+    int late = 0; // reads after the deadline
+    enum { MOST_LATE = 4096 };
     while (files[0].fd >= 0 || files[1].fd >= 0) {
         if (stop_asked && !told) {
             kill(child, SIGINT);
             told = true;
             deadline = clock_seconds() + GRACE_SECONDS;
         }
+        // What is there is read before the time is judged: this program may have been stopped meanwhile (Ctrl-Z).
         double left = deadline - clock_seconds();
-        if (left <= 0 && !told && !asked) {
+        if (left < 0)
+            left = 0;
+        struct timespec wait = {.tv_sec = (time_t)left, .tv_nsec = (long)((left - (double)(time_t)left) * 1e9)};
+        int ready = ppoll(files, 2, &wait, &open_mask);
+        if (ready > 0 && left == 0 && late++ >= MOST_LATE)
+            ready = 0; // it prints for ever
+        if (ready <= 0 && left == 0 && !told && !asked) {
             kill(-child, SIGQUIT); // a driver shows its stacks then, and ends
             result->timed_out = asked = true;
             deadline += STACKS_SECONDS;
-            continue;
-        }
-        if (left <= 0) {
+        } else if (ready <= 0 && left == 0 && (told || asked) && clock_seconds() >= deadline) {
             kill(-child, SIGKILL);
             kill(child, SIGKILL);
             return;
         }
-        struct timespec wait = {.tv_sec = (time_t)left, .tv_nsec = (long)((left - (double)(time_t)left) * 1e9)};
-        if (ppoll(files, 2, &wait, &open_mask) <= 0)
+        if (ready <= 0)
             continue;
         if (files[0].revents && !drain(output, &result->output))
             files[0].fd = -1;
