@@ -212,18 +212,19 @@ bool tally_numbers_waiting(void) {
     enum { RUN = 256 };
     if (!atomic_load_explicit(&places.taken, memory_order_relaxed)) return false;
     for (uint32_t from = 0; from < places_used(); from += RUN) {
-        uint32_t sums[RUN] = { 0 }, run = places_used() - from < RUN ? places_used() - from : RUN;
+        int64_t sums[RUN] = { 0 };
+        uint32_t run = places_used() - from < RUN ? places_used() - from : RUN;
         for (uint32_t id = 1; id <= atomic_load_explicit(&tally_process.slots_used, memory_order_acquire); id++) {
             /* acquire: pairs with the release of tally_numbers_allocate */
-            _Atomic uint32_t *numbers = atomic_load_explicit(&tally_thread_slot(id)->head.numbers, memory_order_acquire);
+            _Atomic int64_t *numbers = atomic_load_explicit(&tally_thread_slot(id)->head.numbers, memory_order_acquire);
             for (uint32_t i = 0; numbers && i < run; i++)
                 sums[i] += atomic_load_explicit(&numbers[TALLY_MAX_TYPES + from + i], memory_order_relaxed);
         }
         for (uint32_t i = 0; i < run; i++) {
             /* acquire: pairs with the release of take_place, as the counts of the object are read */
             tally_object *object = atomic_load_explicit(&places.at[from + i], memory_order_acquire);
-            /* 1: the table's. 30 bits, as in tally_class_instances */
-            if (object && (uint32_t)((uint32_t)tally_counts_total(&object->counts) + sums[i] - 1) << 2 == 0) return true;
+            /* 1: the table's. */
+            if (object && tally_counts_total(&object->counts) + sums[i] == 1) return true;
         }
     }
     return false;
@@ -249,9 +250,12 @@ static uint32_t take_place(tally_object *object) {
     return PLACES;
 }
 
+enum { MOST_AT_START = 1 << 26 };
+
 /* The caller holds a reference, and owns the object or has stopped the world. */
 static bool spread(tally_object *object) {
     if (tally_is_immortal(object) || tally_counts_is_queued(&object->counts)) return false;
+    if (tally_counts_total(&object->counts) > MOST_AT_START) return false; /* the shared half has no room for them */
     if (tally_counts_place(&object->counts)) return true;
     uint32_t i = take_place(object);
     if (i == PLACES) return false;
