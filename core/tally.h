@@ -385,10 +385,10 @@ int tally_gc_is_enabled(void);                                /* [plain] */
 /*
  * Garbage of few objects may be much memory. So a full collection also starts in the next allocation of a container once
  * the blocks of more than 512 bytes (arrays of lists, tables of dicts, strs, native objects) are TALLY_LARGE_GARBAGE
- * bytes more than after the last full collection, and a quarter more than all memory was then. Not while the first
+ * bytes more than after the last full collection, and half as much more as all memory was then. Not while the first
  * threshold is 0 or automatic collection is off.
  */
-enum { TALLY_LARGE_GARBAGE = 64 << 20 };
+enum { TALLY_LARGE_GARBAGE = 8 << 20 };
 /* 700, 10, 10 at the start. The first: this many more containers made than freed
  * start a collection (0: never); the others: collections of the generation below
  * that start one of this. Without a GIL the first alone counts, and a collection

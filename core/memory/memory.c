@@ -647,8 +647,8 @@ bool tally_memory_due(void) {
 
 void tally_memory_collected(bool marked) {
     if (marked) atomic_store_explicit(&large_blocks.beside, memory.arenas_live * TALLY_ARENA_SIZE, memory_order_relaxed);
-    size_t bytes = large_bytes_held(), quarter = (bytes + atomic_load_explicit(&large_blocks.beside, memory_order_relaxed)) / 4;
-    size_t due = bytes + (quarter > TALLY_LARGE_GARBAGE ? quarter : TALLY_LARGE_GARBAGE);
+    size_t bytes = large_bytes_held(), half = (bytes + atomic_load_explicit(&large_blocks.beside, memory_order_relaxed)) / 2;
+    size_t due = bytes + (half > TALLY_LARGE_GARBAGE ? half : TALLY_LARGE_GARBAGE);
     /* The end of a collection only lowers it: another one may have marked since. */
     if (marked || due < atomic_load_explicit(&large_blocks.due, memory_order_relaxed))
         atomic_store_explicit(&large_blocks.due, due, memory_order_relaxed);

@@ -132,7 +132,7 @@ uint32_t tally_large_handle(const void *block);
 int tally_memory_start(void);
 /*
  * Garbage may be few objects and many bytes. So large blocks make a collection due, too, once there are
- * TALLY_LARGE_GARBAGE bytes of them more than after the last full collection, and a quarter more than all memory
+ * TALLY_LARGE_GARBAGE bytes of them more than after the last full collection, and half as much more as all memory
  * was then: as the rule of births, this keeps the work of all collections in proportion while a heap grows.
  * _due: that is so. _collected: a full collection has marked (the world is stopped), or (marked false) freed what it
  * found.
