@@ -71,7 +71,7 @@ ptrdiff_t tally_sizeof(tally_object *object) {
 /* ---- hash --------------------------------------------------------------- */
 
 /* A user's function that gives -1 without an error means no failure. */
-static int64_t hash_by_user(tally_type *type, tally_object *object) {
+static __attribute__((noinline)) int64_t hash_by_user(tally_type *type, tally_object *object) {
     tally_pending_error pending;
     tally_error_put_aside(&pending);
     int64_t hash = type->hash(object);

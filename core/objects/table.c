@@ -281,7 +281,7 @@ again:;
     }
 }
 
-static tally_object *get_locked(tally_object *holder, tally_table_place *where, tally_object *key, int64_t hash, int *error) {
+static __attribute__((noinline)) tally_object *get_locked(tally_object *holder, tally_table_place *where, tally_object *key, int64_t hash, int *error) {
     TALLY_DETAIL(reads_locked);
     unsigned token;
     compared_keys keys;
@@ -333,7 +333,7 @@ tally_object *tally_table_get(tally_object *holder, tally_table_place *where, ta
     return get_locked(holder, where, key, hash, error);
 }
 
-static int contains_locked(tally_object *holder, tally_table_place *where, tally_object *key, int64_t hash) {
+static __attribute__((noinline)) int contains_locked(tally_object *holder, tally_table_place *where, tally_object *key, int64_t hash) {
     TALLY_DETAIL(reads_locked);
     unsigned token;
     compared_keys keys;
