@@ -195,7 +195,7 @@ typedef struct compared_keys {
     compared *at, room[4];
 } compared_keys;
 
-static void drop_compared_slow(compared_keys *keys) {
+static __attribute__((noinline)) void drop_compared_slow(compared_keys *keys) {
     for (unsigned i = 0; i < keys->count; i++) tally_decref(keys->at[i].key);
     if (keys->at != keys->room) free(keys->at);
 }
@@ -250,20 +250,15 @@ static __attribute__((noinline)) int compare_unlocked(tally_object *holder, unsi
     return equal;
 }
 
-/*
- * Takes the lock and finds the key. Returns with the lock held: the entry, or -1
- * for missing; or -2 and an error, the lock let go. Once the lock is let go, what was compared is to be dropped.
- */
-static int32_t lock_and_find(tally_object *holder, tally_table_place *where, tally_object *key, int64_t hash, unsigned *token, compared_keys *keys) {
-    keys->count = 0;
-    *token = tally_lock_object(holder);
+/* As lock_and_find, lock held, where foreign code has to compare. */
+static __attribute__((noinline)) int32_t find_by_foreign(tally_object *holder, tally_table_place *where, tally_object *key, int64_t hash, unsigned *token, compared_keys *keys) {
 again:;
     tally_table *table = atomic_load_explicit(where, memory_order_relaxed);
     if (!table) return -1;
     int32_t entry = -1;
     for (uint32_t place = first_place(table, hash);; place = next_place(table, place)) {
         enum found found = search(table, key, hash, &place, &entry);
-        if (TALLY_LIKELY(found != UNSURE)) return found == FOUND ? entry : -1;
+        if (found != UNSURE) return found == FOUND ? entry : -1;
         tally_object *other = atomic_load_explicit(&table->entries[entry].key, memory_order_relaxed);
         const compared *before = compared_find(keys, other);
         if (before && before->equal) return entry;
@@ -279,6 +274,22 @@ again:;
         }
         if (equal) return entry;
     }
+}
+
+/*
+ * Takes the lock and finds the key. Returns with the lock held: the entry, or -1
+ * for missing; or -2 and an error, the lock let go. Once the lock is let go, what was compared is to be dropped.
+ */
+static inline int32_t lock_and_find(tally_object *holder, tally_table_place *where, tally_object *key, int64_t hash, unsigned *token, compared_keys *keys) {
+    keys->count = 0;
+    *token = tally_lock_object(holder);
+    tally_table *table = atomic_load_explicit(where, memory_order_relaxed);
+    if (!table) return -1;
+    int32_t entry = -1;
+    uint32_t place = first_place(table, hash);
+    enum found found = search(table, key, hash, &place, &entry);
+    if (TALLY_LIKELY(found != UNSURE)) return found == FOUND ? entry : -1;
+    return find_by_foreign(holder, where, key, hash, token, keys);
 }
 
 static __attribute__((noinline)) tally_object *get_locked(tally_object *holder, tally_table_place *where, tally_object *key, int64_t hash, int *error) {
