@@ -347,9 +347,9 @@ static void what_is_dropped_goes_back(int sleep)
         tally_blocking_end();
     }
     size_t after = look().arenas;
-    if (after > before + (full - before) / 4)
+    if (after > before + (full - before) / 2)
         fprintf(stderr, "arenas: %zu, %zu, %zu, %zu pools wait\n", before, full, after, look().pools_waiting);
-    check(after <= before + (full - before) / 4);
+    check(after <= before + (full - before) / 2);
     end_makers();
 }
 
@@ -407,16 +407,16 @@ TALLY_TEST(memory, what_others_free_goes_back_though_its_maker_computes)
     size_t full = look().arenas;
     tally_decref(made[0]);
     size_t after = full;
-    for (double end = now() + SUITE_PATIENCE_SECONDS; after > before + (full - before) / 4 && now() < end;) {
+    for (double end = now() + SUITE_PATIENCE_SECONDS; after > before + (full - before) / 2 && now() < end;) {
         tally_safepoint();
         tally_blocking_begin();
         usleep(1000);
         tally_blocking_end();
         after = look().arenas;
     }
-    if (after > before + (full - before) / 4)
+    if (after > before + (full - before) / 2)
         fprintf(stderr, "arenas: %zu, %zu, %zu, %zu pools wait\n", before, full, after, look().pools_waiting);
-    check(after <= before + (full - before) / 4);
+    check(after <= before + (full - before) / 2);
     atomic_store(&may_leave, 1);
     check_int(tally_thread_join(&maker), 0);
 }
