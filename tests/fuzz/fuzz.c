@@ -31,21 +31,36 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { TEXT = 16384, MOST_EVENTS = 400, EVENT_LENGTH = 160, MOST_DEFERRED = 4096, HEAVY = 300, LONGEST = 1500, FUEL = 24 };
+enum {
+    TEXT = 16384,
+    MOST_EVENTS = 400,
+    EVENT_LENGTH = 160,
+    MOST_DEFERRED = 4096,
+    HEAVY = 300,
+    LONGEST = 1500,
+    FUEL = 24
+};
 
-typedef struct text { int length; char data[TEXT]; } text;
-typedef struct deferred { int64_t serial; int procedure; tally_object *risen; } deferred;
+typedef struct text {
+    int length;
+    char data[TEXT];
+} text;
+typedef struct deferred {
+    int64_t serial;
+    int procedure;
+    tally_object *risen;
+} deferred;
 
 static const script *playing;
 static struct {
     tally_object *registers[REGISTERS], *names[NAMES], *tag, *class_tag, *types[4];
-    int64_t serial;          /* of the last object with identity */
-    int depth;               /* of procedures under way */
-    bool immediate;          /* finalizers and callbacks run their procedures at once */
+    int64_t serial; /* of the last object with identity */
+    int depth;      /* of procedures under way */
+    bool immediate; /* finalizers and callbacks run their procedures at once */
     bool collecting, ending;
-    int fuel;                /* procedures that this operation may run yet: one can start itself for ever */
-    int raised;              /* by the procedure that ran last: an error kind */
-    int at;                  /* index of the operation */
+    int fuel;   /* procedures that this operation may run yet: one can start itself for ever */
+    int raised; /* by the procedure that ran last: an error kind */
+    int at;     /* index of the operation */
     int event_count;
     char events[MOST_EVENTS][EVENT_LENGTH];
     int deferred_count;
@@ -79,8 +94,7 @@ static uint32_t crc_of(uint32_t crc, const char *data, size_t length)
 
 static void add(text *t, const char *data, size_t length)
 {
-    if (length > (size_t)(TEXT - 1 - t->length))
-        length = (size_t)(TEXT - 1 - t->length);
+    if (length > (size_t)(TEXT - 1 - t->length)) length = (size_t)(TEXT - 1 - t->length);
     memcpy(t->data + t->length, data, length);
     t->length += (int)length;
     t->data[t->length] = 0;
@@ -91,10 +105,10 @@ static void add_int(text *t, int64_t value)
 {
     char digits[24], *at = digits + sizeof digits;
     uint64_t rest = value < 0 ? -(uint64_t)value : (uint64_t)value;
-    do *--at = (char)('0' + rest % 10);
+    do
+        *--at = (char)('0' + rest % 10);
     while (rest /= 10);
-    if (value < 0)
-        *--at = '-';
+    if (value < 0) *--at = '-';
     add(t, at, (size_t)(digits + sizeof digits - at));
 }
 
@@ -112,7 +126,12 @@ static int variant_of(tally_object *object) { return tally_type_name(object)[1] 
 enum { OPEN, SLOTS, WEAK_SLOTS, BARE };
 static const int slot_counts[] = { -1, 3, 3, 1 };
 
-typedef struct native { int64_t serial; int hash, procedure, hook; bool armed, rises; tally_object *held[2]; } native;
+typedef struct native {
+    int64_t serial;
+    int hash, procedure, hook;
+    bool armed, rises;
+    tally_object *held[2];
+} native;
 enum { HOOK_EQUAL, HOOK_HASH, HOOK_REPR };
 
 static native *native_of(tally_object *object) { return tally_object_data(object); }
@@ -121,8 +140,9 @@ static native *native_of(tally_object *object) { return tally_object_data(object
 static int64_t tag_of(tally_object *object)
 {
     char kind = kind_of(object);
-    tally_object *tag = kind == 'C' && variant_of(object) != OPEN ? tally_slot_get(object, 0)
-                        : tally_get_attr(object, kind == 'y' ? m.class_tag : m.tag);
+    tally_object *tag = kind == 'C' && variant_of(object) != OPEN
+                            ? tally_slot_get(object, 0)
+                            : tally_get_attr(object, kind == 'y' ? m.class_tag : m.tag);
     if (!tag) {
         tally_error_clear();
         return 0;
@@ -199,10 +219,10 @@ static void show(text *t, tally_object *object, int depth)
         add_char(t, kind == 'l' ? '[' : '(');
         add_int(t, length);
         for (ptrdiff_t i = 0; i < length && i < 5 && depth < 3; i++) {
-            tally_object *item = kind == 'l' ? tally_list_get(object, i) : tally_tuple_get(object, i);
+            tally_object *item =
+                kind == 'l' ? tally_list_get(object, i) : tally_tuple_get(object, i);
             add_char(t, ' ');
-            if (!item)
-                break;
+            if (!item) break;
             show(t, item, depth + 1);
             tally_decref(item);
         }
@@ -213,7 +233,8 @@ static void show(text *t, tally_object *object, int depth)
         ptrdiff_t position = 0;
         add_char(t, '{');
         add_int(t, tally_dict_length(object));
-        for (int i = 0; i < 5 && depth < 3 && tally_dict_next(object, &position, &key, &value) == 1; i++) {
+        for (int i = 0; i < 5 && depth < 3 && tally_dict_next(object, &position, &key, &value) == 1;
+             i++) {
             add_char(t, ' ');
             show(t, key, depth + 1);
             add_char(t, '=');
@@ -223,23 +244,22 @@ static void show(text *t, tally_object *object, int depth)
         }
         return;
     }
-    default:
-        add_char(t, '?');
+    default: add_char(t, '?');
     }
 }
 
-/* Adds what an operation walks that goes through the whole object; it stops once that is too much. */
+/* Adds what an operation walks that goes through the whole object; it stops once that is too much.
+ */
 static void weigh(tally_object *object, int *weight)
 {
     char kind = kind_of(object);
-    if (++*weight > HEAVY)
-        return;
+    if (++*weight > HEAVY) return;
     if (kind == 'l' || kind == 't') {
         ptrdiff_t length = kind == 'l' ? tally_list_length(object) : tally_tuple_length(object);
         for (ptrdiff_t i = 0; i < length && *weight <= HEAVY; i++) {
-            tally_object *item = kind == 'l' ? tally_list_get(object, i) : tally_tuple_get(object, i);
-            if (!item)
-                break;
+            tally_object *item =
+                kind == 'l' ? tally_list_get(object, i) : tally_tuple_get(object, i);
+            if (!item) break;
             weigh(item, weight);
             tally_decref(item);
         }
@@ -270,14 +290,16 @@ static bool is_quiet(tally_object *object)
             tally_object *item = tally_tuple_get(object, i);
             bool quiet = is_quiet(item);
             tally_decref(item);
-            if (!quiet)
-                return false;
+            if (!quiet) return false;
         }
         return true;
     }
     return strchr("ifsbNld", kind) || (kind == 'X' && variant_of(object) != 2);
 }
-static bool may_be_key(tally_object *object) { return !heavy(object) && (playing->mode & MODE_KEYS || is_quiet(object)); }
+static bool may_be_key(tally_object *object)
+{
+    return !heavy(object) && (playing->mode & MODE_KEYS || is_quiet(object));
+}
 
 /* ---- hooks ---- */
 
@@ -286,8 +308,7 @@ static void execute(const op *o, text *t);
 static void event(const char *format, ...) __attribute__((format(printf, 1, 2)));
 static void event(const char *format, ...)
 {
-    if (m.event_count == MOST_EVENTS)
-        return;
+    if (m.event_count == MOST_EVENTS) return;
     va_list arguments;
     va_start(arguments, format);
     vsnprintf(m.events[m.event_count++], EVENT_LENGTH, format, arguments);
@@ -297,8 +318,7 @@ static void event(const char *format, ...)
 /* Returns the error that it raised, or 0. */
 static int run_procedure(int p)
 {
-    if (p < 0 || m.ending || m.fuel == 0)
-        return 0;
+    if (p < 0 || m.ending || m.fuel == 0) return 0;
     m.fuel--;
     int before = m.raised;
     m.raised = 0;
@@ -322,42 +342,37 @@ static int run_procedure(int p)
 static int hooked(tally_object *object, int hook)
 {
     native *n = native_of(object);
-    if (!n->armed || n->hook != hook || m.depth > 0)
-        return 0;
+    if (!n->armed || n->hook != hook || m.depth > 0) return 0;
     n->armed = false;
     bool immediate = m.immediate;
     m.immediate = !(playing->mode & MODE_PORTABLE);
     int raised = run_procedure(n->procedure);
     m.immediate = immediate;
-    if (raised)
-        tally_error_set((tally_error)raised, "a hook");
+    if (raised) tally_error_set((tally_error)raised, "a hook");
     return raised;
 }
 
 static int64_t native_hash(tally_object *self)
 {
-    if (hooked(self, HOOK_HASH))
-        return -1;
+    if (hooked(self, HOOK_HASH)) return -1;
     native *n = native_of(self);
     int64_t base = INT64_C(0x123456789ab0);
-    return playing->mode & MODE_PORTABLE ? base + n->hash * 4 + variant_of(self) : base + n->hash / 2;
+    return playing->mode & MODE_PORTABLE ? base + n->hash * 4 + variant_of(self)
+                                         : base + n->hash / 2;
 }
 
 static int native_equal(tally_object *self, tally_object *other)
 {
     native *n = native_of(self), *with = NULL;
-    if (kind_of(other) == 'X' && variant_of(other) == variant_of(self))
-        with = native_of(other);
-    if (hooked(with && with->serial < n->serial ? other : self, HOOK_EQUAL))
-        return -1;
+    if (kind_of(other) == 'X' && variant_of(other) == variant_of(self)) with = native_of(other);
+    if (hooked(with && with->serial < n->serial ? other : self, HOOK_EQUAL)) return -1;
     return self == other || (with && n->hash == with->hash);
 }
 
 static tally_object *native_repr(tally_object *self)
 {
     char name[24];
-    if (hooked(self, HOOK_REPR))
-        return NULL;
+    if (hooked(self, HOOK_REPR)) return NULL;
     snprintf(name, sizeof name, "X%" PRId64, native_of(self)->serial);
     return tally_str_new(name, -1);
 }
@@ -366,8 +381,7 @@ static void native_traverse(tally_object *self, tally_visit visit, void *context
 {
     native *n = native_of(self);
     for (int i = 0; i < 2; i++)
-        if (n->held[i])
-            visit(n->held[i], context);
+        if (n->held[i]) visit(n->held[i], context);
 }
 static void native_clear(tally_object *self)
 {
@@ -390,16 +404,13 @@ static void defer(int64_t serial, int procedure, tally_object *risen)
 /* Runs it now, or puts it off; sets the error that it raised. */
 static void hook_at_death(int64_t serial, int procedure)
 {
-    if (procedure < 0 || m.ending)
-        return;
+    if (procedure < 0 || m.ending) return;
     if (m.immediate && !m.collecting && m.depth < 2) {
         bool immediate = m.immediate;
-        if (playing->mode & MODE_PORTABLE)
-            m.immediate = false;
+        if (playing->mode & MODE_PORTABLE) m.immediate = false;
         int raised = run_procedure(procedure);
         m.immediate = immediate;
-        if (raised)
-            tally_error_set((tally_error)raised, "a hook at death");
+        if (raised) tally_error_set((tally_error)raised, "a hook at death");
     } else {
         defer(serial, procedure, NULL);
     }
@@ -421,8 +432,7 @@ static void finalize_instance(tally_object *self)
 static void finalize_native(tally_object *self)
 {
     native *n = native_of(self);
-    if (n->serial && !(playing->mode & MODE_BORROW))
-        finalize(self, n->serial, -1, n->rises);
+    if (n->serial && !(playing->mode & MODE_BORROW)) finalize(self, n->serial, -1, n->rises);
 }
 
 static void called_back(tally_object *reference, void *context)
@@ -436,8 +446,7 @@ static void called_back(tally_object *reference, void *context)
 static int by_serial(const void *a, const void *b)
 {
     const deferred *x = a, *y = b;
-    if (x->serial != y->serial)
-        return x->serial < y->serial ? -1 : 1;
+    if (x->serial != y->serial) return x->serial < y->serial ? -1 : 1;
     return x->procedure - y->procedure;
 }
 
@@ -469,15 +478,41 @@ static void run_deferred(void)
 
 /* ---- operations ---- */
 
-static const int64_t big_ints[] = { INT64_MAX, INT64_MIN, INT64_MAX - 1, INT64_MIN + 1, 1LL << 53, (1LL << 53) + 1, -(1LL << 53) - 1,
-                                    1LL << 62, -(1LL << 62), 3037000500LL, 256, 257, -5, -6, 1LL << 32, (1LL << 31) - 1,
-                                    1000003, -1000003, 1LL << 61, (1LL << 61) - 1, 4611686018427387905LL, 7, -7, 100 };
-static const double reals[] = { 0.0, -0.0, 1.0, -1.0, 0.5, -0.5, 1e308, -1e308, 1e-308, 5e-324, INFINITY, -INFINITY, NAN, 0x1p53,
-                                0x1p63, -0x1p63, 3.0, -3.0, 0.1, 1e16, 2.5, 1e22, 123456.789, -7.0 };
-static const char *const strings[NAMES] = { "", "x", "y1", "\xc3\xa9", "a long string of forty bytes, more or less",
-                                            "a2", "key" };
+static const int64_t big_ints[] = { INT64_MAX,
+                                    INT64_MIN,
+                                    INT64_MAX - 1,
+                                    INT64_MIN + 1,
+                                    1LL << 53,
+                                    (1LL << 53) + 1,
+                                    -(1LL << 53) - 1,
+                                    1LL << 62,
+                                    -(1LL << 62),
+                                    3037000500LL,
+                                    256,
+                                    257,
+                                    -5,
+                                    -6,
+                                    1LL << 32,
+                                    (1LL << 31) - 1,
+                                    1000003,
+                                    -1000003,
+                                    1LL << 61,
+                                    (1LL << 61) - 1,
+                                    4611686018427387905LL,
+                                    7,
+                                    -7,
+                                    100 };
+static const double reals[] = { 0.0,   -0.0,   1.0,    -1.0,    0.5,        -0.5,
+                                1e308, -1e308, 1e-308, 5e-324,  INFINITY,   -INFINITY,
+                                NAN,   0x1p53, 0x1p63, -0x1p63, 3.0,        -3.0,
+                                0.1,   1e16,   2.5,    1e22,    123456.789, -7.0 };
+static const char *const strings[NAMES] = {
+    "", "x", "y1", "\xc3\xa9", "a long string of forty bytes, more or less", "a2", "key"
+};
 static const char *const attribute_names[NAMES] = { "a", "b", "a2", "a3", "a4", "a5", "a6" };
-static const char *const slots[] = { "tag", "a", "b", NULL }, *const weak_slots[] = { "tag", "a", "b", "__weakref__", NULL };
+static const char *const slots[] = { "tag", "a", "b", NULL }, *const weak_slots[] = {
+    "tag", "a", "b", "__weakref__", NULL
+};
 static const char *const bare_slots[] = { "tag", "__weakref__", NULL };
 static const char *const *const slot_names[] = { NULL, slots, weak_slots, bare_slots };
 static const char error_letters[] = "-MTVIKAOZR";
@@ -510,15 +545,15 @@ static void give_int(text *t, int64_t result)
 static void give_borrowed(text *t, int into, tally_borrowed borrowed)
 {
     tally_object *object = tally_borrowed_object(borrowed);
-    if (object && kind_of(object) == 'i')
-        add_int(t, tally_int_value(object));
+    if (object && kind_of(object) == 'i') add_int(t, tally_int_value(object));
     give_object(t, into, object ? tally_retain(borrowed) : NULL);
 }
 
 /* A single object that holds nothing may die by the store that follows: its hook runs at once. */
 static void expect_death_of(tally_object *old)
 {
-    if (playing->mode & MODE_PORTABLE && m.depth == 0 && old && kind_of(old) == 'C' && variant_of(old) == BARE)
+    if (playing->mode & MODE_PORTABLE && m.depth == 0 && old && kind_of(old) == 'C' &&
+        variant_of(old) == BARE)
         m.immediate = true;
     tally_xdecref(old);
     tally_error_clear();
@@ -539,15 +574,18 @@ static tally_object *attribute_name(tally_object *object, int name)
 /* The tag's slot is never written. */
 static bool is_tag_slot(tally_object *object, ptrdiff_t index)
 {
-    return is_instance(object) && variant_of(object) != OPEN && (index == 0 || index == -slot_counts[variant_of(object)]);
+    return is_instance(object) && variant_of(object) != OPEN &&
+           (index == 0 || index == -slot_counts[variant_of(object)]);
 }
 
 static tally_object *new_class(int kind, int procedure)
 {
     char name[4] = { 'C', (char)('0' + (kind & 3)), 0, 0 };
     bool finalizes = kind & 4 && !(playing->mode & MODE_BORROW);
-    tally_object *class_ = tally_class_new(&(tally_class_spec){ name, slot_names[kind & 3], finalizes ? finalize_instance : NULL });
-    tally_object *tag = class_ ? tally_int_new(make_tag(m.serial + 1, procedure, (kind & 12) == 12)) : NULL;
+    tally_object *class_ = tally_class_new(
+        &(tally_class_spec){ name, slot_names[kind & 3], finalizes ? finalize_instance : NULL });
+    tally_object *tag =
+        class_ ? tally_int_new(make_tag(m.serial + 1, procedure, (kind & 12) == 12)) : NULL;
     if (tag && tally_set_attr(class_, m.class_tag, tag) == 0) {
         m.serial++;
     } else {
@@ -561,11 +599,12 @@ static tally_object *new_class(int kind, int procedure)
 static tally_object *new_instance(tally_object *class_)
 {
     tally_object *self = tally_instance_new(class_);
-    if (!self)
-        return NULL;
+    if (!self) return NULL;
     int64_t class_tag = tag_of(class_);
-    tally_object *tag = tally_int_new(make_tag(m.serial + 1, tag_procedure(class_tag), tag_rises(class_tag)));
-    int failed = !tag || (variant_of(self) == OPEN ? tally_set_attr(self, m.tag, tag) : tally_slot_set(self, 0, tag)) < 0;
+    tally_object *tag =
+        tally_int_new(make_tag(m.serial + 1, tag_procedure(class_tag), tag_rises(class_tag)));
+    int failed = !tag || (variant_of(self) == OPEN ? tally_set_attr(self, m.tag, tag)
+                                                   : tally_slot_set(self, 0, tag)) < 0;
     tally_xdecref(tag);
     if (failed) {
         tally_decref(self);
@@ -578,8 +617,7 @@ static tally_object *new_instance(tally_object *class_)
 static tally_object *new_native(int hash, int procedure, int kind)
 {
     tally_object *self = tally_object_new(m.types[kind & 3], 0);
-    if (!self)
-        return NULL;
+    if (!self) return NULL;
     native *n = native_of(self);
     n->serial = ++m.serial;
     n->hash = hash;
@@ -700,8 +738,7 @@ static void census(text *t)
     }
     for (size_t i = 0; i < count; i++)
         for (int j = 0; j < 6; j++)
-            if (strcmp(rows[i].type, wanted[j]) == 0)
-                objects[j] += rows[i].objects;
+            if (strcmp(rows[i].type, wanted[j]) == 0) objects[j] += rows[i].objects;
     free(rows);
     for (int j = 0; j < 6; j++) {
         add_int(t, (int64_t)objects[j]);
@@ -721,8 +758,7 @@ static void query(text *t)
     tally_memory_stats(&memory);
     tally_gc_get_count(numbers);
     tally_gc_get_threshold(numbers);
-    if (tally_gc_set_threshold(numbers) < 0 || tally_contention(&rows, &count) < 0)
-        add_error(t);
+    if (tally_gc_set_threshold(numbers) < 0 || tally_contention(&rows, &count) < 0) add_error(t);
     free(rows);
     tally_object *objects = tally_gc_get_objects(-1);
     if (objects)
@@ -752,8 +788,7 @@ static void run_in_thread(text *t, int procedure)
     if (tally_thread_start(&thread, in_other_thread, &procedure) < 0) {
         add_error(t);
     } else {
-        if (tally_thread_join(&thread) < 0)
-            add_error(t);
+        if (tally_thread_join(&thread) < 0) add_error(t);
         tally_safepoint();
         add_char(t, 't');
     }
@@ -779,17 +814,22 @@ static void show_referrers(text *t, tally_object *object)
     add_int(t, lists);
 }
 
-/* Whether it puts an object into a container. CPython drops the contents of one in another order, and
- * a weak reference that dies before its referent is not called back. So scripts for it keep weak
- * references in registers. */
+/* Whether it puts an object into a container. CPython drops the contents of one in another order,
+ * and a weak reference that dies before its referent is not called back. So scripts for it keep
+ * weak references in registers. */
 static bool stores(int code)
 {
     switch (code) {
-    case OP_append: case OP_list_set: case OP_insert: case OP_tuple: case OP_dict_set: case OP_set_default:
-    case OP_set_attr: case OP_slot_set: case OP_native_set:
-        return true;
-    default:
-        return false;
+    case OP_append:
+    case OP_list_set:
+    case OP_insert:
+    case OP_tuple:
+    case OP_dict_set:
+    case OP_set_default:
+    case OP_set_attr:
+    case OP_slot_set:
+    case OP_native_set: return true;
+    default: return false;
     }
 }
 
@@ -827,7 +867,9 @@ static void execute(const op *o, text *t)
     case OP_big: give_object(t, into, tally_int_new(big_ints[a[1] % 24])); break;
     case OP_real: give_object(t, into, tally_float_new(reals[a[1] % 24])); break;
     case OP_str: give_object(t, into, tally_str_new(strings[a[1]], -1)); break;
-    case OP_const: give_object(t, into, a[1] % 3 == 0 ? tally_none : a[1] % 3 == 1 ? tally_true : tally_false); break;
+    case OP_const:
+        give_object(t, into, a[1] % 3 == 0 ? tally_none : a[1] % 3 == 1 ? tally_true : tally_false);
+        break;
     case OP_copy:
     case OP_put:
         tally_incref(h[1]);
@@ -844,20 +886,28 @@ static void execute(const op *o, text *t)
         tally_xdecref(plain);
         break;
     }
-    case OP_tuple: give_object(t, into, tally_tuple_new((tally_object *[]){ h[1], h[2], h[1] }, (unsigned)a[3] % 4)); break;
+    case OP_tuple:
+        give_object(t, into,
+                    tally_tuple_new((tally_object *[]){ h[1], h[2], h[1] }, (unsigned)a[3] % 4));
+        break;
     case OP_tuple_get: give_object(t, into, tally_tuple_get(h[1], a[2])); break;
     case OP_tuple_length: give_int(t, tally_tuple_length(h[0])); break;
     case OP_list: give_object(t, into, tally_list_new(0)); break;
-    case OP_append: give_int(t, length_of(h[0]) > LONGEST ? 9 : tally_list_append(h[0], h[1])); break;
+    case OP_append:
+        give_int(t, length_of(h[0]) > LONGEST ? 9 : tally_list_append(h[0], h[1]));
+        break;
     case OP_list_get: give_object(t, into, tally_list_get(h[1], a[2])); break;
     case OP_list_set:
         expect_death_of(kind_of(h[0]) == 'l' ? tally_list_get(h[0], a[1]) : NULL);
         give_int(t, tally_list_set(h[0], a[1], h[2]));
         break;
-    case OP_insert: give_int(t, length_of(h[0]) > LONGEST ? 9 : tally_list_insert(h[0], a[1], h[2])); break;
+    case OP_insert:
+        give_int(t, length_of(h[0]) > LONGEST ? 9 : tally_list_insert(h[0], a[1], h[2]));
+        break;
     case OP_pop: give_object(t, into, tally_list_pop(h[1], a[2])); break;
     case OP_extend:
-        give_int(t, length_of(h[0]) + length_of(h[1]) > LONGEST ? 9 : tally_list_extend(h[0], h[1]));
+        give_int(t,
+                 length_of(h[0]) + length_of(h[1]) > LONGEST ? 9 : tally_list_extend(h[0], h[1]));
         break;
     case OP_list_clear: give_int(t, tally_list_clear(h[0])); break;
     case OP_list_length: give_int(t, tally_list_length(h[0])); break;
@@ -867,12 +917,14 @@ static void execute(const op *o, text *t)
         break;
     case OP_dict_set:
         if (!may_be_key(h[1])) break;
-        expect_death_of(kind_of(h[0]) == 'd' && kind_of(h[1]) == 's' ? tally_dict_get(h[0], h[1]) : NULL);
+        expect_death_of(kind_of(h[0]) == 'd' && kind_of(h[1]) == 's' ? tally_dict_get(h[0], h[1])
+                                                                     : NULL);
         give_int(t, tally_dict_set(h[0], h[1], h[2]));
         break;
     case OP_dict_delete:
         if (!may_be_key(h[1])) break;
-        expect_death_of(kind_of(h[0]) == 'd' && kind_of(h[1]) == 's' ? tally_dict_get(h[0], h[1]) : NULL);
+        expect_death_of(kind_of(h[0]) == 'd' && kind_of(h[1]) == 's' ? tally_dict_get(h[0], h[1])
+                                                                     : NULL);
         give_int(t, tally_dict_delete(h[0], h[1]));
         break;
     case OP_contains:
@@ -888,7 +940,8 @@ static void execute(const op *o, text *t)
     case OP_instance: give_object(t, into, new_instance(h[1])); break;
     case OP_set_attr:
         if (!may_hold(h[0], h[2])) break;
-        if (is_instance(h[0]) && (variant_of(h[0]) == OPEN || (a[1] < 2 && variant_of(h[0]) != BARE)))
+        if (is_instance(h[0]) &&
+            (variant_of(h[0]) == OPEN || (a[1] < 2 && variant_of(h[0]) != BARE)))
             expect_death_of(tally_get_attr(h[0], attribute_name(h[0], a[1])));
         give_int(t, tally_set_attr(h[0], attribute_name(h[0], a[1]), h[2]));
         break;
@@ -926,8 +979,7 @@ static void execute(const op *o, text *t)
         break;
     case OP_hash:
         if (heavy(h[0])) break;
-        if (tally_hash(h[0]) == -1 && tally_error_kind() != TALLY_NO_ERROR)
-            add_error(t);
+        if (tally_hash(h[0]) == -1 && tally_error_kind() != TALLY_NO_ERROR) add_error(t);
         break;
     case OP_equal:
         if (!heavy(h[0]) && !heavy(h[1])) give_int(t, tally_equal(h[0], h[1]));
@@ -973,7 +1025,8 @@ static void execute(const op *o, text *t)
         tally_decref(none);
         break;
     case OP_refcount:
-        if (strchr(own_references, kind_of(h[0])) && (playing->mode & MODE_KEYS || !is_quiet(h[0]) || strchr("ld", kind_of(h[0]))))
+        if (strchr(own_references, kind_of(h[0])) &&
+            (playing->mode & MODE_KEYS || !is_quiet(h[0]) || strchr("ld", kind_of(h[0]))))
             add_int(t, tally_refcount(h[0]) - 1);
         break;
     case OP_safepoint: tally_safepoint(); break;
@@ -1008,8 +1061,7 @@ static void execute(const op *o, text *t)
         add_error(t);
     }
 release:
-    if (m.depth == 0)
-        m.immediate = !(playing->mode & MODE_PORTABLE);
+    if (m.depth == 0) m.immediate = !(playing->mode & MODE_PORTABLE);
     for (held = 0; held < 4; held++)
         tally_xdecref(h[held]);
     if (tally_error_kind() != TALLY_NO_ERROR) {
@@ -1028,16 +1080,14 @@ static int by_text(const void *a, const void *b) { return strcmp(a, b); }
 
 static uint32_t finish_line(uint32_t crc, text *t, const char *name)
 {
-    if (m.event_count == MOST_EVENTS)
-        m.event_count = 0; /* too many to know which */
+    if (m.event_count == MOST_EVENTS) m.event_count = 0; /* too many to know which */
     qsort(m.events, (size_t)m.event_count, EVENT_LENGTH, by_text);
     for (int i = 0; i < m.event_count; i++) {
         add_char(t, ';');
         add_string(t, m.events[i]);
     }
     add_char(t, '\n');
-    if (tracing)
-        printf("%d %s %s", m.at, name, t->data);
+    if (tracing) printf("%d %s %s", m.at, name, t->data);
     return crc_of(crc, t->data, (size_t)t->length);
 }
 
@@ -1058,11 +1108,11 @@ static void execute_failing(const op *o, text *t)
         int64_t serial = m.serial;
         tally_inject_failure(nth, 0);
         execute(o, t);
-        if (!tally_inject_failed() || !strstr(t->data, o->code == OP_thread ? "!" : "!M"))
-            return;
+        if (!tally_inject_failed() || !strstr(t->data, o->code == OP_thread ? "!" : "!M")) return;
         injected_failures++;
         if (m.event_count || m.deferred_count || serial != m.serial || before != state_crc()) {
-            printf("operation %d, %s: its allocation %d failed, and something has changed\n", m.at, op_names[o->code], nth);
+            printf("operation %d, %s: its allocation %d failed, and something has changed\n", m.at,
+                   op_names[o->code], nth);
             add_string(t, " changed");
             return;
         }
@@ -1077,9 +1127,20 @@ static void make_types(void)
     static const unsigned flags = TALLY_TYPE_CONTAINER | TALLY_TYPE_WEAKLY_REFERENCABLE;
     const tally_type_spec specs[] = {
         { .name = "X0", .size = sizeof(native), .repr = native_repr },
-        { .name = "X1", .size = sizeof(native), .hash = native_hash, .equal = native_equal, .repr = native_repr },
-        { .name = "X2", .size = sizeof(native), .flags = flags, .traverse = native_traverse, .clear = native_clear,
-          .finalize = finalize_native, .hash = native_hash, .equal = native_equal, .repr = native_repr },
+        { .name = "X1",
+          .size = sizeof(native),
+          .hash = native_hash,
+          .equal = native_equal,
+          .repr = native_repr },
+        { .name = "X2",
+          .size = sizeof(native),
+          .flags = flags,
+          .traverse = native_traverse,
+          .clear = native_clear,
+          .finalize = finalize_native,
+          .hash = native_hash,
+          .equal = native_equal,
+          .repr = native_repr },
         { .name = "X3", .size = sizeof(native), .equal = native_equal, .repr = native_repr },
     };
     for (int i = 0; i < 4; i++)
@@ -1134,10 +1195,11 @@ static uint32_t run(const script *s, bool failing, ptrdiff_t *left)
         t.data[0] = 0;
         m.immediate = !(s->mode & MODE_PORTABLE);
 #ifdef TALLY_INJECT
-        if (failing) execute_failing(&s->ops[m.at], &t);
+        if (failing)
+            execute_failing(&s->ops[m.at], &t);
         else
 #endif
-        execute(&s->ops[m.at], &t);
+            execute(&s->ops[m.at], &t);
         run_deferred();
         crc = finish_line(crc, &t, op_names[s->ops[m.at].code]);
     }
@@ -1169,7 +1231,8 @@ static uint32_t run(const script *s, bool failing, ptrdiff_t *left)
 static void say_where(int signal)
 {
     char line[120];
-    int length = snprintf(line, sizeof line, "signal %d in episode %" PRIu64 ", operation %d\n", signal, playing ? playing->seed : 0, m.at);
+    int length = snprintf(line, sizeof line, "signal %d in episode %" PRIu64 ", operation %d\n",
+                          signal, playing ? playing->seed : 0, m.at);
     if (write(2, line, (size_t)length) < 0) {
     }
     struct sigaction plain = { .sa_handler = SIG_DFL };
@@ -1180,17 +1243,21 @@ static void say_where(int signal)
 static void usage(const char *program)
 {
     fprintf(stderr,
-            "usage: %s [--seed S] [--operations N] [--length N] [--portable] [--fail] [--dump] [--trace] [--skip-keys] [--without OP,...] [--script FILE]\n"
+            "usage: %s [--seed S] [--operations N] [--length N] [--portable] [--fail] [--dump] "
+            "[--trace] [--skip-keys] [--without OP,...] [--script FILE]\n"
             "  --seed S        the first episode's (default: 1); each one takes the next\n"
-            "  --operations N  in all (default: 200000), --length N of them an episode (default: 1000)\n"
+            "  --operations N  in all (default: 200000), --length N of them an episode (default: "
+            "1000)\n"
             "  --portable      only what CPython has too\n"
-            "  --fail          every allocation fails once; needs the injected library, and shows what a run without shows\n"
+            "  --fail          every allocation fails once; needs the injected library, and shows "
+            "what a run without shows\n"
             "  --no-failures   with --fail: the same scripts, and nothing fails\n"
             "  --skip-keys     leave out episodes in which any object may be a key\n"
             "  --without OP,.. scripts have no such operations\n"
             "  --dump          print the scripts, run nothing\n"
             "  --trace         print what each operation shows\n"
-            "  --script FILE   run the scripts in FILE, - for standard input\n", program);
+            "  --script FILE   run the scripts in FILE, - for standard input\n",
+            program);
     exit(2);
 }
 
@@ -1198,8 +1265,11 @@ int main(int count, char **words)
 {
     static script s;
     static const struct option options[] = {
-        { "seed", 1, 0, 's' }, { "operations", 1, 0, 'n' }, { "length", 1, 0, 'l' }, { "portable", 0, 0, 'p' }, { "fail", 0, 0, 'f' },
-        { "dump", 0, 0, 'd' }, { "trace", 0, 0, 't' }, { "script", 1, 0, 'r' }, { "skip-keys", 0, 0, 'k' }, { "no-failures", 0, 0, 'q' }, { "without", 1, 0, 'w' }, { 0 } };
+        { "seed", 1, 0, 's' },        { "operations", 1, 0, 'n' }, { "length", 1, 0, 'l' },
+        { "portable", 0, 0, 'p' },    { "fail", 0, 0, 'f' },       { "dump", 0, 0, 'd' },
+        { "trace", 0, 0, 't' },       { "script", 1, 0, 'r' },     { "skip-keys", 0, 0, 'k' },
+        { "no-failures", 0, 0, 'q' }, { "without", 1, 0, 'w' },    { 0 }
+    };
     uint64_t seed = 1;
     long operations = 200000, length = 1000;
     unsigned always = 0;
@@ -1211,7 +1281,10 @@ int main(int count, char **words)
         case 'n': operations = atol(optarg); break;
         case 'l': length = atol(optarg); break;
         case 'p': always |= MODE_PORTABLE; break;
-        case 'f': failing = true; always |= MODE_FAIL; break;
+        case 'f':
+            failing = true;
+            always |= MODE_FAIL;
+            break;
         case 'q': quiet = true; break;
         case 'd': dumping = true; break;
         case 't': tracing = true; break;
@@ -1233,8 +1306,7 @@ int main(int count, char **words)
         default: usage(words[0]);
         }
     }
-    if (optind < count || length < 1 || operations < 1)
-        usage(words[0]);
+    if (optind < count || length < 1 || operations < 1) usage(words[0]);
 #ifndef TALLY_INJECT
     if (failing && !dumping) {
         fprintf(stderr, "--fail needs the program that is built with failing allocations\n");
@@ -1251,8 +1323,7 @@ int main(int count, char **words)
     signal(SIGALRM, say_where);
     int status = 0;
     for (long done = 0; file ? script_read(&s, file) : done < operations; done += s.count, seed++) {
-        if (!file)
-            script_make(&s, seed, script_mode(seed, always), (int)length);
+        if (!file) script_make(&s, seed, script_mode(seed, always), (int)length);
         if (dumping) {
             script_write(&s, stdout);
             continue;

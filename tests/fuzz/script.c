@@ -42,14 +42,21 @@ static int draw(int below)
 
 /* By convention each kind has its registers; one in twenty operands keeps to no convention. */
 static int from(int first, int count) { return first + draw(count); }
-enum { VALUES = 0, LISTS = 8, DICTS = 12, TUPLES = 15, INSTANCES = 17, CLASSES = 20, NATIVES = 22, WEAKREFS = 24 };
+enum {
+    VALUES = 0,
+    LISTS = 8,
+    DICTS = 12,
+    TUPLES = 15,
+    INSTANCES = 17,
+    CLASSES = 20,
+    NATIVES = 22,
+    WEAKREFS = 24
+};
 
 static int register_for(char kind, int written)
 {
-    if (draw(20) == 0)
-        return draw(REGISTERS);
-    if (kind == 'v' && written)
-        return from(VALUES, 8);
+    if (draw(20) == 0) return draw(REGISTERS);
+    if (kind == 'v' && written) return from(VALUES, 8);
     switch (kind) {
     case 'L': return from(LISTS, 4);
     case 'D': return from(DICTS, 3);
@@ -61,7 +68,8 @@ static int register_for(char kind, int written)
     case 'N': return from(NATIVES, 2);
     case 'W': return from(WEAKREFS, 2);
     case 'R': return draw(3) ? from(INSTANCES, 3) : from(NATIVES, 2);
-    case 'k': return draw(4) == 0 ? from(NATIVES, 2) : draw(8) == 0 ? from(TUPLES, 2) : from(VALUES, 8);
+    case 'k':
+        return draw(4) == 0 ? from(NATIVES, 2) : draw(8) == 0 ? from(TUPLES, 2) : from(VALUES, 8);
     case 'v': return draw(2) ? from(VALUES, 8) : draw(REGISTERS);
     default: return draw(REGISTERS);
     }
@@ -88,26 +96,34 @@ static char left_out[OP_CODES];
 int script_without(const char *name)
 {
     for (int i = 0; i < OP_CODES; i++)
-        if (strcmp(name, op_names[i]) == 0)
-            return left_out[i] = 1;
+        if (strcmp(name, op_names[i]) == 0) return left_out[i] = 1;
     return 0;
 }
 
 static int weight_of(int code, unsigned mode)
 {
-    if (left_out[code])
-        return 0;
+    if (left_out[code]) return 0;
     int weight = op_weights[code];
     switch (code) {
-    case OP_list_borrow: case OP_dict_borrow: case OP_slot_borrow: return mode & MODE_BORROW ? 25 : 0;
-    case OP_class: case OP_native: case OP_arm: return mode & MODE_BORROW ? weight / 2 : weight;
-    case OP_weakref: case OP_weakref_get: case OP_weakref_count: case OP_weakref_list:
-    case OP_refcount: case OP_finalized: case OP_freeze: case OP_unfreeze:
-        return mode & MODE_BORROW ? 0 : weight;
+    case OP_list_borrow:
+    case OP_dict_borrow:
+    case OP_slot_borrow: return mode & MODE_BORROW ? 25 : 0;
+    case OP_class:
+    case OP_native:
+    case OP_arm: return mode & MODE_BORROW ? weight / 2 : weight;
+    case OP_weakref:
+    case OP_weakref_get:
+    case OP_weakref_count:
+    case OP_weakref_list:
+    case OP_refcount:
+    case OP_finalized:
+    case OP_freeze:
+    case OP_unfreeze: return mode & MODE_BORROW ? 0 : weight;
     case OP_thread: return mode & MODE_THREADS ? 12 : 0;
     case OP_pend: return mode & (MODE_BORROW | MODE_FAIL) ? 0 : 4;
-    case OP_referrers: case OP_census: case OP_tracked:
-        return mode & (MODE_PORTABLE | MODE_BORROW | MODE_THREADS) ? 0 : 2;
+    case OP_referrers:
+    case OP_census:
+    case OP_tracked: return mode & (MODE_PORTABLE | MODE_BORROW | MODE_THREADS) ? 0 : 2;
     case OP_query: return mode & MODE_PORTABLE ? 0 : 1;
     case OP_save_all: return mode & (MODE_PORTABLE | MODE_BORROW | MODE_FAIL) ? 0 : 1;
     default: return weight;
@@ -133,8 +149,7 @@ static void make_op(op *o, int code, unsigned mode)
     }
     /* Mostly those with a hash and an equal of their own. */
     static const int kinds[] = { 0, 1, 1, 1, 2, 2, 2, 3 };
-    if (code == OP_native)
-        o->a[3] = (o->a[3] & 12) | kinds[draw(8)];
+    if (code == OP_native) o->a[3] = (o->a[3] & 12) | kinds[draw(8)];
 }
 
 static int drawn_code(const int *weights, int total)
@@ -176,23 +191,29 @@ void script_make(script *s, uint64_t seed, unsigned mode, int length)
             /* what is slow, or says nothing here */
             if (code == OP_thread || code == OP_state || code == OP_census || code == OP_query)
                 code = OP_append;
-            if (draw(16) == 0)
-                code = OP_raise;
+            if (draw(16) == 0) code = OP_raise;
             make_op(&s->procedures[p][i], code, mode);
         }
     }
     /* Registers are filled by convention first, and again now and then. */
-    static const struct { int code, into; } first[] = {
-        { OP_int, 0 }, { OP_str, 1 }, { OP_real, 2 }, { OP_int, 3 }, { OP_str, 4 }, { OP_const, 5 }, { OP_big, 6 }, { OP_str, 7 },
-        { OP_list, 8 }, { OP_list, 9 }, { OP_list, 10 }, { OP_list, 11 }, { OP_dict, 12 }, { OP_dict, 13 }, { OP_dict, 14 },
-        { OP_tuple, 15 }, { OP_tuple, 16 }, { OP_class, 20 }, { OP_class, 21 }, { OP_instance, 17 }, { OP_instance, 18 },
-        { OP_instance, 19 }, { OP_native, 22 }, { OP_native, 23 }, { OP_weakref, 24 }, { OP_weakref, 25 } };
+    static const struct {
+        int code, into;
+    } first[] = { { OP_int, 0 },       { OP_str, 1 },       { OP_real, 2 },    { OP_int, 3 },
+                  { OP_str, 4 },       { OP_const, 5 },     { OP_big, 6 },     { OP_str, 7 },
+                  { OP_list, 8 },      { OP_list, 9 },      { OP_list, 10 },   { OP_list, 11 },
+                  { OP_dict, 12 },     { OP_dict, 13 },     { OP_dict, 14 },   { OP_tuple, 15 },
+                  { OP_tuple, 16 },    { OP_class, 20 },    { OP_class, 21 },  { OP_instance, 17 },
+                  { OP_instance, 18 }, { OP_instance, 19 }, { OP_native, 22 }, { OP_native, 23 },
+                  { OP_weakref, 24 },  { OP_weakref, 25 } };
     enum { FIRST = sizeof first / sizeof *first };
     s->count = length < MAX_OPS ? length : MAX_OPS;
     for (int i = 0; i < s->count; i++) {
-        make_op(&s->ops[i], i < FIRST ? first[i].code : i % 64 == 63 ? OP_state : drawn_code(weights, total), mode);
-        if (i < FIRST)
-            s->ops[i].a[0] = first[i].into;
+        make_op(&s->ops[i],
+                i < FIRST      ? first[i].code
+                : i % 64 == 63 ? OP_state
+                               : drawn_code(weights, total),
+                mode);
+        if (i < FIRST) s->ops[i].a[0] = first[i].into;
     }
 }
 
@@ -218,8 +239,7 @@ void script_write(const script *s, FILE *file)
 {
     fprintf(file, "episode %llu\nmode", (unsigned long long)s->seed);
     for (int i = 0; i < MODES; i++)
-        if (s->mode & 1u << i)
-            fprintf(file, " %s", mode_names[i]);
+        if (s->mode & 1u << i) fprintf(file, " %s", mode_names[i]);
     putc('\n', file);
     for (int p = 0; p < PROCEDURES; p++) {
         for (int i = 0; i < s->procedure_lengths[p]; i++) {
@@ -243,14 +263,12 @@ static void read_op(op *o, char *text, const char *line)
     *o = (op){ 0 };
     while (o->code < OP_CODES && (!word || strcmp(word, op_names[o->code]) != 0))
         o->code++;
-    if (o->code == OP_CODES)
-        wrong(line);
+    if (o->code == OP_CODES) wrong(line);
     const char *kind = op_operands[o->code];
     for (int i = 0; i < operand_count(o->code); i++, kind++) {
         kind += *kind == '>';
         word = strtok(NULL, " ");
-        if (!word)
-            wrong(line);
+        if (!word) wrong(line);
         o->a[i] = atoi(word);
         if ((strchr("LDTSIJCNWRkv*", *kind) && (o->a[i] < 0 || o->a[i] >= REGISTERS)) ||
             (*kind == 'p' && (o->a[i] < -1 || o->a[i] >= PROCEDURES)) ||
@@ -274,8 +292,7 @@ int script_read(script *s, FILE *file)
     begun = 0;
     while (fgets(line, sizeof line, file)) {
         line[strcspn(line, "\n")] = 0;
-        if (!*line || *line == '#')
-            continue;
+        if (!*line || *line == '#') continue;
         if (strncmp(line, "episode ", 8) == 0) {
             if (read) {
                 begun = 1;
@@ -290,17 +307,14 @@ int script_read(script *s, FILE *file)
         if (strncmp(line, "mode", 4) == 0) {
             for (char *word = strtok(copy + 4, " "); word; word = strtok(NULL, " "))
                 for (int i = 0; i < MODES; i++)
-                    if (strcmp(word, mode_names[i]) == 0)
-                        s->mode |= 1u << i;
+                    if (strcmp(word, mode_names[i]) == 0) s->mode |= 1u << i;
         } else if (strncmp(line, "proc ", 5) == 0) {
             char *end;
             long p = strtol(copy + 5, &end, 10);
-            if (p < 0 || p >= PROCEDURES || s->procedure_lengths[p] == PROCEDURE_OPS)
-                wrong(line);
+            if (p < 0 || p >= PROCEDURES || s->procedure_lengths[p] == PROCEDURE_OPS) wrong(line);
             read_op(&s->procedures[p][s->procedure_lengths[p]++], end, line);
         } else {
-            if (s->count == MAX_OPS)
-                wrong(line);
+            if (s->count == MAX_OPS) wrong(line);
             read_op(&s->ops[s->count++], copy, line);
         }
     }

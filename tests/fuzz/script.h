@@ -20,7 +20,7 @@ enum { REGISTERS = 26, PROCEDURES = 8, PROCEDURE_OPS = 4, MAX_OPS = 200000, NAME
 /* What a script keeps to; README.md says which difference each one avoids. */
 enum {
     MODE_PORTABLE = 1, /* CPython runs it, too */
-    MODE_KEYS = 2,     /* any object may be a key; without a GIL and atomic counts, removed keys die later */
+    MODE_KEYS = 2,     /* any object may be a key; with atomic counts removed keys die later */
     MODE_BORROW = 4,   /* borrowed references, and nothing that shows when contents die */
     MODE_THREADS = 8,  /* procedures run in other threads, too */
     MODE_FAIL = 16,    /* for failing allocations: no hook has a procedure */
@@ -51,7 +51,8 @@ enum {
     X(weakref, ">WRp", 26) X(weakref_get, ">vW", 16) X(weakref_count, "R", 6) \
     X(weakref_list, "R", 4) \
     X(collect, "", 12) X(freeze, "", 2) X(unfreeze, "", 3) X(finalized, "I", 5) \
-    X(referents, "S", 3) X(refcount, "*", 10) X(safepoint, "", 60) X(state, "", 16) X(raise, "e", 0) \
+    X(referents, "S", 3) X(refcount, "*", 10) X(safepoint, "", 60) X(state, "", 16) \
+    X(raise, "e", 0) \
     X(list_borrow, ">vLn", 0) X(dict_borrow, ">vDk", 0) X(slot_borrow, ">vIn", 0) \
     X(thread, "p", 0) X(pend, "e*", 0) X(referrers, "*", 0) X(census, "", 0) X(tracked, "*", 0) \
     X(query, "", 0) X(save_all, "", 0)
@@ -87,7 +88,8 @@ int script_without(const char *name);
 /* The modes that a seed draws. */
 unsigned script_mode(uint64_t seed, unsigned always);
 void script_write(const script *s, FILE *file);
-/* 1: read, up to the next line "episode" or the end; 0: there was none. A wrong line ends the program. */
+/* 1: read, up to the next line "episode" or the end; 0: there was none. A wrong line ends the
+ * program. */
 int script_read(script *s, FILE *file);
 
 #endif

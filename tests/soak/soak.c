@@ -35,8 +35,20 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { MAX_THREADS = 64, CELLS = 24, LISTS = 3, DICTS = 3, SHARED = 4, NAMES = 6, GUARDS = 4, WATCHED = 200, LONGEST = 300,
-       MOST_IMMORTAL = 200, MOST_COUNTED = 60, CLASS_CELLS = 4 };
+enum {
+    MAX_THREADS = 64,
+    CELLS = 24,
+    LISTS = 3,
+    DICTS = 3,
+    SHARED = 4,
+    NAMES = 6,
+    GUARDS = 4,
+    WATCHED = 200,
+    LONGEST = 300,
+    MOST_IMMORTAL = 200,
+    MOST_COUNTED = 60,
+    CLASS_CELLS = 4
+};
 #if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
 enum { HANG_SECONDS = 180 };
 #else
@@ -45,7 +57,8 @@ enum { HANG_SECONDS = 60 };
 
 /* Main holds a reference to each. */
 static struct {
-    tally_object *cells, *weak_cells, *class_cells, *lists[LISTS], *dicts[DICTS], *open[SHARED], *slim[SHARED], *guards[GUARDS];
+    tally_object *cells, *weak_cells, *class_cells, *lists[LISTS], *dicts[DICTS], *open[SHARED],
+        *slim[SHARED], *guards[GUARDS];
     tally_object *names[NAMES], *tag, *link_type, *key_type, *stones[8];
     int64_t guarded[GUARDS]; /* by a section on guards[i] */
     int64_t locked;          /* by mutex */
@@ -54,7 +67,8 @@ static struct {
 } world;
 
 static struct {
-    _Atomic int64_t operations, made, made_sum, finalized, finalized_sum, links_made, links_freed, callbacks, watched_called;
+    _Atomic int64_t operations, made, made_sum, finalized, finalized_sum, links_made, links_freed,
+        callbacks, watched_called;
     _Atomic int64_t guarded[GUARDS], locked, threads, failures, immortal, counted, next_tag, risen;
 } tallied;
 
@@ -68,7 +82,8 @@ static uint64_t first_seed;
 static void fail(int line, const char *what)
 {
     if (COUNT(failures, 1) < 20)
-        fprintf(stderr, "soak.c:%d: not so: %s (pending error: %d %s)\n", line, what, (int)tally_error_kind(), tally_error_message());
+        fprintf(stderr, "soak.c:%d: not so: %s (pending error: %d %s)\n", line, what,
+                (int)tally_error_kind(), tally_error_message());
 }
 
 /* ---- what a thread keeps ---- */
@@ -90,18 +105,30 @@ static uint32_t draw(uint32_t below)
 }
 
 /* The value of a call that is marked [plain]. */
-#define PLAIN(call) ({ own.plain++; typeof(call) plain_value = (call); own.plain--; plain_value; })
+#define PLAIN(call) \
+    ({ \
+        own.plain++; \
+        typeof(call) plain_value = (call); \
+        own.plain--; \
+        plain_value; \
+    })
 
 /* The call failed; errors are the ones that other threads can cause. */
 static void failed_with(int line, unsigned errors)
 {
-    if (!(errors >> tally_error_kind() & 1))
-        fail(line, "the error is one that the call can have");
+    if (!(errors >> tally_error_kind() & 1)) fail(line, "the error is one that the call can have");
     tally_error_clear();
 }
 #define FAILED(errors) failed_with(__LINE__, errors)
-enum { NONE = 1 << TALLY_NO_ERROR, INDEX = 1 << TALLY_INDEX_ERROR, KEY = 1 << TALLY_KEY_ERROR, TYPE = 1 << TALLY_TYPE_ERROR,
-       ATTRIBUTE = 1 << TALLY_ATTRIBUTE_ERROR, RUNTIME = 1 << TALLY_RUNTIME_ERROR, VALUE = 1 << TALLY_VALUE_ERROR };
+enum {
+    NONE = 1 << TALLY_NO_ERROR,
+    INDEX = 1 << TALLY_INDEX_ERROR,
+    KEY = 1 << TALLY_KEY_ERROR,
+    TYPE = 1 << TALLY_TYPE_ERROR,
+    ATTRIBUTE = 1 << TALLY_ATTRIBUTE_ERROR,
+    RUNTIME = 1 << TALLY_RUNTIME_ERROR,
+    VALUE = 1 << TALLY_VALUE_ERROR
+};
 
 static void act(void);
 
@@ -109,8 +136,7 @@ static void act(void);
 static void act_in_hook(void)
 {
     EXPECT(own.plain == 0);
-    if (own.depth >= 2 || atomic_load_explicit(&finished, memory_order_relaxed))
-        return;
+    if (own.depth >= 2 || atomic_load_explicit(&finished, memory_order_relaxed)) return;
     int plain = own.plain;
     own.plain = 0;
     own.depth++;
@@ -146,8 +172,7 @@ static void called_back(tally_object *reference, void *context)
 {
     tally_object *referent = tally_weakref_get(reference);
     EXPECT(referent == tally_none);
-    if (context)
-        COUNT(watched_called, 1);
+    if (context) COUNT(watched_called, 1);
     COUNT(callbacks, 1);
     act_in_hook();
 }
@@ -156,8 +181,7 @@ static void called_back(tally_object *reference, void *context)
 static void link_traverse(tally_object *self, tally_visit visit, void *context)
 {
     tally_object **held = tally_object_data(self);
-    if (*held)
-        visit(*held, context);
+    if (*held) visit(*held, context);
 }
 static void link_clear(tally_object *self)
 {
@@ -174,16 +198,15 @@ static void link_dealloc(tally_object *self)
 /* A native key: four hashes for sixteen values; equal may change what is being looked at. */
 static int64_t key_hash(tally_object *self)
 {
-    if (draw(64) == 0)
-        act_in_hook();
+    if (draw(64) == 0) act_in_hook();
     return *(int64_t *)tally_object_data(self) / 4;
 }
 static int key_equal(tally_object *self, tally_object *other)
 {
     const char *name = tally_type_name(other);
-    if (draw(64) == 0)
-        act_in_hook();
-    return strcmp(name, "key") == 0 && *(int64_t *)tally_object_data(self) == *(int64_t *)tally_object_data(other);
+    if (draw(64) == 0) act_in_hook();
+    return strcmp(name, "key") == 0 &&
+           *(int64_t *)tally_object_data(self) == *(int64_t *)tally_object_data(other);
 }
 
 static tally_object *new_key(void)
@@ -208,7 +231,8 @@ static const char *const slim_slots[] = { "tag", "a0", "a1", "a2", "__weakref__"
 
 static tally_object *new_class(bool slim)
 {
-    tally_object *class_ = tally_class_new(&(tally_class_spec){ slim ? "Slim" : "Wide", slim ? slim_slots : NULL, finalize });
+    tally_object *class_ = tally_class_new(
+        &(tally_class_spec){ slim ? "Slim" : "Wide", slim ? slim_slots : NULL, finalize });
     EXPECT(class_ != NULL);
     return class_;
 }
@@ -294,7 +318,9 @@ static tally_object *any_key(void)
     switch (draw(6)) {
     case 0: return tally_int_new(draw(20));
     case 1: return tally_float_new(draw(10));
-    case 2: item = tally_int_new(draw(10)), key = tally_tuple_new(&item, 1), tally_decref(item); return key;
+    case 2:
+        item = tally_int_new(draw(10)), key = tally_tuple_new(&item, 1), tally_decref(item);
+        return key;
     case 3:
     case 4: return new_key();
     default:
@@ -342,8 +368,7 @@ static void on_lists(void)
     case 3:
     case 4:
         item = PLAIN(tally_list_pop(list, draw(2) ? -1 : 0));
-        if (!item)
-            FAILED(INDEX);
+        if (!item) FAILED(INDEX);
         break;
     case 5:
         item = fresh();
@@ -355,13 +380,11 @@ static void on_lists(void)
         break;
     case 7:
         item = fresh();
-        if (tally_list_set(list, draw(8), item) < 0)
-            FAILED(INDEX);
+        if (tally_list_set(list, draw(8), item) < 0) FAILED(INDEX);
         break;
     case 8:
         item = PLAIN(tally_list_get(list, draw(8)));
-        if (!item)
-            FAILED(INDEX);
+        if (!item) FAILED(INDEX);
         break;
     default:
         item = fresh();
@@ -385,8 +408,7 @@ static void on_dicts(void)
         break;
     case 3:
     case 4:
-        if (tally_dict_delete(dict, key) < 0)
-            FAILED(KEY);
+        if (tally_dict_delete(dict, key) < 0) FAILED(KEY);
         break;
     case 5: EXPECT(tally_dict_contains(dict, key) >= 0); break;
     case 6: {
@@ -401,12 +423,10 @@ static void on_dicts(void)
             tally_decref(k);
             tally_decref(v);
         }
-        if (result < 0)
-            FAILED(RUNTIME);
+        if (result < 0) FAILED(RUNTIME);
         break;
     case 8:
-        if (draw(30) == 0)
-            EXPECT(tally_dict_clear(dict) == 0);
+        if (draw(30) == 0) EXPECT(tally_dict_clear(dict) == 0);
         break;
     default:
         value = tally_dict_get(dict, key);
@@ -425,12 +445,10 @@ static void on_attributes(void)
     case 0:
     case 1:
         value = fresh();
-        if (tally_set_attr(object, name, value) < 0)
-            FAILED(ATTRIBUTE);
+        if (tally_set_attr(object, name, value) < 0) FAILED(ATTRIBUTE);
         break;
     case 2:
-        if (tally_delete_attr(object, name) < 0)
-            FAILED(ATTRIBUTE);
+        if (tally_delete_attr(object, name) < 0) FAILED(ATTRIBUTE);
         break;
     case 3:
         value = fresh();
@@ -438,13 +456,11 @@ static void on_attributes(void)
         break;
     case 4:
         value = PLAIN(tally_slot_get(world.slim[draw(SHARED)], 1 + draw(3)));
-        if (!value)
-            FAILED(ATTRIBUTE);
+        if (!value) FAILED(ATTRIBUTE);
         break;
     default:
         value = PLAIN(tally_get_attr(object, name));
-        if (!value)
-            FAILED(ATTRIBUTE);
+        if (!value) FAILED(ATTRIBUTE);
         break;
     }
     tally_xdecref(value);
@@ -454,9 +470,9 @@ static void on_cycles(void)
 {
     tally_object *a = any_instance(), *b = any_instance(), *list = tally_list_new(0);
     EXPECT(tally_list_append(list, a) == 0 && tally_list_append(list, b) == 0);
-    EXPECT(tally_set_attr(a, world.names[0], list) == 0 && tally_set_attr(b, world.names[0], a) == 0);
-    if (draw(3) == 0)
-        EXPECT(tally_list_set(world.cells, draw(CELLS), a) == 0);
+    EXPECT(tally_set_attr(a, world.names[0], list) == 0 &&
+           tally_set_attr(b, world.names[0], a) == 0);
+    if (draw(3) == 0) EXPECT(tally_list_set(world.cells, draw(CELLS), a) == 0);
     if (draw(4) == 0) {
         tally_object *reference = tally_weakref_new(a, called_back, NULL);
         EXPECT(reference && tally_list_append(list, reference) == 0);
@@ -485,8 +501,7 @@ static void on_classes(void)
     case 2: {
         class_ = any_class();
         tally_object *value = tally_get_attr(class_, world.names[draw(NAMES)]);
-        if (!value)
-            FAILED(ATTRIBUTE);
+        if (!value) FAILED(ATTRIBUTE);
         tally_xdecref(value);
         break;
     }
@@ -531,8 +546,7 @@ static void on_weakrefs(void)
     if (reference && strcmp(tally_type_name(reference), "weakref") == 0) {
         got = PLAIN(tally_weakref_get(reference));
         EXPECT(got != NULL && PLAIN(tally_refcount(got)) > 0);
-        if (draw(8) == 0 && tally_hash(reference) == -1)
-            FAILED(TYPE | NONE);
+        if (draw(8) == 0 && tally_hash(reference) == -1) FAILED(TYPE | NONE);
         tally_decref(got);
     }
     tally_xdecref(reference);
@@ -544,8 +558,7 @@ static void look_at(tally_borrowed borrowed)
     const char *name = tally_type_name(object);
     if (strcmp(name, "list") == 0) {
         EXPECT(tally_list_length(object) >= 0);
-        if (!tally_borrowed_object(tally_list_borrow(object, 0)))
-            FAILED(RUNTIME | INDEX);
+        if (!tally_borrowed_object(tally_list_borrow(object, 0))) FAILED(RUNTIME | INDEX);
     } else if (strcmp(name, "tuple") == 0) {
         EXPECT(tally_tuple_length(object) == 2);
     } else if (strcmp(name, "int") == 0) {
@@ -597,16 +610,14 @@ static void in_sections(void)
         world.guarded[i]++;
         COUNT(guarded[j], 1);
         COUNT(guarded[i], 1);
-        if (draw(2))
-            on_lists();
+        if (draw(2)) on_lists();
         tally_critical_end(&inner);
     } else {
         tally_object *item = fresh();
         EXPECT(PLAIN(tally_list_append(world.guards[i], item)) == 0);
         tally_decref(item);
         item = PLAIN(tally_list_pop(world.guards[i], -1));
-        if (!item)
-            FAILED(INDEX);
+        if (!item) FAILED(INDEX);
         tally_xdecref(item);
     }
     tally_critical_end(&outer);
@@ -615,15 +626,15 @@ static void in_sections(void)
 
 static void with_mutex(void)
 {
-    if (own.mutex)
-        return;
+    if (own.mutex) return;
     own.mutex = true;
     tally_mutex_lock(&world.mutex);
     world.locked++;
     COUNT(locked, 1);
     if (draw(8) == 0) {
         tally_safepoint(); /* finalizers run with the mutex held; they leave it alone */
-    } else if (draw(8) == 0 && own.depth == 0 && !own.section && !atomic_load_explicit(&stopping, memory_order_relaxed)) {
+    } else if (draw(8) == 0 && own.depth == 0 && !own.section &&
+               !atomic_load_explicit(&stopping, memory_order_relaxed)) {
         tally_condition_wait(&world.condition, &world.mutex);
         world.locked++;
         COUNT(locked, 1);
@@ -669,15 +680,15 @@ static void on_collector(void)
         EXPECT(list != NULL);
         break;
     case 8:
-        if (draw(8) == 0)
-            tally_gc_freeze();
+        if (draw(8) == 0) tally_gc_freeze();
         break;
     case 9: tally_gc_unfreeze(); break;
     case 10: EXPECT(tally_gc_freeze_count() >= 0); break;
     case 11: {
         static char contexts[4];
         char *context = &contexts[draw(4)];
-        if (draw(2) ? tally_gc_add_callback(collected, context) : tally_gc_remove_callback(collected, context))
+        if (draw(2) ? tally_gc_add_callback(collected, context)
+                    : tally_gc_remove_callback(collected, context))
             FAILED(RUNTIME | VALUE);
         break;
     }
@@ -742,17 +753,20 @@ static void on_lives(void)
 
 static void read_whole(void)
 {
-    tally_object *object = draw(2) ? world.lists[draw(LISTS)] : world.dicts[draw(DICTS)], *text = NULL;
+    tally_object *object = draw(2) ? world.lists[draw(LISTS)] : world.dicts[draw(DICTS)],
+                 *text = NULL;
     int order;
     switch (draw(12)) {
     case 0:
         text = tally_repr(object);
         EXPECT(text != NULL);
         break;
-    case 1: EXPECT(tally_equal(object, draw(2) ? world.lists[draw(LISTS)] : world.dicts[draw(DICTS)]) >= 0); break;
+    case 1:
+        EXPECT(tally_equal(object, draw(2) ? world.lists[draw(LISTS)] : world.dicts[draw(DICTS)]) >=
+               0);
+        break;
     case 2:
-        if (tally_compare(world.cells, world.lists[draw(LISTS)], &order) < 0)
-            FAILED(TYPE | VALUE);
+        if (tally_compare(world.cells, world.lists[draw(LISTS)], &order) < 0) FAILED(TYPE | VALUE);
         break;
     default: EXPECT(PLAIN(tally_sizeof(object)) > 0); break;
     }
@@ -770,11 +784,17 @@ static void pause_a_little(void)
 }
 
 /* An action and how often it is drawn; --without sets that to 0 before any thread starts. */
-static struct { const char *name; void (*run)(void); uint32_t weight; } actions[] = {
-    { "cells", on_cells, 30 }, { "lists", on_lists, 30 }, { "dicts", on_dicts, 30 }, { "attributes", on_attributes, 20 },
-    { "cycles", on_cycles, 10 }, { "classes", on_classes, 10 }, { "weakrefs", on_weakrefs, 20 }, { "borrowed", on_borrowed, 10 },
-    { "sections", in_sections, 20 }, { "mutex", with_mutex, 10 }, { "lives", on_lives, 10 }, { "whole", read_whole, 10 },
-    { "pause", pause_a_little, 10 }, { "collector", on_collector, 4 } };
+static struct {
+    const char *name;
+    void (*run)(void);
+    uint32_t weight;
+} actions[] = { { "cells", on_cells, 30 },       { "lists", on_lists, 30 },
+                { "dicts", on_dicts, 30 },       { "attributes", on_attributes, 20 },
+                { "cycles", on_cycles, 10 },     { "classes", on_classes, 10 },
+                { "weakrefs", on_weakrefs, 20 }, { "borrowed", on_borrowed, 10 },
+                { "sections", in_sections, 20 }, { "mutex", with_mutex, 10 },
+                { "lives", on_lives, 10 },       { "whole", read_whole, 10 },
+                { "pause", pause_a_little, 10 }, { "collector", on_collector, 4 } };
 enum { ACTIONS = sizeof actions / sizeof *actions };
 static uint32_t all_weights;
 
@@ -788,8 +808,7 @@ static void act(void)
     EXPECT(tally_error_kind() == TALLY_NO_ERROR);
     tally_error_clear();
     COUNT(operations, 1);
-    if (draw(4) == 0)
-        pause_a_little();
+    if (draw(4) == 0) pause_a_little();
 }
 
 /* ---- threads ---- */
@@ -816,8 +835,7 @@ static void *come_and_go(void *argument)
         EXPECT(tally_thread_attach() == 0);
         act_some(&seed);
         tally_thread_detach();
-        if (seed % 2)
-            sched_yield();
+        if (seed % 2) sched_yield();
     }
     return NULL;
 }
@@ -825,16 +843,19 @@ static void *come_and_go(void *argument)
 /* Keeps weak references to objects that it hands to the others. */
 static void watch_one(tally_object *watched)
 {
-    if (tally_list_length(watched) >= WATCHED)
-        return;
-    tally_object *self = any_instance(), *reference = tally_weakref_new(self, called_back, (void *)1);
+    if (tally_list_length(watched) >= WATCHED) return;
+    tally_object *self = any_instance(),
+                 *reference = tally_weakref_new(self, called_back, (void *)1);
     EXPECT(reference != NULL && tally_list_append(watched, reference) == 0);
     tally_decref(reference);
     EXPECT(tally_list_set(world.cells, draw(CELLS), self) == 0);
     tally_decref(self);
 }
 
-typedef struct life { uint64_t seed; tally_object *watched; } life;
+typedef struct life {
+    uint64_t seed;
+    tally_object *watched;
+} life;
 
 static void live(void *argument)
 {
@@ -846,12 +867,10 @@ static void live(void *argument)
         pthread_t made;
         bool elsewhere = draw(2);
         EXPECT(tally_thread_start(&started, act_some, &first) == 0);
-        if (elsewhere)
-            EXPECT(pthread_create(&made, NULL, come_and_go, &second) == 0);
+        if (elsewhere) EXPECT(pthread_create(&made, NULL, come_and_go, &second) == 0);
         for (int i = 0; i < 400 && !atomic_load_explicit(&stopping, memory_order_relaxed); i++) {
             act();
-            if (i % 50 == 0)
-                watch_one(l->watched);
+            if (i % 50 == 0) watch_one(l->watched);
         }
         EXPECT(tally_thread_join(&started) == 0);
         if (elsewhere) {
@@ -870,10 +889,12 @@ static void show_stacks(void)
     char command[200];
     fprintf(stderr, "soak: no operation for %d seconds; all stacks:\n", HANG_SECONDS);
     prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY);
-    snprintf(command, sizeof command, "command -v gdb >/dev/null && timeout 60 gdb -p %d -batch -ex 'thread apply all backtrace' 2>/dev/null >&2"
-             " || echo 'gdb is not there'", (int)getpid());
-    if (system(command) != 0)
-        fprintf(stderr, "no stacks\n");
+    snprintf(command, sizeof command,
+             "command -v gdb >/dev/null && timeout 60 gdb -p %d -batch -ex 'thread apply all "
+             "backtrace' 2>/dev/null >&2"
+             " || echo 'gdb is not there'",
+             (int)getpid());
+    if (system(command) != 0) fprintf(stderr, "no stacks\n");
 }
 
 static _Atomic int ended;
@@ -904,10 +925,15 @@ static void build(void)
         world.names[i] = tally_str_new(name, -1);
     }
     world.tag = tally_str_new("tag", -1);
-    world.link_type = tally_type_new(&(tally_type_spec){ .name = "link", .size = sizeof(tally_object *),
-                                                         .flags = TALLY_TYPE_CONTAINER | TALLY_TYPE_WEAKLY_REFERENCABLE,
-                                                         .traverse = link_traverse, .clear = link_clear, .dealloc = link_dealloc });
-    world.key_type = tally_type_new(&(tally_type_spec){ .name = "key", .size = sizeof(int64_t), .hash = key_hash, .equal = key_equal });
+    world.link_type = tally_type_new(
+        &(tally_type_spec){ .name = "link",
+                            .size = sizeof(tally_object *),
+                            .flags = TALLY_TYPE_CONTAINER | TALLY_TYPE_WEAKLY_REFERENCABLE,
+                            .traverse = link_traverse,
+                            .clear = link_clear,
+                            .dealloc = link_dealloc });
+    world.key_type = tally_type_new(&(tally_type_spec){
+        .name = "key", .size = sizeof(int64_t), .hash = key_hash, .equal = key_equal });
     for (int i = 0; i < 8; i++)
         world.stones[i] = tally_float_new(i);
     world.class_cells = tally_list_new(0);
@@ -923,9 +949,9 @@ static void build(void)
         world.dicts[i] = tally_dict_new();
     for (int i = 0; i < GUARDS; i++)
         world.guards[i] = tally_list_new(0);
-    /* Every fourth seed: what is there by now is counted no longer. What it holds at the end is taken out. */
-    if (first_seed % 4 == 3)
-        tally_gc_immortalize_heap();
+    /* Every fourth seed: what is there by now is counted no longer. What it holds at the end is
+     * taken out. */
+    if (first_seed % 4 == 3) tally_gc_immortalize_heap();
     for (int i = 0; i < CLASS_CELLS; i++) {
         tally_object *class_ = new_class(i % 2);
         EXPECT(tally_list_append(world.class_cells, class_) == 0);
@@ -951,7 +977,8 @@ static void drop_all(tally_object **objects, int count)
 static void empty_world(void)
 {
     tally_gc_unfreeze();
-    EXPECT(tally_list_clear(world.cells) == 0 && tally_list_clear(world.weak_cells) == 0 && tally_list_clear(world.class_cells) == 0);
+    EXPECT(tally_list_clear(world.cells) == 0 && tally_list_clear(world.weak_cells) == 0 &&
+           tally_list_clear(world.class_cells) == 0);
     for (int i = 0; i < LISTS; i++)
         EXPECT(tally_list_clear(world.lists[i]) == 0);
     for (int i = 0; i < DICTS; i++)
@@ -974,14 +1001,14 @@ static void settle(int64_t watched)
             tally_gc_unfreeze();
             EXPECT(tally_gc_collect(2) >= 0);
         }
-        if (READ(made) == READ(finalized) && READ(links_made) == READ(links_freed) && READ(watched_called) == watched)
+        if (READ(made) == READ(finalized) && READ(links_made) == READ(links_freed) &&
+            READ(watched_called) == watched)
             return;
         tally_blocking_begin();
         usleep(1000);
         tally_blocking_end();
         tally_safepoint();
-        if (i % 1000 == 0)
-            COUNT(operations, 1);
+        if (i % 1000 == 0) COUNT(operations, 1);
     }
 }
 
@@ -1008,7 +1035,10 @@ static long number(const char *program, const char *word, long most)
     char *end;
     long value = strtol(word, &end, 10);
     if (end == word || *end || value < 0 || value > most) {
-        fprintf(stderr, "usage: %s [--seconds N] [--threads N] [--seed S] [--delays S] [--without ACTION]\n", program);
+        fprintf(
+            stderr,
+            "usage: %s [--seconds N] [--threads N] [--seed S] [--delays S] [--without ACTION]\n",
+            program);
         exit(2);
     }
     return value;
@@ -1016,7 +1046,9 @@ static long number(const char *program, const char *word, long most)
 
 int main(int count, char **words)
 {
-    static const struct option options[] = { { "seconds", 1, 0, 't' }, { "threads", 1, 0, 'n' }, { "seed", 1, 0, 's' }, { "delays", 1, 0, 'd' }, { "without", 1, 0, 'w' }, { 0 } };
+    static const struct option options[] = { { "seconds", 1, 0, 't' }, { "threads", 1, 0, 'n' },
+                                             { "seed", 1, 0, 's' },    { "delays", 1, 0, 'd' },
+                                             { "without", 1, 0, 'w' }, { 0 } };
     long duration = 5, threads = 2 * sysconf(_SC_NPROCESSORS_ONLN), delays = 0;
     threads = threads < 8 ? 8 : threads > MAX_THREADS ? MAX_THREADS : threads;
     first_seed = 1;
@@ -1028,16 +1060,14 @@ int main(int count, char **words)
         case 'd': delays = number(words[0], optarg, INT64_MAX); break;
         case 'w':
             for (int i = 0; i < ACTIONS; i++)
-                if (strcmp(actions[i].name, optarg) == 0)
-                    actions[i].weight = 0;
+                if (strcmp(actions[i].name, optarg) == 0) actions[i].weight = 0;
             break;
         default: number(words[0], "?", 0);
         }
     }
     for (int i = 0; i < ACTIONS; i++)
         all_weights += actions[i].weight;
-    if (optind < count || threads < 1)
-        number(words[0], "?", 0);
+    if (optind < count || threads < 1) number(words[0], "?", 0);
 #ifdef TALLY_INJECT
     tally_inject_delays((uint64_t)delays);
 #else
@@ -1094,8 +1124,9 @@ int main(int count, char **words)
     }
     atomic_store_explicit(&ended, 1, memory_order_relaxed);
     pthread_join(dog, NULL);
-    printf("%s: %" PRId64 " operations by %" PRId64 " threads, %ld at once, seed %" PRIu64 ", %" PRId64 " objects finalized, %" PRId64
-           " brought back, %" PRId64 " callbacks: %s\n", backend, READ(operations), READ(threads), threads, first_seed, READ(finalized),
+    printf("%s: %" PRId64 " operations by %" PRId64 " threads, %ld at once, seed %" PRIu64
+           ", %" PRId64 " objects finalized, %" PRId64 " brought back, %" PRId64 " callbacks: %s\n",
+           backend, READ(operations), READ(threads), threads, first_seed, READ(finalized),
            READ(risen), READ(callbacks), READ(failures) ? "FAILED" : "all counts exact");
     return READ(failures) != 0;
 }
