@@ -891,7 +891,7 @@ static void show_stacks(void)
     prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY);
     snprintf(command, sizeof command,
              "command -v gdb >/dev/null && timeout 60 gdb -p %d -batch -ex 'thread apply all "
-             "backtrace' 2>/dev/null >&2"
+             "backtrace' >&2 2>/dev/null"
              " || echo 'gdb is not there'",
              (int)getpid());
     if (system(command) != 0) fprintf(stderr, "no stacks\n");
