@@ -340,15 +340,8 @@ static void what_is_dropped_goes_back(int sleep)
     size_t full = look().arenas;
     check(full >= before + MAKERS * (size_t)EACH * 16 / (2 << 20));
     drop_made();
-    for (int i = 0; i < 20; i++) {
-        tally_safepoint();
-        tally_blocking_begin();
-        usleep(2000);
-        tally_blocking_end();
-    }
+    settle_until(look().arenas <= before + (full - before) / 2);
     size_t after = look().arenas;
-    if (after > before + (full - before) / 2)
-        fprintf(stderr, "arenas: %zu, %zu, %zu, %zu pools wait\n", before, full, after, look().pools_waiting);
     check(after <= before + (full - before) / 2);
     end_makers();
 }

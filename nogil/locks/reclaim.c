@@ -65,7 +65,7 @@ static struct {
     pthread_cond_t changed;
     batch *queue;                 /* waiting for the next grace period */
     bool busy, ending;            /* a grace period is being waited for; the thread is to end */
-    bool forked;                  /* in a child, whose thread has to be started yet */
+    _Atomic bool forked;          /* in a child, whose thread has to be started yet */
     pthread_t thread;
     _Atomic(batch *) ripe;
     _Atomic size_t under_way;     /* batches handed over and not yet freed, and threads that wait themselves */
