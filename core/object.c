@@ -224,6 +224,7 @@ void tally_borrowed_check(tally_borrowed borrowed) {
 }
 
 tally_object *tally_retain(tally_borrowed borrowed) {
+    TALLY_PLAIN_CALL();
     tally_thread_require();
     tally_object *object = tally_borrowed_object(borrowed);
     /* What is borrowed is owned by this thread or has been handed out: this fails on the dead alone. */
@@ -311,9 +312,11 @@ void tally_object_zero(tally_object *object) {
 /* ---- what the header tells ---------------------------------------------- */
 
 ptrdiff_t tally_refcount(tally_object *object) {
+    TALLY_PLAIN_CALL();
     if (!object) return tally_expected("an object", NULL);
     return tally_counts_is_immortal(&object->counts) ? PTRDIFF_MAX : tally_counts_total(&object->counts) + tally_class_instances(object);
 }
 int tally_is_immortal(tally_object *object) {
+    TALLY_PLAIN_CALL();
     return object ? tally_counts_is_immortal(&object->counts) : tally_expected("an object", NULL);
 }

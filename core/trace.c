@@ -183,7 +183,10 @@ int tally_trace_write(const char *path) {
     return good ? 0 : -1;
 }
 
-ptrdiff_t tally_trace_dropped(void) { return atomic_load_explicit(&dropped, memory_order_relaxed); }
+ptrdiff_t tally_trace_dropped(void) {
+    TALLY_PLAIN_CALL();
+    return atomic_load_explicit(&dropped, memory_order_relaxed);
+}
 
 void tally_trace_end_all(void) {
     atomic_store_explicit(&tally_tracing, false, memory_order_relaxed);

@@ -190,7 +190,8 @@ static void check_same(const picture *before, const picture *after)
 /* What others freed and what waits has come home: pictures can be compared. */
 static void settle(void)
 {
-    for (int i = 0; i < 200; i++) {
+    double end = now() + SUITE_PATIENCE_SECONDS;
+    for (int i = 0; now() < end; i++) {
         tally_stats_result stats;
         tally_safepoint();
         tally_stats(&stats);
@@ -213,7 +214,7 @@ static void fail_each(int (*operation)(void), int shared)
     settle();
     int nth = 1;
     for (; nth <= MOST_ALLOCATIONS; nth++) {
-        take_picture(&before); /* gives empty pools back, so that one has to be taken anew */
+        take_picture(&before);
         made = NULL;
         tally_inject_failure(nth, 0);
         int result = operation();

@@ -72,6 +72,7 @@ static void call_back(const tally_gc_info *info) {
     pthread_mutex_unlock(&callbacks.lock);
     registered next = { .serial = 0 };
     while (next_callback(next.serial, last, &next)) {
+        TALLY_CHECKED(tally_check_may_run_foreign_code());
         next.callback(info, next.context);
         if (tally_error_kind()) fprintf(stderr, "tally: error ignored in a gc callback: %s\n", tally_error_message());
         tally_error_clear();
@@ -185,6 +186,7 @@ void tally_gc_clear(tally_object *object) {
         tally_table_clear(object, (tally_table_place *)((char *)object + type->table_offset));
         break;
     case TALLY_SHAPE_NATIVE:
+        TALLY_CHECKED(tally_check_may_run_foreign_code());
         if (type->clear) type->clear(object);
         tally_error_report("a clear function", object);
         break;
@@ -212,9 +214,18 @@ static void set_enabled(bool enabled) {
     atomic_store_explicit(&tally_gc.enabled, enabled, memory_order_relaxed);
     tally_collector_settings();
 }
-void tally_gc_enable(void) { set_enabled(true); }
-void tally_gc_disable(void) { set_enabled(false); }
-int tally_gc_is_enabled(void) { return atomic_load_explicit(&tally_gc.enabled, memory_order_relaxed); }
+void tally_gc_enable(void) {
+    TALLY_PLAIN_CALL();
+    set_enabled(true);
+}
+void tally_gc_disable(void) {
+    TALLY_PLAIN_CALL();
+    set_enabled(false);
+}
+int tally_gc_is_enabled(void) {
+    TALLY_PLAIN_CALL();
+    return atomic_load_explicit(&tally_gc.enabled, memory_order_relaxed);
+}
 
 /* Where a void function has no way to say so. */
 static void require(const void *given, const char *what) {
@@ -223,10 +234,12 @@ static void require(const void *given, const char *what) {
 }
 
 void tally_gc_get_threshold(int thresholds[3]) {
+    TALLY_PLAIN_CALL();
     require(thresholds, "tally_gc_get_threshold: NULL, where a place is due");
     for (int i = 0; i < 3; i++) thresholds[i] = atomic_load_explicit(&tally_gc.threshold[i], memory_order_relaxed);
 }
 int tally_gc_set_threshold(const int thresholds[3]) {
+    TALLY_PLAIN_CALL();
     if (!thresholds) { tally_error_set(TALLY_VALUE_ERROR, "no thresholds"); return -1; }
     tally_thread_require();
     for (int i = 0; i < 3; i++)
@@ -242,6 +255,7 @@ void tally_gc_get_count(int counts[3]) {
     tally_collector_count(counts);
 }
 void tally_gc_get_stats(tally_gc_generation_stats stats[3]) {
+    TALLY_PLAIN_CALL();
     require(stats, "tally_gc_get_stats: NULL, where a place is due");
     for (int i = 0; i < 3; i++) {
         stats[i].collections = atomic_load_explicit(&tally_gc.collections[i], memory_order_relaxed);
@@ -249,9 +263,16 @@ void tally_gc_get_stats(tally_gc_generation_stats stats[3]) {
         stats[i].uncollectable = atomic_load_explicit(&tally_gc.uncollectable[i], memory_order_relaxed);
     }
 }
-void tally_gc_set_debug(unsigned flags) { atomic_store_explicit(&tally_gc.debug, flags, memory_order_relaxed); }
-unsigned tally_gc_get_debug(void) { return atomic_load_explicit(&tally_gc.debug, memory_order_relaxed); }
+void tally_gc_set_debug(unsigned flags) {
+    TALLY_PLAIN_CALL();
+    atomic_store_explicit(&tally_gc.debug, flags, memory_order_relaxed);
+}
+unsigned tally_gc_get_debug(void) {
+    TALLY_PLAIN_CALL();
+    return atomic_load_explicit(&tally_gc.debug, memory_order_relaxed);
+}
 tally_object *tally_gc_garbage(void) {
+    TALLY_PLAIN_CALL();
     tally_thread_require();
     if (!tally_gc.garbage) { tally_error_set(TALLY_RUNTIME_ERROR, "the run time ends: there is no list of garbage any more"); return NULL; }
     tally_incref(tally_gc.garbage);
@@ -259,6 +280,7 @@ tally_object *tally_gc_garbage(void) {
 }
 
 int tally_gc_add_callback(tally_gc_callback callback, void *context) {
+    TALLY_PLAIN_CALL();
     if (!callback) { tally_error_set(TALLY_VALUE_ERROR, "no callback"); return -1; }
     pthread_mutex_lock(&callbacks.lock);
     bool room = callbacks.count < sizeof callbacks.at / sizeof *callbacks.at;
@@ -268,6 +290,7 @@ int tally_gc_add_callback(tally_gc_callback callback, void *context) {
     return 0;
 }
 int tally_gc_remove_callback(tally_gc_callback callback, void *context) {
+    TALLY_PLAIN_CALL();
     bool found = false;
     pthread_mutex_lock(&callbacks.lock);
     for (unsigned i = 0; i < callbacks.count && !found; i++) {
@@ -365,8 +388,12 @@ tally_object *tally_gc_get_referents(tally_object *object) {
     return finish(&q);
 }
 
-int tally_gc_is_tracked(tally_object *object) { return object ? tally_is_tracked(object) : tally_expected("an object", NULL); }
+int tally_gc_is_tracked(tally_object *object) {
+    TALLY_PLAIN_CALL();
+    return object ? tally_is_tracked(object) : tally_expected("an object", NULL);
+}
 int tally_gc_is_finalized(tally_object *object) {
+    TALLY_PLAIN_CALL();
     if (!object) return tally_expected("an object", NULL);
     return (atomic_load_explicit(&object->flags, memory_order_relaxed) & TALLY_FLAG_FINALIZED) != 0;
 }

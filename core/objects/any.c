@@ -40,6 +40,7 @@ void tally_recursion_leave(void) { nested--; }
 /* ---- type and size ------------------------------------------------------ */
 
 tally_object *tally_type_of(tally_object *object) {
+    TALLY_PLAIN_CALL();
     if (!object) { tally_expected("an object", NULL); return NULL; }
     tally_thread_require();
     tally_object *type = tally_type_entry(object)->object;
@@ -47,7 +48,10 @@ tally_object *tally_type_of(tally_object *object) {
     return type;
 }
 
-const char *tally_type_name(tally_object *object) { return object ? tally_type_entry(object)->name : "NULL"; }
+const char *tally_type_name(tally_object *object) {
+    TALLY_PLAIN_CALL();
+    return object ? tally_type_entry(object)->name : "NULL";
+}
 
 size_t tally_size_locked(tally_object *object) {
     tally_type *type = tally_type_entry(object);
@@ -56,6 +60,7 @@ size_t tally_size_locked(tally_object *object) {
 }
 
 ptrdiff_t tally_sizeof(tally_object *object) {
+    TALLY_PLAIN_CALL();
     if (!object) return tally_expected("an object", NULL);
     tally_thread_require();
     tally_type *type = tally_type_entry(object);
@@ -74,6 +79,7 @@ ptrdiff_t tally_sizeof(tally_object *object) {
 static __attribute__((noinline)) int64_t hash_by_user(tally_type *type, tally_object *object) {
     tally_pending_error pending;
     tally_error_put_aside(&pending);
+    TALLY_CHECKED(tally_check_may_run_foreign_code());
     int64_t hash = type->hash(object);
     if (tally_error_kind() != TALLY_NO_ERROR) return hash;
     tally_error_put_back(&pending);
@@ -144,6 +150,7 @@ int tally_equal(tally_object *a, tally_object *b) {
     }
     if (!type->equal) return a == b;
     if (tally_recursion_enter() < 0) return -1;
+    if (type->native) TALLY_CHECKED(tally_check_may_run_foreign_code());
     int equal = type->equal(a, b);
     tally_recursion_leave();
     return equal < 0 ? -1 : equal > 0;
@@ -403,6 +410,7 @@ tally_object *tally_repr(tally_object *object) {
     tally_type *type = tally_type_entry(object);
     if (!type->repr) return default_repr(object);
     if (tally_recursion_enter() < 0) return NULL;
+    if (type->native) TALLY_CHECKED(tally_check_may_run_foreign_code());
     tally_object *str = type->repr(object);
     tally_recursion_leave();
     if (!str || str->type == TALLY_TYPE_STR) return str;

@@ -155,6 +155,7 @@ int tally_dict_clear(tally_object *dict) {
 }
 
 ptrdiff_t tally_dict_length(tally_object *dict) {
+    TALLY_PLAIN_CALL();
     tally_table_place *where = check(dict);
     if (!where) return -1;
     bool unlocked = tally_may_read_unlocked(dict);

@@ -12,6 +12,7 @@
 #include "any.h"
 
 tally_object *tally_float_new(double value) {
+    TALLY_PLAIN_CALL();
     tally_float *object = tally_object_alloc(TALLY_TYPE_FLOAT, sizeof *object, TALLY_PLAIN);
     if (!object) return NULL;
     object->value = value;
@@ -19,6 +20,7 @@ tally_object *tally_float_new(double value) {
 }
 
 double tally_float_value(tally_object *object) {
+    TALLY_PLAIN_CALL();
     if (tally_has_type(object, TALLY_TYPE_FLOAT)) return ((tally_float *)object)->value;
     if (tally_is_integral(object)) return (double)tally_integral_value(object);
     return tally_expected("a float", object);

@@ -25,6 +25,7 @@ void tally_small_ints_start(void) {
 }
 
 tally_object *tally_int_new(int64_t value) {
+    TALLY_PLAIN_CALL();
     if (value >= SMALLEST && value <= LARGEST) return &small_ints[value - SMALLEST].base;
     tally_int *object = tally_object_alloc(TALLY_TYPE_INT, sizeof *object, TALLY_PLAIN);
     if (!object) return NULL;
@@ -33,6 +34,7 @@ tally_object *tally_int_new(int64_t value) {
 }
 
 int64_t tally_int_value(tally_object *object) {
+    TALLY_PLAIN_CALL();
     if (!tally_is_integral(object)) return tally_expected("an int", object);
     return tally_integral_value(object);
 }

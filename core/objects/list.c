@@ -419,6 +419,7 @@ int tally_list_clear(tally_object *object) {
 }
 
 ptrdiff_t tally_list_length(tally_object *object) {
+    TALLY_PLAIN_CALL();
     tally_list *list = check(object);
     return list ? length_of(list) : -1;
 }

@@ -102,6 +102,7 @@ static int short_index(const char *data, ptrdiff_t length) {
 }
 
 tally_object *tally_str_new(const char *data, ptrdiff_t length) {
+    TALLY_PLAIN_CALL();
     if (TALLY_UNLIKELY(!data) && length) { tally_error_set(TALLY_VALUE_ERROR, "a str of %td bytes of NULL", length); return NULL; }
     if (length == -1) {
         size_t measured = strlen(data);
@@ -125,12 +126,14 @@ tally_object *tally_str_new(const char *data, ptrdiff_t length) {
 }
 
 const char *tally_str_data(tally_object *object) {
+    TALLY_PLAIN_CALL();
     if (tally_has_type(object, TALLY_TYPE_STR)) return ((tally_str *)object)->data;
     tally_expected("a str", object);
     return NULL;
 }
 
 ptrdiff_t tally_str_length(tally_object *object) {
+    TALLY_PLAIN_CALL();
     if (!tally_has_type(object, TALLY_TYPE_STR)) return tally_expected("a str", object);
     return ((tally_str *)object)->length;
 }

@@ -70,6 +70,7 @@ tally_object *tally_tuple_join(tally_object *first, tally_object *second) {
 }
 
 tally_object *tally_tuple_get(tally_object *object, ptrdiff_t index) {
+    TALLY_PLAIN_CALL();
     if (!tally_has_type(object, TALLY_TYPE_TUPLE)) {
         tally_expected("a tuple", object);
         return NULL;
@@ -85,6 +86,7 @@ tally_object *tally_tuple_get(tally_object *object, ptrdiff_t index) {
 }
 
 ptrdiff_t tally_tuple_length(tally_object *object) {
+    TALLY_PLAIN_CALL();
     if (!tally_has_type(object, TALLY_TYPE_TUPLE)) return tally_expected("a tuple", object);
     return ((tally_tuple *)object)->length;
 }

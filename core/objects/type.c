@@ -301,6 +301,7 @@ static __attribute__((noinline)) tally_object *slot_get_checked(tally_object *ob
     return value ? value : missing(object, "in this slot");
 }
 tally_object *tally_slot_get(tally_object *object, ptrdiff_t index) {
+    TALLY_PLAIN_CALL();
     TALLY_ENDS_BORROWS();
     if (TALLY_LIKELY(slot_is_plain(object, index)) && TALLY_LIKELY(tally_may_read_unlocked(object))) {
         tally_object *value = tally_slot_try_read(&slots_of(object)[index]);
@@ -353,6 +354,7 @@ static int check_name(tally_object *name) { return tally_has_type(name, TALLY_TY
 static int check_object(tally_object *object) { return TALLY_LIKELY(object != NULL) ? 0 : tally_expected("an object", NULL); }
 
 tally_object *tally_get_attr(tally_object *object, tally_object *name) {
+    TALLY_PLAIN_CALL();
     TALLY_ENDS_BORROWS();
     if (check_name(name) < 0 || check_object(object) < 0) return NULL;
     tally_object *value = NULL;
@@ -438,6 +440,7 @@ tally_object *tally_object_new(tally_object *type_object, ptrdiff_t extra_bytes)
 }
 
 void *tally_object_data(tally_object *object) {
+    TALLY_PLAIN_CALL();
     if (TALLY_UNLIKELY(!object)) { tally_expected("an object", NULL); return NULL; }
     tally_type *type = tally_type_entry(object);
     return (char *)object + tally_header_size(type->flags & TALLY_TYPE_CONTAINER) + (type->weak_offset ? sizeof(tally_weak_word) : 0);
