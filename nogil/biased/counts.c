@@ -164,33 +164,32 @@ static enum push push(tally_thread_state *owner, tally_merge_entry *entry) {
 }
 
 /* The owner is gone. Merges under the registration lock, so that nobody attaches in its slot meanwhile. */
-static void merge_for_gone(tally_thread_state *owner, tally_merge_entry *entry) {
-    tally_merge_entry *dead = NULL;
+static bool merge_for_gone(tally_thread_state *owner, tally_merge_entry *entry) {
     TALLY_POINT(merge_for_gone);
     tally_registration_lock();
-    if (push(owner, entry) == PUSH_CLOSED) {
-        entry->next = NULL;
-        dead = merge_all(entry, &(size_t){ 0 });
-        entry = NULL;
-    }
+    bool gone = push(owner, entry) == PUSH_CLOSED, dead = gone && merge_and_drop(&entry->object->counts);
     pthread_mutex_unlock(&tally_process.registration);
-    destroy_all(dead);
-    if (!entry) return;
+    if (gone) {
+        tally_memory_free(TALLY_RAW, entry);
+        return dead;
+    }
     /* Somebody attached there in between, and does it, or is blocked already. */
     tally_breaker_set(owner, TALLY_BREAK_MERGE);
     tally_counts_merge_blocked(owner);
+    return false;
 }
 
 /* No memory for an entry: stop the world, in which every owner stands still, and merge here. */
-static void merge_stopped(tally_object *object) {
+static bool merge_stopped(tally_object *object) {
     TALLY_POINT(merge_stopped);
     tally_world_stop();
     bool dead = merge_and_drop(&object->counts);
     tally_world_start();
-    if (dead) tally_object_dies(object);
+    return dead;
 }
 
-static void queue_object(tally_object *object, uint32_t owner_id) {
+/* True: it is dead, which is the caller's affair, so that it dies in its turn among what dies with it. */
+static bool queue_object(tally_object *object, uint32_t owner_id) {
     TALLY_EVENT(queued);
     tally_fought(object, TALLY_FOUGHT_MERGE);
     tally_thread_state *owner = tally_thread_slot(owner_id);
@@ -201,19 +200,19 @@ static void queue_object(tally_object *object, uint32_t owner_id) {
         bool dead = merge_and_drop(&object->counts);
         tally_claim_end(owner);
         tally_counts_merge_blocked(owner); /* what was pushed while it was claimed */
-        if (dead) tally_object_dies(object);
-        return;
+        return dead;
     }
     tally_merge_entry *entry = tally_memory_alloc(TALLY_RAW, sizeof *entry);
-    if (!entry) { merge_stopped(object); return; }
+    if (!entry) return merge_stopped(object);
     entry->object = object;
     TALLY_POINT(queue_entry);
     enum push pushed = push(owner, entry);
-    if (pushed == PUSHED_BEHIND) return;
-    if (pushed == PUSH_CLOSED) { merge_for_gone(owner, entry); return; }
+    if (pushed == PUSHED_BEHIND) return false;
+    if (pushed == PUSH_CLOSED) return merge_for_gone(owner, entry);
     TALLY_POINT(pushed);
     tally_breaker_set(owner, TALLY_BREAK_MERGE);
     tally_counts_merge_blocked(owner);
+    return false;
 }
 
 /* After a push, or after somebody's claim has ended: merges for the owner if it
@@ -276,7 +275,7 @@ static bool drop_shared(tally_counts *counts) {
         TALLY_POINT(decref_shared);
         /* acq_rel: release pairs with the merge or the last decref; acquire for the one that frees */
         if (atomic_compare_exchange_weak_explicit(&counts->shared, &shared, next, memory_order_acq_rel, memory_order_acquire)) {
-            if (queue) queue_object((tally_object *)counts, owner);
+            if (queue) return queue_object((tally_object *)counts, owner);
             return next == TALLY_SHARED_MERGED;
         }
         TALLY_DETAIL(lost_cas);

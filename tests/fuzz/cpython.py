@@ -722,6 +722,8 @@ def op_referents(_r, o):
 
 
 def op_refcount(r, o):
+    if m.depth > 0:  # a caller's references, that no script knows
+        return ''
     if kind_of(o) in 'ldCX' and (m.keys or not is_quiet(o) or kind_of(o) in 'ld'):
         o = None
         return str(sys.getrefcount(m.registers[r]) - 2 - 1 + 1 - HELD_BY_EXECUTE)

@@ -1025,6 +1025,8 @@ static void execute(const op *o, text *t)
         tally_decref(none);
         break;
     case OP_refcount:
+        /* In a hook CPython's interpreter has references of its own. */
+        if (playing->mode & MODE_PORTABLE && m.depth > 0) break;
         if (strchr(own_references, kind_of(h[0])) &&
             (playing->mode & MODE_KEYS || !is_quiet(h[0]) || strchr("ld", kind_of(h[0]))))
             add_int(t, tally_refcount(h[0]) - 1);
