@@ -235,6 +235,103 @@ static int list_shrink(int n)
     return n;
 }
 
+// The weak reference without a callback is asked for, of an object with n others.
+static void call_nobody(tally_object *reference, void *context) { (void)reference, (void)context; }
+static int plain_weakref(int n)
+{
+    enum { ASKED = 10000 };
+    tally_object *class = got(tally_class_new(&(tally_class_spec){.name = "Target"}));
+    tally_object *target = got(tally_instance_new(class)), *plain = got(tally_weakref_new(target, NULL, NULL));
+    tally_object *others = got(tally_list_new(0));
+    for (int i = 0; i < n; i++) {
+        tally_object *other = got(tally_weakref_new(target, call_nobody, NULL));
+        done(tally_list_append(others, other));
+        tally_decref(other);
+    }
+    measure_begin();
+    for (int i = 0; i < ASKED; i++)
+        tally_decref(got(tally_weakref_new(target, NULL, NULL))), step(i);
+    measure_end();
+    tally_decref(others);
+    tally_decref(plain);
+    tally_decref(target);
+    tally_decref(class);
+    return ASKED;
+}
+
+// n lists that the main thread made, which waits, are appended to by another.
+static tally_object **handed;
+static void make_lists(int n)
+{
+    handed = calloc((size_t)n, sizeof *handed);
+    for (int i = 0; i < n; i++)
+        done(tally_list_append(handed[i] = got(tally_list_new(2)), tally_none));
+}
+static int use_lists(int n)
+{
+    measure_begin();
+    for (int i = 0; i < n; i++)
+        done(tally_list_append(handed[i], tally_none)), step(i);
+    measure_end();
+    for (int i = 0; i < n; i++)
+        tally_decref(handed[i]);
+    return n;
+}
+static void forget_lists(void) { free(handed); }
+
+// n dead classes are freed by one collection.
+static int dead_classes(int n)
+{
+    tally_gc_collect(2);
+    tally_gc_disable();
+    for (int i = 0; i < n; i++)
+        tally_decref(got(tally_class_new(&(tally_class_spec){.name = "Passing"})));
+    measure_begin();
+    tally_gc_collect(2);
+    measure_end();
+    tally_gc_enable();
+    return n;
+}
+
+// A census counts ten objects of each of n classes.
+static int census(int n)
+{
+    tally_object *list = got(tally_list_new(0));
+    for (int i = 0; i < n; i++) {
+        tally_object *class = got(tally_class_new(&(tally_class_spec){.name = "Counted"}));
+        for (int k = 0; k < 10; k++) {
+            tally_object *instance = got(tally_instance_new(class));
+            done(tally_list_append(list, instance));
+            tally_decref(instance);
+        }
+        tally_decref(class);
+    }
+    tally_census_row *table;
+    size_t count;
+    measure_begin();
+    done(tally_heap_census(&table, &count));
+    measure_end();
+    free(table);
+    tally_decref(list);
+    tally_gc_collect(2);
+    return 10 * n;
+}
+
+// n lists get counts of each thread; their owner asks for it.
+static int deferred(int n)
+{
+    make_lists(n);
+    measure_begin();
+    for (int i = 0; i < n; i++)
+        done(tally_defer_count(handed[i]));
+    measure_end();
+    for (int i = 0; i < n; i++)
+        tally_decref(handed[i]);
+    forget_lists();
+    tally_gc_collect(2);
+    return n;
+}
+
 static const struct row {
     const char *name;
     int n;
@@ -254,6 +351,11 @@ static const struct row {
     {"interning hit, 2 threads", 10000, intern_hits, hold_words, drop_words, 2},
     {"interning and death", 50000, intern_and_drop, NULL, NULL, 0},
     {"list popped empty", 200000, list_shrink, NULL, NULL, 0},
+    {"plain weak reference", 10000, plain_weakref, NULL, NULL, 0},
+    {"lists handed over", 50000, use_lists, make_lists, forget_lists, 1},
+    {"dead classes", 3000, dead_classes, NULL, NULL, 0},
+    {"census of classes", 2000, census, NULL, NULL, 0},
+    {"deferred counts", 4000, deferred, NULL, NULL, 0},
 };
 
 // ---- running ----
