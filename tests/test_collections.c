@@ -139,7 +139,7 @@ static void wait_in_finalizer(tally_object *self)
 }
 static void collect_and_wait(void *context)
 {
-    int number = (int)((char *)context - (char *)NULL);
+    int number = (int)(intptr_t)context;
     tally_object *object = tally_instance_new(waiting_class), *id = tally_int_new(number);
     tally_slot_set(object, 0, object);
     tally_slot_set(object, 1, id);
@@ -159,7 +159,7 @@ TALLY_TEST(collections, that_wait_in_finalizers_keep_no_thread_from_its_own)
     for (int i = 0; i < WAITING; i++) {
         atomic_store(&go_on[i], 0);
         saved_by[i] = NULL;
-        check_int(tally_thread_start(&threads[i], collect_and_wait, (char *)NULL + i), 0);
+        check_int(tally_thread_start(&threads[i], collect_and_wait, (void *)(intptr_t)i), 0);
         check(wait_for(&waits, i + 1)); /* one after the other: each while the others wait */
     }
     drop_ring(node_type, 7);

@@ -106,7 +106,8 @@ static void *wait_for_grace_periods(void *nothing) {
 static bool start_thread(void) { return pthread_create(&rcu.thread, NULL, wait_for_grace_periods, NULL) == 0; }
 
 int tally_reclamation_start(void) {
-    rcu.ending = rcu.busy = rcu.forked = false;
+    rcu.ending = rcu.busy = false;
+    rcu.forked = false;
     return start_thread() ? 0 : -1;
 }
 
