@@ -214,7 +214,7 @@ def may_be_key(o):
 
 def event(text):
     if len(m.events) < MOST_EVENTS:
-        m.events.append(text.encode()[:159])
+        m.events.append(text.encode(errors='surrogateescape')[:159])
 
 
 def run_procedure(p):
