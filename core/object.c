@@ -303,10 +303,12 @@ void tally_drop_kept(tally_thread_state *thread) {
 }
 
 /* Plain and atomic counts come here for 0 and for less, atomic ones also when they were out of room. */
+static __attribute__((noinline, cold)) void is_not_zero(tally_object *object) {
+    if (!tally_counts_out_of_room(&object->counts)) tally_fatal(object, "a reference was dropped of an object that is dead");
+}
 void tally_object_zero(tally_object *object) {
-    if (TALLY_UNLIKELY(tally_counts_out_of_room(&object->counts))) return;
-    if (TALLY_UNLIKELY(!tally_counts_is_zero(&object->counts))) tally_fatal(object, "a reference was dropped of an object that is dead");
-    tally_object_dies(object);
+    if (TALLY_LIKELY(tally_counts_is_zero(&object->counts))) tally_object_dies(object);
+    else is_not_zero(object);
 }
 
 /* ---- what the header tells ---------------------------------------------- */
