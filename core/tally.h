@@ -480,7 +480,7 @@ int tally_gc_remove_callback(tally_gc_callback callback, void *context);
     X(claims)             /* blocked owners claimed to merge in their stead */ \
     X(lock_waits)         /* waits for an object's lock, parked */ \
     X(lock_handovers)     /* of those, that ended with the lock handed over, since they took long */ \
-    X(lock_revocations)   /* biased locks taken from their owner */ \
+    X(lock_revocations)   /* biased locks taken from an owner that ran, one membarrier each */ \
     X(gil_waits)          /* waits for the GIL */ \
     X(gil_requests)       /* requests to the holder to let go */ \
     X(gil_handovers)      /* times the GIL went to another thread */ \
@@ -583,7 +583,7 @@ typedef struct tally_contention_row {
     uint64_t lost_cas;         /* compare-and-swaps on their counts that had to repeat */
     uint64_t lock_waits;       /* waits for their locks, parked */
     uint64_t lock_handovers;   /* of those, that took so long that the lock was handed over; not in share */
-    uint64_t lock_revocations; /* of their biased locks */
+    uint64_t lock_revocations; /* of their biased locks, from an owner that ran */
     uint64_t merges;           /* of their counts, asked for by another thread than the owner */
     uint64_t shared_counts;    /* increments with an atomic read-modify-write by another thread than the owner or maker; only in a build with
                                   TALLY_COUNT_EVENTS, else 0 */
