@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* contention.c: counts fights, and lists them. */
 #define _GNU_SOURCE
+#include "backend.h"
 #include <dlfcn.h>
 #include <stdio.h>
 #include <sys/mman.h>
-#include "backend.h"
 
 enum { ROOM = 256 };
 
@@ -30,7 +30,8 @@ static size_t sites_bytes;
 
 static void sites_start(void) {
     sites_bytes = tally_region_size / 16 * sizeof *sites;
-    void *map = mmap(NULL, sites_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    void *map = mmap(NULL, sites_bytes, PROT_READ | PROT_WRITE,
+                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     sites = map == MAP_FAILED ? NULL : map;
 }
 static void sites_end(void) {
@@ -40,27 +41,35 @@ static void sites_end(void) {
 void tally_site_note(tally_object *object, const void *made_by) {
     if (!sites || !tally_is_small(object)) return;
     intptr_t distance = (intptr_t)made_by - (intptr_t)&tally_site_note;
-    atomic_store_explicit(&sites[(size_t)((char *)object - tally_region) / 16], distance == (int32_t)distance ? (int32_t)distance : 0, memory_order_relaxed);
+    atomic_store_explicit(&sites[(size_t)((char *)object - tally_region) / 16],
+                          distance == (int32_t)distance ? (int32_t)distance : 0,
+                          memory_order_relaxed);
 }
 static const void *site_of(tally_object *object) {
     if (!sites || !tally_is_small(object)) return NULL;
-    int32_t distance = atomic_load_explicit(&sites[(size_t)((char *)object - tally_region) / 16], memory_order_relaxed);
+    int32_t distance = atomic_load_explicit(&sites[(size_t)((char *)object - tally_region) / 16],
+                                            memory_order_relaxed);
     return distance ? (const void *)((intptr_t)&tally_site_note + distance) : NULL;
 }
 #else
 static void sites_start(void) {}
 static void sites_end(void) {}
-static const void *site_of(tally_object *object) { (void)object; return NULL; }
+static const void *site_of(tally_object *object) {
+    (void)object;
+    return NULL;
+}
 #endif
 
 /* ---- counting ------------------------------------------------------------ */
 
 static fight *find(struct tally_fights *fights, const void *site, uint16_t type, uint16_t owner) {
-    uint64_t hash = ((uintptr_t)site ^ (uint64_t)type << 32 ^ (uint64_t)owner << 48) * UINT64_C(0x9e3779b97f4a7c15);
-    for (unsigned i = (unsigned)(hash >> 56), tries = 0; tries < ROOM; tries++, i = (i + 1) % ROOM) {
+    uint64_t hash = ((uintptr_t)site ^ (uint64_t)type << 32 ^ (uint64_t)owner << 48) *
+                    UINT64_C(0x9e3779b97f4a7c15);
+    for (unsigned i = (unsigned)(hash >> 56), tries = 0; tries < ROOM;
+         tries++, i = (i + 1) % ROOM) {
         fight *f = &fights->at[i];
         if (!f->used) {
-            *f = (fight){ .site = site, .type = type, .owner = owner, .used = true };
+            *f = (fight){.site = site, .type = type, .owner = owner, .used = true};
             return f;
         }
         if (f->site == site && f->type == type && f->owner == owner) return f;
@@ -70,9 +79,12 @@ static fight *find(struct tally_fights *fights, const void *site, uint16_t type,
 
 void tally_fought(tally_object *object, unsigned kind) {
     tally_thread_state *thread = tally_thread_current();
-    /* Without memory it goes uncounted. In brackets, since no test is to fail this allocation instead of its own. */
+    /* Without memory it goes uncounted. In brackets, since no test is to fail this allocation
+     * instead of its own. */
     if (!thread->fights && !(thread->fights = (calloc)(1, sizeof *thread->fights))) return;
-    find(thread->fights, site_of(object), object->type, (uint16_t)tally_counts_owner(&object->counts))->counts[kind]++;
+    find(thread->fights, site_of(object), object->type,
+         (uint16_t)tally_counts_owner(&object->counts))
+        ->counts[kind]++;
 }
 
 void tally_counts_fought(void *counts, unsigned lost) {
@@ -80,7 +92,8 @@ void tally_counts_fought(void *counts, unsigned lost) {
 }
 
 #ifdef TALLY_COUNT_EVENTS
-/* By a thread that did not make it: by the owner of the heap where there are no owners of counts. */
+/* By a thread that did not make it: by the owner of the heap where there are no owners of counts.
+ */
 void tally_counts_shared(void *counts) {
     tally_object *object = counts;
     if (tally_is_small(object) && tally_pool_is_mine(tally_pool_of(object))) return;
@@ -90,7 +103,8 @@ void tally_counts_shared(void *counts) {
 
 void tally_contention_start(void) { sites_start(); }
 void tally_contention_end(void) {
-    for (uint32_t id = 1; id <= atomic_load_explicit(&tally_process.slots_used, memory_order_relaxed); id++) {
+    for (uint32_t id = 1;
+         id <= atomic_load_explicit(&tally_process.slots_used, memory_order_relaxed); id++) {
         tally_thread_state *thread = tally_thread_slot(id);
         free(thread->fights);
         thread->fights = NULL;
@@ -102,7 +116,8 @@ void tally_contention_end(void) {
 
 /* A handover is the end of a wait that is counted. */
 static uint64_t total_of(const tally_contention_row *row) {
-    return row->lost_cas + row->lock_waits + row->lock_revocations + row->merges + row->shared_counts;
+    return row->lost_cas + row->lock_waits + row->lock_revocations + row->merges +
+           row->shared_counts;
 }
 static int most_first(const void *a, const void *b) {
     uint64_t x = total_of(a), y = total_of(b);
@@ -116,19 +131,28 @@ static void add(struct tally_fights *sum, const fight *f) {
 
 static void name_place(tally_contention_row *row) {
     Dl_info about;
-    if (!row->site) snprintf(row->place, sizeof row->place, "(not recorded)");
+    if (!row->site)
+        snprintf(row->place, sizeof row->place, "(not recorded)");
     else if (dladdr(row->site, &about) && about.dli_sname)
-        snprintf(row->place, sizeof row->place, "%s+0x%zx", about.dli_sname, (size_t)((const char *)row->site - (const char *)about.dli_saddr));
+        snprintf(row->place, sizeof row->place, "%s+0x%zx", about.dli_sname,
+                 (size_t)((const char *)row->site - (const char *)about.dli_saddr));
     else if (dladdr(row->site, &about) && about.dli_fbase)
-        snprintf(row->place, sizeof row->place, "0x%zx", (size_t)((const char *)row->site - (const char *)about.dli_fbase));
-    else snprintf(row->place, sizeof row->place, "%p", row->site);
+        snprintf(row->place, sizeof row->place, "0x%zx",
+                 (size_t)((const char *)row->site - (const char *)about.dli_fbase));
+    else
+        snprintf(row->place, sizeof row->place, "%p", row->site);
 }
 
 static tally_contention_row row_of(const fight *f) {
     const char *type = f->used ? tally_types[f->type].name : "(others)";
-    tally_contention_row row = { .owner = f->owner, .site = f->site, .lost_cas = f->counts[TALLY_FOUGHT_LOST_CAS],
-        .lock_waits = f->counts[TALLY_FOUGHT_LOCK_WAIT], .lock_handovers = f->counts[TALLY_FOUGHT_HANDOVER], .lock_revocations = f->counts[TALLY_FOUGHT_REVOCATION],
-        .merges = f->counts[TALLY_FOUGHT_MERGE], .shared_counts = f->counts[TALLY_FOUGHT_SHARED_COUNT] };
+    tally_contention_row row = {.owner = f->owner,
+                                .site = f->site,
+                                .lost_cas = f->counts[TALLY_FOUGHT_LOST_CAS],
+                                .lock_waits = f->counts[TALLY_FOUGHT_LOCK_WAIT],
+                                .lock_handovers = f->counts[TALLY_FOUGHT_HANDOVER],
+                                .lock_revocations = f->counts[TALLY_FOUGHT_REVOCATION],
+                                .merges = f->counts[TALLY_FOUGHT_MERGE],
+                                .shared_counts = f->counts[TALLY_FOUGHT_SHARED_COUNT]};
     snprintf(row.type, sizeof row.type, "%s", type ? type : "(a class that is gone)");
     name_place(&row);
     return row;
@@ -137,14 +161,20 @@ static tally_contention_row row_of(const fight *f) {
 int tally_contention(tally_contention_row **rows, size_t *count) {
     tally_thread_require();
     if (!rows || !count) {
-        tally_error_set(TALLY_VALUE_ERROR, "the contention needs places for its rows and their number");
+        tally_error_set(TALLY_VALUE_ERROR,
+                        "the contention needs places for its rows and their number");
         return -1;
     }
     struct tally_fights *sum = calloc(1, sizeof *sum);
     tally_contention_row *list = malloc((ROOM + 1) * sizeof *list);
-    if (!sum || !list) { free(sum); free(list); return tally_no_memory(); }
+    if (!sum || !list) {
+        free(sum);
+        free(list);
+        return tally_no_memory();
+    }
     tally_world_stop();
-    for (uint32_t id = 1; id <= atomic_load_explicit(&tally_process.slots_used, memory_order_relaxed); id++) {
+    for (uint32_t id = 1;
+         id <= atomic_load_explicit(&tally_process.slots_used, memory_order_relaxed); id++) {
         struct tally_fights *fights = tally_thread_slot(id) ? tally_thread_slot(id)->fights : NULL;
         for (unsigned i = 0; fights && i < ROOM; i++)
             if (fights->at[i].used) add(sum, &fights->at[i]);
@@ -158,7 +188,8 @@ int tally_contention(tally_contention_row **rows, size_t *count) {
     tally_world_start();
     uint64_t all = 0;
     for (size_t i = 0; i < n; i++) all += total_of(&list[i]);
-    for (size_t i = 0; i < n; i++) list[i].share = all ? (double)total_of(&list[i]) / (double)all : 0;
+    for (size_t i = 0; i < n; i++)
+        list[i].share = all ? (double)total_of(&list[i]) / (double)all : 0;
     qsort(list, n, sizeof *list, most_first);
     free(sum);
     *rows = list;

@@ -13,16 +13,24 @@
 
 #include "tally.h"
 
-enum { TALLY_FOUGHT_LOST_CAS, TALLY_FOUGHT_LOCK_WAIT, TALLY_FOUGHT_HANDOVER, TALLY_FOUGHT_REVOCATION, TALLY_FOUGHT_MERGE, TALLY_FOUGHT_SHARED_COUNT, TALLY_FOUGHT_KINDS };
+enum {
+    TALLY_FOUGHT_LOST_CAS,
+    TALLY_FOUGHT_LOCK_WAIT,
+    TALLY_FOUGHT_HANDOVER,
+    TALLY_FOUGHT_REVOCATION,
+    TALLY_FOUGHT_MERGE,
+    TALLY_FOUGHT_SHARED_COUNT,
+    TALLY_FOUGHT_KINDS
+};
 
 /* By an attached thread that keeps the object alive: a count or a lock is held. */
 void tally_fought(tally_object *object, unsigned kind);
 
 #ifdef TALLY_COUNT_EVENTS
 void tally_site_note(tally_object *object, const void *made_by);
-#define TALLY_SITE(object) tally_site_note(object, __builtin_return_address(0))
+#    define TALLY_SITE(object) tally_site_note(object, __builtin_return_address(0))
 #else
-#define TALLY_SITE(object) ((void)0)
+#    define TALLY_SITE(object) ((void)0)
 #endif
 
 void tally_contention_start(void);

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* error.c: the pending error of each thread; needs no memory, so that "no memory" can be said. */
+#include "backend.h"
 #include <stdarg.h>
 #include <stdio.h>
-#include "backend.h"
 
-static _Thread_local struct { tally_error kind; char message[256]; } error;
+static _Thread_local struct {
+    tally_error kind;
+    char message[256];
+} error;
 
 tally_error tally_error_kind(void) { return error.kind; }
 const char *tally_error_message(void) { return error.kind ? error.message : ""; }
@@ -28,12 +31,18 @@ void tally_error_put_back(const tally_pending_error *pending) {
     if (pending->kind) memcpy(error.message, pending->message, sizeof error.message);
 }
 void tally_error_report(const char *where, tally_object *object) {
-    if (error.kind) fprintf(stderr, "tally: error ignored in %s, object of type %s: %s\n", where, tally_type_name(object), error.message);
+    if (error.kind)
+        fprintf(stderr, "tally: error ignored in %s, object of type %s: %s\n", where,
+                tally_type_name(object), error.message);
     error.kind = TALLY_NO_ERROR;
 }
 
-int tally_no_memory(void) { tally_error_set(TALLY_MEMORY_ERROR, "no memory"); return -1; }
+int tally_no_memory(void) {
+    tally_error_set(TALLY_MEMORY_ERROR, "no memory");
+    return -1;
+}
 int tally_expected(const char *what, tally_object *got) {
-    tally_error_set(TALLY_TYPE_ERROR, "expected %s, got %s", what, got ? tally_type_name(got) : "NULL");
+    tally_error_set(TALLY_TYPE_ERROR, "expected %s, got %s", what,
+                    got ? tally_type_name(got) : "NULL");
     return -1;
 }

@@ -14,39 +14,48 @@
 
 #ifndef TALLY_INJECT
 
-#define TALLY_POINT(name) ((void)0)
-#define TALLY_ALLOCATION_FAILS() 0
+#    define TALLY_POINT(name)        ((void)0)
+#    define TALLY_ALLOCATION_FAILS() 0
 
 #else
 
-#include <errno.h>
-#include <pthread.h>
-#include <stdatomic.h>
-#include <stdbool.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/mman.h>
+#    include <errno.h>
+#    include <pthread.h>
+#    include <stdatomic.h>
+#    include <stdbool.h>
+#    include <stdint.h>
+#    include <stdlib.h>
+#    include <string.h>
+#    include <sys/mman.h>
 
-extern _Atomic bool tally_inject_points;     /* some point is armed, or all delay */
+extern _Atomic bool tally_inject_points;       /* some point is armed, or all delay */
 extern _Atomic int64_t tally_inject_countdown; /* until an allocation fails; 0: none does */
 void tally_inject_reached(const char *point);
 bool tally_inject_fails(void);
 
-#define TALLY_POINT(name) (atomic_load_explicit(&tally_inject_points, memory_order_relaxed) ? tally_inject_reached(#name) : (void)0)
-#define TALLY_ALLOCATION_FAILS() (atomic_load_explicit(&tally_inject_countdown, memory_order_relaxed) > 0 && tally_inject_fails())
+#    define TALLY_POINT(name)                                             \
+        (atomic_load_explicit(&tally_inject_points, memory_order_relaxed) \
+             ? tally_inject_reached(#name)                                \
+             : (void)0)
+#    define TALLY_ALLOCATION_FAILS()                                                \
+        (atomic_load_explicit(&tally_inject_countdown, memory_order_relaxed) > 0 && \
+         tally_inject_fails())
 
-#ifdef TALLY_INJECT_INSIDE /* the library itself: what it asks the system for may fail, too */
-#define malloc(size) (TALLY_ALLOCATION_FAILS() ? NULL : (malloc)(size))
-#define calloc(count, size) (TALLY_ALLOCATION_FAILS() ? NULL : (calloc)(count, size))
-#define realloc(block, size) (TALLY_ALLOCATION_FAILS() ? NULL : (realloc)(block, size))
-#define aligned_alloc(alignment, size) (TALLY_ALLOCATION_FAILS() ? NULL : (aligned_alloc)(alignment, size))
-#define pthread_create(...) (TALLY_ALLOCATION_FAILS() ? EAGAIN : (pthread_create)(__VA_ARGS__)) /* no stack */
-#define mmap(...) (TALLY_ALLOCATION_FAILS() ? errno = ENOMEM, MAP_FAILED : (mmap)(__VA_ARGS__))
-#define mprotect(...) (TALLY_ALLOCATION_FAILS() ? errno = ENOMEM, -1 : (mprotect)(__VA_ARGS__))
-#undef strdup
-#define strdup(text) (TALLY_ALLOCATION_FAILS() ? NULL : (strdup)(text))
-#endif
+#    ifdef TALLY_INJECT_INSIDE /* the library itself: what it asks the system for may fail, too */
+#        define malloc(size)         (TALLY_ALLOCATION_FAILS() ? NULL : (malloc)(size))
+#        define calloc(count, size)  (TALLY_ALLOCATION_FAILS() ? NULL : (calloc)(count, size))
+#        define realloc(block, size) (TALLY_ALLOCATION_FAILS() ? NULL : (realloc)(block, size))
+#        define aligned_alloc(alignment, size) \
+            (TALLY_ALLOCATION_FAILS() ? NULL : (aligned_alloc)(alignment, size))
+#        define pthread_create(...) \
+            (TALLY_ALLOCATION_FAILS() ? EAGAIN : (pthread_create)(__VA_ARGS__)) /* no stack */
+#        define mmap(...) \
+            (TALLY_ALLOCATION_FAILS() ? errno = ENOMEM, MAP_FAILED : (mmap)(__VA_ARGS__))
+#        define mprotect(...) \
+            (TALLY_ALLOCATION_FAILS() ? errno = ENOMEM, -1 : (mprotect)(__VA_ARGS__))
+#        undef strdup
+#        define strdup(text) (TALLY_ALLOCATION_FAILS() ? NULL : (strdup)(text))
+#    endif
 
 /* ---- for tests ---------------------------------------------------------- */
 
@@ -56,8 +65,10 @@ void tally_inject_role(int role);
 void tally_inject_hold(int role, const char *point);
 /* Calls function there instead. */
 void tally_inject_call(int role, const char *point, void (*function)(void *), void *argument);
-/* Calls function there every time that a thread of this role comes by, until tally_inject_reset. Not to be awaited. */
-void tally_inject_call_always(int role, const char *point, void (*function)(void *), void *argument);
+/* Calls function there every time that a thread of this role comes by, until tally_inject_reset.
+ * Not to be awaited. */
+void tally_inject_call_always(int role, const char *point, void (*function)(void *),
+                              void *argument);
 /* Waits until the thread is held (or has called) there. False, and said on stderr: not in time. */
 bool tally_inject_await(int role, const char *point);
 /* It is held there now. */

@@ -18,8 +18,8 @@
  *    the innermost of these deaths comes to it.
  *  Invariant: a thread that is in no death has an empty list.
  */
-#include <stdio.h>
 #include "backend.h"
+#include <stdio.h>
 
 #define NO_PARENT ((tally_object *)1) /* not NULL, so that its slot is found again */
 
@@ -36,13 +36,16 @@ void tally_object_free(tally_object *object) { free_block(object, tally_type_ent
 enum { DEATHS_NESTED = 16 /* CPython's limit is 50; a stack of 128 KiB has to do */ };
 
 /* A death runs foreign code: what dies in it is a death of its own, or waits for this one. */
-typedef struct outer_death { bool taking_apart; tally_dead_list dying; } outer_death;
+typedef struct outer_death {
+    bool taking_apart;
+    tally_dead_list dying;
+} outer_death;
 
 static outer_death foreign_code_begins(tally_thread_state *thread) {
     TALLY_CHECKED(tally_check_may_run_foreign_code());
-    outer_death outer = { thread->taking_apart, thread->dying };
+    outer_death outer = {thread->taking_apart, thread->dying};
     thread->taking_apart = false;
-    if (thread->deaths < DEATHS_NESTED) thread->dying = (tally_dead_list){ 0 };
+    if (thread->deaths < DEATHS_NESTED) thread->dying = (tally_dead_list){0};
     return outer;
 }
 static void foreign_code_ends(tally_thread_state *thread, outer_death outer) {
@@ -57,7 +60,8 @@ static bool finalize(tally_object *object, void (*finalizer)(tally_object *)) {
     tally_thread_state *thread = tally_thread_current();
     tally_pending_error pending;
     tally_error_put_aside(&pending);
-    bool container = tally_type_entry(object)->flags & TALLY_TYPE_CONTAINER && tally_type_entry(object)->traverse;
+    bool container = tally_type_entry(object)->flags & TALLY_TYPE_CONTAINER &&
+                     tally_type_entry(object)->traverse;
 
     if (container) tally_track_again(object);
     atomic_fetch_or_explicit(&object->flags, TALLY_FLAG_FINALIZED, memory_order_relaxed);
@@ -71,7 +75,8 @@ static bool finalize(tally_object *object, void (*finalizer)(tally_object *)) {
     TALLY_POINT(drop_last);
     if (tally_is_immortal(object)) return true;
 #if TALLY_READERS_WITHOUT_LOCK
-    if (tally_counts_place(&object->counts)) { /* spread by its finalizer: the table's reference keeps it */
+    if (tally_counts_place(
+            &object->counts)) { /* spread by its finalizer: the table's reference keeps it */
         tally_counts_drop(&object->counts);
         return true;
     }
@@ -111,16 +116,25 @@ static inline tally_object **next_slot(tally_object *object, tally_type *type) {
 /* A slot whose child is gone is NULL: the first that is not is the current one, too. */
 static inline tally_object **current_slot(tally_object *object) {
     tally_type *type = tally_type_entry(object);
-    return type->slots > 0 ? tally_instance_first_slot(object, type->slots) : type->current_child(object);
+    return type->slots > 0 ? tally_instance_first_slot(object, type->slots)
+                           : type->current_child(object);
 }
 
-/* Drops children up to one that dies and has to be taken apart; NULL: none is left. *at: its slot. */
-static inline tally_object *next_dying(tally_thread_state *thread, tally_object *object, tally_type *type, tally_object ***at) {
+/* Drops children up to one that dies and has to be taken apart; NULL: none is left. *at: its slot.
+ */
+static inline tally_object *next_dying(tally_thread_state *thread, tally_object *object,
+                                       tally_type *type, tally_object ***at) {
     for (tally_object **slot; (slot = next_slot(object, type)); *slot = NULL) {
         tally_object *child = *slot;
         if (!tally_counts_drop(&child->counts)) continue;
-        if (TALLY_UNLIKELY(tally_is_handed_out(child))) { tally_dying_push(&thread->dying, child); continue; }
-        if (!(tally_type_entry(child)->flags & TALLY_TYPE_LEAF)) { *at = slot; return child; }
+        if (TALLY_UNLIKELY(tally_is_handed_out(child))) {
+            tally_dying_push(&thread->dying, child);
+            continue;
+        }
+        if (!(tally_type_entry(child)->flags & TALLY_TYPE_LEAF)) {
+            *at = slot;
+            return child;
+        }
         tally_memory_free(TALLY_PLAIN, child);
     }
     return NULL;
@@ -161,7 +175,8 @@ static void mark_child(tally_object *child, void *nothing) {
     tally_hand_out(child);
 }
 static void drop_child(tally_object *child, void *thread) {
-    if (tally_counts_drop(&child->counts)) tally_dying_push(&((tally_thread_state *)thread)->dying, child);
+    if (tally_counts_drop(&child->counts))
+        tally_dying_push(&((tally_thread_state *)thread)->dying, child);
 }
 
 /*
@@ -190,8 +205,11 @@ static void end_handed_out(tally_thread_state *thread, tally_object *object) {
 
 void tally_object_free_handed_out(tally_object *object) {
     tally_type *type = tally_type_entry(object);
-    tally_table *table = type->shape == TALLY_SHAPE_TABLE ?
-        atomic_load_explicit((_Atomic(tally_table *) *)((char *)object + type->table_offset), memory_order_relaxed) : NULL;
+    tally_table *table =
+        type->shape == TALLY_SHAPE_TABLE
+            ? atomic_load_explicit((_Atomic(tally_table *) *)((char *)object + type->table_offset),
+                                   memory_order_relaxed)
+            : NULL;
     if (table) tally_table_forget(table);
     bury(object, type);
 }
@@ -219,7 +237,8 @@ void tally_object_end(tally_object *object) {
 /* ---- borrowed references ------------------------------------------------ */
 
 void tally_borrowed_check(tally_borrowed borrowed) {
-    if (borrowed.object && borrowed.epoch && borrowed.epoch != (tally_self.thread->borrow_epoch << 16 | tally_self.id))
+    if (borrowed.object && borrowed.epoch &&
+        borrowed.epoch != (tally_self.thread->borrow_epoch << 16 | tally_self.id))
         tally_fatal(NULL, "a borrowed reference was used after its end");
 }
 
@@ -227,21 +246,24 @@ tally_object *tally_retain(tally_borrowed borrowed) {
     TALLY_PLAIN_CALL();
     tally_thread_require();
     tally_object *object = tally_borrowed_object(borrowed);
-    /* What is borrowed is owned by this thread or has been handed out: this fails on the dead alone. */
+    /* What is borrowed is owned by this thread or has been handed out: this fails on the dead
+     * alone. */
     return object && tally_counts_try_incref(&object->counts) ? object : NULL;
 }
 
 /*
  * A container that is borrowed and was handed out can die at any time: so it is held.
- * What was not handed out is either counted by the caller, or owned by this thread, and so is alive;
- * a try-incref of an owned one succeeds. The flag is read first: with it a try-incref fails on the dead alone.
+ * What was not handed out is either counted by the caller, or owned by this thread, and so is
+ * alive; a try-incref of an owned one succeeds. The flag is read first: with it a try-incref fails
+ * on the dead alone.
  */
 bool tally_borrow_secure(tally_object *container, bool *held) {
     bool handed_out = tally_is_handed_out(container);
     TALLY_POINT(borrow_secure);
     *held = tally_counts_try_incref(&container->counts);
     if (*held || !handed_out) return true;
-    tally_error_set(TALLY_RUNTIME_ERROR, "the %s was borrowed and has died", tally_type_entry(container)->name);
+    tally_error_set(TALLY_RUNTIME_ERROR, "the %s was borrowed and has died",
+                    tally_type_entry(container)->name);
     return false;
 }
 
@@ -253,7 +275,7 @@ tally_borrowed tally_borrow_keep(tally_object *container, bool held, tally_objec
         if (!tally_lock_is_biased(container)) tally_hand_out(container);
     }
     if (held) tally_decref(container); /* may run foreign code: the object is counted */
-    if (!object) return (tally_borrowed){ 0 };
+    if (!object) return (tally_borrowed){0};
     tally_thread_state *thread = tally_thread_current();
     tally_drop_kept(thread);
     thread->kept = object;
@@ -268,8 +290,12 @@ void tally_drop_later(tally_object *object) {
     tally_thread_state *thread = tally_thread_current();
     if (thread->put_off_count == sizeof thread->put_off / sizeof *thread->put_off) {
         tally_reference_batch *batch = malloc(sizeof *batch + sizeof thread->put_off);
-        /* More races were lost since the last safepoint than there is room for, and no memory: at once. */
-        if (!batch) { tally_decref(object); return; }
+        /* More races were lost since the last safepoint than there is room for, and no memory: at
+         * once. */
+        if (!batch) {
+            tally_decref(object);
+            return;
+        }
         batch->count = thread->put_off_count;
         memcpy(batch->at, thread->put_off, sizeof thread->put_off);
         thread->put_off_count = 0;
@@ -302,13 +328,17 @@ void tally_drop_kept(tally_thread_state *thread) {
     }
 }
 
-/* Plain and atomic counts come here for 0 and for less, atomic ones also when they were out of room. */
+/* Plain and atomic counts come here for 0 and for less, atomic ones also when they were out of
+ * room. */
 static __attribute__((noinline, cold)) void is_not_zero(tally_object *object) {
-    if (!tally_counts_out_of_room(&object->counts)) tally_fatal(object, "a reference was dropped of an object that is dead");
+    if (!tally_counts_out_of_room(&object->counts))
+        tally_fatal(object, "a reference was dropped of an object that is dead");
 }
 void tally_object_zero(tally_object *object) {
-    if (TALLY_LIKELY(tally_counts_is_zero(&object->counts))) tally_object_dies(object);
-    else is_not_zero(object);
+    if (TALLY_LIKELY(tally_counts_is_zero(&object->counts)))
+        tally_object_dies(object);
+    else
+        is_not_zero(object);
 }
 
 /* ---- what the header tells ---------------------------------------------- */
@@ -316,7 +346,9 @@ void tally_object_zero(tally_object *object) {
 ptrdiff_t tally_refcount(tally_object *object) {
     TALLY_PLAIN_CALL();
     if (!object) return tally_expected("an object", NULL);
-    return tally_counts_is_immortal(&object->counts) ? PTRDIFF_MAX : tally_counts_total(&object->counts) + tally_class_instances(object);
+    return tally_counts_is_immortal(&object->counts)
+               ? PTRDIFF_MAX
+               : tally_counts_total(&object->counts) + tally_class_instances(object);
 }
 int tally_is_immortal(tally_object *object) {
     TALLY_PLAIN_CALL();

@@ -4,63 +4,81 @@
  * it; the process forks; statistics are summed. runtime.h states what a slot is.
  *
  * Invariants:
- *  - A thread attaches under the registration lock, while the phase is TALLY_ON. tally_finish sets TALLY_ENDING under
- *    the same lock when no other thread is attached. So from then on the ending thread is the only one, and what
- *    it frees is looked at by nobody. tally_init needs TALLY_OFF, which is set when all is gone.
- *  - A thread that is not attached comes to tally_thread_require before it touches anything that may be gone.
+ *  - A thread attaches under the registration lock, while the phase is TALLY_ON. tally_finish sets
+ * TALLY_ENDING under the same lock when no other thread is attached. So from then on the ending
+ * thread is the only one, and what it frees is looked at by nobody. tally_init needs TALLY_OFF,
+ * which is set when all is gone.
+ *  - A thread that is not attached comes to tally_thread_require before it touches anything that
+ * may be gone.
  */
 #include "collector/collector.h"
 #include <stdio.h>
 
-struct tally_process tally_process = { .registration = PTHREAD_MUTEX_INITIALIZER };
+struct tally_process tally_process = {.registration = PTHREAD_MUTEX_INITIALIZER};
 
 /* What unattached threads have: every safepoint goes to the slow path, which says so;
  * without a GIL every allocation too, since no pool has a free block. */
-static tally_thread_state unattached = { .head = { .breaker = TALLY_BREAK_UNATTACHED, .id = TALLY_OWNER_UNATTACHED } };
-_Thread_local struct tally_self tally_self __attribute__((tls_model("initial-exec"))) = { &unattached.head, TALLY_OWNER_UNATTACHED };
-__attribute__((constructor)) static void start_unattached(void) { tally_heap_start(&unattached.heap, 0); }
+static tally_thread_state unattached = {
+    .head = {.breaker = TALLY_BREAK_UNATTACHED, .id = TALLY_OWNER_UNATTACHED}};
+_Thread_local struct tally_self tally_self
+    __attribute__((tls_model("initial-exec"))) = {&unattached.head, TALLY_OWNER_UNATTACHED};
+__attribute__((constructor)) static void start_unattached(void) {
+    tally_heap_start(&unattached.heap, 0);
+}
 
 tally_object tally_singletons[3] = {
-    { TALLY_COUNTS_IMMORTAL, TALLY_TYPE_NONE, 0, 0 },
-    { TALLY_COUNTS_IMMORTAL, TALLY_TYPE_BOOL, 0, 0 },
-    { TALLY_COUNTS_IMMORTAL, TALLY_TYPE_BOOL, 0, 0 },
+    {TALLY_COUNTS_IMMORTAL, TALLY_TYPE_NONE, 0, 0},
+    {TALLY_COUNTS_IMMORTAL, TALLY_TYPE_BOOL, 0, 0},
+    {TALLY_COUNTS_IMMORTAL, TALLY_TYPE_BOOL, 0, 0},
 };
 
 void tally_fatal(tally_object *object, const char *what) {
     char thread[24] = "(not attached)";
-    if (tally_self.id != TALLY_OWNER_UNATTACHED) snprintf(thread, sizeof thread, "%u", tally_self.id);
-    if (object) fprintf(stderr, "tally: %s: object %p of type %s, thread %s\n", what, (void *)object,
-                        tally_types[object->type].name ? tally_types[object->type].name : "(none)", thread);
-    else fprintf(stderr, "tally: %s, thread %s\n", what, thread);
+    if (tally_self.id != TALLY_OWNER_UNATTACHED)
+        snprintf(thread, sizeof thread, "%u", tally_self.id);
+    if (object)
+        fprintf(stderr, "tally: %s: object %p of type %s, thread %s\n", what, (void *)object,
+                tally_types[object->type].name ? tally_types[object->type].name : "(none)", thread);
+    else
+        fprintf(stderr, "tally: %s, thread %s\n", what, thread);
     abort();
 }
 
-static const char forked[] = "this process was forked while other threads were attached, so it can't use the run time";
+static const char forked[] =
+    "this process was forked while other threads were attached, so it can't use the run time";
 
 void tally_thread_require(void) {
     if (TALLY_LIKELY(tally_self.thread != &unattached.head)) return;
-    if (atomic_load_explicit(&tally_process.orphaned, memory_order_relaxed)) tally_fatal(NULL, forked);
+    if (atomic_load_explicit(&tally_process.orphaned, memory_order_relaxed))
+        tally_fatal(NULL, forked);
     tally_fatal(NULL, "a function of tally.h was called by a thread that is not attached");
 }
 
 static int phase(void) { return atomic_load_explicit(&tally_process.phase, memory_order_relaxed); }
 /* Registration lock held. */
-static void set_phase(enum tally_phase phase) { atomic_store_explicit(&tally_process.phase, phase, memory_order_relaxed); }
+static void set_phase(enum tally_phase phase) {
+    atomic_store_explicit(&tally_process.phase, phase, memory_order_relaxed);
+}
 
 /* Sets the error of who wanted another phase; -1. */
 static int wrong_phase(int is) {
-    static const char *const why[] = { "is not started: call tally_init first", "is being started", "is started already", "is ending" };
-    if (atomic_load_explicit(&tally_process.orphaned, memory_order_relaxed)) tally_error_set(TALLY_RUNTIME_ERROR, "%s", forked);
-    else tally_error_set(TALLY_RUNTIME_ERROR, "the run time %s", why[is]);
+    static const char *const why[] = {"is not started: call tally_init first", "is being started",
+                                      "is started already", "is ending"};
+    if (atomic_load_explicit(&tally_process.orphaned, memory_order_relaxed))
+        tally_error_set(TALLY_RUNTIME_ERROR, "%s", forked);
+    else
+        tally_error_set(TALLY_RUNTIME_ERROR, "the run time %s", why[is]);
     return -1;
 }
 
 void tally_check_may_wait(void) {
-    if (tally_thread_current()->world_stopped) tally_fatal(NULL, "a thread that has stopped the world waits, or takes a lock");
+    if (tally_thread_current()->world_stopped)
+        tally_fatal(NULL, "a thread that has stopped the world waits, or takes a lock");
 }
 void tally_check_may_run_foreign_code(void) {
     tally_check_may_wait();
-    if (tally_thread_current()->plain_calls) tally_fatal(NULL, "foreign code starts in a call that runs none");
+    if (tally_thread_current()->plain_calls)
+        tally_fatal(NULL, "foreign code starts in a call that runs none");
 }
 
 /* ---- attach and detach -------------------------------------------------- */
@@ -70,7 +88,8 @@ static tally_thread_state *slot_take(void) {
     uint32_t used = atomic_load_explicit(&tally_process.slots_used, memory_order_relaxed);
     for (uint32_t id = 1; id <= used; id++) {
         tally_thread_state *thread = tally_thread_slot(id);
-        if (atomic_load_explicit(&thread->status, memory_order_relaxed) == TALLY_VACANT) return thread;
+        if (atomic_load_explicit(&thread->status, memory_order_relaxed) == TALLY_VACANT)
+            return thread;
     }
     if (used + 1 >= TALLY_MAX_THREADS) return NULL;
     tally_thread_state *thread = aligned_alloc(64, (sizeof *thread + 63) & ~(size_t)63);
@@ -80,7 +99,8 @@ static tally_thread_state *slot_take(void) {
     tally_heap_start(&thread->heap, used + 1);
     /* release: pairs with tally_thread_slot */
     atomic_store_explicit(&tally_process.slots[used + 1], thread, memory_order_release);
-    /* seq_cst: before it looks at what is under way; pairs with those who set a bit in every slot */
+    /* seq_cst: before it looks at what is under way; pairs with those who set a bit in every slot
+     */
     atomic_store_explicit(&tally_process.slots_used, used + 1, memory_order_seq_cst);
     return thread;
 }
@@ -100,8 +120,11 @@ static int attach(enum tally_phase wanted) {
     }
     tally_thread_state *thread = slot_take();
     if (thread) {
-        /* Only what a part will clear again: a bit that stays sends every safepoint to the slow path. */
-        atomic_store_explicit(&thread->head.breaker, TALLY_COUNTS_HAVE_OWNERS ? TALLY_BREAK_MERGE : 0, memory_order_relaxed);
+        /* Only what a part will clear again: a bit that stays sends every safepoint to the slow
+         * path. */
+        atomic_store_explicit(&thread->head.breaker,
+                              TALLY_COUNTS_HAVE_OWNERS ? TALLY_BREAK_MERGE : 0,
+                              memory_order_relaxed);
         thread->critical = NULL;
         thread->mutexes_held = 0;
         thread->collection_put_off = false;
@@ -125,15 +148,19 @@ static int attach(enum tally_phase wanted) {
 
 int tally_thread_attach(void) { return attach(TALLY_ON); }
 
-static bool runs(tally_thread_state *thread) { return atomic_load_explicit(&thread->status, memory_order_relaxed) == TALLY_RUNNING; }
+static bool runs(tally_thread_state *thread) {
+    return atomic_load_explicit(&thread->status, memory_order_relaxed) == TALLY_RUNNING;
+}
 
 void tally_thread_detach(void) {
     tally_thread_require();
     tally_thread_state *thread = tally_thread_current();
     if (!runs(thread)) tally_fatal(NULL, "a thread detached in a blocking region");
     if (thread->collecting) tally_fatal(NULL, "a thread detached inside a collection");
-    if (thread->deaths) tally_fatal(NULL, "a thread detached in a finalizer or a callback of a weak reference");
-    if (thread->critical) tally_fatal(thread->critical->first, "a thread detached inside a critical section");
+    if (thread->deaths)
+        tally_fatal(NULL, "a thread detached in a finalizer or a callback of a weak reference");
+    if (thread->critical)
+        tally_fatal(thread->critical->first, "a thread detached inside a critical section");
     tally_safepoint(); /* what it has retired */
     for (;;) {
         do {
@@ -141,7 +168,8 @@ void tally_thread_detach(void) {
             tally_counts_safepoint(thread); /* may run finalizers, which may queue more */
         } while (tally_keeps_any(thread));
         TALLY_POINT(detach);
-        if (tally_heap_current() == &thread->heap) tally_heap_drain(&thread->heap); /* here, where nobody waits for the lock */
+        if (tally_heap_current() == &thread->heap)
+            tally_heap_drain(&thread->heap); /* here, where nobody waits for the lock */
         tally_registration_lock();
         TALLY_POINT(queue_close);
         if (tally_counts_detach(thread)) break;
@@ -187,7 +215,8 @@ int tally_thread_start(tally_thread *thread, void (*run)(void *), void *argument
         tally_error_set(TALLY_VALUE_ERROR, "a thread needs a place and a function");
         return -1;
     }
-    start s = { .thread = thread, .mutex = PTHREAD_MUTEX_INITIALIZER, .done = PTHREAD_COND_INITIALIZER };
+    start s = {
+        .thread = thread, .mutex = PTHREAD_MUTEX_INITIALIZER, .done = PTHREAD_COND_INITIALIZER};
     thread->run = run;
     thread->argument = argument;
     int failed = pthread_create(&thread->handle, NULL, thread_main, &s);
@@ -232,26 +261,31 @@ void tally_safepoint_slow(void) {
     tally_drop_kept(thread);
     uint64_t begin = tally_trace_begin();
     tally_exclusion_safepoint(thread);
-    if (atomic_load_explicit(&thread->head.breaker, memory_order_relaxed) & TALLY_BREAK_MERGE) tally_counts_safepoint(thread);
+    if (atomic_load_explicit(&thread->head.breaker, memory_order_relaxed) & TALLY_BREAK_MERGE)
+        tally_counts_safepoint(thread);
     tally_trace_end(TALLY_TRACK_THREAD, "safepoint", begin);
 }
 
 /* ---- fork ---------------------------------------------------------------- */
 
 /*
- * The child has the calling thread only. If that was the only one attached (or none was), the run time is whole: it
- * is locked before, so that no other thread is inside, and unlocked in both processes. If not, locks may be held and objects
- * half changed for ever: the child cannot use it. What the child runs next is up to the program, often exec; so that
- * is said when it calls.
+ * The child has the calling thread only. If that was the only one attached (or none was), the run
+ * time is whole: it is locked before, so that no other thread is inside, and unlocked in both
+ * processes. If not, locks may be held and objects half changed for ever: the child cannot use it.
+ * What the child runs next is up to the program, often exec; so that is said when it calls.
  */
 static struct { bool alone, reader; } fork_;
 
 static void before_fork(void) {
     bool attached = tally_self.thread != &unattached.head;
     fork_.reader = attached && runs(tally_thread_current());
-    if (fork_.reader) tally_registration_lock(); else pthread_mutex_lock(&tally_process.registration);
+    if (fork_.reader)
+        tally_registration_lock();
+    else
+        pthread_mutex_lock(&tally_process.registration);
     uint32_t threads = atomic_load_explicit(&tally_process.attached, memory_order_relaxed);
-    fork_.alone = phase() == TALLY_OFF || (threads == attached && (attached || phase() == TALLY_ON));
+    fork_.alone =
+        phase() == TALLY_OFF || (threads == attached && (attached || phase() == TALLY_ON));
     if (fork_.alone && phase() != TALLY_OFF) tally_exclusion_before_fork(fork_.reader);
 }
 static void after_fork(bool child) {
@@ -272,7 +306,8 @@ static int watch_forks(void) {
     static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
     static bool watched;
     pthread_mutex_lock(&mutex);
-    watched = watched || pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child) == 0;
+    watched =
+        watched || pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child) == 0;
     bool result = watched;
     pthread_mutex_unlock(&mutex);
     return result ? 0 : -1;
@@ -286,7 +321,8 @@ static void is_off(void) {
     pthread_mutex_unlock(&tally_process.registration);
 }
 
-/* Nobody is attached, nor can attach: all that tally_init has made goes. The slots too: their heaps know pools that are gone. */
+/* Nobody is attached, nor can attach: all that tally_init has made goes. The slots too: their heaps
+ * know pools that are gone. */
 static void end_all(void) {
     tally_contention_end();
     tally_trace_end_all();
@@ -298,7 +334,8 @@ static void end_all(void) {
     tally_memory_end();
     uint32_t used = atomic_load_explicit(&tally_process.slots_used, memory_order_relaxed);
     for (uint32_t id = 1; id <= used; id++) {
-        tally_thread_state *thread = atomic_load_explicit(&tally_process.slots[id], memory_order_relaxed);
+        tally_thread_state *thread =
+            atomic_load_explicit(&tally_process.slots[id], memory_order_relaxed);
         free((void *)atomic_load_explicit(&thread->head.numbers, memory_order_relaxed));
         free(thread);
         atomic_store_explicit(&tally_process.slots[id], NULL, memory_order_relaxed);
@@ -313,7 +350,8 @@ static int begin_start(void) {
     if (watch_forks() != 0) return tally_no_memory();
     pthread_mutex_lock(&tally_process.registration);
     int is = phase();
-    bool may = is == TALLY_OFF && !atomic_load_explicit(&tally_process.orphaned, memory_order_relaxed);
+    bool may =
+        is == TALLY_OFF && !atomic_load_explicit(&tally_process.orphaned, memory_order_relaxed);
     if (may) set_phase(TALLY_STARTING);
     pthread_mutex_unlock(&tally_process.registration);
     return may ? 0 : wrong_phase(is);
@@ -321,8 +359,11 @@ static int begin_start(void) {
 
 int tally_init(const tally_options *options) {
     if (begin_start() < 0) return -1;
-    tally_process.options = options ? *options : (tally_options){ 0 };
-    if (tally_memory_start() != 0) { is_off(); return tally_no_memory(); }
+    tally_process.options = options ? *options : (tally_options){0};
+    if (tally_memory_start() != 0) {
+        is_off();
+        return tally_no_memory();
+    }
     tally_contention_start();
     if (tally_exclusion_start() != 0) {
         tally_contention_end();
@@ -349,7 +390,11 @@ static void count_object(tally_object *object, void *count) {
 
 /* From a success on nobody can attach. */
 static int begin_end(tally_thread_state *self) {
-    const char *where = !runs(self) ? "a blocking region" : self->collecting ? "a collection" : self->critical ? "a critical section" : self->deaths ? "a finalizer or a callback" : NULL;
+    const char *where = !runs(self)        ? "a blocking region"
+                        : self->collecting ? "a collection"
+                        : self->critical   ? "a critical section"
+                        : self->deaths     ? "a finalizer or a callback"
+                                           : NULL;
     if (where) {
         tally_error_set(TALLY_RUNTIME_ERROR, "the run time cannot end in %s", where);
         return -1;
@@ -384,7 +429,9 @@ ptrdiff_t tally_finish(void) {
 }
 
 const char *tally_backend(void) { return TALLY_BACKEND_NAME; }
-size_t tally_header_size(bool container) { return container ? sizeof(tally_container) : sizeof(tally_object); }
+size_t tally_header_size(bool container) {
+    return container ? sizeof(tally_container) : sizeof(tally_object);
+}
 
 /* ---- statistics --------------------------------------------------------- */
 
@@ -402,7 +449,8 @@ void tally_stats(tally_stats_result *result) {
     uint32_t used = atomic_load_explicit(&tally_process.slots_used, memory_order_acquire);
     for (uint32_t id = 1; id <= used; id++) {
         tally_thread_head *head = &tally_thread_slot(id)->head;
-#define SUM(name) result->name += atomic_load_explicit(&head->events[TALLY_EVENT_##name], memory_order_relaxed);
+#define SUM(name) \
+    result->name += atomic_load_explicit(&head->events[TALLY_EVENT_##name], memory_order_relaxed);
         TALLY_STATS_CHEAP(SUM)
         TALLY_STATS_DETAILED(SUM)
 #undef SUM
@@ -417,11 +465,18 @@ void tally_stats(tally_stats_result *result) {
 }
 
 /*
- * Rows are found by a hash of type and owner, so that a census takes time in proportion to the objects, however many
- * types there are. Nothing is allocated while the world is stopped: a census that has too little room is taken again
- * with more. `at` has twice as many places as there may be rows: a row's number, counted from 1; 0: none.
+ * Rows are found by a hash of type and owner, so that a census takes time in proportion to the
+ * objects, however many types there are. Nothing is allocated while the world is stopped: a census
+ * that has too little room is taken again with more. `at` has twice as many places as there may be
+ * rows: a row's number, counted from 1; 0: none.
  */
-typedef struct census { tally_census_row *rows; uint64_t *keys; uint32_t *at; size_t count, room; bool full; } census;
+typedef struct census {
+    tally_census_row *rows;
+    uint64_t *keys;
+    uint32_t *at;
+    size_t count, room;
+    bool full;
+} census;
 
 static void census_visit(tally_object *object, void *context) {
     census *c = context;
@@ -434,7 +489,8 @@ static void census_visit(tally_object *object, void *context) {
         c->full = c->count == c->room;
         if (c->full) return;
         c->keys[c->count] = key;
-        c->rows[c->count] = (tally_census_row){ .type = tally_type_entry(object)->name, .owner = owner };
+        c->rows[c->count] =
+            (tally_census_row){.type = tally_type_entry(object)->name, .owner = owner};
         c->at[i] = (uint32_t)++c->count;
     }
     tally_census_row *row = &c->rows[c->at[i] - 1];
@@ -449,11 +505,14 @@ static void census_free(census *c) {
 }
 /* room: a power of two. False: no memory. */
 static bool census_take(census *c, size_t room) {
-    *c = (census){ .room = room };
+    *c = (census){.room = room};
     c->rows = malloc(room * sizeof *c->rows);
     c->keys = malloc(room * sizeof *c->keys);
     c->at = calloc(2 * room, sizeof *c->at);
-    if (!c->rows || !c->keys || !c->at) { census_free(c); return false; }
+    if (!c->rows || !c->keys || !c->at) {
+        census_free(c);
+        return false;
+    }
     tally_world_stop();
     tally_memory_each_object(TALLY_PLAIN, census_visit, c);
     tally_memory_each_object(TALLY_CONTAINERS, census_visit, c);
@@ -492,8 +551,9 @@ void tally_mutex_init(tally_mutex *mutex) {
 }
 /*
  * Held mutexes are counted, since a finalizer may want one that its own thread holds: no automatic
- * collection starts meanwhile. Waiting for a condition changes nothing: the mutex is held before and after, and in
- * between the thread is blocked. Unattached threads have no state of their own to count in.
+ * collection starts meanwhile. Waiting for a condition changes nothing: the mutex is held before
+ * and after, and in between the thread is blocked. Unattached threads have no state of their own to
+ * count in.
  */
 static void count_mutex(int by) {
     if (TALLY_UNLIKELY(tally_self.thread == &unattached.head)) return;

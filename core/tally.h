@@ -10,11 +10,12 @@
  *  - Indices and sizes are `ptrdiff_t`; a negative index counts from the end.
  *  - Every function may be called from any attached thread at any time.
  *  - A call that fails leaves every object as it was.
- *  - NULL where an object or a place is due is an error; in a function that returns nothing, the end of the process with
- *    a message. So is a call by a thread that is not attached, or when the run time is not started. What is called
- *    most often does not look: tally_incref, tally_decref and the other inline functions; functions of slots; an
- *    item or key (not the container) of a list, tuple or dict; the section of a critical section. Nor does
- *    every function look at its thread that only reads, or only allocates with a GIL. Builds with assertions do.
+ *  - NULL where an object or a place is due is an error; in a function that returns nothing, the
+ * end of the process with a message. So is a call by a thread that is not attached, or when the run
+ * time is not started. What is called most often does not look: tally_incref, tally_decref and the
+ * other inline functions; functions of slots; an item or key (not the container) of a list, tuple
+ * or dict; the section of a critical section. Nor does every function look at its thread that only
+ * reads, or only allocates with a GIL. Builds with assertions do.
  *
  * Each function is marked with the strongest of these that it may do:
  *  [plain]    never a safepoint, and runs no foreign code: no finalizer, no callback, no
@@ -30,13 +31,13 @@
 #ifndef TALLY_H
 #define TALLY_H
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <pthread.h>
 
 #ifdef __cplusplus
-#error "tally.h is C17: its counts are C11 atomics"
+#    error "tally.h is C17: its counts are C11 atomics"
 #endif
 
 #include "tally_object.h" /* tally_object, its header; incref, decref and safepoint, inline */
@@ -45,9 +46,10 @@
 
 /* Who gets the GIL, and when a waiter may ask for it. */
 typedef enum tally_switch_policy {
-    TALLY_SWITCH_CPYTHON,   /* as CPython since 3.2: any waiter takes it; a waiter's interval starts anew
-                               whenever the GIL has changed hands */
-    TALLY_SWITCH_DEADLINE   /* each waiter keeps its own deadline, an interval after it came; first come, first served */
+    TALLY_SWITCH_CPYTHON, /* as CPython since 3.2: any waiter takes it; a waiter's interval starts
+                             anew whenever the GIL has changed hands */
+    TALLY_SWITCH_DEADLINE /* each waiter keeps its own deadline, an interval after it came; first
+                             come, first served */
 } tally_switch_policy;
 
 typedef struct tally_options {
@@ -64,18 +66,19 @@ typedef struct tally_options {
 } tally_options;
 
 /* Starts the run time and attaches the caller. One run time a process at a
- * time; may be started again after tally_finish. Of two threads that start it, and while one ends it: a
- * run-time error. [blocks]
+ * time; may be started again after tally_finish. Of two threads that start it, and while one ends
+ * it: a run-time error. [blocks]
  *
- * fork: if no other thread than the caller is attached, the child has the run time with all its objects, and the caller
- * is attached there; fork is then a safepoint for it. If others are, the child cannot use the run time:
- * tally_init and tally_thread_attach are run-time errors there, other calls end it with a message. */
+ * fork: if no other thread than the caller is attached, the child has the run time with all its
+ * objects, and the caller is attached there; fork is then a safepoint for it. If others are, the
+ * child cannot use the run time: tally_init and tally_thread_attach are run-time errors there,
+ * other calls end it with a message. */
 int tally_init(const tally_options *options);
 /* Ends the run time: frees every object that is left, without finalizers, and
  * detaches the caller, who must be the last thread attached (-1 and a run-time
- * error otherwise; also in a blocking region, a critical section or a collection). From then on no thread can
- * attach, or be started by a finalizer. Returns how many objects were still alive, but for immortal
- * ones and interned strs. [blocks, foreign] */
+ * error otherwise; also in a blocking region, a critical section or a collection). From then on no
+ * thread can attach, or be started by a finalizer. Returns how many objects were still alive, but
+ * for immortal ones and interned strs. [blocks, foreign] */
 ptrdiff_t tally_finish(void);
 /* "gil", "atomic", "biased", "gil-atomic", "gil-biased" or "biased-hot"; static. [plain] */
 const char *tally_backend(void);
@@ -96,7 +99,8 @@ int tally_thread_start(tally_thread *thread, void (*run)(void *), void *argument
 /* Waits for the thread's end. [blocks] */
 int tally_thread_join(tally_thread *thread);
 /* For threads made elsewhere. An attached thread must detach before it ends.
- * Any thread may call attach at any time; if the run time is not started, or about to end: a run-time error. [blocks] */
+ * Any thread may call attach at any time; if the run time is not started, or about to end: a
+ * run-time error. [blocks] */
 int tally_thread_attach(void);
 void tally_thread_detach(void);
 /* tally_safepoint(): inline, in tally_object.h. [blocks, foreign] */
@@ -118,7 +122,8 @@ void tally_blocking_end(void);
  *
  * Sections nest, and end in the reverse order. That holds of the innermost section; an outer one
  * may be unlocked until the inner ones have ended, and is locked again when they have.
- * Foreign code that a call runs inside a section may have sections of its own, which are inner ones.
+ * Foreign code that a call runs inside a section may have sections of its own, which are inner
+ * ones.
  *
  * With a GIL a section costs nothing, and lasts until a safepoint or a call that may block or
  * run foreign code.
@@ -129,30 +134,38 @@ typedef struct tally_critical {
     unsigned char held;           /* not for programs */
 } tally_critical;
 
-void tally_critical_begin(tally_critical *section, tally_object *object);                  /* [blocks] */
-void tally_critical_begin2(tally_critical *section, tally_object *a, tally_object *b);     /* [blocks] */
-void tally_critical_end(tally_critical *section);                                          /* [blocks] */
+void tally_critical_begin(tally_critical *section, tally_object *object); /* [blocks] */
+void tally_critical_begin2(tally_critical *section, tally_object *a,
+                           tally_object *b);      /* [blocks] */
+void tally_critical_end(tally_critical *section); /* [blocks] */
 
 /*
  * A mutex and a condition for programs; waiting is a blocking region. A finalizer may want a mutex
- * that its own thread holds, and would wait for ever; so no automatic collection starts in a thread while it
- * holds one: it is put off until the thread's first allocation of a container after that. Garbage in cycles
- * waits as long, unless another thread that holds none makes a container, or somebody calls tally_gc_collect: a thread
- * that makes much of it under a mutex calls that, where its finalizers may run. What a thread drops itself under a mutex
- * is finalized at once: a finalizer had better not take a mutex under which its objects are dropped.
+ * that its own thread holds, and would wait for ever; so no automatic collection starts in a thread
+ * while it holds one: it is put off until the thread's first allocation of a container after that.
+ * Garbage in cycles waits as long, unless another thread that holds none makes a container, or
+ * somebody calls tally_gc_collect: a thread that makes much of it under a mutex calls that, where
+ * its finalizers may run. What a thread drops itself under a mutex is finalized at once: a
+ * finalizer had better not take a mutex under which its objects are dropped.
  */
-typedef struct tally_mutex { pthread_mutex_t handle; } tally_mutex;
-typedef struct tally_condition { pthread_cond_t handle; } tally_condition;
-#define TALLY_MUTEX_INITIALIZER { PTHREAD_MUTEX_INITIALIZER }
-#define TALLY_CONDITION_INITIALIZER { PTHREAD_COND_INITIALIZER }
+typedef struct tally_mutex {
+    pthread_mutex_t handle;
+} tally_mutex;
+typedef struct tally_condition {
+    pthread_cond_t handle;
+} tally_condition;
+#define TALLY_MUTEX_INITIALIZER \
+    { PTHREAD_MUTEX_INITIALIZER }
+#define TALLY_CONDITION_INITIALIZER \
+    { PTHREAD_COND_INITIALIZER }
 
-void tally_mutex_init(tally_mutex *mutex);                                   /* [plain] */
-void tally_mutex_lock(tally_mutex *mutex);                                   /* [blocks] */
-void tally_mutex_unlock(tally_mutex *mutex);                                 /* [plain] */
-void tally_condition_init(tally_condition *condition);                       /* [plain] */
-void tally_condition_wait(tally_condition *condition, tally_mutex *mutex);   /* [blocks] */
-void tally_condition_signal(tally_condition *condition);                     /* [plain] */
-void tally_condition_broadcast(tally_condition *condition);                  /* [plain] */
+void tally_mutex_init(tally_mutex *mutex);                                 /* [plain] */
+void tally_mutex_lock(tally_mutex *mutex);                                 /* [blocks] */
+void tally_mutex_unlock(tally_mutex *mutex);                               /* [plain] */
+void tally_condition_init(tally_condition *condition);                     /* [plain] */
+void tally_condition_wait(tally_condition *condition, tally_mutex *mutex); /* [blocks] */
+void tally_condition_signal(tally_condition *condition);                   /* [plain] */
+void tally_condition_broadcast(tally_condition *condition);                /* [plain] */
 
 /* ---- references --------------------------------------------------------- */
 
@@ -169,9 +182,9 @@ void tally_condition_broadcast(tally_condition *condition);                  /* 
  *
  * A borrowed reference ends at its thread's next safepoint, call that blocks, or
  * call that may drop a reference or take a lock: a tally_decref, a read or store of
- * a container, a call that makes a container (it may collect), another borrow (which may take a lock; the container may be one that
- * is borrowed itself and ends by this). Until then its object can be looked at by
- * what neither counts nor takes a lock: tally_int_value, tally_float_value,
+ * a container, a call that makes a container (it may collect), another borrow (which may take a
+ * lock; the container may be one that is borrowed itself and ends by this). Until then its object
+ * can be looked at by what neither counts nor takes a lock: tally_int_value, tally_float_value,
  * tally_str_data and _length, tally_type_of, tally_type_name, tally_object_data,
  * tally_tuple_length, tally_list_length; and borrowed from. For anything
  * else it is retained first: also for a counted read of what it holds.
@@ -188,36 +201,40 @@ tally_object *tally_retain(tally_borrowed borrowed);
 /* The true total of references, both halves where a count is split. A snapshot:
  * other threads may change it at once. Immortal objects: PTRDIFF_MAX. [plain] */
 ptrdiff_t tally_refcount(tally_object *object);
-/* 1 for an object that lives until tally_finish and whose count never changes: so made, or with so many
- * references (2^28 at least) that its count is out of room. [plain] */
+/* 1 for an object that lives until tally_finish and whose count never changes: so made, or with so
+ * many references (2^28 at least) that its count is out of room. [plain] */
 int tally_is_immortal(tally_object *object);
 /* Makes it immortal, for a constant in a program's code: CPython without a GIL does
- * that to literal numbers, strings and tuples of constants. The items of a tuple become immortal with it, down to
- * TALLY_CONSTANT_DEPTH tuples in each other. What anything else holds lives on with it, counted
- * as before, and tally_finish counts that as alive. [blocks] */
+ * that to literal numbers, strings and tuples of constants. The items of a tuple become immortal
+ * with it, down to TALLY_CONSTANT_DEPTH tuples in each other. What anything else holds lives on
+ * with it, counted as before, and tally_finish counts that as alive. [blocks] */
 void tally_immortalize(tally_object *object);
 enum { TALLY_CONSTANT_DEPTH = 100 };
 /*
- * A hint that all threads use this object, as a function, a module, or what threads keep their own data
- * in: each thread counts it in a number of its own from now on, so that counting it does not
- * contend. It is freed by a collection, or tally_finish, not when its last reference goes; classes are counted
- * like that from birth. 1: done, or done before; 0: not, and nothing has changed:
- * no other backend than biased (and biased-hot) does it, nor to an immortal object, nor beyond 16384 objects. Costs a stop of the
- * world if the object is another thread's by now; of one that its maker names, nothing. After CPython's PyUnstable_Object_EnableDeferredRefcount. [blocks, foreign]
+ * A hint that all threads use this object, as a function, a module, or what threads keep their own
+ * data in: each thread counts it in a number of its own from now on, so that counting it does not
+ * contend. It is freed by a collection, or tally_finish, not when its last reference goes; classes
+ * are counted like that from birth. 1: done, or done before; 0: not, and nothing has changed: no
+ * other backend than biased (and biased-hot) does it, nor to an immortal object, nor beyond 16384
+ * objects. Costs a stop of the world if the object is another thread's by now; of one that its
+ * maker names, nothing. After CPython's PyUnstable_Object_EnableDeferredRefcount. [blocks, foreign]
  */
 int tally_defer_count(tally_object *object);
 
 /* ---- any object --------------------------------------------------------- */
 
-tally_object *tally_type_of(tally_object *object);              /* the type or class; [plain] */
-const char *tally_type_name(tally_object *object);              /* lives as long as the type; [plain] */
-int64_t tally_hash(tally_object *object);                       /* -1 and a type error: unhashable; [foreign] */
-/* tally_equal, tally_compare and tally_repr see a list or dict that other threads change as it was at one
- * moment; of two, both as they were at one moment. What foreign code changes meanwhile is no error. */
-int tally_equal(tally_object *a, tally_object *b);              /* a predicate; [foreign] */
-int tally_compare(tally_object *a, tally_object *b, int *order);/* *order: -1, 0, 1; unordered types: type error; [foreign] */
-tally_object *tally_repr(tally_object *object);                 /* a str; [foreign] */
-ptrdiff_t tally_sizeof(tally_object *object);                   /* bytes held by the object itself, its arrays included; [plain] */
+tally_object *tally_type_of(tally_object *object); /* the type or class; [plain] */
+const char *tally_type_name(tally_object *object); /* lives as long as the type; [plain] */
+int64_t tally_hash(tally_object *object);          /* -1 and a type error: unhashable; [foreign] */
+/* tally_equal, tally_compare and tally_repr see a list or dict that other threads change as it was
+ * at one moment; of two, both as they were at one moment. What foreign code changes meanwhile is no
+ * error. */
+int tally_equal(tally_object *a, tally_object *b); /* a predicate; [foreign] */
+int tally_compare(tally_object *a, tally_object *b,
+                  int *order); /* *order: -1, 0, 1; unordered types: type error; [foreign] */
+tally_object *tally_repr(tally_object *object); /* a str; [foreign] */
+ptrdiff_t tally_sizeof(
+    tally_object *object); /* bytes held by the object itself, its arrays included; [plain] */
 
 /* ---- numbers ------------------------------------------------------------ */
 
@@ -233,102 +250,113 @@ tally_object *tally_remainder(tally_object *a, tally_object *b);
 /* ---- values ------------------------------------------------------------- */
 
 /* tally_none, tally_true, tally_false: immortal, in tally_object.h. */
-tally_object *tally_int_new(int64_t value);                               /* [plain] */
-int64_t tally_int_value(tally_object *object);                            /* [plain] */
-tally_object *tally_float_new(double value);                              /* [plain] */
-double tally_float_value(tally_object *object);                           /* takes an int too; [plain] */
+tally_object *tally_int_new(int64_t value);     /* [plain] */
+int64_t tally_int_value(tally_object *object);  /* [plain] */
+tally_object *tally_float_new(double value);    /* [plain] */
+double tally_float_value(tally_object *object); /* takes an int too; [plain] */
 /* Copies length bytes of UTF-8, which are not checked; length -1: strlen. [plain] */
 tally_object *tally_str_new(const char *data, ptrdiff_t length);
-const char *tally_str_data(tally_object *str);                            /* NUL after the end; lives as long as str; [plain] */
-ptrdiff_t tally_str_length(tally_object *str);                            /* bytes; [plain] */
-/* The one interned str of these contents. It goes with its last reference, as in CPython; a constant
- * of a program can be made immortal (tally_immortalize). A hit takes no lock. [plain] */
+const char *tally_str_data(
+    tally_object *str); /* NUL after the end; lives as long as str; [plain] */
+ptrdiff_t tally_str_length(tally_object *str); /* bytes; [plain] */
+/* The one interned str of these contents. It goes with its last reference, as in CPython; a
+ * constant of a program can be made immortal (tally_immortalize). A hit takes no lock. [plain] */
 tally_object *tally_str_intern(tally_object *str);
 
 /* ---- tuple -------------------------------------------------------------- */
 
-tally_object *tally_tuple_new(tally_object *const *items, ptrdiff_t length);  /* [collects] */
-tally_object *tally_tuple_get(tally_object *tuple, ptrdiff_t index);          /* [plain] */
-ptrdiff_t tally_tuple_length(tally_object *tuple);                            /* [plain] */
+tally_object *tally_tuple_new(tally_object *const *items, ptrdiff_t length); /* [collects] */
+tally_object *tally_tuple_get(tally_object *tuple, ptrdiff_t index);         /* [plain] */
+ptrdiff_t tally_tuple_length(tally_object *tuple);                           /* [plain] */
 
 /* ---- list --------------------------------------------------------------- */
 
-tally_object *tally_list_new(ptrdiff_t capacity);                                       /* [collects] */
-int tally_list_append(tally_object *list, tally_object *item);                          /* [plain] */
-tally_object *tally_list_get(tally_object *list, ptrdiff_t index);                      /* [plain] */
+tally_object *tally_list_new(ptrdiff_t capacity);                  /* [collects] */
+int tally_list_append(tally_object *list, tally_object *item);     /* [plain] */
+tally_object *tally_list_get(tally_object *list, ptrdiff_t index); /* [plain] */
 /* Without a count. Of no object, with an error: out of range; or a run-time error: the
  * list was borrowed itself, and has died since. [blocks, foreign] */
 tally_borrowed tally_list_borrow(tally_object *list, ptrdiff_t index);
-int tally_list_set(tally_object *list, ptrdiff_t index, tally_object *item);            /* [foreign] */
+int tally_list_set(tally_object *list, ptrdiff_t index, tally_object *item); /* [foreign] */
 /* Before index; past either end counts as that end, as in CPython. [plain] */
 int tally_list_insert(tally_object *list, ptrdiff_t index, tally_object *item);
-/* -1: the last. Gives memory back where less than half is used then; without memory for that it succeeds all the same. [plain] */
+/* -1: the last. Gives memory back where less than half is used then; without memory for that it
+ * succeeds all the same. [plain] */
 tally_object *tally_list_pop(tally_object *list, ptrdiff_t index);
 /* Appends the items of a list or tuple, itself included, as one step. [plain] */
 int tally_list_extend(tally_object *list, tally_object *sequence);
-int tally_list_clear(tally_object *list);                                               /* [foreign] */
-ptrdiff_t tally_list_length(tally_object *list);                                        /* [plain] */
+int tally_list_clear(tally_object *list);        /* [foreign] */
+ptrdiff_t tally_list_length(tally_object *list); /* [plain] */
 
 /* ---- dict: insertion-ordered -------------------------------------------- */
 
-tally_object *tally_dict_new(void);                                                              /* [collects] */
-tally_object *tally_dict_get(tally_object *dict, tally_object *key);  /* missing: NULL, no error; [foreign] */
-/* Without a count. Of no object: missing, no error; or a run-time error, as tally_list_borrow. [blocks, foreign] */
+tally_object *tally_dict_new(void); /* [collects] */
+tally_object *tally_dict_get(tally_object *dict,
+                             tally_object *key); /* missing: NULL, no error; [foreign] */
+/* Without a count. Of no object: missing, no error; or a run-time error, as tally_list_borrow.
+ * [blocks, foreign] */
 tally_borrowed tally_dict_borrow(tally_object *dict, tally_object *key);
-int tally_dict_set(tally_object *dict, tally_object *key, tally_object *value);                  /* [foreign] */
-int tally_dict_delete(tally_object *dict, tally_object *key);         /* missing: key error; [foreign] */
-int tally_dict_contains(tally_object *dict, tally_object *key);                                  /* [foreign] */
+int tally_dict_set(tally_object *dict, tally_object *key, tally_object *value); /* [foreign] */
+int tally_dict_delete(tally_object *dict, tally_object *key);   /* missing: key error; [foreign] */
+int tally_dict_contains(tally_object *dict, tally_object *key); /* [foreign] */
 /* The value of key, which is set to value first if it was missing; one step. [foreign] */
 tally_object *tally_dict_set_default(tally_object *dict, tally_object *key, tally_object *value);
 /* *position 0 to begin: 1 and new references (either place may be NULL: not
  * wanted), 0 at the end; -1 and a run-time error if the keys of the dict changed
- * since the last call. The first key is found at once, however many were deleted before it. [foreign] */
-int tally_dict_next(tally_object *dict, ptrdiff_t *position, tally_object **key, tally_object **value);
-int tally_dict_clear(tally_object *dict);                                                        /* [foreign] */
-ptrdiff_t tally_dict_length(tally_object *dict);                                                 /* [plain] */
+ * since the last call. The first key is found at once, however many were deleted before it.
+ * [foreign] */
+int tally_dict_next(tally_object *dict, ptrdiff_t *position, tally_object **key,
+                    tally_object **value);
+int tally_dict_clear(tally_object *dict);        /* [foreign] */
+ptrdiff_t tally_dict_length(tally_object *dict); /* [plain] */
 
 /* ---- classes ------------------------------------------------------------ */
 
 typedef struct tally_class_spec {
-    const char *name;             /* copied */
-    const char *const *slots;     /* NULL-terminated names, copied: fixed fields, no others. A name
-                                     `__weakref__` is no field and has no index: it allows weak
-                                     references. NULL: attributes of any name, an instance, and
-                                     weak references */
-    void (*finalize)(tally_object *self); /* or NULL; once in an instance's life, which it may prolong */
+    const char *name;         /* copied */
+    const char *const *slots; /* NULL-terminated names, copied: fixed fields, no others. A name
+                                 `__weakref__` is no field and has no index: it allows weak
+                                 references. NULL: attributes of any name, an instance, and
+                                 weak references */
+    void (*finalize)(
+        tally_object *self); /* or NULL; once in an instance's life, which it may prolong */
 } tally_class_spec;
 
-tally_object *tally_class_new(const tally_class_spec *spec);                         /* [collects] */
-tally_object *tally_instance_new(tally_object *class_);                              /* [collects] */
+tally_object *tally_class_new(const tally_class_spec *spec); /* [collects] */
+tally_object *tally_instance_new(tally_object *class_);      /* [collects] */
 /* Looked up in the instance, then in the class; a class in itself. name: a str. */
-tally_object *tally_get_attr(tally_object *object, tally_object *name);              /* [plain] */
-int tally_set_attr(tally_object *object, tally_object *name, tally_object *value);   /* [foreign] */
-int tally_delete_attr(tally_object *object, tally_object *name);                     /* [foreign] */
+tally_object *tally_get_attr(tally_object *object, tally_object *name);            /* [plain] */
+int tally_set_attr(tally_object *object, tally_object *name, tally_object *value); /* [foreign] */
+int tally_delete_attr(tally_object *object, tally_object *name);                   /* [foreign] */
 /* By index in the order of the spec; an empty slot: attribute error. */
-tally_object *tally_slot_get(tally_object *object, ptrdiff_t index);                 /* [plain] */
-/* Without a count. Of no object, with an error: as tally_slot_get, as tally_list_borrow. [blocks, foreign] */
+tally_object *tally_slot_get(tally_object *object, ptrdiff_t index); /* [plain] */
+/* Without a count. Of no object, with an error: as tally_slot_get, as tally_list_borrow. [blocks,
+ * foreign] */
 tally_borrowed tally_slot_borrow(tally_object *object, ptrdiff_t index);
-int tally_slot_set(tally_object *object, ptrdiff_t index, tally_object *value);      /* NULL empties it; [foreign] */
+int tally_slot_set(tally_object *object, ptrdiff_t index,
+                   tally_object *value); /* NULL empties it; [foreign] */
 
 /* ---- native types ------------------------------------------------------- */
 
 typedef void (*tally_visit)(tally_object *child, void *context);
 
 enum {
-    TALLY_TYPE_CONTAINER = 1,        /* holds references: give traverse and clear */
+    TALLY_TYPE_CONTAINER = 1, /* holds references: give traverse and clear */
     TALLY_TYPE_WEAKLY_REFERENCABLE = 2,
 };
 
 typedef struct tally_type_spec {
-    const char *name;                /* copied */
-    size_t size;                     /* bytes of tally_object_data; zeroed in a new object */
-    unsigned flags;                  /* others than these, or a size that nobody has: value error */
-    /* Calls visit for every reference held. Runs in parallel with other traversals; calls nothing of this header. */
+    const char *name; /* copied */
+    size_t size;      /* bytes of tally_object_data; zeroed in a new object */
+    unsigned flags;   /* others than these, or a size that nobody has: value error */
+    /* Calls visit for every reference held. Runs in parallel with other traversals; calls nothing
+     * of this header. */
     void (*traverse)(tally_object *self, tally_visit visit, void *context);
-    void (*clear)(tally_object *self);     /* drops every reference held; also called at death, before dealloc */
-    void (*finalize)(tally_object *self);  /* as of a class */
-    void (*dealloc)(tally_object *self);   /* frees what is not an object; never the object itself */
-    int64_t (*hash)(tally_object *self);   /* NULL: by identity, or unhashable if there is an equal */
+    void (*clear)(
+        tally_object *self); /* drops every reference held; also called at death, before dealloc */
+    void (*finalize)(tally_object *self); /* as of a class */
+    void (*dealloc)(tally_object *self);  /* frees what is not an object; never the object itself */
+    int64_t (*hash)(tally_object *self); /* NULL: by identity, or unhashable if there is an equal */
     int (*equal)(tally_object *self, tally_object *other); /* a predicate; NULL: by identity */
     tally_object *(*repr)(tally_object *self);
 } tally_type_spec;
@@ -337,7 +365,7 @@ typedef struct tally_type_spec {
 tally_object *tally_type_new(const tally_type_spec *spec);
 /* A zeroed object with extra_bytes behind the type's size. [collects] */
 tally_object *tally_object_new(tally_object *type, ptrdiff_t extra_bytes);
-void *tally_object_data(tally_object *object);                                       /* [plain] */
+void *tally_object_data(tally_object *object); /* [plain] */
 
 /* ---- weak references ---------------------------------------------------- */
 
@@ -345,48 +373,53 @@ void *tally_object_data(tally_object *object);                                  
  * A reference to the object that does not keep it alive: to an open instance, one
  * with a slot `__weakref__`, a class, or a native object of a type with
  * TALLY_TYPE_WEAKLY_REFERENCABLE; type error for others. When the referent dies
- * its finalizer runs first, and its weak references give it still; if it lives on by that, they stay as they
- * are. Then all its weak references are cleared, then each callback that was given is
+ * its finalizer runs first, and its weak references give it still; if it lives on by that, they
+ * stay as they are. Then all its weak references are cleared, then each callback that was given is
  * called once, in the thread where it died, unless its reference has died or is
- * garbage itself. So it is whether the referent dies by its count or in a cycle; the objects that a collection
- * finds together are finalized all before the first reference is cleared, and all references are cleared before
- * the first callback. (As CPython 3.14 without a callback; with one, CPython clears and calls before the finalizers if the
- * referent is in a cycle.) An error that a callback sets is reported on standard error.
- * Without a callback: the one that exists already, if there is one. [collects]
+ * garbage itself. So it is whether the referent dies by its count or in a cycle; the objects that a
+ * collection finds together are finalized all before the first reference is cleared, and all
+ * references are cleared before the first callback. (As CPython 3.14 without a callback; with one,
+ * CPython clears and calls before the finalizers if the referent is in a cycle.) An error that a
+ * callback sets is reported on standard error. Without a callback: the one that exists already, if
+ * there is one. [collects]
  */
-tally_object *tally_weakref_new(tally_object *referent, void (*callback)(tally_object *reference, void *context), void *context);
+tally_object *tally_weakref_new(tally_object *referent,
+                                void (*callback)(tally_object *reference, void *context),
+                                void *context);
 /* The referent, or tally_none if it is dead. Takes no lock. [plain] */
 tally_object *tally_weakref_get(tally_object *reference);
-ptrdiff_t tally_weakref_count(tally_object *object);   /* 0 for what allows none; [plain] */
-tally_object *tally_weakref_list(tally_object *object);/* a list of them; [collects] */
+ptrdiff_t tally_weakref_count(tally_object *object);    /* 0 for what allows none; [plain] */
+tally_object *tally_weakref_list(tally_object *object); /* a list of them; [collects] */
 
 /* ---- cycle collector ---------------------------------------------------- */
 
 /*
- * An automatic collection starts in an allocation of a container; not in a thread that is in a collection, or
- * holds a tally_mutex. With a GIL: three generations. A new object is in generation 0, and what survives a collection
- * goes to the next. Without: one generation, and a collection stops the world. Every object is in generation 2;
- * 0 and 1 are always empty, and to collect either collects 2, as statistics and callbacks then say. Frozen objects
- * are in no generation. docs/collectors.md tells how both work.
+ * An automatic collection starts in an allocation of a container; not in a thread that is in a
+ * collection, or holds a tally_mutex. With a GIL: three generations. A new object is in generation
+ * 0, and what survives a collection goes to the next. Without: one generation, and a collection
+ * stops the world. Every object is in generation 2; 0 and 1 are always empty, and to collect either
+ * collects 2, as statistics and callbacks then say. Frozen objects are in no generation.
+ * docs/collectors.md tells how both work.
  */
 
 /* Collects generations 0 ... generation. How many unreachable objects were found,
- * less those that finalizers brought back; returns after their finalizers, callbacks and frees. 0 at once if this thread is
- * in a collection (in a finalizer or callback). Others may be in one meanwhile: what theirs have found is alive for
- * this one. (With a GIL, without memory for a second one beside another's: 0 at once, too.) If
- * another thread was about to stop the world for a collection, the two make one:
- * the number is that one's, whose finalizers may still be running. -1 and a value error for another
- * generation; -1 and a memory error if there was no room to note what was found,
- * which then stays for the next. [blocks, foreign] */
+ * less those that finalizers brought back; returns after their finalizers, callbacks and frees. 0
+ * at once if this thread is in a collection (in a finalizer or callback). Others may be in one
+ * meanwhile: what theirs have found is alive for this one. (With a GIL, without memory for a second
+ * one beside another's: 0 at once, too.) If another thread was about to stop the world for a
+ * collection, the two make one: the number is that one's, whose finalizers may still be running. -1
+ * and a value error for another generation; -1 and a memory error if there was no room to note what
+ * was found, which then stays for the next. [blocks, foreign] */
 ptrdiff_t tally_gc_collect(int generation);
-void tally_gc_enable(void);                                   /* automatic collection; [plain] */
-void tally_gc_disable(void);                                  /* [plain] */
-int tally_gc_is_enabled(void);                                /* [plain] */
+void tally_gc_enable(void);    /* automatic collection; [plain] */
+void tally_gc_disable(void);   /* [plain] */
+int tally_gc_is_enabled(void); /* [plain] */
 /*
- * Garbage of few objects may be much memory. So a full collection also starts in the next allocation of a container once
- * the blocks of more than 512 bytes (arrays of lists, tables of dicts, strs, native objects) are TALLY_LARGE_GARBAGE
- * bytes more than after the last full collection, and half as much more as all memory was then. Not while the first
- * threshold is 0 or automatic collection is off.
+ * Garbage of few objects may be much memory. So a full collection also starts in the next
+ * allocation of a container once the blocks of more than 512 bytes (arrays of lists, tables of
+ * dicts, strs, native objects) are TALLY_LARGE_GARBAGE bytes more than after the last full
+ * collection, and half as much more as all memory was then. Not while the first threshold is 0 or
+ * automatic collection is off.
  */
 enum { TALLY_LARGE_GARBAGE = 8 << 20 };
 /* 700, 10, 10 at the start. The first: this many more containers made than freed
@@ -397,28 +430,33 @@ enum { TALLY_LARGE_GARBAGE = 8 << 20 };
  * generations by hand, the allocation that follows starts the collection of an older
  * one that is due. [plain] */
 void tally_gc_get_threshold(int thresholds[3]);
-int tally_gc_set_threshold(const int thresholds[3]);          /* negative: value error; [plain] */
+int tally_gc_set_threshold(const int thresholds[3]); /* negative: value error; [plain] */
 /* Containers made less freed since the last collection, collections of generation
- * 0, of generation 1 (without a GIL: 0). A snapshot, without a stop of the world. Reading changes nothing. [plain] */
+ * 0, of generation 1 (without a GIL: 0). A snapshot, without a stop of the world. Reading changes
+ * nothing. [plain] */
 void tally_gc_get_count(int counts[3]);
 
-typedef struct tally_gc_generation_stats { uint64_t collections, collected, uncollectable; } tally_gc_generation_stats;
-void tally_gc_get_stats(tally_gc_generation_stats stats[3]);  /* [plain] */
+typedef struct tally_gc_generation_stats {
+    uint64_t collections, collected, uncollectable;
+} tally_gc_generation_stats;
+void tally_gc_get_stats(tally_gc_generation_stats stats[3]); /* [plain] */
 
-/* A list of the tracked objects of a generation; -1: of all tracked objects, the frozen ones too. Not of what a collection
- * has found and not freed yet. [blocks] */
+/* A list of the tracked objects of a generation; -1: of all tracked objects, the frozen ones too.
+ * Not of what a collection has found and not freed yet. [blocks] */
 tally_object *tally_gc_get_objects(int generation);
-tally_object *tally_gc_get_referrers(tally_object *object);   /* a list of the tracked objects that hold it, chosen as by -1; [blocks] */
-tally_object *tally_gc_get_referents(tally_object *object);   /* a list of what it holds; [blocks] */
-int tally_gc_is_tracked(tally_object *object);                /* 1: a collection looks at it, unless it is frozen; [plain] */
-int tally_gc_is_finalized(tally_object *object);              /* 1: its finalizer has run; [plain] */
+tally_object *tally_gc_get_referrers(tally_object *object); /* a list of the tracked objects that
+                                                               hold it, chosen as by -1; [blocks] */
+tally_object *tally_gc_get_referents(tally_object *object); /* a list of what it holds; [blocks] */
+int tally_gc_is_tracked(
+    tally_object *object); /* 1: a collection looks at it, unless it is frozen; [plain] */
+int tally_gc_is_finalized(tally_object *object); /* 1: its finalizer has run; [plain] */
 
-/* Frozen objects are ignored by all collections: all that are tracked now, but for what a collection has found and not
- * freed yet. They keep what they hold. One that its finalizer brings back is an object as new. The counts of
- * tally_gc_get_count begin anew. [blocks] */
+/* Frozen objects are ignored by all collections: all that are tracked now, but for what a
+ * collection has found and not freed yet. They keep what they hold. One that its finalizer brings
+ * back is an object as new. The counts of tally_gc_get_count begin anew. [blocks] */
 void tally_gc_freeze(void);
-void tally_gc_unfreeze(void);                                 /* back to the oldest generation; [blocks] */
-ptrdiff_t tally_gc_freeze_count(void);                        /* [blocks] */
+void tally_gc_unfreeze(void);          /* back to the oldest generation; [blocks] */
+ptrdiff_t tally_gc_freeze_count(void); /* [blocks] */
 
 /* Makes every object that is alive now immortal: it is no longer counted, and lives
  * until tally_finish, with all that it holds then. For what a program sets up once and
@@ -427,42 +465,46 @@ ptrdiff_t tally_gc_freeze_count(void);                        /* [blocks] */
 void tally_gc_immortalize_heap(void);
 
 enum {
-    TALLY_GC_DEBUG_STATS = 1,          /* a line on standard error for each collection */
-    TALLY_GC_DEBUG_COLLECTABLE = 2,    /* a line for each unreachable object */
-    TALLY_GC_DEBUG_UNCOLLECTABLE = 4,  /* a line for each that cannot be freed */
-    TALLY_GC_DEBUG_SAVEALL = 32,       /* unreachable objects go to tally_gc_garbage() and are not freed */
+    TALLY_GC_DEBUG_STATS = 1,         /* a line on standard error for each collection */
+    TALLY_GC_DEBUG_COLLECTABLE = 2,   /* a line for each unreachable object */
+    TALLY_GC_DEBUG_UNCOLLECTABLE = 4, /* a line for each that cannot be freed */
+    TALLY_GC_DEBUG_SAVEALL =
+        32, /* unreachable objects go to tally_gc_garbage() and are not freed */
     TALLY_GC_DEBUG_LEAK = 38
 };
-void tally_gc_set_debug(unsigned flags);                      /* [plain] */
-unsigned tally_gc_get_debug(void);                            /* [plain] */
+void tally_gc_set_debug(unsigned flags); /* [plain] */
+unsigned tally_gc_get_debug(void);       /* [plain] */
 /* A new reference to the one list; NULL and a run-time error in what tally_finish runs. [plain] */
 tally_object *tally_gc_garbage(void);
 
 /* Times are nanoseconds. */
 typedef struct tally_gc_info {
     int generation;
-    bool finished;             /* false: about to begin; then only generation, automatic and began count */
-    bool automatic;            /* started by an allocation */
-    bool shared;               /* another thread's collection, which stopped the world for both; no times */
-    ptrdiff_t collected;       /* unreachable objects found, freed or saved */
+    bool finished;  /* false: about to begin; then only generation, automatic and began count */
+    bool automatic; /* started by an allocation */
+    bool shared;    /* another thread's collection, which stopped the world for both; no times */
+    ptrdiff_t collected; /* unreachable objects found, freed or saved */
     ptrdiff_t uncollectable;
-    size_t examined;           /* objects looked at */
-    uint64_t began;            /* CLOCK_MONOTONIC */
-    uint64_t stop;             /* from request until the world stood still; 0 with a GIL */
-    uint64_t mark;             /* until it was known what is garbage, and its weak references were cleared */
-    uint64_t finalize;         /* callbacks and finalizers; the world runs, but for a GIL */
-    uint64_t check;            /* the second look, for what finalizers brought back: its stop and mark; 0: not needed */
-    uint64_t free;             /* taking apart; the world runs, but for a GIL */
-    uint64_t reentry;          /* from the last start of the world until the last parked thread ran again, as far as they have */
-    uint64_t pause;            /* from a request until the world ran again, the longest; with a GIL the whole collection */
-    unsigned helpers;          /* parked threads that helped to mark */
-    unsigned last_thread;      /* number of the thread that came last, 0: none had to be waited for */
-    const char *last_was;      /* what it was doing; static */
+    size_t examined; /* objects looked at */
+    uint64_t began;  /* CLOCK_MONOTONIC */
+    uint64_t stop;   /* from request until the world stood still; 0 with a GIL */
+    uint64_t mark;   /* until it was known what is garbage, and its weak references were cleared */
+    uint64_t finalize; /* callbacks and finalizers; the world runs, but for a GIL */
+    uint64_t check; /* the second look, for what finalizers brought back: its stop and mark; 0: not
+                       needed */
+    uint64_t free;  /* taking apart; the world runs, but for a GIL */
+    uint64_t reentry; /* from the last start of the world until the last parked thread ran again, as
+                         far as they have */
+    uint64_t pause;   /* from a request until the world ran again, the longest; with a GIL the whole
+                         collection */
+    unsigned helpers; /* parked threads that helped to mark */
+    unsigned last_thread; /* number of the thread that came last, 0: none had to be waited for */
+    const char *last_was; /* what it was doing; static */
 } tally_gc_info;
 typedef void (*tally_gc_callback)(const tally_gc_info *info, void *context);
 /* Called before and after each collection, in the collecting thread; one that fails
- * has found nothing. A callback may add and remove callbacks, itself too: those that are there throughout are
- * all called, and one that is added is called from the next time on. [plain] */
+ * has found nothing. A callback may add and remove callbacks, itself too: those that are there
+ * throughout are all called, and one that is added is called from the next time on. [plain] */
 int tally_gc_add_callback(tally_gc_callback callback, void *context);
 /* Not there: value error. Another thread may be in the callback still. [plain] */
 int tally_gc_remove_callback(tally_gc_callback callback, void *context);
@@ -474,53 +516,59 @@ int tally_gc_remove_callback(tally_gc_callback callback, void *context);
  * always counted (only slow paths count there); the second only in a build with
  * TALLY_COUNT_EVENTS (libraries `-counted`), else 0. Reading changes nothing.
  */
-#define TALLY_STATS_CHEAP(X) \
-    X(merges)             /* split counts merged, by whomever */ \
-    X(queued)             /* objects queued for their owner to merge */ \
-    X(claims)             /* blocked owners claimed to merge in their stead */ \
-    X(lock_waits)         /* waits for an object's lock, parked */ \
-    X(lock_handovers)     /* of those, that ended with the lock handed over, since they took long */ \
-    X(lock_revocations)   /* biased locks taken from an owner that ran, one membarrier each */ \
-    X(gil_waits)          /* waits for the GIL */ \
-    X(gil_requests)       /* requests to the holder to let go */ \
-    X(gil_handovers)      /* times the GIL went to another thread */ \
-    X(stops)              /* stops of the world */ \
-    X(stop_ns)            /* from request until the world stood still, total */ \
-    X(retired)            /* memory handed to wait for a grace period, pieces */ \
-    X(reclaimed)          /* of those, freed */ \
-    X(grace_helped)       /* grace periods that a retiring thread waited for */ \
-    X(pools_taken)        /* pools taken from arenas */ \
-    X(remote_drained)     /* blocks freed by other threads, taken back */ \
-    X(collections)        /* cycle collections */ \
-    X(gc_pause_ns)        /* time that other threads stood still for them */ \
-    X(gc_examined)        /* objects they looked at */ \
-    X(gc_found)           /* unreachable objects they found */ \
-    X(made_hot)           /* objects under fire moved to counts of each thread; biased-hot */ \
+/* clang-format off */
+#define TALLY_STATS_CHEAP(X)                                                                       \
+    X(merges)             /* split counts merged, by whomever */                                   \
+    X(queued)             /* objects queued for their owner to merge */                            \
+    X(claims)             /* blocked owners claimed to merge in their stead */                     \
+    X(lock_waits)         /* waits for an object's lock, parked */                                 \
+    X(lock_handovers)     /* of those, that ended by a hand-over, since they took long */     \
+    X(lock_revocations)   /* biased locks taken from an owner that ran, one membarrier each */     \
+    X(gil_waits)          /* waits for the GIL */                                                  \
+    X(gil_requests)       /* requests to the holder to let go */                                   \
+    X(gil_handovers)      /* times the GIL went to another thread */                               \
+    X(stops)              /* stops of the world */                                                 \
+    X(stop_ns)            /* from request until the world stood still, total */                    \
+    X(retired)            /* memory handed to wait for a grace period, pieces */                   \
+    X(reclaimed)          /* of those, freed */                                                    \
+    X(grace_helped)       /* grace periods that a retiring thread waited for */                    \
+    X(pools_taken)        /* pools taken from arenas */                                            \
+    X(remote_drained)     /* blocks freed by other threads, taken back */                          \
+    X(collections)        /* cycle collections */                                                  \
+    X(gc_pause_ns)        /* time that other threads stood still for them */                       \
+    X(gc_examined)        /* objects they looked at */                                             \
+    X(gc_found)           /* unreachable objects they found */                                     \
+    X(made_hot)           /* objects under fire moved to counts of each thread; biased-hot */      \
     X(made_cold)          /* and back */
-#define TALLY_STATS_DETAILED(X) \
-    X(local_increfs)      /* by the owner, or plain */ \
-    X(local_decrefs) \
-    X(shared_increfs)     /* atomic read-modify-writes */ \
-    X(shared_decrefs) \
-    X(immortal_skips)     /* counts of immortal objects left alone */ \
-    X(lost_cas)           /* compare-and-swaps on counts that had to repeat */ \
-    X(locks_biased)       /* object locks taken by the owner without an atomic */ \
-    X(locks_atomic)       /* taken with a compare-and-swap */ \
-    X(reads_unlocked)     /* container reads that took no lock */ \
-    X(reads_locked)       /* that had to */ \
-    X(allocations)        /* blocks */ \
-    X(frees_local) \
-    X(frees_remote)       /* blocks of another thread's heap */ \
-    X(safepoints) \
-    X(hot_increfs)        /* in the thread's number of a hot object, a class or a deferred object */ \
+/* clang-format on */
+/* clang-format off */
+#define TALLY_STATS_DETAILED(X)                                                                    \
+    X(local_increfs)      /* by the owner, or plain */                                             \
+    X(local_decrefs)                                                                               \
+    X(shared_increfs)     /* atomic read-modify-writes */                                          \
+    X(shared_decrefs)                                                                              \
+    X(immortal_skips)     /* counts of immortal objects left alone */                              \
+    X(lost_cas)           /* compare-and-swaps on counts that had to repeat */                     \
+    X(locks_biased)       /* object locks taken by the owner without an atomic */                  \
+    X(locks_atomic)       /* taken with a compare-and-swap */                                      \
+    X(reads_unlocked)     /* container reads that took no lock */                                  \
+    X(reads_locked)       /* that had to */                                                        \
+    X(allocations)        /* blocks */                                                             \
+    X(frees_local)                                                                                 \
+    X(frees_remote)       /* blocks of another thread's heap */                                    \
+    X(safepoints)                                                                                  \
+    X(hot_increfs)        /* in the thread's number of a hot object, a class or the like */     \
     X(hot_decrefs)
+/* clang-format on */
 
 /* Levels in bytes, always 0 with a GIL; `most` is since tally_init. */
-#define TALLY_STATS_LEVELS(X) \
-    X(waiting)            /* memory that waits for a grace period */ \
-    X(waiting_most) \
+/* clang-format off */
+#define TALLY_STATS_LEVELS(X)                                                        \
+    X(waiting)            /* memory that waits for a grace period */                 \
+    X(waiting_most)                                                                  \
     X(merge_waiting)      /* blocks of objects that wait for their owner to merge */ \
     X(merge_waiting_most) /* for one owner */
+/* clang-format on */
 
 /*
  * Bounds of these levels. A thread that retires past the limit waits for a grace period
@@ -543,22 +591,22 @@ typedef struct tally_stats_result {
 #undef TALLY_STATS_FIELD
 } tally_stats_result;
 
-void tally_stats(tally_stats_result *result);                  /* [blocks] */
+void tally_stats(tally_stats_result *result); /* [blocks] */
 
 #define TALLY_SIZE_CLASSES 32
 
 typedef struct tally_memory_result {
-    size_t arenas;             /* arenas held from the system */
-    size_t bytes_arenas;       /* without the collectors' notes: up to a sixteenth more, for containers */
-    size_t pools_free;         /* pools in those arenas that no size class uses */
-    size_t pools_waiting;      /* empty, waiting for a grace period */
+    size_t arenas;       /* arenas held from the system */
+    size_t bytes_arenas; /* without the collectors' notes: up to a sixteenth more, for containers */
+    size_t pools_free;   /* pools in those arenas that no size class uses */
+    size_t pools_waiting;             /* empty, waiting for a grace period */
     size_t large_blocks, large_bytes; /* over 512 bytes, in malloc */
     struct {
-        size_t block_size;     /* bytes */
-        size_t arenas;         /* arenas with a pool of this class */
+        size_t block_size; /* bytes */
+        size_t arenas;     /* arenas with a pool of this class */
         size_t pools;
-        size_t blocks;         /* blocks in use */
-        size_t bytes_unused;   /* held in its pools, not in use */
+        size_t blocks;       /* blocks in use */
+        size_t bytes_unused; /* held in its pools, not in use */
     } classes[TALLY_SIZE_CLASSES];
 } tally_memory_result;
 
@@ -567,8 +615,8 @@ typedef struct tally_memory_result {
 void tally_memory_stats(tally_memory_result *result);
 
 typedef struct tally_census_row {
-    const char *type;          /* lives as long as the type */
-    unsigned owner;            /* thread number; 0: none, or one that does not count for itself */
+    const char *type; /* lives as long as the type */
+    unsigned owner;   /* thread number; 0: none, or one that does not count for itself */
     size_t objects, bytes;
 } tally_census_row;
 
@@ -576,18 +624,21 @@ typedef struct tally_census_row {
 int tally_heap_census(tally_census_row **rows, size_t *count);
 
 typedef struct tally_contention_row {
-    char type[64];             /* of the objects */
-    unsigned owner;            /* as in tally_census_row, at the time of the fight */
-    const void *site;          /* the call that made them; only in a build with TALLY_COUNT_EVENTS, else NULL */
+    char type[64];  /* of the objects */
+    unsigned owner; /* as in tally_census_row, at the time of the fight */
+    const void
+        *site; /* the call that made them; only in a build with TALLY_COUNT_EVENTS, else NULL */
     char place[64];            /* the same as text: symbol and offset, or offset in its file */
     uint64_t lost_cas;         /* compare-and-swaps on their counts that had to repeat */
     uint64_t lock_waits;       /* waits for their locks, parked */
-    uint64_t lock_handovers;   /* of those, that took so long that the lock was handed over; not in share */
+    uint64_t lock_handovers;   /* of those, that took so long that the lock was handed over; not in
+                                  share */
     uint64_t lock_revocations; /* of their biased locks, from an owner that ran */
     uint64_t merges;           /* of their counts, asked for by another thread than the owner */
-    uint64_t shared_counts;    /* increments with an atomic read-modify-write by another thread than the owner or maker; only in a build with
-                                  TALLY_COUNT_EVENTS, else 0 */
-    double share;              /* of all of these, in all rows */
+    uint64_t
+        shared_counts; /* increments with an atomic read-modify-write by another thread than the
+                          owner or maker; only in a build with TALLY_COUNT_EVENTS, else 0 */
+    double share;      /* of all of these, in all rows */
 } tally_contention_row;
 
 /* What threads fought over, the worst first; summed over all threads that ever were.
@@ -602,20 +653,30 @@ int tally_trace_start(ptrdiff_t events);
 /* Ends it and writes it in Chrome's trace format, which Perfetto opens; by way of
  * the file PATH.tmp. A run-time error if it cannot be written. [blocks] */
 int tally_trace_write(const char *path);
-/* How many events are not in the trace written last, because there were more, or no memory for them. [plain] */
+/* How many events are not in the trace written last, because there were more, or no memory for
+ * them. [plain] */
 ptrdiff_t tally_trace_dropped(void);
 
 /* ---- errors, one a thread ----------------------------------------------- */
 
 typedef enum tally_error {
-    TALLY_NO_ERROR, TALLY_MEMORY_ERROR, TALLY_TYPE_ERROR, TALLY_VALUE_ERROR, TALLY_INDEX_ERROR,
-    TALLY_KEY_ERROR, TALLY_ATTRIBUTE_ERROR, TALLY_OVERFLOW_ERROR, TALLY_ZERO_DIVISION_ERROR, TALLY_RUNTIME_ERROR
+    TALLY_NO_ERROR,
+    TALLY_MEMORY_ERROR,
+    TALLY_TYPE_ERROR,
+    TALLY_VALUE_ERROR,
+    TALLY_INDEX_ERROR,
+    TALLY_KEY_ERROR,
+    TALLY_ATTRIBUTE_ERROR,
+    TALLY_OVERFLOW_ERROR,
+    TALLY_ZERO_DIVISION_ERROR,
+    TALLY_RUNTIME_ERROR
 } tally_error;
 
 /* These four may be called by an unattached thread too. [plain] */
 tally_error tally_error_kind(void);
-const char *tally_error_message(void);   /* "" if none; until the thread's next error */
+const char *tally_error_message(void); /* "" if none; until the thread's next error */
 void tally_error_clear(void);
-void tally_error_set(tally_error kind, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void tally_error_set(tally_error kind, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 
 #endif

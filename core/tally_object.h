@@ -17,29 +17,40 @@
 
 typedef struct tally_object tally_object;
 
-#define TALLY_LIKELY(x) __builtin_expect(!!(x), 1)
+#define TALLY_LIKELY(x)   __builtin_expect(!!(x), 1)
 #define TALLY_UNLIKELY(x) __builtin_expect(!!(x), 0)
 
 /* 1: biased counts move objects under heavy fire to numbers of each thread; nogil/biased/hot.h. */
 #ifndef TALLY_HOT_COUNTS
-#define TALLY_HOT_COUNTS 0
+#    define TALLY_HOT_COUNTS 0
 #endif
 #define TALLY_HOT_ROOM 256
 
 /* What a thread keeps where inline code can reach it. */
 typedef struct tally_thread_head {
-    _Atomic uint32_t breaker; /* bits that send the next safepoint to its slow path; any thread sets them */
-    uint32_t id;              /* 1 ...: the slot number and owner id of this thread */
+    _Atomic uint32_t
+        breaker; /* bits that send the next safepoint to its slow path; any thread sets them */
+    uint32_t id; /* 1 ...: the slot number and owner id of this thread */
     _Atomic uint64_t events[40]; /* written by the thread alone, read by tally_stats */
-    uint64_t borrow_epoch;       /* own thread; raised by what ends its borrowed references, in builds with assertions */
-    _Atomic(_Atomic int64_t *) numbers; /* without a GIL: its part of the counts of classes and spread objects; NULL: none yet */
+    uint64_t borrow_epoch; /* own thread; raised by what ends its borrowed references, in builds
+                              with assertions */
+    _Atomic(_Atomic int64_t *) numbers; /* without a GIL: its part of the counts of classes and
+                                           spread objects; NULL: none yet */
 #if TALLY_HOT_COUNTS
-    struct { _Atomic uint64_t up, down; } hot[TALLY_HOT_ROOM]; /* own thread; read and cleared by who has stopped the world */
+    struct {
+        _Atomic uint64_t up, down;
+    } hot[TALLY_HOT_ROOM]; /* own thread; read and cleared by who has stopped the world */
 #endif
 } tally_thread_head;
 
 /* Owner ids that no thread has. */
-enum { TALLY_OWNER_NONE = 0, TALLY_OWNER_SPREAD = 0xfffc, TALLY_OWNER_HOT = 0xfffd, TALLY_OWNER_UNATTACHED = 0xfffe, TALLY_OWNER_IMMORTAL = 0xffff };
+enum {
+    TALLY_OWNER_NONE = 0,
+    TALLY_OWNER_SPREAD = 0xfffc,
+    TALLY_OWNER_HOT = 0xfffd,
+    TALLY_OWNER_UNATTACHED = 0xfffe,
+    TALLY_OWNER_IMMORTAL = 0xffff
+};
 
 struct tally_self {
     tally_thread_head *thread; /* never NULL: an unattached thread has one whose breaker is set */
@@ -48,37 +59,71 @@ struct tally_self {
 extern _Thread_local struct tally_self tally_self __attribute__((tls_model("initial-exec")));
 
 /* Counters are their thread's own, so load and store suffice; no lock prefix. */
-#define TALLY_COUNT_ADD(index, n) \
-    atomic_store_explicit(&tally_self.thread->events[index], \
-        atomic_load_explicit(&tally_self.thread->events[index], memory_order_relaxed) + (uint64_t)(n), memory_order_relaxed)
+#define TALLY_COUNT_ADD(index, n)                                                       \
+    atomic_store_explicit(                                                              \
+        &tally_self.thread->events[index],                                              \
+        atomic_load_explicit(&tally_self.thread->events[index], memory_order_relaxed) + \
+            (uint64_t)(n),                                                              \
+        memory_order_relaxed)
 
 enum {
-    TALLY_EVENT_merges, TALLY_EVENT_queued, TALLY_EVENT_claims, TALLY_EVENT_lock_waits, TALLY_EVENT_lock_revocations,
-    TALLY_EVENT_gil_waits, TALLY_EVENT_gil_requests, TALLY_EVENT_gil_handovers, TALLY_EVENT_stops, TALLY_EVENT_stop_ns,
-    TALLY_EVENT_retired, TALLY_EVENT_reclaimed, TALLY_EVENT_grace_helped, TALLY_EVENT_pools_taken, TALLY_EVENT_remote_drained,
-    TALLY_EVENT_collections, TALLY_EVENT_gc_pause_ns, TALLY_EVENT_gc_examined, TALLY_EVENT_gc_found,
-    TALLY_EVENT_local_increfs, TALLY_EVENT_local_decrefs, TALLY_EVENT_shared_increfs, TALLY_EVENT_shared_decrefs,
-    TALLY_EVENT_immortal_skips, TALLY_EVENT_lost_cas, TALLY_EVENT_locks_biased, TALLY_EVENT_locks_atomic,
-    TALLY_EVENT_reads_unlocked, TALLY_EVENT_reads_locked, TALLY_EVENT_allocations, TALLY_EVENT_frees_local,
-    TALLY_EVENT_frees_remote, TALLY_EVENT_safepoints, TALLY_EVENT_lock_handovers,
-    TALLY_EVENT_made_hot, TALLY_EVENT_made_cold, TALLY_EVENT_hot_increfs, TALLY_EVENT_hot_decrefs, TALLY_EVENTS
+    TALLY_EVENT_merges,
+    TALLY_EVENT_queued,
+    TALLY_EVENT_claims,
+    TALLY_EVENT_lock_waits,
+    TALLY_EVENT_lock_revocations,
+    TALLY_EVENT_gil_waits,
+    TALLY_EVENT_gil_requests,
+    TALLY_EVENT_gil_handovers,
+    TALLY_EVENT_stops,
+    TALLY_EVENT_stop_ns,
+    TALLY_EVENT_retired,
+    TALLY_EVENT_reclaimed,
+    TALLY_EVENT_grace_helped,
+    TALLY_EVENT_pools_taken,
+    TALLY_EVENT_remote_drained,
+    TALLY_EVENT_collections,
+    TALLY_EVENT_gc_pause_ns,
+    TALLY_EVENT_gc_examined,
+    TALLY_EVENT_gc_found,
+    TALLY_EVENT_local_increfs,
+    TALLY_EVENT_local_decrefs,
+    TALLY_EVENT_shared_increfs,
+    TALLY_EVENT_shared_decrefs,
+    TALLY_EVENT_immortal_skips,
+    TALLY_EVENT_lost_cas,
+    TALLY_EVENT_locks_biased,
+    TALLY_EVENT_locks_atomic,
+    TALLY_EVENT_reads_unlocked,
+    TALLY_EVENT_reads_locked,
+    TALLY_EVENT_allocations,
+    TALLY_EVENT_frees_local,
+    TALLY_EVENT_frees_remote,
+    TALLY_EVENT_safepoints,
+    TALLY_EVENT_lock_handovers,
+    TALLY_EVENT_made_hot,
+    TALLY_EVENT_made_cold,
+    TALLY_EVENT_hot_increfs,
+    TALLY_EVENT_hot_decrefs,
+    TALLY_EVENTS
 };
 _Static_assert(TALLY_EVENTS <= 40, "room for every event");
 
 #define TALLY_EVENT(name) TALLY_COUNT_ADD(TALLY_EVENT_##name, 1)
 #ifdef TALLY_COUNT_EVENTS
-#define TALLY_DETAIL(name) TALLY_EVENT(name)
+#    define TALLY_DETAIL(name) TALLY_EVENT(name)
 #else
-#define TALLY_DETAIL(name) ((void)0)
+#    define TALLY_DETAIL(name) ((void)0)
 #endif
 
 /* Their slow paths; not for programs. */
-void tally_counts_fought(void *counts, unsigned lost); /* compare-and-swaps were lost; by who holds a reference */
+void tally_counts_fought(void *counts,
+                         unsigned lost); /* compare-and-swaps were lost; by who holds a reference */
 #ifdef TALLY_COUNT_EVENTS
-void tally_counts_shared(void *counts);        /* counted by a read-modify-write */
-#define TALLY_SHARED_COUNT(counts) tally_counts_shared(counts)
+void tally_counts_shared(void *counts); /* counted by a read-modify-write */
+#    define TALLY_SHARED_COUNT(counts) tally_counts_shared(counts)
 #else
-#define TALLY_SHARED_COUNT(counts) ((void)0)
+#    define TALLY_SHARED_COUNT(counts) ((void)0)
 #endif
 
 #include "tally_counts.h"
@@ -94,41 +139,41 @@ void tally_counts_shared(void *counts);        /* counted by a read-modify-write
  */
 #include "tally_backend.h"
 #ifdef TALLY_COUNT_EVENTS
-#define TALLY_BUILT_COUNTED _counted
+#    define TALLY_BUILT_COUNTED _counted
 #else
-#define TALLY_BUILT_COUNTED
+#    define TALLY_BUILT_COUNTED
 #endif
 #if TALLY_HOT_COUNTS
-#define TALLY_BUILT_HOT _with_hot_counts
+#    define TALLY_BUILT_HOT _with_hot_counts
 #else
-#define TALLY_BUILT_HOT
+#    define TALLY_BUILT_HOT
 #endif
 #if defined TALLY_SPREAD_COUNTS && !TALLY_SPREAD_COUNTS
-#define TALLY_BUILT_SPREAD _without_spread_counts
+#    define TALLY_BUILT_SPREAD _without_spread_counts
 #else
-#define TALLY_BUILT_SPREAD
+#    define TALLY_BUILT_SPREAD
 #endif
 #ifdef TALLY_LOCKS_OFF
-#define TALLY_BUILT_LOCKS _without_locks
+#    define TALLY_BUILT_LOCKS _without_locks
 #else
-#define TALLY_BUILT_LOCKS
+#    define TALLY_BUILT_LOCKS
 #endif
 #ifdef TALLY_INJECT
-#define TALLY_BUILT_INJECT _injected
+#    define TALLY_BUILT_INJECT _injected
 #else
-#define TALLY_BUILT_INJECT
+#    define TALLY_BUILT_INJECT
 #endif
 #define TALLY_BUILT_PASTE(backend, a, b, c, d, e) tally_compiled_for_##backend##a##b##c##d##e
-#define TALLY_BUILT_NAME(backend, a, b, c, d, e) TALLY_BUILT_PASTE(backend, a, b, c, d, e)
-#define TALLY_BUILT_FOR \
-    TALLY_BUILT_NAME(TALLY_BACKEND_WORD, TALLY_BUILT_COUNTED, TALLY_BUILT_HOT, \
-                     TALLY_BUILT_SPREAD, TALLY_BUILT_LOCKS, TALLY_BUILT_INJECT)
+#define TALLY_BUILT_NAME(backend, a, b, c, d, e)  TALLY_BUILT_PASTE(backend, a, b, c, d, e)
+#define TALLY_BUILT_FOR                                                                            \
+    TALLY_BUILT_NAME(TALLY_BACKEND_WORD, TALLY_BUILT_COUNTED, TALLY_BUILT_HOT, TALLY_BUILT_SPREAD, \
+                     TALLY_BUILT_LOCKS, TALLY_BUILT_INJECT)
 extern const char TALLY_BUILT_FOR;
 /* used: the compiler keeps it; retain: so does a linker that drops sections without a use. */
 #ifdef __has_attribute
-#if __has_attribute(retain)
+#    if __has_attribute(retain)
 __attribute__((retain))
-#endif
+#    endif
 #endif
 __attribute__((used)) static const char *const tally_built_for = &TALLY_BUILT_FOR;
 
@@ -141,9 +186,9 @@ struct tally_object {
 
 /* What ends the borrowed references of the calling thread says so, in builds with assertions. */
 #ifdef NDEBUG
-#define TALLY_ENDS_BORROWS() ((void)0)
+#    define TALLY_ENDS_BORROWS() ((void)0)
 #else
-#define TALLY_ENDS_BORROWS() ((void)tally_self.thread->borrow_epoch++)
+#    define TALLY_ENDS_BORROWS() ((void)tally_self.thread->borrow_epoch++)
 #endif
 
 static inline void tally_incref(tally_object *object) { tally_counts_incref(&object->counts); }
@@ -151,8 +196,12 @@ static inline void tally_decref(tally_object *object) {
     TALLY_ENDS_BORROWS();
     tally_counts_decref(&object->counts);
 }
-static inline void tally_xincref(tally_object *object) { if (object) tally_incref(object); }
-static inline void tally_xdecref(tally_object *object) { if (object) tally_decref(object); }
+static inline void tally_xincref(tally_object *object) {
+    if (object) tally_incref(object);
+}
+static inline void tally_xdecref(tally_object *object) {
+    if (object) tally_decref(object);
+}
 
 void tally_safepoint_slow(void);
 
@@ -161,8 +210,10 @@ void tally_safepoint_slow(void);
 static inline void tally_safepoint(void) {
     TALLY_DETAIL(safepoints);
     TALLY_ENDS_BORROWS();
-    /* relaxed: whoever set a bit published the cause under a lock or with seq_cst, which the slow path takes */
-    if (TALLY_UNLIKELY(atomic_load_explicit(&tally_self.thread->breaker, memory_order_relaxed))) tally_safepoint_slow();
+    /* relaxed: whoever set a bit published the cause under a lock or with seq_cst, which the slow
+     * path takes */
+    if (TALLY_UNLIKELY(atomic_load_explicit(&tally_self.thread->breaker, memory_order_relaxed)))
+        tally_safepoint_slow();
 }
 
 /* A reference that costs no count: tally.h tells when it ends. Same layout in every build. */
@@ -172,7 +223,8 @@ typedef struct tally_borrowed {
 } tally_borrowed;
 void tally_borrowed_check(tally_borrowed borrowed); /* aborts if it has ended */
 
-/* The object, to be looked at; NULL if there is none. A build with assertions aborts if the reference has ended. */
+/* The object, to be looked at; NULL if there is none. A build with assertions aborts if the
+ * reference has ended. */
 static inline tally_object *tally_borrowed_object(tally_borrowed borrowed) {
 #ifndef NDEBUG
     tally_borrowed_check(borrowed);
@@ -182,8 +234,8 @@ static inline tally_object *tally_borrowed_object(tally_borrowed borrowed) {
 
 /* None, False and True: three static, immortal objects. */
 extern tally_object tally_singletons[3];
-#define tally_none (&tally_singletons[0])
+#define tally_none  (&tally_singletons[0])
 #define tally_false (&tally_singletons[1])
-#define tally_true (&tally_singletons[2])
+#define tally_true  (&tally_singletons[2])
 
 #endif

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* trace.c: records the timeline and writes it in Chrome's trace format (opens in Perfetto, chrome://tracing). */
+/* trace.c: records the timeline and writes it in Chrome's trace format (opens in Perfetto,
+ * chrome://tracing). */
+#include "backend.h"
 #include <errno.h>
 #include <stdio.h>
 #include <time.h>
 #include <unistd.h>
-#include "backend.h"
 
 _Atomic bool tally_tracing;
 static _Atomic size_t capacity;
@@ -19,7 +20,8 @@ uint64_t tally_now(void) {
 }
 
 void tally_trace_add(unsigned track, const char *name, uint64_t begin, uint64_t end) {
-    /* Begun in a trace that has been written; relaxed, all of it: changed while the world stands still. */
+    /* Begun in a trace that has been written; relaxed, all of it: changed while the world stands
+     * still. */
     if (!atomic_load_explicit(&tally_tracing, memory_order_relaxed)) return;
     uint64_t first = atomic_load_explicit(&started, memory_order_relaxed);
     if (end <= first) return;
@@ -28,19 +30,24 @@ void tally_trace_add(unsigned track, const char *name, uint64_t begin, uint64_t 
     if (!ring) {
         size_t room = atomic_load_explicit(&capacity, memory_order_relaxed);
         ring = malloc(sizeof *ring + room * sizeof ring->events[0]);
-        if (!ring) { atomic_fetch_add_explicit(&lost, 1, memory_order_relaxed); return; }
+        if (!ring) {
+            atomic_fetch_add_explicit(&lost, 1, memory_order_relaxed);
+            return;
+        }
         ring->thread = thread->head.id;
         ring->capacity = room;
         ring->written = 0;
         thread->trace = ring;
     }
-    ring->events[ring->written++ % ring->capacity] = (tally_trace_event){ name, begin > first ? begin : first, end, track };
+    ring->events[ring->written++ % ring->capacity] =
+        (tally_trace_event){name, begin > first ? begin : first, end, track};
 }
 
 /* The world stands still: nobody has a ring any more. A list. */
 static tally_trace_ring *take_rings(void) {
     tally_trace_ring *rings = NULL;
-    for (uint32_t id = atomic_load_explicit(&tally_process.slots_used, memory_order_acquire); id > 0; id--) {
+    for (uint32_t id = atomic_load_explicit(&tally_process.slots_used, memory_order_acquire);
+         id > 0; id--) {
         tally_thread_state *thread = tally_thread_slot(id);
         if (!thread || !thread->trace) continue;
         thread->trace->next = rings;
@@ -60,7 +67,10 @@ static void free_rings(tally_trace_ring *rings) {
 
 int tally_trace_start(ptrdiff_t events) {
     tally_thread_require();
-    if (events < 0) { tally_error_set(TALLY_VALUE_ERROR, "a trace of %td events", events); return -1; }
+    if (events < 0) {
+        tally_error_set(TALLY_VALUE_ERROR, "a trace of %td events", events);
+        return -1;
+    }
     tally_world_stop();
     tally_trace_ring *old = take_rings();
     atomic_store_explicit(&capacity, events ? (size_t)events : 65536, memory_order_relaxed);
@@ -86,12 +96,15 @@ typedef struct line {
 static int in_order(const void *a, const void *b) {
     const line *x = a, *y = b;
     if (x->event->track != y->event->track) return x->event->track < y->event->track ? -1 : 1;
-    if (x->event->track == TALLY_TRACK_THREAD && x->thread != y->thread) return x->thread < y->thread ? -1 : 1;
+    if (x->event->track == TALLY_TRACK_THREAD && x->thread != y->thread)
+        return x->thread < y->thread ? -1 : 1;
     if (x->event->begin != y->event->begin) return x->event->begin < y->event->begin ? -1 : 1;
     return x->event->end > y->event->end ? -1 : x->event->end < y->event->end;
 }
 
-static size_t kept(const tally_trace_ring *ring) { return ring->written < ring->capacity ? ring->written : ring->capacity; }
+static size_t kept(const tally_trace_ring *ring) {
+    return ring->written < ring->capacity ? ring->written : ring->capacity;
+}
 
 /* In order; NULL: no memory. */
 static line *lines_of(const tally_trace_ring *rings, size_t *count) {
@@ -100,29 +113,42 @@ static line *lines_of(const tally_trace_ring *rings, size_t *count) {
     line *lines = malloc((n + 1) * sizeof *lines);
     *count = 0;
     for (const tally_trace_ring *ring = rings; lines && ring; ring = ring->next)
-        for (size_t i = 0; i < kept(ring); i++) lines[(*count)++] = (line){ &ring->events[i], ring->thread };
+        for (size_t i = 0; i < kept(ring); i++)
+            lines[(*count)++] = (line){&ring->events[i], ring->thread};
     if (lines) qsort(lines, n, sizeof *lines, in_order);
     return lines;
 }
 
 /* The tracks that all share have numbers that no thread has, and come first. */
 static void name_track(FILE *file, uint32_t id, int place, const char *name, size_t overwritten) {
-    fprintf(file, ",\n{\"name\":\"thread_name\",\"ph\":\"M\",\"pid\":1,\"tid\":%u,\"args\":{\"name\":\"%s", id, name);
+    fprintf(
+        file,
+        ",\n{\"name\":\"thread_name\",\"ph\":\"M\",\"pid\":1,\"tid\":%u,\"args\":{\"name\":\"%s",
+        id, name);
     if (!*name) fprintf(file, "thread %u", id);
     if (overwritten) fprintf(file, ", without its first %zu events", overwritten);
-    fprintf(file, "\"}},\n{\"name\":\"thread_sort_index\",\"ph\":\"M\",\"pid\":1,\"tid\":%u,\"args\":{\"sort_index\":%d}}", id, place);
+    fprintf(file,
+            "\"}},\n{\"name\":\"thread_sort_index\",\"ph\":\"M\",\"pid\":1,\"tid\":%u,\"args\":{"
+            "\"sort_index\":%d}}",
+            id, place);
 }
 
 static uint32_t number_of(const line *line) {
-    return line->event->track == TALLY_TRACK_THREAD ? line->thread : TALLY_MAX_THREADS + line->event->track;
+    return line->event->track == TALLY_TRACK_THREAD ? line->thread
+                                                    : TALLY_MAX_THREADS + line->event->track;
 }
 
-static void write_lines(FILE *file, const tally_trace_ring *rings, const line *lines, size_t count) {
-    static const char *const shared[TALLY_TRACKS] = { [TALLY_TRACK_GIL] = "who holds the GIL", [TALLY_TRACK_WORLD] = "stops of the world" };
-    bool used[TALLY_TRACKS] = { false };
-    fprintf(file, "{\"displayTimeUnit\":\"ms\",\"otherData\":{\"backend\":\"%s\",\"dropped events\":%td},\"traceEvents\":[\n"
-            "{\"name\":\"process_name\",\"ph\":\"M\",\"pid\":1,\"args\":{\"name\":\"tally, %s\"}}", TALLY_BACKEND_NAME,
-            atomic_load_explicit(&dropped, memory_order_relaxed), TALLY_BACKEND_NAME);
+static void write_lines(FILE *file, const tally_trace_ring *rings, const line *lines,
+                        size_t count) {
+    static const char *const shared[TALLY_TRACKS] = {
+        [TALLY_TRACK_GIL] = "who holds the GIL", [TALLY_TRACK_WORLD] = "stops of the world"};
+    bool used[TALLY_TRACKS] = {false};
+    fprintf(file,
+            "{\"displayTimeUnit\":\"ms\",\"otherData\":{\"backend\":\"%s\",\"dropped "
+            "events\":%td},\"traceEvents\":[\n"
+            "{\"name\":\"process_name\",\"ph\":\"M\",\"pid\":1,\"args\":{\"name\":\"tally, %s\"}}",
+            TALLY_BACKEND_NAME, atomic_load_explicit(&dropped, memory_order_relaxed),
+            TALLY_BACKEND_NAME);
     for (const tally_trace_ring *ring = rings; ring; ring = ring->next)
         name_track(file, ring->thread, (int)ring->thread, "", ring->written - kept(ring));
     for (size_t i = 0; i < count; i++) {
@@ -133,13 +159,17 @@ static void write_lines(FILE *file, const tally_trace_ring *rings, const line *l
         }
         fprintf(file, ",\n{\"name\":\"");
         if (event->track != TALLY_TRACK_THREAD) fprintf(file, "thread %u ", lines[i].thread);
-        fprintf(file, "%s\",\"ph\":\"X\",\"ts\":%.3f,\"dur\":%.3f,\"pid\":1,\"tid\":%u,\"args\":{\"thread\":%u}}", event->name,
-                (double)event->begin / 1e3, (double)(event->end - event->begin) / 1e3, number_of(&lines[i]), lines[i].thread);
+        fprintf(file,
+                "%s\",\"ph\":\"X\",\"ts\":%.3f,\"dur\":%.3f,\"pid\":1,\"tid\":%u,\"args\":{"
+                "\"thread\":%u}}",
+                event->name, (double)event->begin / 1e3, (double)(event->end - event->begin) / 1e3,
+                number_of(&lines[i]), lines[i].thread);
     }
     fputs("\n]}\n", file);
 }
 
-static bool write_file(const char *path, const char *temporary, const tally_trace_ring *rings, const line *lines, size_t count) {
+static bool write_file(const char *path, const char *temporary, const tally_trace_ring *rings,
+                       const line *lines, size_t count) {
     FILE *file = fopen(temporary, "we");
     if (!file) return false;
     write_lines(file, rings, lines, count);
@@ -152,7 +182,10 @@ static bool write_file(const char *path, const char *temporary, const tally_trac
 }
 
 int tally_trace_write(const char *path) {
-    if (!path) { tally_error_set(TALLY_VALUE_ERROR, "a trace needs a path"); return -1; }
+    if (!path) {
+        tally_error_set(TALLY_VALUE_ERROR, "a trace needs a path");
+        return -1;
+    }
     tally_thread_require();
     size_t length = strlen(path), count;
     char *temporary = malloc(length + 5);
@@ -168,7 +201,8 @@ int tally_trace_write(const char *path) {
     tally_world_start();
 
     ptrdiff_t gone = (ptrdiff_t)atomic_load_explicit(&lost, memory_order_relaxed);
-    for (tally_trace_ring *ring = rings; ring; ring = ring->next) gone += (ptrdiff_t)(ring->written - kept(ring));
+    for (tally_trace_ring *ring = rings; ring; ring = ring->next)
+        gone += (ptrdiff_t)(ring->written - kept(ring));
     atomic_store_explicit(&dropped, gone, memory_order_relaxed);
     line *lines = lines_of(rings, &count);
     tally_blocking_begin();
@@ -176,8 +210,11 @@ int tally_trace_write(const char *path) {
     int why = errno;
     free_rings(rings);
     tally_blocking_end();
-    if (!lines) tally_no_memory();
-    else if (!good) tally_error_set(TALLY_RUNTIME_ERROR, "cannot write the trace to %.150s: %s", path, strerror(why));
+    if (!lines)
+        tally_no_memory();
+    else if (!good)
+        tally_error_set(TALLY_RUNTIME_ERROR, "cannot write the trace to %.150s: %s", path,
+                        strerror(why));
     free(lines);
     free(temporary);
     return good ? 0 : -1;

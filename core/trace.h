@@ -34,7 +34,8 @@ void tally_trace_add(unsigned track, const char *name, uint64_t begin, uint64_t 
 
 /* 0: nothing is recorded. */
 static inline uint64_t tally_trace_begin(void) {
-    return TALLY_UNLIKELY(atomic_load_explicit(&tally_tracing, memory_order_relaxed)) ? tally_now() : 0;
+    return TALLY_UNLIKELY(atomic_load_explicit(&tally_tracing, memory_order_relaxed)) ? tally_now()
+                                                                                      : 0;
 }
 static inline void tally_trace_end(unsigned track, const char *name, uint64_t begin) {
     if (TALLY_UNLIKELY(begin)) tally_trace_add(track, name, begin, tally_now());

@@ -16,8 +16,12 @@ SCHEMES, BUSY = ["ticks", "cpython", "deadline"], [0, 1, 2, 4]
 def convoy_faults(results, backends):
     exclusion = {backend["name"]: backend["exclusion"] for backend in results["backends"]}
     found = {(block["backend"], block["scheme"], block["busy"]) for block in results["convoy"]}
-    wanted = {(backend, scheme, busy) for backend in backends for busy in BUSY
-              for scheme in (SCHEMES if exclusion[backend].startswith("gil") else ["none"])}
+    wanted = {
+        (backend, scheme, busy)
+        for backend in backends
+        for busy in BUSY
+        for scheme in (SCHEMES if exclusion[backend].startswith("gil") else ["none"])
+    }
     for place in found ^ wanted:
         yield f"convoy: {place} is {'missing' if place in wanted else 'one too many'}"
     for block in results["convoy"]:
@@ -40,11 +44,18 @@ def server_faults(results, backends, threads):
     for block in results["servers"]:
         where = f"task-server on {block['backend']}, version {block['version']}, {block['threads']} threads"
         load, server = block["load"], block["server"]
-        if load["failed"] or load["requests"] <= 0 or not set(server["by_status"]) <= {"200", "201"}:
+        if (
+            load["failed"]
+            or load["requests"] <= 0
+            or not set(server["by_status"]) <= {"200", "201"}
+        ):
             yield f"{where}: failed requests, or none at all"
         if server["requests"] < load["requests"]:
             yield f"{where}: wrk has more answers than the server gave"
-        if sum(server["by_thread"]) != server["requests"] or len(server["by_thread"]) != block["threads"]:
+        if (
+            sum(server["by_thread"]) != server["requests"]
+            or len(server["by_thread"]) != block["threads"]
+        ):
             yield f"{where}: the workers' requests do not add up"
         if block["version"] == 2 and server["collections"]["collected"]:
             yield f"{where}: the collector found garbage although references are weak"
@@ -62,7 +73,11 @@ def pattern_faults(results, threads):
         if not re.search("with GIL|free-threaded", block["backend"]):
             yield f"{where}: it does not say whether there is a GIL"
         for sample in block["samples"]:
-            if len(sample["per_thread"]) != block["threads"] or sum(sample["per_thread"]) != sample["operations"] or sample["operations"] <= 0:
+            if (
+                len(sample["per_thread"]) != block["threads"]
+                or sum(sample["per_thread"]) != sample["operations"]
+                or sample["operations"] <= 0
+            ):
                 yield f"{where}: the threads' operations do not add up"
 
 
@@ -85,7 +100,12 @@ def main():
         results = json.load(file)
     threads = {block["threads"] for block in results["blocks"]}
     faults = [f"failed: {failure}" for failure in results["failures"]]
-    faults += [*convoy_faults(results, backends), *server_faults(results, backends, threads), *pattern_faults(results, threads), *page_faults(folder)]
+    faults += [
+        *convoy_faults(results, backends),
+        *server_faults(results, backends, threads),
+        *pattern_faults(results, threads),
+        *page_faults(folder),
+    ]
     for fault in faults:
         print(fault, file=sys.stderr)
     sys.exit(1 if faults else 0)

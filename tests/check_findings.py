@@ -23,15 +23,30 @@ VERDICTS = {claims.HOLDS, claims.NOT, claims.UNDECIDED, claims.NONE}
 
 def estimate_faults():
     """The statistics on cases whose answers are known."""
-    if findings.interval_rank(3)[0] != 1 or findings.interval_rank(7)[0] != 1 or findings.interval_rank(10)[0] != 2:
+    if (
+        findings.interval_rank(3)[0] != 1
+        or findings.interval_rank(7)[0] != 1
+        or findings.interval_rank(10)[0] != 2
+    ):
         yield "interval_rank: wrong ranks"
-    if not math.isclose(findings.interval_rank(7)[1], 1 - 2 / 128) or not math.isclose(findings.interval_rank(10)[1], 1 - 22 / 1024):
+    if not math.isclose(findings.interval_rank(7)[1], 1 - 2 / 128) or not math.isclose(
+        findings.interval_rank(10)[1], 1 - 22 / 1024
+    ):
         yield "interval_rank: wrong coverage"
-    if findings.Results.estimate([3, 1, 2, None]) != (2, 1, 3) or findings.Results.estimate([None]) is not None:
+    if (
+        findings.Results.estimate([3, 1, 2, None]) != (2, 1, 3)
+        or findings.Results.estimate([None]) is not None
+    ):
         yield "estimate: wrong median or interval"
-    cases = [(claims.above((2, 1.5, 3), 1), claims.HOLDS), (claims.above((2, 0.5, 3), 1), claims.UNDECIDED), (claims.above((0.5, 0.1, 1), 1), claims.NOT),
-             (claims.below((0.5, 0.1, 0.9), 1), claims.HOLDS), (claims.below((0.5, 0.1, 1), 1), claims.UNDECIDED), (claims.below((2, 1, 3), 1), claims.NOT),
-             (claims.above(None, 1), claims.NONE)]
+    cases = [
+        (claims.above((2, 1.5, 3), 1), claims.HOLDS),
+        (claims.above((2, 0.5, 3), 1), claims.UNDECIDED),
+        (claims.above((0.5, 0.1, 1), 1), claims.NOT),
+        (claims.below((0.5, 0.1, 0.9), 1), claims.HOLDS),
+        (claims.below((0.5, 0.1, 1), 1), claims.UNDECIDED),
+        (claims.below((2, 1, 3), 1), claims.NOT),
+        (claims.above(None, 1), claims.NONE),
+    ]
     for number, (found, wanted) in enumerate(cases):
         if found != wanted:
             yield f"verdict {number}: {found}, not {wanted}"
@@ -39,16 +54,31 @@ def estimate_faults():
 
 def figure_faults(key, figures):
     kind = key.split()[0]
-    if kind == "counting" and not 0 < figures["counts_bytes"] < figures["header_bytes"] <= figures["container_header_bytes"]:
+    if (
+        kind == "counting"
+        and not 0
+        < figures["counts_bytes"]
+        < figures["header_bytes"]
+        <= figures["container_header_bytes"]
+    ):
         yield "the counts are no part of the header"
     if kind == "slots" and not figures["slots_instance_bytes"] < figures["dict_instance_bytes"]:
         yield "slots take more memory than a dict"
     if kind == "memory":
         if (figures["left_used_bytes"] > 0) != (" none " not in key):
             yield "what is left in use does not fit the survivors"
-    if kind == "freeing" and not 0 < figures["delay_p50_ns"] <= figures["delay_p99_ns"] <= figures["delay_longest_ns"]:
+    if (
+        kind == "freeing"
+        and not 0
+        < figures["delay_p50_ns"]
+        <= figures["delay_p99_ns"]
+        <= figures["delay_longest_ns"]
+    ):
         yield "the delays are in no order"
-    if kind == "convoy" and not 0 < figures["p50_ms"] <= figures["p90_ms"] <= figures["p99_ms"] <= figures["max_ms"]:
+    if (
+        kind == "convoy"
+        and not 0 < figures["p50_ms"] <= figures["p90_ms"] <= figures["p99_ms"] <= figures["max_ms"]
+    ):
         yield "the percentiles are in no order"
     if "rate" in figures and (figures["rate"] <= 0 or figures["memory_kib"] <= 0):
         yield "no operations, or no memory"
@@ -78,16 +108,42 @@ def result_faults(results, page):
         if f"## {entry.title}\n" not in page or not rows:
             yield f"the page has no finding on '{entry.title}'"
         for what, cells, verdict in rows:
-            if len(cells) != len(entry.heads) or verdict not in VERDICTS or f"| {what} | " not in page:
+            if (
+                len(cells) != len(entry.heads)
+                or verdict not in VERDICTS
+                or f"| {what} | " not in page
+            ):
                 yield f"{entry.title}, {what}: its row is not well formed"
         if not list(claims.commands(entry, findings.Results(results))):
             yield f"{entry.title}: no command"
 
 
 def run_faults(programs, scratch):
-    script, first, again = os.path.join(FOLDER, "findings.py"), os.path.join(scratch, "findings"), os.path.join(scratch, "findings-again")
-    done = subprocess.run([sys.executable, "-B", script, "--programs", programs, "--quick", "--rounds", "1", "--size", "10", "--output", first], stdout=subprocess.PIPE,
-                          stderr=subprocess.PIPE, text=True, check=False)
+    script, first, again = (
+        os.path.join(FOLDER, "findings.py"),
+        os.path.join(scratch, "findings"),
+        os.path.join(scratch, "findings-again"),
+    )
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-B",
+            script,
+            "--programs",
+            programs,
+            "--quick",
+            "--rounds",
+            "1",
+            "--size",
+            "10",
+            "--output",
+            first,
+        ],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
     if done.returncode:
         yield f"findings.py: status {done.returncode}: {done.stderr.strip()}"
         return
@@ -96,15 +152,37 @@ def run_faults(programs, scratch):
     with open(os.path.join(first, "findings.md"), encoding="utf-8") as file:
         page = file.read()
     yield from result_faults(results, page)
-    subprocess.run([sys.executable, "-B", script, "--page", os.path.join(first, "findings.json"), "--output", again], stdout=subprocess.DEVNULL, check=True)
+    subprocess.run(
+        [
+            sys.executable,
+            "-B",
+            script,
+            "--page",
+            os.path.join(first, "findings.json"),
+            "--output",
+            again,
+        ],
+        stdout=subprocess.DEVNULL,
+        check=True,
+    )
     with open(os.path.join(again, "findings.md"), encoding="utf-8") as file:
         if file.read() != page:
             yield "the page of the same results differs"
     other = os.path.join(scratch, "other.json")
     with open(other, "w", encoding="utf-8") as file:
         file.write('{"format": "other"}')
-    refused = subprocess.run([sys.executable, "-B", script, "--page", other, "--output", again], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False)
-    if refused.returncode != 2 or len(refused.stderr.splitlines()) != 1 or "no tally findings" not in refused.stderr:
+    refused = subprocess.run(
+        [sys.executable, "-B", script, "--page", other, "--output", again],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    if (
+        refused.returncode != 2
+        or len(refused.stderr.splitlines()) != 1
+        or "no tally findings" not in refused.stderr
+    ):
         yield f"a foreign file is not refused: status {refused.returncode}: {refused.stderr}"
 
 

@@ -96,9 +96,23 @@ addEventListener("message", event => {
 
 
 def chromium(program, profile, *arguments):
-    return subprocess.run([program, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
-                           f"--user-data-dir={profile}", "--enable-logging=stderr", *arguments],
-                          capture_output=True, text=True, timeout=300, check=False)
+    return subprocess.run(
+        [
+            program,
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-dev-shm-usage",
+            "--no-first-run",
+            f"--user-data-dir={profile}",
+            "--enable-logging=stderr",
+            *arguments,
+        ],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
 
 
 def console_faults(log, where):
@@ -109,14 +123,26 @@ def console_faults(log, where):
 
 def look(program, scratch, dark):
     """What the page says of itself at every width."""
-    frames = "".join(f'<iframe name="{width}" src="page.html" style="width:{width}px;height:900px"></iframe>' for width in WIDTHS)
+    frames = "".join(
+        f'<iframe name="{width}" src="page.html" style="width:{width}px;height:900px"></iframe>'
+        for width in WIDTHS
+    )
     if not dark:
-        frames += f'<iframe name="paper" src="paper.html" style="width:{PAPER}px;height:900px"></iframe>'
+        frames += (
+            f'<iframe name="paper" src="paper.html" style="width:{PAPER}px;height:900px"></iframe>'
+        )
     wrapper = os.path.join(scratch, "wrapper.html")
     with open(wrapper, "w", encoding="utf-8") as file:
         file.write(WRAPPER % frames)
-    done = chromium(program, os.path.join(scratch, "profile"), f"--blink-settings=preferredColorScheme={0 if dark else 1}",
-                    "--window-size=1400,1000", "--virtual-time-budget=60000", "--dump-dom", "file://" + wrapper)
+    done = chromium(
+        program,
+        os.path.join(scratch, "profile"),
+        f"--blink-settings=preferredColorScheme={0 if dark else 1}",
+        "--window-size=1400,1000",
+        "--virtual-time-budget=60000",
+        "--dump-dom",
+        "file://" + wrapper,
+    )
     match = re.search(r'<pre id="found">(.*?)</pre>', done.stdout, re.S)
     return json.loads(html.unescape(match[1])) if match else [], done.stderr
 
@@ -124,7 +150,9 @@ def look(program, scratch, dark):
 def expected_plots(results):
     """Throughput for each workload that has a sample, and speedup where one thread has."""
     measured = [block for block in results["blocks"] if block["samples"]]
-    return len({block["workload"] for block in measured}) + len({block["workload"] for block in measured if block["threads"] == 1})
+    return len({block["workload"] for block in measured}) + len(
+        {block["workload"] for block in measured if block["threads"] == 1}
+    )
 
 
 def text_faults(page, csv, results):
@@ -163,7 +191,11 @@ def faults(program, folder, scratch):
     with open(os.path.join(scratch, "page.html"), "w", encoding="utf-8") as file:
         file.write(looking)
     with open(os.path.join(scratch, "paper.html"), "w", encoding="utf-8") as file:
-        file.write(looking.replace("@media print", "@media all").replace('<html lang="en">', '<html lang="en" class="paper">'))
+        file.write(
+            looking.replace("@media print", "@media all").replace(
+                '<html lang="en">', '<html lang="en" class="paper">'
+            )
+        )
     for dark in False, True:
         scheme = "dark" if dark else "light"
         found, log = look(program, scratch, dark)
@@ -182,7 +214,12 @@ def faults(program, folder, scratch):
             for fault in one["faults"]:
                 yield f"{where}: {fault}"
     paper = os.path.join(scratch, "report.pdf")
-    done = chromium(program, os.path.join(scratch, "profile"), f"--print-to-pdf={paper}", "file://" + os.path.abspath(os.path.join(folder, "report.html")))
+    done = chromium(
+        program,
+        os.path.join(scratch, "profile"),
+        f"--print-to-pdf={paper}",
+        "file://" + os.path.abspath(os.path.join(folder, "report.html")),
+    )
     yield from console_faults(done.stderr, "paper")
     try:
         with open(paper, "rb") as file:

@@ -29,7 +29,9 @@ def check_track(name, events):
         while open_ends and open_ends[-1][0] <= begin + SLACK:
             open_ends.pop()
         if open_ends and end > open_ends[-1][0] + SLACK:
-            fault(f"{name}: {event['name']} ends after {open_ends[-1][1]}, in which it began, at {begin}")
+            fault(
+                f"{name}: {event['name']} ends after {open_ends[-1][1]}, in which it began, at {begin}"
+            )
         open_ends.append((end, event["name"]))
         last = begin
 
@@ -39,7 +41,9 @@ def main():
         sys.exit(__doc__)
     with open(sys.argv[1], encoding="utf-8") as file:
         events = json.load(file)["traceEvents"]
-    names = {event["tid"]: event["args"]["name"] for event in events if event["name"] == "thread_name"}
+    names = {
+        event["tid"]: event["args"]["name"] for event in events if event["name"] == "thread_name"
+    }
     tracks = {}
     for event in events:
         if event["ph"] == "X":
@@ -51,7 +55,9 @@ def main():
             fault(f"the track {track} has no name")
         check_track(names[track], list_of)
     for name in sys.argv[2:]:
-        if not any(event["name"].endswith(name) for list_of in tracks.values() for event in list_of):
+        if not any(
+            event["name"].endswith(name) for list_of in tracks.values() for event in list_of
+        ):
             fault(f"there is no event '{name}'")
 
 

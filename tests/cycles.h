@@ -23,51 +23,49 @@ static void (*_Atomic on_finalize)(tally_object *self);
 
 SUITE_HELPER node *node_of(tally_object *object) { return tally_object_data(object); }
 
-SUITE_HELPER void node_traverse(tally_object *self, tally_visit visit, void *context)
-{
+SUITE_HELPER void node_traverse(tally_object *self, tally_visit visit, void *context) {
     for (int i = 0; i < 2; i++)
-        if (node_of(self)->child[i])
-            visit(node_of(self)->child[i], context);
+        if (node_of(self)->child[i]) visit(node_of(self)->child[i], context);
 }
 
 /* Puts a reference of its own there; NULL empties the place. */
-SUITE_HELPER void node_set(tally_object *self, int place, tally_object *child)
-{
+SUITE_HELPER void node_set(tally_object *self, int place, tally_object *child) {
     tally_object *old = node_of(self)->child[place];
     tally_xincref(child);
     node_of(self)->child[place] = child;
     tally_xdecref(old);
 }
 
-SUITE_HELPER void node_clear(tally_object *self)
-{
+SUITE_HELPER void node_clear(tally_object *self) {
     node_set(self, 0, NULL);
     node_set(self, 1, NULL);
 }
 
-SUITE_HELPER void node_dealloc(tally_object *self)
-{
+SUITE_HELPER void node_dealloc(tally_object *self) {
     (void)self;
     atomic_fetch_add_explicit(&nodes_freed, 1, memory_order_release);
 }
 
-SUITE_HELPER void node_finalize(tally_object *self)
-{
+SUITE_HELPER void node_finalize(tally_object *self) {
     atomic_fetch_add_explicit(&nodes_finalized, 1, memory_order_release);
     void (*also)(tally_object *) = atomic_load_explicit(&on_finalize, memory_order_acquire);
-    if (also)
-        also(self);
+    if (also) also(self);
 }
 
 SUITE_HELPER int freed(void) { return atomic_load_explicit(&nodes_freed, memory_order_acquire); }
-SUITE_HELPER int finalized(void) { return atomic_load_explicit(&nodes_finalized, memory_order_acquire); }
+SUITE_HELPER int finalized(void) {
+    return atomic_load_explicit(&nodes_finalized, memory_order_acquire);
+}
 
-/* At the start of a test: the types, counts of nothing, automatic collection off, nothing to collect. */
-SUITE_HELPER void begin_nodes(void)
-{
-    tally_type_spec spec = { .name = "node", .size = sizeof(node),
-                             .flags = TALLY_TYPE_CONTAINER | TALLY_TYPE_WEAKLY_REFERENCABLE,
-                             .traverse = node_traverse, .clear = node_clear, .dealloc = node_dealloc };
+/* At the start of a test: the types, counts of nothing, automatic collection off, nothing to
+ * collect. */
+SUITE_HELPER void begin_nodes(void) {
+    tally_type_spec spec = {.name = "node",
+                            .size = sizeof(node),
+                            .flags = TALLY_TYPE_CONTAINER | TALLY_TYPE_WEAKLY_REFERENCABLE,
+                            .traverse = node_traverse,
+                            .clear = node_clear,
+                            .dealloc = node_dealloc};
     node_type = tally_type_new(&spec);
     spec.name = "finalized node";
     spec.finalize = node_finalize;
@@ -82,8 +80,7 @@ SUITE_HELPER void begin_nodes(void)
 SUITE_HELPER tally_object *node_new(tally_object *type) { return tally_object_new(type, 0); }
 
 /* A ring of length nodes, linked by child 0; a reference to the first, which has id 0. */
-SUITE_HELPER tally_object *ring_of(tally_object *type, int length)
-{
+SUITE_HELPER tally_object *ring_of(tally_object *type, int length) {
     tally_object *start = node_new(type), *last = start;
     for (int i = 1; i < length; i++) {
         tally_object *next = node_new(type);
@@ -98,13 +95,11 @@ SUITE_HELPER tally_object *ring_of(tally_object *type, int length)
 SUITE_HELPER void drop_ring(tally_object *type, int length) { tally_decref(ring_of(type, length)); }
 
 /* A ring as ring_of makes it, with every id in its place: its length; -1: it is not. */
-SUITE_HELPER int ring_length(tally_object *start)
-{
+SUITE_HELPER int ring_length(tally_object *start) {
     int length = 0;
     tally_object *at = start;
     do {
-        if (!at || node_of(at)->id != length)
-            return -1;
+        if (!at || node_of(at)->id != length) return -1;
         length++;
         at = node_of(at)->child[0];
     } while (at != start);
@@ -113,10 +108,12 @@ SUITE_HELPER int ring_length(tally_object *start)
 
 /* ---- what a thread with a small C stack does ---- */
 
-typedef struct small_stack_job { void (*run)(void *); void *argument; } small_stack_job;
+typedef struct small_stack_job {
+    void (*run)(void *);
+    void *argument;
+} small_stack_job;
 
-SUITE_HELPER void *small_stack_main(void *argument)
-{
+SUITE_HELPER void *small_stack_main(void *argument) {
     small_stack_job *job = argument;
     check_int(tally_thread_attach(), 0);
     job->run(job->argument);
@@ -124,9 +121,8 @@ SUITE_HELPER void *small_stack_main(void *argument)
     return NULL;
 }
 
-SUITE_HELPER void run_with_a_small_stack(void (*run)(void *), void *argument)
-{
-    small_stack_job job = { run, argument };
+SUITE_HELPER void run_with_a_small_stack(void (*run)(void *), void *argument) {
+    small_stack_job job = {run, argument};
     pthread_attr_t attributes;
     pthread_t thread;
     pthread_attr_init(&attributes);
@@ -143,8 +139,7 @@ SUITE_HELPER void run_with_a_small_stack(void (*run)(void *), void *argument)
 static FILE *capture_file;
 static int capture_saved = -1;
 
-SUITE_HELPER void capture_begin(void)
-{
+SUITE_HELPER void capture_begin(void) {
     fflush(stderr);
     capture_file = tmpfile();
     check(capture_file != NULL);
@@ -153,8 +148,7 @@ SUITE_HELPER void capture_begin(void)
 }
 
 /* What was written since capture_begin, until the next call. */
-SUITE_HELPER const char *capture_end(void)
-{
+SUITE_HELPER const char *capture_end(void) {
     static char written[65536];
     fflush(stderr);
     dup2(capture_saved, 2);
@@ -166,14 +160,14 @@ SUITE_HELPER const char *capture_end(void)
     return written;
 }
 
-SUITE_HELPER int occurrences(const char *text, const char *word)
-{
+SUITE_HELPER int occurrences(const char *text, const char *word) {
     int count = 0;
-    for (const char *at = text; (at = strstr(at, word)); at += strlen(word))
-        count++;
+    for (const char *at = text; (at = strstr(at, word)); at += strlen(word)) count++;
     return count;
 }
 
-SUITE_HELPER int starts_with(const char *text, const char *start) { return strncmp(text, start, strlen(start)) == 0; }
+SUITE_HELPER int starts_with(const char *text, const char *start) {
+    return strncmp(text, start, strlen(start)) == 0;
+}
 
 #endif

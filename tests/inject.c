@@ -28,7 +28,7 @@ static _Atomic int late;
 static _Thread_local int own_role;
 static _Thread_local uint64_t random_state;
 
-#define GET(object) atomic_load_explicit(&(object), memory_order_relaxed)
+#define GET(object)        atomic_load_explicit(&(object), memory_order_relaxed)
 #define SET(object, value) atomic_store_explicit(&(object), (value), memory_order_relaxed)
 
 static double seconds(void) {
@@ -42,7 +42,8 @@ static bool poll_state(int place, int state, const char *what) {
     double end = seconds() + WAIT_SECONDS;
     while (GET(places[place].state) < state) {
         if (seconds() > end) {
-            fprintf(stderr, "%s: thread %d at %s\n", what, GET(places[place].role), GET(places[place].point));
+            fprintf(stderr, "%s: thread %d at %s\n", what, GET(places[place].role),
+                    GET(places[place].point));
             atomic_fetch_add_explicit(&late, 1, memory_order_relaxed);
             return false;
         }
@@ -52,14 +53,21 @@ static bool poll_state(int place, int state, const char *what) {
 }
 
 static void delay(uint64_t seed) {
-    if (!random_state) random_state = (seed + atomic_fetch_add_explicit(&threads_seeded, 1, memory_order_relaxed)) * UINT64_C(0x9e3779b97f4a7c15) | 1;
+    if (!random_state)
+        random_state =
+            (seed + atomic_fetch_add_explicit(&threads_seeded, 1, memory_order_relaxed)) *
+                UINT64_C(0x9e3779b97f4a7c15) |
+            1;
     random_state ^= random_state << 13;
     random_state ^= random_state >> 7;
     random_state ^= random_state << 17;
     unsigned draw = (unsigned)(random_state >> 40) & 1023;
-    if (draw < 4) usleep(draw * 50);
-    else if (draw < 64) sched_yield();
-    else if (draw < 128) for (volatile unsigned i = draw * 4; i; i--) {}
+    if (draw < 4)
+        usleep(draw * 50);
+    else if (draw < 64)
+        sched_yield();
+    else if (draw < 128)
+        for (volatile unsigned i = draw * 4; i; i--) {}
 }
 
 void tally_inject_reached(const char *point) {
@@ -69,11 +77,18 @@ void tally_inject_reached(const char *point) {
         int armed = ARMED;
         const char *name = GET(places[i].point);
         int state = GET(places[i].state);
-        if ((state != ARMED && state != ALWAYS) || GET(places[i].role) != own_role || !name || strcmp(name, point) != 0) continue;
-        if (state == ARMED && !atomic_compare_exchange_strong_explicit(&places[i].state, &armed, REACHED, memory_order_relaxed, memory_order_relaxed)) continue;
+        if ((state != ARMED && state != ALWAYS) || GET(places[i].role) != own_role || !name ||
+            strcmp(name, point) != 0)
+            continue;
+        if (state == ARMED &&
+            !atomic_compare_exchange_strong_explicit(&places[i].state, &armed, REACHED,
+                                                     memory_order_relaxed, memory_order_relaxed))
+            continue;
         void (*function)(void *) = GET(places[i].function);
-        if (function) function(GET(places[i].argument));
-        else poll_state(i, RELEASED, "nobody released it in time");
+        if (function)
+            function(GET(places[i].argument));
+        else
+            poll_state(i, RELEASED, "nobody released it in time");
         return;
     }
 }
@@ -95,18 +110,31 @@ static void arm(int role, const char *point, int state, void (*function)(void *)
 
 static int place_of(int role, const char *point) {
     for (int i = 0; i < PLACES; i++)
-        if (GET(places[i].state) != UNUSED && GET(places[i].role) == role && strcmp(GET(places[i].point), point) == 0) return i;
+        if (GET(places[i].state) != UNUSED && GET(places[i].role) == role &&
+            strcmp(GET(places[i].point), point) == 0)
+            return i;
     fprintf(stderr, "%s is not armed\n", point);
     abort();
 }
 
 void tally_inject_role(int role) { own_role = role; }
 void tally_inject_hold(int role, const char *point) { arm(role, point, ARMED, NULL, NULL); }
-void tally_inject_call(int role, const char *point, void (*function)(void *), void *argument) { arm(role, point, ARMED, function, argument); }
-void tally_inject_call_always(int role, const char *point, void (*function)(void *), void *argument) { arm(role, point, ALWAYS, function, argument); }
-bool tally_inject_is_held(int role, const char *point) { return GET(places[place_of(role, point)].state) == REACHED; }
-bool tally_inject_await(int role, const char *point) { return poll_state(place_of(role, point), REACHED, "did not come in time"); }
-void tally_inject_release(int role, const char *point) { SET(places[place_of(role, point)].state, RELEASED); }
+void tally_inject_call(int role, const char *point, void (*function)(void *), void *argument) {
+    arm(role, point, ARMED, function, argument);
+}
+void tally_inject_call_always(int role, const char *point, void (*function)(void *),
+                              void *argument) {
+    arm(role, point, ALWAYS, function, argument);
+}
+bool tally_inject_is_held(int role, const char *point) {
+    return GET(places[place_of(role, point)].state) == REACHED;
+}
+bool tally_inject_await(int role, const char *point) {
+    return poll_state(place_of(role, point), REACHED, "did not come in time");
+}
+void tally_inject_release(int role, const char *point) {
+    SET(places[place_of(role, point)].state, RELEASED);
+}
 
 int tally_inject_reset(void) {
     for (int i = 0; i < PLACES; i++) SET(places[i].state, UNUSED);
@@ -132,8 +160,13 @@ bool tally_inject_fails(void) {
     int64_t left = GET(tally_inject_countdown);
     while (left > 0) {
         bool fails = left == 1;
-        int64_t next = fails && atomic_fetch_sub_explicit(&failures_more, 1, memory_order_relaxed) > 0 ? 1 : left - 1;
-        if (!atomic_compare_exchange_weak_explicit(&tally_inject_countdown, &left, next, memory_order_relaxed, memory_order_relaxed)) continue;
+        int64_t next =
+            fails && atomic_fetch_sub_explicit(&failures_more, 1, memory_order_relaxed) > 0
+                ? 1
+                : left - 1;
+        if (!atomic_compare_exchange_weak_explicit(&tally_inject_countdown, &left, next,
+                                                   memory_order_relaxed, memory_order_relaxed))
+            continue;
         if (fails) atomic_fetch_add_explicit(&failures, 1, memory_order_relaxed);
         return fails;
     }

@@ -1,25 +1,22 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Collections: when they start, what they leave to others, in which order garbage dies, and what they cost beside
- * the marking. test_collector.c is about what they find.
+ * Collections: when they start, what they leave to others, in which order garbage dies, and what
+ * they cost beside the marking. test_collector.c is about what they find.
  */
 #define _GNU_SOURCE
 #include "cycles.h"
 
-static int64_t collections(void)
-{
+static int64_t collections(void) {
     tally_gc_generation_stats stats[3];
     tally_gc_get_stats(stats);
     return (int64_t)(stats[0].collections + stats[1].collections + stats[2].collections);
 }
-static int64_t stops(void)
-{
+static int64_t stops(void) {
     tally_stats_result stats;
     tally_stats(&stats);
     return (int64_t)stats.stops;
 }
-static int holds(tally_object *list, tally_object *wanted)
-{
+static int holds(tally_object *list, tally_object *wanted) {
     int found = 0;
     for (ptrdiff_t i = 0; i < tally_list_length(list); i++) {
         tally_object *item = tally_list_get(list, i);
@@ -29,19 +26,18 @@ static int holds(tally_object *list, tally_object *wanted)
     tally_decref(list);
     return found;
 }
-static void make_lists(int count)
-{
+static void make_lists(int count) {
     tally_object *list = tally_list_new(count);
-    for (int i = 0; i < count; i++)
-        append_new(list, tally_list_new(0));
+    for (int i = 0; i < count; i++) append_new(list, tally_list_new(0));
     tally_decref(list);
 }
 
 /* ---- callbacks of the interface ---- */
 
-typedef struct seen { int before, after; } seen;
-static void count_calls(const tally_gc_info *info, void *context)
-{
+typedef struct seen {
+    int before, after;
+} seen;
+static void count_calls(const tally_gc_info *info, void *context) {
     seen *s = context;
     if (info->finished)
         s->after++;
@@ -51,19 +47,16 @@ static void count_calls(const tally_gc_info *info, void *context)
 static seen first, second, third, late;
 
 /* Before: it removes itself and its left neighbour, and adds one. After: it is gone. */
-static void rearrange(const tally_gc_info *info, void *context)
-{
-    if (info->finished)
-        return;
+static void rearrange(const tally_gc_info *info, void *context) {
+    if (info->finished) return;
     check_int(tally_gc_remove_callback(rearrange, context), 0);
     check_int(tally_gc_remove_callback(count_calls, &first), 0);
     check_int(tally_gc_add_callback(count_calls, &late), 0);
 }
 
-TALLY_TEST(collections, callbacks_that_change_their_list_hide_no_other)
-{
+TALLY_TEST(collections, callbacks_that_change_their_list_hide_no_other) {
     begin_nodes();
-    first = second = third = late = (seen){ 0 };
+    first = second = third = late = (seen){0};
     check_int(tally_gc_add_callback(count_calls, &first), 0);
     check_int(tally_gc_add_callback(rearrange, NULL), 0);
     check_int(tally_gc_add_callback(count_calls, &second), 0);
@@ -84,19 +77,17 @@ TALLY_TEST(collections, callbacks_that_change_their_list_hide_no_other)
 
 /* ---- older generations ---- */
 
-TALLY_TEST(collections, by_hand_of_the_youngest_generation_starve_none)
-{
+TALLY_TEST(collections, by_hand_of_the_youngest_generation_starve_none) {
     begin_nodes();
     tally_gc_enable();
-    check_int(tally_gc_set_threshold((int[]){ 1000, 2, 2 }), 0);
+    check_int(tally_gc_set_threshold((int[]){1000, 2, 2}), 0);
     int most = 0;
     for (int i = 0; i < 300; i++) {
         tally_object *ring = ring_of(node_type, 3);
         check(tally_gc_collect(0) >= 0);
         tally_decref(ring);
         int waiting = (i + 1) * 3 - freed();
-        if (waiting > most)
-            most = waiting;
+        if (waiting > most) most = waiting;
     }
     /* A ring is in generation 1 when it dies, or in 2 if that was collected meanwhile. */
     check(most < 100);
@@ -105,17 +96,15 @@ TALLY_TEST(collections, by_hand_of_the_youngest_generation_starve_none)
     check_int(freed(), 900);
 }
 
-TALLY_TEST(collections, of_older_generations_do_not_start_while_that_is_off)
-{
+TALLY_TEST(collections, of_older_generations_do_not_start_while_that_is_off) {
     begin_nodes();
-    check_int(tally_gc_set_threshold((int[]){ 1000, 1, 1 }), 0);
+    check_int(tally_gc_set_threshold((int[]){1000, 1, 1}), 0);
     for (int off = 0; off < 2; off++) {
-        for (int i = 0; i < 10; i++)
-            check(tally_gc_collect(0) >= 0);
+        for (int i = 0; i < 10; i++) check(tally_gc_collect(0) >= 0);
         int64_t before = collections();
         make_lists(100);
         check_int(collections(), before);
-        check_int(tally_gc_set_threshold((int[]){ 0, 1, 1 }), 0);
+        check_int(tally_gc_set_threshold((int[]){0, 1, 1}), 0);
         tally_gc_enable(); /* the second time: on, but the threshold says never */
     }
 }
@@ -127,8 +116,7 @@ static tally_object *waiting_class, *saved_by[WAITING];
 static _Atomic int waits, go_on[WAITING];
 
 /* The slot `number` says which it is. The odd ones come back. */
-static void wait_in_finalizer(tally_object *self)
-{
+static void wait_in_finalizer(tally_object *self) {
     int number = (int)take_int(tally_slot_get(self, 1));
     atomic_fetch_add(&waits, 1);
     check(wait_for(&go_on[number], 1));
@@ -137,8 +125,7 @@ static void wait_in_finalizer(tally_object *self)
         saved_by[number] = self;
     }
 }
-static void collect_and_wait(void *context)
-{
+static void collect_and_wait(void *context) {
     int number = (int)(intptr_t)context;
     tally_object *object = tally_instance_new(waiting_class), *id = tally_int_new(number);
     tally_slot_set(object, 0, object);
@@ -148,11 +135,11 @@ static void collect_and_wait(void *context)
     check_int(tally_gc_collect(2), number % 2 ? 0 : 1);
 }
 
-TALLY_TEST(collections, that_wait_in_finalizers_keep_no_thread_from_its_own)
-{
+TALLY_TEST(collections, that_wait_in_finalizers_keep_no_thread_from_its_own) {
     begin_nodes();
-    static const char *const slots[] = { "self", "number", NULL };
-    waiting_class = tally_class_new(&(tally_class_spec){ .name = "Waits", .slots = slots, .finalize = wait_in_finalizer });
+    static const char *const slots[] = {"self", "number", NULL};
+    waiting_class = tally_class_new(
+        &(tally_class_spec){.name = "Waits", .slots = slots, .finalize = wait_in_finalizer});
     atomic_store(&waits, 0);
     tally_thread threads[WAITING];
     tally_object *kept = ring_of(node_type, 10);
@@ -167,13 +154,13 @@ TALLY_TEST(collections, that_wait_in_finalizers_keep_no_thread_from_its_own)
     check_int(freed(), 7);
     tally_gc_enable();
     int64_t before = collections();
-    for (int i = 0; i < 1000; i++)
-        drop_ring(node_type, 5);
+    for (int i = 0; i < 1000; i++) drop_ring(node_type, 5);
     check(collections() > before);
     check(freed() > 2000);
     tally_gc_disable();
-    /* Their second looks come in another order than they began, with full collections in between. */
-    static const int order[WAITING] = { 3, 0, 4, 1, 2 };
+    /* Their second looks come in another order than they began, with full collections in between.
+     */
+    static const int order[WAITING] = {3, 0, 4, 1, 2};
     for (int i = 0; i < WAITING; i++) {
         atomic_store(&go_on[order[i]], 1);
         check_int(tally_thread_join(&threads[order[i]]), 0);
@@ -182,8 +169,7 @@ TALLY_TEST(collections, that_wait_in_finalizers_keep_no_thread_from_its_own)
     }
     for (int i = 0; i < WAITING; i++) {
         check((saved_by[i] != NULL) == i % 2);
-        if (!saved_by[i])
-            continue;
+        if (!saved_by[i]) continue;
         check_int(tally_refcount(saved_by[i]), 2);
         tally_slot_set(saved_by[i], 0, NULL);
         tally_decref(saved_by[i]);
@@ -196,8 +182,7 @@ TALLY_TEST(collections, that_wait_in_finalizers_keep_no_thread_from_its_own)
 
 /* ---- frozen objects ---- */
 
-TALLY_TEST(collections, frozen_objects_are_ignored_by_collections_alone)
-{
+TALLY_TEST(collections, frozen_objects_are_ignored_by_collections_alone) {
     begin_nodes();
     tally_object *ring = ring_of(node_type, 2), *other = node_of(ring)->child[0];
     tally_gc_freeze();
@@ -208,8 +193,7 @@ TALLY_TEST(collections, frozen_objects_are_ignored_by_collections_alone)
         check_int(holds(tally_gc_get_objects(generation), ring), 0);
     int counts[3];
     tally_gc_get_count(counts);
-    for (int i = 0; i < 3; i++)
-        check_int(counts[i], 0); /* all that was counted is frozen */
+    for (int i = 0; i < 3; i++) check_int(counts[i], 0); /* all that was counted is frozen */
     tally_decref(ring);
     check_int(tally_gc_collect(2), 0);
     tally_gc_unfreeze();
@@ -220,18 +204,15 @@ TALLY_TEST(collections, frozen_objects_are_ignored_by_collections_alone)
 
 static ptrdiff_t frozen_in_finalizer;
 static tally_object *saved_node;
-static void freeze_and_save(tally_object *self)
-{
-    if (node_of(self)->id != 0)
-        return;
+static void freeze_and_save(tally_object *self) {
+    if (node_of(self)->id != 0) return;
     tally_gc_freeze();
     frozen_in_finalizer = tally_gc_freeze_count();
     tally_incref(self);
     saved_node = self;
 }
 
-TALLY_TEST(collections, garbage_that_is_found_already_is_not_frozen)
-{
+TALLY_TEST(collections, garbage_that_is_found_already_is_not_frozen) {
     begin_nodes();
     tally_object *list = tally_list_new(0);
     atomic_store(&on_finalize, freeze_and_save);
@@ -239,7 +220,8 @@ TALLY_TEST(collections, garbage_that_is_found_already_is_not_frozen)
     check_int(tally_gc_collect(2), 0);
     check(frozen_in_finalizer > 0);
     check_int(tally_gc_freeze_count(), frozen_in_finalizer);
-    check_int(holds(tally_gc_get_objects(2), saved_node), 1); /* it lives on, and can be found and collected */
+    check_int(holds(tally_gc_get_objects(2), saved_node),
+              1); /* it lives on, and can be found and collected */
     tally_decref(saved_node);
     check_int(tally_gc_collect(2), 4);
     tally_gc_unfreeze();
@@ -252,22 +234,18 @@ TALLY_TEST(collections, garbage_that_is_found_already_is_not_frozen)
 static tally_mutex mutex = TALLY_MUTEX_INITIALIZER, another = TALLY_MUTEX_INITIALIZER;
 static tally_condition condition = TALLY_CONDITION_INITIALIZER;
 
-static void lock_in_finalizer(tally_object *self)
-{
+static void lock_in_finalizer(tally_object *self) {
     (void)self;
     tally_mutex_lock(&mutex);
     tally_mutex_unlock(&mutex);
 }
-static void make_due(void)
-{
+static void make_due(void) {
     tally_gc_disable();
-    for (int i = 0; i < 1000; i++)
-        drop_ring(finalized_node_type, 1);
+    for (int i = 0; i < 1000; i++) drop_ring(finalized_node_type, 1);
     tally_gc_enable();
 }
 
-TALLY_TEST(collections, are_put_off_while_a_mutex_is_held)
-{
+TALLY_TEST(collections, are_put_off_while_a_mutex_is_held) {
     begin_nodes();
     atomic_store(&on_finalize, lock_in_finalizer);
     make_due();
@@ -294,8 +272,7 @@ TALLY_TEST(collections, are_put_off_while_a_mutex_is_held)
 }
 
 static _Atomic int signalled;
-static void signal_it(void *nothing)
-{
+static void signal_it(void *nothing) {
     (void)nothing;
     tally_mutex_lock(&mutex);
     atomic_store(&signalled, 1);
@@ -303,16 +280,14 @@ static void signal_it(void *nothing)
     tally_mutex_unlock(&mutex);
 }
 
-TALLY_TEST(collections, are_put_off_after_a_condition_was_waited_for)
-{
+TALLY_TEST(collections, are_put_off_after_a_condition_was_waited_for) {
     begin_nodes();
     atomic_store(&on_finalize, lock_in_finalizer);
     atomic_store(&signalled, 0);
     tally_thread thread;
     tally_mutex_lock(&mutex);
     check_int(tally_thread_start(&thread, signal_it, NULL), 0);
-    while (!atomic_load(&signalled))
-        tally_condition_wait(&condition, &mutex);
+    while (!atomic_load(&signalled)) tally_condition_wait(&condition, &mutex);
     make_due();
     int64_t before = collections();
     make_lists(3000);
@@ -325,15 +300,13 @@ TALLY_TEST(collections, are_put_off_after_a_condition_was_waited_for)
 }
 
 static _Atomic int other_made;
-static void make_elsewhere(void *nothing)
-{
+static void make_elsewhere(void *nothing) {
     (void)nothing;
     make_lists(2000);
     atomic_store(&other_made, 1);
 }
 
-TALLY_TEST(collections, are_put_off_in_the_holder_of_a_mutex_alone)
-{
+TALLY_TEST(collections, are_put_off_in_the_holder_of_a_mutex_alone) {
     begin_nodes();
     make_due();
     int64_t before = collections();
@@ -349,8 +322,7 @@ TALLY_TEST(collections, are_put_off_in_the_holder_of_a_mutex_alone)
     tally_gc_disable();
 }
 
-TALLY_TEST(collections, sweeps_of_classes_are_put_off_with_them)
-{
+TALLY_TEST(collections, sweeps_of_classes_are_put_off_with_them) {
     if (has_gil()) {
         suite_skip("a class dies by its count");
         return;
@@ -360,14 +332,15 @@ TALLY_TEST(collections, sweeps_of_classes_are_put_off_with_them)
     tally_object *held = text("held");
     tally_mutex_lock(&mutex);
     for (int i = 0; i < 300; i++) {
-        tally_object *class_ = tally_class_new(&(tally_class_spec){ .name = "Short" }), *object = node_new(finalized_node_type);
+        tally_object *class_ = tally_class_new(&(tally_class_spec){.name = "Short"}),
+                     *object = node_new(finalized_node_type);
         tally_set_attr(class_, held, object);
         tally_decref(object);
         tally_decref(class_);
     }
     check_int(finalized(), 0);
     tally_mutex_unlock(&mutex);
-    tally_object *class_ = tally_class_new(&(tally_class_spec){ .name = "Short" });
+    tally_object *class_ = tally_class_new(&(tally_class_spec){.name = "Short"});
     check_int(finalized(), 300);
     tally_decref(class_);
     tally_decref(held);
@@ -377,10 +350,12 @@ TALLY_TEST(collections, sweeps_of_classes_are_put_off_with_them)
 /* ---- in which order garbage dies ---- */
 
 enum { STEPS = 16 };
-static struct { char what; int64_t id; } step[STEPS];
+static struct {
+    char what;
+    int64_t id;
+} step[STEPS];
 static _Atomic int steps;
-static void note_step(char what, int64_t id)
-{
+static void note_step(char what, int64_t id) {
     int i = atomic_fetch_add(&steps, 1);
     if (i < STEPS) {
         step[i].what = what;
@@ -388,8 +363,7 @@ static void note_step(char what, int64_t id)
     }
 }
 static tally_object *reference_to[4];
-static void note_finalizer(tally_object *self)
-{
+static void note_finalizer(tally_object *self) {
     note_step('f', node_of(self)->id);
     /* It gives every sibling, itself too. */
     for (int i = 0; i < 4 && reference_to[i]; i++) {
@@ -399,8 +373,7 @@ static void note_finalizer(tally_object *self)
         tally_decref(got);
     }
 }
-static void note_callback(tally_object *reference, void *context)
-{
+static void note_callback(tally_object *reference, void *context) {
     (void)reference;
     note_step('c', *(int64_t *)context);
     for (int i = 0; i < 4 && reference_to[i]; i++) {
@@ -410,10 +383,9 @@ static void note_callback(tally_object *reference, void *context)
     }
 }
 
-TALLY_TEST(collections, all_finalizers_come_before_weak_references_and_those_before_callbacks)
-{
+TALLY_TEST(collections, all_finalizers_come_before_weak_references_and_those_before_callbacks) {
     begin_nodes();
-    static int64_t ids[4] = { 0, 1, 2, 3 };
+    static int64_t ids[4] = {0, 1, 2, 3};
     atomic_store(&steps, 0);
     atomic_store(&on_finalize, note_finalizer);
     tally_object *ring = ring_of(finalized_node_type, 4), *at = ring, *called[4];
@@ -424,7 +396,7 @@ TALLY_TEST(collections, all_finalizers_come_before_weak_references_and_those_bef
     tally_decref(ring);
     check_int(tally_gc_collect(2), 4);
     check_int(atomic_load(&steps), 8);
-    int64_t sum[2] = { 0, 0 };
+    int64_t sum[2] = {0, 0};
     for (int i = 0; i < 8; i++) {
         check_int(step[i].what, i < 4 ? 'f' : 'c');
         sum[i / 4] += INT64_C(1) << step[i].id;
@@ -439,30 +411,33 @@ TALLY_TEST(collections, all_finalizers_come_before_weak_references_and_those_bef
 }
 
 static int called_back;
-static void count_callback(tally_object *reference, void *context)
-{
+static void count_callback(tally_object *reference, void *context) {
     (void)reference, (void)context;
     called_back++;
 }
-static void save(tally_object *self)
-{
+static void save(tally_object *self) {
     tally_incref(self);
     saved_node = self;
 }
 static void save_child(tally_object *self) { save(node_of(self)->child[1]); }
 
-/* Of two rings that hang together, one comes back by its finalizer: its references stay, those of the other go. */
-TALLY_TEST(collections, weak_references_to_what_comes_back_stay_and_others_go)
-{
+/* Of two rings that hang together, one comes back by its finalizer: its references stay, those of
+ * the other go. */
+TALLY_TEST(collections, weak_references_to_what_comes_back_stay_and_others_go) {
     for (int by_count = 0; by_count < 2; by_count++) {
         begin_nodes();
         called_back = 0;
         atomic_store(&on_finalize, by_count ? save_child : save_child);
-        /* The ring holds a node, which holds itself unless by_count; the ring's finalizer saves the node. */
-        tally_object *ring = by_count ? node_new(finalized_node_type) : ring_of(finalized_node_type, 1), *node = node_new(node_type);
+        /* The ring holds a node, which holds itself unless by_count; the ring's finalizer saves the
+         * node. */
+        tally_object *ring =
+                         by_count ? node_new(finalized_node_type) : ring_of(finalized_node_type, 1),
+                     *node = node_new(node_type);
         node_set(ring, 1, node);
-        tally_object *plain_ring = tally_weakref_new(ring, NULL, NULL), *called_ring = tally_weakref_new(ring, count_callback, NULL);
-        tally_object *plain_node = tally_weakref_new(node, NULL, NULL), *called_node = tally_weakref_new(node, count_callback, NULL);
+        tally_object *plain_ring = tally_weakref_new(ring, NULL, NULL),
+                     *called_ring = tally_weakref_new(ring, count_callback, NULL);
+        tally_object *plain_node = tally_weakref_new(node, NULL, NULL),
+                     *called_node = tally_weakref_new(node, count_callback, NULL);
         tally_decref(node);
         tally_decref(ring);
         check_int(tally_gc_collect(2), !by_count);
@@ -479,19 +454,18 @@ TALLY_TEST(collections, weak_references_to_what_comes_back_stay_and_others_go)
         tally_decref(saved_node);
         check_int(called_back, 2);
         check_int(freed(), 2);
-        tally_decref(plain_ring), tally_decref(called_ring), tally_decref(plain_node), tally_decref(called_node);
+        tally_decref(plain_ring), tally_decref(called_ring), tally_decref(plain_node),
+            tally_decref(called_node);
     }
 }
 
 /* What a weak reference gives in a finalizer is a reference like any: it lives on. */
-static void save_through_reference(tally_object *self)
-{
+static void save_through_reference(tally_object *self) {
     (void)self;
     saved_node = tally_weakref_get(reference_to[0]);
 }
 
-TALLY_TEST(collections, a_weak_reference_may_bring_back_what_a_finalizer_asks_it_for)
-{
+TALLY_TEST(collections, a_weak_reference_may_bring_back_what_a_finalizer_asks_it_for) {
     begin_nodes();
     called_back = 0;
     atomic_store(&on_finalize, save_through_reference);
@@ -512,17 +486,16 @@ TALLY_TEST(collections, a_weak_reference_may_bring_back_what_a_finalizer_asks_it
 }
 
 /* The context has the address of an object that dies with the referent: it is there still. */
-static void save_context(tally_object *reference, void *context)
-{
+static void save_context(tally_object *reference, void *context) {
     (void)reference;
     save(context);
 }
 
-TALLY_TEST(collections, a_callback_may_bring_back_what_its_context_knows)
-{
+TALLY_TEST(collections, a_callback_may_bring_back_what_its_context_knows) {
     for (int with_finalizers = 0; with_finalizers < 2; with_finalizers++) {
         begin_nodes();
-        tally_object *ring = ring_of(with_finalizers ? finalized_node_type : node_type, 6), *inner = ring_of(node_type, 3);
+        tally_object *ring = ring_of(with_finalizers ? finalized_node_type : node_type, 6),
+                     *inner = ring_of(node_type, 3);
         node_set(ring, 1, inner);
         tally_object *reference = tally_weakref_new(ring, save_context, inner);
         tally_decref(inner);
@@ -537,25 +510,22 @@ TALLY_TEST(collections, a_callback_may_bring_back_what_its_context_knows)
     }
 }
 
-/* A weak reference that its own collection has found, but brings back, is called for what another collection frees. */
+/* A weak reference that its own collection has found, but brings back, is called for what another
+ * collection frees. */
 static tally_object *holder_of_reference;
 static _Atomic int holder_found, referent_gone;
-static void hold_until_gone(tally_object *self)
-{
-    if (self != holder_of_reference)
-        return;
+static void hold_until_gone(tally_object *self) {
+    if (self != holder_of_reference) return;
     atomic_store(&holder_found, 1);
     check(wait_for(&referent_gone, 1));
     save(self);
 }
-static void collect_the_holder(void *nothing)
-{
+static void collect_the_holder(void *nothing) {
     (void)nothing;
     check_int(tally_gc_collect(2), 0);
 }
 
-TALLY_TEST(collections, a_reference_among_the_garbage_of_another_collection_is_called)
-{
+TALLY_TEST(collections, a_reference_among_the_garbage_of_another_collection_is_called) {
     begin_nodes();
     called_back = 0;
     atomic_store(&holder_found, 0);
@@ -581,18 +551,16 @@ TALLY_TEST(collections, a_reference_among_the_garbage_of_another_collection_is_c
 }
 
 /* A reference that is garbage but comes back is called, one that stays garbage is not. */
-static void save_holder(tally_object *self)
-{
-    if (node_of(self)->id == 7)
-        save(self);
+static void save_holder(tally_object *self) {
+    if (node_of(self)->id == 7) save(self);
 }
 
-TALLY_TEST(collections, references_that_come_back_are_called_for_what_does_not)
-{
+TALLY_TEST(collections, references_that_come_back_are_called_for_what_does_not) {
     begin_nodes();
     called_back = 0;
     atomic_store(&on_finalize, save_holder);
-    tally_object *dying = ring_of(finalized_node_type, 1), *alive = ring_of(finalized_node_type, 1), *garbage = ring_of(finalized_node_type, 1);
+    tally_object *dying = ring_of(finalized_node_type, 1), *alive = ring_of(finalized_node_type, 1),
+                 *garbage = ring_of(finalized_node_type, 1);
     node_of(alive)->id = 7;
     tally_object *reference = tally_weakref_new(dying, count_callback, NULL);
     node_set(alive, 1, reference);
@@ -611,13 +579,11 @@ TALLY_TEST(collections, references_that_come_back_are_called_for_what_does_not)
 /* ---- garbage of few objects and many bytes ---- */
 
 enum { MIB = 1 << 20 };
-static tally_object *big_new(int kind)
-{
+static tally_object *big_new(int kind) {
     tally_object *list = tally_list_new(0), *other;
     switch (kind) {
     case 0: /* an array */
-        for (int i = 0; i < MIB / 8; i++)
-            tally_list_append(list, tally_none);
+        for (int i = 0; i < MIB / 8; i++) tally_list_append(list, tally_none);
         break;
     case 1: { /* a str that it holds */
         char *data = malloc(MIB);
@@ -628,26 +594,21 @@ static tally_object *big_new(int kind)
     }
     case 2: /* a table */
         other = tally_dict_new();
-        for (int i = 0; i < MIB / 64; i++)
-            set_new(other, tally_int_new(i), tally_int_new(1));
+        for (int i = 0; i < MIB / 64; i++) set_new(other, tally_int_new(i), tally_int_new(1));
         append_new(list, other);
         break;
-    default: /* a native object */
-        append_new(list, tally_object_new(node_type, MIB));
-        break;
+    default: /* a native object */ append_new(list, tally_object_new(node_type, MIB)); break;
     }
     check_int(tally_list_append(list, list), 0);
     return list;
 }
-static size_t large_bytes(void)
-{
+static size_t large_bytes(void) {
     tally_memory_result result;
     tally_memory_stats(&result);
     return result.large_bytes;
 }
 
-TALLY_TEST(collections, start_when_the_bytes_are_many_and_the_objects_few)
-{
+TALLY_TEST(collections, start_when_the_bytes_are_many_and_the_objects_few) {
     for (int kind = 0; kind < 4; kind++) {
         begin_nodes();
         tally_gc_enable();
@@ -656,8 +617,7 @@ TALLY_TEST(collections, start_when_the_bytes_are_many_and_the_objects_few)
             tally_decref(big_new(kind));
             tally_safepoint();
             size_t bytes = large_bytes();
-            if (bytes > most)
-                most = bytes;
+            if (bytes > most) most = bytes;
         }
         check(most > 7 * MIB); /* else the test shows nothing */
         check(most < 30 * MIB);
@@ -666,12 +626,10 @@ TALLY_TEST(collections, start_when_the_bytes_are_many_and_the_objects_few)
     }
 }
 
-TALLY_TEST(collections, by_bytes_do_not_start_while_that_is_off)
-{
+TALLY_TEST(collections, by_bytes_do_not_start_while_that_is_off) {
     begin_nodes();
     int64_t before = collections();
-    for (int i = 0; i < 100; i++)
-        tally_decref(big_new(3));
+    for (int i = 0; i < 100; i++) tally_decref(big_new(3));
     check_int(collections(), before);
     tally_gc_enable();
     tally_decref(big_new(3));
@@ -682,15 +640,14 @@ TALLY_TEST(collections, by_bytes_do_not_start_while_that_is_off)
     check(tally_gc_collect(2) >= 0);
 }
 
-/* While a heap only grows, they come less and less often; one array that grows starts none by its copies. */
-TALLY_TEST(collections, by_bytes_are_few_while_a_heap_grows)
-{
+/* While a heap only grows, they come less and less often; one array that grows starts none by its
+ * copies. */
+TALLY_TEST(collections, by_bytes_are_few_while_a_heap_grows) {
     begin_nodes();
     tally_gc_enable();
     int64_t before = collections();
     tally_object *live = tally_list_new(0);
-    for (int i = 0; i < 300; i++)
-        append_new(live, tally_object_new(node_type, MIB));
+    for (int i = 0; i < 300; i++) append_new(live, tally_object_new(node_type, MIB));
     check(collections() - before <= 12);
     tally_decref(live);
     check(tally_gc_collect(2) >= 0);
@@ -698,8 +655,7 @@ TALLY_TEST(collections, by_bytes_are_few_while_a_heap_grows)
     tally_object *list = tally_list_new(0);
     for (int i = 0; i < 5 * MIB; i++) {
         tally_list_append(list, tally_none);
-        if (i % 4096 == 0)
-            tally_decref(tally_list_new(0));
+        if (i % 4096 == 0) tally_decref(tally_list_new(0));
         tally_safepoint();
     }
     check(collections() - before <= 5); /* the array ends with 40 MiB */
@@ -709,12 +665,10 @@ TALLY_TEST(collections, by_bytes_are_few_while_a_heap_grows)
 
 /* ---- what a look costs ---- */
 
-TALLY_TEST(collections, asking_for_the_counts_stops_nobody)
-{
+TALLY_TEST(collections, asking_for_the_counts_stops_nobody) {
     begin_nodes();
     tally_object *rings[10];
-    for (int i = 0; i < 10; i++)
-        rings[i] = ring_of(node_type, 5);
+    for (int i = 0; i < 10; i++) rings[i] = ring_of(node_type, 5);
     int64_t before = stops();
     int counts[3];
     for (int i = 0; i < 100; i++) {
@@ -722,19 +676,17 @@ TALLY_TEST(collections, asking_for_the_counts_stops_nobody)
         check_int(counts[0], 50);
     }
     check_int(stops(), before);
-    for (int i = 0; i < 10; i++)
-        tally_decref(rings[i]);
+    for (int i = 0; i < 10; i++) tally_decref(rings[i]);
     check_int(tally_gc_collect(2), 50);
 }
 
-TALLY_TEST(collections, many_dead_classes_go_in_a_few_stops)
-{
+TALLY_TEST(collections, many_dead_classes_go_in_a_few_stops) {
     begin_nodes();
     enum { CLASSES = 3000 };
     for (int with_attributes = 0; with_attributes < 2; with_attributes++) {
         tally_object *classes = tally_list_new(CLASSES), *name = text("next"), *before_it = NULL;
         for (int i = 0; i < CLASSES; i++) {
-            tally_object *class_ = tally_class_new(&(tally_class_spec){ .name = "Short" });
+            tally_object *class_ = tally_class_new(&(tally_class_spec){.name = "Short"});
             if (with_attributes && before_it)
                 check_int(tally_set_attr(class_, name, before_it), 0); /* a chain of classes */
             tally_list_append(classes, class_);
@@ -749,26 +701,23 @@ TALLY_TEST(collections, many_dead_classes_go_in_a_few_stops)
     }
 }
 
-TALLY_TEST(collections, a_census_tells_thousands_of_types_apart)
-{
+TALLY_TEST(collections, a_census_tells_thousands_of_types_apart) {
     begin_nodes();
     enum { CLASSES = 3000 };
     static tally_object *classes[CLASSES], *objects[CLASSES];
     for (int i = 0; i < CLASSES; i++) {
         char name[32];
         snprintf(name, sizeof name, "class number %d", i);
-        classes[i] = tally_class_new(&(tally_class_spec){ .name = name });
+        classes[i] = tally_class_new(&(tally_class_spec){.name = name});
         objects[i] = tally_list_new(0);
-        for (int j = 0; j <= i % 3; j++)
-            append_new(objects[i], tally_instance_new(classes[i]));
+        for (int j = 0; j <= i % 3; j++) append_new(objects[i], tally_instance_new(classes[i]));
     }
     tally_census_row *rows;
     size_t count, found = 0;
     check_int(tally_heap_census(&rows, &count), 0);
     for (size_t i = 0; i < count; i++) {
         int number;
-        if (sscanf(rows[i].type, "class number %d", &number) != 1)
-            continue;
+        if (sscanf(rows[i].type, "class number %d", &number) != 1) continue;
         found++;
         check(number >= 0 && number < CLASSES);
         check_int(rows[i].objects, number % 3 + 1);
@@ -782,8 +731,7 @@ TALLY_TEST(collections, a_census_tells_thousands_of_types_apart)
     check(tally_gc_collect(2) >= 0);
 }
 
-static void use_them(void *list)
-{
+static void use_them(void *list) {
     tally_object *objects = *(tally_object **)list;
     for (int round = 0; round < 20; round++)
         for (ptrdiff_t i = 0; i < tally_list_length(objects); i++) {
@@ -792,8 +740,7 @@ static void use_them(void *list)
         }
 }
 
-TALLY_TEST(collections, counts_of_private_objects_are_deferred_without_stops)
-{
+TALLY_TEST(collections, counts_of_private_objects_are_deferred_without_stops) {
     begin_nodes();
     enum { OBJECTS = 1000 };
     if (!backend_is("biased")) {
@@ -834,44 +781,34 @@ TALLY_TEST(collections, counts_of_private_objects_are_deferred_without_stops)
 
 static _Atomic int stop_spinning;
 static unsigned most_helpers;
-static void spin(void *nothing)
-{
+static void spin(void *nothing) {
     (void)nothing;
-    while (!atomic_load(&stop_spinning))
-        tally_safepoint();
+    while (!atomic_load(&stop_spinning)) tally_safepoint();
 }
-static void note_helpers(const tally_gc_info *info, void *context)
-{
+static void note_helpers(const tally_gc_info *info, void *context) {
     (void)context;
-    if (info->finished && info->helpers > most_helpers)
-        most_helpers = info->helpers;
+    if (info->finished && info->helpers > most_helpers) most_helpers = info->helpers;
 }
 
-TALLY_TEST(collections, of_a_process_bound_to_one_processor_ask_for_no_help)
-{
+TALLY_TEST(collections, of_a_process_bound_to_one_processor_ask_for_no_help) {
     cpu_set_t all, one;
     check_int(sched_getaffinity(0, sizeof all, &all), 0);
     CPU_ZERO(&one);
     for (int i = 0; i < CPU_SETSIZE && !CPU_COUNT(&one); i++)
-        if (CPU_ISSET(i, &all))
-            CPU_SET(i, &one);
+        if (CPU_ISSET(i, &all)) CPU_SET(i, &one);
     check_int(sched_setaffinity(0, sizeof one, &one), 0);
     usleep(1100000); /* the look at the processors may be a second old */
     begin_nodes();
     atomic_store(&stop_spinning, 0);
     most_helpers = 0;
     tally_object *live = tally_list_new(0);
-    for (int i = 0; i < 60000; i++)
-        append_new(live, tally_list_new(0));
+    for (int i = 0; i < 60000; i++) append_new(live, tally_list_new(0));
     check_int(tally_gc_add_callback(note_helpers, NULL), 0);
     tally_thread threads[2];
-    for (int i = 0; i < 2; i++)
-        check_int(tally_thread_start(&threads[i], spin, NULL), 0);
-    for (int i = 0; i < 4; i++)
-        check(tally_gc_collect(2) >= 0);
+    for (int i = 0; i < 2; i++) check_int(tally_thread_start(&threads[i], spin, NULL), 0);
+    for (int i = 0; i < 4; i++) check(tally_gc_collect(2) >= 0);
     atomic_store(&stop_spinning, 1);
-    for (int i = 0; i < 2; i++)
-        check_int(tally_thread_join(&threads[i]), 0);
+    for (int i = 0; i < 2; i++) check_int(tally_thread_join(&threads[i]), 0);
     check_int(tally_gc_remove_callback(note_helpers, NULL), 0);
     check_int(most_helpers, 0);
     tally_decref(live);
@@ -881,16 +818,15 @@ TALLY_TEST(collections, of_a_process_bound_to_one_processor_ask_for_no_help)
 /* ---- a small stack ---- */
 
 /* Natives whose clear drops the next, with finalizers, and callbacks that each drop an object. */
-static void drop_one(tally_object *reference, void *context)
-{
+static void drop_one(tally_object *reference, void *context) {
     (void)reference;
     tally_decref(context);
 }
-static void collect_a_ring(void *nothing)
-{
+static void collect_a_ring(void *nothing) {
     (void)nothing;
     enum { LENGTH = 100000 };
-    tally_object *references = tally_list_new(LENGTH), *ring = ring_of(finalized_node_type, LENGTH), *at = ring;
+    tally_object *references = tally_list_new(LENGTH), *ring = ring_of(finalized_node_type, LENGTH),
+                 *at = ring;
     for (int i = 0; i < LENGTH; i++, at = node_of(at)->child[0])
         append_new(references, tally_weakref_new(at, drop_one, tally_list_new(0)));
     tally_decref(ring);
@@ -899,8 +835,7 @@ static void collect_a_ring(void *nothing)
     tally_decref(references);
 }
 
-TALLY_TEST(collections, need_no_deep_stack_with_finalizers_and_callbacks)
-{
+TALLY_TEST(collections, need_no_deep_stack_with_finalizers_and_callbacks) {
     begin_nodes();
     run_with_a_small_stack(collect_a_ring, NULL);
 }

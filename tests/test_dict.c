@@ -1,32 +1,29 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* test_dict.c: dicts: order, growth, keys of every kind, errors, foreign code in the middle of a look-up. */
+/* test_dict.c: dicts: order, growth, keys of every kind, errors, foreign code in the middle of a
+ * look-up. */
 #include "suite.h"
 
 #include <math.h>
 
-static void set_int(tally_object *dict, int64_t key, int64_t value)
-{
+static void set_int(tally_object *dict, int64_t key, int64_t value) {
     set_new(dict, tally_int_new(key), tally_int_new(value));
 }
 
-static int64_t get_int(tally_object *dict, int64_t key)
-{
+static int64_t get_int(tally_object *dict, int64_t key) {
     tally_object *name = tally_int_new(key);
     int64_t value = take_int(tally_dict_get(dict, name));
     tally_decref(name);
     return value;
 }
 
-static int delete_int(tally_object *dict, int64_t key)
-{
+static int delete_int(tally_object *dict, int64_t key) {
     tally_object *name = tally_int_new(key);
     int result = tally_dict_delete(dict, name);
     tally_decref(name);
     return result;
 }
 
-TALLY_TEST(dict, keeps_insertion_order)
-{
+TALLY_TEST(dict, keeps_insertion_order) {
     tally_object *dict = tally_dict_new();
     set_new(dict, text("zebra"), tally_int_new(1));
     set_new(dict, text("ant"), tally_int_new(2));
@@ -37,11 +34,9 @@ TALLY_TEST(dict, keeps_insertion_order)
     tally_decref(dict);
 }
 
-TALLY_TEST(dict, a_key_deleted_and_set_again_moves_to_the_end)
-{
+TALLY_TEST(dict, a_key_deleted_and_set_again_moves_to_the_end) {
     tally_object *dict = tally_dict_new();
-    for (int i = 1; i <= 4; i++)
-        set_int(dict, i, i * 10);
+    for (int i = 1; i <= 4; i++) set_int(dict, i, i * 10);
     check_int(delete_int(dict, 2), 0);
     check_repr(dict, "{1: 10, 3: 30, 4: 40}");
     set_int(dict, 2, 21);
@@ -53,12 +48,10 @@ TALLY_TEST(dict, a_key_deleted_and_set_again_moves_to_the_end)
     tally_decref(dict);
 }
 
-TALLY_TEST(dict, grows_to_100000_keys_and_shrinks_to_none)
-{
+TALLY_TEST(dict, grows_to_100000_keys_and_shrinks_to_none) {
     enum { COUNT = 100000 };
     tally_object *dict = tally_dict_new();
-    for (int i = 0; i < COUNT; i++)
-        set_int(dict, (int64_t)i * 7919, i);
+    for (int i = 0; i < COUNT; i++) set_int(dict, (int64_t)i * 7919, i);
     check_int(tally_dict_length(dict), COUNT);
     for (int i = 0; i < COUNT; i++)
         if (get_int(dict, (int64_t)i * 7919) != i) {
@@ -76,15 +69,13 @@ TALLY_TEST(dict, grows_to_100000_keys_and_shrinks_to_none)
     check_int(count, COUNT);
     check_int(out_of_order, 0);
     check(tally_sizeof(dict) > (ptrdiff_t)(COUNT * 2 * sizeof(void *)));
-    for (int i = 0; i < COUNT; i++)
-        check_int(delete_int(dict, (int64_t)i * 7919), 0);
+    for (int i = 0; i < COUNT; i++) check_int(delete_int(dict, (int64_t)i * 7919), 0);
     check_int(tally_dict_length(dict), 0);
     check_repr(dict, "{}");
     tally_decref(dict);
 }
 
-TALLY_TEST(dict, stays_small_when_keys_come_and_go)
-{
+TALLY_TEST(dict, stays_small_when_keys_come_and_go) {
     tally_object *dict = tally_dict_new();
     set_int(dict, -1, 0);
     for (int i = 0; i < 100000; i++) {
@@ -96,8 +87,7 @@ TALLY_TEST(dict, stays_small_when_keys_come_and_go)
     tally_decref(dict);
 }
 
-TALLY_TEST(dict, keys_of_different_types_live_together)
-{
+TALLY_TEST(dict, keys_of_different_types_live_together) {
     tally_object *dict = tally_dict_new(), *name = text("1"), *one = tally_int_new(1);
     tally_object *key = pair(one, name), *half = tally_float_new(0.5);
     set_int(dict, 1, 100);
@@ -114,13 +104,11 @@ TALLY_TEST(dict, keys_of_different_types_live_together)
     tally_object *real = tally_float_new(1.0), *other = pair(real, name);
     check_int(tally_dict_contains(dict, other), 1);
     check_repr(dict, "{1: 101, '1': True, (1, '1'): False, 0.5: 0.5, None: None}");
-    tally_object *all[] = { dict, name, one, key, half, real, other };
-    for (int i = 0; i < 7; i++)
-        tally_decref(all[i]);
+    tally_object *all[] = {dict, name, one, key, half, real, other};
+    for (int i = 0; i < 7; i++) tally_decref(all[i]);
 }
 
-TALLY_TEST(dict, a_missing_key_is_no_error_to_get_but_one_to_delete)
-{
+TALLY_TEST(dict, a_missing_key_is_no_error_to_get_but_one_to_delete) {
     tally_object *dict = tally_dict_new(), *key = text("missing");
     for (int i = 0; i < 2; i++) {
         check_null(tally_dict_get(dict, key), TALLY_NO_ERROR);
@@ -133,11 +121,11 @@ TALLY_TEST(dict, a_missing_key_is_no_error_to_get_but_one_to_delete)
     tally_decref(key);
 }
 
-TALLY_TEST(dict, an_unhashable_key_is_a_type_error)
-{
-    tally_object *dict = tally_dict_new(), *key = tally_list_new(0), *tuple = one_tuple(key), *value = text("value");
+TALLY_TEST(dict, an_unhashable_key_is_a_type_error) {
+    tally_object *dict = tally_dict_new(), *key = tally_list_new(0), *tuple = one_tuple(key),
+                 *value = text("value");
     set_int(dict, 1, 2);
-    tally_object *keys[] = { key, tuple, dict };
+    tally_object *keys[] = {key, tuple, dict};
     for (int i = 0; i < 3; i++) {
         check_null(tally_dict_get(dict, keys[i]), TALLY_TYPE_ERROR);
         check_fails(tally_dict_set(dict, keys[i], value), TALLY_TYPE_ERROR);
@@ -148,13 +136,11 @@ TALLY_TEST(dict, an_unhashable_key_is_a_type_error)
     check_repr(dict, "{1: 2}");
     check_int(tally_refcount(value), 1);
     check_int(tally_refcount(key), 2);
-    tally_object *all[] = { dict, key, tuple, value };
-    for (int i = 0; i < 4; i++)
-        tally_decref(all[i]);
+    tally_object *all[] = {dict, key, tuple, value};
+    for (int i = 0; i < 4; i++) tally_decref(all[i]);
 }
 
-TALLY_TEST(dict, operations_refuse_other_types)
-{
+TALLY_TEST(dict, operations_refuse_other_types) {
     tally_object *list = tally_list_new(0), *key = text("key");
     ptrdiff_t position = 0;
     check_null(tally_dict_get(list, key), TALLY_TYPE_ERROR);
@@ -169,9 +155,9 @@ TALLY_TEST(dict, operations_refuse_other_types)
     tally_decref(key);
 }
 
-TALLY_TEST(dict, holds_one_reference_to_each_key_and_value)
-{
-    tally_object *dict = tally_dict_new(), *key = text("key"), *equal_key = text("key"), *value = text("value");
+TALLY_TEST(dict, holds_one_reference_to_each_key_and_value) {
+    tally_object *dict = tally_dict_new(), *key = text("key"), *equal_key = text("key"),
+                 *value = text("value");
     tally_dict_set(dict, key, value);
     check_int(tally_refcount(key), 2);
     check_int(tally_refcount(value), 2);
@@ -191,16 +177,16 @@ TALLY_TEST(dict, holds_one_reference_to_each_key_and_value)
     tally_dict_clear(dict);
     tally_decref(dict);
     settle_until(tally_refcount(key) == 1 && tally_refcount(value) == 1)
-    check_int(tally_refcount(key), 1);
+        check_int(tally_refcount(key), 1);
     check_int(tally_refcount(value), 1);
     tally_decref(key);
     tally_decref(equal_key);
     tally_decref(value);
 }
 
-TALLY_TEST(dict, set_default_gives_the_value_that_is_there)
-{
-    tally_object *dict = tally_dict_new(), *key = text("key"), *first = text("first"), *second = text("second");
+TALLY_TEST(dict, set_default_gives_the_value_that_is_there) {
+    tally_object *dict = tally_dict_new(), *key = text("key"), *first = text("first"),
+                 *second = text("second");
     tally_object *got = tally_dict_set_default(dict, key, first);
     check(got == first);
     check_int(tally_refcount(first), 3);
@@ -210,18 +196,14 @@ TALLY_TEST(dict, set_default_gives_the_value_that_is_there)
     check_int(tally_refcount(second), 1);
     tally_decref(got);
     check_int(tally_dict_length(dict), 1);
-    tally_object *all[] = { dict, key, first, second };
-    for (int i = 0; i < 4; i++)
-        tally_decref(all[i]);
+    tally_object *all[] = {dict, key, first, second};
+    for (int i = 0; i < 4; i++) tally_decref(all[i]);
 }
 
-TALLY_TEST(dict, next_walks_in_order_and_skips_what_was_deleted)
-{
+TALLY_TEST(dict, next_walks_in_order_and_skips_what_was_deleted) {
     tally_object *dict = tally_dict_new();
-    for (int i = 0; i < 10; i++)
-        set_int(dict, 1000 + i, i);
-    for (int i = 0; i < 10; i += 2)
-        delete_int(dict, 1000 + i);
+    for (int i = 0; i < 10; i++) set_int(dict, 1000 + i, i);
+    for (int i = 0; i < 10; i += 2) delete_int(dict, 1000 + i);
     ptrdiff_t position = 0;
     tally_object *key, *value;
     for (int i = 1; i < 10; i += 2) {
@@ -233,8 +215,7 @@ TALLY_TEST(dict, next_walks_in_order_and_skips_what_was_deleted)
 
     position = 0;
     int count = 0;
-    while (tally_dict_next(dict, &position, NULL, NULL) == 1)
-        count++;
+    while (tally_dict_next(dict, &position, NULL, NULL) == 1) count++;
     check_int(count, 5);
     position = 0;
     check_int(tally_dict_next(dict, &position, &key, NULL), 1);
@@ -245,11 +226,9 @@ TALLY_TEST(dict, next_walks_in_order_and_skips_what_was_deleted)
     tally_decref(dict);
 }
 
-TALLY_TEST(dict, next_may_set_present_keys_but_reports_a_changed_size)
-{
+TALLY_TEST(dict, next_may_set_present_keys_but_reports_a_changed_size) {
     tally_object *dict = tally_dict_new();
-    for (int i = 0; i < 3; i++)
-        set_int(dict, i, i);
+    for (int i = 0; i < 3; i++) set_int(dict, i, i);
     ptrdiff_t position = 0;
     tally_object *key;
     while (tally_dict_next(dict, &position, &key, NULL) == 1) {
@@ -276,8 +255,7 @@ TALLY_TEST(dict, next_may_set_present_keys_but_reports_a_changed_size)
     tally_decref(dict);
 }
 
-TALLY_TEST(dict, equality_ignores_order)
-{
+TALLY_TEST(dict, equality_ignores_order) {
     tally_object *a = tally_dict_new(), *b = tally_dict_new();
     set_int(a, 1, 10), set_int(a, 2, 20);
     set_int(b, 2, 20);
@@ -290,8 +268,7 @@ TALLY_TEST(dict, equality_ignores_order)
     tally_decref(b);
 }
 
-TALLY_TEST(dict, a_nan_is_found_by_identity)
-{
+TALLY_TEST(dict, a_nan_is_found_by_identity) {
     tally_object *dict = tally_dict_new(), *nan = tally_float_new(NAN);
     tally_dict_set(dict, nan, tally_true);
     check_int(tally_dict_contains(dict, nan), 1);
@@ -301,15 +278,13 @@ TALLY_TEST(dict, a_nan_is_found_by_identity)
     tally_decref(nan);
 }
 
-TALLY_TEST(dict, clear_frees_keys_and_values)
-{
+TALLY_TEST(dict, clear_frees_keys_and_values) {
     tally_object *dict = tally_dict_new(), *class = mortal_class();
     for (int i = 0; i < 100; i++)
         set_new(dict, tally_instance_new(class), tally_instance_new(class));
     check_int(tally_dict_clear(dict), 0);
     check_int(tally_dict_length(dict), 0);
-    settle_until(deaths() == 200)
-    check_int(deaths(), 200);
+    settle_until(deaths() == 200) check_int(deaths(), 200);
     set_int(dict, 1, 2);
     check_int(get_int(dict, 1), 2);
     tally_decref(dict);
@@ -318,16 +293,20 @@ TALLY_TEST(dict, clear_frees_keys_and_values)
 
 /* ---- keys whose equal does what it likes ---- */
 
-typedef struct wild_key { int64_t value; } wild_key;
+typedef struct wild_key {
+    int64_t value;
+} wild_key;
 
 static tally_object *wild_dict;
 static int wild_calls;
 static enum { CALM, DELETES, CLEARS, GROWS, FAILS } wild_mood;
 
-static int64_t wild_hash(tally_object *self) { (void)self; return 42; }
+static int64_t wild_hash(tally_object *self) {
+    (void)self;
+    return 42;
+}
 
-static int wild_equal(tally_object *self, tally_object *other)
-{
+static int wild_equal(tally_object *self, tally_object *other) {
     wild_calls++;
     int mood = wild_mood;
     wild_mood = CALM;
@@ -337,50 +316,42 @@ static int wild_equal(tally_object *self, tally_object *other)
         tally_dict_delete(wild_dict, self);
         tally_error_clear();
         break;
-    case CLEARS:
-        tally_dict_clear(wild_dict);
-        break;
+    case CLEARS: tally_dict_clear(wild_dict); break;
     case GROWS:
-        for (int i = 0; i < 1000; i++)
-            set_int(wild_dict, i, i);
+        for (int i = 0; i < 1000; i++) set_int(wild_dict, i, i);
         break;
     case FAILS:
         tally_error_set(TALLY_VALUE_ERROR, "keys %d cannot be compared", wild_calls);
         return -1;
-    default:
-        break;
+    default: break;
     }
     tally_object *type = tally_type_of(self), *other_type = tally_type_of(other);
     int same_type = type == other_type;
     tally_decref(type);
     tally_decref(other_type);
-    return same_type && ((wild_key *)tally_object_data(self))->value == ((wild_key *)tally_object_data(other))->value;
+    return same_type && ((wild_key *)tally_object_data(self))->value ==
+                            ((wild_key *)tally_object_data(other))->value;
 }
 
-static tally_object *wild_type(void)
-{
-    return tally_type_new(&(tally_type_spec){ .name = "wild", .size = sizeof(wild_key), .hash = wild_hash,
-                                              .equal = wild_equal });
+static tally_object *wild_type(void) {
+    return tally_type_new(&(tally_type_spec){
+        .name = "wild", .size = sizeof(wild_key), .hash = wild_hash, .equal = wild_equal});
 }
 
-static tally_object *wild_new(tally_object *type, int64_t value)
-{
+static tally_object *wild_new(tally_object *type, int64_t value) {
     tally_object *key = tally_object_new(type, 0);
     ((wild_key *)tally_object_data(key))->value = value;
     return key;
 }
 
-TALLY_TEST(dict, keys_that_all_collide_are_told_apart)
-{
+TALLY_TEST(dict, keys_that_all_collide_are_told_apart) {
     tally_object *type = wild_type(), *dict = tally_dict_new();
-    for (int i = 0; i < 100; i++)
-        set_new(dict, wild_new(type, i), tally_int_new(i));
+    for (int i = 0; i < 100; i++) set_new(dict, wild_new(type, i), tally_int_new(i));
     check_int(tally_dict_length(dict), 100);
     for (int i = 0; i < 100; i++) {
         tally_object *key = wild_new(type, i);
         check_int(take_int(tally_dict_get(dict, key)), i);
-        if (i % 2)
-            check_int(tally_dict_delete(dict, key), 0);
+        if (i % 2) check_int(tally_dict_delete(dict, key), 0);
         tally_decref(key);
     }
     check_int(tally_dict_length(dict), 50);
@@ -388,10 +359,9 @@ TALLY_TEST(dict, keys_that_all_collide_are_told_apart)
     tally_decref(type);
 }
 
-TALLY_TEST(dict, an_equal_that_changes_the_dict_does_not_break_it)
-{
+TALLY_TEST(dict, an_equal_that_changes_the_dict_does_not_break_it) {
     tally_object *type = wild_type();
-    static const int moods[] = { DELETES, CLEARS, GROWS };
+    static const int moods[] = {DELETES, CLEARS, GROWS};
     for (int i = 0; i < 3; i++)
         for (int operation = 0; operation < 4; operation++) {
             wild_dict = tally_dict_new();
@@ -403,8 +373,9 @@ TALLY_TEST(dict, an_equal_that_changes_the_dict_does_not_break_it)
             case 0:
                 got = tally_dict_get(wild_dict, key);
                 /* Found after the change, or gone with it. */
-                check((got != NULL) == (moods[i] == GROWS || moods[i] == DELETES ? tally_dict_contains(wild_dict, key)
-                                                                                : 0));
+                check((got != NULL) == (moods[i] == GROWS || moods[i] == DELETES
+                                            ? tally_dict_contains(wild_dict, key)
+                                            : 0));
                 break;
             case 1:
                 check_int(tally_dict_set(wild_dict, key, value), 0);
@@ -412,8 +383,7 @@ TALLY_TEST(dict, an_equal_that_changes_the_dict_does_not_break_it)
                 check_int(tally_refcount(value), 2);
                 break;
             case 2:
-                if (tally_dict_delete(wild_dict, key) != 0)
-                    check_error(TALLY_KEY_ERROR);
+                if (tally_dict_delete(wild_dict, key) != 0) check_error(TALLY_KEY_ERROR);
                 check_int(tally_dict_contains(wild_dict, key), 0);
                 break;
             case 3:
@@ -424,8 +394,7 @@ TALLY_TEST(dict, an_equal_that_changes_the_dict_does_not_break_it)
             }
             tally_xdecref(got);
             ptrdiff_t position = 0, count = 0;
-            while (tally_dict_next(wild_dict, &position, NULL, NULL) == 1)
-                count++;
+            while (tally_dict_next(wild_dict, &position, NULL, NULL) == 1) count++;
             check_int(count, tally_dict_length(wild_dict));
             tally_decref(wild_dict);
             tally_safepoint();
@@ -437,8 +406,7 @@ TALLY_TEST(dict, an_equal_that_changes_the_dict_does_not_break_it)
     tally_decref(type);
 }
 
-TALLY_TEST(dict, an_equal_that_fails_makes_the_operation_fail)
-{
+TALLY_TEST(dict, an_equal_that_fails_makes_the_operation_fail) {
     tally_object *type = wild_type(), *dict = tally_dict_new(), *key = wild_new(type, 1);
     set_new(dict, wild_new(type, 1), tally_int_new(5));
     wild_mood = FAILS;
@@ -457,18 +425,16 @@ TALLY_TEST(dict, an_equal_that_fails_makes_the_operation_fail)
     tally_decref(type);
 }
 
-static void reenter(tally_object *self)
-{
+static void reenter(tally_object *self) {
     suite_count_death(self);
     set_int(wild_dict, 500 + deaths(), 1);
 }
 
-TALLY_TEST(dict, finalizers_of_values_may_set_keys)
-{
-    tally_object *class = tally_class_new(&(tally_class_spec){ .name = "Reenter", .finalize = reenter });
+TALLY_TEST(dict, finalizers_of_values_may_set_keys) {
+    tally_object *class =
+        tally_class_new(&(tally_class_spec){.name = "Reenter", .finalize = reenter});
     wild_dict = tally_dict_new();
-    for (int i = 0; i < 8; i++)
-        set_new(wild_dict, tally_int_new(i), tally_instance_new(class));
+    for (int i = 0; i < 8; i++) set_new(wild_dict, tally_int_new(i), tally_instance_new(class));
     set_int(wild_dict, 0, 0);
     check_int(delete_int(wild_dict, 1), 0);
     tally_safepoint();

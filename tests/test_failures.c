@@ -17,50 +17,50 @@ enum { NAMES = 6, MOST_ALLOCATIONS = 200 };
 
 /* Whatever an operation may touch. */
 static struct {
-    tally_object *list, *dict, *tuple, *slim_class, *wide_class, *slim, *wide, *text, *number, *real, *native, *native_container;
-    tally_object *names[NAMES];   /* the last is no attribute yet */
+    tally_object *list, *dict, *tuple, *slim_class, *wide_class, *slim, *wide, *text, *number,
+        *real, *native, *native_container;
+    tally_object *names[NAMES]; /* the last is no attribute yet */
     tally_object *plain_type, *container_type;
 } w;
-static tally_object *made;        /* by the operation */
+static tally_object *made; /* by the operation */
 
-static tally_object **every[] = { &w.list, &w.dict, &w.tuple, &w.slim_class, &w.wide_class, &w.slim, &w.wide, &w.text, &w.number,
-                                  &w.real, &w.native, &w.native_container, &w.names[0], &w.names[4], &w.names[5] };
+static tally_object **every[] = {&w.list,       &w.dict,     &w.tuple,   &w.slim_class,
+                                 &w.wide_class, &w.slim,     &w.wide,    &w.text,
+                                 &w.number,     &w.real,     &w.native,  &w.native_container,
+                                 &w.names[0],   &w.names[4], &w.names[5]};
 enum { EVERY = sizeof every / sizeof *every };
 
-static void traverse_one(tally_object *self, tally_visit visit, void *context)
-{
+static void traverse_one(tally_object *self, tally_visit visit, void *context) {
     tally_object **held = tally_object_data(self);
-    if (*held)
-        visit(*held, context);
+    if (*held) visit(*held, context);
 }
-static void clear_one(tally_object *self)
-{
+static void clear_one(tally_object *self) {
     tally_object **held = tally_object_data(self), *old = *held;
     *held = NULL;
     tally_xdecref(old);
 }
 
-static const char *const slots[] = { "first", "second", NULL };
-static const tally_class_spec slim_spec = { .name = "Slim", .slots = slots }, wide_spec = { .name = "Wide" };
-static const tally_type_spec plain_spec = { .name = "plain", .size = 24 };
-static const tally_type_spec container_spec = { .name = "holder", .size = sizeof(tally_object *), .flags = TALLY_TYPE_CONTAINER,
-                                                .traverse = traverse_one, .clear = clear_one };
+static const char *const slots[] = {"first", "second", NULL};
+static const tally_class_spec slim_spec = {.name = "Slim", .slots = slots},
+                              wide_spec = {.name = "Wide"};
+static const tally_type_spec plain_spec = {.name = "plain", .size = 24};
+static const tally_type_spec container_spec = {.name = "holder",
+                                               .size = sizeof(tally_object *),
+                                               .flags = TALLY_TYPE_CONTAINER,
+                                               .traverse = traverse_one,
+                                               .clear = clear_one};
 
 /* Appends until the next append has to grow the list. */
-static void fill_to_the_brim(tally_object *list)
-{
+static void fill_to_the_brim(tally_object *list) {
     tally_object *twin = tally_list_new(0);
     check_int(tally_list_extend(twin, list), 0);
     ptrdiff_t size = tally_sizeof(twin), room = 0;
-    while (check_int(tally_list_append(twin, tally_none), 0), tally_sizeof(twin) == size)
-        room++;
+    while (check_int(tally_list_append(twin, tally_none), 0), tally_sizeof(twin) == size) room++;
     tally_decref(twin);
-    while (room-- > 0)
-        check_int(tally_list_append(list, tally_none), 0);
+    while (room-- > 0) check_int(tally_list_append(list, tally_none), 0);
 }
 
-static void make_world(void)
-{
+static void make_world(void) {
     memset(&w, 0, sizeof w);
     char name[32];
     w.number = tally_int_new(123456);
@@ -84,8 +84,7 @@ static void make_world(void)
     for (int i = 0; i < NAMES; i++) {
         snprintf(name, sizeof name, "attribute %d", i);
         w.names[i] = text(name);
-        if (i == NAMES - 1)
-            break; /* with those before it, a table is full */
+        if (i == NAMES - 1) break; /* with those before it, a table is full */
         check_int(tally_dict_set(w.dict, w.names[i], w.number), 0);
         check_int(tally_set_attr(w.wide, w.names[i], w.number), 0);
         check_int(tally_set_attr(w.wide_class, w.names[i], w.real), 0);
@@ -93,18 +92,19 @@ static void make_world(void)
     check_int(tally_slot_set(w.slim, 0, w.number), 0);
 }
 
-static void drop_world(void)
-{
-    tally_object *objects[] = { w.native, w.native_container, w.slim, w.wide, w.slim_class, w.wide_class, w.dict, w.list, w.tuple, w.text, w.real, w.number };
-    for (size_t i = 0; i < sizeof objects / sizeof *objects; i++)
-        tally_decref(objects[i]);
-    for (int i = 0; i < NAMES; i++)
-        tally_decref(w.names[i]);
+static void drop_world(void) {
+    tally_object *objects[] = {w.native,     w.native_container,
+                               w.slim,       w.wide,
+                               w.slim_class, w.wide_class,
+                               w.dict,       w.list,
+                               w.tuple,      w.text,
+                               w.real,       w.number};
+    for (size_t i = 0; i < sizeof objects / sizeof *objects; i++) tally_decref(objects[i]);
+    for (int i = 0; i < NAMES; i++) tally_decref(w.names[i]);
 }
 
 /* Another thread has been everywhere: nothing is private any more. */
-static void visit_world(void *argument)
-{
+static void visit_world(void *argument) {
     (void)argument;
     tally_object *read;
     for (int i = 0; i < NAMES; i++) {
@@ -128,8 +128,7 @@ typedef struct picture {
     size_t objects, object_bytes, blocks, large_blocks, large_bytes;
 } picture;
 
-static void add_text(picture *p, tally_object *shown)
-{
+static void add_text(picture *p, tally_object *shown) {
     size_t length = strlen(p->text);
     tally_object *repr = shown ? tally_repr(shown) : NULL;
     snprintf(p->text + length, sizeof p->text - length, "%s;", repr ? tally_str_data(repr) : "-");
@@ -137,8 +136,7 @@ static void add_text(picture *p, tally_object *shown)
     tally_error_clear();
 }
 
-static void take_picture(picture *p)
-{
+static void take_picture(picture *p) {
     memset(p, 0, sizeof *p);
     for (int i = 0; i < EVERY; i++) {
         p->references[i] = tally_refcount(*every[i]);
@@ -146,7 +144,8 @@ static void take_picture(picture *p)
         add_text(p, *every[i]);
     }
     for (int i = 0; i < NAMES; i++) {
-        tally_object *a = tally_get_attr(w.wide, w.names[i]), *b = tally_get_attr(w.wide_class, w.names[i]);
+        tally_object *a = tally_get_attr(w.wide, w.names[i]),
+                     *b = tally_get_attr(w.wide_class, w.names[i]);
         add_text(p, a);
         add_text(p, b);
         tally_xdecref(a);
@@ -167,14 +166,12 @@ static void take_picture(picture *p)
     free(rows);
     static tally_memory_result memory;
     tally_memory_stats(&memory);
-    for (int i = 0; i < TALLY_SIZE_CLASSES; i++)
-        p->blocks += memory.classes[i].blocks;
+    for (int i = 0; i < TALLY_SIZE_CLASSES; i++) p->blocks += memory.classes[i].blocks;
     p->large_blocks = memory.large_blocks;
     p->large_bytes = memory.large_bytes;
 }
 
-static void check_same(const picture *before, const picture *after)
-{
+static void check_same(const picture *before, const picture *after) {
     check(strcmp(before->text, after->text) == 0);
     check_int(after->objects, before->objects);
     check_int(after->object_bytes, before->object_bytes);
@@ -188,15 +185,13 @@ static void check_same(const picture *before, const picture *after)
 }
 
 /* What others freed and what waits has come home: pictures can be compared. */
-static void settle(void)
-{
+static void settle(void) {
     double end = now() + SUITE_PATIENCE_SECONDS;
     for (int i = 0; now() < end; i++) {
         tally_stats_result stats;
         tally_safepoint();
         tally_stats(&stats);
-        if (i > 3 && stats.retired == stats.reclaimed)
-            break;
+        if (i > 3 && stats.retired == stats.reclaimed) break;
         tally_blocking_begin();
         usleep(500);
         tally_blocking_end();
@@ -205,12 +200,10 @@ static void settle(void)
 
 /* ---- runs ---- */
 
-static void fail_each(int (*operation)(void), int shared)
-{
+static void fail_each(int (*operation)(void), int shared) {
     static picture before, after;
     make_world();
-    if (shared)
-        run_threads(1, visit_world, NULL, 0);
+    if (shared) run_threads(1, visit_world, NULL, 0);
     settle();
     int nth = 1;
     for (; nth <= MOST_ALLOCATIONS; nth++) {
@@ -229,8 +222,7 @@ static void fail_each(int (*operation)(void), int shared)
         settle(); /* what died may wait for a grace period */
         take_picture(&after);
         check_same(&before, &after);
-        if (result == 0)
-            break;
+        if (result == 0) break;
     }
     check(nth > 1 && nth <= MOST_ALLOCATIONS);
     tally_xdecref(made);
@@ -238,12 +230,11 @@ static void fail_each(int (*operation)(void), int shared)
     settle();
 }
 
-#define ALLOCATES(name, call)                       \
-    static int run_##name(void) { return (call); }  \
-    TALLY_TEST(failures, name)                      \
-    {                                               \
-        fail_each(run_##name, 0);                   \
-        fail_each(run_##name, 1);                   \
+#define ALLOCATES(name, call)                      \
+    static int run_##name(void) { return (call); } \
+    TALLY_TEST(failures, name) {                   \
+        fail_each(run_##name, 0);                  \
+        fail_each(run_##name, 1);                  \
     }
 #define MAKES(name, call) ALLOCATES(name, (made = (call)) ? 0 : -1)
 
@@ -256,8 +247,7 @@ static const char long_text[3000];
 MAKES(str_new_of_a_class_of_its_own, tally_str_new(long_text, 450))
 MAKES(str_new_large, tally_str_new(long_text, sizeof long_text))
 /* A text that is not interned yet, at every call. */
-static tally_object *intern_new(void)
-{
+static tally_object *intern_new(void) {
     static int count;
     char data[40];
     snprintf(data, sizeof data, "text number %d", count++);
@@ -293,11 +283,9 @@ MAKES(remainder_of_floats, tally_remainder(w.number, w.real))
 
 /* ---- containers ---- */
 
-static tally_object *large_tuple(void)
-{
+static tally_object *large_tuple(void) {
     tally_object *items[100];
-    for (int i = 0; i < 100; i++)
-        items[i] = w.number;
+    for (int i = 0; i < 100; i++) items[i] = w.number;
     return tally_tuple_new(items, 100);
 }
 MAKES(tuple_new, pair(w.number, w.text))
@@ -314,8 +302,7 @@ ALLOCATES(dict_set_in_a_full_table, tally_dict_set(w.dict, w.names[NAMES - 1], w
 ALLOCATES(dict_set_of_a_tuple, tally_dict_set(w.dict, w.tuple, w.real))
 MAKES(dict_set_default, tally_dict_set_default(w.dict, w.names[NAMES - 1], w.real))
 
-static tally_object *dict_of_one(void)
-{
+static tally_object *dict_of_one(void) {
     tally_object *dict = tally_dict_new();
     if (dict && tally_dict_set(dict, w.text, w.number) < 0) {
         tally_decref(dict);
@@ -329,14 +316,13 @@ MAKES(dict_set_in_an_empty_dict, dict_of_one())
 
 MAKES(class_new_open, tally_class_new(&wide_spec))
 static int new_slots;
-static tally_object *class_with_new_slots(void)
-{
+static tally_object *class_with_new_slots(void) {
     /* names that are not interned yet, each time */
     static char names[2][32];
     snprintf(names[0], sizeof names[0], "slot name %d", new_slots++);
     snprintf(names[1], sizeof names[1], "slot name %d", new_slots++);
-    static const char *const fresh[] = { names[0], names[1], NULL };
-    return tally_class_new(&(tally_class_spec){ .name = "Fresh", .slots = fresh });
+    static const char *const fresh[] = {names[0], names[1], NULL};
+    return tally_class_new(&(tally_class_spec){.name = "Fresh", .slots = fresh});
 }
 MAKES(class_new_with_slots, class_with_new_slots())
 MAKES(instance_new_open, tally_instance_new(w.wide_class))
@@ -349,8 +335,7 @@ MAKES(object_new_container, tally_object_new(w.container_type, 0))
 MAKES(object_new_large_container, tally_object_new(w.container_type, 2000))
 MAKES(type_new, tally_type_new(&container_spec))
 
-static int census(void)
-{
+static int census(void) {
     tally_census_row *rows = NULL;
     size_t count = 0;
     int result = tally_heap_census(&rows, &count);
@@ -363,15 +348,13 @@ ALLOCATES(heap_census, census())
 /* ---- threads ---- */
 
 static int started;
-static void count_start(void *argument)
-{
+static void count_start(void *argument) {
     (void)argument;
     started++;
 }
 
 /* No stack for it: a run-time error; no room for its state: a memory error. */
-TALLY_TEST(failures, thread_start)
-{
+TALLY_TEST(failures, thread_start) {
     for (int nth = 1;; nth++) {
         tally_thread thread;
         started = 0;
@@ -391,8 +374,7 @@ TALLY_TEST(failures, thread_start)
     }
 }
 
-static void *attach_without_memory(void *argument)
-{
+static void *attach_without_memory(void *argument) {
     (void)argument;
     tally_inject_failure(1, 0);
     check_int(tally_thread_attach(), -1);
@@ -403,8 +385,7 @@ static void *attach_without_memory(void *argument)
     return NULL;
 }
 
-TALLY_TEST(failures, thread_attach)
-{
+TALLY_TEST(failures, thread_attach) {
     pthread_t thread;
     check_int(pthread_create(&thread, NULL, attach_without_memory, NULL), 0);
     tally_blocking_begin();
@@ -412,8 +393,7 @@ TALLY_TEST(failures, thread_attach)
     tally_blocking_end();
 }
 
-TALLY_TEST(failures, init_can_be_called_again)
-{
+TALLY_TEST(failures, init_can_be_called_again) {
     check_int(tally_finish(), 0);
     int nth = 1, refused = 0;
     for (; nth <= MOST_ALLOCATIONS; nth++) {
@@ -423,14 +403,14 @@ TALLY_TEST(failures, init_can_be_called_again)
             check_int(result, 0);
             break;
         }
-        if (result == 0 && nth <= 2) { /* the region of arenas and its notes: it starts with half of the address space */
+        if (result == 0 && nth <= 2) { /* the region of arenas and its notes: it starts with half of
+                                          the address space */
             check_int(tally_finish(), 0);
             continue;
         }
         check_int(result, -1);
         check_error(TALLY_MEMORY_ERROR);
-        if (result == 0)
-            break;
+        if (result == 0) break;
         refused++;
     }
     check(refused > 5 && nth <= MOST_ALLOCATIONS);
@@ -442,21 +422,18 @@ TALLY_TEST(failures, init_can_be_called_again)
 /* ---- a collection ---- */
 
 static int collections_begun, collections_ended;
-static void count_collection(const tally_gc_info *info, void *context)
-{
+static void count_collection(const tally_gc_info *info, void *context) {
     (void)context;
     ++*(info->finished ? &collections_ended : &collections_begun);
 }
 
 /* The live list has more members than the mark stack has room for at first. */
-static void collect_without(int64_t more)
-{
+static void collect_without(int64_t more) {
     begin_nodes();
     collections_begun = collections_ended = 0;
     check_int(tally_gc_add_callback(count_collection, NULL), 0);
     tally_object *live = tally_list_new(0);
-    for (int i = 0; i < 20000; i++)
-        append_new(live, tally_list_new(0));
+    for (int i = 0; i < 20000; i++) append_new(live, tally_list_new(0));
     int rings = 0, failures = 0, collections = 0;
     for (int nth = 1;; nth++) {
         int waiting = rings * 3 - freed();
@@ -481,8 +458,7 @@ static void collect_without(int64_t more)
         check_int(collections_begun, collections);
         check_int(collections_ended, collections);
         check_int(tally_list_length(live), 20000);
-        if (!failed)
-            break;
+        if (!failed) break;
         check(nth < MOST_ALLOCATIONS);
     }
     if (has_gil())
@@ -498,16 +474,14 @@ TALLY_TEST(failures, a_collection) { collect_without(0); }
 TALLY_TEST(failures, a_collection_without_any_memory) { collect_without(INT64_MAX / 2); }
 
 static tally_object *brought_back;
-static void bring_back_the_first(tally_object *self)
-{
+static void bring_back_the_first(tally_object *self) {
     if (node_of(self)->id != 0) return;
     brought_back = self;
     tally_incref(self);
 }
 
 /* What was brought back is marked with whatever memory there is; a wide one, too. */
-TALLY_TEST(failures, a_collection_in_which_a_finalizer_brings_back)
-{
+TALLY_TEST(failures, a_collection_in_which_a_finalizer_brings_back) {
     enum { WIDE = 300 };
     for (int nth = 1;; nth++) {
         begin_nodes();
@@ -538,8 +512,7 @@ TALLY_TEST(failures, a_collection_in_which_a_finalizer_brings_back)
         tally_decref(brought_back);
         check_int(tally_gc_collect(2), 3 + WIDE + 1);
         check_int(freed(), 3);
-        if (!failed)
-            break;
+        if (!failed) break;
         check(nth < MOST_ALLOCATIONS);
     }
 }
@@ -550,8 +523,7 @@ TALLY_TEST(failures, a_collection_in_which_a_finalizer_brings_back)
  * A list that holds itself so often that the collector needs memory to count it: without, it lives
  * until a collection that has some. What it cannot count of a live one keeps that alive, too.
  */
-TALLY_TEST(failures, a_collection_without_memory_to_count_with_keeps_what_it_cannot_count)
-{
+TALLY_TEST(failures, a_collection_without_memory_to_count_with_keeps_what_it_cannot_count) {
     enum { REFERENCES = 1000 };
     tally_object *live = tally_list_new(0), *outer = live;
     for (int i = 0; i < 20000; i++) {
@@ -563,8 +535,7 @@ TALLY_TEST(failures, a_collection_without_memory_to_count_with_keeps_what_it_can
     int kept = 0, found_all = 0;
     for (int nth = 1; !found_all; nth++) {
         tally_object *list = tally_list_new(0);
-        for (int i = 0; i < REFERENCES; i++)
-            tally_list_append(list, list);
+        for (int i = 0; i < REFERENCES; i++) tally_list_append(list, list);
         tally_decref(list);
         tally_inject_failure(nth, INT64_MAX / 2);
         ptrdiff_t found = tally_gc_collect(2);
@@ -590,24 +561,19 @@ TALLY_TEST(failures, a_collection_without_memory_to_count_with_keeps_what_it_can
     check_int(tally_gc_collect(2), 20001);
 }
 
-
 static void without_memory(void) { tally_inject_failure(1, INT64_MAX / 2); }
 
 /* Removals from containers, private ones and others, and the death of what they held. */
-static void remove_all(int shared)
-{
+static void remove_all(int shared) {
     make_world();
-    if (shared)
-        run_threads(1, visit_world, NULL, 0);
+    if (shared) run_threads(1, visit_world, NULL, 0);
     tally_object *class = mortal_class(), *held[4];
-    for (int i = 0; i < 4; i++)
-        held[i] = tally_instance_new(class);
+    for (int i = 0; i < 4; i++) held[i] = tally_instance_new(class);
     check_int(tally_list_set(w.list, 0, held[0]), 0);
     check_int(tally_dict_set(w.dict, w.names[0], held[1]), 0);
     check_int(tally_set_attr(w.wide, w.names[0], held[2]), 0);
     check_int(tally_slot_set(w.slim, 0, held[3]), 0);
-    for (int i = 0; i < 4; i++)
-        tally_decref(held[i]);
+    for (int i = 0; i < 4; i++) tally_decref(held[i]);
     ptrdiff_t length = tally_list_length(w.list);
     without_memory();
     tally_object *popped = tally_list_pop(w.list, 0);
@@ -633,8 +599,7 @@ TALLY_TEST(failures, removals_need_no_memory) { remove_all(0); }
 TALLY_TEST(failures, removals_from_shared_containers_need_no_memory) { remove_all(1); }
 
 /* A removed key that could not be noted for later goes with its table. */
-TALLY_TEST(failures, a_removed_key_without_memory_is_not_lost)
-{
+TALLY_TEST(failures, a_removed_key_without_memory_is_not_lost) {
     make_world();
     run_threads(1, visit_world, NULL, 0);
     settle();
@@ -651,9 +616,9 @@ TALLY_TEST(failures, a_removed_key_without_memory_is_not_lost)
 }
 
 /* Deep and broad, with native types in between, which drop in their own way. */
-TALLY_TEST(failures, a_large_structure_dies_without_memory)
-{
-    tally_object *class = mortal_class(), *type = tally_type_new(&container_spec), *top = tally_list_new(0);
+TALLY_TEST(failures, a_large_structure_dies_without_memory) {
+    tally_object *class = mortal_class(), *type = tally_type_new(&container_spec),
+                 *top = tally_list_new(0);
     enum { DEPTH = 2000, BREADTH = 20 };
     for (int i = 0; i < DEPTH; i++) {
         tally_object *level = tally_list_new(0);
@@ -661,8 +626,7 @@ TALLY_TEST(failures, a_large_structure_dies_without_memory)
         append_new(level, tally_instance_new(class));
         tally_object *holder = tally_object_new(type, 0), *inner = tally_list_new(0);
         *(tally_object **)tally_object_data(holder) = inner;
-        for (int j = 0; j < BREADTH; j++)
-            append_new(inner, tally_instance_new(class));
+        for (int j = 0; j < BREADTH; j++) append_new(inner, tally_instance_new(class));
         append_new(level, holder);
         top = level;
     }
@@ -675,8 +639,7 @@ TALLY_TEST(failures, a_large_structure_dies_without_memory)
 
 /* A native object that drops many at once: they are noted in a list that cannot grow. */
 enum { MANY = 300 };
-static void clear_many(tally_object *self)
-{
+static void clear_many(tally_object *self) {
     tally_object **held = tally_object_data(self);
     for (int i = 0; i < MANY; i++) {
         tally_object *old = held[i];
@@ -684,19 +647,19 @@ static void clear_many(tally_object *self)
         tally_xdecref(old);
     }
 }
-static void traverse_many(tally_object *self, tally_visit visit, void *context)
-{
+static void traverse_many(tally_object *self, tally_visit visit, void *context) {
     tally_object **held = tally_object_data(self);
     for (int i = 0; i < MANY; i++)
-        if (held[i])
-            visit(held[i], context);
+        if (held[i]) visit(held[i], context);
 }
 
-TALLY_TEST(failures, what_a_native_object_held_dies_without_asking_for_memory)
-{
+TALLY_TEST(failures, what_a_native_object_held_dies_without_asking_for_memory) {
     tally_object *class = mortal_class();
-    tally_object *type = tally_type_new(&(tally_type_spec){ .name = "many", .size = MANY * sizeof(tally_object *), .flags = TALLY_TYPE_CONTAINER,
-                                                            .traverse = traverse_many, .clear = clear_many });
+    tally_object *type = tally_type_new(&(tally_type_spec){.name = "many",
+                                                           .size = MANY * sizeof(tally_object *),
+                                                           .flags = TALLY_TYPE_CONTAINER,
+                                                           .traverse = traverse_many,
+                                                           .clear = clear_many});
     tally_object *many = tally_object_new(type, 0);
     for (int i = 0; i < MANY; i++)
         ((tally_object **)tally_object_data(many))[i] = tally_instance_new(class);
@@ -708,8 +671,7 @@ TALLY_TEST(failures, what_a_native_object_held_dies_without_asking_for_memory)
 }
 
 static tally_object *handed;
-static void drop_without_memory(void *argument)
-{
+static void drop_without_memory(void *argument) {
     (void)argument;
     without_memory();
     tally_decref(handed);
@@ -717,8 +679,7 @@ static void drop_without_memory(void *argument)
 }
 
 /* The thread has no table to count the class in, no entry for a queue, no batch to hand over. */
-TALLY_TEST(failures, an_instance_of_another_thread_is_dropped_without_memory)
-{
+TALLY_TEST(failures, an_instance_of_another_thread_is_dropped_without_memory) {
     tally_object *class = mortal_class();
     for (int i = 1; i <= 20; i++) {
         handed = tally_instance_new(class);
@@ -731,8 +692,7 @@ TALLY_TEST(failures, an_instance_of_another_thread_is_dropped_without_memory)
 }
 
 /* What is retired stays in its thread's list for as long as there is no batch for it. */
-TALLY_TEST(failures, retired_memory_waits_until_there_is_memory)
-{
+TALLY_TEST(failures, retired_memory_waits_until_there_is_memory) {
     make_world();
     run_threads(1, visit_world, NULL, 0);
     settle();
@@ -757,16 +717,14 @@ TALLY_TEST(failures, retired_memory_waits_until_there_is_memory)
     settle();
 }
 
-static void borrow_world(void *argument)
-{
+static void borrow_world(void *argument) {
     (void)argument;
     check(tally_borrowed_object(tally_list_borrow(made, 0)) != NULL);
     check(tally_borrowed_object(tally_list_borrow(made, 1)) != NULL);
 }
 
 /* What was handed out dies, and waits, without memory; all of it comes home. */
-TALLY_TEST(failures, what_was_handed_out_dies_without_memory)
-{
+TALLY_TEST(failures, what_was_handed_out_dies_without_memory) {
     tally_object *class = mortal_class();
     static picture before, after;
     make_world();
@@ -779,8 +737,7 @@ TALLY_TEST(failures, what_was_handed_out_dies_without_memory)
         made = tally_list_new(0);
         append_new(made, dict);
         append_new(made, instance);
-        for (int i = 0; i < 1000; i++)
-            append_new(made, tally_int_new(100000 + i));
+        for (int i = 0; i < 1000; i++) append_new(made, tally_int_new(100000 + i));
         run_threads(1, borrow_world, NULL, 0);
         without_memory();
         tally_decref(made);
@@ -798,8 +755,7 @@ TALLY_TEST(failures, what_was_handed_out_dies_without_memory)
 }
 
 /* A borrow takes no memory, by whichever way. */
-TALLY_TEST(failures, nothing_is_allocated_to_borrow)
-{
+TALLY_TEST(failures, nothing_is_allocated_to_borrow) {
     make_world();
     without_memory();
     check(tally_borrowed_object(tally_list_borrow(w.list, 0)) != NULL);
@@ -813,13 +769,10 @@ TALLY_TEST(failures, nothing_is_allocated_to_borrow)
 
 /* ---- a table of numbers ---- */
 
-static void count_without_memory(void *class_)
-{
-    for (int i = 0; i < 3; i++)
-        tally_incref(class_);
+static void count_without_memory(void *class_) {
+    for (int i = 0; i < 3; i++) tally_incref(class_);
     tally_inject_failure(1, 1000);
-    for (int i = 0; i < 2; i++)
-        tally_decref(class_);
+    for (int i = 0; i < 2; i++) tally_decref(class_);
     check_int(tally_inject_failed(), is_biased() && !has_gil());
     check_int(tally_refcount(class_), 2);
     tally_decref(class_); /* now there is memory */
@@ -827,9 +780,9 @@ static void count_without_memory(void *class_)
     tally_decref(class_);
 }
 
-TALLY_TEST(failures, a_thread_that_gets_no_table_of_numbers_counts_a_class_all_the_same)
-{
-    tally_object *class_ = tally_class_new(&wide_spec), *reference = tally_weakref_new(class_, NULL, NULL);
+TALLY_TEST(failures, a_thread_that_gets_no_table_of_numbers_counts_a_class_all_the_same) {
+    tally_object *class_ = tally_class_new(&wide_spec),
+                 *reference = tally_weakref_new(class_, NULL, NULL);
     run_threads(1, count_without_memory, class_, 0); /* in a slot that had no table before */
     check_int(tally_refcount(class_), 1);
     tally_decref(class_);

@@ -8,8 +8,8 @@
  * An idle actor runs, without a safepoint; with a GIL it would keep everybody
  * out, so there it is in a blocking region.
  */
-#include "suite.h"
 #include "inject.h"
+#include "suite.h"
 
 #include <linux/membarrier.h>
 #include <pthread.h>
@@ -21,9 +21,9 @@ enum { OWNER = 1, OTHER, THIRD, ACTORS };
 typedef struct actor {
     pthread_t thread;
     int role;
-    int attached, blocked;            /* its own */
+    int attached, blocked; /* its own */
     void (*_Atomic command)(void);
-    _Atomic int told, done;           /* how many commands */
+    _Atomic int told, done; /* how many commands */
 } actor;
 
 static actor actors[ACTORS];
@@ -38,42 +38,36 @@ static tally_critical sections[ACTORS];
 
 static void leave(void) {}
 
-static void *play(void *argument)
-{
+static void *play(void *argument) {
     me = argument;
     tally_inject_role(me->role);
     for (int next = 1;; next++) {
         int blocks = has_gil() && me->attached && !me->blocked;
-        if (blocks)
-            tally_blocking_begin();
-        /* acquire: pairs with begin: what the director knows, and no more, comes before a command */
-        while (atomic_load_explicit(&me->told, memory_order_acquire) < next)
-            usleep(50);
-        if (blocks)
-            tally_blocking_end();
+        if (blocks) tally_blocking_begin();
+        /* acquire: pairs with begin: what the director knows, and no more, comes before a command
+         */
+        while (atomic_load_explicit(&me->told, memory_order_acquire) < next) usleep(50);
+        if (blocks) tally_blocking_end();
         void (*command)(void) = atomic_load_explicit(&me->command, memory_order_relaxed);
         command();
         atomic_store_explicit(&me->done, next, memory_order_release);
-        if (command == leave)
-            return NULL;
+        if (command == leave) return NULL;
     }
 }
 
-static int is_done(int role)
-{
-    return atomic_load_explicit(&actors[role].done, memory_order_acquire) == atomic_load_explicit(&actors[role].told, memory_order_relaxed);
+static int is_done(int role) {
+    return atomic_load_explicit(&actors[role].done, memory_order_acquire) ==
+           atomic_load_explicit(&actors[role].told, memory_order_relaxed);
 }
 
 /* Tells the actor to do it. */
-static void begin(int role, void (*command)(void))
-{
+static void begin(int role, void (*command)(void)) {
     atomic_store_explicit(&actors[role].command, command, memory_order_relaxed);
     atomic_fetch_add_explicit(&actors[role].told, 1, memory_order_release);
 }
 
 /* Waits until it is done; a scenario cannot go on without. */
-static void finish(int role)
-{
+static void finish(int role) {
     double end = now() + SUITE_PATIENCE_SECONDS;
     while (!is_done(role)) {
         if (now() > end) {
@@ -84,43 +78,37 @@ static void finish(int role)
     }
 }
 
-static void tell(int role, void (*command)(void))
-{
+static void tell(int role, void (*command)(void)) {
     begin(role, command);
     finish(role);
 }
 
 /* It is still at it after a while. */
-static int stands(int role)
-{
+static int stands(int role) {
     usleep(20000);
     return !is_done(role);
 }
 
-#define hold(role, point) tally_inject_hold(role, #point)
-#define await(role, point) check(tally_inject_await(role, #point))
+#define hold(role, point)    tally_inject_hold(role, #point)
+#define await(role, point)   check(tally_inject_await(role, #point))
 #define release(role, point) tally_inject_release(role, #point)
 #define is_held(role, point) tally_inject_is_held(role, #point)
 
 /* ---- commands ---- */
 
-static void attach(void)
-{
+static void attach(void) {
     check_int(tally_thread_attach(), 0);
     me->attached = 1;
 }
-static void detach(void)
-{
+static void detach(void) {
     tally_thread_detach();
     me->attached = 0;
 }
-static void block(void)
-{
+static void block(void) {
     tally_blocking_begin();
     me->blocked = 1;
 }
-static void unblock(void)
-{
+static void unblock(void) {
     tally_blocking_end();
     me->blocked = 0;
 }
@@ -129,50 +117,42 @@ static void make_object(void) { object = tally_instance_new(class_); }
 static void drop_object(void) { tally_decref(object); }
 static void take_object(void) { tally_incref(object); }
 static void check_one_left(void) { check_int(tally_refcount(object), 1); }
-static void make_list(void)
-{
+static void make_list(void) {
     list = tally_list_new(4);
     check_int(tally_list_append(list, tally_none), 0);
 }
-static void make_other_list(void)
-{
+static void make_other_list(void) {
     other_list = tally_list_new(4);
     check_int(tally_list_append(other_list, tally_none), 0);
 }
 static void drop_list(void) { tally_decref(list); }
 static void drop_other_list(void) { tally_decref(other_list); }
-static void put_fresh(void)
-{
+static void put_fresh(void) {
     tally_object *fresh = tally_instance_new(class_);
     check_int(tally_list_set(list, 0, fresh), 0);
     tally_decref(fresh);
 }
 static void put_none(void) { check_int(tally_list_set(list, 0, tally_none), 0); }
-static void put_result(void)
-{
+static void put_result(void) {
     check_int(tally_list_set(list, 0, result), 0);
     tally_decref(result);
 }
 static void read_first(void) { result = tally_list_get(list, 0); }
 static void read_last(void) { result = tally_list_get(list, 99); }
-static void read_and_drop(void)
-{
+static void read_and_drop(void) {
     tally_object *read = tally_list_get(list, 0);
     tally_decref(read);
 }
-static void read_other_and_drop(void)
-{
+static void read_other_and_drop(void) {
     tally_object *read = tally_list_get(other_list, 0);
     tally_decref(read);
 }
 static void append_none(void) { check_int(tally_list_append(list, tally_none), 0); }
-static void stop_world(void)
-{
+static void stop_world(void) {
     tally_memory_result memory;
     tally_memory_stats(&memory);
 }
-static void safepoints_until_flag(void)
-{
+static void safepoints_until_flag(void) {
     while (!atomic_load_explicit(&flag, memory_order_relaxed)) {
         tally_safepoint();
         usleep(20);
@@ -180,15 +160,13 @@ static void safepoints_until_flag(void)
 }
 static void enter_section(void) { tally_critical_begin(&sections[me->role], list); }
 static void leave_section(void) { tally_critical_end(&sections[me->role]); }
-static void pass_section(void)
-{
+static void pass_section(void) {
     enter_section();
     leave_section();
 }
 
 static uint64_t merges;
-static void count_merges(void)
-{
+static void count_merges(void) {
     tally_stats_result stats;
     tally_stats(&stats);
     merges = stats.merges;
@@ -197,31 +175,26 @@ static void count_merges(void)
 /* ---- scenarios ---- */
 
 /* The director is blocked until curtain; all actors are attached but those of `outside`. */
-static void raise_curtain_but(int outside)
-{
+static void raise_curtain_but(int outside) {
     class_ = mortal_class();
     atomic_store_explicit(&flag, 0, memory_order_relaxed);
     atomic_store_explicit(&finalizing, 0, memory_order_relaxed);
     tally_blocking_begin();
     for (int role = OWNER; role < ACTORS; role++) {
-        actors[role] = (actor){ .role = role };
+        actors[role] = (actor){.role = role};
         check_int(pthread_create(&actors[role].thread, NULL, play, &actors[role]), 0);
-        if (role != outside)
-            tell(role, attach);
+        if (role != outside) tell(role, attach);
     }
 }
 static void raise_curtain(void) { raise_curtain_but(0); }
 
-static void drop_curtain(int wanted_deaths)
-{
+static void drop_curtain(int wanted_deaths) {
     for (int role = OWNER; role < ACTORS; role++) {
         /* In step, since what one still holds may need another's safepoint. */
-        if (actors[role].blocked)
-            tell(role, unblock);
+        if (actors[role].blocked) tell(role, unblock);
     }
     for (int role = OWNER; role < ACTORS; role++) {
-        if (actors[role].attached)
-            tell(role, detach);
+        if (actors[role].attached) tell(role, detach);
         tell(role, leave);
         pthread_join(actors[role].thread, NULL);
     }
@@ -231,24 +204,20 @@ static void drop_curtain(int wanted_deaths)
     tally_decref(class_);
 }
 
-static int no_gil(void)
-{
+static int no_gil(void) {
     if (has_gil())
         suite_skip("the GIL is held at this point, so no other thread can come in between");
     return !has_gil();
 }
 
-static int has_queues(void)
-{
-    if (!is_biased())
-        suite_skip("counts have no owner, so no object is queued for one");
+static int has_queues(void) {
+    if (!is_biased()) suite_skip("counts have no owner, so no object is queued for one");
     return is_biased();
 }
 
 static int has_queues_no_gil(void) { return has_queues() && no_gil(); }
 
-static int has_bias(void)
-{
+static int has_bias(void) {
     if (!is_biased() || has_gil()) {
         suite_skip("locks are not biased");
         return 0;
@@ -262,9 +231,9 @@ static int has_bias(void)
 
 /* ---- a try-incref against the last decref ---- */
 
-/* In list, which readers try without its lock, is a new object of which the owner holds nothing else. */
-static void set_scene_for_reader(void)
-{
+/* In list, which readers try without its lock, is a new object of which the owner holds nothing
+ * else. */
+static void set_scene_for_reader(void) {
     raise_curtain();
     tell(OWNER, make_list);
     tell(OTHER, read_and_drop);
@@ -272,8 +241,7 @@ static void set_scene_for_reader(void)
 }
 
 /* The reader is held with the slot loaded; the object dies; the reader gets what is there now. */
-static void reader_loses(const char *point)
-{
+static void reader_loses(const char *point) {
     tally_inject_hold(OTHER, point);
     begin(OTHER, read_first);
     check(tally_inject_await(OTHER, point));
@@ -286,35 +254,29 @@ static void reader_loses(const char *point)
     drop_curtain(1);
 }
 
-TALLY_TEST(interleavings, try_incref_of_default_fails_after_the_owners_last_decref)
-{
-    if (!no_gil())
-        return;
+TALLY_TEST(interleavings, try_incref_of_default_fails_after_the_owners_last_decref) {
+    if (!no_gil()) return;
     set_scene_for_reader();
     reader_loses("try_incref");
 }
 
-TALLY_TEST(interleavings, try_incref_of_maybe_shared_fails_after_the_owners_last_decref)
-{
-    if (!no_gil())
-        return;
+TALLY_TEST(interleavings, try_incref_of_maybe_shared_fails_after_the_owners_last_decref) {
+    if (!no_gil()) return;
     set_scene_for_reader();
     tell(OTHER, read_and_drop);
     reader_loses("try_incref");
 }
 
-TALLY_TEST(interleavings, try_incref_of_maybe_shared_that_read_the_count_fails_after_the_owners_last_decref)
-{
-    if (!no_gil())
-        return;
+TALLY_TEST(interleavings,
+           try_incref_of_maybe_shared_that_read_the_count_fails_after_the_owners_last_decref) {
+    if (!no_gil()) return;
     set_scene_for_reader();
     tell(OTHER, read_and_drop);
     reader_loses("try_incref_swap");
 }
 
 /* Merged: the owner's half went while the other held a reference. */
-static void set_scene_merged(void)
-{
+static void set_scene_merged(void) {
     set_scene_for_reader();
     tell(OTHER, read_first);
     tell(OWNER, put_none);
@@ -322,35 +284,33 @@ static void set_scene_merged(void)
     check_int(deaths(), 0);
 }
 
-TALLY_TEST(interleavings, try_incref_of_merged_fails_after_the_last_decref)
-{
-    if (!no_gil())
-        return;
+TALLY_TEST(interleavings, try_incref_of_merged_fails_after_the_last_decref) {
+    if (!no_gil()) return;
     set_scene_merged();
     reader_loses("try_incref");
 }
 
-TALLY_TEST(interleavings, try_incref_of_merged_that_read_the_count_fails_after_the_last_decref)
-{
-    if (!no_gil())
-        return;
+TALLY_TEST(interleavings, try_incref_of_merged_that_read_the_count_fails_after_the_last_decref) {
+    if (!no_gil()) return;
     set_scene_merged();
     reader_loses("try_incref_swap");
 }
 
 static tally_object *first_of_list, *first_of_other;
-static void note_first(void) { first_of_list = tally_list_get(list, 0); tally_decref(first_of_list); }
-static void put_fresh_in_other(void)
-{
+static void note_first(void) {
+    first_of_list = tally_list_get(list, 0);
+    tally_decref(first_of_list);
+}
+static void put_fresh_in_other(void) {
     first_of_other = tally_instance_new(class_);
     check_int(tally_list_set(other_list, 0, first_of_other), 0);
     tally_decref(first_of_other);
 }
 static void check_one_reference(void) { check_int(tally_refcount(first_of_other), 1); }
 
-/* The block that the reader knows has another object by now, in state default or (shared) maybe-shared. */
-static void reader_meets_another_object(const char *point, int shared)
-{
+/* The block that the reader knows has another object by now, in state default or (shared)
+ * maybe-shared. */
+static void reader_meets_another_object(const char *point, int shared) {
     raise_curtain();
     tell(OWNER, make_list);
     tell(OWNER, make_other_list);
@@ -365,8 +325,7 @@ static void reader_meets_another_object(const char *point, int shared)
     tell(OWNER, put_none);
     tell(OWNER, put_fresh_in_other);
     check(first_of_other == first_of_list); /* else this tests nothing */
-    if (shared)
-        tell(THIRD, read_other_and_drop);
+    if (shared) tell(THIRD, read_other_and_drop);
     tally_inject_release(OTHER, point);
     finish(OTHER);
     check(result == tally_none);
@@ -376,31 +335,25 @@ static void reader_meets_another_object(const char *point, int shared)
     drop_curtain(2);
 }
 
-TALLY_TEST(interleavings, try_incref_of_a_reused_block_in_default_takes_nothing)
-{
-    if (no_gil())
-        reader_meets_another_object("try_incref", 0);
+TALLY_TEST(interleavings, try_incref_of_a_reused_block_in_default_takes_nothing) {
+    if (no_gil()) reader_meets_another_object("try_incref", 0);
 }
 
-TALLY_TEST(interleavings, try_incref_of_a_reused_block_in_maybe_shared_gives_the_reference_back)
-{
-    if (no_gil())
-        reader_meets_another_object("try_incref", 1);
+TALLY_TEST(interleavings, try_incref_of_a_reused_block_in_maybe_shared_gives_the_reference_back) {
+    if (no_gil()) reader_meets_another_object("try_incref", 1);
 }
 
-TALLY_TEST(interleavings, try_incref_of_a_reused_block_with_the_count_read_before_gives_the_reference_back)
-{
-    if (no_gil())
-        reader_meets_another_object("try_incref_swap", 1);
+TALLY_TEST(interleavings,
+           try_incref_of_a_reused_block_with_the_count_read_before_gives_the_reference_back) {
+    if (no_gil()) reader_meets_another_object("try_incref_swap", 1);
 }
 
 static void clear_list(void) { check_int(tally_list_clear(list), 0); }
 
-/* The list is cleared before the reader loads its array, and filled before it looks at the length. */
-TALLY_TEST(interleavings, a_reader_that_loads_no_array_but_then_a_length_takes_the_lock)
-{
-    if (!no_gil())
-        return;
+/* The list is cleared before the reader loads its array, and filled before it looks at the length.
+ */
+TALLY_TEST(interleavings, a_reader_that_loads_no_array_but_then_a_length_takes_the_lock) {
+    if (!no_gil()) return;
     raise_curtain();
     tell(OWNER, make_list);
     tell(OTHER, read_and_drop);
@@ -420,18 +373,15 @@ TALLY_TEST(interleavings, a_reader_that_loads_no_array_but_then_a_length_takes_t
 }
 
 /* The array that the reader has is shorter than the length that it sees. */
-TALLY_TEST(interleavings, a_reader_of_a_replaced_array_takes_the_lock)
-{
-    if (!no_gil())
-        return;
+TALLY_TEST(interleavings, a_reader_of_a_replaced_array_takes_the_lock) {
+    if (!no_gil()) return;
     raise_curtain();
     tell(OWNER, make_list);
     tell(OTHER, read_and_drop);
     hold(OTHER, list_loaded);
     begin(OTHER, read_last);
     await(OTHER, list_loaded);
-    for (int i = 0; i < 99; i++)
-        tell(OWNER, append_none);
+    for (int i = 0; i < 99; i++) tell(OWNER, append_none);
     release(OTHER, list_loaded);
     finish(OTHER);
     check(result == tally_none);
@@ -439,17 +389,14 @@ TALLY_TEST(interleavings, a_reader_of_a_replaced_array_takes_the_lock)
     drop_curtain(0);
 }
 
-static void make_object_in_list(void)
-{
+static void make_object_in_list(void) {
     object = tally_instance_new(class_);
     check_int(tally_list_set(list, 0, object), 0); /* and a reference of its own: it lives on */
 }
 
 /* The slot of the replaced array is as it was; the list's is not. */
-TALLY_TEST(interleavings, a_reader_of_a_replaced_array_looks_at_the_array_again)
-{
-    if (!no_gil())
-        return;
+TALLY_TEST(interleavings, a_reader_of_a_replaced_array_looks_at_the_array_again) {
+    if (!no_gil()) return;
     raise_curtain();
     tell(OWNER, make_list);
     tell(OTHER, read_and_drop);
@@ -458,8 +405,7 @@ TALLY_TEST(interleavings, a_reader_of_a_replaced_array_looks_at_the_array_again)
     hold(OTHER, try_incref);
     begin(OTHER, read_first);
     await(OTHER, try_incref);
-    for (int i = 0; i < 99; i++)
-        tell(OWNER, append_none);
+    for (int i = 0; i < 99; i++) tell(OWNER, append_none);
     tell(OWNER, put_none);
     release(OTHER, try_incref);
     finish(OTHER);
@@ -478,73 +424,62 @@ static ptrdiff_t walk_at;
 static int walk_result;
 static tally_error walk_error;
 
-static void make_dict(void)
-{
+static void make_dict(void) {
     dict = tally_dict_new();
-    for (int i = 0; i <= DICT_KEYS; i++)
-        dict_keys[i] = tally_int_new(1000 + i);
+    for (int i = 0; i <= DICT_KEYS; i++) dict_keys[i] = tally_int_new(1000 + i);
     for (int i = 0; i < DICT_KEYS - 1; i++) {
         tally_object *value = tally_instance_new(class_);
         check_int(tally_dict_set(dict, dict_keys[i], value), 0);
         tally_decref(value);
     }
 }
-static void drop_dict(void)
-{
+static void drop_dict(void) {
     tally_decref(dict);
-    for (int i = 0; i <= DICT_KEYS; i++)
-        tally_decref(dict_keys[i]);
+    for (int i = 0; i <= DICT_KEYS; i++) tally_decref(dict_keys[i]);
 }
-static void walk_on(void)
-{
+static void walk_on(void) {
     walk_result = tally_dict_next(dict, &walk_at, &walk_key, &walk_value);
     walk_error = tally_error_kind();
     tally_error_clear();
 }
-static void drop_walked(void)
-{
+static void drop_walked(void) {
     tally_xdecref(walk_key);
     tally_xdecref(walk_value);
     walk_key = walk_value = NULL;
 }
-static void walk_all(void)
-{
+static void walk_all(void) {
     walk_at = 0;
     int steps = 0;
-    for (walk_on(); walk_result == 1; walk_on(), steps++)
-        drop_walked();
+    for (walk_on(); walk_result == 1; walk_on(), steps++) drop_walked();
     check_int(walk_result, 0);
     check_int(steps, DICT_KEYS - 1);
     walk_at = 0;
 }
-static void note_second(void)
-{
+static void note_second(void) {
     old_value = tally_dict_get(dict, dict_keys[1]);
     tally_decref(old_value);
 }
 static void delete_second(void) { check_int(tally_dict_delete(dict, dict_keys[1]), 0); }
 static void delete_third(void) { check_int(tally_dict_delete(dict, dict_keys[2]), 0); }
-static void add_key(void) { check_int(tally_dict_set(dict, dict_keys[DICT_KEYS - 1], tally_none), 0); }
-static void add_keys(void)
-{
+static void add_key(void) {
+    check_int(tally_dict_set(dict, dict_keys[DICT_KEYS - 1], tally_none), 0);
+}
+static void add_keys(void) {
     add_key();
     check_int(tally_dict_set(dict, dict_keys[DICT_KEYS], tally_none), 0); /* another table */
 }
 static void clear_dict(void) { check_int(tally_dict_clear(dict), 0); }
-static void replace_second(void)
-{
+static void replace_second(void) {
     tally_object *value = tally_instance_new(class_);
     check_int(tally_dict_set(dict, dict_keys[1], value), 0);
     tally_decref(value);
 }
 
-static const char *const walk_points[] = { "walk_begun", "walk_found", "walk_key", "walk_read" };
+static const char *const walk_points[] = {"walk_begun", "walk_found", "walk_key", "walk_read"};
 
 /* At each point of the step to the second entry, the owner does this to the dict. */
-static void walk_meets(void (*change)(void), int deaths_by_it, void (*expect)(int point))
-{
-    if (!no_gil())
-        return;
+static void walk_meets(void (*change)(void), int deaths_by_it, void (*expect)(int point)) {
+    if (!no_gil()) return;
     for (int i = 0; i < 4; i++) {
         atomic_store_explicit(&suite_deaths, 0, memory_order_relaxed);
         raise_curtain();
@@ -568,8 +503,7 @@ static void walk_meets(void (*change)(void), int deaths_by_it, void (*expect)(in
     }
 }
 
-static void expect_error(int point)
-{
+static void expect_error(int point) {
     (void)point;
     check_int(walk_result, -1);
     check_int(walk_error, TALLY_RUNTIME_ERROR);
@@ -577,50 +511,38 @@ static void expect_error(int point)
 }
 
 /* Stored for that key, at a moment of the call. */
-static void expect_second(int point)
-{
+static void expect_second(int point) {
     check_int(walk_result, 1);
     check(walk_key == dict_keys[1]);
     check(walk_value && (walk_value == old_value) == (point == 3));
 }
 
-TALLY_TEST(interleavings, a_walk_that_meets_a_removal_of_its_entry_reports_it)
-{
+TALLY_TEST(interleavings, a_walk_that_meets_a_removal_of_its_entry_reports_it) {
     walk_meets(delete_second, 1, expect_error);
 }
-TALLY_TEST(interleavings, a_walk_that_meets_a_removal_of_another_entry_reports_it)
-{
+TALLY_TEST(interleavings, a_walk_that_meets_a_removal_of_another_entry_reports_it) {
     walk_meets(delete_third, 1, expect_error);
 }
-TALLY_TEST(interleavings, a_walk_that_meets_a_new_key_reports_it)
-{
+TALLY_TEST(interleavings, a_walk_that_meets_a_new_key_reports_it) {
     walk_meets(add_key, 0, expect_error);
 }
-TALLY_TEST(interleavings, a_walk_that_meets_a_new_table_reports_it)
-{
+TALLY_TEST(interleavings, a_walk_that_meets_a_new_table_reports_it) {
     walk_meets(add_keys, 0, expect_error);
 }
-TALLY_TEST(interleavings, a_walk_that_meets_a_clear_reports_it)
-{
+TALLY_TEST(interleavings, a_walk_that_meets_a_clear_reports_it) {
     walk_meets(clear_dict, DICT_KEYS - 1, expect_error);
 }
-TALLY_TEST(interleavings, a_walk_that_meets_another_value_gives_one_that_was_there)
-{
+TALLY_TEST(interleavings, a_walk_that_meets_another_value_gives_one_that_was_there) {
     walk_meets(replace_second, 1, expect_second);
 }
 
 static int found;
-static void look_for_second(void)
-{
-    found = tally_dict_contains(dict, dict_keys[1]);
-}
+static void look_for_second(void) { found = tally_dict_contains(dict, dict_keys[1]); }
 
 /* A look that found the key in a table which is replaced, then the key removed, looks again. */
-TALLY_TEST(interleavings, a_look_for_a_key_in_a_replaced_table_looks_again)
-{
-    if (!no_gil())
-        return;
-    static const char *const points[] = { "contains_found", "contains_value" };
+TALLY_TEST(interleavings, a_look_for_a_key_in_a_replaced_table_looks_again) {
+    if (!no_gil()) return;
+    static const char *const points[] = {"contains_found", "contains_value"};
     for (int i = 0; i < 2; i++) {
         atomic_store_explicit(&suite_deaths, 0, memory_order_relaxed);
         raise_curtain();
@@ -641,8 +563,7 @@ TALLY_TEST(interleavings, a_look_for_a_key_in_a_replaced_table_looks_again)
 }
 
 static void enter_dict(void) { tally_critical_begin(&sections[me->role], dict); }
-static void read_dict(void)
-{
+static void read_dict(void) {
     walk_all();
     look_for_second();
     check_int(found, 1);
@@ -651,15 +572,13 @@ static void read_dict(void)
     tally_xdecref(value);
     check_int(tally_dict_length(dict), DICT_KEYS - 1);
 }
-static void read_list(void)
-{
+static void read_list(void) {
     read_and_drop();
     check_int(tally_list_length(list), 1);
 }
 
 /* The owner holds both locks; nothing changes underneath. */
-TALLY_TEST(interleavings, reads_take_no_lock)
-{
+TALLY_TEST(interleavings, reads_take_no_lock) {
     raise_curtain();
     tell(OWNER, make_dict);
     tell(OWNER, make_list);
@@ -681,15 +600,14 @@ TALLY_TEST(interleavings, reads_take_no_lock)
 static void check_written(tally_object *self) { check_int(*(int *)tally_object_data(self), 7); }
 static tally_object *written_type;
 static void make_written(void) { object = tally_object_new(written_type, 0); }
-static void write_and_drop(void)
-{
+static void write_and_drop(void) {
     *(int *)tally_object_data(object) = 7;
     tally_decref(object);
 }
 
-/* No acquire by the director in between: only the counts order the write before the last decref. For ThreadSanitizer. */
-static void drop_after_write(int last)
-{
+/* No acquire by the director in between: only the counts order the write before the last decref.
+ * For ThreadSanitizer. */
+static void drop_after_write(int last) {
     begin(OTHER, write_and_drop);
     usleep(50000);
     begin(last, drop_object);
@@ -698,17 +616,16 @@ static void drop_after_write(int last)
     drop_curtain(0);
 }
 
-static void set_scene_for_write(void)
-{
+static void set_scene_for_write(void) {
     raise_curtain();
     tally_blocking_end();
-    written_type = tally_type_new(&(tally_type_spec){ .name = "written", .size = sizeof(int), .dealloc = check_written });
+    written_type = tally_type_new(
+        &(tally_type_spec){.name = "written", .size = sizeof(int), .dealloc = check_written});
     tally_blocking_begin();
     tell(OWNER, make_written);
 }
 
-TALLY_TEST(interleavings, what_was_written_before_a_decref_is_seen_by_another_that_frees)
-{
+TALLY_TEST(interleavings, what_was_written_before_a_decref_is_seen_by_another_that_frees) {
     set_scene_for_write();
     tell(OWNER, take_object);
     tell(OWNER, take_object);
@@ -717,18 +634,16 @@ TALLY_TEST(interleavings, what_was_written_before_a_decref_is_seen_by_another_th
     drop_after_write(THIRD);
 }
 
-TALLY_TEST(interleavings, what_was_written_before_a_decref_is_seen_by_the_owner_that_frees)
-{
+TALLY_TEST(interleavings, what_was_written_before_a_decref_is_seen_by_the_owner_that_frees) {
     set_scene_for_write();
     tell(OTHER, take_object);
     drop_after_write(OWNER);
 }
 
-/* The reader's swap comes between the owner's last decref and the owner's own swap: the reader frees it. */
-TALLY_TEST(interleavings, a_reference_got_during_the_owners_last_decref_is_the_last)
-{
-    if (!has_queues_no_gil())
-        return;
+/* The reader's swap comes between the owner's last decref and the owner's own swap: the reader
+ * frees it. */
+TALLY_TEST(interleavings, a_reference_got_during_the_owners_last_decref_is_the_last) {
+    if (!has_queues_no_gil()) return;
     set_scene_for_reader();
     tell(OTHER, read_and_drop); /* maybe-shared */
     hold(OTHER, try_incref);
@@ -754,10 +669,9 @@ TALLY_TEST(interleavings, a_reference_got_during_the_owners_last_decref_is_the_l
 }
 
 /* As before, but the reader drops first: the owner frees it. */
-TALLY_TEST(interleavings, a_reference_got_and_dropped_during_the_owners_last_decref_changes_nothing)
-{
-    if (!has_queues_no_gil())
-        return;
+TALLY_TEST(interleavings,
+           a_reference_got_and_dropped_during_the_owners_last_decref_changes_nothing) {
+    if (!has_queues_no_gil()) return;
     set_scene_for_reader();
     tell(OTHER, read_and_drop);
     hold(OTHER, try_incref);
@@ -778,10 +692,9 @@ TALLY_TEST(interleavings, a_reference_got_and_dropped_during_the_owners_last_dec
 }
 
 /* The reader comes and goes between the owner's count and its look at shared. */
-TALLY_TEST(interleavings, a_reader_between_the_owners_count_and_its_look_at_shared_changes_nothing)
-{
-    if (!has_queues_no_gil())
-        return;
+TALLY_TEST(interleavings,
+           a_reader_between_the_owners_count_and_its_look_at_shared_changes_nothing) {
+    if (!has_queues_no_gil()) return;
     set_scene_for_reader();
     tell(OTHER, read_and_drop);
     hold(OTHER, try_incref_swap);
@@ -803,23 +716,19 @@ TALLY_TEST(interleavings, a_reader_between_the_owners_count_and_its_look_at_shar
 /* ---- the merge queue ---- */
 
 /* The owner has made an object, whose only reference is the other's to drop. */
-static void set_scene_for_push(int outside)
-{
+static void set_scene_for_push(int outside) {
     raise_curtain_but(outside);
     tell(OWNER, make_object);
 }
 
-static void end_of_push(void)
-{
+static void end_of_push(void) {
     tell(OTHER, count_merges);
     check_int(merges, 1);
     drop_curtain(1);
 }
 
-TALLY_TEST(interleavings, an_object_pushed_to_a_blocked_owner_is_merged_by_the_pusher)
-{
-    if (!has_queues())
-        return;
+TALLY_TEST(interleavings, an_object_pushed_to_a_blocked_owner_is_merged_by_the_pusher) {
+    if (!has_queues()) return;
     set_scene_for_push(0);
     tell(OWNER, block);
     tell(OTHER, drop_object);
@@ -827,10 +736,8 @@ TALLY_TEST(interleavings, an_object_pushed_to_a_blocked_owner_is_merged_by_the_p
     end_of_push();
 }
 
-TALLY_TEST(interleavings, an_owner_that_blocks_before_the_push_leaves_it_to_the_pusher)
-{
-    if (!has_queues_no_gil())
-        return;
+TALLY_TEST(interleavings, an_owner_that_blocks_before_the_push_leaves_it_to_the_pusher) {
+    if (!has_queues_no_gil()) return;
     set_scene_for_push(0);
     hold(OTHER, push);
     begin(OTHER, drop_object);
@@ -843,10 +750,8 @@ TALLY_TEST(interleavings, an_owner_that_blocks_before_the_push_leaves_it_to_the_
     end_of_push();
 }
 
-TALLY_TEST(interleavings, an_owner_that_blocks_after_the_push_merges_first)
-{
-    if (!has_queues_no_gil())
-        return;
+TALLY_TEST(interleavings, an_owner_that_blocks_after_the_push_merges_first) {
+    if (!has_queues_no_gil()) return;
     set_scene_for_push(0);
     hold(OTHER, pushed);
     begin(OTHER, drop_object);
@@ -858,10 +763,8 @@ TALLY_TEST(interleavings, an_owner_that_blocks_after_the_push_merges_first)
     end_of_push();
 }
 
-TALLY_TEST(interleavings, a_push_between_the_owners_status_and_its_look_is_merged_once)
-{
-    if (!has_queues_no_gil())
-        return;
+TALLY_TEST(interleavings, a_push_between_the_owners_status_and_its_look_is_merged_once) {
+    if (!has_queues_no_gil()) return;
     set_scene_for_push(0);
     hold(OWNER, blocked);
     begin(OWNER, block);
@@ -873,10 +776,8 @@ TALLY_TEST(interleavings, a_push_between_the_owners_status_and_its_look_is_merge
     end_of_push();
 }
 
-TALLY_TEST(interleavings, an_owner_that_sees_an_entry_while_it_is_claimed_waits_and_finds_nothing)
-{
-    if (!has_queues_no_gil())
-        return;
+TALLY_TEST(interleavings, an_owner_that_sees_an_entry_while_it_is_claimed_waits_and_finds_nothing) {
+    if (!has_queues_no_gil()) return;
     set_scene_for_push(0);
     hold(OTHER, queue_entry); /* it has found the owner running */
     begin(OTHER, drop_object);
@@ -901,10 +802,8 @@ TALLY_TEST(interleavings, an_owner_that_sees_an_entry_while_it_is_claimed_waits_
 }
 
 /* The owner has cleared its half but not yet swapped: others go on counting. */
-TALLY_TEST(interleavings, decrefs_during_a_merge_are_added_up)
-{
-    if (!has_queues_no_gil())
-        return;
+TALLY_TEST(interleavings, decrefs_during_a_merge_are_added_up) {
+    if (!has_queues_no_gil()) return;
     set_scene_for_push(0);
     tell(OWNER, take_object);
     tell(OWNER, take_object);
@@ -923,10 +822,8 @@ TALLY_TEST(interleavings, decrefs_during_a_merge_are_added_up)
     end_of_push();
 }
 
-TALLY_TEST(interleavings, the_last_decref_during_a_merge_leaves_the_object_to_the_merger)
-{
-    if (!has_queues_no_gil())
-        return;
+TALLY_TEST(interleavings, the_last_decref_during_a_merge_leaves_the_object_to_the_merger) {
+    if (!has_queues_no_gil()) return;
     set_scene_for_push(0);
     tell(OWNER, take_object);
     tell(THIRD, drop_object);
@@ -943,10 +840,8 @@ TALLY_TEST(interleavings, the_last_decref_during_a_merge_leaves_the_object_to_th
 
 /* ---- owner exit, and another in its slot ---- */
 
-TALLY_TEST(interleavings, a_push_that_meets_a_closed_queue_merges_there)
-{
-    if (!has_queues_no_gil())
-        return;
+TALLY_TEST(interleavings, a_push_that_meets_a_closed_queue_merges_there) {
+    if (!has_queues_no_gil()) return;
     set_scene_for_push(0);
     hold(OTHER, queue_entry);
     begin(OTHER, drop_object);
@@ -959,10 +854,8 @@ TALLY_TEST(interleavings, a_push_that_meets_a_closed_queue_merges_there)
     end_of_push();
 }
 
-TALLY_TEST(interleavings, a_drop_of_an_object_whose_owner_is_gone_merges_there)
-{
-    if (!has_queues())
-        return;
+TALLY_TEST(interleavings, a_drop_of_an_object_whose_owner_is_gone_merges_there) {
+    if (!has_queues()) return;
     set_scene_for_push(0);
     tell(OWNER, detach);
     tell(OTHER, drop_object);
@@ -970,10 +863,8 @@ TALLY_TEST(interleavings, a_drop_of_an_object_whose_owner_is_gone_merges_there)
     end_of_push();
 }
 
-TALLY_TEST(interleavings, a_push_just_before_the_close_is_the_exiting_owners)
-{
-    if (!has_queues_no_gil())
-        return;
+TALLY_TEST(interleavings, a_push_just_before_the_close_is_the_exiting_owners) {
+    if (!has_queues_no_gil()) return;
     set_scene_for_push(0);
     hold(OWNER, queue_close);
     begin(OWNER, detach);
@@ -986,10 +877,8 @@ TALLY_TEST(interleavings, a_push_just_before_the_close_is_the_exiting_owners)
     end_of_push();
 }
 
-TALLY_TEST(interleavings, a_pusher_that_is_late_to_say_so_finds_the_owner_gone)
-{
-    if (!has_queues_no_gil())
-        return;
+TALLY_TEST(interleavings, a_pusher_that_is_late_to_say_so_finds_the_owner_gone) {
+    if (!has_queues_no_gil()) return;
     set_scene_for_push(0);
     hold(OTHER, pushed);
     begin(OTHER, drop_object);
@@ -1006,17 +895,14 @@ static void note_slot(void) { owner_slot = tally_self.id; }
 static void check_slot(void) { check_int(tally_self.id, owner_slot); }
 
 /* The owner leaves and a third thread takes its slot, while the other is on its way to merge. */
-static void slot_is_reused(const char *point, int owner_leaves_first)
-{
+static void slot_is_reused(const char *point, int owner_leaves_first) {
     set_scene_for_push(THIRD);
     tell(OWNER, note_slot);
-    if (owner_leaves_first)
-        tell(OWNER, detach);
+    if (owner_leaves_first) tell(OWNER, detach);
     tally_inject_hold(OTHER, point);
     begin(OTHER, drop_object);
     check(tally_inject_await(OTHER, point));
-    if (!owner_leaves_first)
-        tell(OWNER, detach);
+    if (!owner_leaves_first) tell(OWNER, detach);
     tell(THIRD, attach);
     tell(THIRD, check_slot);
     check_int(deaths(), 0);
@@ -1028,30 +914,22 @@ static void slot_is_reused(const char *point, int owner_leaves_first)
     end_of_push();
 }
 
-TALLY_TEST(interleavings, who_attaches_in_the_slot_merges_for_a_pusher_that_saw_it_closed)
-{
-    if (has_queues_no_gil())
-        slot_is_reused("merge_for_gone", 1);
+TALLY_TEST(interleavings, who_attaches_in_the_slot_merges_for_a_pusher_that_saw_it_closed) {
+    if (has_queues_no_gil()) slot_is_reused("merge_for_gone", 1);
 }
 
-TALLY_TEST(interleavings, who_attaches_in_the_slot_merges_for_a_pusher_that_has_not_looked_yet)
-{
-    if (has_queues_no_gil())
-        slot_is_reused("queue_entry", 0);
+TALLY_TEST(interleavings, who_attaches_in_the_slot_merges_for_a_pusher_that_has_not_looked_yet) {
+    if (has_queues_no_gil()) slot_is_reused("queue_entry", 0);
 }
 
-TALLY_TEST(interleavings, who_attaches_in_the_slot_owns_what_is_being_queued)
-{
-    if (has_queues_no_gil())
-        slot_is_reused("decref_shared", 0);
+TALLY_TEST(interleavings, who_attaches_in_the_slot_owns_what_is_being_queued) {
+    if (has_queues_no_gil()) slot_is_reused("decref_shared", 0);
 }
 
 /* ---- claims ---- */
 
-TALLY_TEST(interleavings, an_owner_cannot_return_before_a_claim_ends)
-{
-    if (!has_queues_no_gil())
-        return;
+TALLY_TEST(interleavings, an_owner_cannot_return_before_a_claim_ends) {
+    if (!has_queues_no_gil()) return;
     set_scene_for_push(0);
     tell(OWNER, block);
     hold(OTHER, merge_claimed);
@@ -1070,10 +948,10 @@ TALLY_TEST(interleavings, an_owner_cannot_return_before_a_claim_ends)
     end_of_push();
 }
 
-static void finalize_until_flag(tally_object *self)
-{
+static void finalize_until_flag(tally_object *self) {
     atomic_store_explicit(&finalizing, 1, memory_order_relaxed);
-    for (double end = now() + SUITE_PATIENCE_SECONDS; !atomic_load_explicit(&flag, memory_order_relaxed);) {
+    for (double end = now() + SUITE_PATIENCE_SECONDS;
+         !atomic_load_explicit(&flag, memory_order_relaxed);) {
         usleep(50);
         if (now() > end) {
             check(!"the finalizer may go on");
@@ -1083,19 +961,19 @@ static void finalize_until_flag(tally_object *self)
     suite_count_death(self);
 }
 
-TALLY_TEST(interleavings, a_finalizer_runs_after_the_claim_has_ended)
-{
-    if (!has_queues_no_gil())
-        return;
+TALLY_TEST(interleavings, a_finalizer_runs_after_the_claim_has_ended) {
+    if (!has_queues_no_gil()) return;
     raise_curtain();
     tally_blocking_end();
     tally_decref(class_);
-    class_ = tally_class_new(&(tally_class_spec){ .name = "Patient", .finalize = finalize_until_flag });
+    class_ =
+        tally_class_new(&(tally_class_spec){.name = "Patient", .finalize = finalize_until_flag});
     tally_blocking_begin();
     tell(OWNER, make_object);
     tell(OWNER, block);
     begin(OTHER, drop_object);
-    for (double end = now() + SUITE_PATIENCE_SECONDS; !atomic_load_explicit(&finalizing, memory_order_relaxed) && now() < end;)
+    for (double end = now() + SUITE_PATIENCE_SECONDS;
+         !atomic_load_explicit(&finalizing, memory_order_relaxed) && now() < end;)
         usleep(50);
     check(atomic_load_explicit(&finalizing, memory_order_relaxed));
     tell(OWNER, unblock); /* while the object of the claim is being finalized */
@@ -1106,10 +984,8 @@ TALLY_TEST(interleavings, a_finalizer_runs_after_the_claim_has_ended)
     end_of_push();
 }
 
-TALLY_TEST(interleavings, a_stop_of_the_world_waits_for_a_claim)
-{
-    if (!has_queues_no_gil())
-        return;
+TALLY_TEST(interleavings, a_stop_of_the_world_waits_for_a_claim) {
+    if (!has_queues_no_gil()) return;
     set_scene_for_push(0);
     tell(OWNER, block);
     hold(OTHER, merge_claimed);
@@ -1135,10 +1011,8 @@ TALLY_TEST(interleavings, a_stop_of_the_world_waits_for_a_claim)
     end_of_push();
 }
 
-TALLY_TEST(interleavings, what_is_pushed_for_an_owner_claimed_by_a_stop_is_merged_after_it)
-{
-    if (!has_queues_no_gil())
-        return;
+TALLY_TEST(interleavings, what_is_pushed_for_an_owner_claimed_by_a_stop_is_merged_after_it) {
+    if (!has_queues_no_gil()) return;
     set_scene_for_push(0);
     tell(OWNER, block);
     hold(THIRD, world_claiming);
@@ -1154,8 +1028,7 @@ TALLY_TEST(interleavings, what_is_pushed_for_an_owner_claimed_by_a_stop_is_merge
     end_of_push();
 }
 
-TALLY_TEST(interleavings, a_drop_without_memory_for_an_entry_stops_the_world)
-{
+TALLY_TEST(interleavings, a_drop_without_memory_for_an_entry_stops_the_world) {
     if (!has_queues_no_gil()) /* with a GIL the owner is blocked: merged without an entry */
         return;
     set_scene_for_push(0);
@@ -1177,10 +1050,8 @@ TALLY_TEST(interleavings, a_drop_without_memory_for_an_entry_stops_the_world)
 }
 
 /* It waits, blocked, while another has the world stopped. */
-TALLY_TEST(interleavings, a_drop_without_memory_waits_for_a_stop_under_way)
-{
-    if (!has_queues_no_gil())
-        return;
+TALLY_TEST(interleavings, a_drop_without_memory_waits_for_a_stop_under_way) {
+    if (!has_queues_no_gil()) return;
     set_scene_for_push(0);
     tell(OWNER, take_object);
     begin(OWNER, safepoints_until_flag);
@@ -1210,10 +1081,8 @@ TALLY_TEST(interleavings, a_drop_without_memory_waits_for_a_stop_under_way)
     end_of_push();
 }
 
-TALLY_TEST(interleavings, who_pushes_to_the_next_thread_in_the_slot_finds_it_blocked)
-{
-    if (!has_queues_no_gil())
-        return;
+TALLY_TEST(interleavings, who_pushes_to_the_next_thread_in_the_slot_finds_it_blocked) {
+    if (!has_queues_no_gil()) return;
     set_scene_for_push(THIRD);
     tell(OWNER, note_slot);
     tell(OWNER, detach);
@@ -1234,24 +1103,21 @@ TALLY_TEST(interleavings, who_pushes_to_the_next_thread_in_the_slot_finds_it_blo
 
 /* ---- biased locks ---- */
 
-static void set_scene_for_lock(void)
-{
+static void set_scene_for_lock(void) {
     raise_curtain();
     tell(OWNER, make_list);
 }
 
 static void check_three(void) { check_int(tally_list_length(list), 3); }
 
-static void end_of_lock(void)
-{
+static void end_of_lock(void) {
     tell(OWNER, check_three); /* none, and one by each */
     tell(OWNER, drop_list);
     drop_curtain(0);
 }
 
 /* The owner is held there; the revoker has taken the byte and waits until it lets go. */
-static void revoker_waits_for_owner(const char *point)
-{
+static void revoker_waits_for_owner(const char *point) {
     set_scene_for_lock();
     tally_inject_hold(OWNER, point);
     hold(OTHER, bias_wait);
@@ -1267,22 +1133,16 @@ static void revoker_waits_for_owner(const char *point)
     end_of_lock();
 }
 
-TALLY_TEST(interleavings, a_revoker_waits_for_an_owner_that_has_marked_but_not_looked)
-{
-    if (has_bias())
-        revoker_waits_for_owner("bias_marked");
+TALLY_TEST(interleavings, a_revoker_waits_for_an_owner_that_has_marked_but_not_looked) {
+    if (has_bias()) revoker_waits_for_owner("bias_marked");
 }
 
-TALLY_TEST(interleavings, a_revoker_waits_for_an_owner_in_its_section)
-{
-    if (has_bias())
-        revoker_waits_for_owner("bias_inside");
+TALLY_TEST(interleavings, a_revoker_waits_for_an_owner_in_its_section) {
+    if (has_bias()) revoker_waits_for_owner("bias_inside");
 }
 
-TALLY_TEST(interleavings, an_owner_that_comes_after_the_revokers_swap_waits)
-{
-    if (!has_bias())
-        return;
+TALLY_TEST(interleavings, an_owner_that_comes_after_the_revokers_swap_waits) {
+    if (!has_bias()) return;
     set_scene_for_lock();
     hold(OTHER, bias_taken);
     begin(OTHER, append_none);
@@ -1295,10 +1155,8 @@ TALLY_TEST(interleavings, an_owner_that_comes_after_the_revokers_swap_waits)
     end_of_lock();
 }
 
-TALLY_TEST(interleavings, an_owner_that_comes_after_the_revocation_takes_the_lock)
-{
-    if (!has_bias())
-        return;
+TALLY_TEST(interleavings, an_owner_that_comes_after_the_revocation_takes_the_lock) {
+    if (!has_bias()) return;
     set_scene_for_lock();
     tell(OTHER, append_none);
     hold(OWNER, bias_marked);
@@ -1311,10 +1169,8 @@ TALLY_TEST(interleavings, an_owner_that_comes_after_the_revocation_takes_the_loc
 
 /* The owner's section is a private one, in which it frees an array at once: the byte is
  * not free for readers before the owner has left it. */
-TALLY_TEST(interleavings, nobody_reads_without_the_lock_until_the_owner_has_left_its_section)
-{
-    if (!has_bias())
-        return;
+TALLY_TEST(interleavings, nobody_reads_without_the_lock_until_the_owner_has_left_its_section) {
+    if (!has_bias()) return;
     set_scene_for_lock();
     hold(OWNER, bias_inside);
     hold(OTHER, bias_wait);
@@ -1334,10 +1190,8 @@ TALLY_TEST(interleavings, nobody_reads_without_the_lock_until_the_owner_has_left
 }
 
 /* The owner of the list exits while the revoker, who knows it as the owner, looks at its mark. */
-TALLY_TEST(interleavings, a_revoker_outlives_the_owner)
-{
-    if (!has_bias())
-        return;
+TALLY_TEST(interleavings, a_revoker_outlives_the_owner) {
+    if (!has_bias()) return;
     set_scene_for_lock();
     tell(OWNER, append_none);
     hold(OTHER, bias_taken);
@@ -1353,23 +1207,19 @@ TALLY_TEST(interleavings, a_revoker_outlives_the_owner)
 
 /* ---- parking ---- */
 
-static void set_scene_for_parking(void)
-{
+static void set_scene_for_parking(void) {
     raise_curtain();
     tell(OWNER, make_list);
     tell(OWNER, enter_section);
 }
 
-static void end_of_parking(void)
-{
+static void end_of_parking(void) {
     tell(OWNER, drop_list);
     drop_curtain(0);
 }
 
-TALLY_TEST(interleavings, an_unlock_before_the_waiter_says_that_it_sleeps_is_seen)
-{
-    if (!no_gil())
-        return;
+TALLY_TEST(interleavings, an_unlock_before_the_waiter_says_that_it_sleeps_is_seen) {
+    if (!no_gil()) return;
     set_scene_for_parking();
     hold(OTHER, park);
     begin(OTHER, pass_section);
@@ -1380,10 +1230,8 @@ TALLY_TEST(interleavings, an_unlock_before_the_waiter_says_that_it_sleeps_is_see
     end_of_parking();
 }
 
-TALLY_TEST(interleavings, an_unlock_after_the_waiter_has_said_that_it_sleeps_wakes_it)
-{
-    if (!no_gil())
-        return;
+TALLY_TEST(interleavings, an_unlock_after_the_waiter_has_said_that_it_sleeps_wakes_it) {
+    if (!no_gil()) return;
     set_scene_for_parking();
     hold(OTHER, parking);
     hold(OWNER, unlock_slow);
@@ -1400,10 +1248,8 @@ TALLY_TEST(interleavings, an_unlock_after_the_waiter_has_said_that_it_sleeps_wak
     end_of_parking();
 }
 
-TALLY_TEST(interleavings, a_second_waiter_that_comes_during_an_unlock_is_woken_too)
-{
-    if (!no_gil())
-        return;
+TALLY_TEST(interleavings, a_second_waiter_that_comes_during_an_unlock_is_woken_too) {
+    if (!no_gil()) return;
     set_scene_for_parking();
     hold(OTHER, parking);
     begin(OTHER, pass_section);
@@ -1427,22 +1273,18 @@ TALLY_TEST(interleavings, a_second_waiter_that_comes_during_an_unlock_is_woken_t
 /* ---- the world stops ---- */
 
 /* The third has stopped the world. */
-static void stop_and_hold(void)
-{
+static void stop_and_hold(void) {
     hold(THIRD, world_stopped);
     begin(THIRD, stop_world);
 }
 
-static void world_goes_on(void)
-{
+static void world_goes_on(void) {
     release(THIRD, world_stopped);
     finish(THIRD);
 }
 
-TALLY_TEST(interleavings, nobody_attaches_while_the_world_is_stopped)
-{
-    if (!no_gil())
-        return;
+TALLY_TEST(interleavings, nobody_attaches_while_the_world_is_stopped) {
+    if (!no_gil()) return;
     raise_curtain_but(OTHER);
     tell(OWNER, block);
     stop_and_hold();
@@ -1454,10 +1296,8 @@ TALLY_TEST(interleavings, nobody_attaches_while_the_world_is_stopped)
     drop_curtain(0);
 }
 
-TALLY_TEST(interleavings, a_stop_waits_for_a_thread_that_has_just_attached)
-{
-    if (!no_gil())
-        return;
+TALLY_TEST(interleavings, a_stop_waits_for_a_thread_that_has_just_attached) {
+    if (!no_gil()) return;
     raise_curtain_but(OTHER);
     tell(OWNER, block);
     hold(OTHER, attached);
@@ -1480,10 +1320,8 @@ TALLY_TEST(interleavings, a_stop_waits_for_a_thread_that_has_just_attached)
     drop_curtain(0);
 }
 
-TALLY_TEST(interleavings, a_thread_that_detaches_counts_as_blocked_while_it_waits)
-{
-    if (!no_gil())
-        return;
+TALLY_TEST(interleavings, a_thread_that_detaches_counts_as_blocked_while_it_waits) {
+    if (!no_gil()) return;
     raise_curtain();
     tell(OWNER, block);
     hold(OTHER, detach);
@@ -1500,10 +1338,8 @@ TALLY_TEST(interleavings, a_thread_that_detaches_counts_as_blocked_while_it_wait
     drop_curtain(0);
 }
 
-TALLY_TEST(interleavings, a_stop_waits_for_a_thread_that_holds_the_registration_lock)
-{
-    if (!no_gil())
-        return;
+TALLY_TEST(interleavings, a_stop_waits_for_a_thread_that_holds_the_registration_lock) {
+    if (!no_gil()) return;
     raise_curtain();
     tell(OWNER, block);
     hold(OTHER, queue_close);
@@ -1519,10 +1355,8 @@ TALLY_TEST(interleavings, a_stop_waits_for_a_thread_that_holds_the_registration_
     drop_curtain(0);
 }
 
-TALLY_TEST(interleavings, a_thread_about_to_block_is_waited_for_and_then_claimed)
-{
-    if (!no_gil())
-        return;
+TALLY_TEST(interleavings, a_thread_about_to_block_is_waited_for_and_then_claimed) {
+    if (!no_gil()) return;
     raise_curtain();
     tell(OWNER, block);
     hold(OTHER, blocking);
@@ -1538,10 +1372,8 @@ TALLY_TEST(interleavings, a_thread_about_to_block_is_waited_for_and_then_claimed
     drop_curtain(0);
 }
 
-TALLY_TEST(interleavings, a_blocked_thread_does_not_return_into_a_stopped_world)
-{
-    if (!no_gil())
-        return;
+TALLY_TEST(interleavings, a_blocked_thread_does_not_return_into_a_stopped_world) {
+    if (!no_gil()) return;
     raise_curtain();
     tell(OWNER, block);
     tell(OTHER, block);
@@ -1555,10 +1387,8 @@ TALLY_TEST(interleavings, a_blocked_thread_does_not_return_into_a_stopped_world)
 }
 
 /* It saw no stop, but has not yet swapped its status when the stop claims it. */
-TALLY_TEST(interleavings, a_thread_that_returns_as_a_stop_begins_is_claimed_or_waited_for)
-{
-    if (!no_gil())
-        return;
+TALLY_TEST(interleavings, a_thread_that_returns_as_a_stop_begins_is_claimed_or_waited_for) {
+    if (!no_gil()) return;
     raise_curtain();
     tell(OWNER, block);
     tell(OTHER, block);
@@ -1574,10 +1404,8 @@ TALLY_TEST(interleavings, a_thread_that_returns_as_a_stop_begins_is_claimed_or_w
     drop_curtain(0);
 }
 
-TALLY_TEST(interleavings, a_second_stop_waits_for_the_first)
-{
-    if (!no_gil())
-        return;
+TALLY_TEST(interleavings, a_second_stop_waits_for_the_first) {
+    if (!no_gil()) return;
     raise_curtain();
     tell(OWNER, block);
     hold(THIRD, world_claiming);
@@ -1604,29 +1432,29 @@ TALLY_TEST(interleavings, a_second_stop_waits_for_the_first)
 static tally_object *resurrected_type;
 static _Atomic int finalized, deallocated;
 
-static void resurrect(tally_object *self)
-{
+static void resurrect(tally_object *self) {
     atomic_fetch_add_explicit(&finalized, 1, memory_order_relaxed);
     check_int(tally_list_set(list, 0, self), 0);
     atomic_store_explicit(&finalizing, 1, memory_order_relaxed);
     tally_blocking_begin();
-    for (double end = now() + SUITE_PATIENCE_SECONDS; !atomic_load_explicit(&flag, memory_order_relaxed) && now() < end;)
+    for (double end = now() + SUITE_PATIENCE_SECONDS;
+         !atomic_load_explicit(&flag, memory_order_relaxed) && now() < end;)
         usleep(50);
     tally_blocking_end();
 }
-static void count_dealloc(tally_object *self)
-{
+static void count_dealloc(tally_object *self) {
     (void)self;
     atomic_fetch_add_explicit(&deallocated, 1, memory_order_relaxed);
 }
 static void make_resurrected(void) { object = tally_object_new(resurrected_type, 0); }
 
-/* The object dies, is published by its finalizer, and is dropped by another: before or after the finalizer's end. */
-static void drop_while_finalizing(int before)
-{
+/* The object dies, is published by its finalizer, and is dropped by another: before or after the
+ * finalizer's end. */
+static void drop_while_finalizing(int before) {
     raise_curtain();
     tally_blocking_end();
-    resurrected_type = tally_type_new(&(tally_type_spec){ .name = "Lazarus", .size = 8, .finalize = resurrect, .dealloc = count_dealloc });
+    resurrected_type = tally_type_new(&(tally_type_spec){
+        .name = "Lazarus", .size = 8, .finalize = resurrect, .dealloc = count_dealloc});
     list = tally_list_new(1);
     check_int(tally_list_append(list, tally_none), 0);
     tally_blocking_begin();
@@ -1634,14 +1462,13 @@ static void drop_while_finalizing(int before)
     atomic_store_explicit(&deallocated, 0, memory_order_relaxed);
     tell(OWNER, make_resurrected);
     begin(OWNER, drop_object);
-    for (double end = now() + SUITE_PATIENCE_SECONDS; !atomic_load_explicit(&finalizing, memory_order_relaxed) && now() < end;)
+    for (double end = now() + SUITE_PATIENCE_SECONDS;
+         !atomic_load_explicit(&finalizing, memory_order_relaxed) && now() < end;)
         usleep(50);
     check(atomic_load_explicit(&finalizing, memory_order_relaxed));
-    if (before)
-        tell(OTHER, put_none);
+    if (before) tell(OTHER, put_none);
     check_int(deallocated, 0);
-    if (!before && !has_gil())
-        hold(OWNER, drop_last);
+    if (!before && !has_gil()) hold(OWNER, drop_last);
     atomic_store_explicit(&flag, 1, memory_order_relaxed);
     if (!before && !has_gil()) {
         await(OWNER, drop_last);
@@ -1650,8 +1477,7 @@ static void drop_while_finalizing(int before)
     }
     finish(OWNER);
     check_int(deallocated, before ? 1 : 0);
-    if (!before)
-        tell(OTHER, put_none);
+    if (!before) tell(OTHER, put_none);
     check_int(deallocated, 1);
     check_int(finalized, 1);
     tally_blocking_end();
@@ -1660,28 +1486,24 @@ static void drop_while_finalizing(int before)
     drop_curtain(0);
 }
 
-TALLY_TEST(interleavings, a_resurrected_object_dropped_before_its_finalizer_ends_dies_there)
-{
+TALLY_TEST(interleavings, a_resurrected_object_dropped_before_its_finalizer_ends_dies_there) {
     drop_while_finalizing(1);
 }
 
-TALLY_TEST(interleavings, a_resurrected_object_dropped_after_its_finalizer_ended_dies_by_the_other)
-{
+TALLY_TEST(interleavings,
+           a_resurrected_object_dropped_after_its_finalizer_ended_dies_by_the_other) {
     drop_while_finalizing(0);
 }
 
-/* 24 MB of an array that others may be reading: more than may wait for a grace period. So many bytes would
- * make a collection due, whose stop of the world would wait for idle actors. */
-static void make_large_list(void)
-{
+/* 24 MB of an array that others may be reading: more than may wait for a grace period. So many
+ * bytes would make a collection due, whose stop of the world would wait for idle actors. */
+static void make_large_list(void) {
     tally_gc_disable();
     list = tally_list_new(3000000);
 }
 
-TALLY_TEST(interleavings, a_thread_that_waits_for_a_grace_period_delays_no_stop)
-{
-    if (!no_gil())
-        return;
+TALLY_TEST(interleavings, a_thread_that_waits_for_a_grace_period_delays_no_stop) {
+    if (!no_gil()) return;
     raise_curtain();
     tell(THIRD, block);
     tell(OWNER, make_large_list);
@@ -1706,14 +1528,12 @@ TALLY_TEST(interleavings, a_thread_that_waits_for_a_grace_period_delays_no_stop)
 
 static tally_borrowed borrowed, inner;
 static tally_error error;
-static void borrow(void)
-{
+static void borrow(void) {
     borrowed = tally_list_borrow(list, 0);
     error = tally_error_kind();
     tally_error_clear();
 }
-static void borrow_inner(void)
-{
+static void borrow_inner(void) {
     inner = tally_slot_borrow(tally_borrowed_object(borrowed), 0);
     error = tally_error_kind();
     tally_error_clear();
@@ -1721,10 +1541,11 @@ static void borrow_inner(void)
 static void retain(void) { result = tally_retain(borrowed); }
 static void retain_inner(void) { result = tally_retain(inner); }
 static void drop_result(void) { tally_decref(result); }
-static void borrow_other(void) { check(tally_borrowed_object(tally_list_borrow(other_list, 0)) != NULL); }
+static void borrow_other(void) {
+    check(tally_borrowed_object(tally_list_borrow(other_list, 0)) != NULL);
+}
 /* An instance that has an int. */
-static void put_parent(void)
-{
+static void put_parent(void) {
     tally_object *parent = tally_instance_new(class_), *child = tally_int_new(4711000);
     check_int(tally_slot_set(parent, 0, child), 0);
     tally_decref(child);
@@ -1732,17 +1553,18 @@ static void put_parent(void)
     tally_decref(parent);
 }
 /* The parent is private to its owner no more; its child has not been handed out. */
-static void pass_through_parent(void)
-{
+static void pass_through_parent(void) {
     tally_object *parent = tally_retain(borrowed);
     check_null(tally_slot_get(parent, 1), TALLY_ATTRIBUTE_ERROR);
     tally_decref(parent);
 }
-static void look_at_inner(void) { check_int(tally_int_value(tally_borrowed_object(inner)), 4711000); }
+static void look_at_inner(void) {
+    check_int(tally_int_value(tally_borrowed_object(inner)), 4711000);
+}
 
-/* What was put has been borrowed once: it is marked, and so is what is stored in list from now on. */
-static void set_scene_for_borrow(void (*put)(void))
-{
+/* What was put has been borrowed once: it is marked, and so is what is stored in list from now on.
+ */
+static void set_scene_for_borrow(void (*put)(void)) {
     raise_curtain();
     tell(OWNER, make_list);
     tell(OWNER, put);
@@ -1750,10 +1572,8 @@ static void set_scene_for_borrow(void (*put)(void))
     tell(OTHER, safepoint);
 }
 
-TALLY_TEST(interleavings, what_is_borrowed_dies_at_once_and_cannot_be_retained)
-{
-    if (!no_gil())
-        return;
+TALLY_TEST(interleavings, what_is_borrowed_dies_at_once_and_cannot_be_retained) {
+    if (!no_gil()) return;
     set_scene_for_borrow(put_parent);
     tell(OTHER, borrow);
     tell(OWNER, put_none);
@@ -1769,10 +1589,8 @@ TALLY_TEST(interleavings, what_is_borrowed_dies_at_once_and_cannot_be_retained)
     drop_curtain(1);
 }
 
-TALLY_TEST(interleavings, what_is_borrowed_and_retained_lives)
-{
-    if (!no_gil())
-        return;
+TALLY_TEST(interleavings, what_is_borrowed_and_retained_lives) {
+    if (!no_gil()) return;
     set_scene_for_borrow(put_parent);
     tell(OTHER, borrow);
     tell(OTHER, retain);
@@ -1786,8 +1604,7 @@ TALLY_TEST(interleavings, what_is_borrowed_and_retained_lives)
 }
 
 /* The owner removes and frees between a reader's load and its look at the flag. */
-static void item_goes_under_a_borrower(const char *point, void (*put)(void), int dies)
-{
+static void item_goes_under_a_borrower(const char *point, void (*put)(void), int dies) {
     set_scene_for_borrow(put);
     tally_inject_hold(OTHER, point);
     begin(OTHER, borrow);
@@ -1802,25 +1619,21 @@ static void item_goes_under_a_borrower(const char *point, void (*put)(void), int
     drop_curtain(dies);
 }
 
-TALLY_TEST(interleavings, an_item_goes_between_a_borrowers_load_and_its_look_at_the_flag)
-{
-    if (no_gil())
-        item_goes_under_a_borrower("borrow_read", put_fresh, 1);
+TALLY_TEST(interleavings, an_item_goes_between_a_borrowers_load_and_its_look_at_the_flag) {
+    if (no_gil()) item_goes_under_a_borrower("borrow_read", put_fresh, 1);
 }
 
-TALLY_TEST(interleavings, an_item_goes_between_a_borrowers_look_at_the_flag_and_at_the_slot)
-{
-    if (no_gil())
-        item_goes_under_a_borrower("borrow_marked", put_fresh, 1);
+TALLY_TEST(interleavings, an_item_goes_between_a_borrowers_look_at_the_flag_and_at_the_slot) {
+    if (no_gil()) item_goes_under_a_borrower("borrow_marked", put_fresh, 1);
 }
 
-/* An item without the flag is freed at once; its block has another object, in another list, with or without it. */
-static void borrower_meets_another_object(int marked)
-{
+/* An item without the flag is freed at once; its block has another object, in another list, with or
+ * without it. */
+static void borrower_meets_another_object(int marked) {
     raise_curtain();
     tell(OWNER, make_list);
     tell(OWNER, make_other_list);
-    tell(OTHER, read_and_drop);       /* not private any more, but nothing is handed out */
+    tell(OTHER, read_and_drop); /* not private any more, but nothing is handed out */
     tell(THIRD, read_other_and_drop);
     if (marked) {
         tell(THIRD, borrow_other);
@@ -1843,23 +1656,17 @@ static void borrower_meets_another_object(int marked)
     drop_curtain(2);
 }
 
-TALLY_TEST(interleavings, a_borrower_finds_another_object_in_the_block_without_the_flag)
-{
-    if (no_gil())
-        borrower_meets_another_object(0);
+TALLY_TEST(interleavings, a_borrower_finds_another_object_in_the_block_without_the_flag) {
+    if (no_gil()) borrower_meets_another_object(0);
 }
 
-TALLY_TEST(interleavings, a_borrower_finds_another_object_in_the_block_with_the_flag)
-{
-    if (no_gil())
-        borrower_meets_another_object(1);
+TALLY_TEST(interleavings, a_borrower_finds_another_object_in_the_block_with_the_flag) {
+    if (no_gil()) borrower_meets_another_object(1);
 }
 
 /* A parent dies, and its never shared child with it, under a reader of the parent's slot. */
-TALLY_TEST(interleavings, a_parent_dies_under_a_borrower_that_has_loaded_its_child)
-{
-    if (!no_gil())
-        return;
+TALLY_TEST(interleavings, a_parent_dies_under_a_borrower_that_has_loaded_its_child) {
+    if (!no_gil()) return;
     set_scene_for_borrow(put_parent);
     tell(OTHER, borrow);
     tell(OTHER, pass_through_parent);
@@ -1882,10 +1689,8 @@ TALLY_TEST(interleavings, a_parent_dies_under_a_borrower_that_has_loaded_its_chi
 }
 
 /* The parent is dead, but its child has no flag yet: the borrower is told that it is gone. */
-TALLY_TEST(interleavings, a_borrower_from_a_parent_whose_child_has_no_flag_yet_gets_nothing)
-{
-    if (!no_gil())
-        return;
+TALLY_TEST(interleavings, a_borrower_from_a_parent_whose_child_has_no_flag_yet_gets_nothing) {
+    if (!no_gil()) return;
     set_scene_for_borrow(put_parent);
     tell(OTHER, borrow);
     hold(OWNER, dying_children);
@@ -1903,10 +1708,8 @@ TALLY_TEST(interleavings, a_borrower_from_a_parent_whose_child_has_no_flag_yet_g
 }
 
 /* The flag is on, the child's count not dropped yet. */
-TALLY_TEST(interleavings, a_borrower_from_a_dying_parent_gets_a_child_with_the_flag)
-{
-    if (!no_gil())
-        return;
+TALLY_TEST(interleavings, a_borrower_from_a_dying_parent_gets_a_child_with_the_flag) {
+    if (!no_gil()) return;
     set_scene_for_borrow(put_parent);
     tell(OTHER, borrow);
     hold(OWNER, dying_marked);
@@ -1925,10 +1728,8 @@ TALLY_TEST(interleavings, a_borrower_from_a_dying_parent_gets_a_child_with_the_f
 }
 
 /* The parent is held while its lock is waited for: it cannot die meanwhile. */
-TALLY_TEST(interleavings, a_parent_whose_lock_a_borrower_waits_for_lives)
-{
-    if (!no_gil())
-        return;
+TALLY_TEST(interleavings, a_parent_whose_lock_a_borrower_waits_for_lives) {
+    if (!no_gil()) return;
     set_scene_for_borrow(put_parent);
     tell(OTHER, borrow);
     hold(OTHER, borrow_secure);
@@ -1946,16 +1747,12 @@ TALLY_TEST(interleavings, a_parent_whose_lock_a_borrower_waits_for_lives)
 }
 
 /* The array is replaced between the borrower's load of it and of the slot; the item dies. */
-static void grow_list_and_put_none(void)
-{
-    for (int i = 0; i < 100; i++)
-        check_int(tally_list_append(list, tally_none), 0);
+static void grow_list_and_put_none(void) {
+    for (int i = 0; i < 100; i++) check_int(tally_list_append(list, tally_none), 0);
     put_none();
 }
-TALLY_TEST(interleavings, a_borrower_of_a_replaced_array_looks_again)
-{
-    if (!no_gil())
-        return;
+TALLY_TEST(interleavings, a_borrower_of_a_replaced_array_looks_again) {
+    if (!no_gil()) return;
     set_scene_for_borrow(put_fresh);
     hold(OTHER, borrow_loaded);
     begin(OTHER, borrow);
@@ -1973,15 +1770,12 @@ TALLY_TEST(interleavings, a_borrower_of_a_replaced_array_looks_again)
 /* ---- a reader without the lock, and a list that grows ---- */
 
 static int room;
-static void grow_list(void)
-{
-    while (tally_list_length(list) <= room)
-        check_int(tally_list_append(list, tally_none), 0);
+static void grow_list(void) {
+    while (tally_list_length(list) <= room) check_int(tally_list_append(list, tally_none), 0);
     room *= 2;
 }
 static void read_second_item(void) { tally_xdecref(tally_list_get(list, 1)); }
-static void make_list_of_three(void)
-{
+static void make_list_of_three(void) {
     list = tally_list_new(room = 8);
     for (int i = 0; i < 3; i++)
         check_int(tally_list_append(list, i < 2 ? tally_none : tally_true), 0);
@@ -1989,10 +1783,8 @@ static void make_list_of_three(void)
 
 /* The list grows between the reader's load of the array and of the length. */
 static void read_ninth(void) { result = tally_list_get(list, 8); }
-TALLY_TEST(interleavings, a_reader_that_sees_a_length_newer_than_its_array_looks_again)
-{
-    if (!no_gil())
-        return;
+TALLY_TEST(interleavings, a_reader_that_sees_a_length_newer_than_its_array_looks_again) {
+    if (!no_gil()) return;
     raise_curtain();
     tell(OWNER, make_list_of_three);
     tell(OTHER, read_second_item);
@@ -2014,28 +1806,24 @@ static void read_second(void) { second = tally_list_get(list, 0); }
 static void drop_second(void) { tally_decref(second); }
 
 /* Its object may be shared; the list's lock is biased no more, which is a fight over the list. */
-static void set_scene_for_counting(void)
-{
+static void set_scene_for_counting(void) {
     set_scene_for_reader();
     tell(OTHER, read_and_drop);
 }
 
-static tally_contention_row fight_over(const char *type, size_t fights)
-{
-    tally_contention_row *rows, row = { .share = 0 };
+static tally_contention_row fight_over(const char *type, size_t fights) {
+    tally_contention_row *rows, row = {.share = 0};
     size_t count;
 
     check_int(tally_contention(&rows, &count), 0);
     check_int(count, fights);
     for (size_t i = 0; i < count; i++)
-        if (strcmp(rows[i].type, type) == 0)
-            row = rows[i];
+        if (strcmp(rows[i].type, type) == 0) row = rows[i];
     free(rows);
     return row;
 }
 
-static void check_lost_swap(void)
-{
+static void check_lost_swap(void) {
     size_t fights = is_biased() ? 2 : 1;
     tally_contention_row row = fight_over("Mortal", fights);
 
@@ -2045,10 +1833,8 @@ static void check_lost_swap(void)
     check_double(row.share, 1.0 / (double)fights);
 }
 
-TALLY_TEST(interleavings, a_swap_that_is_lost_to_another_reader_is_counted_once)
-{
-    if (!no_gil())
-        return;
+TALLY_TEST(interleavings, a_swap_that_is_lost_to_another_reader_is_counted_once) {
+    if (!no_gil()) return;
     set_scene_for_counting();
     hold(OTHER, try_incref_swap);
     begin(OTHER, read_first);
@@ -2063,10 +1849,8 @@ TALLY_TEST(interleavings, a_swap_that_is_lost_to_another_reader_is_counted_once)
     check_lost_swap();
 }
 
-TALLY_TEST(interleavings, a_decref_that_is_lost_to_another_reader_is_counted_once)
-{
-    if (!has_queues_no_gil())
-        return;
+TALLY_TEST(interleavings, a_decref_that_is_lost_to_another_reader_is_counted_once) {
+    if (!has_queues_no_gil()) return;
     set_scene_for_counting();
     tell(OTHER, read_first);
     hold(OTHER, decref_shared);
@@ -2081,10 +1865,8 @@ TALLY_TEST(interleavings, a_decref_that_is_lost_to_another_reader_is_counted_onc
     check_lost_swap();
 }
 
-TALLY_TEST(interleavings, a_wait_that_takes_long_ends_by_a_handover_and_both_are_counted)
-{
-    if (!no_gil())
-        return;
+TALLY_TEST(interleavings, a_wait_that_takes_long_ends_by_a_handover_and_both_are_counted) {
+    if (!no_gil()) return;
     set_scene_for_parking();
     hold(OTHER, parking);
     begin(OTHER, pass_section);
@@ -2107,23 +1889,19 @@ static void make_text(void) { object = tally_str_new("neither short nor shared",
 static void put_object(void) { check_int(tally_list_set(list, 0, object), 0); }
 
 /* What the owner stores is another thread's, which has never counted it. */
-static void set_scene_for_new(void)
-{
+static void set_scene_for_new(void) {
     set_scene_for_borrow(put_fresh);
     tell(OWNER, make_text);
 }
 
-static void end_of_new(void)
-{
+static void end_of_new(void) {
     tell(OTHER, check_one_left);
     tell(OWNER, drop_list);
     drop_curtain(1);
 }
 
-TALLY_TEST(interleavings, a_drop_while_a_new_item_is_merged_is_added_up)
-{
-    if (!has_queues_no_gil())
-        return;
+TALLY_TEST(interleavings, a_drop_while_a_new_item_is_merged_is_added_up) {
+    if (!has_queues_no_gil()) return;
     set_scene_for_new();
     hold(OWNER, expose_new_swap);
     begin(OWNER, put_object);
@@ -2134,10 +1912,8 @@ TALLY_TEST(interleavings, a_drop_while_a_new_item_is_merged_is_added_up)
     end_of_new();
 }
 
-TALLY_TEST(interleavings, increfs_while_a_new_item_is_merged_are_added_up)
-{
-    if (!has_queues_no_gil())
-        return;
+TALLY_TEST(interleavings, increfs_while_a_new_item_is_merged_are_added_up) {
+    if (!has_queues_no_gil()) return;
     set_scene_for_new();
     hold(OWNER, expose_new_swap);
     begin(OWNER, put_object);
@@ -2152,10 +1928,8 @@ TALLY_TEST(interleavings, increfs_while_a_new_item_is_merged_are_added_up)
     end_of_new();
 }
 
-TALLY_TEST(interleavings, a_new_item_that_is_queued_before_it_is_merged_is_dropped_once)
-{
-    if (!has_queues_no_gil())
-        return;
+TALLY_TEST(interleavings, a_new_item_that_is_queued_before_it_is_merged_is_dropped_once) {
+    if (!has_queues_no_gil()) return;
     set_scene_for_new();
     hold(OWNER, expose_new);
     begin(OWNER, put_object);
@@ -2167,10 +1941,8 @@ TALLY_TEST(interleavings, a_new_item_that_is_queued_before_it_is_merged_is_dropp
     end_of_new();
 }
 
-TALLY_TEST(interleavings, a_drop_that_would_have_queued_finds_a_new_item_merged)
-{
-    if (!has_queues_no_gil())
-        return;
+TALLY_TEST(interleavings, a_drop_that_would_have_queued_finds_a_new_item_merged) {
+    if (!has_queues_no_gil()) return;
     set_scene_for_new();
     hold(OTHER, decref_shared);
     begin(OTHER, drop_object);
@@ -2186,25 +1958,23 @@ TALLY_TEST(interleavings, a_drop_that_would_have_queued_finds_a_new_item_merged)
 static tally_object *lower(void) { return list < other_list ? list : other_list; }
 static tally_object *upper(void) { return list < other_list ? other_list : list; }
 static void enter_upper(void) { tally_critical_begin(&sections[me->role], upper()); }
-static void pass_both(void)
-{
+static void pass_both(void) {
     tally_critical_begin2(&sections[me->role], list, other_list);
     tally_critical_end(&sections[me->role]);
 }
-static void finalize_with_append(tally_object *self)
-{
+static void finalize_with_append(tally_object *self) {
     check_int(tally_list_append(lower(), tally_none), 0);
     suite_count_death(self);
 }
 
-TALLY_TEST(interleavings, what_dies_while_a_section_waits_for_its_objects_is_finalized_at_the_next_safepoint)
-{
-    if (!has_queues_no_gil())
-        return;
+TALLY_TEST(interleavings,
+           what_dies_while_a_section_waits_for_its_objects_is_finalized_at_the_next_safepoint) {
+    if (!has_queues_no_gil()) return;
     raise_curtain();
     tally_blocking_end();
     tally_decref(class_);
-    class_ = tally_class_new(&(tally_class_spec){ .name = "Appender", .finalize = finalize_with_append });
+    class_ =
+        tally_class_new(&(tally_class_spec){.name = "Appender", .finalize = finalize_with_append});
     tally_blocking_begin();
     tell(OWNER, make_list);
     tell(OWNER, make_other_list);
@@ -2223,11 +1993,10 @@ TALLY_TEST(interleavings, what_dies_while_a_section_waits_for_its_objects_is_fin
     drop_curtain(1);
 }
 
-/* A deposit whose finalizer counts, and an append that waits: the finalizer runs at the safepoint after it. */
-TALLY_TEST(interleavings, an_append_that_waits_runs_no_finalizer)
-{
-    if (!has_queues_no_gil())
-        return;
+/* A deposit whose finalizer counts, and an append that waits: the finalizer runs at the safepoint
+ * after it. */
+TALLY_TEST(interleavings, an_append_that_waits_runs_no_finalizer) {
+    if (!has_queues_no_gil()) return;
     raise_curtain();
     tell(OWNER, make_list);
     tell(OWNER, make_object);
@@ -2252,33 +2021,30 @@ static void append_to_other(void) { check_int(tally_list_append(other_list, tall
 static void enter_other(void) { tally_critical_begin(&sections[me->role], other_list); }
 static void enter_inner_other(void) { tally_critical_begin(&inner_sections[me->role], other_list); }
 static void leave_inner(void) { tally_critical_end(&inner_sections[me->role]); }
-static void enter_innermost_list(void) { tally_critical_begin(&innermost_sections[me->role], list); }
+static void enter_innermost_list(void) {
+    tally_critical_begin(&innermost_sections[me->role], list);
+}
 static void leave_innermost(void) { tally_critical_end(&innermost_sections[me->role]); }
 
 /* Nobody can store to the list while the owner is where it is; and then can. */
-static void check_excluded(void)
-{
+static void check_excluded(void) {
     begin(OTHER, put_none);
     check(stands(OTHER));
 }
 
-static void set_scene_of_sections(void)
-{
+static void set_scene_of_sections(void) {
     raise_curtain();
     tell(OWNER, make_list);
     tell(OTHER, make_other_list);
 }
-static void leave_scene_of_sections(int dead)
-{
+static void leave_scene_of_sections(int dead) {
     tell(OWNER, drop_list);
     tell(OTHER, drop_other_list);
     drop_curtain(dead);
 }
 
-TALLY_TEST(interleavings, a_section_is_held_again_after_an_operation_that_waited)
-{
-    if (!no_gil())
-        return;
+TALLY_TEST(interleavings, a_section_is_held_again_after_an_operation_that_waited) {
+    if (!no_gil()) return;
     set_scene_of_sections();
     tell(THIRD, enter_other);
     tell(OWNER, enter_section);
@@ -2293,11 +2059,10 @@ TALLY_TEST(interleavings, a_section_is_held_again_after_an_operation_that_waited
     leave_scene_of_sections(0);
 }
 
-/* The wait is over, the lock of the section is not back yet, and another has it: the call waits for that, too. */
-TALLY_TEST(interleavings, an_operation_that_waited_returns_with_the_section)
-{
-    if (!no_gil())
-        return;
+/* The wait is over, the lock of the section is not back yet, and another has it: the call waits for
+ * that, too. */
+TALLY_TEST(interleavings, an_operation_that_waited_returns_with_the_section) {
+    if (!no_gil()) return;
     set_scene_of_sections();
     tell(THIRD, enter_other);
     tell(OWNER, enter_section);
@@ -2318,10 +2083,8 @@ TALLY_TEST(interleavings, an_operation_that_waited_returns_with_the_section)
 }
 
 /* A section on an object that an outer one holds, with one on another object between them. */
-TALLY_TEST(interleavings, an_innermost_section_is_held_whoever_had_its_lock_before)
-{
-    if (!no_gil())
-        return;
+TALLY_TEST(interleavings, an_innermost_section_is_held_whoever_had_its_lock_before) {
+    if (!no_gil()) return;
     set_scene_of_sections();
     tell(OWNER, enter_section);
     tell(OWNER, enter_inner_other);
@@ -2340,29 +2103,26 @@ TALLY_TEST(interleavings, an_innermost_section_is_held_whoever_had_its_lock_befo
 }
 
 /* On its way into a blocking region it runs a finalizer that has a section of its own. */
-static void finalize_in_section(tally_object *self)
-{
+static void finalize_in_section(tally_object *self) {
     tally_critical section;
     tally_critical_begin(&section, other_list);
     tally_critical_end(&section);
     suite_count_death(self);
 }
-static void enter_two(void)
-{
+static void enter_two(void) {
     enter_section();
     enter_inner_other();
 }
-static void leave_two(void)
-{
+static void leave_two(void) {
     leave_inner();
     leave_section();
 }
-static void block_with_the_section(int both)
-{
+static void block_with_the_section(int both) {
     set_scene_of_sections();
     tally_blocking_end();
     tally_decref(class_);
-    class_ = tally_class_new(&(tally_class_spec){ .name = "Locker", .finalize = finalize_in_section });
+    class_ =
+        tally_class_new(&(tally_class_spec){.name = "Locker", .finalize = finalize_in_section});
     tally_blocking_begin();
     tell(OWNER, make_object);
     tell(OWNER, both ? enter_two : enter_section);
@@ -2382,27 +2142,21 @@ static void block_with_the_section(int both)
     finish(OTHER);
     leave_scene_of_sections(1);
 }
-TALLY_TEST(interleavings, a_thread_that_blocks_holds_no_section_although_a_finalizer_had_one)
-{
-    if (has_queues_no_gil())
-        block_with_the_section(0);
+TALLY_TEST(interleavings, a_thread_that_blocks_holds_no_section_although_a_finalizer_had_one) {
+    if (has_queues_no_gil()) block_with_the_section(0);
 }
-TALLY_TEST(interleavings, a_thread_that_blocks_holds_none_of_two_sections_although_a_finalizer_had_one)
-{
-    if (has_queues_no_gil())
-        block_with_the_section(1);
+TALLY_TEST(interleavings,
+           a_thread_that_blocks_holds_none_of_two_sections_although_a_finalizer_had_one) {
+    if (has_queues_no_gil()) block_with_the_section(1);
 }
 
 /* ---- a query of the heap meets a section on what it finds ---- */
 
-static void query_objects(void)
-{
-    for (int i = 0; i < 20; i++)
-        tally_decref(tally_gc_get_objects(-1));
+static void query_objects(void) {
+    for (int i = 0; i < 20; i++) tally_decref(tally_gc_get_objects(-1));
     block(); /* an idle actor that runs would keep the world from stopping */
 }
-static void query_and_enter(void)
-{
+static void query_and_enter(void) {
     while (!atomic_load_explicit(&flag, memory_order_relaxed)) {
         tally_object *found = tally_gc_get_objects(-1);
         for (ptrdiff_t i = 0; i < tally_list_length(found); i++) {
@@ -2417,10 +2171,9 @@ static void query_and_enter(void)
     }
     block();
 }
-TALLY_TEST(interleavings, a_query_of_the_heap_stops_the_world_although_what_it_finds_is_in_a_section)
-{
-    if (!no_gil())
-        return;
+TALLY_TEST(interleavings,
+           a_query_of_the_heap_stops_the_world_although_what_it_finds_is_in_a_section) {
+    if (!no_gil()) return;
     set_scene_of_sections();
     begin(OTHER, query_and_enter);
     begin(THIRD, query_and_enter);
@@ -2438,26 +2191,22 @@ TALLY_TEST(interleavings, a_query_of_the_heap_stops_the_world_although_what_it_f
 enum { BIASED_LISTS = 400 };
 static tally_object *biased_lists[BIASED_LISTS];
 static uint64_t revoked_before, revoked_after;
-static uint64_t revocations_now(void)
-{
+static uint64_t revocations_now(void) {
     tally_stats_result stats;
     tally_stats(&stats);
     return stats.lock_revocations;
 }
-static void make_biased_lists(void)
-{
+static void make_biased_lists(void) {
     for (int i = 0; i < BIASED_LISTS; i++)
         check_int(tally_list_append(biased_lists[i] = tally_list_new(2), tally_none), 0);
 }
-static void use_biased_lists(void)
-{
+static void use_biased_lists(void) {
     revoked_before = revocations_now();
     for (int i = 0; i < BIASED_LISTS; i++)
         check_int(tally_list_append(biased_lists[i], tally_none), 0);
     revoked_after = revocations_now();
 }
-static void check_and_drop_biased_lists(void)
-{
+static void check_and_drop_biased_lists(void) {
     for (int i = 0; i < BIASED_LISTS; i++) {
         check_int(tally_list_append(biased_lists[i], tally_none), 0);
         check_int(tally_list_length(biased_lists[i]), 3);
@@ -2465,10 +2214,8 @@ static void check_and_drop_biased_lists(void)
     }
 }
 
-TALLY_TEST(interleavings, biases_of_a_blocked_owner_go_without_a_membarrier)
-{
-    if (!has_bias())
-        return;
+TALLY_TEST(interleavings, biases_of_a_blocked_owner_go_without_a_membarrier) {
+    if (!has_bias()) return;
     raise_curtain();
     tell(OWNER, make_biased_lists);
     tell(OWNER, block);
@@ -2479,10 +2226,8 @@ TALLY_TEST(interleavings, biases_of_a_blocked_owner_go_without_a_membarrier)
     drop_curtain(0);
 }
 
-TALLY_TEST(interleavings, biases_of_a_running_owner_end_all_at_once)
-{
-    if (!has_bias())
-        return;
+TALLY_TEST(interleavings, biases_of_a_running_owner_end_all_at_once) {
+    if (!has_bias()) return;
     raise_curtain();
     tell(OWNER, make_biased_lists);
     tell(OTHER, use_biased_lists);
@@ -2491,18 +2236,17 @@ TALLY_TEST(interleavings, biases_of_a_running_owner_end_all_at_once)
     drop_curtain(0);
 }
 
-/* The owner is in one of the lists by its bias while the epoch ends: nobody takes the bias for over before it has left. */
-static void append_to_last_biased(void) { check_int(tally_list_append(biased_lists[BIASED_LISTS - 1], tally_none), 0); }
-static void pop_two_of_last_biased(void)
-{
-    check_int(tally_list_length(biased_lists[BIASED_LISTS - 1]), 4);
-    for (int i = 0; i < 2; i++)
-        tally_decref(tally_list_pop(biased_lists[BIASED_LISTS - 1], -1));
+/* The owner is in one of the lists by its bias while the epoch ends: nobody takes the bias for over
+ * before it has left. */
+static void append_to_last_biased(void) {
+    check_int(tally_list_append(biased_lists[BIASED_LISTS - 1], tally_none), 0);
 }
-TALLY_TEST(interleavings, an_epoch_of_biases_is_over_when_the_owner_has_left)
-{
-    if (!has_bias())
-        return;
+static void pop_two_of_last_biased(void) {
+    check_int(tally_list_length(biased_lists[BIASED_LISTS - 1]), 4);
+    for (int i = 0; i < 2; i++) tally_decref(tally_list_pop(biased_lists[BIASED_LISTS - 1], -1));
+}
+TALLY_TEST(interleavings, an_epoch_of_biases_is_over_when_the_owner_has_left) {
+    if (!has_bias()) return;
     raise_curtain();
     tell(OWNER, make_biased_lists);
     hold(OWNER, bias_inside);
@@ -2527,19 +2271,18 @@ TALLY_TEST(interleavings, an_epoch_of_biases_is_over_when_the_owner_has_left)
 /* ---- one plain weak reference -------------------------------------------- */
 
 static tally_object *weak_target, *weak_results[ACTORS];
-static void make_weak_target(void)
-{
-    tally_object *open = tally_class_new(&(tally_class_spec){ .name = "Target" });
+static void make_weak_target(void) {
+    tally_object *open = tally_class_new(&(tally_class_spec){.name = "Target"});
     weak_target = tally_instance_new(open);
     tally_decref(open);
 }
-static void make_plain_weakref(void) { weak_results[me->role] = tally_weakref_new(weak_target, NULL, NULL); }
+static void make_plain_weakref(void) {
+    weak_results[me->role] = tally_weakref_new(weak_target, NULL, NULL);
+}
 static void drop_plain_weakref(void) { tally_decref(weak_results[me->role]); }
 static void drop_weak_target(void) { tally_decref(weak_target); }
-TALLY_TEST(interleavings, two_threads_that_make_the_plain_weak_reference_get_one)
-{
-    if (!no_gil())
-        return;
+TALLY_TEST(interleavings, two_threads_that_make_the_plain_weak_reference_get_one) {
+    if (!no_gil()) return;
     raise_curtain();
     tell(OWNER, make_weak_target);
     hold(OTHER, weakref_made);
@@ -2560,9 +2303,8 @@ TALLY_TEST(interleavings, two_threads_that_make_the_plain_weak_reference_get_one
 static tally_object *shared_dict, *shared_key, *weak;
 static _Atomic int answer;
 
-static void make_class(void)
-{
-    object = tally_class_new(&(tally_class_spec){ .name = "Looked up" });
+static void make_class(void) {
+    object = tally_class_new(&(tally_class_spec){.name = "Looked up"});
     shared_dict = tally_dict_new();
     shared_key = text("key");
     weak = tally_weakref_new(object, NULL, NULL);
@@ -2572,28 +2314,26 @@ static void make_class(void)
 static void look_up(void) { result = tally_dict_get(shared_dict, shared_key); }
 static void drop_looked_up(void) { tally_xdecref(result); }
 static void delete_key(void) { check_int(tally_dict_delete(shared_dict, shared_key), 0); }
-static void collect(void) { atomic_store_explicit(&answer, (int)tally_gc_collect(2), memory_order_relaxed); }
-static void drop_names(void)
-{
+static void collect(void) {
+    atomic_store_explicit(&answer, (int)tally_gc_collect(2), memory_order_relaxed);
+}
+static void drop_names(void) {
     tally_decref(shared_dict);
     tally_decref(shared_key);
     tally_decref(weak);
 }
-static void is_dead(void)
-{
+static void is_dead(void) {
     tally_object *got = tally_weakref_get(weak);
     check(got == tally_none);
     tally_decref(got);
 }
-static void is_alive(void)
-{
+static void is_alive(void) {
     tally_object *got = tally_weakref_get(weak);
     check(got == object);
     tally_decref(got);
 }
 
-TALLY_TEST(interleavings, a_class_whose_last_user_goes_while_another_looks_it_up_dies_after_that)
-{
+TALLY_TEST(interleavings, a_class_whose_last_user_goes_while_another_looks_it_up_dies_after_that) {
     if (!no_gil()) return;
     raise_curtain();
     tell(OWNER, make_class);
@@ -2617,8 +2357,7 @@ TALLY_TEST(interleavings, a_class_whose_last_user_goes_while_another_looks_it_up
     drop_curtain(0);
 }
 
-TALLY_TEST(interleavings, a_class_that_was_looked_up_in_time_outlives_its_place_in_the_dict)
-{
+TALLY_TEST(interleavings, a_class_that_was_looked_up_in_time_outlives_its_place_in_the_dict) {
     if (!no_gil()) return;
     raise_curtain();
     tell(OWNER, make_class);
@@ -2639,23 +2378,22 @@ TALLY_TEST(interleavings, a_class_that_was_looked_up_in_time_outlives_its_place_
     drop_curtain(0);
 }
 
-static void defer_object(void) { atomic_store_explicit(&answer, tally_defer_count(object), memory_order_relaxed); }
-static void make_deferred(void)
-{
+static void defer_object(void) {
+    atomic_store_explicit(&answer, tally_defer_count(object), memory_order_relaxed);
+}
+static void make_deferred(void) {
     object = tally_instance_new(class_);
     weak = tally_weakref_new(object, NULL, NULL);
     defer_object();
     check_int(atomic_load_explicit(&answer, memory_order_relaxed), 1);
 }
 /* Sweeps without a collection, since so many are new. */
-static void make_classes(void)
-{
+static void make_classes(void) {
     for (int i = 0; i < 200; i++)
-        tally_decref(tally_class_new(&(tally_class_spec){ .name = "One of many" }));
+        tally_decref(tally_class_new(&(tally_class_spec){.name = "One of many"}));
 }
 /* The stop needs the others at rest. */
-static void defer_alone(int role, void (*command)(void))
-{
+static void defer_alone(int role, void (*command)(void)) {
     for (int other = OWNER; other < ACTORS; other++)
         if (other != role && actors[other].attached) tell(other, block);
     tell(role, command);
@@ -2665,21 +2403,20 @@ static void defer_alone(int role, void (*command)(void))
 static void get_weakly(void) { result = tally_weakref_get(weak); }
 static void drop_weak(void) { tally_decref(weak); }
 
-static int has_numbers(void)
-{
-    if (!is_biased() || has_gil())
-        suite_skip("no object but a class is counted by each thread");
+static int has_numbers(void) {
+    if (!is_biased() || has_gil()) suite_skip("no object but a class is counted by each thread");
     return is_biased() && !has_gil();
 }
 
-TALLY_TEST(interleavings, a_weak_reference_that_comes_between_a_sweep_and_the_end_keeps_the_object)
-{
+TALLY_TEST(interleavings,
+           a_weak_reference_that_comes_between_a_sweep_and_the_end_keeps_the_object) {
     if (!has_numbers()) return;
-    static const char *const weak_slots[] = { "a", "__weakref__", NULL };
+    static const char *const weak_slots[] = {"a", "__weakref__", NULL};
     raise_curtain();
     tally_object *old = class_;
     tally_blocking_end();
-    class_ = tally_class_new(&(tally_class_spec){ .name = "Weak", .slots = weak_slots, .finalize = suite_count_death });
+    class_ = tally_class_new(
+        &(tally_class_spec){.name = "Weak", .slots = weak_slots, .finalize = suite_count_death});
     tally_blocking_begin();
     defer_alone(OWNER, make_deferred);
     tell(OWNER, drop_object);
@@ -2705,8 +2442,7 @@ TALLY_TEST(interleavings, a_weak_reference_that_comes_between_a_sweep_and_the_en
     drop_curtain(1);
 }
 
-TALLY_TEST(interleavings, what_is_in_a_pushers_hand_is_not_deferred)
-{
+TALLY_TEST(interleavings, what_is_in_a_pushers_hand_is_not_deferred) {
     if (!has_queues_no_gil()) return;
     raise_curtain();
     tell(OWNER, make_object);
@@ -2732,9 +2468,9 @@ TALLY_TEST(interleavings, what_is_in_a_pushers_hand_is_not_deferred)
     drop_curtain(1);
 }
 
-/* The owner gives up while the entry is on its way: nothing in the object tells that there is one. */
-TALLY_TEST(interleavings, what_is_deferred_while_its_entry_is_in_hand_counts_the_entry_off)
-{
+/* The owner gives up while the entry is on its way: nothing in the object tells that there is one.
+ */
+TALLY_TEST(interleavings, what_is_deferred_while_its_entry_is_in_hand_counts_the_entry_off) {
     if (!has_numbers()) return;
     raise_curtain();
     tell(OWNER, make_object);
@@ -2765,9 +2501,9 @@ TALLY_TEST(interleavings, what_is_deferred_while_its_entry_is_in_hand_counts_the
     drop_curtain(1);
 }
 
-/* A pusher has seen the owner; then the owner gives its word up; the pusher's swap and entry come before the owner's swap. */
-TALLY_TEST(interleavings, what_is_queued_while_its_owner_defers_it_is_counted_off)
-{
+/* A pusher has seen the owner; then the owner gives its word up; the pusher's swap and entry come
+ * before the owner's swap. */
+TALLY_TEST(interleavings, what_is_queued_while_its_owner_defers_it_is_counted_off) {
     if (!has_numbers()) return;
     for (int merged_late = 0; merged_late < 2; merged_late++) {
         raise_curtain();
@@ -2810,20 +2546,20 @@ TALLY_TEST(interleavings, what_is_queued_while_its_owner_defers_it_is_counted_of
     }
 }
 
-/* A class that is being made is in no table of references yet: a sweep must not take it for unused. */
-static void sweep_unborn(void *nothing)
-{
+/* A class that is being made is in no table of references yet: a sweep must not take it for unused.
+ */
+static void sweep_unborn(void *nothing) {
     (void)nothing;
-    tally_object *key = tally_str_new("self", -1), *garbage = tally_class_new(&(tally_class_spec){ .name = "Garbage" });
+    tally_object *key = tally_str_new("self", -1),
+                 *garbage = tally_class_new(&(tally_class_spec){.name = "Garbage"});
     check_int(tally_set_attr(garbage, key, garbage), 0);
     tally_decref(garbage);
     tally_decref(key);
     check(tally_gc_collect(2) >= 1);
 }
-static void make_slotted_class(void)
-{
-    static const char *const names[] = { "one", "two", NULL };
-    result = tally_class_new(&(tally_class_spec){ .name = "Unborn", .slots = names });
+static void make_slotted_class(void) {
+    static const char *const names[] = {"one", "two", NULL};
+    result = tally_class_new(&(tally_class_spec){.name = "Unborn", .slots = names});
     tally_object *instance = tally_instance_new(result);
     check_int(tally_slot_set(instance, 1, tally_true), 0);
     check_int(strcmp(tally_type_name(instance), "Unborn"), 0);
@@ -2833,8 +2569,7 @@ static void make_slotted_class(void)
     check(tally_gc_collect(2) >= 0);
 }
 
-TALLY_TEST(interleavings, a_sweep_leaves_a_class_that_is_being_made)
-{
+TALLY_TEST(interleavings, a_sweep_leaves_a_class_that_is_being_made) {
     raise_curtain();
     tell(OWNER, block);
     tell(OTHER, block);
@@ -2844,8 +2579,7 @@ TALLY_TEST(interleavings, a_sweep_leaves_a_class_that_is_being_made)
     drop_curtain(0);
 }
 
-TALLY_TEST(interleavings, a_merge_in_a_collection_adds_up_what_threads_count_both_ways)
-{
+TALLY_TEST(interleavings, a_merge_in_a_collection_adds_up_what_threads_count_both_ways) {
     if (!has_numbers()) return;
     raise_curtain();
     tell(OWNER, make_object);
@@ -2861,8 +2595,7 @@ TALLY_TEST(interleavings, a_merge_in_a_collection_adds_up_what_threads_count_bot
         tell(OTHER, unblock);
         tell(OWNER, unblock);
     }
-    for (int i = 0; i < 3; i++)
-        tell(OWNER, drop_object);
+    for (int i = 0; i < 3; i++) tell(OWNER, drop_object);
     tell(OTHER, check_one_left);
     tell(OTHER, drop_object); /* the numbers are -3, 5 and -3 */
     check_int(deaths(), 0);
@@ -2879,44 +2612,33 @@ enum { FLOATS = 4000, SERVED = 64 /* blocks pushed to a heap before somebody loo
 static tally_object *floats[FLOATS];
 static _Atomic int adopted, passed_on;
 
-static void make_floats(void)
-{
-    for (int i = 0; i < FLOATS; i++)
-        floats[i] = tally_float_new(i);
+static void make_floats(void) {
+    for (int i = 0; i < FLOATS; i++) floats[i] = tally_float_new(i);
 }
-static void drop_even_floats(void)
-{
-    for (int i = 0; i < FLOATS; i += 2)
-        tally_decref(floats[i]);
+static void drop_even_floats(void) {
+    for (int i = 0; i < FLOATS; i += 2) tally_decref(floats[i]);
 }
 static void drop_first_odd_float(void) { tally_decref(floats[1]); }
-static void drop_other_odd_floats(void)
-{
-    for (int i = 3; i < FLOATS; i += 2)
-        tally_decref(floats[i]);
+static void drop_other_odd_floats(void) {
+    for (int i = 3; i < FLOATS; i += 2) tally_decref(floats[i]);
 }
-static void drop_some_floats(void)
-{
-    for (int i = 0; i < SERVED; i++)
-        tally_decref(floats[i]);
+static void drop_some_floats(void) {
+    for (int i = 0; i < SERVED; i++) tally_decref(floats[i]);
 }
-static void drop_other_floats(void)
-{
-    for (int i = SERVED; i < FLOATS; i++)
-        tally_decref(floats[i]);
+static void drop_other_floats(void) {
+    for (int i = SERVED; i < FLOATS; i++) tally_decref(floats[i]);
 }
 
-static void make_floats_again_and_drop(void)
-{
-    for (int i = 0; i < FLOATS; i++)
-        tally_decref(tally_float_new(i));
+static void make_floats_again_and_drop(void) {
+    for (int i = 0; i < FLOATS; i++) tally_decref(tally_float_new(i));
 }
 
-static void set_flag(void *which) { atomic_store_explicit((_Atomic int *)which, 1, memory_order_relaxed); }
+static void set_flag(void *which) {
+    atomic_store_explicit((_Atomic int *)which, 1, memory_order_relaxed);
+}
 
 /* Until *which is set: it needs one pool after the other. */
-static void make_until(_Atomic int *which)
-{
+static void make_until(_Atomic int *which) {
     tally_object *list_ = tally_list_new(0);
     for (int i = 0; i < 200000 && !atomic_load_explicit(which, memory_order_relaxed); i++) {
         tally_object *number = tally_float_new(i);
@@ -2929,16 +2651,14 @@ static void make_until_adopted(void) { make_until(&adopted); }
 static void make_until_passed_on(void) { make_until(&passed_on); }
 
 static size_t float_blocks;
-static void count_float_blocks(void)
-{
+static void count_float_blocks(void) {
     tally_memory_result memory;
     tally_memory_stats(&memory);
     float_blocks = memory.classes[(tally_header_size(false) + sizeof(double) + 15) / 16 - 1].blocks;
 }
 
 /* A thread frees a block of a heap, another adopts its pool in between; the block gets home. */
-TALLY_TEST(interleavings, a_block_on_its_way_to_a_heap_follows_its_pool)
-{
+TALLY_TEST(interleavings, a_block_on_its_way_to_a_heap_follows_its_pool) {
     if (!no_gil()) return;
     atomic_store(&adopted, 0);
     atomic_store(&passed_on, 0);
@@ -2971,8 +2691,7 @@ TALLY_TEST(interleavings, a_block_on_its_way_to_a_heap_follows_its_pool)
 }
 
 /* The heap of a blocked thread is served: the thread does not run before that is over. */
-TALLY_TEST(interleavings, a_blocked_thread_waits_while_its_heap_is_served)
-{
+TALLY_TEST(interleavings, a_blocked_thread_waits_while_its_heap_is_served) {
     if (!no_gil()) return;
     raise_curtain();
     tell(OWNER, make_floats);
@@ -2991,8 +2710,7 @@ TALLY_TEST(interleavings, a_blocked_thread_waits_while_its_heap_is_served)
 }
 
 /* The heap of a vacant slot is served: nobody attaches there before that is over. */
-TALLY_TEST(interleavings, nobody_attaches_while_the_heap_of_the_slot_is_served)
-{
+TALLY_TEST(interleavings, nobody_attaches_while_the_heap_of_the_slot_is_served) {
     if (!no_gil()) return;
     raise_curtain();
     tell(OWNER, make_floats);

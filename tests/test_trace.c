@@ -7,8 +7,7 @@
 
 static char path[64];
 
-static void make_path(void)
-{
+static void make_path(void) {
     strcpy(path, "/tmp/tally-trace-XXXXXX");
     int file = mkstemp(path);
     check(file >= 0);
@@ -16,8 +15,7 @@ static void make_path(void)
 }
 
 /* The file's contents; to be freed. */
-static char *contents(void)
-{
+static char *contents(void) {
     FILE *file = fopen(path, "r");
     struct stat about;
     check(file && fstat(fileno(file), &about) == 0);
@@ -27,15 +25,13 @@ static char *contents(void)
     return text;
 }
 
-static int has(const char *text, const char *name)
-{
+static int has(const char *text, const char *name) {
     char quoted[100];
     snprintf(quoted, sizeof quoted, "%s\",\"ph\":\"X\"", name);
     return strstr(text, quoted) != NULL;
 }
 
-static void block_and_run(void *nothing)
-{
+static void block_and_run(void *nothing) {
     (void)nothing;
     for (int i = 0; i < 20; i++) {
         tally_blocking_begin();
@@ -45,8 +41,7 @@ static void block_and_run(void *nothing)
     }
 }
 
-TALLY_TEST(trace, shows_regions_stops_and_collections_of_all_threads)
-{
+TALLY_TEST(trace, shows_regions_stops_and_collections_of_all_threads) {
     tally_thread thread;
     make_path();
     check_int(tally_trace_start(0), 0);
@@ -58,15 +53,16 @@ TALLY_TEST(trace, shows_regions_stops_and_collections_of_all_threads)
     check(strncmp(text, "{\"displayTimeUnit\"", 18) == 0);
     check(strcmp(text + strlen(text) - 4, "\n]}\n") == 0);
     check(has(text, "collection") && has(text, "mark"));
-    if (has_gil()) check(has(text, "holds the GIL") && has(text, "without the GIL"));
-    else check(has(text, "in a blocking region") && has(text, "the world stands still"));
+    if (has_gil())
+        check(has(text, "holds the GIL") && has(text, "without the GIL"));
+    else
+        check(has(text, "in a blocking region") && has(text, "the world stands still"));
     check(strstr(text, "\"name\":\"thread 2\"") != NULL);
     free(text);
     unlink(path);
 }
 
-TALLY_TEST(trace, ends_when_it_is_written)
-{
+TALLY_TEST(trace, ends_when_it_is_written) {
     make_path();
     check_int(tally_trace_start(0), 0);
     check_int(tally_trace_write(path), 0);
@@ -79,8 +75,7 @@ TALLY_TEST(trace, ends_when_it_is_written)
     unlink(path);
 }
 
-TALLY_TEST(trace, keeps_the_last_events)
-{
+TALLY_TEST(trace, keeps_the_last_events) {
     make_path();
     check_int(tally_trace_start(8), 0);
     for (int i = 0; i < 100; i++) check(tally_gc_collect(2) >= 0);
@@ -95,23 +90,19 @@ TALLY_TEST(trace, keeps_the_last_events)
     unlink(path);
 }
 
-TALLY_TEST(trace, that_cannot_be_written_says_so_and_leaves_nothing)
-{
+TALLY_TEST(trace, that_cannot_be_written_says_so_and_leaves_nothing) {
     check_int(tally_trace_start(0), 0);
     check_fails(tally_trace_write("/nonexistent/trace.json"), TALLY_RUNTIME_ERROR);
     check_fails(tally_trace_start(-1), TALLY_VALUE_ERROR);
 }
 
-static void run_undisturbed(void *nothing)
-{
+static void run_undisturbed(void *nothing) {
     (void)nothing;
-    for (int i = 0; i < 1000; i++)
-        tally_safepoint();
+    for (int i = 0; i < 1000; i++) tally_safepoint();
 }
 
 /* Otherwise every safepoint of every program pays. */
-TALLY_TEST(trace, shows_that_a_safepoint_without_a_cause_is_not_slow)
-{
+TALLY_TEST(trace, shows_that_a_safepoint_without_a_cause_is_not_slow) {
     tally_thread thread;
     make_path();
     check_int(tally_thread_start(&thread, run_undisturbed, NULL), 0);

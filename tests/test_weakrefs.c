@@ -9,18 +9,17 @@
 
 static tally_object *open_class, *weak_slots, *plain_slots, *field;
 
-static void begin(void)
-{
-    static const char *const weak[] = { "a", "__weakref__", "b", NULL }, *const plain[] = { "a", "b", NULL };
+static void begin(void) {
+    static const char *const weak[] = {"a", "__weakref__", "b", NULL}, *const plain[] = {"a", "b",
+                                                                                         NULL};
     begin_nodes();
-    open_class = tally_class_new(&(tally_class_spec){ .name = "Open" });
-    weak_slots = tally_class_new(&(tally_class_spec){ .name = "WeakSlots", .slots = weak });
-    plain_slots = tally_class_new(&(tally_class_spec){ .name = "PlainSlots", .slots = plain });
+    open_class = tally_class_new(&(tally_class_spec){.name = "Open"});
+    weak_slots = tally_class_new(&(tally_class_spec){.name = "WeakSlots", .slots = weak});
+    plain_slots = tally_class_new(&(tally_class_spec){.name = "PlainSlots", .slots = plain});
     field = text("field");
 }
 
-static void end(void)
-{
+static void end(void) {
     tally_decref(open_class);
     tally_decref(weak_slots);
     tally_decref(plain_slots);
@@ -36,22 +35,19 @@ typedef struct call {
     pthread_t thread;
 } call;
 
-static void called(tally_object *reference, void *context)
-{
+static void called(tally_object *reference, void *context) {
     call *seen = context;
     seen->reference = reference;
     seen->thread = pthread_self();
     check(tally_weakref_get(reference) == tally_none);
-    if (seen->look_at)
-        seen->others_gone += tally_weakref_get(seen->look_at) == tally_none;
+    if (seen->look_at) seen->others_gone += tally_weakref_get(seen->look_at) == tally_none;
     atomic_fetch_add_explicit(&seen->calls, 1, memory_order_release);
 }
 
 static int calls_of(call *seen) { return atomic_load_explicit(&seen->calls, memory_order_acquire); }
 
 /* The reference gives this object; NULL: it is dead. */
-static int gives(tally_object *reference, tally_object *object)
-{
+static int gives(tally_object *reference, tally_object *object) {
     tally_object *got = tally_weakref_get(reference);
     int same = got == (object ? object : tally_none);
     tally_decref(got);
@@ -60,30 +56,24 @@ static int gives(tally_object *reference, tally_object *object)
 
 /* ---- to what, and what it gives ---- */
 
-static void given_while_alive(tally_object *object, int count_is_exact)
-{
+static void given_while_alive(tally_object *object, int count_is_exact) {
     ptrdiff_t before = tally_refcount(object);
     tally_object *reference = tally_weakref_new(object, NULL, NULL);
     check(reference != NULL);
     check_error(TALLY_NO_ERROR);
-    if (!reference)
-        return;
+    if (!reference) return;
     check_int(tally_weakref_count(object), 1);
-    if (count_is_exact)
-        check_int(tally_refcount(object), before);
+    if (count_is_exact) check_int(tally_refcount(object), before);
     tally_object *got = tally_weakref_get(reference);
     check(got == object);
-    if (count_is_exact)
-        check_int(tally_refcount(object), before + 1);
+    if (count_is_exact) check_int(tally_refcount(object), before + 1);
     tally_decref(got);
     tally_decref(object);
-    if (count_is_exact)
-        check(gives(reference, NULL));
+    if (count_is_exact) check(gives(reference, NULL));
     tally_decref(reference);
 }
 
-TALLY_TEST(weakrefs, give_the_object_while_it_lives_and_none_after)
-{
+TALLY_TEST(weakrefs, give_the_object_while_it_lives_and_none_after) {
     begin();
     given_while_alive(tally_instance_new(open_class), 1);
     given_while_alive(tally_instance_new(weak_slots), 1);
@@ -92,10 +82,9 @@ TALLY_TEST(weakrefs, give_the_object_while_it_lives_and_none_after)
     end();
 }
 
-TALLY_TEST(weakrefs, of_a_class_give_it_while_it_lives)
-{
+TALLY_TEST(weakrefs, of_a_class_give_it_while_it_lives) {
     begin();
-    tally_object *class = tally_class_new(&(tally_class_spec){ .name = "Mayfly" });
+    tally_object *class = tally_class_new(&(tally_class_spec){.name = "Mayfly"});
     tally_object *reference = tally_weakref_new(class, NULL, NULL);
     check(gives(reference, class));
     tally_object *instance = tally_instance_new(class);
@@ -109,10 +98,9 @@ TALLY_TEST(weakrefs, of_a_class_give_it_while_it_lives)
     end();
 }
 
-TALLY_TEST(weakrefs, a_native_type_without_the_flag_allows_none)
-{
+TALLY_TEST(weakrefs, a_native_type_without_the_flag_allows_none) {
     begin();
-    tally_object *type = tally_type_new(&(tally_type_spec){ .name = "strong", .size = 8 });
+    tally_object *type = tally_type_new(&(tally_type_spec){.name = "strong", .size = 8});
     tally_object *object = tally_object_new(type, 0);
     check_null(tally_weakref_new(object, NULL, NULL), TALLY_TYPE_ERROR);
     check_int(tally_weakref_count(object), 0);
@@ -120,14 +108,13 @@ TALLY_TEST(weakrefs, a_native_type_without_the_flag_allows_none)
     end();
 }
 
-TALLY_TEST(weakrefs, a_native_type_need_not_be_a_container_to_allow_them)
-{
+TALLY_TEST(weakrefs, a_native_type_need_not_be_a_container_to_allow_them) {
     begin();
-    tally_object *type = tally_type_new(&(tally_type_spec){ .name = "leaf", .size = sizeof(int64_t), .flags = TALLY_TYPE_WEAKLY_REFERENCABLE });
+    tally_object *type = tally_type_new(&(tally_type_spec){
+        .name = "leaf", .size = sizeof(int64_t), .flags = TALLY_TYPE_WEAKLY_REFERENCABLE});
     tally_object *object = tally_object_new(type, 40);
     int64_t *data = tally_object_data(object);
-    for (int i = 0; i < 6; i++)
-        data[i] = i + 1;
+    for (int i = 0; i < 6; i++) data[i] = i + 1;
     given_while_alive((tally_incref(object), object), 0);
     tally_object *reference = tally_weakref_new(object, NULL, NULL);
     for (int i = 0; i < 6; i++)
@@ -138,8 +125,7 @@ TALLY_TEST(weakrefs, a_native_type_need_not_be_a_container_to_allow_them)
     end();
 }
 
-static void allows_none(tally_object *object)
-{
+static void allows_none(tally_object *object) {
     check_null(tally_weakref_new(object, NULL, NULL), TALLY_TYPE_ERROR);
     check_null(tally_weakref_new(object, called, NULL), TALLY_TYPE_ERROR);
     check_int(tally_weakref_count(object), 0);
@@ -149,8 +135,7 @@ static void allows_none(tally_object *object)
     tally_decref(object);
 }
 
-TALLY_TEST(weakrefs, are_refused_by_all_other_types)
-{
+TALLY_TEST(weakrefs, are_refused_by_all_other_types) {
     begin();
     allows_none(tally_list_new(0));
     allows_none(tally_dict_new());
@@ -169,18 +154,17 @@ TALLY_TEST(weakrefs, are_refused_by_all_other_types)
     end();
 }
 
-TALLY_TEST(weakrefs, only_a_weak_reference_can_be_asked_for_its_referent)
-{
+TALLY_TEST(weakrefs, only_a_weak_reference_can_be_asked_for_its_referent) {
     tally_object *list = tally_list_new(0);
     check_null(tally_weakref_get(list), TALLY_TYPE_ERROR);
     check_null(tally_weakref_get(tally_none), TALLY_TYPE_ERROR);
     tally_decref(list);
 }
 
-TALLY_TEST(weakrefs, the_slot_that_allows_them_takes_no_index)
-{
+TALLY_TEST(weakrefs, the_slot_that_allows_them_takes_no_index) {
     begin();
-    tally_object *object = tally_instance_new(weak_slots), *b = text("b"), *name = text("__weakref__");
+    tally_object *object = tally_instance_new(weak_slots), *b = text("b"),
+                 *name = text("__weakref__");
     tally_object *one = tally_int_new(1001), *two = tally_int_new(1002);
     check_int(tally_slot_set(object, 0, one), 0);
     check_int(tally_set_attr(object, b, two), 0);
@@ -204,11 +188,11 @@ TALLY_TEST(weakrefs, the_slot_that_allows_them_takes_no_index)
     end();
 }
 
-TALLY_TEST(weakrefs, the_slot_that_allows_them_may_be_the_only_one)
-{
-    static const char *const slots[] = { "__weakref__", NULL };
-    tally_object *class = tally_class_new(&(tally_class_spec){ .name = "Bare", .slots = slots });
-    tally_object *object = tally_instance_new(class), *reference = tally_weakref_new(object, NULL, NULL);
+TALLY_TEST(weakrefs, the_slot_that_allows_them_may_be_the_only_one) {
+    static const char *const slots[] = {"__weakref__", NULL};
+    tally_object *class = tally_class_new(&(tally_class_spec){.name = "Bare", .slots = slots});
+    tally_object *object = tally_instance_new(class),
+                 *reference = tally_weakref_new(object, NULL, NULL);
     check_null(tally_slot_get(object, 0), TALLY_INDEX_ERROR);
     check(gives(reference, object));
     tally_decref(object);
@@ -219,13 +203,13 @@ TALLY_TEST(weakrefs, the_slot_that_allows_them_may_be_the_only_one)
 
 /* ---- one and many ---- */
 
-TALLY_TEST(weakrefs, without_a_callback_there_is_one_for_each_object)
-{
+TALLY_TEST(weakrefs, without_a_callback_there_is_one_for_each_object) {
     begin();
     tally_object *object = tally_instance_new(open_class), *other = tally_instance_new(open_class);
     tally_object *first = tally_weakref_new(object, NULL, NULL);
     check_int(tally_refcount(first), 1);
-    tally_object *again = tally_weakref_new(object, NULL, NULL), *others = tally_weakref_new(other, NULL, NULL);
+    tally_object *again = tally_weakref_new(object, NULL, NULL),
+                 *others = tally_weakref_new(other, NULL, NULL);
     check(again == first);
     check(others != first);
     check_int(tally_refcount(first), 2);
@@ -245,25 +229,22 @@ TALLY_TEST(weakrefs, without_a_callback_there_is_one_for_each_object)
 
 /* The allocation of one collects, and a finalizer asks for the same. */
 static tally_object *asked_of, *asked_by_finalizer;
-static void ask_for_the_same(tally_object *self)
-{
+static void ask_for_the_same(tally_object *self) {
     (void)self;
-    if (!asked_by_finalizer)
-        asked_by_finalizer = tally_weakref_new(asked_of, NULL, NULL);
+    if (!asked_by_finalizer) asked_by_finalizer = tally_weakref_new(asked_of, NULL, NULL);
 }
 
-TALLY_TEST(weakrefs, without_a_callback_there_is_one_although_a_finalizer_makes_it_meanwhile)
-{
+TALLY_TEST(weakrefs, without_a_callback_there_is_one_although_a_finalizer_makes_it_meanwhile) {
     begin();
-    call seen = { 0 };
-    tally_object *object = tally_instance_new(open_class), *with_callback = tally_weakref_new(object, called, &seen);
+    call seen = {0};
+    tally_object *object = tally_instance_new(open_class),
+                 *with_callback = tally_weakref_new(object, called, &seen);
     asked_of = object;
     asked_by_finalizer = NULL;
     atomic_store(&on_finalize, ask_for_the_same);
     tally_gc_disable();
-    for (int i = 0; i < 10; i++)
-        tally_decref(ring_of(finalized_node_type, 1));
-    const int at_once[3] = { 1, 10, 10 };
+    for (int i = 0; i < 10; i++) tally_decref(ring_of(finalized_node_type, 1));
+    const int at_once[3] = {1, 10, 10};
     check_int(tally_gc_set_threshold(at_once), 0);
     tally_gc_enable();
     tally_object *mine = tally_weakref_new(object, NULL, NULL);
@@ -281,13 +262,14 @@ TALLY_TEST(weakrefs, without_a_callback_there_is_one_although_a_finalizer_makes_
     end();
 }
 
-TALLY_TEST(weakrefs, with_a_callback_each_is_new)
-{
+TALLY_TEST(weakrefs, with_a_callback_each_is_new) {
     begin();
-    call seen = { 0 };
+    call seen = {0};
     tally_object *object = tally_instance_new(weak_slots);
-    tally_object *first = tally_weakref_new(object, called, &seen), *second = tally_weakref_new(object, called, &seen);
-    tally_object *plain = tally_weakref_new(object, NULL, NULL), *again = tally_weakref_new(object, NULL, NULL);
+    tally_object *first = tally_weakref_new(object, called, &seen),
+                 *second = tally_weakref_new(object, called, &seen);
+    tally_object *plain = tally_weakref_new(object, NULL, NULL),
+                 *again = tally_weakref_new(object, NULL, NULL);
     check(first != second);
     check(plain != first && plain != second);
     check(plain == again);
@@ -301,8 +283,7 @@ TALLY_TEST(weakrefs, with_a_callback_each_is_new)
     end();
 }
 
-static int is_in(tally_object *list, tally_object *item)
-{
+static int is_in(tally_object *list, tally_object *item) {
     int found = 0;
     for (ptrdiff_t i = 0; i < tally_list_length(list); i++) {
         tally_object *at = tally_list_get(list, i);
@@ -312,11 +293,10 @@ static int is_in(tally_object *list, tally_object *item)
     return found;
 }
 
-TALLY_TEST(weakrefs, the_list_of_an_object_has_each_of_its_own_once)
-{
+TALLY_TEST(weakrefs, the_list_of_an_object_has_each_of_its_own_once) {
     enum { COUNT = 100 };
     begin();
-    call seen = { 0 };
+    call seen = {0};
     tally_object *object = node_new(node_type), *references[COUNT];
     for (int i = 0; i < COUNT; i++) {
         references[i] = tally_weakref_new(object, i ? called : NULL, i ? &seen : NULL);
@@ -324,35 +304,29 @@ TALLY_TEST(weakrefs, the_list_of_an_object_has_each_of_its_own_once)
     }
     tally_object *list = tally_weakref_list(object);
     check_int(tally_list_length(list), COUNT);
-    for (int i = 0; i < COUNT; i++)
-        check_int(is_in(list, references[i]), 1);
-    for (int i = 0; i < COUNT; i += 2)
-        tally_decref(references[i]);
+    for (int i = 0; i < COUNT; i++) check_int(is_in(list, references[i]), 1);
+    for (int i = 0; i < COUNT; i += 2) tally_decref(references[i]);
     check_int(tally_weakref_count(object), COUNT); /* the list holds them */
     tally_decref(list);
     check_int(tally_weakref_count(object), COUNT / 2);
     tally_decref(object);
     check_int(calls_of(&seen), COUNT / 2);
-    for (int i = 1; i < COUNT; i += 2)
-        tally_decref(references[i]);
+    for (int i = 1; i < COUNT; i += 2) tally_decref(references[i]);
     end();
 }
 
 /* ---- callbacks ---- */
 
-TALLY_TEST(weakrefs, callbacks_come_once_and_after_all_references_are_cleared)
-{
+TALLY_TEST(weakrefs, callbacks_come_once_and_after_all_references_are_cleared) {
     begin();
     tally_object *object = tally_instance_new(open_class);
-    call seen[3] = { 0 };
+    call seen[3] = {0};
     tally_object *plain = tally_weakref_new(object, NULL, NULL), *references[3];
-    for (int i = 0; i < 3; i++)
-        references[i] = tally_weakref_new(object, called, &seen[i]);
+    for (int i = 0; i < 3; i++) references[i] = tally_weakref_new(object, called, &seen[i]);
     seen[0].look_at = references[2];
     seen[1].look_at = plain;
     seen[2].look_at = references[0];
-    for (int i = 0; i < 3; i++)
-        check_int(calls_of(&seen[i]), 0);
+    for (int i = 0; i < 3; i++) check_int(calls_of(&seen[i]), 0);
     tally_decref(object);
     for (int i = 0; i < 3; i++) {
         check_int(calls_of(&seen[i]), 1);
@@ -366,9 +340,9 @@ TALLY_TEST(weakrefs, callbacks_come_once_and_after_all_references_are_cleared)
     end();
 }
 
-static void die_here(void *context)
-{
-    tally_object *object = tally_instance_new(open_class), *reference = tally_weakref_new(object, called, context);
+static void die_here(void *context) {
+    tally_object *object = tally_instance_new(open_class),
+                 *reference = tally_weakref_new(object, called, context);
     tally_decref(object);
     call *seen = context;
     check_int(calls_of(seen), 1);
@@ -376,37 +350,33 @@ static void die_here(void *context)
     tally_decref(reference);
 }
 
-TALLY_TEST(weakrefs, callbacks_run_in_the_thread_where_the_object_dies)
-{
+TALLY_TEST(weakrefs, callbacks_run_in_the_thread_where_the_object_dies) {
     begin();
-    call seen[8] = { 0 };
+    call seen[8] = {0};
     run_threads(8, die_here, seen, sizeof seen[0]);
     end();
 }
 
-static void failing(tally_object *reference, void *context)
-{
+static void failing(tally_object *reference, void *context) {
     called(reference, context);
     check(tally_error_kind() == TALLY_NO_ERROR);
     tally_error_set(TALLY_KEY_ERROR, "a callback that fails");
 }
 
-TALLY_TEST(weakrefs, an_error_in_a_callback_is_reported_and_the_pending_one_stays)
-{
+TALLY_TEST(weakrefs, an_error_in_a_callback_is_reported_and_the_pending_one_stays) {
     begin();
-    call seen = { 0 };
+    call seen = {0};
     for (int pending = 0; pending < 2; pending++) {
         tally_object *object = tally_instance_new(open_class);
-        tally_object *bad = tally_weakref_new(object, failing, &seen), *good = tally_weakref_new(object, failing, &seen);
-        if (pending)
-            tally_error_set(TALLY_VALUE_ERROR, "pending before");
+        tally_object *bad = tally_weakref_new(object, failing, &seen),
+                     *good = tally_weakref_new(object, failing, &seen);
+        if (pending) tally_error_set(TALLY_VALUE_ERROR, "pending before");
         capture_begin();
         tally_decref(object);
         const char *written = capture_end();
         check_int(occurrences(written, "a callback that fails"), 2);
         check_int(calls_of(&seen), 2 * (pending + 1));
-        if (pending)
-            check(strcmp(tally_error_message(), "pending before") == 0);
+        if (pending) check(strcmp(tally_error_message(), "pending before") == 0);
         check_error(pending ? TALLY_VALUE_ERROR : TALLY_NO_ERROR);
         tally_decref(bad);
         tally_decref(good);
@@ -414,12 +384,12 @@ TALLY_TEST(weakrefs, an_error_in_a_callback_is_reported_and_the_pending_one_stay
     end();
 }
 
-TALLY_TEST(weakrefs, a_reference_that_died_first_is_not_called)
-{
+TALLY_TEST(weakrefs, a_reference_that_died_first_is_not_called) {
     begin();
-    call gone = { 0 }, kept = { 0 };
+    call gone = {0}, kept = {0};
     tally_object *object = node_new(node_type);
-    tally_object *first = tally_weakref_new(object, called, &gone), *second = tally_weakref_new(object, called, &kept);
+    tally_object *first = tally_weakref_new(object, called, &gone),
+                 *second = tally_weakref_new(object, called, &kept);
     tally_object *third = tally_weakref_new(object, called, &gone);
     tally_decref(first);
     tally_decref(third);
@@ -432,21 +402,20 @@ TALLY_TEST(weakrefs, a_reference_that_died_first_is_not_called)
 
 static tally_object *to_drop;
 
-static void drop_another(tally_object *reference, void *context)
-{
+static void drop_another(tally_object *reference, void *context) {
     called(reference, context);
     tally_object *dropped = to_drop;
     to_drop = NULL;
     tally_xdecref(dropped);
 }
 
-TALLY_TEST(weakrefs, a_callback_may_drop_the_last_reference_to_an_object_with_callbacks)
-{
+TALLY_TEST(weakrefs, a_callback_may_drop_the_last_reference_to_an_object_with_callbacks) {
     begin();
-    call outer = { 0 }, inner = { 0 };
+    call outer = {0}, inner = {0};
     tally_object *object = tally_instance_new(open_class);
     to_drop = node_new(finalized_node_type);
-    tally_object *first = tally_weakref_new(object, drop_another, &outer), *second = tally_weakref_new(to_drop, called, &inner);
+    tally_object *first = tally_weakref_new(object, drop_another, &outer),
+                 *second = tally_weakref_new(to_drop, called, &inner);
     tally_decref(object);
     check_int(calls_of(&outer), 1);
     check_int(calls_of(&inner), 1);
@@ -459,19 +428,18 @@ TALLY_TEST(weakrefs, a_callback_may_drop_the_last_reference_to_an_object_with_ca
 
 static tally_object *made_in_a_callback;
 
-static void make_a_reference(tally_object *reference, void *context)
-{
+static void make_a_reference(tally_object *reference, void *context) {
     called(reference, context);
     tally_object *object = tally_instance_new(open_class);
     made_in_a_callback = tally_weakref_new(object, called, context);
     tally_decref(object);
 }
 
-TALLY_TEST(weakrefs, a_callback_may_make_objects_with_callbacks)
-{
+TALLY_TEST(weakrefs, a_callback_may_make_objects_with_callbacks) {
     begin();
-    call seen = { 0 };
-    tally_object *object = tally_instance_new(open_class), *reference = tally_weakref_new(object, make_a_reference, &seen);
+    call seen = {0};
+    tally_object *object = tally_instance_new(open_class),
+                 *reference = tally_weakref_new(object, make_a_reference, &seen);
     tally_decref(object);
     check_int(calls_of(&seen), 2);
     tally_decref(made_in_a_callback);
@@ -479,11 +447,10 @@ TALLY_TEST(weakrefs, a_callback_may_make_objects_with_callbacks)
     end();
 }
 
-TALLY_TEST(weakrefs, of_members_of_a_container_are_called_as_each_dies)
-{
+TALLY_TEST(weakrefs, of_members_of_a_container_are_called_as_each_dies) {
     enum { COUNT = 1000 };
     begin();
-    call seen = { 0 };
+    call seen = {0};
     tally_object *list = tally_list_new(0), *references = tally_list_new(0);
     for (int i = 0; i < COUNT; i++) {
         tally_object *object = tally_instance_new(open_class);
@@ -498,15 +465,13 @@ TALLY_TEST(weakrefs, of_members_of_a_container_are_called_as_each_dies)
 
 /* ---- the collector ---- */
 
-TALLY_TEST(weakrefs, to_members_of_a_cycle_are_cleared_when_it_is_collected)
-{
+TALLY_TEST(weakrefs, to_members_of_a_cycle_are_cleared_when_it_is_collected) {
     begin();
-    call seen[4] = { 0 };
+    call seen[4] = {0};
     tally_object *start = ring_of(node_type, 4), *at = start, *references[4];
     for (int i = 0; i < 4; i++, at = node_of(at)->child[0])
         references[i] = tally_weakref_new(at, called, &seen[i]);
-    for (int i = 0; i < 4; i++)
-        seen[i].look_at = references[(i + 1) % 4];
+    for (int i = 0; i < 4; i++) seen[i].look_at = references[(i + 1) % 4];
     check_int(tally_gc_collect(2), 0);
     check(gives(references[2], node_of(node_of(start)->child[0])->child[0]));
     tally_decref(start);
@@ -522,10 +487,9 @@ TALLY_TEST(weakrefs, to_members_of_a_cycle_are_cleared_when_it_is_collected)
     end();
 }
 
-TALLY_TEST(weakrefs, that_are_garbage_themselves_are_not_called)
-{
+TALLY_TEST(weakrefs, that_are_garbage_themselves_are_not_called) {
     begin();
-    call inside = { 0 }, outside = { 0 };
+    call inside = {0}, outside = {0};
     tally_object *object = tally_instance_new(open_class), *holder = tally_list_new(0);
     append_new(holder, tally_weakref_new(object, called, &inside));
     tally_list_append(holder, object);
@@ -540,10 +504,9 @@ TALLY_TEST(weakrefs, that_are_garbage_themselves_are_not_called)
     end();
 }
 
-TALLY_TEST(weakrefs, held_by_a_cycle_do_not_keep_their_referent_nor_are_kept_by_it)
-{
+TALLY_TEST(weakrefs, held_by_a_cycle_do_not_keep_their_referent_nor_are_kept_by_it) {
     begin();
-    call seen = { 0 };
+    call seen = {0};
     tally_object *list = tally_list_new(0), *object = tally_instance_new(open_class);
     tally_list_append(list, list);
     append_new(list, tally_weakref_new(object, called, &seen));
@@ -561,8 +524,7 @@ TALLY_TEST(weakrefs, held_by_a_cycle_do_not_keep_their_referent_nor_are_kept_by_
 static tally_object *looked_at, *resurrected;
 static int gave_itself;
 
-static void resurrect(tally_object *self)
-{
+static void resurrect(tally_object *self) {
     tally_object *got = tally_weakref_get(looked_at);
     gave_itself = got == self;
     tally_decref(got);
@@ -570,10 +532,9 @@ static void resurrect(tally_object *self)
     resurrected = self;
 }
 
-TALLY_TEST(weakrefs, still_give_the_object_in_its_finalizer_when_it_dies_by_count)
-{
+TALLY_TEST(weakrefs, still_give_the_object_in_its_finalizer_when_it_dies_by_count) {
     begin();
-    call seen = { 0 };
+    call seen = {0};
     tally_object *object = node_new(finalized_node_type);
     looked_at = tally_weakref_new(object, called, &seen);
     atomic_store(&on_finalize, resurrect);
@@ -591,10 +552,9 @@ TALLY_TEST(weakrefs, still_give_the_object_in_its_finalizer_when_it_dies_by_coun
     end();
 }
 
-TALLY_TEST(weakrefs, still_give_the_object_in_its_finalizer_when_the_collector_finds_it)
-{
+TALLY_TEST(weakrefs, still_give_the_object_in_its_finalizer_when_the_collector_finds_it) {
     begin();
-    call seen = { 0 };
+    call seen = {0};
     tally_object *object = ring_of(finalized_node_type, 1);
     looked_at = tally_weakref_new(object, called, &seen);
     atomic_store(&on_finalize, resurrect);
@@ -624,20 +584,23 @@ TALLY_TEST(weakrefs, still_give_the_object_in_its_finalizer_when_the_collector_f
 static tally_object *made_in_finalizer;
 static call call_of_finalizer;
 
-static void make_one_to_self(tally_object *self) { made_in_finalizer = tally_weakref_new(self, called, &call_of_finalizer); }
+static void make_one_to_self(tally_object *self) {
+    made_in_finalizer = tally_weakref_new(self, called, &call_of_finalizer);
+}
 
-static void make_plain_one_to_self(tally_object *self) { made_in_finalizer = tally_weakref_new(self, NULL, NULL); }
+static void make_plain_one_to_self(tally_object *self) {
+    made_in_finalizer = tally_weakref_new(self, NULL, NULL);
+}
 
-TALLY_TEST(weakrefs, made_in_the_finalizer_are_cleared_at_death)
-{
+TALLY_TEST(weakrefs, made_in_the_finalizer_are_cleared_at_death) {
     for (int in_cycle = 0; in_cycle < 2; in_cycle++) {
         begin();
         atomic_store(&on_finalize, make_one_to_self);
-        call_of_finalizer = (call){ 0 };
-        tally_object *object = in_cycle ? ring_of(finalized_node_type, 1) : node_new(finalized_node_type);
+        call_of_finalizer = (call){0};
+        tally_object *object =
+            in_cycle ? ring_of(finalized_node_type, 1) : node_new(finalized_node_type);
         tally_decref(object);
-        if (in_cycle)
-            check_int(tally_gc_collect(2), 1);
+        if (in_cycle) check_int(tally_gc_collect(2), 1);
         check_int(freed(), 1);
         check_int(calls_of(&call_of_finalizer), 1);
         check(gives(made_in_finalizer, NULL));
@@ -651,8 +614,7 @@ TALLY_TEST(weakrefs, made_in_the_finalizer_are_cleared_at_death)
 static tally_object *asked_for;
 static int asked_whole;
 
-static void ask_clear(tally_object *self)
-{
+static void ask_clear(tally_object *self) {
     if (made_in_finalizer && !asked_for) {
         asked_for = tally_weakref_get(made_in_finalizer);
         asked_whole = asked_for == tally_none || node_of(asked_for)->child[0] != NULL;
@@ -660,15 +622,19 @@ static void ask_clear(tally_object *self)
     node_clear(self);
 }
 
-TALLY_TEST(weakrefs, made_in_a_finalizer_give_nothing_that_is_being_taken_apart)
-{
+TALLY_TEST(weakrefs, made_in_a_finalizer_give_nothing_that_is_being_taken_apart) {
     for (int called_back = 0; called_back < 2; called_back++) {
         begin();
-        tally_type_spec spec = { .name = "asking node", .size = sizeof(node), .flags = TALLY_TYPE_CONTAINER | TALLY_TYPE_WEAKLY_REFERENCABLE,
-                                 .traverse = node_traverse, .clear = ask_clear, .finalize = node_finalize, .dealloc = node_dealloc };
+        tally_type_spec spec = {.name = "asking node",
+                                .size = sizeof(node),
+                                .flags = TALLY_TYPE_CONTAINER | TALLY_TYPE_WEAKLY_REFERENCABLE,
+                                .traverse = node_traverse,
+                                .clear = ask_clear,
+                                .finalize = node_finalize,
+                                .dealloc = node_dealloc};
         tally_object *type = tally_type_new(&spec);
         made_in_finalizer = asked_for = NULL;
-        call_of_finalizer = (call){ 0 };
+        call_of_finalizer = (call){0};
         atomic_store(&on_finalize, called_back ? make_one_to_self : make_plain_one_to_self);
         drop_ring(type, 1);
         check_int(tally_gc_collect(2), 1);
@@ -685,23 +651,32 @@ TALLY_TEST(weakrefs, made_in_a_finalizer_give_nothing_that_is_being_taken_apart)
 
 /* ---- hash, equal, repr ---- */
 
-typedef struct number { int64_t value; } number;
-static int64_t number_hash(tally_object *self) { return ((number *)tally_object_data(self))->value; }
-static int number_equal(tally_object *a, tally_object *b) { return number_hash(a) == number_hash(b); }
+typedef struct number {
+    int64_t value;
+} number;
+static int64_t number_hash(tally_object *self) {
+    return ((number *)tally_object_data(self))->value;
+}
+static int number_equal(tally_object *a, tally_object *b) {
+    return number_hash(a) == number_hash(b);
+}
 
-static tally_object *number_new(tally_object *type, int64_t value)
-{
+static tally_object *number_new(tally_object *type, int64_t value) {
     tally_object *self = tally_object_new(type, 0);
     ((number *)tally_object_data(self))->value = value;
     return self;
 }
 
-TALLY_TEST(weakrefs, hash_as_their_referents_and_keep_that)
-{
+TALLY_TEST(weakrefs, hash_as_their_referents_and_keep_that) {
     begin();
-    tally_object *type = tally_type_new(&(tally_type_spec){ .name = "number", .size = sizeof(number), .flags = TALLY_TYPE_WEAKLY_REFERENCABLE, .hash = number_hash, .equal = number_equal });
+    tally_object *type = tally_type_new(&(tally_type_spec){.name = "number",
+                                                           .size = sizeof(number),
+                                                           .flags = TALLY_TYPE_WEAKLY_REFERENCABLE,
+                                                           .hash = number_hash,
+                                                           .equal = number_equal});
     tally_object *object = number_new(type, 4711), *late = number_new(type, 4711);
-    tally_object *reference = tally_weakref_new(object, NULL, NULL), *never = tally_weakref_new(late, NULL, NULL);
+    tally_object *reference = tally_weakref_new(object, NULL, NULL),
+                 *never = tally_weakref_new(late, NULL, NULL);
     check_int(tally_hash(reference), 4711);
     tally_decref(object);
     tally_decref(late);
@@ -710,7 +685,11 @@ TALLY_TEST(weakrefs, hash_as_their_referents_and_keep_that)
     tally_decref(reference);
     tally_decref(never);
 
-    tally_object *unhashable = tally_type_new(&(tally_type_spec){ .name = "unhashable", .size = sizeof(number), .flags = TALLY_TYPE_WEAKLY_REFERENCABLE, .equal = number_equal });
+    tally_object *unhashable =
+        tally_type_new(&(tally_type_spec){.name = "unhashable",
+                                          .size = sizeof(number),
+                                          .flags = TALLY_TYPE_WEAKLY_REFERENCABLE,
+                                          .equal = number_equal});
     object = number_new(unhashable, 1);
     reference = tally_weakref_new(object, NULL, NULL);
     check_fails(tally_hash(reference), TALLY_TYPE_ERROR);
@@ -719,12 +698,17 @@ TALLY_TEST(weakrefs, hash_as_their_referents_and_keep_that)
     end();
 }
 
-TALLY_TEST(weakrefs, are_equal_as_their_referents_while_both_live_then_by_identity)
-{
+TALLY_TEST(weakrefs, are_equal_as_their_referents_while_both_live_then_by_identity) {
     begin();
-    tally_object *type = tally_type_new(&(tally_type_spec){ .name = "number", .size = sizeof(number), .flags = TALLY_TYPE_WEAKLY_REFERENCABLE, .hash = number_hash, .equal = number_equal });
-    tally_object *a = number_new(type, 1000), *b = number_new(type, 1000), *c = number_new(type, 1001);
-    tally_object *to_a = tally_weakref_new(a, NULL, NULL), *to_b = tally_weakref_new(b, NULL, NULL), *to_c = tally_weakref_new(c, NULL, NULL);
+    tally_object *type = tally_type_new(&(tally_type_spec){.name = "number",
+                                                           .size = sizeof(number),
+                                                           .flags = TALLY_TYPE_WEAKLY_REFERENCABLE,
+                                                           .hash = number_hash,
+                                                           .equal = number_equal});
+    tally_object *a = number_new(type, 1000), *b = number_new(type, 1000),
+                 *c = number_new(type, 1001);
+    tally_object *to_a = tally_weakref_new(a, NULL, NULL), *to_b = tally_weakref_new(b, NULL, NULL),
+                 *to_c = tally_weakref_new(c, NULL, NULL);
     check_int(tally_equal(to_a, to_b), 1);
     check_int(tally_equal(to_a, to_c), 0);
     check_int(tally_equal(to_a, a), 0);
@@ -751,10 +735,10 @@ TALLY_TEST(weakrefs, are_equal_as_their_referents_while_both_live_then_by_identi
     end();
 }
 
-TALLY_TEST(weakrefs, name_the_type_of_a_living_referent_in_their_repr)
-{
+TALLY_TEST(weakrefs, name_the_type_of_a_living_referent_in_their_repr) {
     begin();
-    tally_object *object = tally_instance_new(open_class), *reference = tally_weakref_new(object, NULL, NULL);
+    tally_object *object = tally_instance_new(open_class),
+                 *reference = tally_weakref_new(object, NULL, NULL);
     check_repr(reference, "<weakref to 'Open'>");
     tally_decref(object);
     check_repr(reference, "<weakref, dead>");
@@ -764,8 +748,7 @@ TALLY_TEST(weakrefs, name_the_type_of_a_living_referent_in_their_repr)
 
 /* ---- memory used again ---- */
 
-TALLY_TEST(weakrefs, give_none_when_another_object_lives_at_the_address)
-{
+TALLY_TEST(weakrefs, give_none_when_another_object_lives_at_the_address) {
     enum { COUNT = 2000 };
     begin();
     static tally_object *references[COUNT];
@@ -777,16 +760,14 @@ TALLY_TEST(weakrefs, give_none_when_another_object_lives_at_the_address)
         references[i] = tally_weakref_new(object, NULL, NULL);
         for (int k = 0; k < i; k++) {
             used_again += addresses[k] == object;
-            if (addresses[k] == object || k % 64 == 0)
-                check(gives(references[k], NULL));
+            if (addresses[k] == object || k % 64 == 0) check(gives(references[k], NULL));
         }
         check(gives(references[i], object));
         tally_decref(object);
         check(gives(references[i], NULL));
     }
     check(used_again > 0);
-    for (int i = 0; i < COUNT; i++)
-        tally_decref(references[i]);
+    for (int i = 0; i < COUNT; i++) tally_decref(references[i]);
     end();
 }
 
@@ -798,8 +779,7 @@ static tally_object *board; /* weak references that all threads see */
 static _Atomic int makers_left;
 static _Atomic int64_t got_alive;
 
-static void get_from_the_board(void *argument)
-{
+static void get_from_the_board(void *argument) {
     unsigned place = *(unsigned *)argument;
     int64_t alive = 0, wrong = 0;
     while (atomic_load_explicit(&makers_left, memory_order_acquire) > 0) {
@@ -826,8 +806,7 @@ static void get_from_the_board(void *argument)
     atomic_fetch_add_explicit(&got_alive, alive, memory_order_relaxed);
 }
 
-static void make_for_the_board(void *argument)
-{
+static void make_for_the_board(void *argument) {
     unsigned self = *(unsigned *)argument;
     tally_object *value = tally_int_new(123456789);
     for (unsigned i = 0; i < ROUNDS / MAKERS; i++) {
@@ -843,31 +822,28 @@ static void make_for_the_board(void *argument)
     atomic_fetch_sub_explicit(&makers_left, 1, memory_order_release);
 }
 
-static void fill_the_board(void)
-{
+static void fill_the_board(void) {
     tally_object *object = tally_instance_new(weak_slots);
     board = tally_list_new(0);
-    for (int i = 0; i < BOARD; i++)
-        append_new(board, tally_weakref_new(object, NULL, NULL));
+    for (int i = 0; i < BOARD; i++) append_new(board, tally_weakref_new(object, NULL, NULL));
     tally_decref(object);
 }
 
 /* Runs getters and makers at once. */
-static void run_against_each_other(void (*make)(void *))
-{
-    unsigned numbers[GETTERS + MAKERS] = { 0 };
+static void run_against_each_other(void (*make)(void *)) {
+    unsigned numbers[GETTERS + MAKERS] = {0};
     tally_thread threads[GETTERS + MAKERS];
     atomic_store(&makers_left, MAKERS);
     for (unsigned i = 0; i < GETTERS + MAKERS; i++) {
         numbers[i] = i;
-        check_int(tally_thread_start(&threads[i], i < GETTERS ? get_from_the_board : make, &numbers[i]), 0);
+        check_int(
+            tally_thread_start(&threads[i], i < GETTERS ? get_from_the_board : make, &numbers[i]),
+            0);
     }
-    for (int i = 0; i < GETTERS + MAKERS; i++)
-        check_int(tally_thread_join(&threads[i]), 0);
+    for (int i = 0; i < GETTERS + MAKERS; i++) check_int(tally_thread_join(&threads[i]), 0);
 }
 
-TALLY_TEST(weakrefs, are_asked_by_many_threads_while_others_drop_the_object)
-{
+TALLY_TEST(weakrefs, are_asked_by_many_threads_while_others_drop_the_object) {
     begin();
     fill_the_board();
     run_against_each_other(make_for_the_board);
@@ -885,8 +861,7 @@ enum { CALLED = SUITE_LONG(50000) };
 
 static call *seen_by_maker[GETTERS + MAKERS];
 
-static void make_with_callbacks(void *argument)
-{
+static void make_with_callbacks(void *argument) {
     unsigned self = *(unsigned *)argument;
     call *seen = seen_by_maker[self];
     tally_object *kept = tally_list_new(0), *value = tally_int_new(123456789);
@@ -912,18 +887,15 @@ static void make_with_callbacks(void *argument)
     tally_decref(value);
 }
 
-TALLY_TEST(weakrefs, with_callbacks_are_called_exactly_once_among_many_threads)
-{
+TALLY_TEST(weakrefs, with_callbacks_are_called_exactly_once_among_many_threads) {
     begin();
     fill_the_board();
-    for (int i = 0; i < MAKERS; i++)
-        seen_by_maker[GETTERS + i] = calloc(CALLED, sizeof(call));
+    for (int i = 0; i < MAKERS; i++) seen_by_maker[GETTERS + i] = calloc(CALLED, sizeof(call));
     run_against_each_other(make_with_callbacks);
     tally_decref(board);
     for (int i = 0; i < MAKERS; i++) {
         int wrong = 0;
-        for (int k = 0; k < CALLED; k++)
-            wrong += calls_of(&seen_by_maker[GETTERS + i][k]) != 1;
+        for (int k = 0; k < CALLED; k++) wrong += calls_of(&seen_by_maker[GETTERS + i][k]) != 1;
         check_int(wrong, 0);
         free(seen_by_maker[GETTERS + i]);
     }
@@ -932,12 +904,12 @@ TALLY_TEST(weakrefs, with_callbacks_are_called_exactly_once_among_many_threads)
 
 static tally_object *shared_object;
 
-static void make_and_drop_references(void *argument)
-{
+static void make_and_drop_references(void *argument) {
     call *seen = argument;
     int wrong = 0;
     for (int i = 0; i < SUITE_LONG(100000); i++) {
-        tally_object *plain = tally_weakref_new(shared_object, NULL, NULL), *with = tally_weakref_new(shared_object, called, seen);
+        tally_object *plain = tally_weakref_new(shared_object, NULL, NULL),
+                     *with = tally_weakref_new(shared_object, called, seen);
         wrong += !gives(plain, shared_object) || !gives(with, shared_object);
         tally_decref(plain);
         if (i % 16 == 0) {
@@ -951,8 +923,7 @@ static void make_and_drop_references(void *argument)
     check_int(wrong, 0);
 }
 
-TALLY_TEST(weakrefs, of_one_object_are_made_and_dropped_by_many_threads)
-{
+TALLY_TEST(weakrefs, of_one_object_are_made_and_dropped_by_many_threads) {
     begin();
     static call seen[6];
     shared_object = tally_instance_new(open_class);
@@ -960,15 +931,13 @@ TALLY_TEST(weakrefs, of_one_object_are_made_and_dropped_by_many_threads)
     settle_until(tally_weakref_count(shared_object) == 0);
     check_int(tally_weakref_count(shared_object), 0);
     tally_decref(shared_object);
-    for (int i = 0; i < 6; i++)
-        check_int(calls_of(&seen[i]), 0);
+    for (int i = 0; i < 6; i++) check_int(calls_of(&seen[i]), 0);
     end();
 }
 
 static _Atomic int stop_collecting;
 
-static void collect_until_told(void *argument)
-{
+static void collect_until_told(void *argument) {
     (void)argument;
     while (!atomic_load_explicit(&stop_collecting, memory_order_acquire)) {
         check(tally_gc_collect(2) >= 0);
@@ -976,8 +945,7 @@ static void collect_until_told(void *argument)
     }
 }
 
-static void make_cycles_for_the_board(void *argument)
-{
+static void make_cycles_for_the_board(void *argument) {
     unsigned self = *(unsigned *)argument;
     tally_object *value = tally_int_new(123456789);
     for (unsigned i = 0; i < ROUNDS / MAKERS / 20; i++) {
@@ -995,8 +963,7 @@ static void make_cycles_for_the_board(void *argument)
 }
 
 /* A getter holds what it got: the collector must see that, or clear first. */
-TALLY_TEST(weakrefs, to_cycles_are_asked_while_the_collector_frees_them)
-{
+TALLY_TEST(weakrefs, to_cycles_are_asked_while_the_collector_frees_them) {
     begin();
     fill_the_board();
     tally_thread collecting;

@@ -11,7 +11,7 @@ enum { INSTANCES = 16, ROUNDS = 64, FIELDS = 2 };
 static const char *const slots[] = {"x", "y", NULL};
 
 struct shared {
-    tally_object *slotted, *open;   /* the two classes */
+    tally_object *slotted, *open; /* the two classes */
     tally_object *names[FIELDS];
 };
 
@@ -21,13 +21,12 @@ struct local {
     tally_object *values[FIELDS];
 };
 
-static void *setup(const workload_context *context)
-{
+static void *setup(const workload_context *context) {
     struct shared *shared = workload_allocate(sizeof *shared);
 
     (void)context;
-    shared->slotted = workload_object(
-        tally_class_new(&(tally_class_spec){.name = "Slotted", .slots = slots}));
+    shared->slotted =
+        workload_object(tally_class_new(&(tally_class_spec){.name = "Slotted", .slots = slots}));
     shared->open = workload_object(tally_class_new(&(tally_class_spec){.name = "Open"}));
     for (unsigned i = 0; i < FIELDS; i++) {
         tally_object *name = workload_object(tally_str_new(slots[i], -1));
@@ -39,26 +38,24 @@ static void *setup(const workload_context *context)
     return shared;
 }
 
-static void *enter(void *state, unsigned worker)
-{
+static void *enter(void *state, unsigned worker) {
     struct local *local = workload_allocate(sizeof *local);
     const struct shared *shared = state;
 
     local->shared = shared;
     workload_make_floats(local->values, FIELDS, worker);
     for (unsigned i = 0; i < INSTANCES; i++) {
-        local->instances[i] = workload_object(
-            tally_instance_new(i % 2 == 0 ? shared->slotted : shared->open));
+        local->instances[i] =
+            workload_object(tally_instance_new(i % 2 == 0 ? shared->slotted : shared->open));
         for (unsigned field = 0; field < FIELDS; field++)
-            workload_done(tally_set_attr(local->instances[i], shared->names[field],
-                                         local->values[field]));
+            workload_done(
+                tally_set_attr(local->instances[i], shared->names[field], local->values[field]));
     }
     return local;
 }
 
 /* Swaps x and y: two gets and two sets. */
-static void swap(tally_object *instance, tally_object *const *names)
-{
+static void swap(tally_object *instance, tally_object *const *names) {
     tally_object *x = workload_object(tally_get_attr(instance, names[0]));
     tally_object *y = workload_object(tally_get_attr(instance, names[1]));
 
@@ -68,20 +65,17 @@ static void swap(tally_object *instance, tally_object *const *names)
     tally_decref(y);
 }
 
-static uint64_t run(void *opaque)
-{
+static uint64_t run(void *opaque) {
     struct local *local = opaque;
 
     for (unsigned round = 0; round < ROUNDS; round++) {
-        for (unsigned i = 0; i < INSTANCES; i++)
-            swap(local->instances[i], local->shared->names);
+        for (unsigned i = 0; i < INSTANCES; i++) swap(local->instances[i], local->shared->names);
         tally_safepoint();
     }
     return (uint64_t)ROUNDS * INSTANCES * 2 * FIELDS;
 }
 
-static void leave(void *opaque)
-{
+static void leave(void *opaque) {
     struct local *local = opaque;
 
     /* ROUNDS is even: every run left each field where it was. */
@@ -100,12 +94,10 @@ static void leave(void *opaque)
     free(local);
 }
 
-static void teardown(void *state)
-{
+static void teardown(void *state) {
     struct shared *shared = state;
 
-    for (unsigned i = 0; i < FIELDS; i++)
-        tally_decref(shared->names[i]);
+    for (unsigned i = 0; i < FIELDS; i++) tally_decref(shared->names[i]);
     tally_decref(shared->slotted);
     tally_decref(shared->open);
     free(shared);

@@ -10,14 +10,12 @@ enum { DEPTH = 12, NODES = (1 << (DEPTH + 1)) - 1, LEFT = 0, RIGHT = 1, SAFEPOIN
 
 static const char *const slots[] = {"left", "right", NULL};
 
-static void *setup(const workload_context *context)
-{
+static void *setup(const workload_context *context) {
     (void)context;
     return workload_object(tally_class_new(&(tally_class_spec){.name = "Node", .slots = slots}));
 }
 
-static tally_object *build(tally_object *class_, unsigned depth)
-{
+static tally_object *build(tally_object *class_, unsigned depth) {
     tally_object *node = workload_object(tally_instance_new(class_));
     tally_object *left = depth == 0 ? NULL : build(class_, depth - 1);
     tally_object *right = depth == 0 ? NULL : build(class_, depth - 1);
@@ -26,43 +24,34 @@ static tally_object *build(tally_object *class_, unsigned depth)
     workload_done(tally_slot_set(node, RIGHT, right != NULL ? right : tally_none));
     tally_xdecref(left);
     tally_xdecref(right);
-    if (depth == SAFEPOINT_DEPTH)
-        tally_safepoint();
+    if (depth == SAFEPOINT_DEPTH) tally_safepoint();
     return node;
 }
 
-static unsigned count(tally_object *node, unsigned depth)
-{
+static unsigned count(tally_object *node, unsigned depth) {
     tally_object *left = workload_object(tally_slot_get(node, LEFT));
     tally_object *right = workload_object(tally_slot_get(node, RIGHT));
     unsigned nodes = 1;
 
-    if (left != tally_none)
-        nodes += count(left, depth - 1) + count(right, depth - 1);
+    if (left != tally_none) nodes += count(left, depth - 1) + count(right, depth - 1);
     tally_decref(left);
     tally_decref(right);
-    if (depth == SAFEPOINT_DEPTH)
-        tally_safepoint();
+    if (depth == SAFEPOINT_DEPTH) tally_safepoint();
     return nodes;
 }
 
-static uint64_t run(void *opaque)
-{
+static uint64_t run(void *opaque) {
     tally_object *tree = build(opaque, DEPTH);
     unsigned nodes = count(tree, DEPTH);
 
-    if (nodes != NODES)
-        workload_fail("a tree of %d nodes has %u", NODES, nodes);
+    if (nodes != NODES) workload_fail("a tree of %d nodes has %u", NODES, nodes);
     workload_check_count(tree, 1);
     tally_decref(tree);
     tally_safepoint();
     return NODES;
 }
 
-static void teardown(void *state)
-{
-    tally_decref(state);
-}
+static void teardown(void *state) { tally_decref(state); }
 
 const tally_workload workload_binary_trees = {
     .name = "binary-trees",

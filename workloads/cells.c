@@ -7,7 +7,13 @@
  */
 #include "workload.h"
 
-enum { CELLS = 10, OPERATIONS = 2560, OPERATIONS_A_SAFEPOINT = 64, STORES_IN = 10, FIRST = 1000000 };
+enum {
+    CELLS = 10,
+    OPERATIONS = 2560,
+    OPERATIONS_A_SAFEPOINT = 64,
+    STORES_IN = 10,
+    FIRST = 1000000
+};
 
 struct shared {
     const workload_context *context;
@@ -20,8 +26,7 @@ struct local {
     int64_t next;
 };
 
-static void *setup(const workload_context *context)
-{
+static void *setup(const workload_context *context) {
     struct shared *shared = workload_allocate(sizeof *shared);
 
     shared->context = context;
@@ -35,8 +40,7 @@ static void *setup(const workload_context *context)
     return shared;
 }
 
-static void *enter(void *state, unsigned worker)
-{
+static void *enter(void *state, unsigned worker) {
     struct local *local = workload_allocate(sizeof *local);
 
     local->shared = state;
@@ -45,8 +49,7 @@ static void *enter(void *state, unsigned worker)
     return local;
 }
 
-static void store(struct local *local, unsigned cell)
-{
+static void store(struct local *local, unsigned cell) {
     tally_object *number = workload_object(tally_int_new(++local->next));
 
     workload_done(tally_list_set(local->shared->cells, cell, number));
@@ -54,13 +57,13 @@ static void store(struct local *local, unsigned cell)
 }
 
 /* Inlined in both, so that neither asks which it is. */
-static inline __attribute__((always_inline)) uint64_t operate(struct local *local, bool borrowed)
-{
+static inline __attribute__((always_inline)) uint64_t operate(struct local *local, bool borrowed) {
     tally_object *cells = local->shared->cells;
 
     for (unsigned done = 0; done < OPERATIONS; done += OPERATIONS_A_SAFEPOINT) {
         for (unsigned i = 0; i < OPERATIONS_A_SAFEPOINT; i++) {
-            unsigned random = workload_random(&local->seed) % (CELLS * STORES_IN), cell = random % CELLS;
+            unsigned random = workload_random(&local->seed) % (CELLS * STORES_IN),
+                     cell = random % CELLS;
             int64_t value;
 
             if (random < CELLS) {
@@ -68,15 +71,15 @@ static inline __attribute__((always_inline)) uint64_t operate(struct local *loca
                 continue;
             }
             if (borrowed) {
-                value = tally_int_value(workload_object(tally_borrowed_object(tally_list_borrow(cells, cell))));
+                value = tally_int_value(
+                    workload_object(tally_borrowed_object(tally_list_borrow(cells, cell))));
             } else {
                 tally_object *number = workload_object(tally_list_get(cells, cell));
 
                 value = tally_int_value(number);
                 tally_decref(number);
             }
-            if (value < FIRST)
-                workload_fail("cell %u has a number that nobody stored", cell);
+            if (value < FIRST) workload_fail("cell %u has a number that nobody stored", cell);
         }
         tally_safepoint();
     }
@@ -86,8 +89,7 @@ static inline __attribute__((always_inline)) uint64_t operate(struct local *loca
 static uint64_t run(void *local) { return operate(local, false); }
 static uint64_t run_borrowed(void *local) { return operate(local, true); }
 
-static void teardown(void *state)
-{
+static void teardown(void *state) {
     struct shared *shared = state;
 
     workload_check_count(shared->cells, 1);
@@ -97,7 +99,8 @@ static void teardown(void *state)
 
 const tally_workload workload_cells = {
     .name = "cells",
-    .description = "Ten shared cells, read nine times in ten, stored the tenth: state that is replaced as a whole.",
+    .description = "Ten shared cells, read nine times in ten, stored the tenth: state that is "
+                   "replaced as a whole.",
     .unit = "operations",
     .sharing = SHARED,
     .setup = setup,

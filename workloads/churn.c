@@ -15,18 +15,16 @@ static const char *const slots[] = {"x", "y", NULL};
 
 struct local {
     tally_object *class_;
-    int64_t next;               /* the value of the next int */
+    int64_t next; /* the value of the next int */
     tally_object *made[4 * KIND];
 };
 
-static void *setup(const workload_context *context)
-{
+static void *setup(const workload_context *context) {
     (void)context;
     return workload_object(tally_class_new(&(tally_class_spec){.name = "Point", .slots = slots}));
 }
 
-static void *enter(void *state, unsigned worker)
-{
+static void *enter(void *state, unsigned worker) {
     struct local *local = workload_allocate(sizeof *local);
 
     local->class_ = state;
@@ -34,8 +32,7 @@ static void *enter(void *state, unsigned worker)
     return local;
 }
 
-static void make(struct local *local)
-{
+static void make(struct local *local) {
     tally_object **made = local->made;
 
     for (unsigned i = 0; i < KIND; i++) {
@@ -53,20 +50,17 @@ static void make(struct local *local)
     }
 }
 
-static void check_and_drop(struct local *local)
-{
+static void check_and_drop(struct local *local) {
     for (unsigned i = 0; i < KIND; i++) {
         tally_object **made = &local->made[4 * i];
 
         if (tally_int_value(made[0]) != local->next + i || tally_float_value(made[1]) != (double)i)
             workload_fail("a fresh number has changed its value");
-        for (unsigned kind = 0; kind < 4; kind++)
-            tally_decref(made[kind]);
+        for (unsigned kind = 0; kind < 4; kind++) tally_decref(made[kind]);
     }
 }
 
-static uint64_t run(void *opaque)
-{
+static uint64_t run(void *opaque) {
     struct local *local = opaque;
 
     for (unsigned round = 0; round < ROUNDS; round++) {
@@ -78,8 +72,7 @@ static uint64_t run(void *opaque)
     return (uint64_t)ROUNDS * 4 * KIND;
 }
 
-static void teardown(void *state)
-{
+static void teardown(void *state) {
     tally_object *point = workload_object(tally_instance_new(state));
 
     workload_check_count(point, 1);
@@ -89,7 +82,8 @@ static void teardown(void *state)
 
 const tally_workload workload_churn = {
     .name = "churn",
-    .description = "Make and drop ints, floats, tuples and instances: the temporaries of any program.",
+    .description =
+        "Make and drop ints, floats, tuples and instances: the temporaries of any program.",
     .unit = "objects",
     .sharing = OWN,
     .read_only = true,

@@ -14,14 +14,12 @@ struct local {
     tally_object *class_, *value;
 };
 
-static void *setup(const workload_context *context)
-{
+static void *setup(const workload_context *context) {
     (void)context;
     return workload_object(tally_class_new(&(tally_class_spec){.name = "Shared", .slots = slots}));
 }
 
-static void *enter(void *state, unsigned worker)
-{
+static void *enter(void *state, unsigned worker) {
     struct local *local = workload_allocate(sizeof *local);
 
     local->class_ = state;
@@ -29,8 +27,7 @@ static void *enter(void *state, unsigned worker)
     return local;
 }
 
-static uint64_t run(void *opaque)
-{
+static uint64_t run(void *opaque) {
     const struct local *local = opaque;
     tally_object *made[INSTANCES_A_SAFEPOINT], *type;
 
@@ -40,18 +37,15 @@ static uint64_t run(void *opaque)
             workload_done(tally_slot_set(made[i], 0, local->value));
         }
         type = tally_type_of(made[0]);
-        if (type != local->class_)
-            workload_fail("an instance is of another class");
+        if (type != local->class_) workload_fail("an instance is of another class");
         tally_decref(type);
-        for (unsigned i = 0; i < INSTANCES_A_SAFEPOINT; i++)
-            tally_decref(made[i]);
+        for (unsigned i = 0; i < INSTANCES_A_SAFEPOINT; i++) tally_decref(made[i]);
         tally_safepoint();
     }
     return INSTANCES;
 }
 
-static void leave(void *opaque)
-{
+static void leave(void *opaque) {
     struct local *local = opaque;
 
     workload_check_count(local->value, 1);
@@ -60,12 +54,12 @@ static void leave(void *opaque)
 }
 
 /* One reference is the caller's; without a GIL the table of types has one more. */
-static void teardown(void *state)
-{
+static void teardown(void *state) {
     ptrdiff_t before = tally_refcount(state);
     tally_object *one = workload_object(tally_instance_new(state));
 
-    workload_check_count(state, before == PTRDIFF_MAX ? before : before + 1); /* made immortal: not counted */
+    workload_check_count(
+        state, before == PTRDIFF_MAX ? before : before + 1); /* made immortal: not counted */
     tally_decref(one);
     if (before > 2 && before != PTRDIFF_MAX)
         workload_fail("the class has %td references, and no instance", before);

@@ -14,13 +14,11 @@ struct shared {
     tally_object *globals, *math, *floor; /* the last two: names */
 };
 
-static tally_object *math_floor(tally_object *const *arguments)
-{
+static tally_object *math_floor(tally_object *const *arguments) {
     return tally_int_new((int64_t)floor(tally_float_value(arguments[0])));
 }
 
-static void *setup(const workload_context *context)
-{
+static void *setup(const workload_context *context) {
     struct shared *shared = workload_allocate(sizeof *shared);
     tally_object *class_ = workload_object(tally_class_new(&(tally_class_spec){.name = "module"}));
     tally_object *module = pattern_shared(tally_instance_new(class_));
@@ -35,8 +33,7 @@ static void *setup(const workload_context *context)
     return shared;
 }
 
-static void iterate(const struct shared *shared, int64_t i)
-{
+static void iterate(const struct shared *shared, int64_t i) {
     tally_object *module = workload_object(tally_dict_get(shared->globals, shared->math));
     tally_object *number = pattern_int(i);
     tally_object *square = workload_object(tally_multiply(number, number));
@@ -47,18 +44,15 @@ static void iterate(const struct shared *shared, int64_t i)
     tally_decref(module);
 }
 
-static uint64_t run(void *opaque)
-{
+static uint64_t run(void *opaque) {
     for (int64_t i = 0; i < PATTERN_ITERATIONS; i++) {
         iterate(opaque, i);
-        if (i % PATTERN_A_SAFEPOINT == 0)
-            tally_safepoint();
+        if (i % PATTERN_A_SAFEPOINT == 0) tally_safepoint();
     }
     return PATTERN_ITERATIONS;
 }
 
-static void teardown(void *state)
-{
+static void teardown(void *state) {
     struct shared *shared = state;
 
     workload_check_and_drop(&shared->globals, 1, 1);
@@ -69,7 +63,8 @@ static void teardown(void *state)
 
 const tally_workload workload_cmodule_function = {
     .name = "cmodule-function",
-    .description = "Call a function of a shared module, found by two lookups: code that uses libraries.",
+    .description =
+        "Call a function of a shared module, found by two lookups: code that uses libraries.",
     .unit = "iterations",
     .sharing = SHARED,
     .read_only = true,

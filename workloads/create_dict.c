@@ -12,8 +12,7 @@ struct shared {
     tally_object *key, *value;
 };
 
-static void *setup(const workload_context *context)
-{
+static void *setup(const workload_context *context) {
     struct shared *shared = workload_allocate(sizeof *shared);
 
     (void)context;
@@ -22,16 +21,14 @@ static void *setup(const workload_context *context)
     return shared;
 }
 
-static tally_object *make(const struct shared *shared)
-{
+static tally_object *make(const struct shared *shared) {
     tally_object *dict = workload_object(tally_dict_new());
 
     workload_done(tally_dict_set(dict, shared->key, shared->value));
     return dict;
 }
 
-static void check(const struct shared *shared, tally_object *dict)
-{
+static void check(const struct shared *shared, tally_object *dict) {
     tally_object *value = workload_object(tally_dict_get(dict, shared->key));
 
     if (value != shared->value || tally_dict_length(dict) != 1)
@@ -39,8 +36,7 @@ static void check(const struct shared *shared, tally_object *dict)
     tally_decref(value);
 }
 
-static uint64_t run(void *opaque)
-{
+static uint64_t run(void *opaque) {
     tally_object *last = make(opaque);
 
     for (unsigned i = 1; i < PATTERN_ITERATIONS; i++) {
@@ -57,8 +53,7 @@ static uint64_t run(void *opaque)
     return PATTERN_ITERATIONS;
 }
 
-static void teardown(void *state)
-{
+static void teardown(void *state) {
     struct shared *shared = state;
 
     tally_decref(shared->value);

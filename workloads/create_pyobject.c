@@ -4,7 +4,8 @@
  * instances of few classes.
  *
  * The class is looked up in the shared dict of globals, which gives a reference to it
- * that is counted beside the instance's; the instance, without attributes, replaces the one of the iteration before.
+ * that is counted beside the instance's; the instance, without attributes, replaces the one of the
+ * iteration before.
  */
 #include "patterns.h"
 
@@ -12,8 +13,7 @@ struct shared {
     tally_object *globals, *name;
 };
 
-static void *setup(const workload_context *context)
-{
+static void *setup(const workload_context *context) {
     struct shared *shared = workload_allocate(sizeof *shared);
 
     (void)context;
@@ -24,8 +24,7 @@ static void *setup(const workload_context *context)
     return shared;
 }
 
-static tally_object *make(const struct shared *shared)
-{
+static tally_object *make(const struct shared *shared) {
     tally_object *class_ = workload_object(tally_dict_get(shared->globals, shared->name));
     tally_object *instance = workload_object(tally_instance_new(class_));
 
@@ -33,20 +32,17 @@ static tally_object *make(const struct shared *shared)
     return instance;
 }
 
-static void check(const struct shared *shared, tally_object *instance)
-{
+static void check(const struct shared *shared, tally_object *instance) {
     tally_object *class_ = workload_object(tally_dict_get(shared->globals, shared->name));
     tally_object *type = tally_type_of(instance);
 
-    if (type != class_)
-        workload_fail("an instance is of another class");
+    if (type != class_) workload_fail("an instance is of another class");
     workload_check_count(instance, 1);
     tally_decref(type);
     tally_decref(class_);
 }
 
-static uint64_t run(void *opaque)
-{
+static uint64_t run(void *opaque) {
     tally_object *last = make(opaque);
 
     for (unsigned i = 1; i < PATTERN_ITERATIONS; i++) {
@@ -63,8 +59,7 @@ static uint64_t run(void *opaque)
     return PATTERN_ITERATIONS;
 }
 
-static void teardown(void *state)
-{
+static void teardown(void *state) {
     struct shared *shared = state;
 
     workload_check_and_drop(&shared->globals, 1, 1);
@@ -74,7 +69,8 @@ static void teardown(void *state)
 
 const tally_workload workload_create_pyobject = {
     .name = "create-pyobject",
-    .description = "Make instances of one class that all threads look up: programs of many small objects.",
+    .description =
+        "Make instances of one class that all threads look up: programs of many small objects.",
     .unit = "iterations",
     .sharing = SHARED,
     .read_only = true,

@@ -10,34 +10,31 @@ enum { KEYS = 256, ROUNDS = 8, DELETED_EVERY = 16 };
 
 struct local {
     tally_object *dict;
-    tally_object *keys[KEYS];   /* even: str, odd: int */
+    tally_object *keys[KEYS]; /* even: str, odd: int */
     tally_object *values[KEYS];
 };
 
-static void *enter(void *state, unsigned worker)
-{
+static void *enter(void *state, unsigned worker) {
     struct local *local = workload_allocate(sizeof *local);
 
     (void)state;
     local->dict = workload_object(tally_dict_new());
     for (unsigned i = 0; i < KEYS; i++) {
-        local->keys[i] = i % 2 == 0 ? workload_key(i)
-                                    : workload_object(tally_int_new(1000003 * (int64_t)i));
+        local->keys[i] =
+            i % 2 == 0 ? workload_key(i) : workload_object(tally_int_new(1000003 * (int64_t)i));
         local->values[i] = workload_object(tally_float_new(worker + i));
         workload_done(tally_dict_set(local->dict, local->keys[i], local->values[i]));
     }
     return local;
 }
 
-static uint64_t round_of_dict(struct local *local)
-{
+static uint64_t round_of_dict(struct local *local) {
     uint64_t done = 0;
 
     for (unsigned i = 0; i < KEYS; i++) {
         tally_object *value = workload_object(tally_dict_get(local->dict, local->keys[i]));
 
-        if (value != local->values[i])
-            workload_fail("key %u has the value of another", i);
+        if (value != local->values[i]) workload_fail("key %u has the value of another", i);
         if (i % DELETED_EVERY == 0) {
             workload_done(tally_dict_delete(local->dict, local->keys[i]));
             done++;
@@ -45,23 +42,19 @@ static uint64_t round_of_dict(struct local *local)
         workload_done(tally_dict_set(local->dict, local->keys[i], value));
         tally_decref(value);
         done += 2;
-        if (i % 32 == 0)
-            tally_safepoint();
+        if (i % 32 == 0) tally_safepoint();
     }
     return done;
 }
 
-static uint64_t run(void *opaque)
-{
+static uint64_t run(void *opaque) {
     uint64_t done = 0;
 
-    for (unsigned round = 0; round < ROUNDS; round++)
-        done += round_of_dict(opaque);
+    for (unsigned round = 0; round < ROUNDS; round++) done += round_of_dict(opaque);
     return done;
 }
 
-static void leave(void *opaque)
-{
+static void leave(void *opaque) {
     struct local *local = opaque;
 
     if (tally_dict_length(local->dict) != KEYS)

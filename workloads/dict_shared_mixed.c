@@ -27,16 +27,14 @@ struct local {
     int64_t generation;
 };
 
-static void set(const struct shared *shared, unsigned key, int64_t generation)
-{
+static void set(const struct shared *shared, unsigned key, int64_t generation) {
     tally_object *value = workload_object(tally_int_new(FIRST_VALUE + generation * KEYS + key));
 
     workload_done(tally_dict_set(shared->dict, shared->keys[key], value));
     tally_decref(value);
 }
 
-static void check(const struct shared *shared, unsigned key)
-{
+static void check(const struct shared *shared, unsigned key) {
     tally_object *value = workload_object(tally_dict_get(shared->dict, shared->keys[key]));
 
     if (tally_int_value(value) % KEYS != key)
@@ -44,8 +42,7 @@ static void check(const struct shared *shared, unsigned key)
     tally_decref(value);
 }
 
-static void *setup(const workload_context *context)
-{
+static void *setup(const workload_context *context) {
     struct shared *shared = workload_allocate(sizeof *shared);
 
     shared->context = context;
@@ -57,8 +54,7 @@ static void *setup(const workload_context *context)
     return shared;
 }
 
-static void *enter(void *state, unsigned worker)
-{
+static void *enter(void *state, unsigned worker) {
     struct local *local = workload_allocate(sizeof *local);
 
     local->shared = state;
@@ -66,8 +62,7 @@ static void *enter(void *state, unsigned worker)
     return local;
 }
 
-static uint64_t run(void *opaque)
-{
+static uint64_t run(void *opaque) {
     struct local *local = opaque;
 
     for (unsigned done = 0; done < OPERATIONS; done += OPERATIONS_A_SAFEPOINT) {
@@ -85,14 +80,12 @@ static uint64_t run(void *opaque)
     return OPERATIONS;
 }
 
-static void teardown(void *state)
-{
+static void teardown(void *state) {
     struct shared *shared = state;
 
     if (tally_dict_length(shared->dict) != KEYS)
         workload_fail("the dict has %td keys, not %d", tally_dict_length(shared->dict), KEYS);
-    for (unsigned i = 0; i < KEYS; i++)
-        check(shared, i);
+    for (unsigned i = 0; i < KEYS; i++) check(shared, i);
     workload_check_and_drop(shared->keys, KEYS, 2);
     tally_decref(shared->dict);
     free(shared);

@@ -20,8 +20,7 @@ struct local {
     uint64_t seed;
 };
 
-static void *setup(const workload_context *context)
-{
+static void *setup(const workload_context *context) {
     struct shared *shared = workload_allocate(sizeof *shared);
 
     shared->context = context;
@@ -34,8 +33,7 @@ static void *setup(const workload_context *context)
     return shared;
 }
 
-static void *enter(void *state, unsigned worker)
-{
+static void *enter(void *state, unsigned worker) {
     struct local *local = workload_allocate(sizeof *local);
 
     local->shared = state;
@@ -43,8 +41,7 @@ static void *enter(void *state, unsigned worker)
     return local;
 }
 
-static uint64_t run_borrowed(void *opaque)
-{
+static uint64_t run_borrowed(void *opaque) {
     struct local *local = opaque;
     const struct shared *shared = local->shared;
 
@@ -52,7 +49,8 @@ static uint64_t run_borrowed(void *opaque)
         for (unsigned i = 0; i < READS_A_SAFEPOINT; i++) {
             unsigned key = workload_random(&local->seed) % KEYS;
 
-            if (tally_borrowed_object(tally_dict_borrow(shared->dict, shared->keys[key])) != shared->values[key])
+            if (tally_borrowed_object(tally_dict_borrow(shared->dict, shared->keys[key])) !=
+                shared->values[key])
                 workload_fail("key %u has the value of another", key);
         }
         tally_safepoint();
@@ -60,8 +58,7 @@ static uint64_t run_borrowed(void *opaque)
     return READS;
 }
 
-static uint64_t run(void *opaque)
-{
+static uint64_t run(void *opaque) {
     struct local *local = opaque;
     const struct shared *shared = local->shared;
 
@@ -70,8 +67,7 @@ static uint64_t run(void *opaque)
             unsigned key = workload_random(&local->seed) % KEYS;
             tally_object *value = workload_object(tally_dict_get(shared->dict, shared->keys[key]));
 
-            if (value != shared->values[key])
-                workload_fail("key %u has the value of another", key);
+            if (value != shared->values[key]) workload_fail("key %u has the value of another", key);
             tally_decref(value);
         }
         tally_safepoint();
@@ -79,8 +75,7 @@ static uint64_t run(void *opaque)
     return READS;
 }
 
-static void teardown(void *state)
-{
+static void teardown(void *state) {
     struct shared *shared = state;
 
     workload_check_and_drop(shared->keys, KEYS, 2);
@@ -91,7 +86,8 @@ static void teardown(void *state)
 
 const tally_workload workload_dict_shared_read = {
     .name = "dict-shared-read",
-    .description = "All threads look up keys of one dict that nobody changes: globals, configuration.",
+    .description =
+        "All threads look up keys of one dict that nobody changes: globals, configuration.",
     .unit = "reads",
     .sharing = SHARED,
     .read_only = true,

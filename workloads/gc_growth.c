@@ -13,26 +13,28 @@
 enum { CONTAINERS };
 
 static const workload_parameter parameters[] = {
-    {.name = "containers", .help = "lists that the heap grows to", .value = 200000, .least = 1,
-     .most = 100000000, .quick = 20000},
+    {.name = "containers",
+     .help = "lists that the heap grows to",
+     .value = 200000,
+     .least = 1,
+     .most = 100000000,
+     .quick = 20000},
     {0},
 };
 
-static const char *const variants[] = {"containers=1000000", "containers=2000000", "containers=4000000", NULL};
-static const char *const quick_variants[] = {"containers=25000", "containers=50000", "containers=100000", NULL};
+static const char *const variants[] = {"containers=1000000", "containers=2000000",
+                                       "containers=4000000", NULL};
+static const char *const quick_variants[] = {"containers=25000", "containers=50000",
+                                             "containers=100000", NULL};
 
 struct local {
-    uint64_t containers;        /* 0: a worker that stands by */
+    uint64_t containers; /* 0: a worker that stands by */
     tally_object *heap;
 };
 
-static void *setup(const workload_context *context)
-{
-    return (void *)context;
-}
+static void *setup(const workload_context *context) { return (void *)context; }
 
-static void *enter(void *state, unsigned worker)
-{
+static void *enter(void *state, unsigned worker) {
     const workload_context *context = state;
     struct local *local = workload_allocate(sizeof *local);
 
@@ -40,10 +42,8 @@ static void *enter(void *state, unsigned worker)
     return local;
 }
 
-static void drop(struct local *local)
-{
-    if (local->heap == NULL)
-        return;
+static void drop(struct local *local) {
+    if (local->heap == NULL) return;
     if (tally_list_length(local->heap) != (ptrdiff_t)local->containers)
         workload_fail("the heap has %td lists, not %llu", tally_list_length(local->heap),
                       (unsigned long long)local->containers);
@@ -52,8 +52,7 @@ static void drop(struct local *local)
 }
 
 /* The collection makes every run begin alike: with little alive, and that old. */
-static void prepare(void *opaque)
-{
+static void prepare(void *opaque) {
     struct local *local = opaque;
 
     if (local->containers > 0) {
@@ -66,26 +65,22 @@ static void prepare(void *opaque)
     tally_safepoint();
 }
 
-static uint64_t run(void *opaque)
-{
+static uint64_t run(void *opaque) {
     struct local *local = opaque;
 
-    if (local->containers == 0)
-        return workload_stand_by();
+    if (local->containers == 0) return workload_stand_by();
     for (uint64_t i = 0; i < local->containers; i++) {
         tally_object *list = workload_object(tally_list_new(1));
 
         workload_done(tally_list_append(list, tally_none));
         workload_done(tally_list_append(local->heap, list));
         tally_decref(list);
-        if (i % 64 == 0)
-            tally_safepoint();
+        if (i % 64 == 0) tally_safepoint();
     }
     return local->containers;
 }
 
-static void leave(void *opaque)
-{
+static void leave(void *opaque) {
     struct local *local = opaque;
 
     drop(local);
@@ -94,13 +89,12 @@ static void leave(void *opaque)
 
 const tally_workload workload_gc_growth = {
     .name = "gc-growth",
-    .description = "Grow a heap of live lists with automatic collection on: what looking in vain costs.",
+    .description =
+        "Grow a heap of live lists with automatic collection on: what looking in vain costs.",
     .unit = "lists",
     .sharing = OWN,
-    .kept = {"the collector is what it measures",
-             "the collector is what it measures",
-             "the collector is what it measures",
-             "the collector is what it measures"},
+    .kept = {"the collector is what it measures", "the collector is what it measures",
+             "the collector is what it measures", "the collector is what it measures"},
     .parameters = parameters,
     .variants = variants,
     .quick_variants = quick_variants,

@@ -16,10 +16,19 @@ enum { IN_ORDER, SHUFFLED };
 enum { MOST_EDGES = 16 };
 
 static const workload_parameter parameters[] = {
-    {.name = "nodes", .help = "instances in the graph", .value = 100000, .least = 1, .most = 100000000,
+    {.name = "nodes",
+     .help = "instances in the graph",
+     .value = 100000,
+     .least = 1,
+     .most = 100000000,
      .quick = 20000},
-    {.name = "edges", .help = "references from each to nodes at random", .value = 3, .least = 0, .most = MOST_EDGES},
-    {.name = "order", .help = "of the list that holds the nodes: that of their making, or none",
+    {.name = "edges",
+     .help = "references from each to nodes at random",
+     .value = 3,
+     .least = 0,
+     .most = MOST_EDGES},
+    {.name = "order",
+     .help = "of the list that holds the nodes: that of their making, or none",
      .choices = "allocation,shuffled"},
     {0},
 };
@@ -36,27 +45,25 @@ struct shared {
 
 struct local {
     const uint64_t *parameters;
-    tally_object *list;         /* NULL: a worker that stands by */
-    size_t examined;            /* by the last collection */
+    tally_object *list; /* NULL: a worker that stands by */
+    size_t examined;    /* by the last collection */
 };
 
-static void *setup(const workload_context *context)
-{
+static void *setup(const workload_context *context) {
     static const char *const names[] = {"a", "b", "c", "d", "e", "f", "g", "h",
                                         "i", "j", "k", "l", "m", "n", "o", "p"};
     const char *slots[MOST_EDGES + 1] = {NULL};
     struct shared *shared = workload_allocate(sizeof *shared);
 
-    for (uint64_t i = 0; i < context->parameters[EDGES]; i++)
-        slots[i] = names[i];
+    for (uint64_t i = 0; i < context->parameters[EDGES]; i++) slots[i] = names[i];
     shared->context = context;
-    shared->class_ = workload_object(tally_class_new(&(tally_class_spec){.name = "Node", .slots = slots}));
+    shared->class_ =
+        workload_object(tally_class_new(&(tally_class_spec){.name = "Node", .slots = slots}));
     tally_gc_disable();
     return shared;
 }
 
-static void shuffle(tally_object **nodes, size_t count, uint64_t *seed)
-{
+static void shuffle(tally_object **nodes, size_t count, uint64_t *seed) {
     for (size_t i = count; i > 1; i--) {
         size_t other = workload_random(seed) % i;
         tally_object *node = nodes[i - 1];
@@ -67,8 +74,7 @@ static void shuffle(tally_object **nodes, size_t count, uint64_t *seed)
 }
 
 /* The list has the only reference from outside to each node. */
-static tally_object *make_graph(const struct shared *shared, const uint64_t *values)
-{
+static tally_object *make_graph(const struct shared *shared, const uint64_t *values) {
     size_t count = values[NODES];
     uint64_t seed = workload_seed(shared->context, 0);
     tally_object **nodes = workload_allocate(count * sizeof *nodes);
@@ -78,9 +84,9 @@ static tally_object *make_graph(const struct shared *shared, const uint64_t *val
         nodes[i] = workload_object(tally_instance_new(shared->class_));
     for (size_t i = 0; i < count; i++)
         for (uint64_t edge = 0; edge < values[EDGES]; edge++)
-            workload_done(tally_slot_set(nodes[i], (ptrdiff_t)edge, nodes[workload_random(&seed) % count]));
-    if (values[ORDER] == SHUFFLED)
-        shuffle(nodes, count, &seed);
+            workload_done(
+                tally_slot_set(nodes[i], (ptrdiff_t)edge, nodes[workload_random(&seed) % count]));
+    if (values[ORDER] == SHUFFLED) shuffle(nodes, count, &seed);
     for (size_t i = 0; i < count; i++) {
         workload_done(tally_list_append(list, nodes[i]));
         tally_decref(nodes[i]);
@@ -89,14 +95,11 @@ static tally_object *make_graph(const struct shared *shared, const uint64_t *val
     return list;
 }
 
-static void note(const tally_gc_info *info, void *context)
-{
-    if (info->finished)
-        ((struct local *)context)->examined = info->examined;
+static void note(const tally_gc_info *info, void *context) {
+    if (info->finished) ((struct local *)context)->examined = info->examined;
 }
 
-static void *enter(void *state, unsigned worker)
-{
+static void *enter(void *state, unsigned worker) {
     struct shared *shared = state;
     struct local *local = workload_allocate(sizeof *local);
 
@@ -109,18 +112,15 @@ static void *enter(void *state, unsigned worker)
 }
 
 /* With a GIL the others have their turn here, and not in what is measured. */
-static void prepare(void *opaque)
-{
+static void prepare(void *opaque) {
     (void)opaque;
     tally_safepoint();
 }
 
-static uint64_t run(void *opaque)
-{
+static uint64_t run(void *opaque) {
     struct local *local = opaque;
 
-    if (local->list == NULL)
-        return workload_stand_by();
+    if (local->list == NULL) return workload_stand_by();
     ptrdiff_t found = tally_gc_collect(2);
     if (workload_done(found < 0 ? -1 : 0) != 0 || found != 0)
         workload_fail("a collection of live objects found %td unreachable", found);
@@ -130,12 +130,12 @@ static uint64_t run(void *opaque)
 }
 
 /* Each node has all its edges, and the counts are those that the graph was made with. */
-static void check_graph(const struct local *local)
-{
+static void check_graph(const struct local *local) {
     uint64_t count = local->parameters[NODES], edges = local->parameters[EDGES], references = 0;
 
     if (tally_list_length(local->list) != (ptrdiff_t)count)
-        workload_fail("the graph has %td nodes, not %llu", tally_list_length(local->list), (unsigned long long)count);
+        workload_fail("the graph has %td nodes, not %llu", tally_list_length(local->list),
+                      (unsigned long long)count);
     for (uint64_t i = 0; i < count; i++) {
         tally_object *node = workload_object(tally_list_get(local->list, (ptrdiff_t)i));
 
@@ -149,8 +149,7 @@ static void check_graph(const struct local *local)
                       (unsigned long long)(count * (edges + 1)));
 }
 
-static void leave(void *opaque)
-{
+static void leave(void *opaque) {
     struct local *local = opaque;
 
     if (local->list != NULL) {
@@ -161,8 +160,7 @@ static void leave(void *opaque)
     free(local);
 }
 
-static void teardown(void *state)
-{
+static void teardown(void *state) {
     struct shared *shared = state;
 
     if (tally_gc_collect(2) < 0)
@@ -176,10 +174,8 @@ const tally_workload workload_gc_live = {
     .description = "Full collections over a graph of live instances: what a pause costs an object.",
     .unit = "objects examined",
     .sharing = OWN,
-    .kept = {"the collector is what it measures",
-             "the collector is what it measures",
-             "the collector is what it measures",
-             "the collector is what it measures"},
+    .kept = {"the collector is what it measures", "the collector is what it measures",
+             "the collector is what it measures", "the collector is what it measures"},
     .parameters = parameters,
     .variants = variants,
     .quick_variants = quick_variants,

@@ -17,25 +17,24 @@ enum { BATCH = 32, BATCHES = 16, BATCHES_A_RUN = 32 };
 struct ring {
     alignas(WORKLOAD_LINE) tally_mutex mutex; /* guards all below */
     tally_condition changed;
-    unsigned count;             /* of full batches, the first of them at `first` */
+    unsigned count; /* of full batches, the first of them at `first` */
     unsigned first;
     tally_object *batches[BATCHES][BATCH];
 };
 
 struct shared {
     const workload_context *context;
-    struct ring *rings;         /* rings[i]: from worker i to its successor */
+    struct ring *rings; /* rings[i]: from worker i to its successor */
 };
 
 struct local {
     struct shared *shared;
     struct ring *out, *in;
-    bool put;                   /* the next thing to do is to put; else to take */
+    bool put; /* the next thing to do is to put; else to take */
     int64_t next;
 };
 
-static void *setup(const workload_context *context)
-{
+static void *setup(const workload_context *context) {
     struct shared *shared = workload_allocate(sizeof *shared);
 
     shared->context = context;
@@ -47,8 +46,7 @@ static void *setup(const workload_context *context)
     return shared;
 }
 
-static void *enter(void *state, unsigned worker)
-{
+static void *enter(void *state, unsigned worker) {
     struct local *local = workload_allocate(sizeof *local);
     unsigned workers = ((struct shared *)state)->context->workers;
 
@@ -62,12 +60,10 @@ static void *enter(void *state, unsigned worker)
 
 /* Waits, with the mutex held, while the ring has `count` batches. False: the
  * sample is over, and whoever was to change it may have stopped. */
-static bool wait_while(struct local *local, struct ring *ring, unsigned count)
-{
+static bool wait_while(struct local *local, struct ring *ring, unsigned count) {
     while (ring->count == count) {
         /* Relaxed: wake() is called after the store and takes the mutex. */
-        if (atomic_load_explicit(local->shared->context->stop, memory_order_relaxed))
-            return false;
+        if (atomic_load_explicit(local->shared->context->stop, memory_order_relaxed)) return false;
         tally_condition_wait(&ring->changed, &ring->mutex);
     }
     return true;
@@ -75,20 +71,17 @@ static bool wait_while(struct local *local, struct ring *ring, unsigned count)
 
 /* Both move pointers only while they hold the mutex: objects are made and
  * dropped outside. */
-static bool put(struct local *local)
-{
+static bool put(struct local *local) {
     struct ring *ring = local->out;
     tally_object *batch[BATCH];
     bool room;
 
-    for (unsigned i = 0; i < BATCH; i++)
-        batch[i] = workload_object(tally_int_new(local->next + i));
+    for (unsigned i = 0; i < BATCH; i++) batch[i] = workload_object(tally_int_new(local->next + i));
     tally_mutex_lock(&ring->mutex);
     if ((room = wait_while(local, ring, BATCHES))) {
         tally_object **place = ring->batches[(ring->first + ring->count) % BATCHES];
 
-        for (unsigned i = 0; i < BATCH; i++)
-            place[i] = batch[i];
+        for (unsigned i = 0; i < BATCH; i++) place[i] = batch[i];
         ring->count++;
         tally_condition_signal(&ring->changed);
     }
@@ -96,28 +89,24 @@ static bool put(struct local *local)
     if (room)
         local->next += BATCH;
     else
-        for (unsigned i = 0; i < BATCH; i++)
-            tally_decref(batch[i]);
+        for (unsigned i = 0; i < BATCH; i++) tally_decref(batch[i]);
     return room;
 }
 
-static bool take(struct local *local)
-{
+static bool take(struct local *local) {
     struct ring *ring = local->in;
     tally_object *batch[BATCH];
     bool full;
 
     tally_mutex_lock(&ring->mutex);
     if ((full = wait_while(local, ring, 0))) {
-        for (unsigned i = 0; i < BATCH; i++)
-            batch[i] = ring->batches[ring->first][i];
+        for (unsigned i = 0; i < BATCH; i++) batch[i] = ring->batches[ring->first][i];
         ring->first = (ring->first + 1) % BATCHES;
         ring->count--;
         tally_condition_signal(&ring->changed);
     }
     tally_mutex_unlock(&ring->mutex);
-    if (!full)
-        return false;
+    if (!full) return false;
     int64_t first = tally_int_value(batch[0]);
     for (unsigned i = 0; i < BATCH; i++) {
         if (tally_int_value(batch[i]) != first + i)
@@ -129,24 +118,20 @@ static bool take(struct local *local)
 
 /* One operation is an object made, handed over and dropped; it counts where it
  * is dropped. */
-static uint64_t run(void *opaque)
-{
+static uint64_t run(void *opaque) {
     struct local *local = opaque;
     uint64_t dropped = 0;
 
     while (dropped < BATCHES_A_RUN * BATCH) {
-        if (!(local->put ? put(local) : take(local)))
-            break;
-        if (!local->put)
-            dropped += BATCH;
+        if (!(local->put ? put(local) : take(local))) break;
+        if (!local->put) dropped += BATCH;
         local->put = !local->put;
         tally_safepoint();
     }
     return dropped;
 }
 
-static void wake(void *state)
-{
+static void wake(void *state) {
     struct shared *shared = state;
 
     for (unsigned i = 0; i < shared->context->workers; i++) {
@@ -157,8 +142,7 @@ static void wake(void *state)
 }
 
 /* The makers have all ended by now: this also drops objects of dead threads. */
-static void teardown(void *state)
-{
+static void teardown(void *state) {
     struct shared *shared = state;
 
     for (unsigned i = 0; i < shared->context->workers; i++) {
@@ -173,7 +157,8 @@ static void teardown(void *state)
 
 const tally_workload workload_handoff = {
     .name = "handoff",
-    .description = "Objects made by one thread and dropped by another: pipelines, queues of requests.",
+    .description =
+        "Objects made by one thread and dropped by another: pipelines, queues of requests.",
     .unit = "objects",
     .sharing = SHARED,
     .setup = setup,

@@ -39,8 +39,7 @@ struct local {
 /* ---- the values --------------------------------------------------------- */
 
 /* Odd versions are strs, even ones tuples. */
-static tally_object *make_value(tally_object *key, int64_t version)
-{
+static tally_object *make_value(tally_object *key, int64_t version) {
     char text[64];
 
     if (version % 2 != 0) {
@@ -53,8 +52,7 @@ static tally_object *make_value(tally_object *key, int64_t version)
     return pair;
 }
 
-static bool is_of(tally_object *value, tally_object *key)
-{
+static bool is_of(tally_object *value, tally_object *key) {
     size_t length = (size_t)tally_str_length(key);
 
     if (strcmp(tally_type_name(value), "tuple") != 0) {
@@ -69,8 +67,7 @@ static bool is_of(tally_object *value, tally_object *key)
 
 /* ---- the three operations ----------------------------------------------- */
 
-static void read_key(const struct local *local, tally_object *key)
-{
+static void read_key(const struct local *local, tally_object *key) {
     tally_object *value = tally_dict_get(local->shared->store, key);
 
     if (value == NULL) {
@@ -78,13 +75,11 @@ static void read_key(const struct local *local, tally_object *key)
             workload_fail("cannot read a key: %s", tally_error_message());
         return;
     }
-    if (!is_of(value, key))
-        workload_fail("key %s has the value of another", tally_str_data(key));
+    if (!is_of(value, key)) workload_fail("key %s has the value of another", tally_str_data(key));
     tally_decref(value);
 }
 
-static void write_key(struct local *local, tally_object *key)
-{
+static void write_key(struct local *local, tally_object *key) {
     tally_object *value = make_value(key, ++local->version);
     tally_critical section;
 
@@ -95,8 +90,7 @@ static void write_key(struct local *local, tally_object *key)
     tally_decref(value);
 }
 
-static void delete_key(struct local *local, tally_object *key)
-{
+static void delete_key(struct local *local, tally_object *key) {
     if (tally_dict_delete(local->shared->store, key) == 0) {
         local->deleted++;
         return;
@@ -109,24 +103,19 @@ static void delete_key(struct local *local, tally_object *key)
 /* ---- the workload ------------------------------------------------------- */
 
 /* Key i is wanted in proportion to 1 / (i + 1)^EXPONENT. */
-static void make_draws(struct shared *shared)
-{
+static void make_draws(struct shared *shared) {
     double all = 0, sum = 0;
     unsigned draw = 0;
 
-    for (unsigned i = 0; i < KEYS; i++)
-        all += pow(i + 1, -EXPONENT);
+    for (unsigned i = 0; i < KEYS; i++) all += pow(i + 1, -EXPONENT);
     for (unsigned i = 0; i < KEYS; i++) {
         sum += pow(i + 1, -EXPONENT);
-        while (draw < DRAWS && draw + 0.5 < sum / all * DRAWS)
-            shared->draws[draw++] = (uint16_t)i;
+        while (draw < DRAWS && draw + 0.5 < sum / all * DRAWS) shared->draws[draw++] = (uint16_t)i;
     }
-    while (draw < DRAWS)
-        shared->draws[draw++] = KEYS - 1;
+    while (draw < DRAWS) shared->draws[draw++] = KEYS - 1;
 }
 
-static void *setup(const workload_context *context)
-{
+static void *setup(const workload_context *context) {
     struct shared *shared = workload_allocate(sizeof *shared);
 
     shared->context = context;
@@ -142,8 +131,7 @@ static void *setup(const workload_context *context)
     return shared;
 }
 
-static void *enter(void *state, unsigned worker)
-{
+static void *enter(void *state, unsigned worker) {
     struct local *local = workload_allocate(sizeof *local);
 
     local->shared = state;
@@ -151,8 +139,7 @@ static void *enter(void *state, unsigned worker)
     return local;
 }
 
-static uint64_t run(void *opaque)
-{
+static uint64_t run(void *opaque) {
     struct local *local = opaque;
 
     for (unsigned done = 0; done < OPERATIONS; done += OPERATIONS_A_SAFEPOINT) {
@@ -173,8 +160,7 @@ static uint64_t run(void *opaque)
     return OPERATIONS;
 }
 
-static void leave(void *opaque)
-{
+static void leave(void *opaque) {
     struct local *local = opaque;
 
     /* Relaxed: a plain sum, read when all workers are joined. */
@@ -183,8 +169,7 @@ static void leave(void *opaque)
     free(local);
 }
 
-static void check_store(struct shared *shared)
-{
+static void check_store(struct shared *shared) {
     int64_t length = atomic_load_explicit(&shared->length, memory_order_relaxed);
     ptrdiff_t position = 0, found = 0;
     tally_object *key, *value;
@@ -199,25 +184,23 @@ static void check_store(struct shared *shared)
         tally_decref(key);
         tally_decref(value);
     }
-    if (found != length)
-        workload_fail("found %td keys of %lld", found, (long long)length);
+    if (found != length) workload_fail("found %td keys of %lld", found, (long long)length);
     workload_check_count(shared->store, 1);
 }
 
-static void teardown(void *state)
-{
+static void teardown(void *state) {
     struct shared *shared = state;
 
     check_store(shared);
     tally_decref(shared->store);
-    for (unsigned i = 0; i < KEYS; i++)
-        tally_decref(shared->keys[i]);
+    for (unsigned i = 0; i < KEYS; i++) tally_decref(shared->keys[i]);
     free(shared);
 }
 
 const tally_workload workload_key_value = {
     .name = "key-value",
-    .description = "One dict as a store, 90 % reads, 8 % writes, 2 % deletes, few keys hot: caches, sessions.",
+    .description =
+        "One dict as a store, 90 % reads, 8 % writes, 2 % deletes, few keys hot: caches, sessions.",
     .unit = "operations",
     .sharing = SHARED,
     .not_quick = true,

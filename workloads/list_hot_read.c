@@ -12,8 +12,7 @@ struct shared {
     tally_object *list, *item;
 };
 
-static void *setup(const workload_context *context)
-{
+static void *setup(const workload_context *context) {
     (void)context;
     struct shared *shared = workload_allocate(sizeof *shared);
 
@@ -23,8 +22,7 @@ static void *setup(const workload_context *context)
     return shared;
 }
 
-static uint64_t run_borrowed(void *opaque)
-{
+static uint64_t run_borrowed(void *opaque) {
     const struct shared *shared = opaque;
 
     for (unsigned done = 0; done < READS; done += READS_A_SAFEPOINT) {
@@ -36,16 +34,14 @@ static uint64_t run_borrowed(void *opaque)
     return READS;
 }
 
-static uint64_t run(void *opaque)
-{
+static uint64_t run(void *opaque) {
     const struct shared *shared = opaque;
 
     for (unsigned done = 0; done < READS; done += READS_A_SAFEPOINT) {
         for (unsigned i = 0; i < READS_A_SAFEPOINT; i++) {
             tally_object *item = workload_object(tally_list_get(shared->list, 0));
 
-            if (item != shared->item)
-                workload_fail("the item of the list is another");
+            if (item != shared->item) workload_fail("the item of the list is another");
             tally_decref(item);
         }
         tally_safepoint();
@@ -53,8 +49,7 @@ static uint64_t run(void *opaque)
     return READS;
 }
 
-static void teardown(void *state)
-{
+static void teardown(void *state) {
     struct shared *shared = state;
 
     workload_check_and_drop(&shared->item, 1, 2);
@@ -64,7 +59,8 @@ static void teardown(void *state)
 
 const tally_workload workload_list_hot_read = {
     .name = "list-hot-read",
-    .description = "All threads read the one item of a list, an ordinary object: what everybody looks at.",
+    .description =
+        "All threads read the one item of a list, an ordinary object: what everybody looks at.",
     .unit = "reads",
     .sharing = SHARED,
     .read_only = true,

@@ -13,8 +13,7 @@ struct local {
     tally_object *items[ITEMS];
 };
 
-static void *enter(void *state, unsigned worker)
-{
+static void *enter(void *state, unsigned worker) {
     struct local *local = workload_allocate(sizeof *local);
 
     (void)state;
@@ -24,41 +23,34 @@ static void *enter(void *state, unsigned worker)
 }
 
 /* Fills the list, turns it round, and empties it from the end: first to last. */
-static void round_of_list(tally_object *list, tally_object *const *items)
-{
-    for (unsigned i = 0; i < ITEMS; i++)
-        workload_done(tally_list_append(list, items[i]));
+static void round_of_list(tally_object *list, tally_object *const *items) {
+    for (unsigned i = 0; i < ITEMS; i++) workload_done(tally_list_append(list, items[i]));
     for (unsigned i = 0; i < ITEMS; i++)
         workload_done(tally_list_set(list, i, items[ITEMS - 1 - i]));
     tally_safepoint();
     for (unsigned i = 0; i < ITEMS; i++) {
         tally_object *item = workload_object(tally_list_get(list, i));
 
-        if (item != items[ITEMS - 1 - i])
-            workload_fail("item %u of the list is another", i);
+        if (item != items[ITEMS - 1 - i]) workload_fail("item %u of the list is another", i);
         tally_decref(item);
     }
     for (unsigned i = 0; i < ITEMS; i++) {
         tally_object *item = workload_object(tally_list_pop(list, -1));
 
-        if (item != items[i])
-            workload_fail("pop %u gave another item", i);
+        if (item != items[i]) workload_fail("pop %u gave another item", i);
         tally_decref(item);
     }
     tally_safepoint();
 }
 
-static uint64_t run(void *opaque)
-{
+static uint64_t run(void *opaque) {
     struct local *local = opaque;
 
-    for (unsigned round = 0; round < ROUNDS; round++)
-        round_of_list(local->list, local->items);
+    for (unsigned round = 0; round < ROUNDS; round++) round_of_list(local->list, local->items);
     return (uint64_t)ROUNDS * 4 * ITEMS;
 }
 
-static void leave(void *opaque)
-{
+static void leave(void *opaque) {
     struct local *local = opaque;
 
     if (tally_list_length(local->list) != 0)
@@ -70,7 +62,8 @@ static void leave(void *opaque)
 
 const tally_workload workload_list_own = {
     .name = "list-own",
-    .description = "Append, set, get and pop on a list of one's own: an algorithm's stack or work list.",
+    .description =
+        "Append, set, get and pop on a list of one's own: an algorithm's stack or work list.",
     .unit = "operations",
     .sharing = OWN,
     .read_only = true,

@@ -9,7 +9,12 @@
 
 #include <string.h>
 
-enum { ITEMS = 100, A_SAFEPOINT = 10, ROUNDS = 8, OVERHEAD = 512 /* of a str beyond its bytes, at the most */ };
+enum {
+    ITEMS = 100,
+    A_SAFEPOINT = 10,
+    ROUNDS = 8,
+    OVERHEAD = 512 /* of a str beyond its bytes, at the most */
+};
 enum { BYTES };
 
 static const workload_parameter parameters[] = {
@@ -24,27 +29,24 @@ struct shared {
 
 struct local {
     const struct shared *shared;
-    char *text;                 /* one letter, the worker's, again and again */
+    char *text; /* one letter, the worker's, again and again */
 };
 
-static tally_object *make(const struct local *local)
-{
-    return workload_object(tally_str_new(local->text, (ptrdiff_t)local->shared->context->parameters[BYTES]));
+static tally_object *make(const struct local *local) {
+    return workload_object(
+        tally_str_new(local->text, (ptrdiff_t)local->shared->context->parameters[BYTES]));
 }
 
-static void *setup(const workload_context *context)
-{
+static void *setup(const workload_context *context) {
     struct shared *shared = workload_allocate(sizeof *shared);
 
     shared->context = context;
     shared->list = workload_object(tally_list_new(ITEMS));
-    for (unsigned i = 0; i < ITEMS; i++)
-        workload_done(tally_list_append(shared->list, tally_none));
+    for (unsigned i = 0; i < ITEMS; i++) workload_done(tally_list_append(shared->list, tally_none));
     return shared;
 }
 
-static void *enter(void *state, unsigned worker)
-{
+static void *enter(void *state, unsigned worker) {
     struct local *local = workload_allocate(sizeof *local);
     size_t bytes;
 
@@ -55,8 +57,7 @@ static void *enter(void *state, unsigned worker)
     return local;
 }
 
-static uint64_t run(void *opaque)
-{
+static uint64_t run(void *opaque) {
     const struct local *local = opaque;
 
     for (unsigned round = 0; round < ROUNDS; round++)
@@ -65,23 +66,21 @@ static uint64_t run(void *opaque)
 
             workload_done(tally_list_set(local->shared->list, i, item));
             tally_decref(item);
-            if (i % A_SAFEPOINT == 0)
-                tally_safepoint();
+            if (i % A_SAFEPOINT == 0) tally_safepoint();
         }
     return (uint64_t)ROUNDS * ITEMS;
 }
 
-static void leave(void *opaque)
-{
+static void leave(void *opaque) {
     struct local *local = opaque;
 
     free(local->text);
     free(local);
 }
 
-/* The bounds that tally.h states: A_SAFEPOINT strs are retired or dropped between two safepoints. */
-static void check_levels(const workload_context *context)
-{
+/* The bounds that tally.h states: A_SAFEPOINT strs are retired or dropped between two safepoints.
+ */
+static void check_levels(const workload_context *context) {
     tally_stats_result stats;
     uint64_t piece = context->parameters[BYTES] + OVERHEAD, step = A_SAFEPOINT * piece;
     uint64_t list = (step > TALLY_WAITING_LIST ? step : TALLY_WAITING_LIST) + piece;
@@ -89,15 +88,16 @@ static void check_levels(const workload_context *context)
 
     tally_stats(&stats);
     if (stats.waiting_most > TALLY_WAITING_LIMIT + 2 * threads * list)
-        workload_fail("%llu bytes have waited for a grace period, more than the bound %llu", (unsigned long long)stats.waiting_most,
+        workload_fail("%llu bytes have waited for a grace period, more than the bound %llu",
+                      (unsigned long long)stats.waiting_most,
                       (unsigned long long)(TALLY_WAITING_LIMIT + 2 * threads * list));
     if (stats.merge_waiting_most > TALLY_WAITING_LIMIT + 2 * threads * step)
-        workload_fail("%llu bytes have waited for an owner, more than the bound %llu", (unsigned long long)stats.merge_waiting_most,
+        workload_fail("%llu bytes have waited for an owner, more than the bound %llu",
+                      (unsigned long long)stats.merge_waiting_most,
                       (unsigned long long)(TALLY_WAITING_LIMIT + 2 * threads * step));
 }
 
-static void teardown(void *state)
-{
+static void teardown(void *state) {
     struct shared *shared = state;
     ptrdiff_t bytes = (ptrdiff_t)shared->context->parameters[BYTES];
 
@@ -119,7 +119,8 @@ static void teardown(void *state)
 
 const tally_workload workload_list_replace = {
     .name = "list-replace",
-    .description = "All threads replace every item of one list all the time: what waits to be freed has a bound.",
+    .description = "All threads replace every item of one list all the time: what waits to be "
+                   "freed has a bound.",
     .unit = "items",
     .sharing = SHARED,
     .not_quick = true,

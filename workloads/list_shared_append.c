@@ -14,7 +14,7 @@ enum { APPENDS = 2048, APPENDS_A_SAFEPOINT = 32, LONG = 1 << 16 };
 struct shared {
     tally_object *list;
     alignas(WORKLOAD_LINE) atomic_uint_fast64_t thrown_away;
-    atomic_uint_fast64_t appended;  /* added to by leave only */
+    atomic_uint_fast64_t appended; /* added to by leave only */
 };
 
 struct local {
@@ -23,8 +23,7 @@ struct local {
     uint64_t appended;
 };
 
-static void *setup(const workload_context *context)
-{
+static void *setup(const workload_context *context) {
     struct shared *shared = workload_allocate(sizeof *shared);
 
     (void)context;
@@ -32,8 +31,7 @@ static void *setup(const workload_context *context)
     return shared;
 }
 
-static void *enter(void *state, unsigned worker)
-{
+static void *enter(void *state, unsigned worker) {
     struct local *local = workload_allocate(sizeof *local);
 
     local->shared = state;
@@ -42,8 +40,7 @@ static void *enter(void *state, unsigned worker)
 }
 
 /* The section makes one step of looking at the length and emptying. */
-static void empty_if_long(struct shared *shared)
-{
+static void empty_if_long(struct shared *shared) {
     tally_critical section;
 
     tally_critical_begin(&section, shared->list);
@@ -56,8 +53,7 @@ static void empty_if_long(struct shared *shared)
     tally_critical_end(&section);
 }
 
-static uint64_t run(void *opaque)
-{
+static uint64_t run(void *opaque) {
     struct local *local = opaque;
 
     for (unsigned done = 0; done < APPENDS; done += APPENDS_A_SAFEPOINT) {
@@ -70,8 +66,7 @@ static uint64_t run(void *opaque)
     return APPENDS;
 }
 
-static void leave(void *opaque)
-{
+static void leave(void *opaque) {
     struct local *local = opaque;
 
     atomic_fetch_add_explicit(&local->shared->appended, local->appended, memory_order_relaxed);
@@ -79,12 +74,11 @@ static void leave(void *opaque)
     free(local);
 }
 
-static void teardown(void *state)
-{
+static void teardown(void *state) {
     struct shared *shared = state;
     uint64_t appended = atomic_load_explicit(&shared->appended, memory_order_relaxed);
-    uint64_t seen = atomic_load_explicit(&shared->thrown_away, memory_order_relaxed)
-                    + (uint64_t)tally_list_length(shared->list);
+    uint64_t seen = atomic_load_explicit(&shared->thrown_away, memory_order_relaxed) +
+                    (uint64_t)tally_list_length(shared->list);
 
     if (seen != appended)
         workload_fail("%llu items were appended, but the list got %llu",

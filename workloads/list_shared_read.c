@@ -13,8 +13,7 @@ struct shared {
     tally_object *items[ITEMS];
 };
 
-static void *setup(const workload_context *context)
-{
+static void *setup(const workload_context *context) {
     (void)context;
     struct shared *shared = workload_allocate(sizeof *shared);
 
@@ -25,32 +24,29 @@ static void *setup(const workload_context *context)
     return shared;
 }
 
-static uint64_t run_borrowed(void *opaque)
-{
+static uint64_t run_borrowed(void *opaque) {
     const struct shared *shared = opaque;
 
     for (unsigned round = 0; round < ROUNDS; round++) {
         for (unsigned i = 0; i < ITEMS; i++) {
-            tally_object *item = workload_object(tally_borrowed_object(tally_list_borrow(shared->list, i)));
+            tally_object *item =
+                workload_object(tally_borrowed_object(tally_list_borrow(shared->list, i)));
 
-            if (item != shared->items[i])
-                workload_fail("item %u of the list is another", i);
+            if (item != shared->items[i]) workload_fail("item %u of the list is another", i);
         }
         tally_safepoint();
     }
     return (uint64_t)ROUNDS * ITEMS;
 }
 
-static uint64_t run(void *opaque)
-{
+static uint64_t run(void *opaque) {
     const struct shared *shared = opaque;
 
     for (unsigned round = 0; round < ROUNDS; round++) {
         for (unsigned i = 0; i < ITEMS; i++) {
             tally_object *item = workload_object(tally_list_get(shared->list, i));
 
-            if (item != shared->items[i])
-                workload_fail("item %u of the list is another", i);
+            if (item != shared->items[i]) workload_fail("item %u of the list is another", i);
             tally_decref(item);
         }
         tally_safepoint();
@@ -58,8 +54,7 @@ static uint64_t run(void *opaque)
     return (uint64_t)ROUNDS * ITEMS;
 }
 
-static void teardown(void *state)
-{
+static void teardown(void *state) {
     struct shared *shared = state;
 
     workload_check_and_drop(shared->items, ITEMS, 2);

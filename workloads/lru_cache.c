@@ -21,10 +21,10 @@ static const char *const slots[] = {"key", "value", "previous", "next", NULL};
 struct shared {
     const workload_context *context;
     tally_object *class_;
-    tally_object *keys[KEYS];   /* ints past the small ones */
+    tally_object *keys[KEYS];                 /* ints past the small ones */
     alignas(WORKLOAD_LINE) tally_mutex mutex; /* guards all below, and the nodes */
-    tally_object *nodes;        /* the dict */
-    tally_object *root;         /* next: the oldest node, previous: the newest */
+    tally_object *nodes;                      /* the dict */
+    tally_object *root;                       /* next: the oldest node, previous: the newest */
     uint64_t inserted, evicted;
     /* Of all workers. Relaxed: plain sums, read when all are joined. */
     atomic_uint_fast64_t missed, twice;
@@ -34,12 +34,11 @@ struct local {
     struct shared *shared;
     uint64_t seed, first_seed;
     uint64_t requests, hits;
-    uint64_t twice;             /* computed, but another thread was faster */
+    uint64_t twice; /* computed, but another thread was faster */
 };
 
 /* Few keys are asked for often: the product of two even draws. */
-static unsigned draw(uint64_t *seed)
-{
+static unsigned draw(uint64_t *seed) {
     uint64_t random = workload_random(seed);
 
     return (unsigned)((random & 0xffff) * (random >> 32 & 0xffff) * KEYS >> 32);
@@ -47,20 +46,17 @@ static unsigned draw(uint64_t *seed)
 
 /* ---- the circle --------------------------------------------------------- */
 
-static tally_object *get(tally_object *node, ptrdiff_t slot)
-{
+static tally_object *get(tally_object *node, ptrdiff_t slot) {
     return workload_object(tally_slot_get(node, slot));
 }
 
-static void join(tally_object *node, tally_object *next)
-{
+static void join(tally_object *node, tally_object *next) {
     workload_done(tally_slot_set(node, NEXT, next));
     workload_done(tally_slot_set(next, PREVIOUS, node));
 }
 
 /* Only the caller's reference, and the dict's, are left then. */
-static void take_out(tally_object *node)
-{
+static void take_out(tally_object *node) {
     tally_object *previous = get(node, PREVIOUS), *next = get(node, NEXT);
 
     join(previous, next);
@@ -70,8 +66,7 @@ static void take_out(tally_object *node)
     tally_decref(previous);
 }
 
-static void put_last(tally_object *root, tally_object *node)
-{
+static void put_last(tally_object *root, tally_object *node) {
     tally_object *newest = get(root, PREVIOUS);
 
     join(newest, node);
@@ -83,8 +78,7 @@ static void put_last(tally_object *root, tally_object *node)
 
 /* The value as a new reference, its node now the newest; NULL: a miss. The
  * mutex is held. */
-static tally_object *find(struct shared *shared, tally_object *key)
-{
+static tally_object *find(struct shared *shared, tally_object *key) {
     tally_object *node = tally_dict_get(shared->nodes, key);
 
     if (node == NULL) {
@@ -100,8 +94,7 @@ static tally_object *find(struct shared *shared, tally_object *key)
 }
 
 /* The oldest node, out of circle and dict; the mutex is held. */
-static tally_object *evict(struct shared *shared)
-{
+static tally_object *evict(struct shared *shared) {
     tally_object *oldest = get(shared->root, NEXT), *key = get(oldest, KEY);
 
     take_out(oldest);
@@ -112,8 +105,7 @@ static tally_object *evict(struct shared *shared)
 }
 
 /* What the cache saves: here a tuple of the key and its square. */
-static tally_object *compute(tally_object *key)
-{
+static tally_object *compute(tally_object *key) {
     tally_object *square = workload_object(tally_multiply(key, key));
     tally_object *value = workload_object(tally_tuple_new((tally_object *[]){key, square}, 2));
 
@@ -121,8 +113,7 @@ static tally_object *compute(tally_object *key)
     return value;
 }
 
-static void remember(struct local *local, tally_object *key, tally_object *value)
-{
+static void remember(struct local *local, tally_object *key, tally_object *value) {
     struct shared *shared = local->shared;
     tally_object *node = workload_object(tally_instance_new(shared->class_)), *old = NULL;
 
@@ -132,8 +123,7 @@ static void remember(struct local *local, tally_object *key, tally_object *value
     if (workload_done(tally_dict_contains(shared->nodes, key)) == 1) {
         local->twice++;
     } else {
-        if (tally_dict_length(shared->nodes) == CAPACITY)
-            old = evict(shared);
+        if (tally_dict_length(shared->nodes) == CAPACITY) old = evict(shared);
         workload_done(tally_dict_set(shared->nodes, key, node));
         put_last(shared->root, node);
         shared->inserted++;
@@ -143,20 +133,17 @@ static void remember(struct local *local, tally_object *key, tally_object *value
     tally_decref(node);
 }
 
-static void check(tally_object *key, tally_object *value)
-{
+static void check(tally_object *key, tally_object *value) {
     tally_object *named = workload_object(tally_tuple_get(value, 0));
     tally_object *square = workload_object(tally_tuple_get(value, 1));
 
-    if (named != key
-        || tally_int_value(square) != tally_int_value(key) * tally_int_value(key))
+    if (named != key || tally_int_value(square) != tally_int_value(key) * tally_int_value(key))
         workload_fail("key %lld has a wrong value", (long long)tally_int_value(key));
     tally_decref(square);
     tally_decref(named);
 }
 
-static void request(struct local *local)
-{
+static void request(struct local *local) {
     struct shared *shared = local->shared;
     tally_object *key = shared->keys[draw(&local->seed)];
 
@@ -177,10 +164,12 @@ static void request(struct local *local)
 /* ---- the same in plain C, to check against ------------------------------ */
 
 /* How many of the requests hit: keys instead of references. */
-static uint64_t plain_hits(uint64_t seed, uint64_t requests)
-{
+static uint64_t plain_hits(uint64_t seed, uint64_t requests) {
     enum { ROOT = KEYS };
-    struct { bool cached; unsigned previous, next; } nodes[KEYS + 1] = {0};
+    struct {
+        bool cached;
+        unsigned previous, next;
+    } nodes[KEYS + 1] = {0};
     unsigned length = 0;
     uint64_t hits = 0;
 
@@ -207,15 +196,13 @@ static uint64_t plain_hits(uint64_t seed, uint64_t requests)
 
 /* ---- the workload ------------------------------------------------------- */
 
-static void *setup(const workload_context *context)
-{
+static void *setup(const workload_context *context) {
     struct shared *shared = workload_allocate(sizeof *shared);
 
     shared->context = context;
-    shared->class_ = workload_object(
-        tally_class_new(&(tally_class_spec){.name = "Node", .slots = slots}));
-    for (unsigned i = 0; i < KEYS; i++)
-        shared->keys[i] = workload_object(tally_int_new(KEYS + i));
+    shared->class_ =
+        workload_object(tally_class_new(&(tally_class_spec){.name = "Node", .slots = slots}));
+    for (unsigned i = 0; i < KEYS; i++) shared->keys[i] = workload_object(tally_int_new(KEYS + i));
     tally_mutex_init(&shared->mutex);
     shared->nodes = workload_object(tally_dict_new());
     shared->root = workload_object(tally_instance_new(shared->class_));
@@ -223,8 +210,7 @@ static void *setup(const workload_context *context)
     return shared;
 }
 
-static void *enter(void *state, unsigned worker)
-{
+static void *enter(void *state, unsigned worker) {
     struct local *local = workload_allocate(sizeof *local);
 
     local->shared = state;
@@ -232,20 +218,17 @@ static void *enter(void *state, unsigned worker)
     return local;
 }
 
-static uint64_t run(void *opaque)
-{
+static uint64_t run(void *opaque) {
     struct local *local = opaque;
 
     for (unsigned done = 0; done < REQUESTS; done += REQUESTS_A_SAFEPOINT) {
-        for (unsigned i = 0; i < REQUESTS_A_SAFEPOINT; i++)
-            request(local);
+        for (unsigned i = 0; i < REQUESTS_A_SAFEPOINT; i++) request(local);
         tally_safepoint();
     }
     return REQUESTS;
 }
 
-static void leave(void *opaque)
-{
+static void leave(void *opaque) {
     struct local *local = opaque;
     struct shared *shared = local->shared;
 
@@ -262,8 +245,7 @@ static void leave(void *opaque)
 }
 
 /* Takes the circle apart from the oldest node on. Each was that of its key in the dict. */
-static void check_circle(struct shared *shared)
-{
+static void check_circle(struct shared *shared) {
     ptrdiff_t length = tally_dict_length(shared->nodes);
 
     for (ptrdiff_t i = 0; i < length; i++) {
@@ -286,30 +268,28 @@ static void check_circle(struct shared *shared)
         tally_decref(node);
     }
     tally_object *end = get(shared->root, NEXT);
-    if (end != shared->root)
-        workload_fail("the circle has more nodes than the dict");
+    if (end != shared->root) workload_fail("the circle has more nodes than the dict");
     tally_decref(end);
 }
 
-static void teardown(void *state)
-{
+static void teardown(void *state) {
     struct shared *shared = state;
     uint64_t length = (uint64_t)tally_dict_length(shared->nodes);
     uint64_t missed = atomic_load_explicit(&shared->missed, memory_order_relaxed);
     uint64_t twice = atomic_load_explicit(&shared->twice, memory_order_relaxed);
 
-    if (length > CAPACITY || shared->inserted - shared->evicted != length
-        || missed != shared->inserted + twice)
-        workload_fail("%llu misses, %llu computed twice, %llu inserted and %llu evicted, but %llu are left",
-                      (unsigned long long)missed, (unsigned long long)twice,
-                      (unsigned long long)shared->inserted, (unsigned long long)shared->evicted,
-                      (unsigned long long)length);
+    if (length > CAPACITY || shared->inserted - shared->evicted != length ||
+        missed != shared->inserted + twice)
+        workload_fail(
+            "%llu misses, %llu computed twice, %llu inserted and %llu evicted, but %llu are left",
+            (unsigned long long)missed, (unsigned long long)twice,
+            (unsigned long long)shared->inserted, (unsigned long long)shared->evicted,
+            (unsigned long long)length);
     check_circle(shared);
     workload_done(tally_slot_set(shared->root, PREVIOUS, NULL));
     workload_done(tally_slot_set(shared->root, NEXT, NULL));
     workload_check_and_drop((tally_object *[]){shared->root, shared->nodes}, 2, 1);
-    for (unsigned i = 0; i < KEYS; i++)
-        tally_decref(shared->keys[i]);
+    for (unsigned i = 0; i < KEYS; i++) tally_decref(shared->keys[i]);
     tally_decref(shared->class_);
     free(shared);
 }

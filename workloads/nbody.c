@@ -12,12 +12,12 @@
 enum { BODIES = 5, PAIRS = BODIES * (BODIES - 1) / 2, STEPS = 1000, STEPS_A_RUN = 25 };
 enum { POSITION = 0, VELOCITY = 3, MASS = 6, FIELDS = 7, AXES = 3 };
 
-#define DAYS_A_YEAR 365.24
-#define SOLAR_MASS (4 * M_PI * M_PI)
-#define STEP_YEARS 0.01
+#define DAYS_A_YEAR     365.24
+#define SOLAR_MASS      (4 * M_PI * M_PI)
+#define STEP_YEARS      0.01
 #define ENERGY_AT_START (-0.169075164)
-#define ENERGY_AT_END (-0.169087605) /* after STEPS */
-#define ENERGY_DIGIT 1e-9
+#define ENERGY_AT_END   (-0.169087605) /* after STEPS */
+#define ENERGY_DIGIT    1e-9
 
 static const char *const slots[] = {"x", "y", "z", "vx", "vy", "vz", "mass", NULL};
 
@@ -39,27 +39,24 @@ static const double planets[BODIES][FIELDS] = {
 };
 
 struct local {
-    tally_object *bodies;       /* a list of instances */
-    tally_object *step;         /* STEP_YEARS */
-    unsigned done;              /* steps since the start */
+    tally_object *bodies; /* a list of instances */
+    tally_object *step;   /* STEP_YEARS */
+    unsigned done;        /* steps since the start */
 };
 
-static void *setup(const workload_context *context)
-{
+static void *setup(const workload_context *context) {
     (void)context;
     return workload_object(tally_class_new(&(tally_class_spec){.name = "Body", .slots = slots}));
 }
 
-static void put(tally_object *body, ptrdiff_t slot, double value)
-{
+static void put(tally_object *body, ptrdiff_t slot, double value) {
     tally_object *number = workload_object(tally_float_new(value));
 
     workload_done(tally_slot_set(body, slot, number));
     tally_decref(number);
 }
 
-static double value_of(tally_object *body, ptrdiff_t slot)
-{
+static double value_of(tally_object *body, ptrdiff_t slot) {
     tally_object *number = workload_object(tally_slot_get(body, slot));
     double value = tally_float_value(number);
 
@@ -68,8 +65,7 @@ static double value_of(tally_object *body, ptrdiff_t slot)
 }
 
 /* Where all began; the Sun's velocity makes the momentum of the whole 0. */
-static void start(struct local *local)
-{
+static void start(struct local *local) {
     double momentum[AXES] = {0, 0, 0};
 
     for (ptrdiff_t i = BODIES - 1; i >= 0; i--) {
@@ -88,8 +84,7 @@ static void start(struct local *local)
     local->done = 0;
 }
 
-static double energy_between(tally_object *a, tally_object *b)
-{
+static double energy_between(tally_object *a, tally_object *b) {
     double square = 0;
 
     for (ptrdiff_t axis = 0; axis < AXES; axis++) {
@@ -100,8 +95,7 @@ static double energy_between(tally_object *a, tally_object *b)
     return value_of(a, MASS) * value_of(b, MASS) / sqrt(square);
 }
 
-static void check_energy(struct local *local, double known)
-{
+static void check_energy(struct local *local, double known) {
     double energy = 0;
 
     for (ptrdiff_t i = 0; i < BODIES; i++) {
@@ -123,8 +117,7 @@ static void check_energy(struct local *local, double known)
         workload_fail("the energy after %u steps is %.9f, not %.9f", local->done, energy, known);
 }
 
-static void *enter(void *state, unsigned worker)
-{
+static void *enter(void *state, unsigned worker) {
     struct local *local = workload_allocate(sizeof *local);
 
     (void)worker;
@@ -144,8 +137,7 @@ static void *enter(void *state, unsigned worker)
 /* body.slot = change(body.slot, a * b) */
 static void update(tally_object *body, ptrdiff_t slot,
                    tally_object *(*change)(tally_object *, tally_object *), tally_object *a,
-                   tally_object *b)
-{
+                   tally_object *b) {
     tally_object *old = workload_object(tally_slot_get(body, slot));
     tally_object *product = workload_object(tally_multiply(a, b));
     tally_object *sum = workload_object(change(old, product));
@@ -157,8 +149,7 @@ static void update(tally_object *body, ptrdiff_t slot,
 }
 
 /* a.slot - b.slot */
-static tally_object *difference(tally_object *a, tally_object *b, ptrdiff_t slot)
-{
+static tally_object *difference(tally_object *a, tally_object *b, ptrdiff_t slot) {
     tally_object *of_a = workload_object(tally_slot_get(a, slot));
     tally_object *of_b = workload_object(tally_slot_get(b, slot));
     tally_object *result = workload_object(tally_subtract(of_a, of_b));
@@ -169,8 +160,7 @@ static tally_object *difference(tally_object *a, tally_object *b, ptrdiff_t slot
 }
 
 /* step / distance^3; the power is a native function, as math.pow is. */
-static tally_object *magnitude(tally_object *const *distance, tally_object *step)
-{
+static tally_object *magnitude(tally_object *const *distance, tally_object *step) {
     tally_object *square = workload_object(tally_multiply(distance[0], distance[0]));
 
     for (unsigned axis = 1; axis < AXES; axis++) {
@@ -189,8 +179,7 @@ static tally_object *magnitude(tally_object *const *distance, tally_object *step
     return result;
 }
 
-static tally_object *force_of(tally_object *body, tally_object *magnitude)
-{
+static tally_object *force_of(tally_object *body, tally_object *magnitude) {
     tally_object *mass = workload_object(tally_slot_get(body, MASS));
     tally_object *force = workload_object(tally_multiply(mass, magnitude));
 
@@ -198,8 +187,7 @@ static tally_object *force_of(tally_object *body, tally_object *magnitude)
     return force;
 }
 
-static void pull(tally_object *a, tally_object *b, tally_object *step)
-{
+static void pull(tally_object *a, tally_object *b, tally_object *step) {
     tally_object *distance[AXES];
 
     for (ptrdiff_t axis = 0; axis < AXES; axis++)
@@ -216,8 +204,7 @@ static void pull(tally_object *a, tally_object *b, tally_object *step)
     tally_decref(common);
 }
 
-static void move(tally_object *body, tally_object *step)
-{
+static void move(tally_object *body, tally_object *step) {
     for (ptrdiff_t axis = 0; axis < AXES; axis++) {
         tally_object *velocity = workload_object(tally_slot_get(body, VELOCITY + axis));
 
@@ -226,8 +213,7 @@ static void move(tally_object *body, tally_object *step)
     }
 }
 
-static void advance(struct local *local)
-{
+static void advance(struct local *local) {
     for (ptrdiff_t i = 0; i < BODIES; i++) {
         tally_object *a = workload_object(tally_list_get(local->bodies, i));
 
@@ -248,15 +234,12 @@ static void advance(struct local *local)
     }
 }
 
-static uint64_t run(void *opaque)
-{
-    for (unsigned i = 0; i < STEPS_A_RUN; i++)
-        advance(opaque);
+static uint64_t run(void *opaque) {
+    for (unsigned i = 0; i < STEPS_A_RUN; i++) advance(opaque);
     return (uint64_t)STEPS_A_RUN * PAIRS;
 }
 
-static void leave(void *opaque)
-{
+static void leave(void *opaque) {
     struct local *local = opaque;
 
     while (local->done > 0) /* to the known answer, however short the samples were */
@@ -268,14 +251,12 @@ static void leave(void *opaque)
     free(local);
 }
 
-static void teardown(void *state)
-{
-    tally_decref(state);
-}
+static void teardown(void *state) { tally_decref(state); }
 
 const tally_workload workload_nbody = {
     .name = "nbody",
-    .description = "Planets as instances whose numbers are float objects: simulations without arrays.",
+    .description =
+        "Planets as instances whose numbers are float objects: simulations without arrays.",
     .unit = "pairs of bodies",
     .sharing = OWN,
     .read_only = true,

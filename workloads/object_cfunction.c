@@ -15,21 +15,17 @@ struct shared {
     tally_object *class_, *pop, *append, *zero; /* the names, and the argument */
 };
 
-static tally_object *list_pop(tally_object *const *arguments)
-{
+static tally_object *list_pop(tally_object *const *arguments) {
     return tally_list_pop(arguments[0], (ptrdiff_t)tally_int_value(arguments[1]));
 }
 
-static tally_object *list_append(tally_object *const *arguments)
-{
-    if (tally_list_append(arguments[0], arguments[1]) < 0)
-        return NULL;
+static tally_object *list_append(tally_object *const *arguments) {
+    if (tally_list_append(arguments[0], arguments[1]) < 0) return NULL;
     tally_incref(tally_none);
     return tally_none;
 }
 
-static void *setup(const workload_context *context)
-{
+static void *setup(const workload_context *context) {
     struct shared *shared = workload_allocate(sizeof *shared);
 
     (void)context;
@@ -42,8 +38,8 @@ static void *setup(const workload_context *context)
     return shared;
 }
 
-static void iterate(const struct shared *shared, tally_object *list, tally_object **sum, int64_t i)
-{
+static void iterate(const struct shared *shared, tally_object *list, tally_object **sum,
+                    int64_t i) {
     tally_object *number = pattern_int(i);
 
     tally_decref(pattern_call(shared->class_, shared->pop, (tally_object *[]){list, shared->zero}));
@@ -54,20 +50,17 @@ static void iterate(const struct shared *shared, tally_object *list, tally_objec
     tally_decref(number);
 }
 
-static uint64_t run(void *opaque)
-{
+static uint64_t run(void *opaque) {
     /* The first FIRST_OUT sums are ones of the list's beginning, then come 0, 1, 2 ... */
     enum { LATER = PATTERN_ITERATIONS - FIRST_OUT, KNOWN = FIRST_OUT + LATER * (LATER - 1) / 2 };
     tally_object *list = workload_object(tally_list_new(ITEMS)), *one = pattern_int(1);
     tally_object *sum = pattern_int(0);
 
-    for (unsigned i = 0; i < ITEMS; i++)
-        workload_done(tally_list_append(list, one));
+    for (unsigned i = 0; i < ITEMS; i++) workload_done(tally_list_append(list, one));
     tally_decref(one);
     for (int64_t i = 0; i < PATTERN_ITERATIONS; i++) {
         iterate(opaque, list, &sum, i);
-        if (i % PATTERN_A_SAFEPOINT == 0)
-            tally_safepoint();
+        if (i % PATTERN_A_SAFEPOINT == 0) tally_safepoint();
     }
     pattern_check_int(sum, KNOWN);
     pattern_check_int(workload_object(tally_list_get(list, 0)), PATTERN_ITERATIONS - ITEMS);
@@ -75,8 +68,7 @@ static uint64_t run(void *opaque)
     return PATTERN_ITERATIONS;
 }
 
-static void teardown(void *state)
-{
+static void teardown(void *state) {
     struct shared *shared = state;
 
     tally_decref(shared->zero);
@@ -88,7 +80,8 @@ static void teardown(void *state)
 
 const tally_workload workload_object_cfunction = {
     .name = "object-cfunction",
-    .description = "Call built-in methods, shared objects, on one's own list: most statements of a program.",
+    .description =
+        "Call built-in methods, shared objects, on one's own list: most statements of a program.",
     .unit = "iterations",
     .sharing = SHARED,
     .read_only = true,

@@ -35,8 +35,7 @@ enum { PATTERN_ITERATIONS = 2048, PATTERN_A_SAFEPOINT = 32 };
 typedef tally_object *(*pattern_function)(tally_object *const *arguments);
 
 /* A name of the program's code: interned, and immortal as CPython's are. */
-static inline tally_object *pattern_name(const char *text)
-{
+static inline tally_object *pattern_name(const char *text) {
     tally_object *str = workload_object(tally_str_new(text, -1));
     tally_object *name = workload_object(tally_str_intern(str));
 
@@ -46,24 +45,21 @@ static inline tally_object *pattern_name(const char *text)
 }
 
 /* A literal of the program's code. */
-static inline tally_object *pattern_constant(tally_object *object)
-{
+static inline tally_object *pattern_constant(tally_object *object) {
     tally_immortalize(workload_object(object));
     return object;
 }
 
 /* What all threads use by its nature. */
-static inline tally_object *pattern_shared(tally_object *object)
-{
+static inline tally_object *pattern_shared(tally_object *object) {
     tally_defer_count(workload_object(object));
     return object;
 }
 
 /* A built-in function as an object; each has a type of its own, which is immortal. */
-static inline tally_object *pattern_function_new(const char *name, pattern_function call)
-{
-    tally_object *type = workload_object(
-        tally_type_new(&(tally_type_spec){.name = name, .size = sizeof call}));
+static inline tally_object *pattern_function_new(const char *name, pattern_function call) {
+    tally_object *type =
+        workload_object(tally_type_new(&(tally_type_spec){.name = name, .size = sizeof call}));
     tally_object *function = pattern_shared(tally_object_new(type, 0));
 
     *(pattern_function *)tally_object_data(function) = call;
@@ -72,23 +68,21 @@ static inline tally_object *pattern_function_new(const char *name, pattern_funct
 }
 
 /* owner.name = value, with the caller's reference to value. */
-static inline void pattern_set(tally_object *owner, tally_object *name, tally_object *value)
-{
+static inline void pattern_set(tally_object *owner, tally_object *name, tally_object *value) {
     workload_done(tally_set_attr(owner, name, value));
     tally_decref(value);
 }
 
 /* The same for a dict of globals. */
-static inline void pattern_set_global(tally_object *globals, tally_object *name, tally_object *value)
-{
+static inline void pattern_set_global(tally_object *globals, tally_object *name,
+                                      tally_object *value) {
     workload_done(tally_dict_set(globals, name, value));
     tally_decref(value);
 }
 
 /* owner.name(arguments): the lookup, the call, and the end of both. */
 static inline tally_object *pattern_call(tally_object *owner, tally_object *name,
-                                         tally_object *const *arguments)
-{
+                                         tally_object *const *arguments) {
     tally_object *function = workload_object(tally_get_attr(owner, name));
     tally_object *result =
         workload_object((*(pattern_function *)tally_object_data(function))(arguments));
@@ -97,14 +91,12 @@ static inline tally_object *pattern_call(tally_object *owner, tally_object *name
     return result;
 }
 
-static inline tally_object *pattern_int(int64_t value)
-{
+static inline tally_object *pattern_int(int64_t value) {
     return workload_object(tally_int_new(value));
 }
 
 /* *sum += value, as int objects. */
-static inline void pattern_add(tally_object **sum, tally_object *value)
-{
+static inline void pattern_add(tally_object **sum, tally_object *value) {
     tally_object *old = *sum;
 
     *sum = workload_object(tally_add(old, value));
@@ -112,8 +104,7 @@ static inline void pattern_add(tally_object **sum, tally_object *value)
 }
 
 /* Drops the int, which must have the value. */
-static inline void pattern_check_int(tally_object *number, int64_t known)
-{
+static inline void pattern_check_int(tally_object *number, int64_t known) {
     if (tally_int_value(number) != known)
         workload_fail("the result is %lld, not %lld", (long long)tally_int_value(number),
                       (long long)known);

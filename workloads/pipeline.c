@@ -18,14 +18,21 @@
  */
 #include "workload.h"
 
-enum { STAGES = 4, BATCH = 64, QUEUE = 4 * BATCH, WAKE_AT = QUEUE / 2, ROUNDS_A_RUN = 4, ITEMS_A_SAFEPOINT = 32 };
+enum {
+    STAGES = 4,
+    BATCH = 64,
+    QUEUE = 4 * BATCH,
+    WAKE_AT = QUEUE / 2,
+    ROUNDS_A_RUN = 4,
+    ITEMS_A_SAFEPOINT = 32
+};
 enum { SEQUENCE, VALUE, TRAIL, FACTOR = 3 };
 
 static const char *const slots[] = {"sequence", "value", "trail", NULL};
 
 struct queue {
-    tally_mutex mutex;          /* guards all below */
-    tally_condition changed;    /* half full: never waited for by both sides */
+    tally_mutex mutex;       /* guards all below */
+    tally_condition changed; /* half full: never waited for by both sides */
     unsigned count, first;
     tally_object *items[QUEUE];
 };
@@ -51,17 +58,16 @@ struct shared {
 struct local {
     const struct shared *shared;
     struct line *line;
-    unsigned begin, end;        /* its stages */
-    unsigned stage, done;       /* where it is: the stage, and items of the batch done there */
+    unsigned begin, end;  /* its stages */
+    unsigned stage, done; /* where it is: the stage, and items of the batch done there */
 };
 
-static void *setup(const workload_context *context)
-{
+static void *setup(const workload_context *context) {
     struct shared *shared = workload_allocate(sizeof *shared);
 
     shared->context = context;
-    shared->class_ = workload_object(
-        tally_class_new(&(tally_class_spec){.name = "Item", .slots = slots}));
+    shared->class_ =
+        workload_object(tally_class_new(&(tally_class_spec){.name = "Item", .slots = slots}));
     shared->line_count = (context->workers + STAGES - 1) / STAGES;
     shared->lines = workload_allocate(shared->line_count * sizeof *shared->lines);
     for (unsigned i = 0; i < shared->line_count; i++) {
@@ -73,16 +79,14 @@ static void *setup(const workload_context *context)
     return shared;
 }
 
-static void *enter(void *state, unsigned worker)
-{
+static void *enter(void *state, unsigned worker) {
     struct local *local = workload_allocate(sizeof *local);
     unsigned line = worker / STAGES, place = worker % STAGES;
 
     local->shared = state;
     local->line = &local->shared->lines[line];
     unsigned in_line = local->shared->context->workers - line * STAGES;
-    if (in_line > STAGES)
-        in_line = STAGES;
+    if (in_line > STAGES) in_line = STAGES;
     local->begin = local->stage = place * STAGES / in_line;
     local->end = (place + 1) * STAGES / in_line;
     return local;
@@ -92,40 +96,34 @@ static void *enter(void *state, unsigned worker)
 
 /* Waits, with the mutex held, while the queue has `count` items. False: the
  * sample is over, and whoever was to change it may have stopped. */
-static bool wait_while(const struct local *local, struct queue *queue, unsigned count)
-{
+static bool wait_while(const struct local *local, struct queue *queue, unsigned count) {
     while (queue->count == count) {
         /* Relaxed: wake() is called after the store and takes the mutex. */
-        if (atomic_load_explicit(local->shared->context->stop, memory_order_relaxed))
-            return false;
+        if (atomic_load_explicit(local->shared->context->stop, memory_order_relaxed)) return false;
         tally_condition_wait(&queue->changed, &queue->mutex);
     }
     return true;
 }
 
-static bool put(const struct local *local, struct queue *queue, tally_object *item)
-{
+static bool put(const struct local *local, struct queue *queue, tally_object *item) {
     tally_mutex_lock(&queue->mutex);
     bool room = wait_while(local, queue, QUEUE);
     if (room) {
         queue->items[(queue->first + queue->count) % QUEUE] = item;
-        if (++queue->count == WAKE_AT)
-            tally_condition_signal(&queue->changed);
+        if (++queue->count == WAKE_AT) tally_condition_signal(&queue->changed);
     }
     tally_mutex_unlock(&queue->mutex);
     return room;
 }
 
-static tally_object *take(const struct local *local, struct queue *queue)
-{
+static tally_object *take(const struct local *local, struct queue *queue) {
     tally_object *item = NULL;
 
     tally_mutex_lock(&queue->mutex);
     if (wait_while(local, queue, 0)) {
         item = queue->items[queue->first];
         queue->first = (queue->first + 1) % QUEUE;
-        if (--queue->count == WAKE_AT)
-            tally_condition_signal(&queue->changed);
+        if (--queue->count == WAKE_AT) tally_condition_signal(&queue->changed);
     }
     tally_mutex_unlock(&queue->mutex);
     return item;
@@ -133,16 +131,14 @@ static tally_object *take(const struct local *local, struct queue *queue)
 
 /* ---- the items ---------------------------------------------------------- */
 
-static void set_int(tally_object *item, ptrdiff_t slot, int64_t value)
-{
+static void set_int(tally_object *item, ptrdiff_t slot, int64_t value) {
     tally_object *number = workload_object(tally_int_new(value));
 
     workload_done(tally_slot_set(item, slot, number));
     tally_decref(number);
 }
 
-static int64_t get_int(tally_object *item, ptrdiff_t slot)
-{
+static int64_t get_int(tally_object *item, ptrdiff_t slot) {
     tally_object *number = workload_object(tally_slot_get(item, slot));
     int64_t value = tally_int_value(number);
 
@@ -150,8 +146,7 @@ static int64_t get_int(tally_object *item, ptrdiff_t slot)
     return value;
 }
 
-static tally_object *make(tally_object *class_, int64_t sequence)
-{
+static tally_object *make(tally_object *class_, int64_t sequence) {
     tally_object *item = workload_object(tally_instance_new(class_));
     tally_object *trail = workload_object(tally_list_new(STAGES));
 
@@ -163,8 +158,7 @@ static tally_object *make(tally_object *class_, int64_t sequence)
 }
 
 /* value = value * FACTOR + stage, and the new value is added to the trail. */
-static void change(tally_object *item, unsigned stage)
-{
+static void change(tally_object *item, unsigned stage) {
     tally_object *old = workload_object(tally_slot_get(item, VALUE));
     tally_object *factor = workload_object(tally_int_new(FACTOR));
     tally_object *product = workload_object(tally_multiply(old, factor));
@@ -183,8 +177,7 @@ static void change(tally_object *item, unsigned stage)
 }
 
 /* It is the item of that number, and has been through so many stages. */
-static void check(tally_object *item, int64_t sequence, unsigned stages)
-{
+static void check(tally_object *item, int64_t sequence, unsigned stages) {
     tally_object *trail = workload_object(tally_slot_get(item, TRAIL));
     int64_t value = sequence;
 
@@ -211,20 +204,17 @@ static void check(tally_object *item, int64_t sequence, unsigned stages)
 /* ---- the stages --------------------------------------------------------- */
 
 /* One item from the queue before to the one after, or as far as they let it. */
-static bool handle(const struct local *local)
-{
+static bool handle(const struct local *local) {
     struct stage *stage = &local->line->stages[local->stage];
 
     if (stage->held == NULL) {
         stage->held = local->stage == 0 ? make(local->shared->class_, stage->handled)
                                         : take(local, &stage[-1].queue);
-        if (stage->held == NULL)
-            return false;
+        if (stage->held == NULL) return false;
         change(stage->held, local->stage);
     }
     if (local->stage + 1 < STAGES) {
-        if (!put(local, &stage->queue, stage->held))
-            return false;
+        if (!put(local, &stage->queue, stage->held)) return false;
     } else {
         check(stage->held, stage->handled, STAGES);
         tally_decref(stage->held);
@@ -234,8 +224,7 @@ static bool handle(const struct local *local)
     return true;
 }
 
-static uint64_t run(void *opaque)
-{
+static uint64_t run(void *opaque) {
     struct local *local = opaque;
     unsigned batches = ROUNDS_A_RUN * (local->end - local->begin);
     uint64_t handled = 0;
@@ -246,14 +235,12 @@ static uint64_t run(void *opaque)
             local->done = 0;
             local->stage = local->stage + 1 < local->end ? local->stage + 1 : local->begin;
         }
-        if (handled % ITEMS_A_SAFEPOINT == 0)
-            tally_safepoint();
+        if (handled % ITEMS_A_SAFEPOINT == 0) tally_safepoint();
     }
     return handled;
 }
 
-static void wake(void *state)
-{
+static void wake(void *state) {
     struct shared *shared = state;
 
     for (unsigned i = 0; i < shared->line_count; i++) {
@@ -268,8 +255,7 @@ static void wake(void *state)
 }
 
 /* What did not arrive is still under way, in order: all that was made is found once. */
-static void drain(struct line *line)
-{
+static void drain(struct line *line) {
     int64_t next = line->stages[STAGES - 1].handled;
 
     for (unsigned i = STAGES; i-- > 0;) {
@@ -292,12 +278,10 @@ static void drain(struct line *line)
     }
 }
 
-static void teardown(void *state)
-{
+static void teardown(void *state) {
     struct shared *shared = state;
 
-    for (unsigned i = 0; i < shared->line_count; i++)
-        drain(&shared->lines[i]);
+    for (unsigned i = 0; i < shared->line_count; i++) drain(&shared->lines[i]);
     tally_decref(shared->class_);
     free(shared->lines);
     free(shared);
@@ -305,7 +289,8 @@ static void teardown(void *state)
 
 const tally_workload workload_pipeline = {
     .name = "pipeline",
-    .description = "Threads as stages that change items and pass them on in bounded queues: data pipelines.",
+    .description =
+        "Threads as stages that change items and pass them on in bounded queues: data pipelines.",
     .unit = "items through a stage",
     .sharing = SHARED,
     .not_quick = true,

@@ -20,8 +20,7 @@ struct local {
 };
 
 /* self, the name of the attribute, and 1: what the body has as constants. */
-static tally_object *counter_next_number(tally_object *const *arguments)
-{
+static tally_object *counter_next_number(tally_object *const *arguments) {
     tally_object *old = workload_object(tally_get_attr(arguments[0], arguments[1]));
 
     pattern_add(&old, arguments[2]);
@@ -29,8 +28,7 @@ static tally_object *counter_next_number(tally_object *const *arguments)
     return tally_get_attr(arguments[0], arguments[1]);
 }
 
-static void *setup(const workload_context *context)
-{
+static void *setup(const workload_context *context) {
     struct shared *shared = workload_allocate(sizeof *shared);
 
     (void)context;
@@ -42,8 +40,7 @@ static void *setup(const workload_context *context)
     return shared;
 }
 
-static void *enter(void *state, unsigned worker)
-{
+static void *enter(void *state, unsigned worker) {
     struct local *local = workload_allocate(sizeof *local);
 
     (void)worker;
@@ -54,8 +51,7 @@ static void *enter(void *state, unsigned worker)
     return local;
 }
 
-static uint64_t run(void *opaque)
-{
+static uint64_t run(void *opaque) {
     struct local *local = opaque;
 
     for (unsigned i = 0; i < PATTERN_ITERATIONS; i++) {
@@ -63,14 +59,12 @@ static uint64_t run(void *opaque)
 
         pattern_check_int(pattern_call(local->counter, local->shared->next_number, arguments),
                           ++local->calls);
-        if (i % PATTERN_A_SAFEPOINT == 0)
-            tally_safepoint();
+        if (i % PATTERN_A_SAFEPOINT == 0) tally_safepoint();
     }
     return PATTERN_ITERATIONS;
 }
 
-static void leave(void *opaque)
-{
+static void leave(void *opaque) {
     struct local *local = opaque;
 
     workload_check_and_drop(&local->counter, 1, 1);
@@ -78,8 +72,7 @@ static void leave(void *opaque)
     free(local);
 }
 
-static void teardown(void *state)
-{
+static void teardown(void *state) {
     struct shared *shared = state;
 
     tally_decref(shared->i);
@@ -90,7 +83,8 @@ static void teardown(void *state)
 
 const tally_workload workload_pymethod = {
     .name = "pymethod",
-    .description = "Call a method, shared by its class, on one's own instance: object-oriented programs.",
+    .description =
+        "Call a method, shared by its class, on one's own instance: object-oriented programs.",
     .unit = "iterations",
     .sharing = SHARED,
     .read_only = true,

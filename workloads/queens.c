@@ -15,13 +15,12 @@ enum { QUEENS = 8 };
 static const ptrdiff_t known[QUEENS] = {4, 8, 16, 18, 18, 16, 8, 4}; /* 92 in all */
 
 struct local {
-    tally_object *columns;      /* the list of 0 ... QUEENS - 1 */
-    unsigned first;             /* the next run's first column */
+    tally_object *columns; /* the list of 0 ... QUEENS - 1 */
+    unsigned first;        /* the next run's first column */
     uint64_t tried;
 };
 
-static void *enter(void *state, unsigned worker)
-{
+static void *enter(void *state, unsigned worker) {
     struct local *local = workload_allocate(sizeof *local);
 
     (void)state;
@@ -37,8 +36,7 @@ static void *enter(void *state, unsigned worker)
 }
 
 /* Whether no queen of the board attacks that column of the next row. */
-static bool is_safe(tally_object *board, tally_object *column)
-{
+static bool is_safe(tally_object *board, tally_object *column) {
     ptrdiff_t row = tally_tuple_length(board);
     bool safe = true;
 
@@ -55,8 +53,7 @@ static bool is_safe(tally_object *board, tally_object *column)
 }
 
 /* board + (column,) */
-static tally_object *put(tally_object *board, tally_object *column)
-{
+static tally_object *put(tally_object *board, tally_object *column) {
     tally_object *tail = workload_object(tally_tuple_new(&column, 1));
     tally_object *longer = workload_object(tally_add(board, tail));
 
@@ -64,8 +61,7 @@ static tally_object *put(tally_object *board, tally_object *column)
     return longer;
 }
 
-static void search(struct local *local, tally_object *board, tally_object *solutions)
-{
+static void search(struct local *local, tally_object *board, tally_object *solutions) {
     if (tally_tuple_length(board) == QUEENS) {
         workload_done(tally_list_append(solutions, board));
         return;
@@ -86,8 +82,7 @@ static void search(struct local *local, tally_object *board, tally_object *solut
 }
 
 /* The right number, each a whole board, each later than the one before. */
-static void check(const struct local *local, tally_object *solutions)
-{
+static void check(const struct local *local, tally_object *solutions) {
     int64_t last = -1;
 
     if (tally_list_length(solutions) != known[local->first])
@@ -103,15 +98,13 @@ static void check(const struct local *local, tally_object *solutions)
             code = code * QUEENS + tally_int_value(column);
             tally_decref(column);
         }
-        if (code <= last)
-            workload_fail("solution %td is not later than the one before", i);
+        if (code <= last) workload_fail("solution %td is not later than the one before", i);
         last = code;
         tally_decref(board);
     }
 }
 
-static uint64_t run(void *opaque)
-{
+static uint64_t run(void *opaque) {
     struct local *local = opaque;
     tally_object *solutions = workload_object(tally_list_new(0));
     tally_object *column = workload_object(tally_list_get(local->columns, local->first));
@@ -128,8 +121,7 @@ static uint64_t run(void *opaque)
     return local->tried;
 }
 
-static void leave(void *opaque)
-{
+static void leave(void *opaque) {
     struct local *local = opaque;
 
     workload_check_count(local->columns, 1);
@@ -139,7 +131,8 @@ static void leave(void *opaque)
 
 const tally_workload workload_queens = {
     .name = "queens",
-    .description = "Search for all boards of eight queens with tuples of ints: solvers, schedulers, games.",
+    .description =
+        "Search for all boards of eight queens with tuples of ints: solvers, schedulers, games.",
     .unit = "placements",
     .sharing = OWN,
     .read_only = true,

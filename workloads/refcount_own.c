@@ -16,8 +16,7 @@ struct local {
     tally_object *objects[OBJECTS];
 };
 
-static void *enter(void *state, unsigned worker)
-{
+static void *enter(void *state, unsigned worker) {
     struct local *local = workload_allocate(sizeof *local);
 
     (void)state;
@@ -25,24 +24,20 @@ static void *enter(void *state, unsigned worker)
     return local;
 }
 
-static uint64_t run(void *opaque)
-{
+static uint64_t run(void *opaque) {
     tally_object *const *objects = ((struct local *)opaque)->objects;
 
     for (unsigned round = 0; round < ROUNDS; round++) {
 #pragma GCC unroll 4
-        for (unsigned i = 0; i < OBJECTS; i++)
-            tally_incref(objects[i]);
+        for (unsigned i = 0; i < OBJECTS; i++) tally_incref(objects[i]);
 #pragma GCC unroll 4
-        for (unsigned i = 0; i < OBJECTS; i++)
-            tally_decref(objects[i]);
+        for (unsigned i = 0; i < OBJECTS; i++) tally_decref(objects[i]);
         tally_safepoint();
     }
     return (uint64_t)ROUNDS * OBJECTS;
 }
 
-static void leave(void *opaque)
-{
+static void leave(void *opaque) {
     struct local *local = opaque;
 
     workload_check_and_drop(local->objects, OBJECTS, 1);

@@ -11,14 +11,12 @@
 
 enum { PAIRS = 16384, PAIRS_A_SAFEPOINT = 64 };
 
-static void *setup(const workload_context *context)
-{
+static void *setup(const workload_context *context) {
     (void)context;
     return workload_object(tally_float_new(0.5));
 }
 
-static uint64_t run(void *opaque)
-{
+static uint64_t run(void *opaque) {
     tally_object *object = opaque;
 
     for (unsigned done = 0; done < PAIRS; done += PAIRS_A_SAFEPOINT) {
@@ -33,8 +31,7 @@ static uint64_t run(void *opaque)
     return PAIRS;
 }
 
-static void teardown(void *state)
-{
+static void teardown(void *state) {
     workload_check_count(state, 1);
     tally_decref(state);
 }

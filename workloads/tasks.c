@@ -20,11 +20,18 @@ enum { MOST_SUBTASKS = 64, OPERATIONS_A_RUN = 512, OPERATIONS_A_SAFEPOINT = 16 }
 static const unsigned NO_HOLE = UINT32_MAX;
 
 static const workload_parameter parameters[] = {
-    {.name = "tasks", .help = "tasks that live, of all threads together; two a thread at the least", .value = 20000,
-     .least = 2, .most = 10000000, .quick = 2000},
+    {.name = "tasks",
+     .help = "tasks that live, of all threads together; two a thread at the least",
+     .value = 20000,
+     .least = 2,
+     .most = 10000000,
+     .quick = 2000},
     {.name = "subtasks", .help = "subtasks of each", .value = 5, .least = 1, .most = MOST_SUBTASKS},
-    {.name = "writes", .help = "operations in a hundred that delete or create; the others look up", .value = 10,
-     .least = 0, .most = 100},
+    {.name = "writes",
+     .help = "operations in a hundred that delete or create; the others look up",
+     .value = 10,
+     .least = 0,
+     .most = 100},
     {0},
 };
 
@@ -34,21 +41,20 @@ struct shared {
     tally_object *task_class, *subtask_class;
     tally_object *name, *subtasks, *task; /* names of attributes */
     tally_object *subtask_names[MOST_SUBTASKS];
-    tally_object **canaries;    /* one a worker; its own until it leaves */
+    tally_object **canaries; /* one a worker; its own until it leaves */
 };
 
 struct local {
     struct shared *shared;
     histogram *latency;
-    tally_object *tasks;        /* a dict: number to task */
-    unsigned count;             /* tasks, the one that is missing included */
-    unsigned hole;              /* the number whose task was deleted last, or NO_HOLE */
+    tally_object *tasks; /* a dict: number to task */
+    unsigned count;      /* tasks, the one that is missing included */
+    unsigned hole;       /* the number whose task was deleted last, or NO_HOLE */
     uint64_t seed;
-    tally_object **canary;      /* weak, to a deleted task; NULL: none yet */
+    tally_object **canary; /* weak, to a deleted task; NULL: none yet */
 };
 
-static tally_object *interned(const char *text)
-{
+static tally_object *interned(const char *text) {
     tally_object *str = workload_object(tally_str_new(text, -1));
     tally_object *one = workload_object(tally_str_intern(str));
 
@@ -57,14 +63,14 @@ static tally_object *interned(const char *text)
     return one;
 }
 
-static void *setup(const workload_context *context, bool weak)
-{
+static void *setup(const workload_context *context, bool weak) {
     struct shared *shared = workload_allocate(sizeof *shared);
 
     shared->context = context;
     shared->weak = weak;
     shared->task_class = workload_object(tally_class_new(&(tally_class_spec){.name = "Task"}));
-    shared->subtask_class = workload_object(tally_class_new(&(tally_class_spec){.name = "Subtask"}));
+    shared->subtask_class =
+        workload_object(tally_class_new(&(tally_class_spec){.name = "Subtask"}));
     shared->name = interned("name");
     shared->subtasks = interned("_subtasks");
     shared->task = interned("_task");
@@ -83,8 +89,7 @@ static void *setup_weakref(const workload_context *context) { return setup(conte
 
 /* ---- operations ---------------------------------------------------------- */
 
-static void set_name(const struct shared *shared, tally_object *object, unsigned number)
-{
+static void set_name(const struct shared *shared, tally_object *object, unsigned number) {
     char text[32];
 
     snprintf(text, sizeof text, "task-%u", number);
@@ -93,8 +98,7 @@ static void set_name(const struct shared *shared, tally_object *object, unsigned
     tally_decref(name);
 }
 
-static void create(struct local *local, unsigned number)
-{
+static void create(struct local *local, unsigned number) {
     struct shared *shared = local->shared;
     tally_object *task = workload_object(tally_instance_new(shared->task_class));
     tally_object *subtasks = workload_object(tally_dict_new());
@@ -112,15 +116,13 @@ static void create(struct local *local, unsigned number)
         tally_decref(subtask);
     }
     workload_done(tally_dict_set(local->tasks, key, task));
-    if (shared->weak)
-        tally_decref(back);
+    if (shared->weak) tally_decref(back);
     tally_decref(key);
     tally_decref(subtasks);
     tally_decref(task);
 }
 
-static void check_name(const struct shared *shared, tally_object *task, unsigned number)
-{
+static void check_name(const struct shared *shared, tally_object *task, unsigned number) {
     tally_object *name = workload_object(tally_get_attr(task, shared->name));
     const char *text = tally_str_data(name);
 
@@ -130,13 +132,13 @@ static void check_name(const struct shared *shared, tally_object *task, unsigned
 }
 
 /* From the number to the task, to one of its subtasks, and back. */
-static void look_up(struct local *local, unsigned number, uint64_t subtask_number)
-{
+static void look_up(struct local *local, unsigned number, uint64_t subtask_number) {
     struct shared *shared = local->shared;
     tally_object *key = workload_object(tally_int_new(number));
     tally_object *task = workload_object(tally_dict_get(local->tasks, key));
     tally_object *subtasks = workload_object(tally_get_attr(task, shared->subtasks));
-    tally_object *subtask = workload_object(tally_dict_get(subtasks, shared->subtask_names[subtask_number]));
+    tally_object *subtask =
+        workload_object(tally_dict_get(subtasks, shared->subtask_names[subtask_number]));
     tally_object *back = workload_object(tally_get_attr(subtask, shared->task));
 
     if (shared->weak) {
@@ -145,8 +147,7 @@ static void look_up(struct local *local, unsigned number, uint64_t subtask_numbe
         tally_decref(back);
         back = referent;
     }
-    if (back != task)
-        workload_fail("a subtask of task %u has another task", number);
+    if (back != task) workload_fail("a subtask of task %u has another task", number);
     check_name(shared, back, number);
     tally_decref(back);
     tally_decref(subtask);
@@ -155,8 +156,7 @@ static void look_up(struct local *local, unsigned number, uint64_t subtask_numbe
     tally_decref(key);
 }
 
-static bool is_dead(tally_object *reference)
-{
+static bool is_dead(tally_object *reference) {
     tally_object *referent = workload_object(tally_weakref_get(reference));
     bool dead = referent == tally_none;
 
@@ -165,18 +165,15 @@ static bool is_dead(tally_object *reference)
 }
 
 /* Watches a task that is about to be deleted, if the one before is dead. */
-static void watch(struct local *local, tally_object *key)
-{
-    if (*local->canary != NULL && !is_dead(*local->canary))
-        return;
+static void watch(struct local *local, tally_object *key) {
+    if (*local->canary != NULL && !is_dead(*local->canary)) return;
     tally_object *task = workload_object(tally_dict_get(local->tasks, key));
     tally_xdecref(*local->canary);
     *local->canary = workload_object(tally_weakref_new(task, NULL, NULL));
     tally_decref(task);
 }
 
-static void delete(struct local *local, unsigned number)
-{
+static void delete (struct local *local, unsigned number) {
     tally_object *key = workload_object(tally_int_new(number));
 
     watch(local, key);
@@ -187,8 +184,7 @@ static void delete(struct local *local, unsigned number)
         workload_fail("task %u is alive after its deletion", number);
 }
 
-static void operate(struct local *local)
-{
+static void operate(struct local *local) {
     const uint64_t *values = local->shared->context->parameters;
     uint64_t drawn = workload_random(&local->seed);
     unsigned number = (unsigned)((drawn >> 32) % local->count);
@@ -197,7 +193,7 @@ static void operate(struct local *local)
         number = number == local->hole ? (number + 1) % local->count : number;
         look_up(local, number, (drawn >> 16 & 0xffff) % values[SUBTASKS]);
     } else if (local->hole == NO_HOLE) {
-        delete(local, number);
+        delete (local, number);
         local->hole = number;
     } else {
         create(local, local->hole);
@@ -207,8 +203,7 @@ static void operate(struct local *local)
 
 /* ---- the life ------------------------------------------------------------ */
 
-static void *enter(void *state, unsigned worker)
-{
+static void *enter(void *state, unsigned worker) {
     struct local *local = workload_allocate(sizeof *local);
     const workload_context *context;
 
@@ -228,15 +223,13 @@ static void *enter(void *state, unsigned worker)
     return local;
 }
 
-static uint64_t run(void *opaque)
-{
+static uint64_t run(void *opaque) {
     struct local *local = opaque;
     uint64_t last = workload_clock();
 
     for (unsigned i = 1; i <= OPERATIONS_A_RUN; i++) {
         operate(local);
-        if (i % OPERATIONS_A_SAFEPOINT == 0)
-            tally_safepoint();
+        if (i % OPERATIONS_A_SAFEPOINT == 0) tally_safepoint();
         uint64_t now = workload_clock();
         histogram_add(local->latency, now - last);
         last = now;
@@ -244,12 +237,10 @@ static uint64_t run(void *opaque)
     return OPERATIONS_A_RUN;
 }
 
-static void leave(void *opaque)
-{
+static void leave(void *opaque) {
     struct local *local = opaque;
 
-    if (local->hole != NO_HOLE)
-        create(local, local->hole);
+    if (local->hole != NO_HOLE) create(local, local->hole);
     if (tally_dict_length(local->tasks) != (ptrdiff_t)local->count)
         workload_fail("there are %td tasks, not %u", tally_dict_length(local->tasks), local->count);
     for (unsigned i = 0; i < local->count; i++)
@@ -259,8 +250,7 @@ static void leave(void *opaque)
     free(local);
 }
 
-static void teardown(void *state)
-{
+static void teardown(void *state) {
     struct shared *shared = state;
 
     if (tally_gc_collect(2) < 0)
@@ -283,21 +273,24 @@ static void teardown(void *state)
 
 #define SHARES_TASKS "its tasks are so many of all threads together, not of each"
 
-#define COMMON \
-    .unit = "operations", .sharing = OWN, .parameters = parameters, .latency = true, .least_sample_ms = 15, \
-    .enter = enter, .run = run, .leave = leave, .teardown = teardown
+#define COMMON                                                                       \
+    .unit = "operations", .sharing = OWN, .parameters = parameters, .latency = true, \
+    .least_sample_ms = 15, .enter = enter, .run = run, .leave = leave, .teardown = teardown
 
 const tally_workload workload_tasks_cycle = {
     .name = "tasks-cycle",
-    .description = "A server's tasks, whose subtasks refer back to them: each deleted task is left to the collector.",
-    .kept = {[CAUSE_SHARING] = SHARES_TASKS, [CAUSE_COLLECTOR] = "its garbage would fill the memory"},
+    .description = "A server's tasks, whose subtasks refer back to them: each deleted task is left "
+                   "to the collector.",
+    .kept =
+        {[CAUSE_SHARING] = SHARES_TASKS, [CAUSE_COLLECTOR] = "its garbage would fill the memory"},
     .setup = setup_cycle,
     COMMON,
 };
 
 const tally_workload workload_tasks_weakref = {
     .name = "tasks-weakref",
-    .description = "The same tasks, whose subtasks refer back weakly: each deleted task dies at once.",
+    .description =
+        "The same tasks, whose subtasks refer back weakly: each deleted task dies at once.",
     .kept = {[CAUSE_SHARING] = SHARES_TASKS},
     .setup = setup_weakref,
     COMMON,

@@ -20,12 +20,11 @@ struct shared {
 
 struct local {
     const struct shared *shared;
-    tally_object *thread;           /* the thread's dict of dicts */
+    tally_object *thread; /* the thread's dict of dicts */
     tally_object *value;
 };
 
-static void *setup(const workload_context *context)
-{
+static void *setup(const workload_context *context) {
     struct shared *shared = workload_allocate(sizeof *shared);
     tally_object *class_ = workload_object(tally_class_new(&(tally_class_spec){.name = "local"}));
 
@@ -36,8 +35,7 @@ static void *setup(const workload_context *context)
     return shared;
 }
 
-static void *enter(void *state, unsigned worker)
-{
+static void *enter(void *state, unsigned worker) {
     struct local *local = workload_allocate(sizeof *local);
     tally_object *attributes = workload_object(tally_dict_new());
 
@@ -49,39 +47,32 @@ static void *enter(void *state, unsigned worker)
     return local;
 }
 
-static void read_x(const struct local *local)
-{
+static void read_x(const struct local *local) {
     tally_object *attributes =
         workload_object(tally_dict_get(local->thread, local->shared->variable));
     tally_object *value = workload_object(tally_dict_get(attributes, local->shared->x));
 
-    if (value != local->value)
-        workload_fail("a thread has the value of another");
+    if (value != local->value) workload_fail("a thread has the value of another");
     tally_decref(value);
     tally_decref(attributes);
 }
 
-static uint64_t run(void *opaque)
-{
+static uint64_t run(void *opaque) {
     for (unsigned round = 0; round < ROUNDS; round++) {
-        for (unsigned i = 0; i < READS; i++)
-            read_x(opaque);
-        if (round % ROUNDS_A_SAFEPOINT == 0)
-            tally_safepoint();
+        for (unsigned i = 0; i < READS; i++) read_x(opaque);
+        if (round % ROUNDS_A_SAFEPOINT == 0) tally_safepoint();
     }
     return (uint64_t)ROUNDS * READS;
 }
 
-static void leave(void *opaque)
-{
+static void leave(void *opaque) {
     struct local *local = opaque;
 
     workload_check_and_drop((tally_object *[]){local->thread, local->value}, 2, 1);
     free(local);
 }
 
-static void teardown(void *state)
-{
+static void teardown(void *state) {
     struct shared *shared = state;
 
     workload_check_and_drop(&shared->variable, 1, 1);
@@ -91,7 +82,8 @@ static void teardown(void *state)
 
 const tally_workload workload_thread_local_read = {
     .name = "thread-local-read",
-    .description = "Read the thread's own attribute of an object that all threads share: contexts, connections.",
+    .description = "Read the thread's own attribute of an object that all threads share: contexts, "
+                   "connections.",
     .unit = "reads",
     .sharing = SHARED,
     .read_only = true,

@@ -21,8 +21,8 @@ enum { SLICE = 8192, LONGEST_WORD = 64, WORDS_A_SAFEPOINT = 32 };
 struct shared {
     const workload_context *context;
     struct text text;
-    size_t *cuts;               /* slice i of a copy: from cuts[i] to cuts[i + 1] */
-    size_t slices;              /* of one copy */
+    size_t *cuts;  /* slice i of a copy: from cuts[i] to cuts[i + 1] */
+    size_t slices; /* of one copy */
     tally_mutex merging;
     tally_object *total;
     atomic_uint_fast64_t *counted; /* how often each slice of the original was counted */
@@ -31,23 +31,18 @@ struct shared {
 struct local {
     struct shared *shared;
     tally_object *words;
-    size_t next;                /* slice, of all copies */
+    size_t next; /* slice, of all copies */
 };
 
-static bool is_letter(unsigned char c)
-{
-    return (unsigned char)((c | 32) - 'a') < 26;
-}
+static bool is_letter(unsigned char c) { return (unsigned char)((c | 32) - 'a') < 26; }
 
 /* The next word from *at on, lower-cased, a longer one than LONGEST_WORD in
  * pieces; its length, 0 at the end. */
-static size_t next_word(const char **at, const char *end, char word[LONGEST_WORD])
-{
+static size_t next_word(const char **at, const char *end, char word[LONGEST_WORD]) {
     const char *from = *at;
     size_t length = 0;
 
-    while (from < end && !is_letter((unsigned char)*from))
-        from++;
+    while (from < end && !is_letter((unsigned char)*from)) from++;
     while (from < end && length < LONGEST_WORD && is_letter((unsigned char)*from))
         word[length++] = (char)(*from++ | 32);
     *at = from;
@@ -55,23 +50,20 @@ static size_t next_word(const char **at, const char *end, char word[LONGEST_WORD
 }
 
 /* Cuts the original between words, about every SLICE bytes. */
-static void cut(struct shared *shared)
-{
+static void cut(struct shared *shared) {
     const struct text *text = &shared->text;
     size_t end = 0;
 
     shared->cuts = workload_allocate((text->original / SLICE + 2) * sizeof *shared->cuts);
     while (end < text->original) {
         end = end + SLICE < text->original ? end + SLICE : text->original;
-        while (end < text->original && is_letter((unsigned char)text->data[end]))
-            end++;
+        while (end < text->original && is_letter((unsigned char)text->data[end])) end++;
         shared->cuts[++shared->slices] = end;
     }
     shared->counted = workload_allocate(shared->slices * sizeof *shared->counted);
 }
 
-static void *setup(const workload_context *context)
-{
+static void *setup(const workload_context *context) {
     struct shared *shared = workload_allocate(sizeof *shared);
 
     shared->context = context;
@@ -82,8 +74,7 @@ static void *setup(const workload_context *context)
     return shared;
 }
 
-static void *enter(void *state, unsigned worker)
-{
+static void *enter(void *state, unsigned worker) {
     struct local *local = workload_allocate(sizeof *local);
 
     local->shared = state;
@@ -93,8 +84,7 @@ static void *enter(void *state, unsigned worker)
 }
 
 /* dict[word] += by */
-static void add(tally_object *dict, tally_object *word, int64_t by)
-{
+static void add(tally_object *dict, tally_object *word, int64_t by) {
     tally_object *old = tally_dict_get(dict, word);
     int64_t count = by;
 
@@ -109,8 +99,7 @@ static void add(tally_object *dict, tally_object *word, int64_t by)
     tally_decref(sum);
 }
 
-static uint64_t count_slice(struct local *local, size_t copy, size_t slice)
-{
+static uint64_t count_slice(struct local *local, size_t copy, size_t slice) {
     const char *data = local->shared->text.data + copy * local->shared->text.original;
     const char *at = data + local->shared->cuts[slice];
     const char *end = data + local->shared->cuts[slice + 1];
@@ -122,8 +111,7 @@ static uint64_t count_slice(struct local *local, size_t copy, size_t slice)
 
         add(local->words, key, 1);
         tally_decref(key);
-        if (++words % WORDS_A_SAFEPOINT == 0)
-            tally_safepoint();
+        if (++words % WORDS_A_SAFEPOINT == 0) tally_safepoint();
     }
     /* Relaxed: a plain sum, read when all workers are joined. */
     atomic_fetch_add_explicit(&local->shared->counted[slice], 1, memory_order_relaxed);
@@ -131,8 +119,7 @@ static uint64_t count_slice(struct local *local, size_t copy, size_t slice)
 }
 
 /* The mutex makes one step of each get and set: no other thread adds meanwhile. */
-static void merge(struct local *local)
-{
+static void merge(struct local *local) {
     tally_object *word, *count;
     ptrdiff_t position = 0;
 
@@ -146,8 +133,7 @@ static void merge(struct local *local)
     workload_done(tally_dict_clear(local->words));
 }
 
-static uint64_t run(void *opaque)
-{
+static uint64_t run(void *opaque) {
     struct local *local = opaque;
     size_t slices = local->shared->slices, all = slices * local->shared->text.copies;
     uint64_t words = count_slice(local, local->next / slices, local->next % slices);
@@ -160,8 +146,7 @@ static uint64_t run(void *opaque)
     return words;
 }
 
-static void leave(void *opaque)
-{
+static void leave(void *opaque) {
     struct local *local = opaque;
 
     merge(local);
@@ -172,19 +157,18 @@ static void leave(void *opaque)
 /* ---- the same in plain C, to check against ------------------------------ */
 
 struct plain_word {
-    size_t length;              /* 0: the place is empty */
+    size_t length; /* 0: the place is empty */
     uint64_t count;
     char word[LONGEST_WORD];
 };
 
 struct plain_table {
     struct plain_word *words;
-    size_t mask;                /* places - 1: linear probing, at most half full */
+    size_t mask; /* places - 1: linear probing, at most half full */
     size_t used;
 };
 
-static struct plain_word *plain_find(struct plain_table *table, const char *word, size_t length)
-{
+static struct plain_word *plain_find(struct plain_table *table, const char *word, size_t length) {
     uint64_t hash = UINT64_C(14695981039346656037); /* FNV-1a */
 
     for (size_t i = 0; i < length; i++)
@@ -192,14 +176,13 @@ static struct plain_word *plain_find(struct plain_table *table, const char *word
     for (size_t i = hash & table->mask;; i = (i + 1) & table->mask) {
         struct plain_word *place = &table->words[i];
 
-        if (place->length == 0
-            || (place->length == length && memcmp(place->word, word, length) == 0))
+        if (place->length == 0 ||
+            (place->length == length && memcmp(place->word, word, length) == 0))
             return place;
     }
 }
 
-static void plain_grow(struct plain_table *table)
-{
+static void plain_grow(struct plain_table *table) {
     struct plain_table old = *table;
 
     table->mask = 2 * old.mask + 1;
@@ -210,8 +193,7 @@ static void plain_grow(struct plain_table *table)
     free(old.words);
 }
 
-static void plain_count(const struct shared *shared, struct plain_table *table)
-{
+static void plain_count(const struct shared *shared, struct plain_table *table) {
     char word[LONGEST_WORD];
 
     for (size_t slice = 0; slice < shared->slices; slice++) {
@@ -228,14 +210,12 @@ static void plain_count(const struct shared *shared, struct plain_table *table)
                 table->used++;
             }
             place->count += times;
-            if (2 * table->used > table->mask)
-                plain_grow(table);
+            if (2 * table->used > table->mask) plain_grow(table);
         }
     }
 }
 
-static void check_total(const struct shared *shared)
-{
+static void check_total(const struct shared *shared) {
     struct plain_table table = {.mask = 4095};
     tally_object *word, *count;
     ptrdiff_t position = 0;
@@ -258,8 +238,7 @@ static void check_total(const struct shared *shared)
     free(table.words);
 }
 
-static void teardown(void *state)
-{
+static void teardown(void *state) {
     struct shared *shared = state;
 
     check_total(shared);
@@ -272,7 +251,8 @@ static void teardown(void *state)
 
 const tally_workload workload_wordcount = {
     .name = "wordcount",
-    .description = "Count the words of a real text in own dicts, then merge: map and reduce over data.",
+    .description =
+        "Count the words of a real text in own dicts, then merge: map and reduce over data.",
     .unit = "words",
     .sharing = OWN,
     .kept = {[CAUSE_SHARING] = "the text is too long for a copy a thread"},

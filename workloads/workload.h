@@ -38,20 +38,21 @@ enum sharing { OWN, SHARED };
 
 /* What --without takes from a workload, to see what it costs. */
 enum cause {
-    CAUSE_SHARING,              /* each worker sets up a state of its own */
-    CAUSE_COUNTING,             /* what setup made is immortal */
-    CAUSE_COLLECTOR,            /* no automatic collection */
-    CAUSE_LOCKS,                /* a driver without object locks */
+    CAUSE_SHARING,   /* each worker sets up a state of its own */
+    CAUSE_COUNTING,  /* what setup made is immortal */
+    CAUSE_COLLECTOR, /* no automatic collection */
+    CAUSE_LOCKS,     /* a driver without object locks */
     CAUSES
 };
 
 /* What a user may set with --set name=value. */
 typedef struct workload_parameter {
     const char *name, *help;
-    const char *choices;        /* words with commas between: the value is the place of one; NULL: a number */
-    uint64_t value;             /* the default */
-    uint64_t least, most;       /* of a number */
-    uint64_t quick;             /* of a quick comparison; 0: the default */
+    const char
+        *choices;   /* words with commas between: the value is the place of one; NULL: a number */
+    uint64_t value; /* the default */
+    uint64_t least, most; /* of a number */
+    uint64_t quick;       /* of a quick comparison; 0: the default */
 } workload_parameter;
 
 enum { WORKLOAD_PARAMETERS = 4 };
@@ -66,24 +67,25 @@ typedef struct workload_context {
     /* True once the sample is over. Only a run that waits for other workers has
      * to look at it: those may have stopped already. */
     const atomic_bool *stop;
-    histogram *latencies;       /* one a worker, if the workload measures them */
+    histogram *latencies; /* one a worker, if the workload measures them */
 } workload_context;
 
 typedef struct tally_workload {
     const char *name;
-    const char *description;    /* one sentence: what it measures and what it stands for */
-    const char *unit;           /* what run counts, in the plural */
+    const char *description; /* one sentence: what it measures and what it stands for */
+    const char *unit;        /* what run counts, in the plural */
     enum sharing sharing;
     /* No worker changes what another can reach: needs no locks once it is set up. */
     bool read_only;
-    /* Why a cause cannot be taken from it; NULL: it can, where harness/causes.c sees nothing against it. */
+    /* Why a cause cannot be taken from it; NULL: it can, where harness/causes.c sees nothing
+     * against it. */
     const char *kept[CAUSES];
     /* Ends with one that has no name; NULL: none. */
     const workload_parameter *parameters;
     /* What a comparison gives to --set to measure the workload so too, and a quick
      * one; end with NULL. NULL: nothing. */
     const char *const *variants, *const *quick_variants;
-    bool not_quick;             /* a quick comparison leaves it out unless it is named */
+    bool not_quick; /* a quick comparison leaves it out unless it is named */
     /* Run adds the nanoseconds of each operation to the worker's histogram. */
     bool latency;
     /* A shorter sample says little, since what is measured is rare; 0: any will do.
@@ -104,7 +106,7 @@ typedef struct tally_workload {
     /* Works for 0.1 to 2 ms, with a tally_safepoint() every few dozen
      * operations; returns how many operations it did. */
     uint64_t (*run)(void *local);
-    void (*leave)(void *local);     /* free does, where there is nothing to check */
+    void (*leave)(void *local); /* free does, where there is nothing to check */
     void (*teardown)(void *state);
     /* Wakes the workers that wait in run, when *context->stop is set;
      * on the main thread. */
@@ -119,18 +121,14 @@ _Noreturn void workload_fail(const char *format, ...) __attribute__((format(prin
 void *workload_allocate(size_t bytes);
 
 /* The object, or the end of the driver with the run time's error. */
-static inline tally_object *workload_object(tally_object *object)
-{
-    if (__builtin_expect(object == NULL, 0))
-        workload_fail("no object: %s", tally_error_message());
+static inline tally_object *workload_object(tally_object *object) {
+    if (__builtin_expect(object == NULL, 0)) workload_fail("no object: %s", tally_error_message());
     return object;
 }
 
 /* The same for a call that results in -1 when it fails. */
-static inline int workload_done(int result)
-{
-    if (__builtin_expect(result < 0, 0))
-        workload_fail("a call failed: %s", tally_error_message());
+static inline int workload_done(int result) {
+    if (__builtin_expect(result < 0, 0)) workload_fail("a call failed: %s", tally_error_message());
     return result;
 }
 
@@ -138,8 +136,7 @@ static inline int workload_done(int result)
 extern bool workload_immortal;
 
 /* Fails unless nobody but `expected` known holders refers to the object. */
-static inline void workload_check_count(tally_object *object, ptrdiff_t expected)
-{
+static inline void workload_check_count(tally_object *object, ptrdiff_t expected) {
     ptrdiff_t count = tally_refcount(object);
 
     if (count != expected && !(workload_immortal && tally_is_immortal(object)))
@@ -151,8 +148,7 @@ static inline void workload_check_count(tally_object *object, ptrdiff_t expected
 uint64_t workload_stand_by(void);
 
 /* CLOCK_MONOTONIC in nanoseconds. */
-static inline uint64_t workload_clock(void)
-{
+static inline uint64_t workload_clock(void) {
     struct timespec time;
 
     clock_gettime(CLOCK_MONOTONIC, &time);
@@ -169,21 +165,16 @@ tally_object *workload_key(unsigned number);
 void workload_check_and_drop(tally_object *const *objects, size_t count, ptrdiff_t holders);
 
 /* The compiler must have written all before it to memory, and read all after it anew. */
-static inline void workload_compiler_barrier(void)
-{
-    __asm__ volatile("" ::: "memory");
-}
+static inline void workload_compiler_barrier(void) { __asm__ volatile("" ::: "memory"); }
 
-static inline uint64_t workload_seed(const workload_context *context, unsigned worker)
-{
+static inline uint64_t workload_seed(const workload_context *context, unsigned worker) {
     uint64_t seed = (context->seed + worker + 1) * UINT64_C(0x9e3779b97f4a7c15);
 
     return seed != 0 ? seed : 1; /* 0 would stay 0 for ever */
 }
 
 /* Marsaglia's xorshift64: good enough to pick keys with, and a few instructions. */
-static inline uint64_t workload_random(uint64_t *seed)
-{
+static inline uint64_t workload_random(uint64_t *seed) {
     uint64_t x = *seed;
 
     x ^= x << 13;

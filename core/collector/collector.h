@@ -5,7 +5,8 @@
  *
  * A collector finds the tracked objects that only unreachable objects hold, in
  * its own way, and then takes these steps (PEP 442, with weak references as in CPython 3.14):
- *   1. finalizers, once in an object's life; weak references still give the objects, which are whole;
+ *   1. finalizers, once in an object's life; weak references still give the objects, which are
+ * whole;
  *   2. a second look, if 1 ran any: what is held from outside now, and what that reaches, lives on,
  *      with its weak references;
  *   3. the weak references to the rest are cleared, all before foreign code runs again;
@@ -13,13 +14,14 @@
  *   5. another look, if 4 ran any: a callback has no way to the rest by references, but it
  *      may have the address of one in its context;
  *   6. the rest is cleared, each object held meanwhile, and dies by its counts.
- * So an object dies in the same order by its count and in a cycle: finalizer, weak references, callbacks,
- * contents; and weak references to an object that its finalizer brings back are as they were. (CPython 3.14
- * clears those with callbacks, and calls these, before the finalizers if the object is in a cycle.)
+ * So an object dies in the same order by its count and in a cycle: finalizer, weak references,
+ * callbacks, contents; and weak references to an object that its finalizer brings back are as they
+ * were. (CPython 3.14 clears those with callbacks, and calls these, before the finalizers if the
+ * object is in a cycle.)
  *
- * An automatic collection is put off while its thread is in a collection, or holds a tally_mutex, which a
- * finalizer may want (tally_gc_put_off); without a GIL also while it is in a critical section. It starts with the
- * thread's first allocation of a container after that.
+ * An automatic collection is put off while its thread is in a collection, or holds a tally_mutex,
+ * which a finalizer may want (tally_gc_put_off); without a GIL also while it is in a critical
+ * section. It starts with the thread's first allocation of a container after that.
  *
  * Invariants:
  *  - A tracked object's children are all in what tally_children visits, its class
@@ -33,16 +35,16 @@
  *   tally_collector_birth()          inline, before a container is allocated: may collect
  *   tally_collector_death()          inline, a container's memory is given back
  *   tally_collector_start, _end      of the run time; _start: 0 or -1
- *   tally_collector_begin()          before a collection; false: there is no memory for one beside another's
- *   tally_collector_run(g, info)     the collection; found objects, or -1 and an error
- *   tally_collector_each(g, v, c)    visits the tracked objects of generation g but for the frozen; -1: all, the
- *                                    frozen too; not what a collection under way has found; world stopped
+ *   tally_collector_begin()          before a collection; false: there is no memory for one beside
+ * another's tally_collector_run(g, info)     the collection; found objects, or -1 and an error
+ *   tally_collector_each(g, v, c)    visits the tracked objects of generation g but for the frozen;
+ * -1: all, the frozen too; not what a collection under way has found; world stopped
  *   tally_collector_freeze, _unfreeze, _frozen   world stopped
  *   tally_collector_count(counts)    as tally_gc_get_count
  *   tally_collector_settings()       thresholds or enabled have changed
- *   tally_collector_nudge()          the caller's next allocation of a container looks whether a collection is due;
- *                                    also a full one, if tally_memory_due()
- * and calls tally_memory_collected() in each full collection (memory.h).
+ *   tally_collector_nudge()          the caller's next allocation of a container looks whether a
+ * collection is due; also a full one, if tally_memory_due() and calls tally_memory_collected() in
+ * each full collection (memory.h).
  */
 #ifndef TALLY_COLLECTOR_CONTRACT_H
 #define TALLY_COLLECTOR_CONTRACT_H
@@ -61,7 +63,9 @@ struct tally_gc {
 };
 extern struct tally_gc tally_gc;
 
-static inline unsigned tally_gc_debugging(unsigned flag) { return atomic_load_explicit(&tally_gc.debug, memory_order_relaxed) & flag; }
+static inline unsigned tally_gc_debugging(unsigned flag) {
+    return atomic_load_explicit(&tally_gc.debug, memory_order_relaxed) & flag;
+}
 
 int tally_gc_start(void);
 void tally_gc_end(void);
@@ -86,7 +90,8 @@ void tally_gc_save(tally_object *object);
 /* Does a debug flag want a line about it? Writes it. */
 void tally_gc_tell(tally_object *object, bool uncollectable);
 static inline bool tally_gc_has_finalizer(tally_object *object) {
-    return tally_type_entry(object)->finalize && !(atomic_load_explicit(&object->flags, memory_order_relaxed) & TALLY_FLAG_FINALIZED);
+    return tally_type_entry(object)->finalize &&
+           !(atomic_load_explicit(&object->flags, memory_order_relaxed) & TALLY_FLAG_FINALIZED);
 }
 
 /* ---- children ------------------------------------------------------------ */
@@ -95,7 +100,9 @@ static inline bool tally_gc_has_finalizer(tally_object *object) {
 
 /* True: the address is that of an object that is never tracked, told without a look at it. */
 TALLY_INLINE bool tally_is_plain_block(const tally_object *object) {
-    return tally_is_small(object) && tally_pool_kinds[(size_t)((const char *)object - tally_region) >> TALLY_POOL_SHIFT] == TALLY_PLAIN;
+    return tally_is_small(object) &&
+           tally_pool_kinds[(size_t)((const char *)object - tally_region) >> TALLY_POOL_SHIFT] ==
+               TALLY_PLAIN;
 }
 
 TALLY_INLINE void tally_children_of_table(tally_table *table, tally_visit visit, void *context) {
@@ -110,7 +117,8 @@ TALLY_INLINE void tally_children_of_table(tally_table *table, tally_visit visit,
 
 /* The children of an object but for its class. visit is a constant and is inlined:
  * an indirect call for each edge costs a third of a collection. */
-TALLY_INLINE void tally_children(tally_object *object, tally_type *type, tally_visit visit, void *context) {
+TALLY_INLINE void tally_children(tally_object *object, tally_type *type, tally_visit visit,
+                                 void *context) {
     switch (type->shape) {
     case TALLY_SHAPE_SLOTS: {
         tally_slot *slots = ((tally_instance *)object)->slots;
@@ -137,35 +145,45 @@ TALLY_INLINE void tally_children(tally_object *object, tally_type *type, tally_v
         break;
     }
     case TALLY_SHAPE_TABLE: {
-        tally_table *table = atomic_load_explicit((_Atomic(tally_table *) *)((char *)object + type->table_offset), memory_order_relaxed);
+        tally_table *table = atomic_load_explicit(
+            (_Atomic(tally_table *) *)((char *)object + type->table_offset), memory_order_relaxed);
         if (table) tally_children_of_table(table, visit, context);
         break;
     }
-    case TALLY_SHAPE_NATIVE:
-        type->traverse(object, visit, context);
-        break;
-    default:
-        break;
+    case TALLY_SHAPE_NATIVE: type->traverse(object, visit, context); break;
+    default: break;
     }
 }
 
 /*
- * The byte in `notes` of a child that may be tracked; NULL: it never is. notes: as tally_notes, a byte for 16
- * of the region; which: of a large block's. An object in a pool of containers has one, be it tracked or not.
+ * The byte in `notes` of a child that may be tracked; NULL: it never is. notes: as tally_notes, a
+ * byte for 16 of the region; which: of a large block's. An object in a pool of containers has one,
+ * be it tracked or not.
  */
-TALLY_INLINE _Atomic uint8_t *tally_note_in(_Atomic uint8_t *notes, unsigned which, tally_object *object) {
+TALLY_INLINE _Atomic uint8_t *tally_note_in(_Atomic uint8_t *notes, unsigned which,
+                                            tally_object *object) {
     size_t at = (size_t)((const char *)object - tally_region);
-    if (TALLY_LIKELY(at < tally_region_size)) return tally_pool_kinds[at >> TALLY_POOL_SHIFT] == TALLY_CONTAINERS ? &notes[at >> TALLY_NOTE_SHIFT] : NULL;
+    if (TALLY_LIKELY(at < tally_region_size))
+        return tally_pool_kinds[at >> TALLY_POOL_SHIFT] == TALLY_CONTAINERS
+                   ? &notes[at >> TALLY_NOTE_SHIFT]
+                   : NULL;
     return tally_is_tracked(object) ? &tally_large_notes(object)[which] : NULL;
 }
-TALLY_INLINE uint8_t tally_note_load(_Atomic uint8_t *note) { return atomic_load_explicit(note, memory_order_relaxed); }
-TALLY_INLINE void tally_note_store(_Atomic uint8_t *note, unsigned value) { atomic_store_explicit(note, (uint8_t)value, memory_order_relaxed); }
+TALLY_INLINE uint8_t tally_note_load(_Atomic uint8_t *note) {
+    return atomic_load_explicit(note, memory_order_relaxed);
+}
+TALLY_INLINE void tally_note_store(_Atomic uint8_t *note, unsigned value) {
+    atomic_store_explicit(note, (uint8_t)value, memory_order_relaxed);
+}
 /*
  * A note is not looked at when a child is found: it is requested, and the one looked at
  * that has been in the ring the longest, which has come from memory meanwhile.
  */
 enum { TALLY_RING = 16 };
-typedef struct tally_ring { _Atomic uint8_t *at[TALLY_RING]; unsigned next; } tally_ring;
+typedef struct tally_ring {
+    _Atomic uint8_t *at[TALLY_RING];
+    unsigned next;
+} tally_ring;
 TALLY_INLINE _Atomic uint8_t *tally_ring_swap(tally_ring *ring, _Atomic uint8_t *note) {
     __builtin_prefetch((const void *)note, 1);
     unsigned next = ring->next;
@@ -187,18 +205,23 @@ TALLY_INLINE _Atomic uint8_t *tally_ring_take(tally_ring *ring) {
 }
 
 /* Tracked or not, a container that the caller found in a pool, or among the large ones. */
-TALLY_INLINE _Atomic uint8_t *tally_note_of(_Atomic uint8_t *notes, unsigned which, const tally_object *object) {
+TALLY_INLINE _Atomic uint8_t *tally_note_of(_Atomic uint8_t *notes, unsigned which,
+                                            const tally_object *object) {
     size_t at = (size_t)((const char *)object - tally_region);
-    return TALLY_LIKELY(at < tally_region_size) ? &notes[at >> TALLY_NOTE_SHIFT] : &tally_large_notes(object)[which];
+    return TALLY_LIKELY(at < tally_region_size) ? &notes[at >> TALLY_NOTE_SHIFT]
+                                                : &tally_large_notes(object)[which];
 }
 
 /*
- * References that a byte has no room for: each entry stands for TALLY_SPILL of them, which are taken
- * off the object's count while the collector looks at counts. Without memory for an entry they stay
- * uncounted, as if from outside: the object is kept until a later collection.
+ * References that a byte has no room for: each entry stands for TALLY_SPILL of them, which are
+ * taken off the object's count while the collector looks at counts. Without memory for an entry
+ * they stay uncounted, as if from outside: the object is kept until a later collection.
  */
 enum { TALLY_SPILL = 64 };
-typedef struct tally_spills { tally_object **at; size_t count, capacity; } tally_spills;
+typedef struct tally_spills {
+    tally_object **at;
+    size_t count, capacity;
+} tally_spills;
 bool tally_spill(tally_spills *spills, tally_object *object);
 static inline void tally_spills_add(const tally_spills *spills, int32_t by) {
     for (size_t i = 0; i < spills->count; i++) tally_counts_trial_add(&spills->at[i]->counts, by);

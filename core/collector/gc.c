@@ -6,9 +6,9 @@
  * Queries stop the world, walk the tracked objects, and append to a list that no
  * other thread knows: that needs no safepoint, so the walk sees one state.
  */
+#include "collector.h"
 #include <limits.h>
 #include <stdio.h>
-#include "collector.h"
 
 struct tally_gc tally_gc;
 
@@ -18,16 +18,20 @@ struct tally_gc tally_gc;
  * these. A walk goes by the number, not by the index: it calls the callbacks that were there when
  * it began and that are there when their turn comes.
  */
-typedef struct registered { tally_gc_callback callback; void *context; uint64_t serial; } registered;
+typedef struct registered {
+    tally_gc_callback callback;
+    void *context;
+    uint64_t serial;
+} registered;
 static struct {
     pthread_mutex_t lock;
     registered at[16];
     unsigned count;
     uint64_t last_serial;
-} callbacks = { .lock = PTHREAD_MUTEX_INITIALIZER };
+} callbacks = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 int tally_gc_start(void) {
-    static const int thresholds[3] = { 700, 10, 10 };
+    static const int thresholds[3] = {700, 10, 10};
     for (int i = 0; i < 3; i++) {
         atomic_store_explicit(&tally_gc.threshold[i], thresholds[i], memory_order_relaxed);
         atomic_store_explicit(&tally_gc.collections[i], 0, memory_order_relaxed);
@@ -70,33 +74,42 @@ static void call_back(const tally_gc_info *info) {
     pthread_mutex_lock(&callbacks.lock);
     uint64_t last = callbacks.last_serial;
     pthread_mutex_unlock(&callbacks.lock);
-    registered next = { .serial = 0 };
+    registered next = {.serial = 0};
     while (next_callback(next.serial, last, &next)) {
         TALLY_CHECKED(tally_check_may_run_foreign_code());
         next.callback(info, next.context);
-        if (tally_error_kind()) fprintf(stderr, "tally: error ignored in a gc callback: %s\n", tally_error_message());
+        if (tally_error_kind())
+            fprintf(stderr, "tally: error ignored in a gc callback: %s\n", tally_error_message());
         tally_error_clear();
     }
 }
 
 static void tell(const tally_gc_info *info) {
     if (!tally_gc_debugging(TALLY_GC_DEBUG_STATS)) return;
-    fprintf(stderr, "tally: gc: generation %d: %td unreachable, %td uncollectable, %zu examined, paused %.4f ms (stop %.4f, mark %.4f), finalize %.4f ms, free %.4f ms\n",
-            info->generation, info->collected + info->uncollectable, info->uncollectable, info->examined, (double)info->pause / 1e6,
-            (double)info->stop / 1e6, (double)info->mark / 1e6, (double)info->finalize / 1e6, (double)info->free / 1e6);
+    fprintf(stderr,
+            "tally: gc: generation %d: %td unreachable, %td uncollectable, %zu examined, paused "
+            "%.4f ms (stop %.4f, mark %.4f), finalize %.4f ms, free %.4f ms\n",
+            info->generation, info->collected + info->uncollectable, info->uncollectable,
+            info->examined, (double)info->pause / 1e6, (double)info->stop / 1e6,
+            (double)info->mark / 1e6, (double)info->finalize / 1e6, (double)info->free / 1e6);
 }
 
 static void trace(const tally_gc_info *info) {
     if (!atomic_load_explicit(&tally_tracing, memory_order_relaxed)) return;
-    uint64_t stopped = info->began + info->stop, marked = stopped + info->mark, finalized = marked + info->finalize;
+    uint64_t stopped = info->began + info->stop, marked = stopped + info->mark,
+             finalized = marked + info->finalize;
     tally_trace_add(TALLY_TRACK_THREAD, "collection", info->began, tally_now());
     tally_trace_add(TALLY_TRACK_THREAD, "mark", stopped, marked);
     tally_trace_add(TALLY_TRACK_THREAD, "finalize", marked, finalized);
-    if (info->check) tally_trace_add(TALLY_TRACK_THREAD, "second look", finalized, finalized + info->check);
-    tally_trace_add(TALLY_TRACK_THREAD, "free", finalized + info->check, finalized + info->check + info->free);
+    if (info->check)
+        tally_trace_add(TALLY_TRACK_THREAD, "second look", finalized, finalized + info->check);
+    tally_trace_add(TALLY_TRACK_THREAD, "free", finalized + info->check,
+                    finalized + info->check + info->free);
 }
 
-static void add(_Atomic uint64_t *to, ptrdiff_t n) { atomic_fetch_add_explicit(to, (uint64_t)n, memory_order_relaxed); }
+static void add(_Atomic uint64_t *to, ptrdiff_t n) {
+    atomic_fetch_add_explicit(to, (uint64_t)n, memory_order_relaxed);
+}
 
 static ptrdiff_t collect(int generation, bool automatic) {
     tally_thread_state *thread = tally_thread_current();
@@ -108,7 +121,7 @@ static ptrdiff_t collect(int generation, bool automatic) {
     tally_pending_error pending;
     tally_error_put_aside(&pending);
 
-    tally_gc_info info = { .generation = generation, .automatic = automatic, .began = tally_now() };
+    tally_gc_info info = {.generation = generation, .automatic = automatic, .began = tally_now()};
     call_back(&info);
     ptrdiff_t found = tally_collector_run(generation, &info);
     info.finished = true;
@@ -144,7 +157,8 @@ ptrdiff_t tally_gc_collect(int generation) {
         tally_error_set(TALLY_VALUE_ERROR, "there are generations 0, 1 and 2, not %d", generation);
         return -1;
     }
-    tally_drop_kept(tally_thread_current()); /* a borrow has ended here, and is not to keep garbage alive */
+    tally_drop_kept(
+        tally_thread_current()); /* a borrow has ended here, and is not to keep garbage alive */
     return collect(generation, false);
 }
 
@@ -179,9 +193,7 @@ void tally_gc_clear(tally_object *object) {
     case TALLY_SHAPE_SLOTS:
         for (ptrdiff_t i = 0; i < type->slots; i++) tally_slot_set(object, i, NULL);
         break;
-    case TALLY_SHAPE_LIST:
-        tally_list_clear(object);
-        break;
+    case TALLY_SHAPE_LIST: tally_list_clear(object); break;
     case TALLY_SHAPE_TABLE:
         tally_table_clear(object, (tally_table_place *)((char *)object + type->table_offset));
         break;
@@ -190,21 +202,23 @@ void tally_gc_clear(tally_object *object) {
         if (type->clear) type->clear(object);
         tally_error_report("a clear function", object);
         break;
-    default: /* a tuple cannot be in a cycle of tuples alone */
-        break;
+    default: /* a tuple cannot be in a cycle of tuples alone */ break;
     }
 }
 
 void tally_gc_save(tally_object *object) {
     if (tally_gc.garbage && tally_list_append(tally_gc.garbage, object) < 0) {
-        fprintf(stderr, "tally: gc: no memory to put an object of type %s in the list of garbage\n", tally_type_name(object));
+        fprintf(stderr, "tally: gc: no memory to put an object of type %s in the list of garbage\n",
+                tally_type_name(object));
         tally_error_clear();
     }
 }
 
 void tally_gc_tell(tally_object *object, bool uncollectable) {
-    if (tally_gc_debugging(uncollectable ? TALLY_GC_DEBUG_UNCOLLECTABLE : TALLY_GC_DEBUG_COLLECTABLE))
-        fprintf(stderr, "tally: gc: %s <%s %p>\n", uncollectable ? "uncollectable" : "collectable", tally_type_name(object), (void *)object);
+    if (tally_gc_debugging(uncollectable ? TALLY_GC_DEBUG_UNCOLLECTABLE
+                                         : TALLY_GC_DEBUG_COLLECTABLE))
+        fprintf(stderr, "tally: gc: %s <%s %p>\n", uncollectable ? "uncollectable" : "collectable",
+                tally_type_name(object), (void *)object);
 }
 
 /* ---- settings ------------------------------------------------------------ */
@@ -236,15 +250,23 @@ static void require(const void *given, const char *what) {
 void tally_gc_get_threshold(int thresholds[3]) {
     TALLY_PLAIN_CALL();
     require(thresholds, "tally_gc_get_threshold: NULL, where a place is due");
-    for (int i = 0; i < 3; i++) thresholds[i] = atomic_load_explicit(&tally_gc.threshold[i], memory_order_relaxed);
+    for (int i = 0; i < 3; i++)
+        thresholds[i] = atomic_load_explicit(&tally_gc.threshold[i], memory_order_relaxed);
 }
 int tally_gc_set_threshold(const int thresholds[3]) {
     TALLY_PLAIN_CALL();
-    if (!thresholds) { tally_error_set(TALLY_VALUE_ERROR, "no thresholds"); return -1; }
+    if (!thresholds) {
+        tally_error_set(TALLY_VALUE_ERROR, "no thresholds");
+        return -1;
+    }
     tally_thread_require();
     for (int i = 0; i < 3; i++)
-        if (thresholds[i] < 0) { tally_error_set(TALLY_VALUE_ERROR, "a threshold is negative"); return -1; }
-    for (int i = 0; i < 3; i++) atomic_store_explicit(&tally_gc.threshold[i], thresholds[i], memory_order_relaxed);
+        if (thresholds[i] < 0) {
+            tally_error_set(TALLY_VALUE_ERROR, "a threshold is negative");
+            return -1;
+        }
+    for (int i = 0; i < 3; i++)
+        atomic_store_explicit(&tally_gc.threshold[i], thresholds[i], memory_order_relaxed);
     tally_collector_settings();
     return 0;
 }
@@ -260,7 +282,8 @@ void tally_gc_get_stats(tally_gc_generation_stats stats[3]) {
     for (int i = 0; i < 3; i++) {
         stats[i].collections = atomic_load_explicit(&tally_gc.collections[i], memory_order_relaxed);
         stats[i].collected = atomic_load_explicit(&tally_gc.collected[i], memory_order_relaxed);
-        stats[i].uncollectable = atomic_load_explicit(&tally_gc.uncollectable[i], memory_order_relaxed);
+        stats[i].uncollectable =
+            atomic_load_explicit(&tally_gc.uncollectable[i], memory_order_relaxed);
     }
 }
 void tally_gc_set_debug(unsigned flags) {
@@ -274,19 +297,31 @@ unsigned tally_gc_get_debug(void) {
 tally_object *tally_gc_garbage(void) {
     TALLY_PLAIN_CALL();
     tally_thread_require();
-    if (!tally_gc.garbage) { tally_error_set(TALLY_RUNTIME_ERROR, "the run time ends: there is no list of garbage any more"); return NULL; }
+    if (!tally_gc.garbage) {
+        tally_error_set(TALLY_RUNTIME_ERROR,
+                        "the run time ends: there is no list of garbage any more");
+        return NULL;
+    }
     tally_incref(tally_gc.garbage);
     return tally_gc.garbage;
 }
 
 int tally_gc_add_callback(tally_gc_callback callback, void *context) {
     TALLY_PLAIN_CALL();
-    if (!callback) { tally_error_set(TALLY_VALUE_ERROR, "no callback"); return -1; }
+    if (!callback) {
+        tally_error_set(TALLY_VALUE_ERROR, "no callback");
+        return -1;
+    }
     pthread_mutex_lock(&callbacks.lock);
     bool room = callbacks.count < sizeof callbacks.at / sizeof *callbacks.at;
-    if (room) callbacks.at[callbacks.count++] = (registered){ callback, context, ++callbacks.last_serial };
+    if (room)
+        callbacks.at[callbacks.count++] = (registered){callback, context, ++callbacks.last_serial};
     pthread_mutex_unlock(&callbacks.lock);
-    if (!room) { tally_error_set(TALLY_RUNTIME_ERROR, "no more than %zu gc callbacks", sizeof callbacks.at / sizeof *callbacks.at); return -1; }
+    if (!room) {
+        tally_error_set(TALLY_RUNTIME_ERROR, "no more than %zu gc callbacks",
+                        sizeof callbacks.at / sizeof *callbacks.at);
+        return -1;
+    }
     return 0;
 }
 int tally_gc_remove_callback(tally_gc_callback callback, void *context) {
@@ -300,16 +335,19 @@ int tally_gc_remove_callback(tally_gc_callback callback, void *context) {
         for (unsigned j = i; j < callbacks.count; j++) callbacks.at[j] = callbacks.at[j + 1];
     }
     pthread_mutex_unlock(&callbacks.lock);
-    if (!found) { tally_error_set(TALLY_VALUE_ERROR, "there is no such gc callback"); return -1; }
+    if (!found) {
+        tally_error_set(TALLY_VALUE_ERROR, "there is no such gc callback");
+        return -1;
+    }
     return 0;
 }
 
 /* ---- queries ------------------------------------------------------------- */
 
 /*
- * What is found while the world is stopped is counted and put into memory of malloc. It becomes a list once
- * the world runs: a list that others could find by a query of their own, and lock, is not to be
- * appended to in a stop.
+ * What is found while the world is stopped is counted and put into memory of malloc. It becomes a
+ * list once the world runs: a list that others could find by a query of their own, and lock, is not
+ * to be appended to in a stop.
  */
 typedef struct query {
     tally_object *object;
@@ -324,7 +362,10 @@ static void take_object(tally_object *object, void *context) {
     if (q->count == q->capacity) {
         ptrdiff_t capacity = q->capacity ? q->capacity * 2 : 64;
         tally_object **at = realloc(q->at, (size_t)capacity * sizeof *at);
-        if (!at) { q->failed = true; return; }
+        if (!at) {
+            q->failed = true;
+            return;
+        }
         q->at = at;
         q->capacity = capacity;
     }
@@ -334,8 +375,10 @@ static void take_object(tally_object *object, void *context) {
 static tally_object *finish(query *q) {
     tally_object *list = q->failed ? NULL : tally_list_new(q->count);
     for (ptrdiff_t i = 0; i < q->count; i++) {
-        if (list) tally_list_put_new(list, q->at[i]);
-        else tally_decref(q->at[i]);
+        if (list)
+            tally_list_put_new(list, q->at[i]);
+        else
+            tally_decref(q->at[i]);
     }
     free(q->at);
     if (!list) tally_no_memory();
@@ -345,10 +388,11 @@ static tally_object *finish(query *q) {
 tally_object *tally_gc_get_objects(int generation) {
     tally_thread_require();
     if (generation < -1 || generation > 2) {
-        tally_error_set(TALLY_VALUE_ERROR, "there are generations 0, 1 and 2, and -1 for all, not %d", generation);
+        tally_error_set(TALLY_VALUE_ERROR,
+                        "there are generations 0, 1 and 2, and -1 for all, not %d", generation);
         return NULL;
     }
-    query q = { 0 };
+    query q = {0};
     tally_world_stop();
     tally_collector_each(generation, take_object, &q);
     tally_world_start();
@@ -369,7 +413,7 @@ static void take_if_referrer(tally_object *object, void *context) {
 
 tally_object *tally_gc_get_referrers(tally_object *object) {
     tally_thread_require();
-    query q = { .object = object };
+    query q = {.object = object};
     tally_world_stop();
     tally_collector_each(-1, take_if_referrer, &q);
     tally_world_start();
@@ -377,9 +421,12 @@ tally_object *tally_gc_get_referrers(tally_object *object) {
 }
 
 tally_object *tally_gc_get_referents(tally_object *object) {
-    if (!object) { tally_expected("an object", NULL); return NULL; }
+    if (!object) {
+        tally_expected("an object", NULL);
+        return NULL;
+    }
     tally_thread_require();
-    query q = { 0 };
+    query q = {0};
     tally_type *type = tally_type_entry(object);
     tally_world_stop();
     tally_children(object, type, take_object, &q);
@@ -414,7 +461,8 @@ void tally_gc_unfreeze(void) {
  * counts as holding its children from outside, so they live on, too. */
 static void immortalize(tally_object *object, void *context) {
     (void)context;
-    if (tally_counts_is_immortal(&object->counts) || tally_counts_is_queued(&object->counts)) return;
+    if (tally_counts_is_immortal(&object->counts) || tally_counts_is_queued(&object->counts))
+        return;
     tally_make_immortal(object);
 }
 /* World stopped. An entry in a merge queue finds it immortal. */

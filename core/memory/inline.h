@@ -6,7 +6,8 @@
 static inline void *tally_memory_alloc(unsigned kind, size_t size) {
     TALLY_CHECKED(tally_thread_require());
     if (TALLY_ALLOCATION_FAILS()) return NULL;
-    if (kind != TALLY_RAW && size < sizeof(tally_object) + 8) size = sizeof(tally_object) + 8; /* room for the link */
+    if (kind != TALLY_RAW && size < sizeof(tally_object) + 8)
+        size = sizeof(tally_object) + 8; /* room for the link */
     if (TALLY_UNLIKELY(size > TALLY_SMALL_LIMIT)) return tally_memory_alloc_slow(kind, size);
     tally_pool *pool = tally_heap_current()->current[kind][(size + 15) / 16];
     char *block = pool->free;
@@ -18,9 +19,15 @@ static inline void *tally_memory_alloc(unsigned kind, size_t size) {
 }
 
 static inline void tally_memory_free(unsigned kind, void *block) {
-    if (TALLY_UNLIKELY(!tally_is_small(block))) { tally_large_free(block, kind); return; }
+    if (TALLY_UNLIKELY(!tally_is_small(block))) {
+        tally_large_free(block, kind);
+        return;
+    }
     tally_pool *pool = tally_pool_of(block);
-    if (TALLY_UNLIKELY(!tally_pool_is_mine(pool))) { tally_memory_free_remote(pool, block); return; }
+    if (TALLY_UNLIKELY(!tally_pool_is_mine(pool))) {
+        tally_memory_free_remote(pool, block);
+        return;
+    }
     TALLY_DETAIL(frees_local);
     *(char **)((char *)block + TALLY_LINK_OFFSET(kind)) = pool->free;
     pool->free = block;

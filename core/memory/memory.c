@@ -16,9 +16,11 @@ char *tally_region;
 size_t tally_region_size;
 _Atomic uint8_t *tally_notes;
 uint8_t *tally_pool_kinds;
-const unsigned char tally_link_offset[TALLY_KINDS] = { sizeof(tally_object), sizeof(tally_object), 0 };
+const unsigned char tally_link_offset[TALLY_KINDS] = {sizeof(tally_object), sizeof(tally_object),
+                                                      0};
 
-_Static_assert(sizeof(tally_pool) * TALLY_ARENA_POOLS < TALLY_POOL_SIZE, "the descriptors leave room in the first pool");
+_Static_assert(sizeof(tally_pool) * TALLY_ARENA_POOLS < TALLY_POOL_SIZE,
+               "the descriptors leave room in the first pool");
 _Static_assert((sizeof(tally_pool) & 15) == 0, "blocks stay aligned");
 
 /* Full at once, so that the fast path needs no test for "no pool yet". */
@@ -26,23 +28,27 @@ static tally_pool no_pool;
 
 enum { KEPT_POOLS = 16 }; /* empty ones of a heap, all classes together: half a megabyte */
 enum {
-    SERVE_EACH = 64,     /* blocks that are pushed to a heap before somebody looks after it */
-    BEHIND = 1024,       /* the same while its thread runs */
-    CLAIM_BLOCKS = 256,  /* taken home during one claim, so that the thread waits little for its end */
+    SERVE_EACH = 64, /* blocks that are pushed to a heap before somebody looks after it */
+    BEHIND = 1024,   /* the same while its thread runs */
+    CLAIM_BLOCKS =
+        256, /* taken home during one claim, so that the thread waits little for its end */
     ADOPTED_POOLS = 16,  /* at most, at a time */
     LOOK_AT_HEAPS = 1024 /* at most, at a time, for pools to adopt */
 };
-enum { SPARE_ARENAS = 1 }; /* empty arenas kept: a heap that breathes around an arena's edge would map and unmap all the time */
+enum {
+    SPARE_ARENAS = 1
+}; /* empty arenas kept: a heap that breathes around an arena's edge would map and unmap all the
+      time */
 
 static struct {
     pthread_mutex_t lock;
-    size_t arenas_reserved;      /* fit in the region */
-    size_t arenas_used;          /* ever used: an upper bound of the live ones' numbers */
+    size_t arenas_reserved; /* fit in the region */
+    size_t arenas_used;     /* ever used: an upper bound of the live ones' numbers */
     size_t arenas_live, arenas_empty;
-    uint16_t *free_pools;        /* by arena: pools not in use; arena not mapped: 0xffff */
-    tally_pool *free_list;       /* all free pools of mapped arenas */
-    size_t waiting;              /* pools waiting for a grace period */
-} memory = { .lock = PTHREAD_MUTEX_INITIALIZER };
+    uint16_t *free_pools;  /* by arena: pools not in use; arena not mapped: 0xffff */
+    tally_pool *free_list; /* all free pools of mapped arenas */
+    size_t waiting;        /* pools waiting for a grace period */
+} memory = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 enum { NOT_MAPPED = 0xffff };
 enum { HUGE_FROM = 4 }; /* arenas */
@@ -54,7 +60,7 @@ typedef struct large {
     tally_retired retired;
     tally_object *link; /* in a tally_dead_list */
     uint8_t kind;
-    uint32_t handle;   /* where the layout has them, of a container */
+    uint32_t handle; /* where the layout has them, of a container */
     _Atomic uint8_t notes[TALLY_LARGE_NOTES];
     _Alignas(16) char block[];
 } large;
@@ -63,11 +69,12 @@ static struct {
     pthread_mutex_t lock;
     large *first;
     size_t blocks;
-    _Atomic size_t bytes;        /* changed under the lock */
-    _Atomic size_t due;          /* more bytes than that make a collection due */
-    _Atomic size_t beside;       /* bytes of arenas when the last full collection marked */
-    uint32_t handles, handles_used, handle_free; /* room; ever used; first of the free ones, linked through the table; 0: none */
-} large_blocks = { .lock = PTHREAD_MUTEX_INITIALIZER };
+    _Atomic size_t bytes;  /* changed under the lock */
+    _Atomic size_t due;    /* more bytes than that make a collection due */
+    _Atomic size_t beside; /* bytes of arenas when the last full collection marked */
+    uint32_t handles, handles_used, handle_free; /* room; ever used; first of the free ones, linked
+                                                    through the table; 0: none */
+} large_blocks = {.lock = PTHREAD_MUTEX_INITIALIZER};
 tally_object **tally_handles;
 
 static int handles_start(void) {
@@ -85,7 +92,8 @@ static bool handle_take(large *block) {
         large_blocks.handle_free = (uint32_t)(uintptr_t)tally_handles[block->handle];
     } else {
         if (large_blocks.handles_used == large_blocks.handles) {
-            tally_object **handles = realloc(tally_handles, (size_t)large_blocks.handles * 2 * sizeof *handles);
+            tally_object **handles =
+                realloc(tally_handles, (size_t)large_blocks.handles * 2 * sizeof *handles);
             if (!handles) return false;
             tally_handles = handles;
             large_blocks.handles *= 2;
@@ -99,7 +107,9 @@ static void handle_give_back(large *block) {
     tally_handles[block->handle] = (tally_object *)(uintptr_t)large_blocks.handle_free;
     large_blocks.handle_free = block->handle;
 }
-uint32_t tally_large_handle(const void *block) { return ((const large *)((const char *)block - offsetof(large, block)))->handle; }
+uint32_t tally_large_handle(const void *block) {
+    return ((const large *)((const char *)block - offsetof(large, block)))->handle;
+}
 
 /* A header that readers with a stale pointer may look at. */
 static void start_dead(void *block) {
@@ -111,10 +121,15 @@ int tally_memory_start(void) {
     atomic_store_explicit(&large_blocks.due, TALLY_LARGE_GARBAGE, memory_order_relaxed);
     /* 64 GiB, or less where the address space is limited. */
     for (size_t size = (size_t)64 << 30; size >= (size_t)64 << 20; size /= 2) {
-        char *map = mmap(NULL, size + TALLY_ARENA_SIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        char *map = mmap(NULL, size + TALLY_ARENA_SIZE, PROT_NONE,
+                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
         if (map == MAP_FAILED) continue;
-        char *notes = mmap(NULL, size >> TALLY_NOTE_SHIFT, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-        if (notes == MAP_FAILED) { munmap(map, size + TALLY_ARENA_SIZE); continue; }
+        char *notes = mmap(NULL, size >> TALLY_NOTE_SHIFT, PROT_NONE,
+                           MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        if (notes == MAP_FAILED) {
+            munmap(map, size + TALLY_ARENA_SIZE);
+            continue;
+        }
         size_t count = (size < TALLY_REGION_LIMIT ? size : TALLY_REGION_LIMIT) / TALLY_ARENA_SIZE;
         uint16_t *free_pools = malloc(count * sizeof *free_pools);
         tally_pool_kinds = calloc(size >> TALLY_POOL_SHIFT, 1);
@@ -181,7 +196,9 @@ void tally_heap_start(tally_heap *heap, uint32_t owner) {
 
 /* ---- arenas; memory.lock held ------------------------------------------- */
 
-static size_t arena_number(const tally_pool *pool) { return (size_t)((const char *)pool - tally_region) >> TALLY_ARENA_SHIFT; }
+static size_t arena_number(const tally_pool *pool) {
+    return (size_t)((const char *)pool - tally_region) >> TALLY_ARENA_SHIFT;
+}
 
 static void pool_list_push(tally_pool **list, tally_pool *pool) {
     pool->previous = NULL;
@@ -190,7 +207,10 @@ static void pool_list_push(tally_pool **list, tally_pool *pool) {
     *list = pool;
 }
 static void pool_list_remove(tally_pool **list, tally_pool *pool) {
-    if (pool->previous) pool->previous->next = pool->next; else *list = pool->next;
+    if (pool->previous)
+        pool->previous->next = pool->next;
+    else
+        *list = pool->next;
     if (pool->next) pool->next->previous = pool->previous;
 }
 
@@ -227,7 +247,8 @@ static int arena_map(void) {
  * many mappings), it stays accessible; the memory goes back all the same.
  */
 static void give_back(char *start, size_t bytes) {
-    if (mmap(start, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) == MAP_FAILED)
+    if (mmap(start, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1,
+             0) == MAP_FAILED)
         madvise(start, bytes, MADV_DONTNEED);
 }
 
@@ -246,21 +267,27 @@ static void pool_give_back(tally_pool *pool) {
     pthread_mutex_lock(&memory.lock);
     pool_list_push(&memory.free_list, pool);
     size_t number = arena_number(pool);
-    if (++memory.free_pools[number] == TALLY_ARENA_POOLS && ++memory.arenas_empty > SPARE_ARENAS) arena_unmap(number);
+    if (++memory.free_pools[number] == TALLY_ARENA_POOLS && ++memory.arenas_empty > SPARE_ARENAS)
+        arena_unmap(number);
     pthread_mutex_unlock(&memory.lock);
 }
 
 /* ---- pools of a heap ---------------------------------------------------- */
 
 static void count_queued(tally_heap *heap, uint32_t by) {
-    atomic_store_explicit(&heap->queued, atomic_load_explicit(&heap->queued, memory_order_relaxed) + by, memory_order_relaxed);
+    atomic_store_explicit(&heap->queued,
+                          atomic_load_explicit(&heap->queued, memory_order_relaxed) + by,
+                          memory_order_relaxed);
 }
 static void queue_append(tally_heap *heap, tally_pool *pool) {
     count_queued(heap, 1);
     tally_pool **last = &heap->queue_last[pool->kind][pool->class_];
     pool->next = NULL;
     pool->previous = *last;
-    if (*last) (*last)->next = pool; else heap->queue[pool->kind][pool->class_] = pool;
+    if (*last)
+        (*last)->next = pool;
+    else
+        heap->queue[pool->kind][pool->class_] = pool;
     *last = pool;
 }
 static void queue_remove(tally_heap *heap, tally_pool *pool) {
@@ -278,7 +305,8 @@ static void queue_remove(tally_heap *heap, tally_pool *pool) {
 static char *pool_first_block(tally_pool *pool) {
     char *arena = tally_region + arena_number(pool) * TALLY_ARENA_SIZE;
     size_t index = (size_t)(pool - (tally_pool *)arena);
-    char *first = arena + (index ? index * TALLY_POOL_SIZE : sizeof(tally_pool) * TALLY_ARENA_POOLS);
+    char *first =
+        arena + (index ? index * TALLY_POOL_SIZE : sizeof(tally_pool) * TALLY_ARENA_POOLS);
     return pool->block_size == TALLY_SMALL_LIMIT ? first + index % 8 * 64 : first;
 }
 
@@ -310,7 +338,8 @@ static tally_pool *pool_take(tally_heap *heap, unsigned kind, unsigned class_, b
     return pool;
 }
 
-/* Makes the next few blocks of a pool: a page's worth, so that a pool little used touches little memory. */
+/* Makes the next few blocks of a pool: a page's worth, so that a pool little used touches little
+ * memory. */
 static bool pool_carve(tally_pool *pool) {
     size_t size = pool->block_size, most = size > 2048 / 8 ? 8 : 2048 / size;
     char *first = NULL, **link = &first;
@@ -380,16 +409,20 @@ static void push_remote(tally_heap *heap, char *block, unsigned link_offset, uin
         next = *count * TALLY_REMOTE_ONE + (uintptr_t)block;
         TALLY_POINT(remote_push);
         /* release: pairs with the acquire of take_remote */
-    } while (!atomic_compare_exchange_weak_explicit(&heap->remote, &head, next, memory_order_release, memory_order_relaxed));
+    } while (!atomic_compare_exchange_weak_explicit(&heap->remote, &head, next,
+                                                    memory_order_release, memory_order_relaxed));
 }
 
 static char *take_remote(tally_heap *heap) {
     if (!atomic_load_explicit(&heap->remote, memory_order_relaxed)) return NULL;
-    /* acquire: pairs with the release of push_remote, so the pushers' last uses of the blocks come before */
+    /* acquire: pairs with the release of push_remote, so the pushers' last uses of the blocks come
+     * before */
     return tally_remote_block(atomic_exchange_explicit(&heap->remote, 0, memory_order_acquire));
 }
 
-static char *next_remote(char *block) { return *(char **)(block + tally_link_offset[tally_pool_of(block)->kind]); }
+static char *next_remote(char *block) {
+    return *(char **)(block + tally_link_offset[tally_pool_of(block)->kind]);
+}
 
 /* By who has the heap: a block that was pushed to it goes home, or to where its pool is now. */
 static void take_home(tally_heap *heap, char *block) {
@@ -400,7 +433,7 @@ static void take_home(tally_heap *heap, char *block) {
         TALLY_EVENT(remote_drained);
     } else {
         TALLY_POINT(heap_pass_on);
-        push_remote(home, block, tally_link_offset[pool->kind], &(uint64_t){ 0 });
+        push_remote(home, block, tally_link_offset[pool->kind], &(uint64_t){0});
     }
 }
 
@@ -412,7 +445,9 @@ void tally_heap_drain(tally_heap *heap) {
     }
 }
 
-bool tally_heap_is_behind(tally_heap *heap) { return atomic_load_explicit(&heap->remote, memory_order_relaxed) >> 48 >= BEHIND; }
+bool tally_heap_is_behind(tally_heap *heap) {
+    return atomic_load_explicit(&heap->remote, memory_order_relaxed) >> 48 >= BEHIND;
+}
 
 static void give_back_empty(tally_heap *heap, unsigned kind, unsigned class_) {
     for (tally_pool *pool = heap->queue[kind][class_], *next; pool && heap->empty; pool = next) {
@@ -431,7 +466,8 @@ static void give_back_empty(tally_heap *heap, unsigned kind, unsigned class_) {
 /* Lets go of the empty pools, current or kept: each would hold an arena. */
 static void give_back_all_empty(tally_heap *heap) {
     for (unsigned kind = 0; kind < TALLY_KINDS; kind++)
-        for (unsigned class_ = 1; class_ <= TALLY_SIZE_CLASSES; class_++) give_back_empty(heap, kind, class_);
+        for (unsigned class_ = 1; class_ <= TALLY_SIZE_CLASSES; class_++)
+            give_back_empty(heap, kind, class_);
 }
 
 void tally_heap_trim(tally_heap *heap) {
@@ -460,8 +496,10 @@ void tally_heap_detach(tally_heap *heap) {
             tally_pool *pool = heap->current[kind][class_];
             if (pool == &no_pool) continue;
             heap->current[kind][class_] = &no_pool;
-            if (pool->free || pool_carve(pool)) queue_append(heap, pool);
-            else set_full(pool);
+            if (pool->free || pool_carve(pool))
+                queue_append(heap, pool);
+            else
+                set_full(pool);
         }
 }
 
@@ -470,18 +508,21 @@ void tally_heap_detach(tally_heap *heap) {
 #if TALLY_READERS_WITHOUT_LOCK
 
 static bool offers(tally_heap *heap) {
-    return atomic_load_explicit(&heap->queued, memory_order_relaxed) || atomic_load_explicit(&heap->remote, memory_order_relaxed);
+    return atomic_load_explicit(&heap->queued, memory_order_relaxed) ||
+           atomic_load_explicit(&heap->remote, memory_order_relaxed);
 }
 
 /*
- * The caller has the heap until claim_heap_end: its thread is claimed where it is blocked, or the slot is vacant, and
- * nobody can attach there. False: its thread runs, or somebody else has it. Waits for nothing: who holds
- * the registration lock may be waiting for the caller, or be the caller.
+ * The caller has the heap until claim_heap_end: its thread is claimed where it is blocked, or the
+ * slot is vacant, and nobody can attach there. False: its thread runs, or somebody else has it.
+ * Waits for nothing: who holds the registration lock may be waiting for the caller, or be the
+ * caller.
  */
 static bool claim_heap(tally_thread_state *thread) {
     int status = atomic_load_explicit(&thread->status, memory_order_relaxed);
     if (status == TALLY_BLOCKED) return tally_claim(thread);
-    if (status != TALLY_VACANT || pthread_mutex_trylock(&tally_process.registration) != 0) return false;
+    if (status != TALLY_VACANT || pthread_mutex_trylock(&tally_process.registration) != 0)
+        return false;
     if (atomic_load_explicit(&thread->status, memory_order_relaxed) == TALLY_VACANT) return true;
     pthread_mutex_unlock(&tally_process.registration);
     return false;
@@ -493,8 +534,8 @@ static void claim_heap_end(tally_thread_state *thread) {
         return;
     }
     tally_claim_end(thread);
-    /* What was pushed to its merge queue while it was claimed was left to this thread. What dies by that is
-     * destroyed later: the caller may be anywhere, and destroying runs foreign code. */
+    /* What was pushed to its merge queue while it was claimed was left to this thread. What dies by
+     * that is destroyed later: the caller may be anywhere, and destroying runs foreign code. */
     tally_counts_merge_blocked_later(thread);
 }
 
@@ -502,11 +543,12 @@ static void claim_heap_end(tally_thread_state *thread) {
 static void push_back(tally_heap *heap, char *block) {
     for (char *next; block; block = next) {
         next = next_remote(block);
-        push_remote(heap, block, tally_link_offset[tally_pool_of(block)->kind], &(uint64_t){ 0 });
+        push_remote(heap, block, tally_link_offset[tally_pool_of(block)->kind], &(uint64_t){0});
     }
 }
 
-/* Takes home what was freed into the heap, in several short claims. trim: gives back empty pools, too. */
+/* Takes home what was freed into the heap, in several short claims. trim: gives back empty pools,
+ * too. */
 static void serve(tally_thread_state *thread, bool trim) {
     tally_heap *heap = &thread->heap, *self = tally_heap_current();
     char *blocks = NULL;
@@ -533,12 +575,16 @@ static void serve(tally_thread_state *thread, bool trim) {
 /* A block was pushed to its heap, the last of many. */
 static __attribute__((noinline, cold)) void look_after(tally_thread_state *thread, uint64_t count) {
     if (tally_self.id == TALLY_OWNER_UNATTACHED || tally_heap_current()->serving) return;
-    if (atomic_load_explicit(&thread->status, memory_order_relaxed) != TALLY_RUNNING) serve(thread, false);
-    else if (count % BEHIND == 0) tally_breaker_set(thread, TALLY_BREAK_QUIESCE);
+    if (atomic_load_explicit(&thread->status, memory_order_relaxed) != TALLY_RUNNING)
+        serve(thread, false);
+    else if (count % BEHIND == 0)
+        tally_breaker_set(thread, TALLY_BREAK_QUIESCE);
 }
 
-static void adopt_pools(tally_heap *heap, tally_heap *from, unsigned kind, unsigned class_, unsigned *adopted) {
-    for (tally_pool *pool; *adopted < ADOPTED_POOLS && (pool = from->queue[kind][class_]); ++*adopted) {
+static void adopt_pools(tally_heap *heap, tally_heap *from, unsigned kind, unsigned class_,
+                        unsigned *adopted) {
+    for (tally_pool *pool; *adopted < ADOPTED_POOLS && (pool = from->queue[kind][class_]);
+         ++*adopted) {
         queue_remove(from, pool);
         from->empty -= is_empty(pool);
         TALLY_POINT(heap_adopt);
@@ -555,7 +601,8 @@ static void adopt(tally_heap *heap, unsigned kind, unsigned class_) {
     uint32_t used = atomic_load_explicit(&tally_process.slots_used, memory_order_acquire);
     uint32_t at = atomic_load_explicit(&next, memory_order_relaxed);
     unsigned adopted = 0;
-    for (uint32_t looks = used < LOOK_AT_HEAPS ? used : LOOK_AT_HEAPS; looks > 0 && adopted < ADOPTED_POOLS; looks--) {
+    for (uint32_t looks = used < LOOK_AT_HEAPS ? used : LOOK_AT_HEAPS;
+         looks > 0 && adopted < ADOPTED_POOLS; looks--) {
         at = at % used + 1;
         tally_thread_state *thread = tally_thread_slot(at);
         if (&thread->heap == heap || !offers(&thread->heap)) continue;
@@ -573,7 +620,8 @@ static void adopt(tally_heap *heap, unsigned kind, unsigned class_) {
 }
 
 static void settle_others(bool all) {
-    for (uint32_t id = 1; id <= atomic_load_explicit(&tally_process.slots_used, memory_order_acquire); id++) {
+    for (uint32_t id = 1;
+         id <= atomic_load_explicit(&tally_process.slots_used, memory_order_acquire); id++) {
         tally_thread_state *thread = tally_thread_slot(id);
         if (&thread->heap != tally_heap_current() && offers(&thread->heap)) serve(thread, all);
     }
@@ -589,9 +637,13 @@ void tally_memory_free_remote(tally_pool *pool, void *block) {
 
 #else
 
-static void adopt(tally_heap *heap, unsigned kind, unsigned class_) { (void)heap, (void)kind, (void)class_; }
+static void adopt(tally_heap *heap, unsigned kind, unsigned class_) {
+    (void)heap, (void)kind, (void)class_;
+}
 static void settle_others(bool all) { (void)all; }
-void tally_memory_free_remote(tally_pool *pool, void *block) { (void)pool, (void)block; } /* all are at home */
+void tally_memory_free_remote(tally_pool *pool, void *block) {
+    (void)pool, (void)block;
+} /* all are at home */
 
 #endif
 
@@ -632,7 +684,9 @@ static bool heap_refill(tally_heap *heap, unsigned kind, unsigned class_) {
 
 /* ---- large blocks ------------------------------------------------------- */
 
-static size_t large_bytes(void) { return atomic_load_explicit(&large_blocks.bytes, memory_order_relaxed); }
+static size_t large_bytes(void) {
+    return atomic_load_explicit(&large_blocks.bytes, memory_order_relaxed);
+}
 
 /* Those that wait for a grace period are garbage already, and no collection frees them. */
 static size_t large_bytes_held(void) {
@@ -646,8 +700,11 @@ bool tally_memory_due(void) {
 }
 
 void tally_memory_collected(bool marked) {
-    if (marked) atomic_store_explicit(&large_blocks.beside, memory.arenas_live * TALLY_ARENA_SIZE, memory_order_relaxed);
-    size_t bytes = large_bytes_held(), half = (bytes + atomic_load_explicit(&large_blocks.beside, memory_order_relaxed)) / 2;
+    if (marked)
+        atomic_store_explicit(&large_blocks.beside, memory.arenas_live * TALLY_ARENA_SIZE,
+                              memory_order_relaxed);
+    size_t bytes = large_bytes_held(),
+           half = (bytes + atomic_load_explicit(&large_blocks.beside, memory_order_relaxed)) / 2;
     size_t due = bytes + (half > TALLY_LARGE_GARBAGE ? half : TALLY_LARGE_GARBAGE);
     /* The end of a collection only lowers it: another one may have marked since. */
     if (marked || due < atomic_load_explicit(&large_blocks.due, memory_order_relaxed))
@@ -676,13 +733,17 @@ static void *large_alloc(unsigned kind, size_t size) {
     size_t bytes = large_bytes() + size;
     atomic_store_explicit(&large_blocks.bytes, bytes, memory_order_relaxed);
     pthread_mutex_unlock(&large_blocks.lock);
-    if (TALLY_UNLIKELY(bytes > atomic_load_explicit(&large_blocks.due, memory_order_relaxed))) tally_collector_nudge();
+    if (TALLY_UNLIKELY(bytes > atomic_load_explicit(&large_blocks.due, memory_order_relaxed)))
+        tally_collector_nudge();
     return block->block;
 }
 
 static void large_forget(large *block) {
     pthread_mutex_lock(&large_blocks.lock);
-    if (block->previous) block->previous->next = block->next; else large_blocks.first = block->next;
+    if (block->previous)
+        block->previous->next = block->next;
+    else
+        large_blocks.first = block->next;
     if (block->next) block->next->previous = block->previous;
     large_blocks.blocks--;
     atomic_store_explicit(&large_blocks.bytes, large_bytes() - block->bytes, memory_order_relaxed);
@@ -730,7 +791,9 @@ void tally_reclaim(tally_retired *node, unsigned what) {
         pool_give_back(pool);
         break;
     }
-    case TALLY_RETIRED_LARGE: large_forget((large *)((char *)node - offsetof(large, retired))); break;
+    case TALLY_RETIRED_LARGE:
+        large_forget((large *)((char *)node - offsetof(large, retired)));
+        break;
     case TALLY_RETIRED_REFERENCE: {
         tally_object *object = ((tally_retired_reference *)node)->object;
         tally_memory_free(TALLY_RAW, node);
@@ -740,11 +803,17 @@ void tally_reclaim(tally_retired *node, unsigned what) {
     }
 }
 
-tally_object **tally_large_link(tally_object *object) { return &((large *)((char *)object - offsetof(large, block)))->link; }
+tally_object **tally_large_link(tally_object *object) {
+    return &((large *)((char *)object - offsetof(large, block)))->link;
+}
 
-_Atomic uint8_t *tally_large_notes(const void *block) { return ((large *)((uintptr_t)block - offsetof(large, block)))->notes; }
+_Atomic uint8_t *tally_large_notes(const void *block) {
+    return ((large *)((uintptr_t)block - offsetof(large, block)))->notes;
+}
 
-tally_object *tally_large_of_notes(_Atomic uint8_t *notes) { return (tally_object *)((large *)((char *)notes - offsetof(large, notes)))->block; }
+tally_object *tally_large_of_notes(_Atomic uint8_t *notes) {
+    return (tally_object *)((large *)((char *)notes - offsetof(large, notes)))->block;
+}
 
 size_t tally_memory_size(const void *block) {
     if (tally_is_small(block)) return tally_pool_of(block)->block_size;
@@ -773,7 +842,8 @@ size_t tally_memory_pools(void) { return memory.arenas_used * TALLY_ARENA_POOLS;
 tally_pool *tally_memory_pool_at(size_t number, unsigned kind, char **first) {
     size_t arena = number / TALLY_ARENA_POOLS;
     if (tally_pool_kinds[number] != kind || memory.free_pools[arena] == NOT_MAPPED) return NULL;
-    tally_pool *pool = &((tally_pool *)(tally_region + arena * TALLY_ARENA_SIZE))[number % TALLY_ARENA_POOLS];
+    tally_pool *pool =
+        &((tally_pool *)(tally_region + arena * TALLY_ARENA_SIZE))[number % TALLY_ARENA_POOLS];
     if (!pool->in_use || pool->kind != kind) return NULL;
     *first = pool_first_block(pool);
     return pool;
@@ -788,24 +858,26 @@ tally_object *tally_memory_next_large(tally_large_walk *walk, unsigned kind) {
 }
 
 void tally_memory_each_object(unsigned kind, void (*visit)(tally_object *, void *), void *context) {
-    tally_pool_walk at = { 0 };
+    tally_pool_walk at = {0};
     for (tally_pool *pool; (pool = tally_memory_next_pool(&at, kind));)
         for (char *block = at.first; block < pool->carved; block += pool->block_size)
-            if (!tally_counts_is_dead(&((tally_object *)block)->counts)) visit((tally_object *)block, context);
-    tally_large_walk large_at = { 0 };
+            if (!tally_counts_is_dead(&((tally_object *)block)->counts))
+                visit((tally_object *)block, context);
+    tally_large_walk large_at = {0};
     for (tally_object *object; (object = tally_memory_next_large(&large_at, kind));)
         if (!tally_counts_is_dead(&object->counts)) visit(object, context);
 }
 
 static void count_pools(tally_memory_result *result, size_t number) {
     tally_pool *pools = (tally_pool *)(tally_region + number * TALLY_ARENA_SIZE);
-    bool seen[TALLY_SIZE_CLASSES] = { false };
+    bool seen[TALLY_SIZE_CLASSES] = {false};
     for (size_t i = 0; i < TALLY_ARENA_POOLS; i++) {
         if (!pools[i].in_use) continue;
         unsigned class_ = pools[i].class_ - 1u;
         result->classes[class_].pools++;
         result->classes[class_].blocks += pools[i].left + pools[i].notify;
-        result->classes[class_].bytes_unused += TALLY_POOL_SIZE - (size_t)(pools[i].left + pools[i].notify) * pools[i].block_size;
+        result->classes[class_].bytes_unused +=
+            TALLY_POOL_SIZE - (size_t)(pools[i].left + pools[i].notify) * pools[i].block_size;
         result->classes[class_].arenas += !seen[class_];
         seen[class_] = true;
     }
@@ -835,7 +907,10 @@ void tally_memory_stats(tally_memory_result *result) {
     for (unsigned i = 0; i < TALLY_SIZE_CLASSES; i++) result->classes[i].block_size = (i + 1) * 16;
     for (size_t number = 0; number < memory.arenas_used; number++)
         if (memory.free_pools[number] != NOT_MAPPED) count_pools(result, number);
-    for (uint32_t id = 1; TALLY_READERS_WITHOUT_LOCK && id <= atomic_load_explicit(&tally_process.slots_used, memory_order_relaxed); id++)
+    for (uint32_t id = 1;
+         TALLY_READERS_WITHOUT_LOCK &&
+         id <= atomic_load_explicit(&tally_process.slots_used, memory_order_relaxed);
+         id++)
         count_remote(result, &tally_thread_slot(id)->heap);
     pthread_mutex_unlock(&memory.lock);
     pthread_mutex_lock(&large_blocks.lock);

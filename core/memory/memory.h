@@ -20,24 +20,27 @@
  * Invariants:
  *  - A heap is used by its thread alone (with a GIL: by its holder), but for
  *    `remote`, where other threads push the blocks that they free. While its thread is blocked, who
- *    has claimed the thread may use the heap in its stead; while the slot is vacant, who holds the registration lock.
+ *    has claimed the thread may use the heap in its stead; while the slot is vacant, who holds the
+ * registration lock.
  *  - The link of a free block of an object pool lies behind the header, so the
  *    count words of a dead object stay as its death left them: a late try-incref
  *    fails.
  *  - A pool that is full is in no list; its first free puts it back.
  *  - A heap keeps some empty pools, for the class that they have: what is freed and
  *    made again soon neither takes a lock, nor waits, nor comes from another
- *    processor's cache. The heap of a vacant slot keeps none; nor does one whose thread has blocked twice
- *    and needed no pool in between, nor what gets empty while its thread is blocked.
+ *    processor's cache. The heap of a vacant slot keeps none; nor does one whose thread has blocked
+ * twice and needed no pool in between, nor what gets empty while its thread is blocked.
  *
- * Memory that nobody uses serves everybody, also when its maker is gone or asleep (without a GIL; tests/models/heap.pml):
- *  - Each SERVE_EACH blocks that are pushed to a heap, the pusher looks after it. If the thread is blocked or
- *    gone, the pusher takes the blocks home in its stead, so that pools get empty and are
+ * Memory that nobody uses serves everybody, also when its maker is gone or asleep (without a GIL;
+ * tests/models/heap.pml):
+ *  - Each SERVE_EACH blocks that are pushed to a heap, the pusher looks after it. If the thread is
+ * blocked or gone, the pusher takes the blocks home in its stead, so that pools get empty and are
  *    given back. If it runs, it does so at its next safepoint.
  *  - A thread that needs a pool, and finds no free one, first adopts pools with free blocks of that
- *    class from heaps whose threads are blocked or gone; then it maps an arena. A pool keeps its kind and class
- *    by that, so it needs no grace period.
- *  - A block may be on its way to the heap that its pool has left. Who takes blocks home passes it on.
+ *    class from heaps whose threads are blocked or gone; then it maps an arena. A pool keeps its
+ * kind and class by that, so it needs no grace period.
+ *  - A block may be on its way to the heap that its pool has left. Who takes blocks home passes it
+ * on.
  *
  * The fast path follows mimalloc (Leijen, Zorn, de Moura 2019): a free list for
  * each pool, found by masking the address.
@@ -45,37 +48,49 @@
 #ifndef TALLY_MEMORY_H
 #define TALLY_MEMORY_H
 
-#include <stdlib.h>
 #include "tally.h"
 #include "tally_layout.h"
+#include <stdlib.h>
 
 enum { TALLY_PLAIN, TALLY_CONTAINERS, TALLY_RAW, TALLY_KINDS };
 
 #define TALLY_ARENA_SHIFT 21
-#define TALLY_POOL_SHIFT 15
-#define TALLY_ARENA_SIZE ((size_t)1 << TALLY_ARENA_SHIFT)
-#define TALLY_POOL_SIZE ((size_t)1 << TALLY_POOL_SHIFT)
+#define TALLY_POOL_SHIFT  15
+#define TALLY_ARENA_SIZE  ((size_t)1 << TALLY_ARENA_SHIFT)
+#define TALLY_POOL_SIZE   ((size_t)1 << TALLY_POOL_SHIFT)
 #define TALLY_ARENA_POOLS (TALLY_ARENA_SIZE / TALLY_POOL_SIZE)
 #define TALLY_SMALL_LIMIT 512
 
 /* Memory that waits for a grace period. */
-typedef struct tally_retired { uintptr_t next; /* low bits: what it is */ } tally_retired;
-enum { TALLY_RETIRED_ARRAY, TALLY_RETIRED_TABLE, TALLY_RETIRED_POOL, TALLY_RETIRED_LARGE, TALLY_RETIRED_REFERENCE, TALLY_RETIRED_KIND = 7 };
+typedef struct tally_retired {
+    uintptr_t next; /* low bits: what it is */
+} tally_retired;
+enum {
+    TALLY_RETIRED_ARRAY,
+    TALLY_RETIRED_TABLE,
+    TALLY_RETIRED_POOL,
+    TALLY_RETIRED_LARGE,
+    TALLY_RETIRED_REFERENCE,
+    TALLY_RETIRED_KIND = 7
+};
 /* Gives it back at last; attached thread, no locks held. */
 void tally_reclaim(tally_retired *node, unsigned what);
 /* A reference to drop after a grace period. */
-typedef struct tally_retired_reference { tally_retired retired; tally_object *object; } tally_retired_reference;
+typedef struct tally_retired_reference {
+    tally_retired retired;
+    tally_object *object;
+} tally_retired_reference;
 void tally_table_reclaim(tally_retired *node);
 
 typedef struct tally_pool {
-    char *free;                 /* list of free blocks */
-    uint32_t left;              /* frees until one has more to do: until the pool is empty, or no longer full */
-    uint32_t notify;            /* blocks in use = left + notify; not 0 only while the pool is full */
+    char *free;    /* list of free blocks */
+    uint32_t left; /* frees until one has more to do: until the pool is empty, or no longer full */
+    uint32_t notify; /* blocks in use = left + notify; not 0 only while the pool is full */
     uint32_t block_size;
-    _Atomic uint16_t owner;     /* slot of its heap */
-    uint8_t kind, class_;       /* class_: block_size / 16 */
-    uint8_t in_use;             /* 0: free or waiting */
-    char *carved, *end;         /* blocks up to carved have been made */
+    _Atomic uint16_t owner; /* slot of its heap */
+    uint8_t kind, class_;   /* class_: block_size / 16 */
+    uint8_t in_use;         /* 0: free or waiting */
+    char *carved, *end;     /* blocks up to carved have been made */
     struct tally_pool *next, *previous;
     tally_retired retired;
 } __attribute__((aligned(64))) tally_pool;
@@ -84,22 +99,26 @@ typedef struct tally_heap {
     tally_pool *current[TALLY_KINDS][TALLY_SIZE_CLASSES + 1];
     /* Others that may have free blocks, first in, first out: one that was full a
      * moment ago goes last, so that it has more than one free block when it is needed. */
-    tally_pool *queue[TALLY_KINDS][TALLY_SIZE_CLASSES + 1], *queue_last[TALLY_KINDS][TALLY_SIZE_CLASSES + 1];
-    unsigned empty;              /* pools in the queues that have no block in use */
-    unsigned keeps;              /* at most so many of them */
+    tally_pool *queue[TALLY_KINDS][TALLY_SIZE_CLASSES + 1],
+        *queue_last[TALLY_KINDS][TALLY_SIZE_CLASSES + 1];
+    unsigned empty; /* pools in the queues that have no block in use */
+    unsigned keeps; /* at most so many of them */
     uint16_t owner;
-    bool serving;                /* its thread is in another's heap */
-    uint8_t rests;               /* blocking regions since it last needed a pool, or got one to keep; 2: it has given those back */
-    _Atomic uint32_t queued;     /* pools in the queues; others read it as a hint */
-    /* Blocks freed by other threads: the address of the last one, and above it how many; from 2^16 on that
-     * starts again at TALLY_REMOTE_MANY. */
+    bool serving;  /* its thread is in another's heap */
+    uint8_t rests; /* blocking regions since it last needed a pool, or got one to keep; 2: it has
+                      given those back */
+    _Atomic uint32_t queued; /* pools in the queues; others read it as a hint */
+    /* Blocks freed by other threads: the address of the last one, and above it how many; from 2^16
+     * on that starts again at TALLY_REMOTE_MANY. */
     _Alignas(64) _Atomic uint64_t remote;
 } tally_heap;
-#define TALLY_REMOTE_ONE ((uint64_t)1 << 48)
+#define TALLY_REMOTE_ONE  ((uint64_t)1 << 48)
 #define TALLY_REMOTE_MANY ((uint64_t)1 << 15)
-static inline char *tally_remote_block(uint64_t remote) { return (char *)(uintptr_t)(remote & (TALLY_REMOTE_ONE - 1)); }
+static inline char *tally_remote_block(uint64_t remote) {
+    return (char *)(uintptr_t)(remote & (TALLY_REMOTE_ONE - 1));
+}
 
-extern char *tally_region;       /* start of the reserved region */
+extern char *tally_region; /* start of the reserved region */
 extern size_t tally_region_size;
 /*
  * The collectors' notes on a container: the byte of the first 16 of its block. Apart from
@@ -109,46 +128,53 @@ extern size_t tally_region_size;
  */
 extern _Atomic uint8_t *tally_notes;
 #define TALLY_NOTE_SHIFT 4
-enum { TALLY_LARGE_NOTES = 8 };                      /* a large block has so many */
+enum { TALLY_LARGE_NOTES = 8 }; /* a large block has so many */
 _Atomic uint8_t *tally_large_notes(const void *block);
 tally_object *tally_large_of_notes(_Atomic uint8_t *notes);
 static inline size_t tally_notes_size(void) { return tally_region_size >> TALLY_NOTE_SHIFT; }
-/* Whose note it is: in `notes` (tally_notes, or as that), which has so many bytes; else a large one's by that number. */
-static inline tally_object *tally_note_object(_Atomic uint8_t *notes, size_t bytes, unsigned which, _Atomic uint8_t *note) {
+/* Whose note it is: in `notes` (tally_notes, or as that), which has so many bytes; else a large
+ * one's by that number. */
+static inline tally_object *tally_note_object(_Atomic uint8_t *notes, size_t bytes, unsigned which,
+                                              _Atomic uint8_t *note) {
     size_t at = (size_t)(note - notes);
     if (at < bytes) return (tally_object *)(tally_region + (at << TALLY_NOTE_SHIFT));
     return tally_large_of_notes(note - which);
 }
-/* By number: tells without a look at the pool. Written by the thread that takes the pool; read by collectors alone, who
- * have stopped the world, or hold the GIL. */
+/* By number: tells without a look at the pool. Written by the thread that takes the pool; read by
+ * collectors alone, who have stopped the world, or hold the GIL. */
 extern uint8_t *tally_pool_kinds;
 extern const unsigned char tally_link_offset[TALLY_KINDS];
 #define TALLY_LINK_OFFSET(kind) ((kind) == TALLY_RAW ? 0 : sizeof(tally_object))
 
-/* Where the layout has handles: large containers by number, the first TALLY_FIXED_HANDLES set by the collector. */
+/* Where the layout has handles: large containers by number, the first TALLY_FIXED_HANDLES set by
+ * the collector. */
 extern tally_object **tally_handles;
 uint32_t tally_large_handle(const void *block);
 
 int tally_memory_start(void);
 /*
- * Garbage may be few objects and many bytes. So large blocks make a collection due, too, once there are
- * TALLY_LARGE_GARBAGE bytes of them more than after the last full collection, and half as much more as all memory
- * was then: as the rule of births, this keeps the work of all collections in proportion while a heap grows.
- * _due: that is so. _collected: a full collection has marked (the world is stopped), or (marked false) freed what it
- * found.
+ * Garbage may be few objects and many bytes. So large blocks make a collection due, too, once there
+ * are TALLY_LARGE_GARBAGE bytes of them more than after the last full collection, and half as much
+ * more as all memory was then: as the rule of births, this keeps the work of all collections in
+ * proportion while a heap grows. _due: that is so. _collected: a full collection has marked (the
+ * world is stopped), or (marked false) freed what it found.
  */
 bool tally_memory_due(void);
 void tally_memory_collected(bool marked);
-void tally_memory_end(void);              /* gives everything back; large blocks that are left, too */
+void tally_memory_end(void); /* gives everything back; large blocks that are left, too */
 void tally_heap_start(tally_heap *heap, uint32_t owner);
-void tally_heap_drain(tally_heap *heap);  /* takes back what other threads freed; by the heap's thread */
-void tally_heap_trim(tally_heap *heap);   /* also gives back its empty pools */
-void tally_heap_rest(tally_heap *heap);   /* its thread blocks: a heap that has needed none since it last did gives them back */
-void tally_heap_attach(tally_heap *heap); /* registration lock held, as below: a thread takes the slot */
-void tally_heap_detach(tally_heap *heap); /* its thread leaves it; gives back empty pools, and offers the others */
+void tally_heap_drain(
+    tally_heap *heap); /* takes back what other threads freed; by the heap's thread */
+void tally_heap_trim(tally_heap *heap); /* also gives back its empty pools */
+void tally_heap_rest(tally_heap *heap); /* its thread blocks: a heap that has needed none since it
+                                           last did gives them back */
+void tally_heap_attach(
+    tally_heap *heap); /* registration lock held, as below: a thread takes the slot */
+void tally_heap_detach(
+    tally_heap *heap); /* its thread leaves it; gives back empty pools, and offers the others */
 bool tally_heap_is_behind(tally_heap *heap); /* others have freed much into it */
-/* After a collection: takes blocks home to the heaps of threads that are blocked or gone. all: also gives back what the
- * heaps keep, the caller's too. */
+/* After a collection: takes blocks home to the heaps of threads that are blocked or gone. all: also
+ * gives back what the heaps keep, the caller's too. */
 void tally_memory_settle(bool all);
 
 void *tally_memory_alloc_slow(unsigned kind, size_t size);
@@ -158,7 +184,9 @@ void tally_memory_free_notified(tally_pool *pool);
 void tally_memory_free_remote(tally_pool *pool, void *block);
 void tally_large_free(void *block, unsigned kind);
 
-static inline bool tally_is_small(const void *block) { return (size_t)((const char *)block - tally_region) < tally_region_size; }
+static inline bool tally_is_small(const void *block) {
+    return (size_t)((const char *)block - tally_region) < tally_region_size;
+}
 static inline tally_pool *tally_pool_of(const void *block) {
     uintptr_t address = (uintptr_t)block;
     tally_pool *pools = (tally_pool *)(address & ~(TALLY_ARENA_SIZE - 1));
@@ -171,8 +199,14 @@ static inline void tally_memory_free(unsigned kind, void *block);
 
 /* Walks, by several threads at once if they like; the world is stopped. Start with
  * zeroes; NULL: no more. A pool's blocks begin at `first` and end at pool->carved. */
-typedef struct tally_pool_walk { size_t arena, pool; char *first; } tally_pool_walk;
-typedef struct tally_large_walk { bool begun; void *next; } tally_large_walk;
+typedef struct tally_pool_walk {
+    size_t arena, pool;
+    char *first;
+} tally_pool_walk;
+typedef struct tally_large_walk {
+    bool begun;
+    void *next;
+} tally_large_walk;
 tally_pool *tally_memory_next_pool(tally_pool_walk *walk, unsigned kind);
 /* By number, from 0 to below tally_memory_pools(). NULL: it is of another kind, or not in use. */
 tally_pool *tally_memory_pool_at(size_t number, unsigned kind, char **first);
@@ -184,7 +218,10 @@ tally_object *tally_memory_next_large(tally_large_walk *walk, unsigned kind);
  * and what they hold stays readable. Small ones by their place in the region, in units
  * of 16 bytes, in the count words (tally_counts_set_link); large ones in front of the block.
  */
-typedef struct tally_dead_list { uint32_t small; tally_object *large; } tally_dead_list;
+typedef struct tally_dead_list {
+    uint32_t small;
+    tally_object *large;
+} tally_dead_list;
 tally_object **tally_large_link(tally_object *object);
 
 /* Calls visit for each live object of a kind; the world is stopped. */

@@ -7,21 +7,25 @@
  *  - Objects that are equal and hashable have the same hash: 1, 1.0 and True.
  *  - A list or dict that other threads may change is copied as it is at one moment, and the
  *    copy is compared or shown. Of two, the first is looked at again after the second was copied:
- *    if it is still so, both were as their copies at that moment. One that foreign code alone may change is
- *    read an item at a time, as it is then, each item with a reference of its own. So a change
- *    meanwhile is no error. A comparison without memory for copies reads item by item, too. No lock is held while an item is hashed, compared or shown.
+ *    if it is still so, both were as their copies at that moment. One that foreign code alone may
+ * change is read an item at a time, as it is then, each item with a reference of its own. So a
+ * change meanwhile is no error. A comparison without memory for copies reads item by item, too. No
+ * lock is held while an item is hashed, compared or shown.
  *  - What succeeds leaves a pending error as it was.
  *  - Nesting is bounded, so no object can exhaust the stack.
  */
-#include <math.h>
-#include <stdio.h>
 #include "any.h"
 #include "table.h"
+#include <math.h>
+#include <stdio.h>
 
 #define MOST_NESTED 1000
 
 /* A container whose repr is under way in this thread. */
-typedef struct shown { tally_object *object; struct shown *outer; } shown;
+typedef struct shown {
+    tally_object *object;
+    struct shown *outer;
+} shown;
 
 static _Thread_local unsigned nested;
 static _Thread_local shown *innermost;
@@ -41,7 +45,10 @@ void tally_recursion_leave(void) { nested--; }
 
 tally_object *tally_type_of(tally_object *object) {
     TALLY_PLAIN_CALL();
-    if (!object) { tally_expected("an object", NULL); return NULL; }
+    if (!object) {
+        tally_expected("an object", NULL);
+        return NULL;
+    }
     tally_thread_require();
     tally_object *type = tally_type_entry(object)->object;
     tally_incref(type); /* the object keeps its type alive */
@@ -64,7 +71,8 @@ ptrdiff_t tally_sizeof(tally_object *object) {
     if (!object) return tally_expected("an object", NULL);
     tally_thread_require();
     tally_type *type = tally_type_entry(object);
-    bool has_array = type->flags & TALLY_TYPE_CONTAINER && !type->native && type->extra_size && object->type != TALLY_TYPE_TUPLE;
+    bool has_array = type->flags & TALLY_TYPE_CONTAINER && !type->native && type->extra_size &&
+                     object->type != TALLY_TYPE_TUPLE;
     if (!has_array) return (ptrdiff_t)tally_size_locked(object);
     /* Its array might be freed by another thread while it is looked at. */
     unsigned token = tally_lock_object(object);
@@ -86,7 +94,10 @@ static __attribute__((noinline)) int64_t hash_by_user(tally_type *type, tally_ob
     return tally_valid_hash(hash);
 }
 
-int64_t tally_hash(tally_object *object) { return TALLY_LIKELY(object != NULL) ? tally_hash_known(object) : tally_expected("an object", NULL); }
+int64_t tally_hash(tally_object *object) {
+    return TALLY_LIKELY(object != NULL) ? tally_hash_known(object)
+                                        : tally_expected("an object", NULL);
+}
 
 int64_t tally_hash_known(tally_object *object) {
     if (object->type == TALLY_TYPE_STR) return tally_str_hash((tally_str *)object);
@@ -124,9 +135,12 @@ int tally_number_order(tally_object *a, tally_object *b, int *order) {
     }
     double x = whole_a ? 0 : ((tally_float *)a)->value, y = whole_b ? 0 : ((tally_float *)b)->value;
     if (isnan(x) || isnan(y)) return 0;
-    if (whole_a) *order = int_to_double_order(tally_integral_value(a), y);
-    else if (whole_b) *order = -int_to_double_order(tally_integral_value(b), x);
-    else *order = (x > y) - (x < y);
+    if (whole_a)
+        *order = int_to_double_order(tally_integral_value(a), y);
+    else if (whole_b)
+        *order = -int_to_double_order(tally_integral_value(b), x);
+    else
+        *order = (x > y) - (x < y);
     return 1;
 }
 
@@ -162,13 +176,15 @@ int tally_item_equal(tally_object *a, tally_object *b) { return a == b ? 1 : tal
 
 /* Other threads may be in it. */
 static bool is_shared(tally_object *container) {
-    return tally_unlocked_recheck && !(tally_counts_owned(&container->counts) && tally_lock_is_biased(container));
+    return tally_unlocked_recheck &&
+           !(tally_counts_owned(&container->counts) && tally_lock_is_biased(container));
 }
 
 /* Of this many tries to find both of two containers as they were copied. */
 enum { COPY_TRIES = 100 };
 
-/* A tuple or a list that is read item by item: a tuple's own items, or copied ones, or NULL: as they are then. */
+/* A tuple or a list that is read item by item: a tuple's own items, or copied ones, or NULL: as
+ * they are then. */
 typedef struct sequence {
     tally_object *object;
     tally_object *const *items;
@@ -177,7 +193,7 @@ typedef struct sequence {
 } sequence;
 
 static sequence sequence_of(tally_object *object) {
-    sequence s = { .object = object };
+    sequence s = {.object = object};
     if (object->type != TALLY_TYPE_TUPLE) return s;
     s.items = ((tally_tuple *)object)->items;
     s.length = ((tally_tuple *)object)->length;
@@ -243,10 +259,12 @@ static void drop_pair(tally_object *pair[2]) {
     tally_decref(pair[1]);
 }
 
-/* Lengths that are not the same were so at one moment, though read at two: one list changes at a time. */
+/* Lengths that are not the same were so at one moment, though read at two: one list changes at a
+ * time. */
 int tally_list_equal(tally_object *a, tally_object *b) {
     if (a == b) return 1;
-    if (!tally_has_type(b, TALLY_TYPE_LIST) || tally_list_length(a) != tally_list_length(b)) return 0;
+    if (!tally_has_type(b, TALLY_TYPE_LIST) || tally_list_length(a) != tally_list_length(b))
+        return 0;
     sequence pair[2];
     tally_object *items[2];
     sequences_begin(pair, a, b);
@@ -260,7 +278,8 @@ int tally_list_equal(tally_object *a, tally_object *b) {
 static tally_table_place *table_of(tally_object *dict) { return &((tally_dict *)dict)->table; }
 
 /* Whether dict has the key with an equal value. */
-static int dict_has_equal(tally_object *dict, tally_object *key, int64_t hash, tally_object *value) {
+static int dict_has_equal(tally_object *dict, tally_object *key, int64_t hash,
+                          tally_object *value) {
     int error;
     tally_object *other = tally_table_get_hashed(dict, table_of(dict), key, hash, &error);
     if (!other) return error;
@@ -283,7 +302,9 @@ static int dicts_equal(tally_object *a, tally_object *b) {
     return 1;
 }
 
-static tally_object *read(tally_slot *slot) { return atomic_load_explicit(slot, memory_order_relaxed); }
+static tally_object *read(tally_slot *slot) {
+    return atomic_load_explicit(slot, memory_order_relaxed);
+}
 
 static void free_copy(tally_table *copy) {
     if (copy) tally_table_free(copy);
@@ -318,7 +339,8 @@ static bool copy_dicts(tally_object *a, tally_object *b, tally_table *copies[2])
 
 int tally_dict_equal(tally_object *a, tally_object *b) {
     if (a == b) return 1;
-    if (!tally_has_type(b, TALLY_TYPE_DICT) || tally_dict_length(a) != tally_dict_length(b)) return 0;
+    if (!tally_has_type(b, TALLY_TYPE_DICT) || tally_dict_length(a) != tally_dict_length(b))
+        return 0;
     tally_table *copies[2];
     if ((!is_shared(a) && !is_shared(b)) || !copy_dicts(a, b, copies)) return dicts_equal(a, b);
     bool same_length = tally_table_length(copies[0]) == tally_table_length(copies[1]);
@@ -359,13 +381,16 @@ static int sequence_compare(tally_object *a, tally_object *b, int *order) {
 }
 
 int tally_compare(tally_object *a, tally_object *b, int *order) {
-    if (TALLY_UNLIKELY(!a || !b || !order)) return tally_expected("two objects and a place for their order", NULL);
+    if (TALLY_UNLIKELY(!a || !b || !order))
+        return tally_expected("two objects and a place for their order", NULL);
     if (tally_is_number(a) && tally_is_number(b)) return number_compare(a, b, order);
     if (a->type == b->type) {
         if (a->type == TALLY_TYPE_STR) return str_compare((tally_str *)a, (tally_str *)b, order);
-        if (a->type == TALLY_TYPE_TUPLE || a->type == TALLY_TYPE_LIST) return sequence_compare(a, b, order);
+        if (a->type == TALLY_TYPE_TUPLE || a->type == TALLY_TYPE_LIST)
+            return sequence_compare(a, b, order);
     }
-    tally_error_set(TALLY_TYPE_ERROR, "no order between '%s' and '%s'", tally_type_name(a), tally_type_name(b));
+    tally_error_set(TALLY_TYPE_ERROR, "no order between '%s' and '%s'", tally_type_name(a),
+                    tally_type_name(b));
     return -1;
 }
 
@@ -394,18 +419,24 @@ tally_object *tally_text_finish(tally_text *text, bool failed) {
 /* ---- repr --------------------------------------------------------------- */
 
 static tally_object *default_repr(tally_object *object) {
-    tally_text text = { 0 };
+    tally_text text = {0};
     char address[40];
     bool is_type = object->type == TALLY_TYPE_TYPE;
-    const char *name = is_type ? tally_types[((tally_type_object *)object)->index].name : tally_type_name(object);
-    int length = is_type ? snprintf(address, sizeof address, "'>") : snprintf(address, sizeof address, " object at %p>", (void *)object);
+    const char *name =
+        is_type ? tally_types[((tally_type_object *)object)->index].name : tally_type_name(object);
+    int length = is_type ? snprintf(address, sizeof address, "'>")
+                         : snprintf(address, sizeof address, " object at %p>", (void *)object);
     bool failed = tally_text_add(&text, is_type ? "<class '" : "<", is_type ? 8 : 1) < 0 ||
-                  tally_text_add(&text, name, strlen(name)) < 0 || tally_text_add(&text, address, (size_t)length) < 0;
+                  tally_text_add(&text, name, strlen(name)) < 0 ||
+                  tally_text_add(&text, address, (size_t)length) < 0;
     return tally_text_finish(&text, failed);
 }
 
 tally_object *tally_repr(tally_object *object) {
-    if (!object) { tally_expected("an object", NULL); return NULL; }
+    if (!object) {
+        tally_expected("an object", NULL);
+        return NULL;
+    }
     tally_thread_require();
     tally_type *type = tally_type_entry(object);
     if (!type->repr) return default_repr(object);
@@ -414,7 +445,8 @@ tally_object *tally_repr(tally_object *object) {
     tally_object *str = type->repr(object);
     tally_recursion_leave();
     if (!str || str->type == TALLY_TYPE_STR) return str;
-    tally_error_set(TALLY_TYPE_ERROR, "the repr of a '%s' is no str but a '%s'", type->name, tally_type_name(str));
+    tally_error_set(TALLY_TYPE_ERROR, "the repr of a '%s' is no str but a '%s'", type->name,
+                    tally_type_name(str));
     tally_decref(str);
     return NULL;
 }
@@ -433,7 +465,9 @@ static int add_repr(tally_text *text, tally_object *object) {
     return result;
 }
 
-static int add_separator(tally_text *text, ptrdiff_t index) { return index ? tally_text_add(text, ", ", 2) : 0; }
+static int add_separator(tally_text *text, ptrdiff_t index) {
+    return index ? tally_text_add(text, ", ", 2) : 0;
+}
 
 static int add_item(tally_text *text, ptrdiff_t index, tally_object *item) {
     return add_separator(text, index) < 0 ? -1 : add_repr(text, item);
@@ -449,7 +483,8 @@ static int add_items(tally_text *text, tally_object *object) {
         tally_decref(item);
     }
     sequence_end(&s);
-    return result == 0 && i == 1 && object->type == TALLY_TYPE_TUPLE ? tally_text_add(text, ",", 1) : result;
+    return result == 0 && i == 1 && object->type == TALLY_TYPE_TUPLE ? tally_text_add(text, ",", 1)
+                                                                     : result;
 }
 
 static int add_entry(tally_text *text, ptrdiff_t index, tally_object *key, tally_object *value) {
@@ -484,17 +519,25 @@ static int add_entries(tally_text *text, tally_object *dict) {
 }
 
 /* What add adds for a container, in brackets; a container within itself is shown as dots. */
-static tally_object *container_repr(tally_object *object, const char brackets[2], int (*add)(tally_text *, tally_object *)) {
-    char dots[5] = { brackets[0], '.', '.', '.', brackets[1] };
+static tally_object *container_repr(tally_object *object, const char brackets[2],
+                                    int (*add)(tally_text *, tally_object *)) {
+    char dots[5] = {brackets[0], '.', '.', '.', brackets[1]};
     if (being_shown(object)) return tally_str_new(dots, 5);
-    shown self = { object, innermost };
+    shown self = {object, innermost};
     innermost = &self;
-    tally_text text = { 0 };
-    bool failed = tally_text_add(&text, &brackets[0], 1) < 0 || add(&text, object) < 0 || tally_text_add(&text, &brackets[1], 1) < 0;
+    tally_text text = {0};
+    bool failed = tally_text_add(&text, &brackets[0], 1) < 0 || add(&text, object) < 0 ||
+                  tally_text_add(&text, &brackets[1], 1) < 0;
     innermost = self.outer;
     return tally_text_finish(&text, failed);
 }
 
-tally_object *tally_tuple_repr(tally_object *object) { return container_repr(object, "()", add_items); }
-tally_object *tally_list_repr(tally_object *object) { return container_repr(object, "[]", add_items); }
-tally_object *tally_dict_repr(tally_object *object) { return container_repr(object, "{}", add_entries); }
+tally_object *tally_tuple_repr(tally_object *object) {
+    return container_repr(object, "()", add_items);
+}
+tally_object *tally_list_repr(tally_object *object) {
+    return container_repr(object, "[]", add_items);
+}
+tally_object *tally_dict_repr(tally_object *object) {
+    return container_repr(object, "{}", add_entries);
+}

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* dict.c: the dict type: a table (table.c) with an interface. */
-#include "table.h"
 #include "any.h"
+#include "table.h"
 
 static tally_table_place *check(tally_object *object) {
-    if (TALLY_LIKELY(tally_has_type(object, TALLY_TYPE_DICT))) return &((tally_dict *)object)->table;
+    if (TALLY_LIKELY(tally_has_type(object, TALLY_TYPE_DICT)))
+        return &((tally_dict *)object)->table;
     tally_expected("a dict", object);
     return NULL;
 }
@@ -24,7 +25,7 @@ tally_object *tally_dict_get(tally_object *dict, tally_object *key) {
 
 tally_borrowed tally_dict_borrow(tally_object *dict, tally_object *key) {
     tally_table_place *where = check(dict);
-    return where ? tally_table_borrow(dict, where, key) : (tally_borrowed){ 0 };
+    return where ? tally_table_borrow(dict, where, key) : (tally_borrowed){0};
 }
 
 int tally_dict_set(tally_object *dict, tally_object *key, tally_object *value) {
@@ -61,12 +62,18 @@ tally_object *tally_dict_set_default(tally_object *dict, tally_object *key, tall
 enum { AT_BITS = 30 };
 static uint64_t stamp_of(tally_table *table) {
     if (!table) return 0;
-    uint64_t stamp = atomic_load_explicit(&table->version, memory_order_relaxed) * UINT64_C(0x9e3779b97f4a7c15) >> AT_BITS;
+    uint64_t stamp = atomic_load_explicit(&table->version, memory_order_relaxed) *
+                         UINT64_C(0x9e3779b97f4a7c15) >>
+                     AT_BITS;
     return stamp ? stamp : 1;
 }
 
 /* Where the walk is, in a table; and what it gives: NULL where it is not asked for. */
-typedef struct walk { uint64_t at, stamp; bool begun, want_key, want_value; tally_object *key, *value; } walk;
+typedef struct walk {
+    uint64_t at, stamp;
+    bool begun, want_key, want_value;
+    tally_object *key, *value;
+} walk;
 
 static int walk_locked(tally_object *dict, tally_table_place *where, walk *w) {
     TALLY_DETAIL(reads_locked);
@@ -80,7 +87,10 @@ static int walk_locked(tally_object *dict, tally_table_place *where, walk *w) {
         uint32_t used = atomic_load_explicit(&table->used, memory_order_relaxed);
         uint32_t first = atomic_load_explicit(&table->first, memory_order_relaxed);
         if (w->at < first) w->at = first;
-        for (; w->at < used && !atomic_load_explicit(&table->entries[w->at].value, memory_order_relaxed); w->at++) TALLY_POINT(walk_skips);
+        for (; w->at < used &&
+               !atomic_load_explicit(&table->entries[w->at].value, memory_order_relaxed);
+             w->at++)
+            TALLY_POINT(walk_skips);
         if (w->at < used) {
             if (w->want_key) w->key = tally_slot_locked_read(&table->entries[w->at].key);
             if (w->want_value) w->value = tally_slot_locked_read(&table->entries[w->at].value);
@@ -113,14 +123,19 @@ static int walk_unlocked(tally_table_place *where, walk *w) {
     uint32_t first = atomic_load_explicit(&table->first, memory_order_acquire);
     if (at < first) at = first;
     /* acquire: pairs with the release of take_out */
-    for (; at < used && !atomic_load_explicit(&table->entries[at].value, memory_order_acquire); at++) TALLY_POINT(walk_skips);
+    for (; at < used && !atomic_load_explicit(&table->entries[at].value, memory_order_acquire);
+         at++)
+        TALLY_POINT(walk_skips);
     bool more = at < used;
     TALLY_POINT(walk_found);
     if (more && w->want_key && !(w->key = tally_slot_try_read(&table->entries[at].key))) return -1;
     TALLY_POINT(walk_key);
-    if (more && w->want_value && !(w->value = tally_slot_try_read(&table->entries[at].value))) goto failed;
+    if (more && w->want_value && !(w->value = tally_slot_try_read(&table->entries[at].value)))
+        goto failed;
     TALLY_POINT(walk_read);
-    if (tally_unlocked_recheck && (stamp_of(table) != now || atomic_load_explicit(where, memory_order_relaxed) != table)) goto failed;
+    if (tally_unlocked_recheck &&
+        (stamp_of(table) != now || atomic_load_explicit(where, memory_order_relaxed) != table))
+        goto failed;
     TALLY_DETAIL(reads_unlocked);
     w->at = at;
     w->stamp = now;
@@ -133,17 +148,26 @@ failed:;
     return -1;
 }
 
-int tally_dict_next(tally_object *dict, ptrdiff_t *position, tally_object **key, tally_object **value) {
-    if (TALLY_UNLIKELY(!position)) { tally_error_set(TALLY_VALUE_ERROR, "a walk over a dict needs a place for its position"); return -1; }
+int tally_dict_next(tally_object *dict, ptrdiff_t *position, tally_object **key,
+                    tally_object **value) {
+    if (TALLY_UNLIKELY(!position)) {
+        tally_error_set(TALLY_VALUE_ERROR, "a walk over a dict needs a place for its position");
+        return -1;
+    }
     tally_table_place *where = check(dict);
     if (!where) return -1;
-    walk w = { .at = (uint64_t)*position & ((1 << AT_BITS) - 1), .stamp = (uint64_t)*position >> AT_BITS, .begun = *position != 0, .want_key = key, .want_value = value };
+    walk w = {.at = (uint64_t)*position & ((1 << AT_BITS) - 1),
+              .stamp = (uint64_t)*position >> AT_BITS,
+              .begun = *position != 0,
+              .want_key = key,
+              .want_value = value};
     int result = tally_may_read_unlocked(dict) ? walk_unlocked(where, &w) : -1;
     if (TALLY_UNLIKELY(result < 0)) result = walk_locked(dict, where, &w);
     if (result > 0) *position = (ptrdiff_t)(w.stamp << AT_BITS | (w.at + 1));
     if (key) *key = w.key;
     if (value) *value = w.value;
-    if (result < 0) tally_error_set(TALLY_RUNTIME_ERROR, "the dict changed its size during iteration");
+    if (result < 0)
+        tally_error_set(TALLY_RUNTIME_ERROR, "the dict changed its size during iteration");
     return result;
 }
 
@@ -162,19 +186,30 @@ ptrdiff_t tally_dict_length(tally_object *dict) {
     unsigned token = unlocked ? 0 : tally_lock_object(dict);
     /* acquire: pairs with publishing the table */
     tally_table *table = atomic_load_explicit(where, memory_order_acquire);
-    ptrdiff_t length = table ? (ptrdiff_t)atomic_load_explicit(&table->live, memory_order_relaxed) : 0;
+    ptrdiff_t length =
+        table ? (ptrdiff_t)atomic_load_explicit(&table->live, memory_order_relaxed) : 0;
     if (!unlocked) tally_unlock_object(dict, token);
     return length;
 }
 
 /* ---- the type ----------------------------------------------------------- */
 
-static tally_table *table_of(tally_object *self) { return atomic_load_explicit(&((tally_dict *)self)->table, memory_order_relaxed); }
+static tally_table *table_of(tally_object *self) {
+    return atomic_load_explicit(&((tally_dict *)self)->table, memory_order_relaxed);
+}
 
-static void dict_traverse(tally_object *self, tally_visit visit, void *context) { if (table_of(self)) tally_table_traverse(table_of(self), visit, context); }
-static tally_object **dict_child(tally_object *self) { return table_of(self) ? tally_table_current_child(table_of(self)) : NULL; }
-static void dict_release(tally_object *self) { if (table_of(self)) tally_table_free(table_of(self)); }
-static size_t dict_extra(tally_object *self) { return table_of(self) ? tally_table_bytes(table_of(self)) : 0; }
+static void dict_traverse(tally_object *self, tally_visit visit, void *context) {
+    if (table_of(self)) tally_table_traverse(table_of(self), visit, context);
+}
+static tally_object **dict_child(tally_object *self) {
+    return table_of(self) ? tally_table_current_child(table_of(self)) : NULL;
+}
+static void dict_release(tally_object *self) {
+    if (table_of(self)) tally_table_free(table_of(self));
+}
+static size_t dict_extra(tally_object *self) {
+    return table_of(self) ? tally_table_bytes(table_of(self)) : 0;
+}
 
 void tally_register_dict(void) {
     tally_type *type = &tally_types[TALLY_TYPE_DICT];

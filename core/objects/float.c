@@ -6,10 +6,10 @@
  * nothing, has a hash by its identity; a float's repr is the shortest text that reads
  * back as the same double.
  */
+#include "any.h"
 #include <float.h>
 #include <math.h>
 #include <stdio.h>
-#include "any.h"
 
 tally_object *tally_float_new(double value) {
     TALLY_PLAIN_CALL();
@@ -30,7 +30,8 @@ int64_t tally_float_hash(tally_object *object) {
     double value = ((tally_float *)object)->value;
     /* equal to no other object: n of them in a dict are to have n hashes */
     if (isnan(value)) return tally_identity_hash(object);
-    if (value >= -0x1p63 && value < 0x1p63 && (double)(int64_t)value == value) return tally_valid_hash((int64_t)value);
+    if (value >= -0x1p63 && value < 0x1p63 && (double)(int64_t)value == value)
+        return tally_valid_hash((int64_t)value);
     uint64_t bits;
     memcpy(&bits, &value, sizeof bits);
     /* fractions differ in few high bits: spread them over the low ones */

@@ -5,12 +5,12 @@
  * Invariant: an int from -5 to 256 is always the one immortal object of its
  * value, as in CPython; an int's value never changes.
  */
+#include "any.h"
 #include <inttypes.h>
 #include <stdio.h>
-#include "any.h"
 
 #define SMALLEST (-5)
-#define LARGEST 256
+#define LARGEST  256
 
 /* A page of their own, so that they share no line with anything that is written. */
 static _Alignas(4096) tally_int small_ints[LARGEST - SMALLEST + 1];
@@ -39,9 +39,12 @@ int64_t tally_int_value(tally_object *object) {
     return tally_integral_value(object);
 }
 
-int64_t tally_int_hash(tally_object *object) { return tally_valid_hash(tally_integral_value(object)); }
+int64_t tally_int_hash(tally_object *object) {
+    return tally_valid_hash(tally_integral_value(object));
+}
 
 tally_object *tally_int_repr(tally_object *object) {
     char text[24];
-    return tally_str_new(text, snprintf(text, sizeof text, "%" PRId64, ((tally_int *)object)->value));
+    return tally_str_new(text,
+                         snprintf(text, sizeof text, "%" PRId64, ((tally_int *)object)->value));
 }

@@ -8,45 +8,61 @@
  *  - an array that was replaced waits for a grace period, unless no reader
  *    without the lock can be there (the list is private);
  *  - an array has room for every length that was stored while it was the list's.
- * No reference is dropped under the lock: that may run foreign code. Where a function is marked [plain], none
- * is dropped at all (tally_drop_later).
+ * No reference is dropped under the lock: that may run foreign code. Where a function is marked
+ * [plain], none is dropped at all (tally_drop_later).
  *
  * An array grows by half. A pop that leaves it less than half full replaces it by one with
- * room for an eighth more than the items (CPython's rule). An array for up to FEW_ITEMS, a kilobyte, stays: a
- * work list that fills and empties would pay for its arrays each time (a quarter of its time in list-own).
+ * room for an eighth more than the items (CPython's rule). An array for up to FEW_ITEMS, a
+ * kilobyte, stays: a work list that fills and empties would pay for its arrays each time (a quarter
+ * of its time in list-own).
  */
-#include "backend.h"
 #include "any.h"
+#include "backend.h"
 
 static tally_list *check(tally_object *object) {
     if (TALLY_LIKELY(tally_has_type(object, TALLY_TYPE_LIST))) return (tally_list *)object;
     tally_expected("a list", object);
     return NULL;
 }
-static int out_of_range(void) { tally_error_set(TALLY_INDEX_ERROR, "list index out of range"); return -1; }
+static int out_of_range(void) {
+    tally_error_set(TALLY_INDEX_ERROR, "list index out of range");
+    return -1;
+}
 
-static ptrdiff_t length_of(tally_list *list) { return atomic_load_explicit(&list->length, memory_order_relaxed); }
-static tally_items *items_of(tally_list *list) { return atomic_load_explicit(&list->items, memory_order_relaxed); }
-static tally_object *slot_of(tally_items *items, ptrdiff_t i) { return atomic_load_explicit(&items->at[i], memory_order_relaxed); }
+static ptrdiff_t length_of(tally_list *list) {
+    return atomic_load_explicit(&list->length, memory_order_relaxed);
+}
+static tally_items *items_of(tally_list *list) {
+    return atomic_load_explicit(&list->items, memory_order_relaxed);
+}
+static tally_object *slot_of(tally_items *items, ptrdiff_t i) {
+    return atomic_load_explicit(&items->at[i], memory_order_relaxed);
+}
 /* release: pairs with the acquire of readers without the lock */
-static void store(tally_items *items, ptrdiff_t i, tally_object *item) { atomic_store_explicit(&items->at[i], item, memory_order_release); }
+static void store(tally_items *items, ptrdiff_t i, tally_object *item) {
+    atomic_store_explicit(&items->at[i], item, memory_order_release);
+}
 /* release: pairs with holds: who sees a length sees the array that it was made for */
-static void store_length(tally_list *list, ptrdiff_t length) { atomic_store_explicit(&list->length, length, memory_order_release); }
+static void store_length(tally_list *list, ptrdiff_t length) {
+    atomic_store_explicit(&list->length, length, memory_order_release);
+}
 
 /*
- * Without the lock: the index is one of an item, and within the array, which the length may be newer than. (Its capacity
- * would tell, too, but that is in a line that stores to the array write.)
+ * Without the lock: the index is one of an item, and within the array, which the length may be
+ * newer than. (Its capacity would tell, too, but that is in a line that stores to the array write.)
  */
 static inline bool holds(tally_list *list, tally_items *items, ptrdiff_t index) {
     /* acquire: pairs with store_length */
-    if (index < 0 || index >= atomic_load_explicit(&list->length, memory_order_acquire)) return false;
+    if (index < 0 || index >= atomic_load_explicit(&list->length, memory_order_acquire))
+        return false;
     return !tally_unlocked_recheck || TALLY_LIKELY(items_of(list) == items);
 }
 
 static tally_items *items_new(ptrdiff_t capacity) {
     if ((size_t)capacity > (PTRDIFF_MAX - sizeof(tally_items)) / sizeof(tally_slot)) return NULL;
     size_t bytes = sizeof(tally_items) + (size_t)capacity * sizeof(tally_slot);
-    if (bytes <= TALLY_SMALL_LIMIT) bytes = (bytes + 15) & ~(size_t)15; /* what the block has anyway */
+    if (bytes <= TALLY_SMALL_LIMIT)
+        bytes = (bytes + 15) & ~(size_t)15; /* what the block has anyway */
     tally_items *items = tally_memory_alloc(TALLY_RAW, bytes);
     if (items) items->array.bytes = bytes;
     return items;
@@ -54,20 +70,27 @@ static tally_items *items_new(ptrdiff_t capacity) {
 
 static void items_discard(tally_items *items, unsigned token) {
     if (!items) return;
-    if (tally_is_private(token)) tally_memory_free(TALLY_RAW, items);
-    else tally_retire(&items->array.retired, TALLY_RETIRED_ARRAY, items->array.bytes);
+    if (tally_is_private(token))
+        tally_memory_free(TALLY_RAW, items);
+    else
+        tally_retire(&items->array.retired, TALLY_RETIRED_ARRAY, items->array.bytes);
 }
 
 /* release: pairs with the acquire of readers without the lock */
-static void publish(tally_list *list, tally_items *items) { atomic_store_explicit(&list->items, items, memory_order_release); }
+static void publish(tally_list *list, tally_items *items) {
+    atomic_store_explicit(&list->items, items, memory_order_release);
+}
 
-/* Lock held: the items move to an array with this room; false: no memory, and nothing has changed. */
+/* Lock held: the items move to an array with this room; false: no memory, and nothing has changed.
+ */
 static bool move_items(tally_list *list, ptrdiff_t capacity, unsigned token) {
     tally_items *old = items_of(list), *items = items_new(capacity);
     if (!items) return false;
     ptrdiff_t i = 0, length = length_of(list);
-    for (; i < length; i++) atomic_store_explicit(&items->at[i], slot_of(old, i), memory_order_relaxed);
-    for (; i < tally_items_capacity(items); i++) atomic_store_explicit(&items->at[i], NULL, memory_order_relaxed);
+    for (; i < length; i++)
+        atomic_store_explicit(&items->at[i], slot_of(old, i), memory_order_relaxed);
+    for (; i < tally_items_capacity(items); i++)
+        atomic_store_explicit(&items->at[i], NULL, memory_order_relaxed);
     publish(list, items);
     items_discard(old, token);
     return true;
@@ -93,12 +116,22 @@ static __attribute__((noinline)) void shrink(tally_list *list, unsigned token) {
 }
 
 tally_object *tally_list_new(ptrdiff_t capacity) {
-    if (capacity < 0) { tally_error_set(TALLY_VALUE_ERROR, "capacity is negative"); return NULL; }
+    if (capacity < 0) {
+        tally_error_set(TALLY_VALUE_ERROR, "capacity is negative");
+        return NULL;
+    }
     tally_items *items = capacity ? items_new(capacity) : NULL;
-    if (capacity && !items) { tally_no_memory(); return NULL; }
+    if (capacity && !items) {
+        tally_no_memory();
+        return NULL;
+    }
     tally_list *list = tally_object_alloc(TALLY_TYPE_LIST, sizeof *list, TALLY_CONTAINERS);
-    if (!list) { if (items) tally_memory_free(TALLY_RAW, items); return NULL; }
-    for (ptrdiff_t i = 0; items && i < tally_items_capacity(items); i++) atomic_store_explicit(&items->at[i], NULL, memory_order_relaxed);
+    if (!list) {
+        if (items) tally_memory_free(TALLY_RAW, items);
+        return NULL;
+    }
+    for (ptrdiff_t i = 0; items && i < tally_items_capacity(items); i++)
+        atomic_store_explicit(&items->at[i], NULL, memory_order_relaxed);
     atomic_store_explicit(&list->length, 0, memory_order_relaxed);
     atomic_store_explicit(&list->items, items, memory_order_relaxed);
     return tally_container_publish(list);
@@ -129,7 +162,8 @@ int tally_list_append(tally_object *object, tally_object *item) {
 }
 
 /* NULL: not to be had without the lock. */
-static inline __attribute__((always_inline)) tally_object *get_unlocked(tally_list *list, ptrdiff_t index) {
+static inline __attribute__((always_inline)) tally_object *get_unlocked(tally_list *list,
+                                                                        ptrdiff_t index) {
     if (index < 0) index += length_of(list);
     TALLY_POINT(list_read);
     /* acquire: pairs with publish */
@@ -138,7 +172,8 @@ static inline __attribute__((always_inline)) tally_object *get_unlocked(tally_li
     if (TALLY_UNLIKELY(!items)) return NULL; /* no capacity; the length may be newer */
     if (!holds(list, items, index)) return NULL;
     tally_object *item = tally_slot_try_read(&items->at[index]);
-    if (tally_unlocked_recheck && item && TALLY_UNLIKELY(atomic_load_explicit(&list->items, memory_order_acquire) != items)) {
+    if (tally_unlocked_recheck && item &&
+        TALLY_UNLIKELY(atomic_load_explicit(&list->items, memory_order_acquire) != items)) {
         tally_drop_later(item);
         return NULL;
     }
@@ -150,7 +185,8 @@ static __attribute__((noinline)) tally_object *get_locked(tally_list *list, ptrd
     tally_object *object = &list->container.base, *item = NULL;
     unsigned token = tally_lock_object(object);
     if (index < 0) index += length_of(list);
-    if (index >= 0 && index < length_of(list)) item = tally_slot_locked_read(&items_of(list)->at[index]);
+    if (index >= 0 && index < length_of(list))
+        item = tally_slot_locked_read(&items_of(list)->at[index]);
     tally_unlock_object(object, token);
     return item;
 }
@@ -174,7 +210,10 @@ tally_object *tally_list_get(tally_object *object, ptrdiff_t index) {
     if (TALLY_UNLIKELY(!list)) return NULL;
     if (TALLY_LIKELY(tally_may_read_unlocked(object))) {
         tally_object *item = get_unlocked(list, index);
-        if (TALLY_LIKELY(item != NULL)) { TALLY_DETAIL(reads_unlocked); return item; }
+        if (TALLY_LIKELY(item != NULL)) {
+            TALLY_DETAIL(reads_unlocked);
+            return item;
+        }
     }
     return get_or_fail(list, index);
 }
@@ -187,29 +226,35 @@ static tally_object *borrow_unlocked(tally_list *list, ptrdiff_t index) {
     if (!holds(list, items, index)) return NULL;
     TALLY_POINT(borrow_loaded);
     tally_object *item = tally_slot_try_borrow(&items->at[index]);
-    if (tally_unlocked_recheck && TALLY_UNLIKELY(atomic_load_explicit(&list->items, memory_order_acquire) != items)) return NULL;
+    if (tally_unlocked_recheck &&
+        TALLY_UNLIKELY(atomic_load_explicit(&list->items, memory_order_acquire) != items))
+        return NULL;
     return item;
 }
 
-static __attribute__((noinline)) tally_borrowed borrow_locked(tally_object *object, ptrdiff_t index) {
+static __attribute__((noinline)) tally_borrowed borrow_locked(tally_object *object,
+                                                              ptrdiff_t index) {
     bool held;
-    if (!tally_borrow_secure(object, &held)) return (tally_borrowed){ 0 };
+    if (!tally_borrow_secure(object, &held)) return (tally_borrowed){0};
     return tally_borrow_keep(object, held, tally_list_get(object, index));
 }
 
 tally_borrowed tally_list_borrow(tally_object *object, ptrdiff_t index) {
     tally_list *list = check(object);
     TALLY_ENDS_BORROWS();
-    if (TALLY_UNLIKELY(!list)) return (tally_borrowed){ 0 };
+    if (TALLY_UNLIKELY(!list)) return (tally_borrowed){0};
     if (TALLY_LIKELY(tally_may_read_unlocked(object))) {
         tally_object *item = borrow_unlocked(list, index);
-        if (TALLY_LIKELY(item != NULL)) { TALLY_DETAIL(reads_unlocked); return tally_borrow_of(item); }
+        if (TALLY_LIKELY(item != NULL)) {
+            TALLY_DETAIL(reads_unlocked);
+            return tally_borrow_of(item);
+        }
     }
     return borrow_locked(object, index);
 }
 
-/* The item that was in the slot, whose reference is the caller's now; NULL: out of range. The caller's
- * reference of item goes to the slot. */
+/* The item that was in the slot, whose reference is the caller's now; NULL: out of range. The
+ * caller's reference of item goes to the slot. */
 static tally_object *swap_locked(tally_list *list, ptrdiff_t index, tally_object *item) {
     tally_object *object = &list->container.base, *old = NULL;
     unsigned token = tally_lock_object(object);
@@ -308,7 +353,8 @@ tally_object **tally_list_copy(tally_object *object, ptrdiff_t *length) {
         if (!(items = grow_copy(items, capacity))) return NULL;
         unsigned token = tally_lock_object(object);
         *length = length_of(list);
-        for (ptrdiff_t i = 0; *length <= capacity && i < *length; i++) items[i] = tally_slot_locked_read(&items_of(list)->at[i]);
+        for (ptrdiff_t i = 0; *length <= capacity && i < *length; i++)
+            items[i] = tally_slot_locked_read(&items_of(list)->at[i]);
         tally_unlock_object(object, token);
         if (*length <= capacity) return items;
     }
@@ -341,7 +387,9 @@ bool tally_list_is_copy(tally_object *object, tally_object *const *items, ptrdif
     /* acquire: pairs with publish. Before a safepoint the array is not freed. */
     tally_items *now = atomic_load_explicit(&list->items, memory_order_acquire);
     /* acquire: pairs with store_length, so that the array is looked at again after it */
-    if (atomic_load_explicit(&list->length, memory_order_acquire) != length || items_of(list) != now) return false;
+    if (atomic_load_explicit(&list->length, memory_order_acquire) != length ||
+        items_of(list) != now)
+        return false;
     if (!now) return length == 0; /* a clear is under way: the array has gone, the length not yet */
     for (ptrdiff_t i = 0; i < length; i++)
         if (slot_of(now, i) != items[i]) return false;
@@ -379,16 +427,20 @@ static int extend_by(tally_list *list, tally_object *sequence, unsigned tries) {
     tally_object *object = &list->container.base;
     bool is_list = sequence->type == TALLY_TYPE_LIST;
     ptrdiff_t count;
-    tally_object **items = is_list ? tally_list_copy(sequence, &count) : tuple_copy(sequence, &count);
+    tally_object **items =
+        is_list ? tally_list_copy(sequence, &count) : tuple_copy(sequence, &count);
     if (!items) return tally_no_memory();
     TALLY_POINT(extend_copied);
     unsigned token = tally_lock_object(object);
-    bool changed = tally_unlocked_recheck && is_list && tries > 1 && !tally_list_is_copy(sequence, items, count);
+    bool changed = tally_unlocked_recheck && is_list && tries > 1 &&
+                   !tally_list_is_copy(sequence, items, count);
     int result = changed ? -1 : reserve(list, count, token);
     if (result == 0) put_all(list, items, count);
     tally_unlock_object(object, token);
-    if (result < 0) tally_list_drop_copy_later(items, count);
-    else tally_list_free_copy(items);
+    if (result < 0)
+        tally_list_drop_copy_later(items, count);
+    else
+        tally_list_free_copy(items);
     if (changed) return 1;
     return result == 0 ? 0 : tally_no_memory();
 }
@@ -397,10 +449,12 @@ int tally_list_extend(tally_object *object, tally_object *sequence) {
     TALLY_PLAIN_CALL();
     tally_list *list = check(object);
     if (!list) return -1;
-    if (!tally_has_type(sequence, TALLY_TYPE_LIST) && !tally_has_type(sequence, TALLY_TYPE_TUPLE)) return tally_expected("a list or a tuple", sequence);
+    if (!tally_has_type(sequence, TALLY_TYPE_LIST) && !tally_has_type(sequence, TALLY_TYPE_TUPLE))
+        return tally_expected("a list or a tuple", sequence);
     if (object == sequence) return extend_by_itself(list);
     int result = 1;
-    for (unsigned tries = EXTEND_TRIES; result == 1; tries--) result = extend_by(list, sequence, tries);
+    for (unsigned tries = EXTEND_TRIES; result == 1; tries--)
+        result = extend_by(list, sequence, tries);
     return result;
 }
 

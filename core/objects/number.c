@@ -6,11 +6,12 @@
  * Invariant: a result is exact for ints, or there is an overflow error. To mix
  * with a float an int is first rounded to a double; so it is to be divided.
  */
-#include <math.h>
 #include "any.h"
+#include <math.h>
 
 static tally_object *unsupported(const char *symbol, tally_object *a, tally_object *b) {
-    tally_error_set(TALLY_TYPE_ERROR, "unsupported operand types for %s: '%s' and '%s'", symbol, tally_type_name(a), tally_type_name(b));
+    tally_error_set(TALLY_TYPE_ERROR, "unsupported operand types for %s: '%s' and '%s'", symbol,
+                    tally_type_name(a), tally_type_name(b));
     return NULL;
 }
 
@@ -24,7 +25,9 @@ static tally_object *zero_division(void) {
     return NULL;
 }
 
-static bool both_integral(tally_object *a, tally_object *b) { return tally_is_integral(a) && tally_is_integral(b); }
+static bool both_integral(tally_object *a, tally_object *b) {
+    return tally_is_integral(a) && tally_is_integral(b);
+}
 
 /* Both as doubles; false unless both are numbers. */
 static bool as_doubles(tally_object *a, tally_object *b, double *x, double *y) {
@@ -80,9 +83,10 @@ static tally_object *str_join(tally_object *first, tally_object *second) {
     }
     size_t length = (size_t)a->length + b->length;
     /* the few short or far too long ones are the constructor's business */
-    char two[2] = { a->data[0], b->data[0] };
+    char two[2] = {a->data[0], b->data[0]};
     if (length == 2) return tally_str_new(two, 2);
-    if (length > INT32_MAX) return tally_str_new(a->data, (ptrdiff_t)length); /* copies nothing: value error */
+    if (length > INT32_MAX)
+        return tally_str_new(a->data, (ptrdiff_t)length); /* copies nothing: value error */
     tally_str *str = tally_object_alloc(TALLY_TYPE_STR, sizeof *str + length + 1, TALLY_PLAIN);
     if (!str) return NULL;
     str->length = (uint32_t)length;
@@ -95,20 +99,27 @@ static tally_object *str_join(tally_object *first, tally_object *second) {
 tally_object *tally_add(tally_object *a, tally_object *b) {
     if (both_integral(a, b)) {
         int64_t sum;
-        return __builtin_add_overflow(tally_integral_value(a), tally_integral_value(b), &sum) ? overflow() : tally_int_new(sum);
+        return __builtin_add_overflow(tally_integral_value(a), tally_integral_value(b), &sum)
+                   ? overflow()
+                   : tally_int_new(sum);
     }
     double x, y;
     if (as_doubles(a, b, &x, &y)) return tally_float_new(x + y);
-    if (tally_has_type(a, TALLY_TYPE_STR) && tally_has_type(b, TALLY_TYPE_STR)) return str_join(a, b);
-    if (tally_has_type(a, TALLY_TYPE_TUPLE) && tally_has_type(b, TALLY_TYPE_TUPLE)) return tally_tuple_join(a, b);
-    if (tally_has_type(a, TALLY_TYPE_LIST) && tally_has_type(b, TALLY_TYPE_LIST)) return list_join(a, b);
+    if (tally_has_type(a, TALLY_TYPE_STR) && tally_has_type(b, TALLY_TYPE_STR))
+        return str_join(a, b);
+    if (tally_has_type(a, TALLY_TYPE_TUPLE) && tally_has_type(b, TALLY_TYPE_TUPLE))
+        return tally_tuple_join(a, b);
+    if (tally_has_type(a, TALLY_TYPE_LIST) && tally_has_type(b, TALLY_TYPE_LIST))
+        return list_join(a, b);
     return unsupported("+", a, b);
 }
 
 tally_object *tally_subtract(tally_object *a, tally_object *b) {
     if (both_integral(a, b)) {
         int64_t difference;
-        return __builtin_sub_overflow(tally_integral_value(a), tally_integral_value(b), &difference) ? overflow() : tally_int_new(difference);
+        return __builtin_sub_overflow(tally_integral_value(a), tally_integral_value(b), &difference)
+                   ? overflow()
+                   : tally_int_new(difference);
     }
     double x, y;
     return as_doubles(a, b, &x, &y) ? tally_float_new(x - y) : unsupported("-", a, b);
@@ -117,7 +128,9 @@ tally_object *tally_subtract(tally_object *a, tally_object *b) {
 tally_object *tally_multiply(tally_object *a, tally_object *b) {
     if (both_integral(a, b)) {
         int64_t product;
-        return __builtin_mul_overflow(tally_integral_value(a), tally_integral_value(b), &product) ? overflow() : tally_int_new(product);
+        return __builtin_mul_overflow(tally_integral_value(a), tally_integral_value(b), &product)
+                   ? overflow()
+                   : tally_int_new(product);
     }
     double x, y;
     return as_doubles(a, b, &x, &y) ? tally_float_new(x * y) : unsupported("*", a, b);
@@ -133,7 +146,8 @@ tally_object *tally_divide(tally_object *a, tally_object *b) {
 static double double_divide(double x, double y, double *remainder) {
     double rest = fmod(x, y);
     double quotient = (x - rest) / y; /* nearly whole */
-    if (rest == 0) rest = copysign(0, y);
+    if (rest == 0)
+        rest = copysign(0, y);
     else if ((y < 0) != (rest < 0)) {
         rest += y;
         quotient -= 1;

@@ -12,10 +12,15 @@
 #include "any.h"
 
 #define LATIN1_CHARACTERS 256
-#define EMPTY LATIN1_CHARACTERS
+#define EMPTY             LATIN1_CHARACTERS
 
 /* A tally_str with room for two bytes and a NUL; both begin alike. */
-typedef struct short_str { tally_object base; uint32_t length; _Atomic uint32_t hash; char data[4]; } short_str;
+typedef struct short_str {
+    tally_object base;
+    uint32_t length;
+    _Atomic uint32_t hash;
+    char data[4];
+} short_str;
 _Static_assert(offsetof(short_str, data) == offsetof(tally_str, data), "a short str is a str");
 
 static short_str short_strs[LATIN1_CHARACTERS + 1];
@@ -67,7 +72,9 @@ int tally_str_equal(tally_object *first, tally_object *second) {
     return memcmp(a->data, b->data, a->length) == 0;
 }
 
-size_t tally_str_extra_size(tally_object *object) { return (size_t)((tally_str *)object)->length + 1; }
+size_t tally_str_extra_size(tally_object *object) {
+    return (size_t)((tally_str *)object)->length + 1;
+}
 
 /* ---- construction and access -------------------------------------------- */
 
@@ -84,9 +91,11 @@ static void start_short(int index, const char *data, uint32_t length) {
 
 void tally_short_strs_start(void) {
     for (int c = 0; c < LATIN1_CHARACTERS; c++) {
-        char one = (char)c, two[2] = { (char)(0xc0 | c >> 6), (char)(0x80 | (c & 0x3f)) };
-        if (c < 0x80) start_short(c, &one, 1);
-        else start_short(c, two, 2);
+        char one = (char)c, two[2] = {(char)(0xc0 | c >> 6), (char)(0x80 | (c & 0x3f))};
+        if (c < 0x80)
+            start_short(c, &one, 1);
+        else
+            start_short(c, two, 2);
     }
     start_short(EMPTY, "", 0);
 }
@@ -103,7 +112,10 @@ static int short_index(const char *data, ptrdiff_t length) {
 
 tally_object *tally_str_new(const char *data, ptrdiff_t length) {
     TALLY_PLAIN_CALL();
-    if (TALLY_UNLIKELY(!data) && length) { tally_error_set(TALLY_VALUE_ERROR, "a str of %td bytes of NULL", length); return NULL; }
+    if (TALLY_UNLIKELY(!data) && length) {
+        tally_error_set(TALLY_VALUE_ERROR, "a str of %td bytes of NULL", length);
+        return NULL;
+    }
     if (length == -1) {
         size_t measured = strlen(data);
         length = measured > INT32_MAX ? PTRDIFF_MAX : (ptrdiff_t)measured;
@@ -116,7 +128,8 @@ tally_object *tally_str_new(const char *data, ptrdiff_t length) {
         int index = short_index(data, length);
         if (index >= 0) return &short_strs[index].base;
     }
-    tally_str *str = tally_object_alloc(TALLY_TYPE_STR, sizeof *str + (size_t)length + 1, TALLY_PLAIN);
+    tally_str *str =
+        tally_object_alloc(TALLY_TYPE_STR, sizeof *str + (size_t)length + 1, TALLY_PLAIN);
     if (!str) return NULL;
     str->length = (uint32_t)length;
     atomic_store_explicit(&str->hash, 0, memory_order_relaxed);
@@ -146,16 +159,16 @@ ptrdiff_t tally_str_length(tally_object *object) {
  *  - The table is changed under the mutex. A look-up takes no lock: it finds a str of the same
  *    contents and takes a reference by a try-incref, which fails on the dead alone, since the
  *    str was exposed before it was put there.
- *  - The thread in which a str dies takes it out of the table, by its address, before the str begins to wait for
- *    a grace period. So what a look-up has found can be read until the next safepoint, and
- *    is no other object.
- *  - Between its death and that, the dead str is still there. Who wants the contents then puts a new str
- *    in its place; so the dead one may find that it is not there any more.
- * With a GIL a str is out of the table before anybody else runs.
+ *  - The thread in which a str dies takes it out of the table, by its address, before the str
+ * begins to wait for a grace period. So what a look-up has found can be read until the next
+ * safepoint, and is no other object.
+ *  - Between its death and that, the dead str is still there. Who wants the contents then puts a
+ * new str in its place; so the dead one may find that it is not there any more. With a GIL a str is
+ * out of the table before anybody else runs.
  *
- * How death knows an interned str, at no cost for others: without a GIL it bears the flag HANDED_OUT, with which
- * all that dies goes the slow way anyway. With a GIL it is in a block of its own, apart from the
- * pools, and such blocks are freed by a slow way, too.
+ * How death knows an interned str, at no cost for others: without a GIL it bears the flag
+ * HANDED_OUT, with which all that dies goes the slow way anyway. With a GIL it is in a block of its
+ * own, apart from the pools, and such blocks are freed by a slow way, too.
  */
 typedef struct interned_table {
     tally_array array;
@@ -164,10 +177,10 @@ typedef struct interned_table {
 } interned_table;
 
 static struct {
-    pthread_mutex_t mutex;             /* for all changes */
-    _Atomic(interned_table *) table;   /* NULL: none yet */
-    size_t filled, living;             /* filled: also by REMOVED */
-} interned = { .mutex = PTHREAD_MUTEX_INITIALIZER };
+    pthread_mutex_t mutex;           /* for all changes */
+    _Atomic(interned_table *) table; /* NULL: none yet */
+    size_t filled, living;           /* filled: also by REMOVED */
+} interned = {.mutex = PTHREAD_MUTEX_INITIALIZER};
 
 #define REMOVED ((tally_str *)1)
 enum { FEWEST_PLACES = 256 };
@@ -175,10 +188,15 @@ enum { FEWEST_PLACES = 256 };
 typedef _Atomic(tally_str *) interned_place;
 
 /* release: pairs with the acquire of a look-up without the mutex */
-static void place_store(interned_place *place, tally_str *str) { atomic_store_explicit(place, str, memory_order_release); }
-static tally_str *place_load(interned_place *place) { return atomic_load_explicit(place, memory_order_acquire); }
+static void place_store(interned_place *place, tally_str *str) {
+    atomic_store_explicit(place, str, memory_order_release);
+}
+static tally_str *place_load(interned_place *place) {
+    return atomic_load_explicit(place, memory_order_acquire);
+}
 
-/* The str of these contents, dead or alive; NULL: none. *place: where it is; else where it can be put. */
+/* The str of these contents, dead or alive; NULL: none. *place: where it is; else where it can be
+ * put. */
 static tally_str *find(interned_table *table, tally_str *str, interned_place **place) {
     *place = NULL;
     for (size_t at = tally_str_hash(str);; at++) {
@@ -201,7 +219,8 @@ static tally_str *find_living(interned_table *table, tally_str *str) {
     return found && tally_counts_try_incref(&found->base.counts) ? found : NULL;
 }
 
-/* Mutex held: the strs move to a table with room for one more. *old is to be retired once the mutex is let go. -1: no memory. */
+/* Mutex held: the strs move to a table with room for one more. *old is to be retired once the mutex
+ * is let go. -1: no memory. */
 static int rebuild(interned_table **old) {
     size_t capacity = FEWEST_PLACES;
     while (capacity < 4 * (interned.living + 1)) capacity *= 2;
@@ -210,7 +229,8 @@ static int rebuild(interned_table **old) {
     if (!table) return -1;
     table->array.bytes = bytes;
     table->capacity = capacity;
-    for (size_t i = 0; i < capacity; i++) atomic_store_explicit(&table->places[i], NULL, memory_order_relaxed);
+    for (size_t i = 0; i < capacity; i++)
+        atomic_store_explicit(&table->places[i], NULL, memory_order_relaxed);
     *old = atomic_load_explicit(&interned.table, memory_order_relaxed);
     for (size_t i = 0; *old && i < (*old)->capacity; i++) {
         tally_str *str = place_load(&(*old)->places[i]);
@@ -232,11 +252,13 @@ static void retire(interned_table *table) {
 /* A copy that nobody knows; NULL: no memory. */
 static tally_str *interned_copy(tally_str *str) {
     size_t size = sizeof *str + str->length + 1;
-    tally_str *copy = TALLY_READERS_WITHOUT_LOCK ? tally_memory_alloc(TALLY_PLAIN, size) : tally_memory_alloc_apart(TALLY_PLAIN, size);
+    tally_str *copy = TALLY_READERS_WITHOUT_LOCK ? tally_memory_alloc(TALLY_PLAIN, size)
+                                                 : tally_memory_alloc_apart(TALLY_PLAIN, size);
     if (!copy) return NULL;
     copy->base.type = TALLY_TYPE_STR;
     atomic_store_explicit(&copy->base.lock, 0, memory_order_relaxed);
-    atomic_store_explicit(&copy->base.flags, TALLY_READERS_WITHOUT_LOCK ? TALLY_FLAG_HANDED_OUT : 0, memory_order_relaxed);
+    atomic_store_explicit(&copy->base.flags, TALLY_READERS_WITHOUT_LOCK ? TALLY_FLAG_HANDED_OUT : 0,
+                          memory_order_relaxed);
     copy->length = str->length;
     atomic_store_explicit(&copy->hash, tally_str_hash(str), memory_order_relaxed);
     memcpy(copy->data, str->data, (size_t)str->length + 1);
@@ -319,10 +341,12 @@ void tally_interned_forget(tally_object *object) {
     if (object->type != TALLY_TYPE_STR) return;
     tally_str *str = (tally_str *)object;
     interned_table *old = NULL;
-    /* Most that come here are not interned: these take no lock. An interned one has a hash, and was put in the table
-     * before it died, so the table seen here has it, or has another in its place. acquire: pairs with the release of rebuild */
+    /* Most that come here are not interned: these take no lock. An interned one has a hash, and was
+     * put in the table before it died, so the table seen here has it, or has another in its place.
+     * acquire: pairs with the release of rebuild */
     if (atomic_load_explicit(&str->hash, memory_order_relaxed) == 0 ||
-        !place_of(atomic_load_explicit(&interned.table, memory_order_acquire), str)) return;
+        !place_of(atomic_load_explicit(&interned.table, memory_order_acquire), str))
+        return;
     TALLY_POINT(intern_dies);
     pthread_mutex_lock(&interned.mutex);
     interned_table *table = atomic_load_explicit(&interned.table, memory_order_relaxed);
@@ -330,7 +354,8 @@ void tally_interned_forget(tally_object *object) {
     if (place) {
         empty_place(table, place);
         /* Without memory for a smaller table the large one stays. */
-        if (table->capacity > FEWEST_PLACES && interned.living < table->capacity / 16) rebuild(&old);
+        if (table->capacity > FEWEST_PLACES && interned.living < table->capacity / 16)
+            rebuild(&old);
     }
     pthread_mutex_unlock(&interned.mutex);
     retire(old);
@@ -355,7 +380,7 @@ void tally_interned_end(void) {
 
 static int add_escape(tally_text *text, unsigned character) {
     static const char hex[] = "0123456789abcdef";
-    char escape[4] = { '\\', 'x', hex[character >> 4], hex[character & 15] };
+    char escape[4] = {'\\', 'x', hex[character >> 4], hex[character & 15]};
     switch (character) {
     case '\n': return tally_text_add(text, "\\n", 2);
     case '\r': return tally_text_add(text, "\\r", 2);
@@ -367,16 +392,20 @@ static int add_escape(tally_text *text, unsigned character) {
 }
 
 /* Bytes at data that need an escape, and what they stand for; 0: none. */
-static size_t to_escape(const unsigned char *data, const unsigned char *end, char quote, unsigned *character) {
+static size_t to_escape(const unsigned char *data, const unsigned char *end, char quote,
+                        unsigned *character) {
     *character = data[0];
-    if (data[0] < 0x20 || data[0] == 0x7f || data[0] == '\\' || data[0] == (unsigned char)quote) return 1;
+    if (data[0] < 0x20 || data[0] == 0x7f || data[0] == '\\' || data[0] == (unsigned char)quote)
+        return 1;
     if (data[0] != 0xc2 || end - data < 2 || (data[1] & 0xc0) != 0x80) return 0;
-    *character = data[1]; /* U+0080 to U+00BF: Python shows the controls, the hard space and the soft hyphen by number */
+    *character = data[1]; /* U+0080 to U+00BF: Python shows the controls, the hard space and the
+                             soft hyphen by number */
     return data[1] <= 0xa0 || data[1] == 0xad ? 2 : 0;
 }
 
 static int add_quoted(tally_text *text, tally_str *str) {
-    const unsigned char *at = (const unsigned char *)str->data, *end = at + str->length, *plain = at;
+    const unsigned char *at = (const unsigned char *)str->data, *end = at + str->length,
+                        *plain = at;
     char quote = memchr(at, '\'', str->length) && !memchr(at, '"', str->length) ? '"' : '\'';
     if (tally_text_add(text, &quote, 1) < 0) return -1;
     while (at < end) {
@@ -386,7 +415,9 @@ static int add_quoted(tally_text *text, tally_str *str) {
             at++;
             continue;
         }
-        if (tally_text_add(text, (const char *)plain, (size_t)(at - plain)) < 0 || add_escape(text, character) < 0) return -1;
+        if (tally_text_add(text, (const char *)plain, (size_t)(at - plain)) < 0 ||
+            add_escape(text, character) < 0)
+            return -1;
         plain = at += escaped;
     }
     if (tally_text_add(text, (const char *)plain, (size_t)(end - plain)) < 0) return -1;
@@ -394,7 +425,7 @@ static int add_quoted(tally_text *text, tally_str *str) {
 }
 
 tally_object *tally_str_repr(tally_object *object) {
-    tally_text text = { 0 };
+    tally_text text = {0};
     int failed = add_quoted(&text, (tally_str *)object);
     return tally_text_finish(&text, failed < 0);
 }

@@ -28,7 +28,6 @@
  * number above 48 bits that only grow, also from one thread of the slot to the next. So
  * the same version means the same table with the same keys.
  */
-#include "any.h"
 #include "table.h"
 #include "any.h"
 
@@ -39,25 +38,37 @@ enum { PLACE_EMPTY = -1, PLACE_DUMMY = -2 };
 
 static void *index_of(const tally_table *table) { return (void *)&table->entries[table->capacity]; }
 static uint32_t places(const tally_table *table) { return UINT32_C(1) << table->bits; }
-static uint32_t entries_for(uint32_t bits) { return (UINT32_C(1) << bits) / 3 * 2 + (bits == MIN_BITS); }
+static uint32_t entries_for(uint32_t bits) {
+    return (UINT32_C(1) << bits) / 3 * 2 + (bits == MIN_BITS);
+}
 
 static inline int32_t place_get(const tally_table *table, uint32_t i) {
     /* acquire: pairs with the release of place_set: the entry is filled */
-    if (table->bits <= 7) return atomic_load_explicit(&((_Atomic int8_t *)index_of(table))[i], memory_order_acquire);
-    if (table->bits <= 15) return atomic_load_explicit(&((_Atomic int16_t *)index_of(table))[i], memory_order_acquire);
+    if (table->bits <= 7)
+        return atomic_load_explicit(&((_Atomic int8_t *)index_of(table))[i], memory_order_acquire);
+    if (table->bits <= 15)
+        return atomic_load_explicit(&((_Atomic int16_t *)index_of(table))[i], memory_order_acquire);
     return atomic_load_explicit(&((_Atomic int32_t *)index_of(table))[i], memory_order_acquire);
 }
 static void place_set(tally_table *table, uint32_t i, int32_t entry) {
     /* release: pairs with the acquire of place_get */
-    if (table->bits <= 7) atomic_store_explicit(&((_Atomic int8_t *)index_of(table))[i], (int8_t)entry, memory_order_release);
-    else if (table->bits <= 15) atomic_store_explicit(&((_Atomic int16_t *)index_of(table))[i], (int16_t)entry, memory_order_release);
-    else atomic_store_explicit(&((_Atomic int32_t *)index_of(table))[i], entry, memory_order_release);
+    if (table->bits <= 7)
+        atomic_store_explicit(&((_Atomic int8_t *)index_of(table))[i], (int8_t)entry,
+                              memory_order_release);
+    else if (table->bits <= 15)
+        atomic_store_explicit(&((_Atomic int16_t *)index_of(table))[i], (int16_t)entry,
+                              memory_order_release);
+    else
+        atomic_store_explicit(&((_Atomic int32_t *)index_of(table))[i], entry,
+                              memory_order_release);
 }
 /* Fibonacci hashing: spreads the many equal low bits of ints. */
 static inline uint32_t first_place(const tally_table *table, int64_t hash) {
     return (uint32_t)(((uint64_t)hash * UINT64_C(0x9e3779b97f4a7c15)) >> (64 - table->bits));
 }
-static inline uint32_t next_place(const tally_table *table, uint32_t i) { return (i + 1) & (places(table) - 1); }
+static inline uint32_t next_place(const tally_table *table, uint32_t i) {
+    return (i + 1) & (places(table) - 1);
+}
 
 static tally_table *table_new(uint32_t bits) {
     uint32_t capacity = entries_for(bits);
@@ -69,7 +80,8 @@ static tally_table *table_new(uint32_t bits) {
     table->capacity = capacity;
     table->bits = bits;
     tally_thread_state *thread = tally_thread_current();
-    atomic_store_explicit(&table->version, (uint64_t)tally_self.id << 48 | thread->table_versions, memory_order_relaxed);
+    atomic_store_explicit(&table->version, (uint64_t)tally_self.id << 48 | thread->table_versions,
+                          memory_order_relaxed);
     thread->table_versions += TALLY_TABLE_VERSIONS(capacity);
     atomic_store_explicit(&table->used, 0, memory_order_relaxed);
     atomic_store_explicit(&table->live, 0, memory_order_relaxed);
@@ -78,26 +90,39 @@ static tally_table *table_new(uint32_t bits) {
     return table;
 }
 
-static uint32_t used_of(tally_table *table) { return atomic_load_explicit(&table->used, memory_order_relaxed); }
-static uint32_t live_of(tally_table *table) { return atomic_load_explicit(&table->live, memory_order_relaxed); }
-static uint64_t version_of(tally_table *table) { return atomic_load_explicit(&table->version, memory_order_relaxed); }
-static void set_u32(_Atomic uint32_t *at, uint32_t value) { atomic_store_explicit(at, value, memory_order_relaxed); }
+static uint32_t used_of(tally_table *table) {
+    return atomic_load_explicit(&table->used, memory_order_relaxed);
+}
+static uint32_t live_of(tally_table *table) {
+    return atomic_load_explicit(&table->live, memory_order_relaxed);
+}
+static uint64_t version_of(tally_table *table) {
+    return atomic_load_explicit(&table->version, memory_order_relaxed);
+}
+static void set_u32(_Atomic uint32_t *at, uint32_t value) {
+    atomic_store_explicit(at, value, memory_order_relaxed);
+}
 
 static void discard(tally_table *table, unsigned token, size_t more) {
     if (!table) return;
-    if (tally_is_private(token)) tally_table_reclaim(&table->array.retired);
-    else tally_retire(&table->array.retired, TALLY_RETIRED_TABLE, table->array.bytes + more);
+    if (tally_is_private(token))
+        tally_table_reclaim(&table->array.retired);
+    else
+        tally_retire(&table->array.retired, TALLY_RETIRED_TABLE, table->array.bytes + more);
 }
 
 /* What waits with a reference to a key, if that is the last. */
-static size_t key_bytes(tally_object *key) { return !key || tally_counts_is_immortal(&key->counts) ? 0 : tally_memory_size(key); }
+static size_t key_bytes(tally_object *key) {
+    return !key || tally_counts_is_immortal(&key->counts) ? 0 : tally_memory_size(key);
+}
 
 /* Nobody reads it any more. Keys left behind by a removal or a clear are dropped;
  * entries with a value have moved on to the next table, references and all. */
 void tally_table_reclaim(tally_retired *node) {
     tally_table *table = (tally_table *)node;
     for (uint32_t i = 0; i < used_of(table); i++)
-        if (!atomic_load_explicit(&table->entries[i].value, memory_order_relaxed)) tally_xdecref(atomic_load_explicit(&table->entries[i].key, memory_order_relaxed));
+        if (!atomic_load_explicit(&table->entries[i].value, memory_order_relaxed))
+            tally_xdecref(atomic_load_explicit(&table->entries[i].key, memory_order_relaxed));
     tally_memory_free(TALLY_RAW, table);
 }
 
@@ -107,11 +132,14 @@ enum found { MISSING, FOUND, UNSURE /* foreign code has to compare */ };
 
 enum { KEY_DEPTH = 8, KEY_PARTS = 256 /* of two keys, that are compared in place */ };
 
-static bool is_plain_value(uint16_t type) { return type <= TALLY_TYPE_TUPLE && type != TALLY_TYPE_TYPE; }
+static bool is_plain_value(uint16_t type) {
+    return type <= TALLY_TYPE_TUPLE && type != TALLY_TYPE_TYPE;
+}
 
 /* Of two objects that are not the same, nor both tuples. */
 static enum found same_part(tally_object *a, tally_object *b) {
-    if (a->type == TALLY_TYPE_STR && b->type == TALLY_TYPE_STR) return tally_str_equal(a, b) ? FOUND : MISSING;
+    if (a->type == TALLY_TYPE_STR && b->type == TALLY_TYPE_STR)
+        return tally_str_equal(a, b) ? FOUND : MISSING;
     if (tally_is_number(a) && tally_is_number(b)) return tally_number_equal(a, b) ? FOUND : MISSING;
     /* Foreign code compares only what is neither a plain value nor equal to itself alone. */
     bool foreign_a = !is_plain_value(a->type) && tally_type_entry(a)->equal;
@@ -129,7 +157,8 @@ static enum found same_value(tally_object *a, tally_object *b, unsigned depth, u
     if (x->length != y->length) return MISSING;
     if (depth == KEY_DEPTH) return UNSURE;
     enum found found = FOUND;
-    for (ptrdiff_t i = 0; found == FOUND && i < x->length; i++) found = same_value(x->items[i], y->items[i], depth + 1, parts);
+    for (ptrdiff_t i = 0; found == FOUND && i < x->length; i++)
+        found = same_value(x->items[i], y->items[i], depth + 1, parts);
     return found;
 }
 static __attribute__((noinline)) enum found same_other_key(tally_object *a, tally_object *b) {
@@ -144,7 +173,8 @@ static inline enum found same_key(tally_object *a, tally_object *b) {
         tally_str *x = (tally_str *)a, *y = (tally_str *)b;
         return x->length == y->length && memcmp(x->data, y->data, x->length) == 0 ? FOUND : MISSING;
     }
-    if (a->type == TALLY_TYPE_INT) return ((tally_int *)a)->value == ((tally_int *)b)->value ? FOUND : MISSING;
+    if (a->type == TALLY_TYPE_INT)
+        return ((tally_int *)a)->value == ((tally_int *)b)->value ? FOUND : MISSING;
     return same_other_key(a, b);
 }
 
@@ -165,7 +195,8 @@ static __attribute__((noinline)) bool is_other_plain_key(tally_object *key) {
 }
 
 /* From *place on. FOUND, UNSURE: *entry is the entry, *place its place. */
-static inline enum found search(tally_table *table, tally_object *key, int64_t hash, uint32_t *place, int32_t *entry) {
+static inline enum found search(tally_table *table, tally_object *key, int64_t hash,
+                                uint32_t *place, int32_t *entry) {
     for (uint32_t i = *place;; i = next_place(table, i)) {
         int32_t e = place_get(table, i);
         if (e == PLACE_EMPTY) return MISSING;
@@ -181,17 +212,22 @@ static inline enum found search(tally_table *table, tally_object *key, int64_t h
 }
 
 static inline int64_t hash_of(tally_object *key) {
-    return TALLY_LIKELY(key->type == TALLY_TYPE_STR) ? (int64_t)tally_str_hash((tally_str *)key) : tally_hash_known(key);
+    return TALLY_LIKELY(key->type == TALLY_TYPE_STR) ? (int64_t)tally_str_hash((tally_str *)key)
+                                                     : tally_hash_known(key);
 }
 
 /*
  * The keys that foreign code has compared with the one that is looked for, and what it said. The
  * references keep their addresses theirs; they are dropped once the lock is let go.
  */
-typedef struct compared { tally_object *key; bool equal; } compared;
+typedef struct compared {
+    tally_object *key;
+    bool equal;
+} compared;
 typedef struct compared_keys {
-    unsigned count, capacity, next; /* next: where the key is that comes next, if the search started again */
-    bool again;                     /* it did; set by the first comparison */
+    unsigned count, capacity,
+        next;   /* next: where the key is that comes next, if the search started again */
+    bool again; /* it did; set by the first comparison */
     compared *at, room[4];
 } compared_keys;
 
@@ -230,8 +266,11 @@ static const compared *compared_find(compared_keys *keys, tally_object *key) {
     return NULL;
 }
 
-/* Lock held at first and at the end: foreign code compares the key with another. -1 and an error, the lock let go. */
-static __attribute__((noinline)) int compare_unlocked(tally_object *holder, unsigned *token, tally_object *other, tally_object *key, compared_keys *keys) {
+/* Lock held at first and at the end: foreign code compares the key with another. -1 and an error,
+ * the lock let go. */
+static __attribute__((noinline)) int compare_unlocked(tally_object *holder, unsigned *token,
+                                                      tally_object *other, tally_object *key,
+                                                      compared_keys *keys) {
     tally_counts_share(&other->counts);
     tally_incref(other);
     tally_unlock_object(holder, *token);
@@ -242,16 +281,22 @@ static __attribute__((noinline)) int compare_unlocked(tally_object *holder, unsi
         return tally_no_memory();
     }
     compared *c = &keys->at[keys->count++];
-    *c = (compared){ .key = other };
+    *c = (compared){.key = other};
     int equal = tally_equal(other, key);
-    if (equal < 0) { drop_compared(keys); return -1; }
+    if (equal < 0) {
+        drop_compared(keys);
+        return -1;
+    }
     c->equal = equal;
     *token = tally_lock_object(holder);
     return equal;
 }
 
 /* As lock_and_find, lock held, where foreign code has to compare. */
-static __attribute__((noinline)) int32_t find_by_foreign(tally_object *holder, tally_table_place *where, tally_object *key, int64_t hash, unsigned *token, compared_keys *keys) {
+static __attribute__((noinline)) int32_t find_by_foreign(tally_object *holder,
+                                                         tally_table_place *where,
+                                                         tally_object *key, int64_t hash,
+                                                         unsigned *token, compared_keys *keys) {
 again:;
     tally_table *table = atomic_load_explicit(where, memory_order_relaxed);
     if (!table) return -1;
@@ -259,7 +304,8 @@ again:;
     for (uint32_t place = first_place(table, hash);; place = next_place(table, place)) {
         enum found found = search(table, key, hash, &place, &entry);
         if (found != UNSURE) return found == FOUND ? entry : -1;
-        tally_object *other = atomic_load_explicit(&table->entries[entry].key, memory_order_relaxed);
+        tally_object *other =
+            atomic_load_explicit(&table->entries[entry].key, memory_order_relaxed);
         const compared *before = compared_find(keys, other);
         if (before && before->equal) return entry;
         if (before) continue;
@@ -267,7 +313,8 @@ again:;
         int equal = compare_unlocked(holder, token, other, key, keys);
         if (equal < 0) return -2;
         /* The table is looked at only if it is the current one: another may be gone. */
-        if (atomic_load_explicit(where, memory_order_relaxed) != table || version_of(table) != version) {
+        if (atomic_load_explicit(where, memory_order_relaxed) != table ||
+            version_of(table) != version) {
             keys->again = true;
             keys->next = 0;
             goto again;
@@ -278,9 +325,12 @@ again:;
 
 /*
  * Takes the lock and finds the key. Returns with the lock held: the entry, or -1
- * for missing; or -2 and an error, the lock let go. Once the lock is let go, what was compared is to be dropped.
+ * for missing; or -2 and an error, the lock let go. Once the lock is let go, what was compared is
+ * to be dropped.
  */
-static inline int32_t lock_and_find(tally_object *holder, tally_table_place *where, tally_object *key, int64_t hash, unsigned *token, compared_keys *keys) {
+static inline int32_t lock_and_find(tally_object *holder, tally_table_place *where,
+                                    tally_object *key, int64_t hash, unsigned *token,
+                                    compared_keys *keys) {
     keys->count = 0;
     *token = tally_lock_object(holder);
     tally_table *table = atomic_load_explicit(where, memory_order_relaxed);
@@ -292,38 +342,54 @@ static inline int32_t lock_and_find(tally_object *holder, tally_table_place *whe
     return find_by_foreign(holder, where, key, hash, token, keys);
 }
 
-static __attribute__((noinline)) tally_object *get_locked(tally_object *holder, tally_table_place *where, tally_object *key, int64_t hash, int *error) {
+static __attribute__((noinline)) tally_object *get_locked(tally_object *holder,
+                                                          tally_table_place *where,
+                                                          tally_object *key, int64_t hash,
+                                                          int *error) {
     TALLY_DETAIL(reads_locked);
     unsigned token;
     compared_keys keys;
     tally_object *value = NULL;
     int32_t entry = lock_and_find(holder, where, key, hash, &token, &keys);
-    if (entry == -2) { *error = -1; return NULL; }
-    if (entry >= 0) value = tally_slot_locked_read(&atomic_load_explicit(where, memory_order_relaxed)->entries[entry].value);
+    if (entry == -2) {
+        *error = -1;
+        return NULL;
+    }
+    if (entry >= 0)
+        value = tally_slot_locked_read(
+            &atomic_load_explicit(where, memory_order_relaxed)->entries[entry].value);
     tally_unlock_object(holder, token);
     drop_compared(&keys);
     return value;
 }
 
-tally_object *tally_table_get_hashed(tally_object *holder, tally_table_place *where, tally_object *key, int64_t hash, int *error) {
+tally_object *tally_table_get_hashed(tally_object *holder, tally_table_place *where,
+                                     tally_object *key, int64_t hash, int *error) {
     *error = 0;
     return get_locked(holder, where, key, hash, error);
 }
 
-static __attribute__((noinline)) tally_borrowed borrow_locked(tally_object *holder, tally_table_place *where, tally_object *key) {
+static __attribute__((noinline)) tally_borrowed borrow_locked(tally_object *holder,
+                                                              tally_table_place *where,
+                                                              tally_object *key) {
     bool held;
     int error;
-    if (!tally_borrow_secure(holder, &held)) return (tally_borrowed){ 0 };
+    if (!tally_borrow_secure(holder, &held)) return (tally_borrowed){0};
     return tally_borrow_keep(holder, held, tally_table_get(holder, where, key, &error));
 }
 
 /* NULL: missing, or *error -1. */
-tally_object *tally_table_get(tally_object *holder, tally_table_place *where, tally_object *key, int *error) {
+tally_object *tally_table_get(tally_object *holder, tally_table_place *where, tally_object *key,
+                              int *error) {
     TALLY_ENDS_BORROWS();
     int64_t hash = hash_of(key);
     *error = 0;
-    if (TALLY_UNLIKELY(hash == -1)) { *error = -1; return NULL; }
-    if (TALLY_UNLIKELY(!tally_may_read_unlocked(holder))) return get_locked(holder, where, key, hash, error);
+    if (TALLY_UNLIKELY(hash == -1)) {
+        *error = -1;
+        return NULL;
+    }
+    if (TALLY_UNLIKELY(!tally_may_read_unlocked(holder)))
+        return get_locked(holder, where, key, hash, error);
     /* acquire: pairs with the release of publishing a table */
     tally_table *table = atomic_load_explicit(where, memory_order_acquire);
     if (!table) return NULL;
@@ -334,7 +400,8 @@ tally_object *tally_table_get(tally_object *holder, tally_table_place *where, ta
     if (TALLY_LIKELY(found == FOUND)) {
         tally_object *value = tally_slot_try_read(&table->entries[entry].value);
         if (TALLY_LIKELY(value != NULL)) {
-            if (TALLY_LIKELY(!tally_unlocked_recheck || atomic_load_explicit(where, memory_order_acquire) == table)) {
+            if (TALLY_LIKELY(!tally_unlocked_recheck ||
+                             atomic_load_explicit(where, memory_order_acquire) == table)) {
                 TALLY_DETAIL(reads_unlocked);
                 return value;
             }
@@ -344,7 +411,8 @@ tally_object *tally_table_get(tally_object *holder, tally_table_place *where, ta
     return get_locked(holder, where, key, hash, error);
 }
 
-static __attribute__((noinline)) int contains_locked(tally_object *holder, tally_table_place *where, tally_object *key, int64_t hash) {
+static __attribute__((noinline)) int contains_locked(tally_object *holder, tally_table_place *where,
+                                                     tally_object *key, int64_t hash) {
     TALLY_DETAIL(reads_locked);
     unsigned token;
     compared_keys keys;
@@ -359,7 +427,8 @@ static __attribute__((noinline)) int contains_locked(tally_object *holder, tally
 int tally_table_contains(tally_object *holder, tally_table_place *where, tally_object *key) {
     int64_t hash = hash_of(key);
     if (TALLY_UNLIKELY(hash == -1)) return -1;
-    if (TALLY_UNLIKELY(!tally_may_read_unlocked(holder))) return contains_locked(holder, where, key, hash);
+    if (TALLY_UNLIKELY(!tally_may_read_unlocked(holder)))
+        return contains_locked(holder, where, key, hash);
     /* acquire: pairs with the release of publishing a table */
     tally_table *table = atomic_load_explicit(where, memory_order_acquire);
     if (!table) return 0;
@@ -369,32 +438,41 @@ int tally_table_contains(tally_object *holder, tally_table_place *where, tally_o
     TALLY_POINT(contains_found);
     if (found == MISSING) return 0;
     /* acquire: before the second look at the table */
-    if (found == UNSURE || !atomic_load_explicit(&table->entries[entry].value, memory_order_acquire)) return contains_locked(holder, where, key, hash);
+    if (found == UNSURE ||
+        !atomic_load_explicit(&table->entries[entry].value, memory_order_acquire))
+        return contains_locked(holder, where, key, hash);
     TALLY_POINT(contains_value);
-    if (tally_unlocked_recheck && TALLY_UNLIKELY(atomic_load_explicit(where, memory_order_relaxed) != table)) return contains_locked(holder, where, key, hash);
+    if (tally_unlocked_recheck &&
+        TALLY_UNLIKELY(atomic_load_explicit(where, memory_order_relaxed) != table))
+        return contains_locked(holder, where, key, hash);
     TALLY_DETAIL(reads_unlocked);
     return 1;
 }
 
 /* Of no object: missing, or an error. */
-tally_borrowed tally_table_borrow(tally_object *holder, tally_table_place *where, tally_object *key) {
+tally_borrowed tally_table_borrow(tally_object *holder, tally_table_place *where,
+                                  tally_object *key) {
     TALLY_ENDS_BORROWS();
     /* A key that is hashed by foreign code goes the other way: the holder is held meanwhile. */
-    bool simple = key->type == TALLY_TYPE_STR || key->type == TALLY_TYPE_INT || is_other_plain_key(key);
-    if (TALLY_UNLIKELY(!simple || !tally_may_read_unlocked(holder))) return borrow_locked(holder, where, key);
+    bool simple =
+        key->type == TALLY_TYPE_STR || key->type == TALLY_TYPE_INT || is_other_plain_key(key);
+    if (TALLY_UNLIKELY(!simple || !tally_may_read_unlocked(holder)))
+        return borrow_locked(holder, where, key);
     int64_t hash = hash_of(key);
-    if (TALLY_UNLIKELY(hash == -1)) return (tally_borrowed){ 0 }; /* nested too deep */
+    if (TALLY_UNLIKELY(hash == -1)) return (tally_borrowed){0}; /* nested too deep */
     /* acquire: pairs with the release of publishing a table */
     tally_table *table = atomic_load_explicit(where, memory_order_acquire);
-    if (!table) return (tally_borrowed){ 0 };
+    if (!table) return (tally_borrowed){0};
     uint32_t place = first_place(table, hash);
     int32_t entry;
     enum found found = search(table, key, hash, &place, &entry);
-    if (found == MISSING) return (tally_borrowed){ 0 };
+    if (found == MISSING) return (tally_borrowed){0};
     if (TALLY_LIKELY(found == FOUND)) {
         TALLY_POINT(borrow_loaded);
         tally_object *value = tally_slot_try_borrow(&table->entries[entry].value);
-        if (TALLY_LIKELY(value != NULL) && TALLY_LIKELY(!tally_unlocked_recheck || atomic_load_explicit(where, memory_order_acquire) == table)) {
+        if (TALLY_LIKELY(value != NULL) &&
+            TALLY_LIKELY(!tally_unlocked_recheck ||
+                         atomic_load_explicit(where, memory_order_acquire) == table)) {
             TALLY_DETAIL(reads_unlocked);
             return tally_borrow_of(value);
         }
@@ -407,7 +485,9 @@ ptrdiff_t tally_table_find_index(tally_table *table, tally_object *key) {
     uint32_t place = first_place(table, hash);
     int32_t entry;
     if (search(table, key, hash, &place, &entry) != FOUND) return -1;
-    return (ptrdiff_t)((tally_int *)atomic_load_explicit(&table->entries[entry].value, memory_order_relaxed))->value;
+    return (ptrdiff_t)((tally_int *)atomic_load_explicit(&table->entries[entry].value,
+                                                         memory_order_relaxed))
+        ->value;
 }
 
 /* ---- changing ----------------------------------------------------------- */
@@ -439,22 +519,32 @@ static int make_room(tally_table_place *where, unsigned token) {
     if (!table) return -1;
     if (old) {
         for (uint32_t i = 0; i < used_of(old); i++) {
-            tally_object *value = atomic_load_explicit(&old->entries[i].value, memory_order_relaxed);
-            if (value) append_entry(table, atomic_load_explicit(&old->entries[i].key, memory_order_relaxed), old->entries[i].hash, value);
+            tally_object *value =
+                atomic_load_explicit(&old->entries[i].value, memory_order_relaxed);
+            if (value)
+                append_entry(table,
+                             atomic_load_explicit(&old->entries[i].key, memory_order_relaxed),
+                             old->entries[i].hash, value);
         }
     }
     /* release: pairs with the acquire of readers without the lock */
     atomic_store_explicit(where, table, memory_order_release);
     /* A private table has no removed keys left behind: its memory is all there is to give back. */
-    if (old && tally_is_private(token)) tally_memory_free(TALLY_RAW, old);
-    else discard(old, token, 0);
+    if (old && tally_is_private(token))
+        tally_memory_free(TALLY_RAW, old);
+    else
+        discard(old, token, 0);
     return 0;
 }
 
-/* Before the change is made: what it makes is published by a release, so who sees it sees the version. */
-static void count_change(tally_table *table) { atomic_store_explicit(&table->version, version_of(table) + 1, memory_order_relaxed); }
+/* Before the change is made: what it makes is published by a release, so who sees it sees the
+ * version. */
+static void count_change(tally_table *table) {
+    atomic_store_explicit(&table->version, version_of(table) + 1, memory_order_relaxed);
+}
 
-int tally_table_put(tally_object *holder, tally_table_place *where, tally_object *key, tally_object *value, bool replace, tally_object **existing) {
+int tally_table_put(tally_object *holder, tally_table_place *where, tally_object *key,
+                    tally_object *value, bool replace, tally_object **existing) {
     int64_t hash = hash_of(key);
     if (hash == -1) return -1;
     unsigned token;
@@ -462,7 +552,10 @@ int tally_table_put(tally_object *holder, tally_table_place *where, tally_object
     tally_object *old = NULL;
     tally_incref(value);
     int32_t found = lock_and_find(holder, where, key, hash, &token, &keys);
-    if (found == -2) { tally_decref(value); return -1; }
+    if (found == -2) {
+        tally_decref(value);
+        return -1;
+    }
     int result = 0;
     if (found >= 0) {
         tally_slot *slot = &atomic_load_explicit(where, memory_order_relaxed)->entries[found].value;
@@ -477,7 +570,10 @@ int tally_table_put(tally_object *holder, tally_table_place *where, tally_object
         tally_hand_out_in(holder, token, value);
         count_change(table);
         append_entry(table, key, hash, value);
-        if (existing) { tally_incref(value); *existing = value; }
+        if (existing) {
+            tally_incref(value);
+            *existing = value;
+        }
     } else {
         old = value;
     }
@@ -487,28 +583,34 @@ int tally_table_put(tally_object *holder, tally_table_place *where, tally_object
     return result == 0 ? 0 : tally_no_memory();
 }
 
-int tally_table_set(tally_object *holder, tally_table_place *where, tally_object *key, tally_object *value) {
+int tally_table_set(tally_object *holder, tally_table_place *where, tally_object *key,
+                    tally_object *value) {
     return tally_table_put(holder, where, key, value, true, NULL);
 }
 
-/* Lock held, the entry removed: a queue takes the first key again and again, so it must not look for it. */
+/* Lock held, the entry removed: a queue takes the first key again and again, so it must not look
+ * for it. */
 static void move_first(tally_table *table, uint32_t entry) {
     if (entry != atomic_load_explicit(&table->first, memory_order_relaxed)) return;
     uint32_t used = used_of(table);
     do entry++;
-    while (entry < used && !atomic_load_explicit(&table->entries[entry].value, memory_order_relaxed));
-    /* release: pairs with the acquire of a walk without the lock, which then sees the removals counted */
+    while (entry < used &&
+           !atomic_load_explicit(&table->entries[entry].value, memory_order_relaxed));
+    /* release: pairs with the acquire of a walk without the lock, which then sees the removals
+     * counted */
     atomic_store_explicit(&table->first, entry, memory_order_release);
 }
 
 /* Lock held: takes the entry out; gives its value, and its key if it may be dropped at once. */
-static tally_object *take_out(tally_table *table, int32_t entry, unsigned token, tally_object **key) {
+static tally_object *take_out(tally_table *table, int32_t entry, unsigned token,
+                              tally_object **key) {
     tally_entry *e = &table->entries[entry];
     uint32_t place = first_place(table, e->hash);
     while (place_get(table, place) != entry) place = next_place(table, place);
     tally_object *value = atomic_load_explicit(&e->value, memory_order_relaxed);
     count_change(table);
-    /* release: pairs with the acquire of a walk without the lock, which then sees the change counted */
+    /* release: pairs with the acquire of a walk without the lock, which then sees the change
+     * counted */
     atomic_store_explicit(&e->value, NULL, memory_order_release);
     place_set(table, place, PLACE_DUMMY);
     set_u32(&table->live, live_of(table) - 1);
@@ -518,7 +620,8 @@ static tally_object *take_out(tally_table *table, int32_t entry, unsigned token,
         atomic_store_explicit(&e->key, NULL, memory_order_release);
         return value;
     }
-    /* A reader may be comparing with it. Without memory to note it, it stays until the table goes. */
+    /* A reader may be comparing with it. Without memory to note it, it stays until the table goes.
+     */
     tally_retired_reference *later = tally_memory_alloc(TALLY_RAW, sizeof *later);
     if (later) {
         later->object = *key;
@@ -537,7 +640,9 @@ int tally_table_delete(tally_object *holder, tally_table_place *where, tally_obj
     tally_object *old_key = NULL, *old_value = NULL;
     int32_t found = lock_and_find(holder, where, key, hash, &token, &keys);
     if (found == -2) return -1;
-    if (found >= 0) old_value = take_out(atomic_load_explicit(where, memory_order_relaxed), found, token, &old_key);
+    if (found >= 0)
+        old_value =
+            take_out(atomic_load_explicit(where, memory_order_relaxed), found, token, &old_key);
     tally_unlock_object(holder, token);
     tally_xdecref(old_key);
     tally_xdecref(old_value);
@@ -566,7 +671,10 @@ void tally_table_clear(tally_object *holder, tally_table_place *where) {
 static uint32_t next_live(tally_table *table, uint32_t at) {
     uint32_t first = atomic_load_explicit(&table->first, memory_order_relaxed);
     if (at < first) at = first;
-    for (; at < used_of(table) && !atomic_load_explicit(&table->entries[at].value, memory_order_relaxed); at++) TALLY_POINT(walk_skips);
+    for (; at < used_of(table) &&
+           !atomic_load_explicit(&table->entries[at].value, memory_order_relaxed);
+         at++)
+        TALLY_POINT(walk_skips);
     return at;
 }
 
@@ -580,7 +688,8 @@ int tally_table_copy(tally_object *holder, tally_table_place *where, tally_table
         if (!*copy) result = -1;
         for (uint32_t at = 0; *copy && (at = next_live(table, at)) < used_of(table); at++) {
             tally_entry *entry = &table->entries[at];
-            append_entry(*copy, tally_slot_locked_read(&entry->key), entry->hash, tally_slot_locked_read(&entry->value));
+            append_entry(*copy, tally_slot_locked_read(&entry->key), entry->hash,
+                         tally_slot_locked_read(&entry->value));
         }
     }
     tally_unlock_object(holder, token);
@@ -594,8 +703,10 @@ tally_entry *tally_table_next_entry(tally_table *copy, uint32_t *at) {
 }
 
 static bool same_entry(tally_entry *a, tally_entry *b) {
-    return atomic_load_explicit(&a->key, memory_order_relaxed) == atomic_load_explicit(&b->key, memory_order_relaxed) &&
-           atomic_load_explicit(&a->value, memory_order_relaxed) == atomic_load_explicit(&b->value, memory_order_relaxed);
+    return atomic_load_explicit(&a->key, memory_order_relaxed) ==
+               atomic_load_explicit(&b->key, memory_order_relaxed) &&
+           atomic_load_explicit(&a->value, memory_order_relaxed) ==
+               atomic_load_explicit(&b->value, memory_order_relaxed);
 }
 
 bool tally_table_is_copy(tally_object *holder, tally_table_place *where, tally_table *copy) {
@@ -611,20 +722,29 @@ bool tally_table_is_copy(tally_object *holder, tally_table_place *where, tally_t
     return same;
 }
 
-tally_object *tally_table_find_value(tally_table *copy, tally_object *key, int64_t hash, int *error) {
+tally_object *tally_table_find_value(tally_table *copy, tally_object *key, int64_t hash,
+                                     int *error) {
     *error = 0;
     if (!copy) return NULL;
     int32_t entry = -1;
     for (uint32_t place = first_place(copy, hash);; place = next_place(copy, place)) {
         enum found found = search(copy, key, hash, &place, &entry);
         if (found == MISSING) return NULL;
-        int equal = found == FOUND ? 1 : tally_equal(atomic_load_explicit(&copy->entries[entry].key, memory_order_relaxed), key);
+        int equal =
+            found == FOUND
+                ? 1
+                : tally_equal(atomic_load_explicit(&copy->entries[entry].key, memory_order_relaxed),
+                              key);
         if (equal < 0) *error = -1;
-        if (equal) return equal < 0 ? NULL : atomic_load_explicit(&copy->entries[entry].value, memory_order_relaxed);
+        if (equal)
+            return equal < 0
+                       ? NULL
+                       : atomic_load_explicit(&copy->entries[entry].value, memory_order_relaxed);
     }
 }
 
-int tally_table_step(tally_object *holder, tally_table_place *where, uint32_t *at, int64_t *hash, tally_object **key, tally_object **value) {
+int tally_table_step(tally_object *holder, tally_table_place *where, uint32_t *at, int64_t *hash,
+                     tally_object **key, tally_object **value) {
     unsigned token = tally_lock_object(holder);
     tally_table *table = atomic_load_explicit(where, memory_order_relaxed);
     if (table) *at = next_live(table, *at);
@@ -654,16 +774,21 @@ void tally_table_traverse(tally_table *table, tally_visit visit, void *context) 
 tally_object **tally_table_current_child(tally_table *table) {
     for (; used_of(table); set_u32(&table->used, used_of(table) - 1)) {
         tally_entry *entry = &table->entries[used_of(table) - 1];
-        if (atomic_load_explicit(&entry->value, memory_order_relaxed)) return (tally_object **)&entry->value;
-        if (atomic_load_explicit(&entry->key, memory_order_relaxed)) return (tally_object **)&entry->key;
+        if (atomic_load_explicit(&entry->value, memory_order_relaxed))
+            return (tally_object **)&entry->value;
+        if (atomic_load_explicit(&entry->key, memory_order_relaxed))
+            return (tally_object **)&entry->key;
     }
     return NULL;
 }
-tally_object **tally_table_next_child(tally_table *table) { return tally_table_current_child(table); }
+tally_object **tally_table_next_child(tally_table *table) {
+    return tally_table_current_child(table);
+}
 
 void tally_table_forget(tally_table *table) { set_u32(&table->used, 0); }
 void tally_table_free(tally_table *table) {
-    for (tally_object **child; (child = tally_table_current_child(table)); *child = NULL) tally_decref(*child);
+    for (tally_object **child; (child = tally_table_current_child(table)); *child = NULL)
+        tally_decref(*child);
     tally_memory_free(TALLY_RAW, table);
 }
 

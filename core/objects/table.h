@@ -13,27 +13,31 @@ typedef struct tally_entry {
 
 struct tally_table {
     tally_array array;
-    uint32_t capacity;           /* entries there is room for; constant */
-    uint32_t bits;               /* log2 of the index size; constant */
-    _Atomic uint32_t used;       /* entries ever filled */
-    _Atomic uint32_t live;       /* of these, not removed */
-    _Atomic uint64_t version;    /* of the set of keys; no other set of keys of any table has the same */
-    _Atomic uint32_t first;      /* all entries before it are removed */
-    tally_entry entries[];       /* behind them the index: 1, 2 or 4 bytes a place */
+    uint32_t capacity;     /* entries there is room for; constant */
+    uint32_t bits;         /* log2 of the index size; constant */
+    _Atomic uint32_t used; /* entries ever filled */
+    _Atomic uint32_t live; /* of these, not removed */
+    _Atomic uint64_t
+        version;            /* of the set of keys; no other set of keys of any table has the same */
+    _Atomic uint32_t first; /* all entries before it are removed */
+    tally_entry entries[];  /* behind them the index: 1, 2 or 4 bytes a place */
 };
-/* An entry is filled once and removed once, so a table has at most two versions per entry besides its first. */
+/* An entry is filled once and removed once, so a table has at most two versions per entry besides
+ * its first. */
 #define TALLY_TABLE_VERSIONS(capacity) (2 * (uint64_t)(capacity) + 1)
 
 typedef _Atomic(tally_table *) tally_table_place;
 
 /* As tally_table_set; where replace is false and the key is there, its value is
  * left and given in *existing, a new reference. */
-int tally_table_put(tally_object *holder, tally_table_place *place, tally_object *key, tally_object *value, bool replace, tally_object **existing);
+int tally_table_put(tally_object *holder, tally_table_place *place, tally_object *key,
+                    tally_object *value, bool replace, tally_object **existing);
 /* 1, 0, or -1 and an error; takes no reference to the value. */
 int tally_table_contains(tally_object *holder, tally_table_place *place, tally_object *key);
 void tally_table_clear(tally_object *holder, tally_table_place *place);
 /* As tally_table_get, by a key whose hash is known. */
-tally_object *tally_table_get_hashed(tally_object *holder, tally_table_place *place, tally_object *key, int64_t hash, int *error);
+tally_object *tally_table_get_hashed(tally_object *holder, tally_table_place *place,
+                                     tally_object *key, int64_t hash, int *error);
 
 /*
  * A copy of the table as it is at one moment, with references of its own; no other thread knows it.
@@ -48,8 +52,11 @@ static inline uint32_t tally_table_length(tally_table *table) {
 /* In a copy: the next entry from *at on; NULL: no more. */
 tally_entry *tally_table_next_entry(tally_table *copy, uint32_t *at);
 /* In a copy: the value of the key, not a new reference; NULL: missing, or *error -1. */
-tally_object *tally_table_find_value(tally_table *copy, tally_object *key, int64_t hash, int *error);
-/* The next entry from *at on in the table as it is now, whatever has changed since the last step; 1 with new references, or 0. */
-int tally_table_step(tally_object *holder, tally_table_place *place, uint32_t *at, int64_t *hash, tally_object **key, tally_object **value);
+tally_object *tally_table_find_value(tally_table *copy, tally_object *key, int64_t hash,
+                                     int *error);
+/* The next entry from *at on in the table as it is now, whatever has changed since the last step; 1
+ * with new references, or 0. */
+int tally_table_step(tally_object *holder, tally_table_place *place, uint32_t *at, int64_t *hash,
+                     tally_object **key, tally_object **value);
 
 #endif

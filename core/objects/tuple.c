@@ -8,7 +8,8 @@
  */
 #include "any.h"
 
-static tally_tuple empty_tuple = { .container.base = { .counts = TALLY_COUNTS_IMMORTAL, .type = TALLY_TYPE_TUPLE } };
+static tally_tuple empty_tuple = {
+    .container.base = {.counts = TALLY_COUNTS_IMMORTAL, .type = TALLY_TYPE_TUPLE}};
 
 #define MOST_ITEMS ((ptrdiff_t)((PTRDIFF_MAX - sizeof(tally_tuple)) / sizeof(tally_object *)))
 
@@ -111,7 +112,9 @@ static tally_object **tuple_current_child(tally_object *object) {
     return &tuple->items[tuple->length];
 }
 
-static size_t tuple_extra_size(tally_object *object) { return (size_t)((tally_tuple *)object)->length * sizeof(tally_object *); }
+static size_t tuple_extra_size(tally_object *object) {
+    return (size_t)((tally_tuple *)object)->length * sizeof(tally_object *);
+}
 
 /* The order of the items matters: rotate between them, as xxHash does. */
 int64_t tally_tuple_hash(tally_object *object) {
@@ -131,7 +134,8 @@ int tally_tuple_equal(tally_object *first, tally_object *second) {
     if (!tally_has_type(second, TALLY_TYPE_TUPLE)) return 0;
     tally_tuple *a = (tally_tuple *)first, *b = (tally_tuple *)second;
     int equal = a->length == b->length;
-    for (ptrdiff_t i = 0; equal == 1 && i < a->length; i++) equal = tally_item_equal(a->items[i], b->items[i]);
+    for (ptrdiff_t i = 0; equal == 1 && i < a->length; i++)
+        equal = tally_item_equal(a->items[i], b->items[i]);
     return equal;
 }
 

@@ -27,7 +27,8 @@ static tally_object *bool_repr(tally_object *object) {
 
 static int64_t str_hash(tally_object *object) { return tally_str_hash((tally_str *)object); }
 
-static tally_type *fill(int index, const char *name, size_t size, tally_object *(*repr)(tally_object *)) {
+static tally_type *fill(int index, const char *name, size_t size,
+                        tally_object *(*repr)(tally_object *)) {
     tally_type *type = &tally_types[index];
     if (!type->name) type->name = (char *)name; /* else whoever made the entry named it */
     type->size = size;
@@ -44,7 +45,8 @@ void tally_register_values(void) {
     fill(TALLY_TYPE_NONE, "NoneType", sizeof(tally_object), none_repr);
     fill_number(fill(TALLY_TYPE_BOOL, "bool", sizeof(tally_object), bool_repr), tally_int_hash);
     fill_number(fill(TALLY_TYPE_INT, "int", sizeof(tally_int), tally_int_repr), tally_int_hash);
-    fill_number(fill(TALLY_TYPE_FLOAT, "float", sizeof(tally_float), tally_float_repr), tally_float_hash);
+    fill_number(fill(TALLY_TYPE_FLOAT, "float", sizeof(tally_float), tally_float_repr),
+                tally_float_hash);
     tally_type *str = fill(TALLY_TYPE_STR, "str", sizeof(tally_str), tally_str_repr);
     str->hash = str_hash;
     str->equal = tally_str_equal;

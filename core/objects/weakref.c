@@ -14,7 +14,8 @@
  *    the lock. So to take it out again is harmless: it is taken out when it dies, and
  *    once more when its memory goes, if that had to wait.
  *  - It holds no count for the list: its own death takes it out.
- *  - A reference without a callback that is alive is in front of all that have one, and is the only one.
+ *  - A reference without a callback that is alive is in front of all that have one, and is the only
+ * one.
  *  - The referent and each reference are exposed (tally_counts_expose) when the
  *    reference is made, so that a try-incref by any thread fails only on the dead.
  *  - A dead object gets no new weak reference: making one takes a counted one.
@@ -30,9 +31,12 @@ static _Atomic(tally_weakref *) *list_of(tally_object *object) {
     return offset ? (_Atomic(tally_weakref *) *)((char *)object + offset) : NULL;
 }
 
-static tally_weakref *first_of(tally_object *object) { return atomic_load_explicit(list_of(object), memory_order_relaxed); }
+static tally_weakref *first_of(tally_object *object) {
+    return atomic_load_explicit(list_of(object), memory_order_relaxed);
+}
 
-/* Lock held: the one without a callback that is alive, with a new reference. In front of it may be some that are dying. */
+/* Lock held: the one without a callback that is alive, with a new reference. In front of it may be
+ * some that are dying. */
 static tally_weakref *plain_one(tally_object *object) {
     for (tally_weakref *w = first_of(object); w && !w->callback; w = w->next)
         if (tally_counts_try_incref_weak(&w->container.base.counts)) return w;
@@ -41,30 +45,38 @@ static tally_weakref *plain_one(tally_object *object) {
 
 /* Lock held. In front; but behind one without a callback, if it has one itself. */
 static void link_to(tally_object *referent, tally_weakref *self) {
-    tally_weakref *first = first_of(referent), *before = self->callback && first && !first->callback ? first : NULL;
+    tally_weakref *first = first_of(referent),
+                  *before = self->callback && first && !first->callback ? first : NULL;
     self->previous = before;
     self->next = before ? before->next : first;
     if (self->next) self->next->previous = self;
-    /* relaxed: the lock orders it; tally_weakref_get reads it once the reference is known to others */
+    /* relaxed: the lock orders it; tally_weakref_get reads it once the reference is known to others
+     */
     atomic_store_explicit(&self->referent, referent, memory_order_relaxed);
     if (before) before->next = self;
     /* release: pairs with the acquire of tally_weakrefs_clear, which may see it without the lock */
-    else atomic_store_explicit(list_of(referent), self, memory_order_release);
+    else
+        atomic_store_explicit(list_of(referent), self, memory_order_release);
 }
 
 /* Lock held. */
 static void unlink_from(tally_object *referent, tally_weakref *self) {
     if (self->next) self->next->previous = self->previous;
     if (self->previous) self->previous->next = self->next;
-    /* release: pairs with the acquire of tally_weakrefs_clear: the referent may be freed once it has seen an empty list,
-     * so what this thread read of it comes before */
-    else atomic_store_explicit(list_of(referent), self->next, memory_order_release);
+    /* release: pairs with the acquire of tally_weakrefs_clear: the referent may be freed once it
+     * has seen an empty list, so what this thread read of it comes before */
+    else
+        atomic_store_explicit(list_of(referent), self->next, memory_order_release);
     /* release: pairs with the second look of get */
     atomic_store_explicit(&self->referent, NULL, memory_order_release);
 }
 
-tally_object *tally_weakref_new(tally_object *referent, void (*callback)(tally_object *, void *), void *context) {
-    if (!referent || !list_of(referent)) { tally_expected("an object that allows weak references", referent); return NULL; }
+tally_object *tally_weakref_new(tally_object *referent, void (*callback)(tally_object *, void *),
+                                void *context) {
+    if (!referent || !list_of(referent)) {
+        tally_expected("an object that allows weak references", referent);
+        return NULL;
+    }
     if (!callback && first_of(referent)) {
         tally_weak_lock(referent);
         tally_weakref *same = plain_one(referent);
@@ -104,8 +116,10 @@ static tally_object *get(tally_weakref *self) {
     /* acquire: pairs with the release that published the reference */
     tally_object *object = atomic_load_explicit(&self->referent, memory_order_acquire);
     if (!object || !tally_counts_try_incref_weak(&object->counts)) return NULL;
-    /* It may be another object at the same address by now: then this one was cleared before. acquire: with clear */
-    if (tally_unlocked_recheck && TALLY_UNLIKELY(atomic_load_explicit(&self->referent, memory_order_acquire) != object)) {
+    /* It may be another object at the same address by now: then this one was cleared before.
+     * acquire: with clear */
+    if (tally_unlocked_recheck &&
+        TALLY_UNLIKELY(atomic_load_explicit(&self->referent, memory_order_acquire) != object)) {
         tally_drop_later(object);
         return NULL;
     }
@@ -126,13 +140,17 @@ ptrdiff_t tally_weakref_count(tally_object *object) {
     ptrdiff_t count = 0;
     if (!list_of(object)) return 0;
     tally_weak_lock(object);
-    for (tally_weakref *w = first_of(object); w; w = w->next) count += !tally_counts_is_dead(&w->container.base.counts);
+    for (tally_weakref *w = first_of(object); w; w = w->next)
+        count += !tally_counts_is_dead(&w->container.base.counts);
     tally_weak_unlock(object);
     return count;
 }
 
 tally_object *tally_weakref_list(tally_object *object) {
-    if (!object) { tally_expected("an object", NULL); return NULL; }
+    if (!object) {
+        tally_expected("an object", NULL);
+        return NULL;
+    }
     tally_thread_require();
     for (ptrdiff_t room = 0;;) {
         /* The list is made before the lock is taken, with room for all that there are. */
@@ -143,7 +161,8 @@ tally_object *tally_weakref_list(tally_object *object) {
         tally_weak_lock(object);
         for (tally_weakref *w = first_of(object); w; w = w->next) count++;
         for (tally_weakref *w = count <= room ? first_of(object) : NULL; w; w = w->next)
-            if (tally_counts_try_incref_weak(&w->container.base.counts)) tally_list_put_new(list, &w->container.base);
+            if (tally_counts_try_incref_weak(&w->container.base.counts))
+                tally_list_put_new(list, &w->container.base);
         tally_weak_unlock(object);
         if (count <= room) return list;
         tally_decref(list);
@@ -159,7 +178,8 @@ tally_object *tally_weakref_list(tally_object *object) {
  * which the object dies, or with the world stopped; then spare, if not NULL, says
  * for which references no callback is to be called.
  */
-void tally_weakrefs_clear(tally_object *object, tally_weakref **calls, bool (*spare)(tally_object *reference)) {
+void tally_weakrefs_clear(tally_object *object, tally_weakref **calls,
+                          bool (*spare)(tally_object *reference)) {
     _Atomic(tally_weakref *) *list = list_of(object);
     /* acquire: pairs with the release of link_to and unlink_from */
     if (!list || !atomic_load_explicit(list, memory_order_acquire)) return;
@@ -170,7 +190,9 @@ void tally_weakrefs_clear(tally_object *object, tally_weakref **calls, bool (*sp
         next = w->next;
         /* release: pairs with the second look of get */
         atomic_store_explicit(&w->referent, NULL, memory_order_release);
-        if (!w->callback || (spare && spare(&w->container.base)) || !tally_counts_try_incref_weak(&w->container.base.counts)) continue;
+        if (!w->callback || (spare && spare(&w->container.base)) ||
+            !tally_counts_try_incref_weak(&w->container.base.counts))
+            continue;
         w->next = *calls;
         *calls = w;
     }
@@ -202,15 +224,22 @@ static void weakref_release(tally_object *object) {
     tally_weak_unlock(self->home);
 }
 
-static void weakref_traverse(tally_object *self, tally_visit visit, void *context) { (void)self, (void)visit, (void)context; }
+static void weakref_traverse(tally_object *self, tally_visit visit, void *context) {
+    (void)self, (void)visit, (void)context;
+}
 
 /* The referent's, kept: it stays when the referent is gone. */
 static int64_t weakref_hash(tally_object *object) {
     tally_weakref *self = (tally_weakref *)object;
     /* acquire: pairs with the release below */
-    if (atomic_load_explicit(&self->hashed, memory_order_acquire)) return atomic_load_explicit(&self->hash, memory_order_relaxed);
+    if (atomic_load_explicit(&self->hashed, memory_order_acquire))
+        return atomic_load_explicit(&self->hash, memory_order_relaxed);
     tally_object *referent = get(self);
-    if (!referent) { tally_error_set(TALLY_TYPE_ERROR, "a weak reference that was never hashed, to an object that is gone"); return -1; }
+    if (!referent) {
+        tally_error_set(TALLY_TYPE_ERROR,
+                        "a weak reference that was never hashed, to an object that is gone");
+        return -1;
+    }
     int64_t hash = tally_hash(referent);
     tally_decref(referent);
     if (hash != -1) {
@@ -234,7 +263,9 @@ static int weakref_equal(tally_object *a, tally_object *b) {
 static tally_object *weakref_repr(tally_object *object) {
     char text[300];
     tally_object *referent = get((tally_weakref *)object);
-    int length = referent ? snprintf(text, sizeof text, "<weakref to '%.200s'>", tally_type_name(referent)) : snprintf(text, sizeof text, "<weakref, dead>");
+    int length =
+        referent ? snprintf(text, sizeof text, "<weakref to '%.200s'>", tally_type_name(referent))
+                 : snprintf(text, sizeof text, "<weakref, dead>");
     tally_xdecref(referent);
     return tally_str_new(text, length);
 }

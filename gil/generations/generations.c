@@ -45,17 +45,19 @@ enum { AHEAD = 768 };
 enum { YOUNG = 0x80, MOST = 0x7d, REACHED = 0xfe, UNREACHABLE = 0xff };
 
 tally_container tally_heads[TALLY_LISTS];
-struct tally_births tally_births = { 0, INT32_MAX };
+struct tally_births tally_births = {0, INT32_MAX};
 
 typedef tally_collector_thread lists; /* of one collection */
 enum { LISTS = sizeof(lists) / sizeof(uint32_t), FIRST_OF_COLLECTION = TALLY_LIST_FROZEN + 1 };
-_Static_assert((int)FIRST_OF_COLLECTION + (int)LISTS == (int)TALLY_LISTS, "static heads for one collection");
+_Static_assert((int)FIRST_OF_COLLECTION + (int)LISTS == (int)TALLY_LISTS,
+               "static heads for one collection");
 
 static struct {
     bool static_lists_taken;
-    bool nudged;                           /* a collection is due for another reason than births */
-    int count[3];                          /* [0] unused: tally_births */
-    size_t long_lived_total, long_lived_pending; /* survivors of the last full collection; of those of generation 1 since */
+    bool nudged;  /* a collection is due for another reason than births */
+    int count[3]; /* [0] unused: tally_births */
+    size_t long_lived_total, long_lived_pending; /* survivors of the last full collection; of those
+                                                    of generation 1 since */
     tally_spills spills;
 } collector;
 
@@ -68,9 +70,13 @@ static uint32_t generation_list(int generation) { return TALLY_LINK_HEAD(generat
 
 static tally_container *head(uint32_t list) { return tally_link_follow(list); }
 static bool is_empty(uint32_t list) { return head(list)->links.next == list; }
-static void make_empty(uint32_t list) { head(list)->links.next = head(list)->links.previous = list; }
+static void make_empty(uint32_t list) {
+    head(list)->links.next = head(list)->links.previous = list;
+}
 static tally_container *first(uint32_t list) { return tally_link_follow(head(list)->links.next); }
-static tally_container *next_of(tally_container *object) { return tally_link_follow(object->links.next); }
+static tally_container *next_of(tally_container *object) {
+    return tally_link_follow(object->links.next);
+}
 
 /* Appends all of `from` to `to`. */
 static void join(uint32_t to, uint32_t from) {
@@ -132,10 +138,16 @@ static void lists_give_back(lists *l) {
     for (int i = 0; i < LISTS; i++) tally_memory_free(TALLY_CONTAINERS, head(list[i]));
 }
 
-static uint8_t flags_of(tally_container *object) { return atomic_load_explicit(&object->base.flags, memory_order_relaxed); }
-static void set_flags(tally_container *object, uint8_t flags) { atomic_store_explicit(&object->base.flags, flags, memory_order_relaxed); }
+static uint8_t flags_of(tally_container *object) {
+    return atomic_load_explicit(&object->base.flags, memory_order_relaxed);
+}
+static void set_flags(tally_container *object, uint8_t flags) {
+    atomic_store_explicit(&object->base.flags, flags, memory_order_relaxed);
+}
 
-static _Atomic uint8_t *note_of(tally_container *object) { return tally_note_of(tally_notes, 0, &object->base); }
+static _Atomic uint8_t *note_of(tally_container *object) {
+    return tally_note_of(tally_notes, 0, &object->base);
+}
 
 /* ---- 2 and 3: references among the young ---------------------------------- */
 
@@ -143,7 +155,9 @@ TALLY_INLINE void count(_Atomic uint8_t *note, bool full) {
     uint8_t value = tally_note_load(note);
     if (!full && !(value & YOUNG)) return;
     if (TALLY_UNLIKELY((value & ~YOUNG) == MOST)) {
-        if (!tally_spill(&collector.spills, tally_note_object(tally_notes, tally_notes_size(), 0, note))) return;
+        if (!tally_spill(&collector.spills,
+                         tally_note_object(tally_notes, tally_notes_size(), 0, note)))
+            return;
         value -= TALLY_SPILL;
     }
     tally_note_store(note, value + 1u);
@@ -154,13 +168,18 @@ TALLY_INLINE void visit_count(tally_object *child, void *ring, bool full) {
     if (!note || (full && !(note = tally_ring_swap(ring, note)))) return;
     count(note, full);
 }
-static inline void visit_count_full(tally_object *child, void *ring) { visit_count(child, ring, true); }
-static inline void visit_count_young(tally_object *child, void *ring) { visit_count(child, ring, false); }
+static inline void visit_count_full(tally_object *child, void *ring) {
+    visit_count(child, ring, true);
+}
+static inline void visit_count_young(tally_object *child, void *ring) {
+    visit_count(child, ring, false);
+}
 
 TALLY_INLINE void count_references(uint32_t list, bool full) {
-    tally_ring ring = { 0 };
+    tally_ring ring = {0};
     if (!full)
-        for (tally_container *o = first(list); o != head(list); o = next_of(o)) tally_note_store(note_of(o), YOUNG);
+        for (tally_container *o = first(list); o != head(list); o = next_of(o))
+            tally_note_store(note_of(o), YOUNG);
     for (tally_container *o = first(list), *next; o != head(list); o = next) {
         next = next_of(o);
         __builtin_prefetch((char *)next + AHEAD);
@@ -174,13 +193,18 @@ TALLY_INLINE void count_references(uint32_t list, bool full) {
 
 /* ---- 4: the unreachable list --------------------------------------------- */
 
-typedef struct walk { tally_ring ring; uint32_t list; } walk;
+typedef struct walk {
+    tally_ring ring;
+    uint32_t list;
+} walk;
 /* A survivor holds it. */
 TALLY_INLINE void reach(_Atomic uint8_t *note, uint32_t list) {
     uint8_t value = tally_note_load(note);
     if (!(value & YOUNG) || value == REACHED) return;
     tally_note_store(note, REACHED);
-    if (TALLY_UNLIKELY(value == UNREACHABLE)) move_to(list, (tally_container *)tally_note_object(tally_notes, tally_notes_size(), 0, note));
+    if (TALLY_UNLIKELY(value == UNREACHABLE))
+        move_to(list,
+                (tally_container *)tally_note_object(tally_notes, tally_notes_size(), 0, note));
 }
 TALLY_INLINE void visit_reach(tally_object *child, walk *w, bool full) {
     _Atomic uint8_t *note = tally_note_in(tally_notes, 0, child);
@@ -197,7 +221,7 @@ static inline void visit_reach_young(tally_object *child, void *w) { visit_reach
 TALLY_INLINE size_t move_unreachable(uint32_t list, uint32_t unreachable, bool full) {
     size_t survivors = 0;
     tally_spills_add(&collector.spills, -TALLY_SPILL);
-    walk w = { .list = list };
+    walk w = {.list = list};
     tally_container *last = head(list); /* of those walked over */
     for (;;) {
         tally_container *object = next_of(last);
@@ -224,7 +248,7 @@ TALLY_INLINE size_t move_unreachable(uint32_t list, uint32_t unreachable, bool f
     }
     tally_spills_add(&collector.spills, TALLY_SPILL);
     free(collector.spills.at);
-    collector.spills = (tally_spills){ 0 };
+    collector.spills = (tally_spills){0};
     return survivors;
 }
 
@@ -271,7 +295,8 @@ static void keep_legacy(lists *l, uint32_t old) {
         tally_container *o = first(l->legacy);
         tally_gc_tell(&o->base, true);
         move_to(old, o);
-        if (tally_gc_has_finalizer(&o->base) || tally_gc_debugging(TALLY_GC_DEBUG_SAVEALL)) tally_gc_save(&o->base);
+        if (tally_gc_has_finalizer(&o->base) || tally_gc_debugging(TALLY_GC_DEBUG_SAVEALL))
+            tally_gc_save(&o->base);
     }
 }
 
@@ -280,11 +305,15 @@ static bool is_garbage(tally_object *object) {
     return note && tally_note_load(note) == UNREACHABLE;
 }
 
-/* What the objects of a list have, some of them: finalizers that are to run, words for weak references. */
-typedef struct have { bool finalizers, weak; } have;
+/* What the objects of a list have, some of them: finalizers that are to run, words for weak
+ * references. */
+typedef struct have {
+    bool finalizers, weak;
+} have;
 static have look_for(uint32_t garbage) {
-    have h = { false, false };
-    for (tally_container *o = first(garbage); o != head(garbage) && !(h.finalizers && h.weak); o = next_of(o)) {
+    have h = {false, false};
+    for (tally_container *o = first(garbage); o != head(garbage) && !(h.finalizers && h.weak);
+         o = next_of(o)) {
         h.finalizers |= tally_gc_has_finalizer(&o->base);
         h.weak |= tally_type_entry(&o->base)->weak_offset != 0;
     }
@@ -294,7 +323,8 @@ static have look_for(uint32_t garbage) {
 /* The notes of the objects still say UNREACHABLE. Clears the weak references to them. */
 static void clear_weakrefs(uint32_t garbage, tally_weakref **calls) {
     for (tally_container *o = first(garbage); o != head(garbage); o = next_of(o))
-        if (tally_type_entry(&o->base)->weak_offset) tally_weakrefs_clear(&o->base, calls, is_garbage);
+        if (tally_type_entry(&o->base)->weak_offset)
+            tally_weakrefs_clear(&o->base, calls, is_garbage);
 }
 
 /* Takes the objects over from their owners, and clears their notes. How many objects there are. */
@@ -307,13 +337,16 @@ static ptrdiff_t adopt(uint32_t garbage) {
     return count;
 }
 
-/* After a full collection: of containers that are frozen, or not tracked, references were counted as well. */
+/* After a full collection: of containers that are frozen, or not tracked, references were counted
+ * as well. */
 static void clear_notes(void) {
-    tally_pool_walk at = { 0 };
+    tally_pool_walk at = {0};
     for (tally_pool *pool; (pool = tally_memory_next_pool(&at, TALLY_CONTAINERS));)
-        memset((void *)tally_note_of(tally_notes, 0, (tally_object *)at.first), 0, (size_t)(pool->carved - at.first) >> TALLY_NOTE_SHIFT);
-    tally_large_walk large = { 0 };
-    for (tally_object *object; (object = tally_memory_next_large(&large, TALLY_CONTAINERS));) tally_note_store(tally_large_notes(object), 0);
+        memset((void *)tally_note_of(tally_notes, 0, (tally_object *)at.first), 0,
+               (size_t)(pool->carved - at.first) >> TALLY_NOTE_SHIFT);
+    tally_large_walk large = {0};
+    for (tally_object *object; (object = tally_memory_next_large(&large, TALLY_CONTAINERS));)
+        tally_note_store(tally_large_notes(object), 0);
 }
 
 /* Foreign code may take any object out of the list, by its death, or as it makes it immortal. */
@@ -333,7 +366,8 @@ static void finalize_all(lists *l, ptrdiff_t *immortal) {
 static void free_all(uint32_t garbage, uint32_t old) {
     /* Before any is taken apart, since most die by what another held of them. */
     if (tally_gc_debugging(TALLY_GC_DEBUG_COLLECTABLE))
-        for (tally_container *o = first(garbage); o != head(garbage); o = next_of(o)) tally_gc_tell(&o->base, false);
+        for (tally_container *o = first(garbage); o != head(garbage); o = next_of(o))
+            tally_gc_tell(&o->base, false);
     while (!is_empty(garbage)) {
         tally_container *o = first(garbage);
         if (tally_gc_debugging(TALLY_GC_DEBUG_SAVEALL)) {
@@ -355,7 +389,9 @@ bool tally_collector_begin(void) { return lists_take(&tally_thread_current()->co
 /* A generation above the youngest is due, with all below it. 0: none is. */
 static int older_due(void) {
     for (int i = 2; i > 0; i--) {
-        if (collector.count[i] <= atomic_load_explicit(&tally_gc.threshold[i], memory_order_relaxed)) continue;
+        if (collector.count[i] <=
+            atomic_load_explicit(&tally_gc.threshold[i], memory_order_relaxed))
+            continue;
         if (i == 2 && collector.long_lived_pending < collector.long_lived_total / 4) continue;
         return i;
     }
@@ -377,9 +413,12 @@ ptrdiff_t tally_collector_run(int generation, tally_gc_info *info) {
     lists *l = &thread->collector;
     /* References that wait in a merge queue would look like references from outside. */
     tally_counts_safepoint(thread);
-    for (uint32_t id = 1; id <= atomic_load_explicit(&tally_process.slots_used, memory_order_relaxed); id++) tally_counts_merge_blocked(tally_thread_slot(id));
+    for (uint32_t id = 1;
+         id <= atomic_load_explicit(&tally_process.slots_used, memory_order_relaxed); id++)
+        tally_counts_merge_blocked(tally_thread_slot(id));
     uint64_t began = info->began;
-    uint32_t young = generation_list(generation), old = generation_list(generation < 2 ? generation + 1 : generation);
+    uint32_t young = generation_list(generation),
+             old = generation_list(generation < 2 ? generation + 1 : generation);
     tally_births.count = 0;
     for (int i = 1; i <= generation; i++) collector.count[i] = 0;
     if (generation < 2) collector.count[generation + 1]++;
@@ -447,11 +486,13 @@ void tally_collector_nudge(void) {
     tally_collector_settings();
 }
 
-/* Births are over the limit, or the limit was lowered: the oldest generation that is due, with all below it. */
+/* Births are over the limit, or the limit was lowered: the oldest generation that is due, with all
+ * below it. */
 void tally_collect_births(void) {
     if (!tally_gc_is_enabled() || tally_gc_put_off(tally_thread_current())) return;
     int due = tally_memory_due() ? 2 : older_due();
-    if (due == 0 && tally_births.count <= atomic_load_explicit(&tally_gc.threshold[0], memory_order_relaxed)) {
+    if (due == 0 &&
+        tally_births.count <= atomic_load_explicit(&tally_gc.threshold[0], memory_order_relaxed)) {
         /* What the nudge was for is done already. */
         collector.nudged = false;
         tally_collector_settings();
@@ -464,7 +505,7 @@ void tally_collect_births(void) {
 
 int tally_collector_start(void) {
     memset(&collector, 0, sizeof collector);
-    tally_births = (struct tally_births){ 0, INT32_MAX };
+    tally_births = (struct tally_births){0, INT32_MAX};
     for (uint32_t i = 0; i < TALLY_LISTS; i++) {
         tally_handles[i] = &tally_heads[i].base;
         make_empty(TALLY_LINK_HEAD(i));
@@ -475,13 +516,16 @@ void tally_collector_end(void) {}
 
 void tally_collector_settings(void) {
     int threshold = atomic_load_explicit(&tally_gc.threshold[0], memory_order_relaxed);
-    if (!tally_gc_is_enabled() || threshold == 0) threshold = INT32_MAX - 1;
-    else if (collector.nudged) threshold = -1; /* the next birth */
+    if (!tally_gc_is_enabled() || threshold == 0)
+        threshold = INT32_MAX - 1;
+    else if (collector.nudged)
+        threshold = -1; /* the next birth */
     tally_births.limit = threshold;
 }
 
 static void each(uint32_t list, void (*visit)(tally_object *, void *), void *context) {
-    for (tally_container *o = first(list); o != head(list); o = next_of(o)) visit(&o->base, context);
+    for (tally_container *o = first(list); o != head(list); o = next_of(o))
+        visit(&o->base, context);
 }
 void tally_collector_each(int generation, void (*visit)(tally_object *, void *), void *context) {
     for (int i = 0; i < 3; i++)
@@ -492,13 +536,15 @@ void tally_collector_each(int generation, void (*visit)(tally_object *, void *),
 void tally_collector_freeze(void) {
     for (int i = 0; i < 3; i++) {
         uint32_t list = generation_list(i);
-        for (tally_container *o = first(list); o != head(list); o = next_of(o)) set_flags(o, flags_of(o) | TALLY_FLAG_FROZEN);
+        for (tally_container *o = first(list); o != head(list); o = next_of(o))
+            set_flags(o, flags_of(o) | TALLY_FLAG_FROZEN);
         join(FROZEN_LIST, list);
     }
     tally_births.count = collector.count[1] = collector.count[2] = 0;
 }
 void tally_collector_unfreeze(void) {
-    for (tally_container *o = first(FROZEN_LIST); o != head(FROZEN_LIST); o = next_of(o)) set_flags(o, flags_of(o) & ~TALLY_FLAG_FROZEN);
+    for (tally_container *o = first(FROZEN_LIST); o != head(FROZEN_LIST); o = next_of(o))
+        set_flags(o, flags_of(o) & ~TALLY_FLAG_FROZEN);
     join(generation_list(2), FROZEN_LIST);
 }
 size_t tally_collector_frozen(void) {

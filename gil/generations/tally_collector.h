@@ -8,7 +8,10 @@
 
 #define TALLY_COLLECTOR_NAME "generational"
 
-/* The lists of the collection that the thread is in, by the links of their heads: generations.c; own thread. */
-typedef struct tally_collector_thread { uint32_t unreachable, seen, still, legacy; } tally_collector_thread;
+/* The lists of the collection that the thread is in, by the links of their heads: generations.c;
+ * own thread. */
+typedef struct tally_collector_thread {
+    uint32_t unreachable, seen, still, legacy;
+} tally_collector_thread;
 
 #endif

@@ -11,25 +11,39 @@
 #define TALLY_TRACK_H
 
 /* Heads of lists. The generations first; then those of a collection. */
-enum { TALLY_LIST_YOUNG, TALLY_LIST_MIDDLE, TALLY_LIST_OLD, TALLY_LIST_FROZEN, TALLY_LIST_UNREACHABLE, TALLY_LIST_SEEN, TALLY_LIST_STILL, TALLY_LIST_LEGACY, TALLY_LISTS };
+enum {
+    TALLY_LIST_YOUNG,
+    TALLY_LIST_MIDDLE,
+    TALLY_LIST_OLD,
+    TALLY_LIST_FROZEN,
+    TALLY_LIST_UNREACHABLE,
+    TALLY_LIST_SEEN,
+    TALLY_LIST_STILL,
+    TALLY_LIST_LEGACY,
+    TALLY_LISTS
+};
 extern tally_container tally_heads[TALLY_LISTS];
 
 /*
- * Containers made less freed since generation 0 was collected. The birth that exceeds the limit looks whether a
- * collection is due. The limit is the first threshold, or -1 if one may be due for another reason.
+ * Containers made less freed since generation 0 was collected. The birth that exceeds the limit
+ * looks whether a collection is due. The limit is the first threshold, or -1 if one may be due for
+ * another reason.
  */
 extern struct tally_births { int32_t count, limit; } tally_births;
 void tally_collect_births(void);
 
 static inline tally_container *tally_link_follow(uint32_t link) {
-    if (TALLY_LIKELY(link < TALLY_LINK_HANDLES)) return (tally_container *)(tally_region + (size_t)link * 16);
+    if (TALLY_LIKELY(link < TALLY_LINK_HANDLES))
+        return (tally_container *)(tally_region + (size_t)link * 16);
     return (tally_container *)tally_handles[link - TALLY_LINK_HANDLES];
 }
 static inline uint32_t tally_link_to(tally_container *object) {
-    if (TALLY_LIKELY(tally_is_small(object))) return (uint32_t)((size_t)((char *)object - tally_region) / 16);
+    if (TALLY_LIKELY(tally_is_small(object)))
+        return (uint32_t)((size_t)((char *)object - tally_region) / 16);
     return tally_large_handle(object) + TALLY_LINK_HANDLES;
 }
-#define TALLY_LINK_HEAD(list) (TALLY_LINK_HANDLES + (uint32_t)(list)) /* handles 0 ... are the heads' */
+#define TALLY_LINK_HEAD(list) \
+    (TALLY_LINK_HANDLES + (uint32_t)(list)) /* handles 0 ... are the heads' */
 
 static inline void tally_link_append(uint32_t list, tally_container *object) {
     uint32_t self = tally_link_to(object);
@@ -52,7 +66,10 @@ static inline void tally_track(void *object) {
 #define tally_track_again(object) tally_track(object)
 static inline void tally_untrack(tally_object *object) {
     uint8_t flags = atomic_load_explicit(&object->flags, memory_order_relaxed);
-    atomic_store_explicit(&object->flags, flags & ~(TALLY_FLAG_TRACKED | TALLY_FLAG_COLLECTING | TALLY_FLAG_MARKED | TALLY_FLAG_FROZEN), memory_order_relaxed);
+    atomic_store_explicit(&object->flags,
+                          flags & ~(TALLY_FLAG_TRACKED | TALLY_FLAG_COLLECTING | TALLY_FLAG_MARKED |
+                                    TALLY_FLAG_FROZEN),
+                          memory_order_relaxed);
     tally_link_remove((tally_container *)object);
 }
 static inline void tally_collector_birth(void) {

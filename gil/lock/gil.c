@@ -26,14 +26,14 @@ __attribute__((constructor)) static void start_heap(void) { tally_heap_start(&ta
 
 static struct {
     pthread_mutex_t mutex;
-    pthread_cond_t released;  /* monotonic clock */
+    pthread_cond_t released; /* monotonic clock */
     pthread_cond_t taken;
     bool locked;
     unsigned waiters;
     tally_thread_state *last; /* who holds it, or held it last */
     uint64_t switches;        /* times that it went to another thread */
     unsigned interval_us, ticks;
-    bool line;                /* the policy is deadline */
+    bool line;                  /* the policy is deadline */
     struct waiter *first, *end; /* its line; end: only if first is not NULL */
 } gil;
 
@@ -43,7 +43,7 @@ typedef struct waiter {
     tally_thread_state *thread;
     struct timespec until;
     bool has_asked;
-    pthread_cond_t turn;      /* it has the lock now, or is the first of the line */
+    pthread_cond_t turn; /* it has the lock now, or is the first of the line */
 } waiter;
 
 static void deadline(struct timespec *until) {
@@ -55,11 +55,15 @@ static void deadline(struct timespec *until) {
 
 /* gil.mutex held. Waits for an interval; asks the holder to let go if nothing moved meanwhile. */
 static void wait_interval(void) {
-    if (gil.ticks) { pthread_cond_wait(&gil.released, &gil.mutex); return; }
+    if (gil.ticks) {
+        pthread_cond_wait(&gil.released, &gil.mutex);
+        return;
+    }
     uint64_t before = gil.switches;
     struct timespec until;
     deadline(&until);
-    if (pthread_cond_timedwait(&gil.released, &gil.mutex, &until) != 0 && gil.locked && gil.switches == before && gil.last) {
+    if (pthread_cond_timedwait(&gil.released, &gil.mutex, &until) != 0 && gil.locked &&
+        gil.switches == before && gil.last) {
         tally_breaker_set(gil.last, TALLY_BREAK_GIL);
         TALLY_EVENT(gil_requests);
     }
@@ -78,20 +82,28 @@ static void hand_over(void) {
     if (gil.first) pthread_cond_signal(&gil.first->turn); /* it watches the time now */
 }
 
-/* gil.mutex held, the lock taken or others before: at the end of the line until it is handed over. */
+/* gil.mutex held, the lock taken or others before: at the end of the line until it is handed over.
+ */
 static void wait_in_line(tally_thread_state *thread) {
-    waiter self = { .thread = thread };
+    waiter self = {.thread = thread};
     deadline(&self.until);
     pthread_condattr_t monotonic;
     pthread_condattr_init(&monotonic);
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_cond_init(&self.turn, &monotonic);
     pthread_condattr_destroy(&monotonic);
-    if (gil.first) gil.end->next = &self; else gil.first = &self;
+    if (gil.first)
+        gil.end->next = &self;
+    else
+        gil.first = &self;
     gil.end = &self;
     while (self.thread) {
-        if (gil.first != &self || self.has_asked) { pthread_cond_wait(&self.turn, &gil.mutex); continue; }
-        if (pthread_cond_timedwait(&self.turn, &gil.mutex, &self.until) == 0 || !self.thread) continue;
+        if (gil.first != &self || self.has_asked) {
+            pthread_cond_wait(&self.turn, &gil.mutex);
+            continue;
+        }
+        if (pthread_cond_timedwait(&self.turn, &gil.mutex, &self.until) == 0 || !self.thread)
+            continue;
         self.has_asked = true;
         if (gil.last) tally_breaker_set(gil.last, TALLY_BREAK_GIL);
         TALLY_EVENT(gil_requests);
@@ -144,8 +156,10 @@ static void release(tally_thread_state *thread, bool forced) {
     atomic_store_explicit(&thread->status, TALLY_BLOCKED, memory_order_seq_cst);
     pthread_mutex_lock(&gil.mutex);
     gil.locked = false;
-    if (gil.line) hand_over();
-    else pthread_cond_signal(&gil.released);
+    if (gil.line)
+        hand_over();
+    else
+        pthread_cond_signal(&gil.released);
     if (forced && !gil.line)
         while (gil.waiters && gil.last == thread) pthread_cond_wait(&gil.taken, &gil.mutex);
     pthread_mutex_unlock(&gil.mutex);
@@ -153,7 +167,9 @@ static void release(tally_thread_state *thread, bool forced) {
 
 void tally_blocking_begin(void) {
     tally_thread_require();
-    if (TALLY_UNLIKELY(atomic_load_explicit(&tally_thread_current()->status, memory_order_relaxed) != TALLY_RUNNING)) tally_fatal(NULL, "a blocking region was begun inside another");
+    if (TALLY_UNLIKELY(atomic_load_explicit(&tally_thread_current()->status,
+                                            memory_order_relaxed) != TALLY_RUNNING))
+        tally_fatal(NULL, "a blocking region was begun inside another");
     TALLY_ENDS_BORROWS();
     tally_thread_state *thread = tally_thread_current();
     tally_heap_rest(&tally_one_heap);
@@ -165,7 +181,9 @@ void tally_blocking_begin(void) {
 }
 void tally_blocking_end(void) {
     tally_thread_require();
-    if (TALLY_UNLIKELY(atomic_load_explicit(&tally_thread_current()->status, memory_order_relaxed) == TALLY_RUNNING)) tally_fatal(NULL, "a blocking region was ended that was not begun");
+    if (TALLY_UNLIKELY(atomic_load_explicit(&tally_thread_current()->status,
+                                            memory_order_relaxed) == TALLY_RUNNING))
+        tally_fatal(NULL, "a blocking region was ended that was not begun");
     take(tally_thread_current());
 }
 
@@ -175,7 +193,8 @@ void tally_exclusion_safepoint(tally_thread_state *thread) {
         thread->exclusion.ticks_left = gil.ticks;
         release(thread, false);
         take(thread);
-    } else if (atomic_load_explicit(&thread->head.breaker, memory_order_relaxed) & TALLY_BREAK_GIL) {
+    } else if (atomic_load_explicit(&thread->head.breaker, memory_order_relaxed) &
+               TALLY_BREAK_GIL) {
         tally_breaker_clear(thread, TALLY_BREAK_GIL);
         release(thread, true);
         take(thread);
@@ -184,7 +203,8 @@ void tally_exclusion_safepoint(tally_thread_state *thread) {
 
 int tally_exclusion_start(void) {
     memset(&gil, 0, sizeof gil);
-    gil.interval_us = tally_process.options.switch_interval_us ? tally_process.options.switch_interval_us : 5000;
+    gil.interval_us =
+        tally_process.options.switch_interval_us ? tally_process.options.switch_interval_us : 5000;
     gil.ticks = tally_process.options.switch_ticks;
     gil.line = !gil.ticks && tally_process.options.switch_policy == TALLY_SWITCH_DEADLINE;
     pthread_mutex_init(&gil.mutex, NULL);
@@ -220,7 +240,10 @@ void tally_exclusion_detach(tally_thread_state *thread) {
 }
 
 /* Who holds the lock has everybody else where they are. */
-bool tally_claim(tally_thread_state *thread) { (void)thread; return true; }
+bool tally_claim(tally_thread_state *thread) {
+    (void)thread;
+    return true;
+}
 void tally_claim_end(tally_thread_state *thread) { (void)thread; }
 void tally_world_stop(void) {
     TALLY_ENDS_BORROWS();
@@ -239,20 +262,25 @@ void tally_registration_lock(void) {
 }
 
 /* No reader is without the lock. */
-void tally_retire(tally_retired *node, unsigned what, size_t bytes) { (void)bytes; tally_reclaim(node, what); }
+void tally_retire(tally_retired *node, unsigned what, size_t bytes) {
+    (void)bytes;
+    tally_reclaim(node, what);
+}
 
 /* ---- critical sections: the GIL is one ---------------------------------- */
 
 void tally_critical_begin(tally_critical *section, tally_object *object) {
     tally_thread_require();
     TALLY_ENDS_BORROWS();
-    *section = (tally_critical){ .outer = tally_thread_current()->critical, .first = object, .held = true };
+    *section =
+        (tally_critical){.outer = tally_thread_current()->critical, .first = object, .held = true};
     TALLY_CHECKED(tally_thread_current()->critical = section); /* for who detaches in it */
 }
 void tally_critical_begin2(tally_critical *section, tally_object *a, tally_object *b) {
     tally_thread_require();
     TALLY_ENDS_BORROWS();
-    *section = (tally_critical){ .outer = tally_thread_current()->critical, .first = a, .second = b, .held = true };
+    *section = (tally_critical){
+        .outer = tally_thread_current()->critical, .first = a, .second = b, .held = true};
     TALLY_CHECKED(tally_thread_current()->critical = section);
 }
 void tally_critical_end(tally_critical *section) {

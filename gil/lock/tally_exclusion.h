@@ -9,35 +9,47 @@
 #define TALLY_EXCLUSION_NAME "one lock"
 
 typedef struct tally_exclusion_thread {
-    uint64_t since; /* taken, or given up, if that is traced; own thread */
+    uint64_t since;      /* taken, or given up, if that is traced; own thread */
     unsigned ticks_left; /* of the tick scheme; own thread */
 } tally_exclusion_thread;
 
 enum { tally_unlocked_recheck = 0 };
 
 struct tally_thread_state;
-#define tally_lock_initial() 0
-#define tally_lock_object(object) (TALLY_ENDS_BORROWS(), (void)(object), 0u)
+#define tally_lock_initial()               0
+#define tally_lock_object(object)          (TALLY_ENDS_BORROWS(), (void)(object), 0u)
 #define tally_unlock_object(object, token) ((void)(object), (void)(token))
-#define tally_lock_fast(object) (TALLY_ENDS_BORROWS(), (void)(object), true)
-#define tally_unlock_fast(object) ((void)(object))
-#define tally_is_private(token) ((void)(token), 1)
+#define tally_lock_fast(object)            (TALLY_ENDS_BORROWS(), (void)(object), true)
+#define tally_unlock_fast(object)          ((void)(object))
+#define tally_is_private(token)            ((void)(token), 1)
 /* No foreign code and no safepoint inside: the GIL is enough. */
-#define tally_weak_lock(address) ((void)(address))
+#define tally_weak_lock(address)   ((void)(address))
 #define tally_weak_unlock(address) ((void)(address))
 static inline void tally_lock_unbias(tally_object *object) { (void)object; }
-static inline bool tally_lock_is_biased(tally_object *object) { (void)object; return true; }
-static inline bool tally_may_read_unlocked(tally_object *object) { (void)object; return true; }
+static inline bool tally_lock_is_biased(tally_object *object) {
+    (void)object;
+    return true;
+}
+static inline bool tally_may_read_unlocked(tally_object *object) {
+    (void)object;
+    return true;
+}
 
 /* With one lock, an instance counts its class like any object. */
-static inline int tally_class_incref(tally_object *class_) { tally_incref(class_); return 0; }
+static inline int tally_class_incref(tally_object *class_) {
+    tally_incref(class_);
+    return 0;
+}
 static inline void tally_class_decref(tally_object *class_) { tally_decref(class_); }
 
 int tally_exclusion_start(void);
 void tally_exclusion_end(void);
-/* The forking thread is the only one: nobody waits for the lock, and it goes on to hold it or not. */
+/* The forking thread is the only one: nobody waits for the lock, and it goes on to hold it or not.
+ */
 static inline void tally_exclusion_before_fork(bool running) { (void)running; }
-static inline void tally_exclusion_after_fork(bool running, bool child) { (void)running, (void)child; }
+static inline void tally_exclusion_after_fork(bool running, bool child) {
+    (void)running, (void)child;
+}
 void tally_exclusion_orphan(void); /* in a child that cannot use the run time */
 void tally_exclusion_drain(struct tally_thread_state *thread);
 void tally_exclusion_attach(struct tally_thread_state *thread);
@@ -52,6 +64,8 @@ void tally_retire(tally_retired *node, unsigned what, size_t bytes);
 static inline void tally_wait_wanted(void) {} /* no other thread runs */
 static inline bool tally_relieve(void) { return true; }
 static inline void tally_waiting(size_t *bytes, size_t *most) { *bytes = *most = 0; }
-static inline void tally_retire_object(tally_object *object, size_t bytes) { (void)object, (void)bytes; } /* nothing is handed out */
+static inline void tally_retire_object(tally_object *object, size_t bytes) {
+    (void)object, (void)bytes;
+} /* nothing is handed out */
 
 #endif

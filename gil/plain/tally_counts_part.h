@@ -3,27 +3,36 @@
 #ifndef TALLY_COUNTS_PART_H
 #define TALLY_COUNTS_PART_H
 
-typedef struct tally_counts_thread { char nothing[0]; } tally_counts_thread;
+typedef struct tally_counts_thread {
+    char nothing[0];
+} tally_counts_thread;
 
 static inline void tally_counts_init(tally_counts *counts) { counts->count = 1; }
 /* Of memory that is new. */
 static inline void tally_counts_start_dead(tally_counts *counts) { counts->count = 0; }
-static inline bool tally_counts_try_incref(tally_counts *counts) { tally_counts_incref(counts); return true; }
+static inline bool tally_counts_try_incref(tally_counts *counts) {
+    tally_counts_incref(counts);
+    return true;
+}
 /*
  * A dead object in a list has the link where the count was, and says so by a flag that is of
  * no use with one lock: nothing is borrowed while another thread runs.
  */
 static inline bool tally_counts_has_link(tally_counts *counts) {
-    return atomic_load_explicit(&((tally_object *)counts)->flags, memory_order_relaxed) & TALLY_FLAG_DEAD_LINKED;
+    return atomic_load_explicit(&((tally_object *)counts)->flags, memory_order_relaxed) &
+           TALLY_FLAG_DEAD_LINKED;
 }
 static inline void tally_counts_set_link(tally_counts *counts, uint32_t link) {
     _Atomic uint8_t *flags = &((tally_object *)counts)->flags;
-    uint8_t others = (uint8_t)(atomic_load_explicit(flags, memory_order_relaxed) & ~TALLY_FLAG_DEAD_LINKED);
-    atomic_store_explicit(flags, link ? others | TALLY_FLAG_DEAD_LINKED : others, memory_order_relaxed);
+    uint8_t others =
+        (uint8_t)(atomic_load_explicit(flags, memory_order_relaxed) & ~TALLY_FLAG_DEAD_LINKED);
+    atomic_store_explicit(flags, link ? others | TALLY_FLAG_DEAD_LINKED : others,
+                          memory_order_relaxed);
     counts->count = link;
 }
 static inline uint32_t tally_counts_link(tally_counts *counts) { return counts->count; }
-/* Here the dead are told from the living only where a weak reference may lead to one: no slot does. */
+/* Here the dead are told from the living only where a weak reference may lead to one: no slot does.
+ */
 static inline bool tally_counts_try_incref_weak(tally_counts *counts) {
     if (counts->count == 0 || TALLY_UNLIKELY(tally_counts_has_link(counts))) return false;
     tally_counts_incref(counts);
@@ -32,18 +41,27 @@ static inline bool tally_counts_try_incref_weak(tally_counts *counts) {
 static inline void tally_counts_expose(tally_counts *counts) { (void)counts; }
 static inline void tally_counts_expose_new(tally_counts *counts) { (void)counts; }
 static inline void tally_counts_adopt(tally_counts *counts) { (void)counts; }
-static inline bool tally_counts_is_immortal(tally_counts *counts) { return (int32_t)counts->count < 0; }
+static inline bool tally_counts_is_immortal(tally_counts *counts) {
+    return (int32_t)counts->count < 0;
+}
 static inline void tally_counts_trial_add(tally_counts *counts, int32_t by) {
     if (TALLY_LIKELY(!tally_counts_is_immortal(counts))) counts->count += (uint32_t)by;
 }
-static inline bool tally_counts_out_of_room(tally_counts *counts) { (void)counts; return false; }
+static inline bool tally_counts_out_of_room(tally_counts *counts) {
+    (void)counts;
+    return false;
+}
 static inline bool tally_counts_is_zero(tally_counts *counts) { return counts->count == 0; }
 static inline bool tally_counts_drop(tally_counts *counts) {
     int32_t count = (int32_t)counts->count;
-    if (TALLY_UNLIKELY(count < 0)) { TALLY_DETAIL(immortal_skips); return false; }
+    if (TALLY_UNLIKELY(count < 0)) {
+        TALLY_DETAIL(immortal_skips);
+        return false;
+    }
     TALLY_DETAIL(local_decrefs);
     counts->count = (uint32_t)--count;
-    if (TALLY_UNLIKELY(count < 0)) tally_object_zero((tally_object *)counts); /* says what is wrong */
+    if (TALLY_UNLIKELY(count < 0))
+        tally_object_zero((tally_object *)counts); /* says what is wrong */
     return count == 0;
 }
 static inline bool tally_counts_try_drop(tally_counts *counts) {
@@ -55,18 +73,42 @@ static inline bool tally_counts_try_drop(tally_counts *counts) {
 static inline void tally_counts_share(tally_counts *counts) { (void)counts; }
 static inline void tally_counts_revive(tally_counts *counts) { counts->count = 1; }
 static inline bool tally_counts_drop_last(tally_counts *counts) { return --counts->count == 0; }
-static inline void tally_counts_make_immortal(tally_counts *counts) { counts->count = UINT32_C(1) << 31; }
-static inline bool tally_counts_is_dead(tally_counts *counts) { return counts->count == 0 || tally_counts_has_link(counts); }
-static inline ptrdiff_t tally_counts_total(tally_counts *counts) { return tally_counts_is_dead(counts) ? 0 : (ptrdiff_t)counts->count; }
-static inline bool tally_counts_is_queued(tally_counts *counts) { (void)counts; return false; }
-static inline bool tally_counts_owned(tally_counts *counts) { (void)counts; return false; }
-static inline uint32_t tally_counts_owner(tally_counts *counts) { (void)counts; return TALLY_OWNER_NONE; }
+static inline void tally_counts_make_immortal(tally_counts *counts) {
+    counts->count = UINT32_C(1) << 31;
+}
+static inline bool tally_counts_is_dead(tally_counts *counts) {
+    return counts->count == 0 || tally_counts_has_link(counts);
+}
+static inline ptrdiff_t tally_counts_total(tally_counts *counts) {
+    return tally_counts_is_dead(counts) ? 0 : (ptrdiff_t)counts->count;
+}
+static inline bool tally_counts_is_queued(tally_counts *counts) {
+    (void)counts;
+    return false;
+}
+static inline bool tally_counts_owned(tally_counts *counts) {
+    (void)counts;
+    return false;
+}
+static inline uint32_t tally_counts_owner(tally_counts *counts) {
+    (void)counts;
+    return TALLY_OWNER_NONE;
+}
 static inline void tally_counts_attach(struct tally_thread_state *thread) { (void)thread; }
-static inline bool tally_counts_detach(struct tally_thread_state *thread) { (void)thread; return true; }
+static inline bool tally_counts_detach(struct tally_thread_state *thread) {
+    (void)thread;
+    return true;
+}
 static inline void tally_counts_safepoint(struct tally_thread_state *thread) { (void)thread; }
-static inline bool tally_counts_pending(struct tally_thread_state *thread) { (void)thread; return false; }
+static inline bool tally_counts_pending(struct tally_thread_state *thread) {
+    (void)thread;
+    return false;
+}
 static inline void tally_counts_merge_blocked(struct tally_thread_state *thread) { (void)thread; }
-static inline bool tally_counts_deferred(struct tally_thread_state *thread) { (void)thread; return false; }
+static inline bool tally_counts_deferred(struct tally_thread_state *thread) {
+    (void)thread;
+    return false;
+}
 static inline void tally_counts_waiting(size_t *bytes, size_t *most) { *bytes = *most = 0; }
 
 #endif

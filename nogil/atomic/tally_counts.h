@@ -14,8 +14,8 @@
  *  - A thread has one operation under way. So once the word is LIMIT, at most as many
  *    changes follow as there are threads, which are fewer than 2^16. The word stays
  *    far from 2^31, where the links begin.
- *  - Only a decref that read the word before it was LIMIT can bring it below LIMIT again. The value that
- *    its fetch_sub returns is LIMIT then. The comparison that finds the last reference (as
+ *  - Only a decref that read the word before it was LIMIT can bring it below LIMIT again. The value
+ * that its fetch_sub returns is LIMIT then. The comparison that finds the last reference (as
  *    unsigned, since a dead word is negative) finds that too, and the slow path stores IMMORTAL.
  *    From there fewer than 2^16 steps do not lead back.
  *  - Between that decref's two steps others may count, which does harm only if they drop 2^29
@@ -24,24 +24,27 @@
 #ifndef TALLY_COUNTS_H
 #define TALLY_COUNTS_H
 
-#define TALLY_COUNTS_NAME "atomic"
+#define TALLY_COUNTS_NAME        "atomic"
 #define TALLY_COUNTS_HAVE_OWNERS 0
 
 typedef struct tally_counts {
     _Atomic uint32_t count; /* references - 2; of a dead object a try-incref fails */
 } tally_counts;
 
-#define TALLY_COUNT_ONE UINT32_MAX            /* one reference */
-#define TALLY_COUNT_DEAD (UINT32_MAX - 1)
-#define TALLY_COUNT_LIMIT (INT32_C(1) << 29)
+#define TALLY_COUNT_ONE      UINT32_MAX /* one reference */
+#define TALLY_COUNT_DEAD     (UINT32_MAX - 1)
+#define TALLY_COUNT_LIMIT    (INT32_C(1) << 29)
 #define TALLY_COUNT_IMMORTAL (UINT32_C(1) << 30)
-#define TALLY_COUNT_LINK (UINT32_C(1) << 31)
-#define TALLY_COUNTS_IMMORTAL { TALLY_COUNT_IMMORTAL }
+#define TALLY_COUNT_LINK     (UINT32_C(1) << 31)
+#define TALLY_COUNTS_IMMORTAL \
+    { TALLY_COUNT_IMMORTAL }
 
-void tally_object_zero(tally_object *object); /* the last reference is gone, or the count is out of room */
+void tally_object_zero(
+    tally_object *object); /* the last reference is gone, or the count is out of room */
 
 static inline void tally_counts_incref(tally_counts *counts) {
-    if (TALLY_UNLIKELY((int32_t)atomic_load_explicit(&counts->count, memory_order_relaxed) >= TALLY_COUNT_LIMIT)) {
+    if (TALLY_UNLIKELY((int32_t)atomic_load_explicit(&counts->count, memory_order_relaxed) >=
+                       TALLY_COUNT_LIMIT)) {
         TALLY_DETAIL(immortal_skips);
         return;
     }
@@ -52,14 +55,17 @@ static inline void tally_counts_incref(tally_counts *counts) {
 }
 
 static inline void tally_counts_decref(tally_counts *counts) {
-    if (TALLY_UNLIKELY((int32_t)atomic_load_explicit(&counts->count, memory_order_relaxed) >= TALLY_COUNT_LIMIT)) {
+    if (TALLY_UNLIKELY((int32_t)atomic_load_explicit(&counts->count, memory_order_relaxed) >=
+                       TALLY_COUNT_LIMIT)) {
         TALLY_DETAIL(immortal_skips);
         return;
     }
     TALLY_DETAIL(shared_decrefs);
     /* acq_rel: release pairs with the acquire of the decref that reaches 0, so
      * that all uses of the object come before its destruction */
-    if (atomic_fetch_sub_explicit(&counts->count, 1, memory_order_acq_rel) >= (uint32_t)TALLY_COUNT_LIMIT) tally_object_zero((tally_object *)counts);
+    if (atomic_fetch_sub_explicit(&counts->count, 1, memory_order_acq_rel) >=
+        (uint32_t)TALLY_COUNT_LIMIT)
+        tally_object_zero((tally_object *)counts);
 }
 
 #endif

@@ -32,10 +32,15 @@ static bool merge_and_drop(tally_counts *counts) {
     /* Made immortal while its entry was in a pusher's hand. */
     if (TALLY_UNLIKELY((uint16_t)owned == TALLY_OWNER_IMMORTAL)) return false;
     /* It got hot while its entry was in a pusher's hand; the table's reference keeps it. */
-    if (TALLY_OWNER_IS_HOT(owned)) { TALLY_HOT_ADD(owned, down); return false; }
-    /* Spread meanwhile: the table's reference keeps it. release: pairs with the stop in which somebody frees it */
+    if (TALLY_OWNER_IS_HOT(owned)) {
+        TALLY_HOT_ADD(owned, down);
+        return false;
+    }
+    /* Spread meanwhile: the table's reference keeps it. release: pairs with the stop in which
+     * somebody frees it */
     if (TALLY_OWNER_IS_SPREAD(owned)) {
-        if (!tally_spread_add(owned, -1)) atomic_fetch_sub_explicit(&counts->shared, TALLY_SHARED_ONE, memory_order_release);
+        if (!tally_spread_add(owned, -1))
+            atomic_fetch_sub_explicit(&counts->shared, TALLY_SHARED_ONE, memory_order_release);
         return false;
     }
     if ((uint16_t)owned != TALLY_OWNER_NONE) {
@@ -46,22 +51,30 @@ static bool merge_and_drop(tally_counts *counts) {
     TALLY_POINT(merge_swap);
     uint32_t shared = atomic_load_explicit(&counts->shared, memory_order_relaxed), merged;
     do {
-        merged = tally_shared_is_full(shared) ? shared | TALLY_SHARED_MERGED
-                                              : tally_shared_of(tally_shared_count(shared) + (int64_t)local - 1, TALLY_SHARED_MERGED);
-        /* acq_rel: release pairs with who frees it later; acquire with the decrefs of others before */
-    } while (!atomic_compare_exchange_weak_explicit(&counts->shared, &shared, merged, memory_order_acq_rel, memory_order_relaxed));
+        merged = tally_shared_is_full(shared)
+                     ? shared | TALLY_SHARED_MERGED
+                     : tally_shared_of(tally_shared_count(shared) + (int64_t)local - 1,
+                                       TALLY_SHARED_MERGED);
+        /* acq_rel: release pairs with who frees it later; acquire with the decrefs of others before
+         */
+    } while (!atomic_compare_exchange_weak_explicit(&counts->shared, &shared, merged,
+                                                    memory_order_acq_rel, memory_order_relaxed));
     TALLY_EVENT(merges);
-    if (TALLY_UNLIKELY((int32_t)merged < 0 && !tally_shared_is_full(merged))) tally_fatal((tally_object *)counts, "more references were dropped than there were");
+    if (TALLY_UNLIKELY((int32_t)merged < 0 && !tally_shared_is_full(merged)))
+        tally_fatal((tally_object *)counts, "more references were dropped than there were");
     if (merged != TALLY_SHARED_MERGED) return false;
     /* Until it is destroyed others may be, whose finalizers may collect. */
     if (tally_is_tracked((tally_object *)counts)) tally_untrack((tally_object *)counts);
     return true;
 }
 
-static size_t entry_bytes(tally_object *object) { return sizeof(tally_merge_entry) + tally_memory_size(object); }
+static size_t entry_bytes(tally_object *object) {
+    return sizeof(tally_merge_entry) + tally_memory_size(object);
+}
 
 /* Merges every entry; those that died are left in the list returned, so that
- * they can be destroyed once nothing is claimed or locked any more. *bytes: what they were counted for. */
+ * they can be destroyed once nothing is claimed or locked any more. *bytes: what they were counted
+ * for. */
 static tally_merge_entry *merge_all(tally_merge_entry *entry, size_t *bytes) {
     tally_merge_entry *dead = NULL;
     *bytes = 0;
@@ -102,7 +115,8 @@ static void destroy_all(tally_merge_entry *dead) {
     }
 }
 
-/* The owner drops the last reference of its half, and other threads have counted: true if that was the last. */
+/* The owner drops the last reference of its half, and other threads have counted: true if that was
+ * the last. */
 static bool give_up(tally_counts *counts) {
     tally_lock_unbias((tally_object *)counts);
     tally_owned_store(counts, TALLY_OWNER_NONE);
@@ -111,18 +125,22 @@ static bool give_up(tally_counts *counts) {
     do {
         merged = (shared & ~(uint32_t)TALLY_SHARED_STATE) | TALLY_SHARED_MERGED;
         /* acq_rel: as in merge_and_drop */
-    } while (!atomic_compare_exchange_weak_explicit(&counts->shared, &shared, merged, memory_order_acq_rel, memory_order_relaxed));
+    } while (!atomic_compare_exchange_weak_explicit(&counts->shared, &shared, merged,
+                                                    memory_order_acq_rel, memory_order_relaxed));
     TALLY_EVENT(merges);
     return merged == TALLY_SHARED_MERGED;
 }
 
-/* Merges what waits for a thread that cannot: it is claimed, or gone and the registration lock held. */
+/* Merges what waits for a thread that cannot: it is claimed, or gone and the registration lock
+ * held. */
 static tally_merge_entry *take_queue(tally_thread_state *thread) {
     tally_merge_entry *all = atomic_load_explicit(&thread->counts.queue, memory_order_seq_cst);
     if (!all || all == TALLY_QUEUE_CLOSED) return NULL;
-    /* seq_cst: pairs with push: either this takes the entry, or the pusher sees the status after it */
+    /* seq_cst: pairs with push: either this takes the entry, or the pusher sees the status after it
+     */
     size_t bytes;
-    tally_merge_entry *dead = merge_all(atomic_exchange_explicit(&thread->counts.queue, NULL, memory_order_seq_cst), &bytes);
+    tally_merge_entry *dead = merge_all(
+        atomic_exchange_explicit(&thread->counts.queue, NULL, memory_order_seq_cst), &bytes);
     atomic_fetch_sub_explicit(&thread->counts.waiting, bytes, memory_order_relaxed);
     return dead;
 }
@@ -131,13 +149,16 @@ static tally_merge_entry *take_queue(tally_thread_state *thread) {
 static void count_waiting(tally_counts_thread *owner, size_t bytes) {
     size_t now = atomic_fetch_add_explicit(&owner->waiting, bytes, memory_order_relaxed) + bytes;
     size_t most = atomic_load_explicit(&owner->waiting_most, memory_order_relaxed);
-    while (most < now && !atomic_compare_exchange_weak_explicit(&owner->waiting_most, &most, now, memory_order_relaxed, memory_order_relaxed)) {}
+    while (most < now &&
+           !atomic_compare_exchange_weak_explicit(&owner->waiting_most, &most, now,
+                                                  memory_order_relaxed, memory_order_relaxed)) {}
     if (TALLY_UNLIKELY(now > TALLY_WAITING_LIMIT)) tally_wait_wanted();
 }
 
 void tally_counts_waiting(size_t *bytes, size_t *most) {
     *bytes = *most = 0;
-    for (uint32_t id = 1; id <= atomic_load_explicit(&tally_process.slots_used, memory_order_acquire); id++) {
+    for (uint32_t id = 1;
+         id <= atomic_load_explicit(&tally_process.slots_used, memory_order_acquire); id++) {
         tally_counts_thread *owner = &tally_thread_slot(id)->counts;
         *bytes += atomic_load_explicit(&owner->waiting, memory_order_relaxed);
         size_t here = atomic_load_explicit(&owner->waiting_most, memory_order_relaxed);
@@ -145,10 +166,15 @@ void tally_counts_waiting(size_t *bytes, size_t *most) {
     }
 }
 
-enum push { PUSHED_FIRST, PUSHED_BEHIND /* of entries whose first pusher sees to it that all are merged */, PUSH_CLOSED };
+enum push {
+    PUSHED_FIRST,
+    PUSHED_BEHIND /* of entries whose first pusher sees to it that all are merged */,
+    PUSH_CLOSED
+};
 
 static enum push push(tally_thread_state *owner, tally_merge_entry *entry) {
-    size_t bytes = entry_bytes(entry->object); /* now: once it is pushed, it may be merged and die */
+    size_t bytes =
+        entry_bytes(entry->object); /* now: once it is pushed, it may be merged and die */
     count_waiting(&owner->counts, bytes);
     tally_merge_entry *head = atomic_load_explicit(&owner->counts.queue, memory_order_relaxed);
     do {
@@ -159,15 +185,18 @@ static enum push push(tally_thread_state *owner, tally_merge_entry *entry) {
         entry->next = head;
         TALLY_POINT(push);
         /* seq_cst: before the look at the owner's status; pairs with blocked() */
-    } while (!atomic_compare_exchange_weak_explicit(&owner->counts.queue, &head, entry, memory_order_seq_cst, memory_order_relaxed));
+    } while (!atomic_compare_exchange_weak_explicit(&owner->counts.queue, &head, entry,
+                                                    memory_order_seq_cst, memory_order_relaxed));
     return head ? PUSHED_BEHIND : PUSHED_FIRST;
 }
 
-/* The owner is gone. Merges under the registration lock, so that nobody attaches in its slot meanwhile. */
+/* The owner is gone. Merges under the registration lock, so that nobody attaches in its slot
+ * meanwhile. */
 static bool merge_for_gone(tally_thread_state *owner, tally_merge_entry *entry) {
     TALLY_POINT(merge_for_gone);
     tally_registration_lock();
-    bool gone = push(owner, entry) == PUSH_CLOSED, dead = gone && merge_and_drop(&entry->object->counts);
+    bool gone = push(owner, entry) == PUSH_CLOSED,
+         dead = gone && merge_and_drop(&entry->object->counts);
     pthread_mutex_unlock(&tally_process.registration);
     if (gone) {
         tally_memory_free(TALLY_RAW, entry);
@@ -188,13 +217,15 @@ static bool merge_stopped(tally_object *object) {
     return dead;
 }
 
-/* True: it is dead, which is the caller's affair, so that it dies in its turn among what dies with it. */
+/* True: it is dead, which is the caller's affair, so that it dies in its turn among what dies with
+ * it. */
 static bool queue_object(tally_object *object, uint32_t owner_id) {
     TALLY_EVENT(queued);
     tally_fought(object, TALLY_FOUGHT_MERGE);
     tally_thread_state *owner = tally_thread_slot(owner_id);
     /* Blocked at this moment: merged in its stead, without an entry. */
-    if (atomic_load_explicit(&owner->status, memory_order_relaxed) == TALLY_BLOCKED && tally_claim(owner)) {
+    if (atomic_load_explicit(&owner->status, memory_order_relaxed) == TALLY_BLOCKED &&
+        tally_claim(owner)) {
         TALLY_EVENT(claims);
         TALLY_POINT(merge_claimed);
         bool dead = merge_and_drop(&object->counts);
@@ -219,10 +250,11 @@ static bool queue_object(tally_object *object, uint32_t owner_id) {
  * is blocked. Who finds it claimed may leave: the claimer comes here afterwards. */
 void tally_counts_merge_blocked(tally_thread_state *owner) {
     tally_merge_entry *head;
-    /* seq_cst, after the push: pairs with blocking, which publishes its status and then looks at the queue */
+    /* seq_cst, after the push: pairs with blocking, which publishes its status and then looks at
+     * the queue */
     while (atomic_load_explicit(&owner->status, memory_order_seq_cst) == TALLY_BLOCKED &&
-           (head = atomic_load_explicit(&owner->counts.queue, memory_order_seq_cst)) && head != TALLY_QUEUE_CLOSED &&
-           tally_claim(owner)) {
+           (head = atomic_load_explicit(&owner->counts.queue, memory_order_seq_cst)) &&
+           head != TALLY_QUEUE_CLOSED && tally_claim(owner)) {
         TALLY_EVENT(claims);
         TALLY_POINT(merge_claimed);
         tally_merge_entry *dead = take_queue(owner);
@@ -231,12 +263,16 @@ void tally_counts_merge_blocked(tally_thread_state *owner) {
     }
 }
 
-/* Near an end of the range it goes back to FULL; what others count meanwhile does not matter any more. */
+/* Near an end of the range it goes back to FULL; what others count meanwhile does not matter any
+ * more. */
 void tally_counts_saturate(tally_counts *counts) {
     uint32_t shared = atomic_load_explicit(&counts->shared, memory_order_relaxed);
-    while (tally_shared_is_full(shared) && (unsigned)(tally_shared_count(shared) - TALLY_SHARED_FULL + (1 << 26)) >= 1u << 27 &&
-           !atomic_compare_exchange_weak_explicit(&counts->shared, &shared, tally_shared_of(TALLY_SHARED_FULL, shared & TALLY_SHARED_STATE),
-                                                  memory_order_relaxed, memory_order_relaxed)) {}
+    while (tally_shared_is_full(shared) &&
+           (unsigned)(tally_shared_count(shared) - TALLY_SHARED_FULL + (1 << 26)) >= 1u << 27 &&
+           !atomic_compare_exchange_weak_explicit(
+               &counts->shared, &shared,
+               tally_shared_of(TALLY_SHARED_FULL, shared & TALLY_SHARED_STATE),
+               memory_order_relaxed, memory_order_relaxed)) {}
 }
 
 /* The same where no foreign code may run: what dies is left for the caller's next safepoint. */
@@ -244,8 +280,8 @@ void tally_counts_merge_blocked_later(tally_thread_state *owner) {
     tally_merge_entry *head;
     /* seq_cst: as above */
     while (atomic_load_explicit(&owner->status, memory_order_seq_cst) == TALLY_BLOCKED &&
-           (head = atomic_load_explicit(&owner->counts.queue, memory_order_seq_cst)) && head != TALLY_QUEUE_CLOSED &&
-           tally_claim(owner)) {
+           (head = atomic_load_explicit(&owner->counts.queue, memory_order_seq_cst)) &&
+           head != TALLY_QUEUE_CLOSED && tally_claim(owner)) {
         TALLY_EVENT(claims);
         tally_merge_entry *dead = take_queue(owner);
         tally_claim_end(owner);
@@ -257,24 +293,32 @@ void tally_counts_merge_blocked_later(tally_thread_state *owner) {
 static bool drop_shared(tally_counts *counts) {
     /* Read first: once this reference is the queue's, the object may be merged at any time. */
     uint32_t owner = tally_counts_owner(counts);
-    /* acquire: a merged state must not be seen with the owner from before the merge; the queue needs
-     * the owner only in states in which it cannot have changed, see below */
+    /* acquire: a merged state must not be seen with the owner from before the merge; the queue
+     * needs the owner only in states in which it cannot have changed, see below */
     uint32_t shared = atomic_load_explicit(&counts->shared, memory_order_acquire), next;
     TALLY_DETAIL(shared_decrefs);
     for (;;) {
-        if (TALLY_UNLIKELY(shared == TALLY_SHARED_MERGED)) tally_fatal((tally_object *)counts, "a reference was dropped of an object that is dead");
-        if (TALLY_UNLIKELY(tally_shared_is_full(shared))) { tally_counts_saturate(counts); return false; }
+        if (TALLY_UNLIKELY(shared == TALLY_SHARED_MERGED))
+            tally_fatal((tally_object *)counts,
+                        "a reference was dropped of an object that is dead");
+        if (TALLY_UNLIKELY(tally_shared_is_full(shared))) {
+            tally_counts_saturate(counts);
+            return false;
+        }
         /* Would go negative for the first time: the reference becomes the queue's instead. */
         bool queue = shared == TALLY_SHARED_DEFAULT || shared == TALLY_SHARED_MAYBE;
         if (queue) {
             owner = tally_counts_owner(counts);
-            /* The owner is merging at this moment: not its queue's business any more, count down. */
+            /* The owner is merging at this moment: not its queue's business any more, count down.
+             */
             if (owner == TALLY_OWNER_NONE) queue = false;
         }
         next = queue ? TALLY_SHARED_QUEUED : shared - TALLY_SHARED_ONE;
         TALLY_POINT(decref_shared);
-        /* acq_rel: release pairs with the merge or the last decref; acquire for the one that frees */
-        if (atomic_compare_exchange_weak_explicit(&counts->shared, &shared, next, memory_order_acq_rel, memory_order_acquire)) {
+        /* acq_rel: release pairs with the merge or the last decref; acquire for the one that frees
+         */
+        if (atomic_compare_exchange_weak_explicit(&counts->shared, &shared, next,
+                                                  memory_order_acq_rel, memory_order_acquire)) {
             if (queue) return queue_object((tally_object *)counts, owner);
             return next == TALLY_SHARED_MERGED;
         }
@@ -356,15 +400,18 @@ bool tally_counts_detach(tally_thread_state *thread) {
     if (!tally_hot_detach(thread)) return false;
 #endif
     /* seq_cst: pairs with push, which sees closed or is seen here */
-    return atomic_compare_exchange_strong_explicit(&thread->counts.queue, &none, TALLY_QUEUE_CLOSED, memory_order_seq_cst, memory_order_relaxed);
+    return atomic_compare_exchange_strong_explicit(&thread->counts.queue, &none, TALLY_QUEUE_CLOSED,
+                                                   memory_order_seq_cst, memory_order_relaxed);
 }
 
 #if !TALLY_HOT_COUNTS
 static
 #endif
-tally_merge_entry *tally_counts_merge_queues(void) {
+    tally_merge_entry *
+    tally_counts_merge_queues(void) {
     tally_merge_entry *dead = NULL, **last = &dead;
-    for (uint32_t id = 1; id <= atomic_load_explicit(&tally_process.slots_used, memory_order_acquire); id++) {
+    for (uint32_t id = 1;
+         id <= atomic_load_explicit(&tally_process.slots_used, memory_order_acquire); id++) {
         if (!tally_thread_slot(id)) continue;
         *last = take_queue(tally_thread_slot(id));
         while (*last) last = &(*last)->next;
@@ -375,7 +422,7 @@ tally_merge_entry *tally_counts_merge_queues(void) {
 /* World stopped: merges all that waits, for whomever. What died is destroyed by who
  * stopped the world, once it runs again. */
 tally_counts_dead tally_counts_merge_stopped(void) {
-    tally_counts_dead dead = { .entries = tally_counts_merge_queues() };
+    tally_counts_dead dead = {.entries = tally_counts_merge_queues()};
 #if TALLY_HOT_COUNTS
     tally_hot_cool_all(&dead.cooled);
 #endif

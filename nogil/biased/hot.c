@@ -10,7 +10,8 @@
  * Becoming cold: in each collection all; in each stop to make something hot, those that nobody
  * refers to, and those that fewer than two threads have counted, or all of them
  * seldom, since they were looked at last (JUDGE_NS ago or more); in a stop by
- * a thread that exits while there are hot objects, the same at once. And at the end of the run time.
+ * a thread that exits while there are hot objects, the same at once. And at the end of the run
+ * time.
  */
 #include "backend.h"
 
@@ -27,18 +28,21 @@ typedef struct place {
 } place;
 
 static struct {
-    place at[TALLY_HOT_ROOM];      /* world stopped */
-    _Atomic unsigned used;         /* changed with the world stopped */
-    _Atomic uint64_t not_before;   /* no stop is asked for before that, nanoseconds */
+    place at[TALLY_HOT_ROOM];    /* world stopped */
+    _Atomic unsigned used;       /* changed with the world stopped */
+    _Atomic uint64_t not_before; /* no stop is asked for before that, nanoseconds */
 } hot;
 
-static uint32_t slots_used(void) { return atomic_load_explicit(&tally_process.slots_used, memory_order_acquire); }
+static uint32_t slots_used(void) {
+    return atomic_load_explicit(&tally_process.slots_used, memory_order_acquire);
+}
 
 ptrdiff_t tally_hot_sum(unsigned place) {
     uint64_t sum = 0;
     for (uint32_t id = 1; id <= slots_used(); id++) {
         tally_thread_head *head = &tally_thread_slot(id)->head;
-        sum += atomic_load_explicit(&head->hot[place].up, memory_order_relaxed) - atomic_load_explicit(&head->hot[place].down, memory_order_relaxed);
+        sum += atomic_load_explicit(&head->hot[place].up, memory_order_relaxed) -
+               atomic_load_explicit(&head->hot[place].down, memory_order_relaxed);
     }
     return (ptrdiff_t)sum - 1;
 }
@@ -63,8 +67,12 @@ static void fold(unsigned index) {
     tally_counts_fold(&at->object->counts, (int64_t)sum);
 }
 
-static bool is_hot(tally_object *object) { return (uint16_t)tally_owned_load(&object->counts) == TALLY_OWNER_HOT; }
-static int32_t references(tally_object *object) { return tally_shared_count(atomic_load_explicit(&object->counts.shared, memory_order_relaxed)); }
+static bool is_hot(tally_object *object) {
+    return (uint16_t)tally_owned_load(&object->counts) == TALLY_OWNER_HOT;
+}
+static int32_t references(tally_object *object) {
+    return tally_shared_count(atomic_load_explicit(&object->counts.shared, memory_order_relaxed));
+}
 
 /* Folded already. */
 static void cool(unsigned index, tally_hot_cooled *cooled) {
@@ -75,9 +83,12 @@ static void cool(unsigned index, tally_hot_cooled *cooled) {
     if (!is_hot(object)) return; /* made immortal meanwhile */
     tally_owned_store(&object->counts, TALLY_OWNER_NONE);
     if (TALLY_UNLIKELY(tally_counts_is_immortal(&object->counts))) return; /* its count is full */
-    if (TALLY_UNLIKELY(references(object) < 1)) tally_fatal(object, "more references were dropped than there were");
-    if (references(object) > 1) tally_counts_trial_add(&object->counts, -1);
-    else cooled->objects[cooled->count++] = object; /* it would die: once the world runs */
+    if (TALLY_UNLIKELY(references(object) < 1))
+        tally_fatal(object, "more references were dropped than there were");
+    if (references(object) > 1)
+        tally_counts_trial_add(&object->counts, -1);
+    else
+        cooled->objects[cooled->count++] = object; /* it would die: once the world runs */
 }
 
 void tally_hot_cool_all(tally_hot_cooled *cooled) {
@@ -95,7 +106,8 @@ static void look(bool judge_all, uint64_t now, tally_hot_cooled *cooled) {
         if (!at->object) continue;
         fold(i);
         bool judged = judge_all || now - at->since >= JUDGE_NS;
-        if (!is_hot(at->object) || references(at->object) == 1 || (judged && (at->by != SEVERAL || at->counted < SELDOM))) {
+        if (!is_hot(at->object) || references(at->object) == 1 ||
+            (judged && (at->by != SEVERAL || at->counted < SELDOM))) {
             cool(i, cooled);
         } else if (judged) {
             at->counted = 0;
@@ -119,13 +131,16 @@ static bool make_hot(tally_object *object, uint64_t now) {
     if (index == TALLY_HOT_ROOM) return false;
     uint64_t local = (uint16_t)owned == TALLY_OWNER_NONE ? 0 : owned / TALLY_OWNED_ONE;
     int64_t count = tally_shared_count(shared) + (int64_t)local;
-    if (TALLY_UNLIKELY(tally_shared_is_full(shared) || count >= TALLY_SHARED_FULL_FROM)) return false;
-    if (TALLY_UNLIKELY(count < 1)) tally_fatal(object, "more references were dropped than there were");
-    hot.at[index] = (place){ .object = object, .since = now };
+    if (TALLY_UNLIKELY(tally_shared_is_full(shared) || count >= TALLY_SHARED_FULL_FROM))
+        return false;
+    if (TALLY_UNLIKELY(count < 1))
+        tally_fatal(object, "more references were dropped than there were");
+    hot.at[index] = (place){.object = object, .since = now};
     atomic_fetch_add_explicit(&hot.used, 1, memory_order_relaxed);
     tally_lock_unbias(object);
     /* relaxed: threads see both by the end of the stop */
-    atomic_store_explicit(&object->counts.shared, (uint32_t)count << 2 | TALLY_SHARED_MERGED, memory_order_relaxed);
+    atomic_store_explicit(&object->counts.shared, (uint32_t)count << 2 | TALLY_SHARED_MERGED,
+                          memory_order_relaxed);
     tally_owned_store(&object->counts, (uint64_t)index << 16 | TALLY_OWNER_HOT);
     TALLY_EVENT(made_hot);
     return true;
@@ -158,7 +173,10 @@ void tally_hot_note(tally_counts *counts, unsigned lost) {
     unsigned i = (unsigned)((address >> 4) * UINT64_C(0x9e3779b97f4a7c15) >> 56);
     _Static_assert(TALLY_HOT_HEAT == 1 << (64 - 56), "the hash gives an index of heat");
     if (self->heat[i].address != address) {
-        if (self->heat[i].lost > lost) { self->heat[i].lost -= lost; return; }
+        if (self->heat[i].lost > lost) {
+            self->heat[i].lost -= lost;
+            return;
+        }
         self->heat[i].address = address;
         self->heat[i].lost = 0;
     }
@@ -188,7 +206,8 @@ static void stop_and_look(tally_hot_thread *self, bool judge_all) {
     TALLY_POINT(hot_started);
     now = tally_now();
     /* Where there is no room, that is so for a while. */
-    atomic_store_explicit(&hot.not_before, now + (refused ? JUDGE_NS : 0) + 20 * (now - began), memory_order_relaxed);
+    atomic_store_explicit(&hot.not_before, now + (refused ? JUDGE_NS : 0) + 20 * (now - began),
+                          memory_order_relaxed);
     self->asking = false;
     tally_counts_destroy(dead);
 }
@@ -210,7 +229,8 @@ void tally_hot_safepoint(tally_thread_state *thread) {
 }
 
 bool tally_hot_pending(tally_thread_state *thread) {
-    return !thread->counts.hot.asking && atomic_load_explicit(&thread->counts.hot.request, memory_order_relaxed);
+    return !thread->counts.hot.asking &&
+           atomic_load_explicit(&thread->counts.hot.request, memory_order_relaxed);
 }
 
 void tally_hot_attach(tally_thread_state *thread) {

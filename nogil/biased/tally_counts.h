@@ -17,29 +17,32 @@
  *  - The owner makes an object spread, or any thread with the world stopped; it
  *    ceases to be with the world stopped. Its shared half has state merged. Between a look
  *    at the owner and the count there is no safepoint.
- *  - References = shared + the sum of the threads' numbers, which have 64 bits and never run over. Shared counts one that is
- *    the table's of places, or of types. No sum of a part says that the object is dead, and nobody but
- *    who has stopped the world looks at the whole to free it (nogil/locks/classes.c).
- *  - Any count may go to shared instead: that of a thread that has no table, as long as it has only taken
- *    references, or for want of memory; an entry's that was on its way to the owner's queue.
+ *  - References = shared + the sum of the threads' numbers, which have 64 bits and never run over.
+ * Shared counts one that is the table's of places, or of types. No sum of a part says that the
+ * object is dead, and nobody but who has stopped the world looks at the whole to free it
+ * (nogil/locks/classes.c).
+ *  - Any count may go to shared instead: that of a thread that has no table, as long as it has only
+ * taken references, or for want of memory; an entry's that was on its way to the owner's queue.
  *
- * A count that is out of room makes its object immortal (as PEP 683 has it). The local half has 48 bits: to
- * fill them takes 2^48 increments by one thread, which is days of nothing else. The shared half has 30 bits. It is *full*
- * from 2^28 to 3 * 2^28 (modulo 2^30; what is above reads as a negative count). The object of a full half is immortal:
- *  - Who changes the half by compare-and-swap reads it first. A drop leaves a full half alone, a merge
- *    keeps it full. So nothing leads from a full half to the state merged with 0, nor to default.
+ * A count that is out of room makes its object immortal (as PEP 683 has it). The local half has 48
+ * bits: to fill them takes 2^48 increments by one thread, which is days of nothing else. The shared
+ * half has 30 bits. It is *full* from 2^28 to 3 * 2^28 (modulo 2^30; what is above reads as a
+ * negative count). The object of a full half is immortal:
+ *  - Who changes the half by compare-and-swap reads it first. A drop leaves a full half alone, a
+ * merge keeps it full. So nothing leads from a full half to the state merged with 0, nor to
+ * default.
  *  - The owner's half may be given up as ever: what is left is merged, and full.
- *  - Only an incref by another thread than the owner goes on to count. The processor tells whether its sum is
- *    negative, and the slow path then sets a full half back to FULL. A drop that finds a full half near an end of
- *    the range does the same. So the half leaves the range only by 2^28 try-increfs in a row
- *    without an incref or drop by another thread than the owner.
- *  - References that the owner has counted and others drop make the half negative, in state queued. If they are more than
- *    2^28, it becomes full from below, and the object immortal.
+ *  - Only an incref by another thread than the owner goes on to count. The processor tells whether
+ * its sum is negative, and the slow path then sets a full half back to FULL. A drop that finds a
+ * full half near an end of the range does the same. So the half leaves the range only by 2^28
+ * try-increfs in a row without an incref or drop by another thread than the owner.
+ *  - References that the owner has counted and others drop make the half negative, in state queued.
+ * If they are more than 2^28, it becomes full from below, and the object immortal.
  */
 #ifndef TALLY_COUNTS_H
 #define TALLY_COUNTS_H
 
-#define TALLY_COUNTS_NAME "biased"
+#define TALLY_COUNTS_NAME        "biased"
 #define TALLY_COUNTS_HAVE_OWNERS 1
 
 /* One word, local << 16 | owner: the owner's way is a load, a comparison and a
@@ -53,7 +56,8 @@ typedef struct tally_counts {
     _Atomic uint32_t shared; /* two state bits below a signed count */
 } tally_counts;
 
-#define TALLY_COUNTS_IMMORTAL { TALLY_OWNER_IMMORTAL, 0 }
+#define TALLY_COUNTS_IMMORTAL \
+    { TALLY_OWNER_IMMORTAL, 0 }
 
 /*
  * Relaxed load and store of `owned`. Compilers take an atomic access for one
@@ -62,27 +66,45 @@ typedef struct tally_counts {
  * aligned word, which are single instructions; ThreadSanitizer sees atomics.
  */
 #if defined(__SANITIZE_THREAD__)
-#define TALLY_OWNED_ATOMIC 1
+#    define TALLY_OWNED_ATOMIC 1
 #elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define TALLY_OWNED_ATOMIC 1
-#endif
+#    if __has_feature(thread_sanitizer)
+#        define TALLY_OWNED_ATOMIC 1
+#    endif
 #endif
 #ifdef TALLY_OWNED_ATOMIC
-static inline uint64_t tally_owned_load(const tally_counts *counts) { return __atomic_load_n((const uint64_t *)__builtin_assume_aligned(counts, _Alignof(uint64_t)), __ATOMIC_RELAXED); }
-static inline void tally_owned_store(tally_counts *counts, uint64_t word) { __atomic_store_n((uint64_t *)__builtin_assume_aligned(counts, _Alignof(uint64_t)), word, __ATOMIC_RELAXED); }
+static inline uint64_t tally_owned_load(const tally_counts *counts) {
+    return __atomic_load_n((const uint64_t *)__builtin_assume_aligned(counts, _Alignof(uint64_t)),
+                           __ATOMIC_RELAXED);
+}
+static inline void tally_owned_store(tally_counts *counts, uint64_t word) {
+    __atomic_store_n((uint64_t *)__builtin_assume_aligned(counts, _Alignof(uint64_t)), word,
+                     __ATOMIC_RELAXED);
+}
 #else
-static inline uint64_t tally_owned_load(const tally_counts *counts) { return *(const volatile uint64_t *)&counts->owned; }
-static inline void tally_owned_store(tally_counts *counts, uint64_t word) { *(volatile uint64_t *)&counts->owned = word; }
+static inline uint64_t tally_owned_load(const tally_counts *counts) {
+    return *(const volatile uint64_t *)&counts->owned;
+}
+static inline void tally_owned_store(tally_counts *counts, uint64_t word) {
+    *(volatile uint64_t *)&counts->owned = word;
+}
 #endif
 
 /* The word of a new object. The cast through void tells clang, which goes by the
  * type of the field, that the header aligns it. */
 static inline void tally_owned_publish(tally_counts *counts, uint64_t word) {
-    __atomic_store_n((uint64_t *)__builtin_assume_aligned((void *)counts, _Alignof(uint64_t)), word, __ATOMIC_RELEASE);
+    __atomic_store_n((uint64_t *)__builtin_assume_aligned((void *)counts, _Alignof(uint64_t)), word,
+                     __ATOMIC_RELEASE);
 }
 
-enum { TALLY_SHARED_DEFAULT, TALLY_SHARED_MAYBE, TALLY_SHARED_QUEUED, TALLY_SHARED_MERGED, TALLY_SHARED_STATE = 3, TALLY_SHARED_ONE = 4 };
+enum {
+    TALLY_SHARED_DEFAULT,
+    TALLY_SHARED_MAYBE,
+    TALLY_SHARED_QUEUED,
+    TALLY_SHARED_MERGED,
+    TALLY_SHARED_STATE = 3,
+    TALLY_SHARED_ONE = 4
+};
 
 /* The owner drops the last reference of its half, or another thread drops one. One
  * call for both, as each costs the caller registers. */
@@ -93,33 +115,40 @@ void tally_counts_saturate(tally_counts *counts) __attribute__((cold));
 /* Hot (hot.h): counted in a number of the thread; the place is in `owned`. Looked at behind the
  * owner's and the immortals' ways, in front of a read-modify-write, so that nobody else pays. */
 #if TALLY_HOT_COUNTS
-#define TALLY_OWNER_IS_HOT(owned) ((uint16_t)(owned) == TALLY_OWNER_HOT)
-/* Load and store, both relaxed: its thread alone writes the number, and who reads it to act on it has stopped the world. */
-#define TALLY_HOT_ADD(owned, way) \
-    atomic_store_explicit(&tally_self.thread->hot[(owned) >> 16].way, \
-        atomic_load_explicit(&tally_self.thread->hot[(owned) >> 16].way, memory_order_relaxed) + 1, memory_order_relaxed)
+#    define TALLY_OWNER_IS_HOT(owned) ((uint16_t)(owned) == TALLY_OWNER_HOT)
+/* Load and store, both relaxed: its thread alone writes the number, and who reads it to act on it
+ * has stopped the world. */
+#    define TALLY_HOT_ADD(owned, way)                                                          \
+        atomic_store_explicit(&tally_self.thread->hot[(owned) >> 16].way,                      \
+                              atomic_load_explicit(&tally_self.thread->hot[(owned) >> 16].way, \
+                                                   memory_order_relaxed) +                     \
+                                  1,                                                           \
+                              memory_order_relaxed)
 #else
-#define TALLY_OWNER_IS_HOT(owned) 0
-#define TALLY_HOT_ADD(owned, way) ((void)0)
+#    define TALLY_OWNER_IS_HOT(owned) 0
+#    define TALLY_HOT_ADD(owned, way) ((void)0)
 #endif
 
 /* 0: under one lock nobody contends. */
 #ifndef TALLY_SPREAD_COUNTS
-#define TALLY_SPREAD_COUNTS 1
+#    define TALLY_SPREAD_COUNTS 1
 #endif
 #if TALLY_SPREAD_COUNTS
-#define TALLY_OWNER_IS_SPREAD(owned) ((uint16_t)(owned) == TALLY_OWNER_SPREAD)
-/* Load and store, both relaxed, as of a hot one. False: the thread has no table. Decrefs of spread objects
- * are left to the slow path: inline, they cost others a register. */
+#    define TALLY_OWNER_IS_SPREAD(owned) ((uint16_t)(owned) == TALLY_OWNER_SPREAD)
+/* Load and store, both relaxed, as of a hot one. False: the thread has no table. Decrefs of spread
+ * objects are left to the slow path: inline, they cost others a register. */
 static inline _Bool tally_spread_add(uint64_t owned, int64_t by) {
-    _Atomic int64_t *numbers = atomic_load_explicit(&tally_self.thread->numbers, memory_order_relaxed);
+    _Atomic int64_t *numbers =
+        atomic_load_explicit(&tally_self.thread->numbers, memory_order_relaxed);
     if (TALLY_UNLIKELY(!numbers)) return 0;
-    atomic_store_explicit(&numbers[owned >> 16], atomic_load_explicit(&numbers[owned >> 16], memory_order_relaxed) + by, memory_order_relaxed);
+    atomic_store_explicit(&numbers[owned >> 16],
+                          atomic_load_explicit(&numbers[owned >> 16], memory_order_relaxed) + by,
+                          memory_order_relaxed);
     return 1;
 }
 #else
-#define TALLY_OWNER_IS_SPREAD(owned) 0
-#define tally_spread_add(owned, by) ((void)(owned), 0)
+#    define TALLY_OWNER_IS_SPREAD(owned) 0
+#    define tally_spread_add(owned, by)  ((void)(owned), 0)
 #endif
 
 static inline void tally_counts_incref(tally_counts *counts) {
@@ -129,14 +158,27 @@ static inline void tally_counts_incref(tally_counts *counts) {
         tally_owned_store(counts, owned + TALLY_OWNED_ONE);
         return;
     }
-    if (TALLY_OWNER_IS_HOT(owned)) { TALLY_DETAIL(hot_increfs); TALLY_HOT_ADD(owned, up); return; }
-    /* One comparison tells an immortal object, a spread one, and any other; that pays for the look at the sum below. */
-    if ((uint16_t)owned > TALLY_OWNER_SPREAD) { TALLY_DETAIL(immortal_skips); return; }
-    if (TALLY_OWNER_IS_SPREAD(owned) && tally_spread_add(owned, 1)) { TALLY_DETAIL(hot_increfs); return; }
+    if (TALLY_OWNER_IS_HOT(owned)) {
+        TALLY_DETAIL(hot_increfs);
+        TALLY_HOT_ADD(owned, up);
+        return;
+    }
+    /* One comparison tells an immortal object, a spread one, and any other; that pays for the look
+     * at the sum below. */
+    if ((uint16_t)owned > TALLY_OWNER_SPREAD) {
+        TALLY_DETAIL(immortal_skips);
+        return;
+    }
+    if (TALLY_OWNER_IS_SPREAD(owned) && tally_spread_add(owned, 1)) {
+        TALLY_DETAIL(hot_increfs);
+        return;
+    }
     TALLY_DETAIL(shared_increfs);
     TALLY_SHARED_COUNT(counts);
     /* relaxed: the caller's own reference keeps the object alive */
-    if (TALLY_UNLIKELY((int32_t)(atomic_fetch_add_explicit(&counts->shared, TALLY_SHARED_ONE, memory_order_relaxed) + TALLY_SHARED_ONE) < 0))
+    if (TALLY_UNLIKELY((int32_t)(atomic_fetch_add_explicit(&counts->shared, TALLY_SHARED_ONE,
+                                                           memory_order_relaxed) +
+                                 TALLY_SHARED_ONE) < 0))
         tally_counts_saturate(counts);
 }
 

@@ -12,9 +12,9 @@ typedef struct tally_merge_entry {
 } tally_merge_entry;
 
 typedef struct tally_counts_thread {
-    _Atomic(tally_merge_entry *) queue; /* a stack; TALLY_QUEUE_CLOSED: the owner is gone */
+    _Atomic(tally_merge_entry *) queue;   /* a stack; TALLY_QUEUE_CLOSED: the owner is gone */
     _Atomic size_t waiting, waiting_most; /* bytes of the blocks of the objects in it */
-    tally_merge_entry *deferred;        /* dead, to be destroyed at the next safepoint; own thread */
+    tally_merge_entry *deferred; /* dead, to be destroyed at the next safepoint; own thread */
 #if TALLY_HOT_COUNTS
     tally_hot_thread hot;
 #endif
@@ -23,10 +23,13 @@ typedef struct tally_counts_thread {
 static inline int32_t tally_shared_count(uint32_t shared) { return (int32_t)shared >> 2; }
 /* From 2^28 to 3 * 2^28 as numbers of 30 bits; tally_counts.h. */
 enum { TALLY_SHARED_FULL = (1 << 28) + (1 << 27), TALLY_SHARED_FULL_FROM = 1 << 28 };
-static inline bool tally_shared_is_full(uint32_t shared) { return shared - (UINT32_C(1) << 30) < UINT32_C(1) << 31; }
+static inline bool tally_shared_is_full(uint32_t shared) {
+    return shared - (UINT32_C(1) << 30) < UINT32_C(1) << 31;
+}
 /* A shared half of this many references: full if it is too many. */
 static inline uint32_t tally_shared_of(int64_t references, uint32_t state) {
-    return (uint32_t)(references < TALLY_SHARED_FULL_FROM ? references : TALLY_SHARED_FULL) << 2 | state;
+    return (uint32_t)(references < TALLY_SHARED_FULL_FROM ? references : TALLY_SHARED_FULL) << 2 |
+           state;
 }
 
 /* A hot or spread object's is none. */
@@ -35,7 +38,9 @@ static inline uint32_t tally_counts_owner(tally_counts *counts) {
     if (TALLY_OWNER_IS_SPREAD(owner)) return TALLY_OWNER_NONE;
     return TALLY_HOT_COUNTS && owner == TALLY_OWNER_HOT ? TALLY_OWNER_NONE : owner;
 }
-static inline bool tally_counts_owned(tally_counts *counts) { return (uint16_t)tally_owned_load(counts) == tally_self.id; }
+static inline bool tally_counts_owned(tally_counts *counts) {
+    return (uint16_t)tally_owned_load(counts) == tally_self.id;
+}
 
 static inline void tally_counts_init(tally_counts *counts) {
     atomic_store_explicit(&counts->shared, TALLY_SHARED_DEFAULT, memory_order_relaxed);
@@ -49,7 +54,8 @@ static inline void tally_counts_start_dead(tally_counts *counts) {
     atomic_store_explicit(&counts->shared, TALLY_SHARED_DEFAULT, memory_order_relaxed);
 }
 static inline bool tally_counts_is_immortal(tally_counts *counts) {
-    return tally_counts_owner(counts) == TALLY_OWNER_IMMORTAL || tally_shared_is_full(atomic_load_explicit(&counts->shared, memory_order_relaxed));
+    return tally_counts_owner(counts) == TALLY_OWNER_IMMORTAL ||
+           tally_shared_is_full(atomic_load_explicit(&counts->shared, memory_order_relaxed));
 }
 
 static inline bool tally_counts_try_incref(tally_counts *counts) {
@@ -61,9 +67,17 @@ static inline bool tally_counts_try_incref(tally_counts *counts) {
         tally_owned_store(counts, owned + TALLY_OWNED_ONE);
         return true;
     }
-    if ((uint16_t)owned == TALLY_OWNER_IMMORTAL) { TALLY_DETAIL(immortal_skips); return true; }
-    /* A hot one: the table's reference keeps it alive, and it stays hot until this thread's next safepoint. */
-    if (TALLY_OWNER_IS_HOT(owned)) { TALLY_DETAIL(hot_increfs); TALLY_HOT_ADD(owned, up); return true; }
+    if ((uint16_t)owned == TALLY_OWNER_IMMORTAL) {
+        TALLY_DETAIL(immortal_skips);
+        return true;
+    }
+    /* A hot one: the table's reference keeps it alive, and it stays hot until this thread's next
+     * safepoint. */
+    if (TALLY_OWNER_IS_HOT(owned)) {
+        TALLY_DETAIL(hot_increfs);
+        TALLY_HOT_ADD(owned, up);
+        return true;
+    }
     /* A spread one, likewise: it lives, and stays spread until this thread's next safepoint. */
     if (TALLY_OWNER_IS_SPREAD(owned)) {
         TALLY_DETAIL(hot_increfs);
@@ -74,10 +88,13 @@ static inline bool tally_counts_try_incref(tally_counts *counts) {
     uint32_t shared = atomic_load_explicit(&counts->shared, memory_order_relaxed);
     unsigned lost = 0;
     for (;;) {
-        if (shared == TALLY_SHARED_MERGED || (shared & TALLY_SHARED_STATE) == TALLY_SHARED_DEFAULT) return false;
+        if (shared == TALLY_SHARED_MERGED || (shared & TALLY_SHARED_STATE) == TALLY_SHARED_DEFAULT)
+            return false;
         TALLY_POINT(try_incref_swap);
         /* acquire: pairs with the release of the compare-and-swap that left default or merged */
-        if (atomic_compare_exchange_weak_explicit(&counts->shared, &shared, shared + TALLY_SHARED_ONE, memory_order_acquire, memory_order_relaxed)) {
+        if (atomic_compare_exchange_weak_explicit(&counts->shared, &shared,
+                                                  shared + TALLY_SHARED_ONE, memory_order_acquire,
+                                                  memory_order_relaxed)) {
             TALLY_DETAIL(shared_increfs);
             if (TALLY_UNLIKELY(lost)) { /* now that it cannot die */
                 tally_counts_fought(counts, lost);
@@ -90,24 +107,30 @@ static inline bool tally_counts_try_incref(tally_counts *counts) {
     }
 }
 
-static inline bool tally_counts_try_incref_weak(tally_counts *counts) { return tally_counts_try_incref(counts); }
+static inline bool tally_counts_try_incref_weak(tally_counts *counts) {
+    return tally_counts_try_incref(counts);
+}
 
 static inline void tally_counts_expose(tally_counts *counts) {
     uint32_t shared = atomic_load_explicit(&counts->shared, memory_order_relaxed);
     if (tally_counts_owner(counts) == TALLY_OWNER_IMMORTAL) return;
     /* release: as in tally_counts_share */
     while ((shared & TALLY_SHARED_STATE) == TALLY_SHARED_DEFAULT &&
-           !atomic_compare_exchange_weak_explicit(&counts->shared, &shared, shared | TALLY_SHARED_MAYBE, memory_order_release, memory_order_relaxed)) {}
+           !atomic_compare_exchange_weak_explicit(&counts->shared, &shared,
+                                                  shared | TALLY_SHARED_MAYBE, memory_order_release,
+                                                  memory_order_relaxed)) {}
 }
 
 /*
- * A new object, of which the caller's references, two at most, are all there are, is merged at once if the
- * caller owns it: then whoever drops it needs nobody's queue. Not for one with a lock, whose bias would have to go.
+ * A new object, of which the caller's references, two at most, are all there are, is merged at once
+ * if the caller owns it: then whoever drops it needs nobody's queue. Not for one with a lock, whose
+ * bias would have to go.
  */
 static inline void tally_counts_expose_new(tally_counts *counts) {
     uint64_t owned = tally_owned_load(counts);
     uint32_t shared = atomic_load_explicit(&counts->shared, memory_order_relaxed);
-    if ((uint16_t)owned != tally_self.id || owned >= 3 * TALLY_OWNED_ONE || shared != TALLY_SHARED_DEFAULT) {
+    if ((uint16_t)owned != tally_self.id || owned >= 3 * TALLY_OWNED_ONE ||
+        shared != TALLY_SHARED_DEFAULT) {
         tally_counts_expose(counts);
         return;
     }
@@ -117,7 +140,9 @@ static inline void tally_counts_expose_new(tally_counts *counts) {
     TALLY_POINT(expose_new_swap);
     uint32_t local = (uint32_t)(owned / TALLY_OWNED_ONE);
     /* release: pairs with the acquire of try-increfs and of the last drop */
-    while (!atomic_compare_exchange_weak_explicit(&counts->shared, &shared, (shared + local * TALLY_SHARED_ONE) | TALLY_SHARED_MERGED, memory_order_release, memory_order_relaxed)) {}
+    while (!atomic_compare_exchange_weak_explicit(
+        &counts->shared, &shared, (shared + local * TALLY_SHARED_ONE) | TALLY_SHARED_MERGED,
+        memory_order_release, memory_order_relaxed)) {}
     TALLY_EVENT(merges);
 }
 
@@ -125,18 +150,25 @@ static inline void tally_counts_expose_new(tally_counts *counts) {
 static inline void tally_counts_adopt(tally_counts *counts) {
     uint64_t owned = tally_owned_load(counts);
     /* A spread one stays so: this thread counts it without atomics, and the sweep frees it. */
-    if ((uint16_t)owned == tally_self.id || (uint16_t)owned == TALLY_OWNER_IMMORTAL || TALLY_OWNER_IS_SPREAD(owned)) return;
+    if ((uint16_t)owned == tally_self.id || (uint16_t)owned == TALLY_OWNER_IMMORTAL ||
+        TALLY_OWNER_IS_SPREAD(owned))
+        return;
     uint32_t shared = atomic_load_explicit(&counts->shared, memory_order_relaxed);
     if (TALLY_UNLIKELY(tally_shared_is_full(shared))) return;
     uint64_t total = owned / TALLY_OWNED_ONE + (uint64_t)(int64_t)tally_shared_count(shared);
-    atomic_store_explicit(&counts->shared, (shared & TALLY_SHARED_STATE) == TALLY_SHARED_DEFAULT ? TALLY_SHARED_DEFAULT : TALLY_SHARED_MAYBE, memory_order_relaxed);
+    atomic_store_explicit(&counts->shared,
+                          (shared & TALLY_SHARED_STATE) == TALLY_SHARED_DEFAULT
+                              ? TALLY_SHARED_DEFAULT
+                              : TALLY_SHARED_MAYBE,
+                          memory_order_relaxed);
     tally_owned_store(counts, total * TALLY_OWNED_ONE + tally_self.id);
 }
 static inline void tally_counts_trial_add(tally_counts *counts, int32_t by) {
     /* relaxed: one thread at a time has this object, and the world stands still */
     uint32_t shared = atomic_load_explicit(&counts->shared, memory_order_relaxed);
     if (TALLY_UNLIKELY(tally_shared_is_full(shared))) return;
-    atomic_store_explicit(&counts->shared, shared + (uint32_t)by * TALLY_SHARED_ONE, memory_order_relaxed);
+    atomic_store_explicit(&counts->shared, shared + (uint32_t)by * TALLY_SHARED_ONE,
+                          memory_order_relaxed);
 }
 bool tally_counts_drop_slow(tally_counts *counts);
 static inline bool tally_counts_drop(tally_counts *counts) {
@@ -148,9 +180,12 @@ static inline bool tally_counts_drop(tally_counts *counts) {
             return false;
         }
         TALLY_POINT(local_zero);
-        /* The last of the owner's half. acquire: pairs with the release of other threads' decrefs, which brought shared back to 0 */
-        if (TALLY_LIKELY(atomic_load_explicit(&counts->shared, memory_order_acquire) == TALLY_SHARED_DEFAULT)) {
-            /* No other thread holds a reference, nor can get one: default makes its try-incref fail. */
+        /* The last of the owner's half. acquire: pairs with the release of other threads' decrefs,
+         * which brought shared back to 0 */
+        if (TALLY_LIKELY(atomic_load_explicit(&counts->shared, memory_order_acquire) ==
+                         TALLY_SHARED_DEFAULT)) {
+            /* No other thread holds a reference, nor can get one: default makes its try-incref
+             * fail. */
             atomic_store_explicit(&counts->shared, TALLY_SHARED_MERGED, memory_order_relaxed);
             tally_owned_store(counts, TALLY_OWNER_NONE);
             return true;
@@ -173,15 +208,21 @@ static inline bool tally_counts_try_drop(tally_counts *counts) {
         tally_owned_store(counts, owned - TALLY_OWNED_ONE);
         return true;
     }
-    if (TALLY_OWNER_IS_HOT(owned) || TALLY_OWNER_IS_SPREAD(owned)) return !tally_counts_drop(counts); /* never the last */
+    if (TALLY_OWNER_IS_HOT(owned) || TALLY_OWNER_IS_SPREAD(owned))
+        return !tally_counts_drop(counts); /* never the last */
     uint32_t shared = atomic_load_explicit(&counts->shared, memory_order_relaxed);
     for (;;) {
         if (TALLY_UNLIKELY(tally_shared_is_full(shared))) return true;
         uint32_t state = shared & TALLY_SHARED_STATE;
-        if (state != TALLY_SHARED_QUEUED && tally_shared_count(shared) <= (state == TALLY_SHARED_MERGED)) return false;
+        if (state != TALLY_SHARED_QUEUED &&
+            tally_shared_count(shared) <= (state == TALLY_SHARED_MERGED))
+            return false;
         TALLY_POINT(decref_shared);
         /* acq_rel: as every decref */
-        if (atomic_compare_exchange_weak_explicit(&counts->shared, &shared, shared - TALLY_SHARED_ONE, memory_order_acq_rel, memory_order_relaxed)) return true;
+        if (atomic_compare_exchange_weak_explicit(&counts->shared, &shared,
+                                                  shared - TALLY_SHARED_ONE, memory_order_acq_rel,
+                                                  memory_order_relaxed))
+            return true;
     }
 }
 static inline void tally_counts_share(tally_counts *counts) {
@@ -190,16 +231,21 @@ static inline void tally_counts_share(tally_counts *counts) {
     uint32_t shared = atomic_load_explicit(&counts->shared, memory_order_relaxed);
     /* release: pairs with the acquire of try-increfs */
     while ((shared & TALLY_SHARED_STATE) == TALLY_SHARED_DEFAULT &&
-           !atomic_compare_exchange_weak_explicit(&counts->shared, &shared, shared | TALLY_SHARED_MAYBE, memory_order_release, memory_order_relaxed)) {}
+           !atomic_compare_exchange_weak_explicit(&counts->shared, &shared,
+                                                  shared | TALLY_SHARED_MAYBE, memory_order_release,
+                                                  memory_order_relaxed)) {}
 }
 
-/* Dead is merged with 0 and no owner: from now on merged with 1. release: as in try-incref's pairing. */
+/* Dead is merged with 0 and no owner: from now on merged with 1. release: as in try-incref's
+ * pairing. */
 static inline void tally_counts_revive(tally_counts *counts) {
-    atomic_store_explicit(&counts->shared, TALLY_SHARED_MERGED + TALLY_SHARED_ONE, memory_order_release);
+    atomic_store_explicit(&counts->shared, TALLY_SHARED_MERGED + TALLY_SHARED_ONE,
+                          memory_order_release);
 }
 static inline bool tally_counts_drop_last(tally_counts *counts) {
     /* acq_rel: as a decref */
-    return atomic_fetch_sub_explicit(&counts->shared, TALLY_SHARED_ONE, memory_order_acq_rel) == TALLY_SHARED_MERGED + TALLY_SHARED_ONE;
+    return atomic_fetch_sub_explicit(&counts->shared, TALLY_SHARED_ONE, memory_order_acq_rel) ==
+           TALLY_SHARED_MERGED + TALLY_SHARED_ONE;
 }
 static inline void tally_counts_make_immortal(tally_counts *counts) {
     tally_owned_store(counts, TALLY_OWNER_IMMORTAL);
@@ -217,51 +263,70 @@ static inline bool tally_counts_spread(tally_counts *counts, uint32_t place, uin
     uint64_t most = (uint16_t)owned == TALLY_OWNER_NONE ? 0 : owned / TALLY_OWNED_ONE;
     if (!TALLY_SPREAD_COUNTS || most >= TALLY_SHARED_FULL_FROM / 2) return false;
     uint32_t local = (uint32_t)most;
-    /* The owner first: who gets a reference from merged, by a stale pointer to this block, sees it when it drops that. */
+    /* The owner first: who gets a reference from merged, by a stale pointer to this block, sees it
+     * when it drops that. */
     tally_owned_store(counts, (uint64_t)place << 16 | TALLY_OWNER_SPREAD);
     TALLY_POINT(spread_swap);
     do {
         /* Queued, perhaps, by a thread that had seen the owner: merge_and_drop finds it spread. */
-        merged = ((shared & ~(uint32_t)TALLY_SHARED_STATE) + (local + more) * TALLY_SHARED_ONE) | TALLY_SHARED_MERGED;
+        merged = ((shared & ~(uint32_t)TALLY_SHARED_STATE) + (local + more) * TALLY_SHARED_ONE) |
+                 TALLY_SHARED_MERGED;
         /* release: pairs with the acquire of a try-incref */
-    } while (!atomic_compare_exchange_weak_explicit(&counts->shared, &shared, merged, memory_order_release, memory_order_relaxed));
+    } while (!atomic_compare_exchange_weak_explicit(&counts->shared, &shared, merged,
+                                                    memory_order_release, memory_order_relaxed));
     return true;
 }
 /* World stopped: these are counted in the shared half from now on. */
 static inline void tally_counts_fold(tally_counts *counts, int64_t references) {
     uint32_t shared = atomic_load_explicit(&counts->shared, memory_order_relaxed);
     if (TALLY_UNLIKELY(tally_shared_is_full(shared))) return;
-    atomic_store_explicit(&counts->shared, tally_shared_of(tally_shared_count(shared) + references, shared & TALLY_SHARED_STATE), memory_order_relaxed);
+    atomic_store_explicit(
+        &counts->shared,
+        tally_shared_of(tally_shared_count(shared) + references, shared & TALLY_SHARED_STATE),
+        memory_order_relaxed);
 }
 static inline void tally_counts_gather(tally_counts *counts, int64_t elsewhere) {
     tally_counts_fold(counts, elsewhere);
     tally_owned_store(counts, TALLY_OWNER_NONE);
 }
 static inline ptrdiff_t tally_counts_total(tally_counts *counts) {
-    if (TALLY_UNLIKELY(tally_shared_is_full(atomic_load_explicit(&counts->shared, memory_order_relaxed)))) return PTRDIFF_MAX / 4;
+    if (TALLY_UNLIKELY(
+            tally_shared_is_full(atomic_load_explicit(&counts->shared, memory_order_relaxed))))
+        return PTRDIFF_MAX / 4;
 #if TALLY_HOT_COUNTS
     uint64_t owned = tally_owned_load(counts);
     if ((uint16_t)owned == TALLY_OWNER_HOT)
-        return tally_shared_count(atomic_load_explicit(&counts->shared, memory_order_relaxed)) + tally_hot_sum((unsigned)(owned >> 16));
+        return tally_shared_count(atomic_load_explicit(&counts->shared, memory_order_relaxed)) +
+               tally_hot_sum((unsigned)(owned >> 16));
 #endif
     uint64_t local = tally_counts_place(counts) ? 0 : tally_owned_load(counts) / TALLY_OWNED_ONE;
-    return (ptrdiff_t)local + tally_shared_count(atomic_load_explicit(&counts->shared, memory_order_relaxed));
+    return (ptrdiff_t)local +
+           tally_shared_count(atomic_load_explicit(&counts->shared, memory_order_relaxed));
 }
 static inline bool tally_counts_is_dead(tally_counts *counts) {
     uint32_t shared = atomic_load_explicit(&counts->shared, memory_order_relaxed);
-    return (uint16_t)tally_owned_load(counts) == TALLY_OWNER_NONE && (shared == TALLY_SHARED_DEFAULT || shared == TALLY_SHARED_MERGED);
+    return (uint16_t)tally_owned_load(counts) == TALLY_OWNER_NONE &&
+           (shared == TALLY_SHARED_DEFAULT || shared == TALLY_SHARED_MERGED);
 }
 /* Nobody comes to tally_object_zero. */
-static inline bool tally_counts_out_of_room(tally_counts *counts) { (void)counts; return false; }
-static inline bool tally_counts_is_zero(tally_counts *counts) { return tally_counts_is_dead(counts); }
+static inline bool tally_counts_out_of_room(tally_counts *counts) {
+    (void)counts;
+    return false;
+}
+static inline bool tally_counts_is_zero(tally_counts *counts) {
+    return tally_counts_is_dead(counts);
+}
 static inline bool tally_counts_is_queued(tally_counts *counts) {
-    return (atomic_load_explicit(&counts->shared, memory_order_relaxed) & TALLY_SHARED_STATE) == TALLY_SHARED_QUEUED;
+    return (atomic_load_explicit(&counts->shared, memory_order_relaxed) & TALLY_SHARED_STATE) ==
+           TALLY_SHARED_QUEUED;
 }
 /* In the owner's half, which a dead object does not use: owner none. */
 static inline void tally_counts_set_link(tally_counts *counts, uint32_t link) {
     tally_owned_store(counts, (uint64_t)link << 16 | TALLY_OWNER_NONE);
 }
-static inline uint32_t tally_counts_link(tally_counts *counts) { return (uint32_t)(tally_owned_load(counts) >> 16); }
+static inline uint32_t tally_counts_link(tally_counts *counts) {
+    return (uint32_t)(tally_owned_load(counts) >> 16);
+}
 typedef struct tally_counts_dead {
     tally_merge_entry *entries;
 #if TALLY_HOT_COUNTS
@@ -275,7 +340,8 @@ bool tally_counts_detach(struct tally_thread_state *thread);
 void tally_counts_safepoint(struct tally_thread_state *thread);
 /* After blocked was published: objects wait, which nobody may have seen. */
 bool tally_counts_pending(struct tally_thread_state *thread);
-bool tally_counts_is_queue_pending(struct tally_thread_state *thread); /* the same, of the queue alone */
+bool tally_counts_is_queue_pending(
+    struct tally_thread_state *thread); /* the same, of the queue alone */
 void tally_counts_merge_later(struct tally_thread_state *thread);
 void tally_counts_merge_blocked(struct tally_thread_state *thread);
 void tally_counts_merge_blocked_later(struct tally_thread_state *thread);

@@ -38,9 +38,14 @@ typedef struct waiter {
 } waiter;
 
 enum { BUCKETS = 251, HAND_OVER_NS = 1000000, SPINS = 40 };
-static struct bucket { _Alignas(64) pthread_mutex_t mutex; waiter *first; } buckets[BUCKETS] = { [0 ... BUCKETS - 1] = { PTHREAD_MUTEX_INITIALIZER, NULL } };
+static struct bucket {
+    _Alignas(64) pthread_mutex_t mutex;
+    waiter *first;
+} buckets[BUCKETS] = {[0 ... BUCKETS - 1] = {PTHREAD_MUTEX_INITIALIZER, NULL}};
 
-static struct bucket *bucket_of(tally_object *object) { return &buckets[((uintptr_t)object >> 4) % BUCKETS]; }
+static struct bucket *bucket_of(tally_object *object) {
+    return &buckets[((uintptr_t)object >> 4) % BUCKETS];
+}
 
 static uint64_t now_ns(void) {
     struct timespec now;
@@ -55,12 +60,17 @@ static bool park(tally_object *object, uint64_t since) {
     pthread_mutex_lock(&bucket->mutex);
     uint8_t lock = atomic_load_explicit(&object->lock, memory_order_relaxed);
     for (;;) {
-        if (!(lock & TALLY_LOCK_HELD)) { pthread_mutex_unlock(&bucket->mutex); return false; }
+        if (!(lock & TALLY_LOCK_HELD)) {
+            pthread_mutex_unlock(&bucket->mutex);
+            return false;
+        }
         if ((lock & TALLY_LOCK_PARKED) ||
-            atomic_compare_exchange_weak_explicit(&object->lock, &lock, lock | TALLY_LOCK_PARKED, memory_order_relaxed, memory_order_relaxed)) break;
+            atomic_compare_exchange_weak_explicit(&object->lock, &lock, lock | TALLY_LOCK_PARKED,
+                                                  memory_order_relaxed, memory_order_relaxed))
+            break;
     }
     TALLY_POINT(parking);
-    waiter self = { .object = object, .wake = PTHREAD_COND_INITIALIZER, .since = since };
+    waiter self = {.object = object, .wake = PTHREAD_COND_INITIALIZER, .since = since};
     waiter **last = &bucket->first;
     while (*last) last = &(*last)->next;
     *last = &self;
@@ -97,13 +107,20 @@ void tally_unlock_slow(tally_object *object) {
 static bool membarrier_works;
 
 void tally_locks_start(void) {
-    membarrier_works = syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) == 0;
+    membarrier_works =
+        syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) == 0;
 }
 void tally_locks_attach(tally_exclusion_thread *self) {
     uint8_t bias = atomic_load_explicit(&self->bias, memory_order_relaxed);
     /* A slot that is new. Never 0, which a byte that is free would be taken for. */
-    if (!bias) atomic_store_explicit(&self->bias, bias = membarrier_works ? TALLY_BIAS_FIRST : TALLY_BIAS_NONE, memory_order_relaxed);
-    atomic_store_explicit(&self->lock_initial, bias != TALLY_BIAS_NONE && TALLY_COUNTS_HAVE_OWNERS ? bias : TALLY_LOCK_FREE, memory_order_relaxed);
+    if (!bias)
+        atomic_store_explicit(&self->bias,
+                              bias = membarrier_works ? TALLY_BIAS_FIRST : TALLY_BIAS_NONE,
+                              memory_order_relaxed);
+    atomic_store_explicit(&self->lock_initial,
+                          bias != TALLY_BIAS_NONE && TALLY_COUNTS_HAVE_OWNERS ? bias
+                                                                              : TALLY_LOCK_FREE,
+                          memory_order_relaxed);
 }
 
 /*
@@ -116,7 +133,9 @@ void tally_locks_attach(tally_exclusion_thread *self) {
  */
 enum { BULK = 16, UNBIASED_AFTER = 64 };
 
-static void membarrier_others(void) { syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0); }
+static void membarrier_others(void) {
+    syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0);
+}
 
 /* After a membarrier: the owner may be in the short lock of the object. */
 static bool may_be_inside(tally_thread_state *owner, tally_object *object) {
@@ -139,19 +158,24 @@ static void end_epoch(tally_thread_state *owner) {
     pthread_mutex_lock(&mutex);
     uint8_t bias = atomic_load_explicit(&it->bias, memory_order_relaxed);
     if (bias != TALLY_BIAS_NONE) {
-        uint8_t next = bias == TALLY_BIAS_LAST ? TALLY_BIAS_NONE : (uint8_t)(bias + TALLY_BIAS_EPOCH);
+        uint8_t next =
+            bias == TALLY_BIAS_LAST ? TALLY_BIAS_NONE : (uint8_t)(bias + TALLY_BIAS_EPOCH);
         uint8_t initial = atomic_load_explicit(&it->lock_initial, memory_order_relaxed);
         /* relaxed would do: the membarrier orders it before the look at the owner's mark */
         atomic_store_explicit(&it->bias, next, memory_order_seq_cst);
         if (initial != TALLY_LOCK_FREE)
-            atomic_store_explicit(&it->lock_initial, next == TALLY_BIAS_NONE ? TALLY_LOCK_FREE : next, memory_order_relaxed);
+            atomic_store_explicit(&it->lock_initial,
+                                  next == TALLY_BIAS_NONE ? TALLY_LOCK_FREE : next,
+                                  memory_order_relaxed);
         TALLY_POINT(epoch_ends);
         membarrier_others();
         /* acquire: pairs with the owner's release of its mark */
         tally_object *inside = atomic_load_explicit(&it->biased_section, memory_order_acquire);
-        /* It is readable also when the owner has left it: this thread is at no safepoint. By another
-         * byte the owner has entered anew, or waits for a revoker of that one lock. */
-        for (unsigned spins = 0; inside && may_be_inside(owner, inside) && atomic_load_explicit(&inside->lock, memory_order_relaxed) == bias; spins++)
+        /* It is readable also when the owner has left it: this thread is at no safepoint. By
+         * another byte the owner has entered anew, or waits for a revoker of that one lock. */
+        for (unsigned spins = 0; inside && may_be_inside(owner, inside) &&
+                                 atomic_load_explicit(&inside->lock, memory_order_relaxed) == bias;
+             spins++)
             pause_for_owner(spins);
         /* release: pairs with bias_is_over: what the owner did in its short locks comes before */
         atomic_store_explicit(&it->bias_over, bias, memory_order_release);
@@ -169,9 +193,12 @@ static void wait_for_owner(tally_thread_state *owner, tally_object *object) {
     TALLY_POINT(bias_taken);
     /* Containers that are shared as a rule are not worth a bias: their owner stops
      * biasing new ones, until another thread attaches in its slot. */
-    uint8_t times = (uint8_t)(atomic_load_explicit(&owner->exclusion.revocations, memory_order_relaxed) + 1);
+    uint8_t times =
+        (uint8_t)(atomic_load_explicit(&owner->exclusion.revocations, memory_order_relaxed) + 1);
     atomic_store_explicit(&owner->exclusion.revocations, times, memory_order_relaxed);
-    if (times % UNBIASED_AFTER == 0) atomic_store_explicit(&owner->exclusion.lock_initial, TALLY_LOCK_FREE, memory_order_relaxed);
+    if (times % UNBIASED_AFTER == 0)
+        atomic_store_explicit(&owner->exclusion.lock_initial, TALLY_LOCK_FREE,
+                              memory_order_relaxed);
     if (times % BULK == 0) end_epoch(owner);
     membarrier_others();
     for (unsigned spins = 0; may_be_inside(owner, object); spins++) pause_for_owner(spins);
@@ -188,17 +215,24 @@ static bool revoke_bias(tally_object *object, uint8_t lock) {
     bool others = owner_id != TALLY_OWNER_NONE && owner_id != tally_self.id;
     tally_thread_state *owner = others ? tally_thread_slot(owner_id) : NULL;
     bool over = others && bias_is_over(owner, lock);
-    /* seq_cst: before the look at the owner's status. Acquire pairs with unbias, release with the owner's look at the byte */
-    if (!atomic_compare_exchange_strong_explicit(&object->lock, &lock, over ? TALLY_LOCK_HELD : lock | TALLY_LOCK_HELD, memory_order_seq_cst, memory_order_relaxed)) return false;
+    /* seq_cst: before the look at the owner's status. Acquire pairs with unbias, release with the
+     * owner's look at the byte */
+    if (!atomic_compare_exchange_strong_explicit(&object->lock, &lock,
+                                                 over ? TALLY_LOCK_HELD : lock | TALLY_LOCK_HELD,
+                                                 memory_order_seq_cst, memory_order_relaxed))
+        return false;
     if (over) return true;
-    /* seq_cst: pairs with the owner's change to running, after which it sees the byte; acquire: all that it did before it blocked */
+    /* seq_cst: pairs with the owner's change to running, after which it sees the byte; acquire: all
+     * that it did before it blocked */
     if (others && atomic_load_explicit(&owner->status, memory_order_seq_cst) == TALLY_RUNNING) {
         TALLY_EVENT(lock_revocations);
         tally_fought(object, TALLY_FOUGHT_REVOCATION);
         wait_for_owner(owner, object);
     }
-    /* release: pairs with tally_may_read_unlocked; an and, since a waiter may set PARKED meanwhile */
-    atomic_fetch_and_explicit(&object->lock, TALLY_LOCK_HELD | TALLY_LOCK_PARKED, memory_order_release);
+    /* release: pairs with tally_may_read_unlocked; an and, since a waiter may set PARKED meanwhile
+     */
+    atomic_fetch_and_explicit(&object->lock, TALLY_LOCK_HELD | TALLY_LOCK_PARKED,
+                              memory_order_release);
     return true;
 }
 
@@ -209,10 +243,12 @@ static bool try_lock(tally_object *object) {
     if (tally_lock_byte_is_biased(lock)) return revoke_bias(object, lock);
     /* acquire: pairs with the release of unlock */
     return !(lock & TALLY_LOCK_HELD) &&
-           atomic_compare_exchange_strong_explicit(&object->lock, &lock, lock | TALLY_LOCK_HELD, memory_order_acquire, memory_order_relaxed);
+           atomic_compare_exchange_strong_explicit(&object->lock, &lock, lock | TALLY_LOCK_HELD,
+                                                   memory_order_acquire, memory_order_relaxed);
 }
 
-/* Takes a lock that is held by another; lets go of this thread's sections first. Runs no foreign code. */
+/* Takes a lock that is held by another; lets go of this thread's sections first. Runs no foreign
+ * code. */
 static void lock_waiting(tally_object *object) {
     for (unsigned spins = 0; spins < SPINS; spins++) {
         if (try_lock(object)) return;
@@ -241,8 +277,11 @@ static void lock_waiting(tally_object *object) {
 enum { HELD_FIRST = 1, HELD_SECOND = 2 };
 
 static bool held_by_section(tally_object *object) {
-    for (tally_critical *section = tally_thread_current()->critical; section; section = section->outer)
-        if (((section->held & HELD_FIRST) && section->first == object) || ((section->held & HELD_SECOND) && section->second == object)) return true;
+    for (tally_critical *section = tally_thread_current()->critical; section;
+         section = section->outer)
+        if (((section->held & HELD_FIRST) && section->first == object) ||
+            ((section->held & HELD_SECOND) && section->second == object))
+            return true;
     return false;
 }
 
@@ -277,8 +316,9 @@ void tally_critical_suspend(tally_thread_state *thread) {
 }
 
 /*
- * Nothing is held. Waits for one lock at a time and holds none meanwhile. Two threads that want the same two may
- * each have to give one back and wait again; the hand-over of locks waited for long ends that.
+ * Nothing is held. Waits for one lock at a time and holds none meanwhile. Two threads that want the
+ * same two may each have to give one back and wait again; the hand-over of locks waited for long
+ * ends that.
  */
 static void section_lock(tally_critical *section) {
     tally_object *taken = section->first, *other = section->second;
@@ -295,13 +335,16 @@ static void section_lock(tally_critical *section) {
 }
 
 static bool is_held(tally_critical *section) {
-    return held_by_section(section->first) && (!section->second || held_by_section(section->second));
+    return held_by_section(section->first) &&
+           (!section->second || held_by_section(section->second));
 }
 
-/* An outer section that holds one of the two has to let it go: the wait for it would be one for ever. */
+/* An outer section that holds one of the two has to let it go: the wait for it would be one for
+ * ever. */
 static void section_ensure(tally_thread_state *thread, tally_critical *section) {
     if (is_held(section)) return;
-    if (held_by_section(section->first) || (section->second && held_by_section(section->second))) tally_critical_suspend(thread);
+    if (held_by_section(section->first) || (section->second && held_by_section(section->second)))
+        tally_critical_suspend(thread);
     section_lock(section);
 }
 
@@ -313,22 +356,27 @@ static void section_begin(tally_critical *section, tally_object *first, tally_ob
     tally_thread_require();
     TALLY_ENDS_BORROWS();
     tally_thread_state *thread = tally_thread_current();
-    *section = (tally_critical){ .first = first, .second = second };
+    *section = (tally_critical){.first = first, .second = second};
     section_ensure(thread, section);
     section->outer = thread->critical;
     thread->critical = section;
 }
 
-void tally_critical_begin(tally_critical *section, tally_object *object) { section_begin(section, object, NULL); }
+void tally_critical_begin(tally_critical *section, tally_object *object) {
+    section_begin(section, object, NULL);
+}
 void tally_critical_begin2(tally_critical *section, tally_object *a, tally_object *b) {
     /* By address: two threads that want the same two seldom get one each. */
-    if (a == b) section_begin(section, a, NULL);
-    else section_begin(section, a < b ? a : b, a < b ? b : a);
+    if (a == b)
+        section_begin(section, a, NULL);
+    else
+        section_begin(section, a < b ? a : b, a < b ? b : a);
 }
 void tally_critical_end(tally_critical *section) {
     TALLY_ENDS_BORROWS();
     tally_thread_state *thread = tally_thread_current();
-    if (TALLY_UNLIKELY(thread->critical != section)) tally_fatal(section->first, "a critical section was ended that is not the innermost");
+    if (TALLY_UNLIKELY(thread->critical != section))
+        tally_fatal(section->first, "a critical section was ended that is not the innermost");
     if (section->held & HELD_SECOND) section_unlock(section->second);
     if (section->held & HELD_FIRST) section_unlock(section->first);
     section->held = 0;
@@ -341,7 +389,9 @@ void tally_critical_end(tally_critical *section) {
 /* By address, so that a reference finds the lock when its referent is gone. Held
  * for a few instructions, with no safepoint inside. */
 enum { WEAK_LOCKS = 64 };
-static struct { _Alignas(64) pthread_mutex_t mutex; } weak_locks[WEAK_LOCKS] = { [0 ... WEAK_LOCKS - 1] = { PTHREAD_MUTEX_INITIALIZER } };
+static struct {
+    _Alignas(64) pthread_mutex_t mutex;
+} weak_locks[WEAK_LOCKS] = {[0 ... WEAK_LOCKS - 1] = {PTHREAD_MUTEX_INITIALIZER}};
 
 static pthread_mutex_t *weak_lock_of(const void *address) {
     return &weak_locks[((uintptr_t)address >> 4) * UINT64_C(0x9e3779b97f4a7c15) >> 58].mutex;

@@ -8,9 +8,9 @@
  * thread of our own, which waits for a grace period (one for all the batches it
  * finds) and moves them to `ripe`; an attached thread takes them from there at a
  * safepoint and frees them. (Not call_rcu: its thread cannot be joined in
- * liburcu 0.13, and a restart of the run time needs to know that it is idle.) While a batch is under way
- * every thread's safepoints take the slow path and announce a quiescent state,
- * so that the fast path is the one load of the breaker.
+ * liburcu 0.13, and a restart of the run time needs to know that it is idle.) While a batch is
+ * under way every thread's safepoints take the slow path and announce a quiescent state, so that
+ * the fast path is the one load of the breaker.
  *
  * Bound: past TALLY_WAITING_LIMIT a thread that retires hands nothing over, but waits
  * for a grace period itself at its next safepoint, or before it blocks. A critical section
@@ -23,9 +23,10 @@
  * way like that of a batch: the others announce their quiescent states meanwhile.
  * A stop of the world by the collector is a grace period too.
  *
- * After a fork the thread that waits for grace periods is not there. Before it, the forking thread waits until
- * that one is idle, so that nothing is lost with it. In the child the first batch starts it anew; as
- * long as that fails, each thread waits for its own full lists as if too much were waiting.
+ * After a fork the thread that waits for grace periods is not there. Before it, the forking thread
+ * waits until that one is idle, so that nothing is lost with it. In the child the first batch
+ * starts it anew; as long as that fails, each thread waits for its own full lists as if too much
+ * were waiting.
  *
  * liburcu is not built with ThreadSanitizer: grace_period stands for its
  * synchronisation (release at each quiescent point, acquire after a period).
@@ -34,21 +35,21 @@
 #include <urcu/urcu-qsbr.h>
 
 #if defined(__SANITIZE_THREAD__)
-#define HAVE_TSAN 1
+#    define HAVE_TSAN 1
 #elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define HAVE_TSAN 1
-#endif
+#    if __has_feature(thread_sanitizer)
+#        define HAVE_TSAN 1
+#    endif
 #endif
 #ifdef HAVE_TSAN
 void __tsan_acquire(void *address);
 void __tsan_release(void *address);
 static char grace_period;
-#define QUIESCENT() __tsan_release(&grace_period)
-#define GRACE_PERIOD_PASSED() __tsan_acquire(&grace_period)
+#    define QUIESCENT()           __tsan_release(&grace_period)
+#    define GRACE_PERIOD_PASSED() __tsan_acquire(&grace_period)
 #else
-#define QUIESCENT() ((void)0)
-#define GRACE_PERIOD_PASSED() ((void)0)
+#    define QUIESCENT()           ((void)0)
+#    define GRACE_PERIOD_PASSED() ((void)0)
 #endif
 
 enum { BATCH_NODES = 64, BATCH_BYTES = TALLY_WAITING_LIST };
@@ -56,22 +57,23 @@ enum { BATCH_NODES = 64, BATCH_BYTES = TALLY_WAITING_LIST };
 typedef struct batch {
     struct batch *next;
     tally_retired *first;
-    tally_dead_list dead;         /* objects that were handed out */
+    tally_dead_list dead; /* objects that were handed out */
     size_t count, bytes;
 } batch;
 
 static struct {
-    pthread_mutex_t mutex;        /* for the next four */
+    pthread_mutex_t mutex; /* for the next four */
     pthread_cond_t changed;
-    batch *queue;                 /* waiting for the next grace period */
-    bool busy, ending;            /* a grace period is being waited for; the thread is to end */
-    _Atomic bool forked;          /* in a child, whose thread has to be started yet */
+    batch *queue;        /* waiting for the next grace period */
+    bool busy, ending;   /* a grace period is being waited for; the thread is to end */
+    _Atomic bool forked; /* in a child, whose thread has to be started yet */
     pthread_t thread;
     _Atomic(batch *) ripe;
-    _Atomic size_t under_way;     /* batches handed over and not yet freed, and threads that wait themselves */
+    _Atomic size_t
+        under_way; /* batches handed over and not yet freed, and threads that wait themselves */
     _Atomic size_t waiting_bytes; /* in them, and in the lists of those that wait themselves */
     _Atomic size_t most_bytes;    /* that ever waited, with the lists of all threads */
-} rcu = { .mutex = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER };
+} rcu = {.mutex = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
 
 static void ripens(batch *first) {
     batch *last = first, *ripe = atomic_load_explicit(&rcu.ripe, memory_order_relaxed);
@@ -79,7 +81,8 @@ static void ripens(batch *first) {
     do {
         last->next = ripe;
         /* release: pairs with the acquire of tally_reclamation_free */
-    } while (!atomic_compare_exchange_weak_explicit(&rcu.ripe, &ripe, first, memory_order_release, memory_order_relaxed));
+    } while (!atomic_compare_exchange_weak_explicit(&rcu.ripe, &ripe, first, memory_order_release,
+                                                    memory_order_relaxed));
 }
 
 /* A grace period for each load of batches; what is ripe is handed on, not freed here. */
@@ -103,7 +106,9 @@ static void *wait_for_grace_periods(void *nothing) {
     return nothing;
 }
 
-static bool start_thread(void) { return pthread_create(&rcu.thread, NULL, wait_for_grace_periods, NULL) == 0; }
+static bool start_thread(void) {
+    return pthread_create(&rcu.thread, NULL, wait_for_grace_periods, NULL) == 0;
+}
 
 int tally_reclamation_start(void) {
     rcu.ending = rcu.busy = false;
@@ -111,7 +116,8 @@ int tally_reclamation_start(void) {
     return start_thread() ? 0 : -1;
 }
 
-/* rcu.mutex held: there is a thread that waits for grace periods. (ThreadSanitizer lets no child of a process with several threads start one.) */
+/* rcu.mutex held: there is a thread that waits for grace periods. (ThreadSanitizer lets no child of
+ * a process with several threads start one.) */
 static bool has_thread(void) {
 #ifndef HAVE_TSAN
     if (rcu.forked && start_thread()) rcu.forked = false;
@@ -143,9 +149,10 @@ void tally_reclamation_offline(void) {
 void tally_reclamation_online(void) {
     urcu_qsbr_thread_online();
     TALLY_POINT(online);
-    /* seq_cst, after the status: pairs with quiesce_all, which leaves out who is blocked. What came under way before
-     * it saw this thread run is seen here. */
-    if (atomic_load_explicit(&rcu.under_way, memory_order_seq_cst)) tally_breaker_set(tally_thread_current(), TALLY_BREAK_QUIESCE);
+    /* seq_cst, after the status: pairs with quiesce_all, which leaves out who is blocked. What came
+     * under way before it saw this thread run is seen here. */
+    if (atomic_load_explicit(&rcu.under_way, memory_order_seq_cst))
+        tally_breaker_set(tally_thread_current(), TALLY_BREAK_QUIESCE);
 }
 
 static void free_list(tally_retired *node) {
@@ -167,7 +174,9 @@ static void free_dead(tally_dead_list dead) {
     }
 }
 
-static bool retired_any(const tally_exclusion_thread *self) { return self->retired || tally_dead_any(&self->retired_dead); }
+static bool retired_any(const tally_exclusion_thread *self) {
+    return self->retired || tally_dead_any(&self->retired_dead);
+}
 
 void tally_reclamation_free(void) {
     if (!atomic_load_explicit(&rcu.ripe, memory_order_relaxed)) return;
@@ -186,24 +195,32 @@ void tally_reclamation_free(void) {
     }
 }
 
-/* A thread that is blocked hinders no grace period, and looks itself when it comes back: it costs a load here. */
+/* A thread that is blocked hinders no grace period, and looks itself when it comes back: it costs a
+ * load here. */
 static void quiesce_all(void) {
-    /* seq_cst: after the count of what is under way; pairs with slot_take: a slot that is not seen here belongs to a
-     * thread whose safepoints see the count */
+    /* seq_cst: after the count of what is under way; pairs with slot_take: a slot that is not seen
+     * here belongs to a thread whose safepoints see the count */
     uint32_t used = atomic_load_explicit(&tally_process.slots_used, memory_order_seq_cst);
     for (uint32_t id = 1; id <= used; id++) {
         tally_thread_state *thread = tally_thread_slot(id);
         /* seq_cst, after the count; pairs with tally_reclamation_online */
-        if (atomic_load_explicit(&thread->status, memory_order_seq_cst) == TALLY_RUNNING) tally_breaker_set(thread, TALLY_BREAK_QUIESCE);
+        if (atomic_load_explicit(&thread->status, memory_order_seq_cst) == TALLY_RUNNING)
+            tally_breaker_set(thread, TALLY_BREAK_QUIESCE);
     }
 }
 
 /* ---- what waits, in bytes ----------------------------------------------- */
 
 /* Its thread alone writes it, or who stopped the world. */
-static size_t bytes_of(tally_exclusion_thread *self) { return atomic_load_explicit(&self->retired_bytes, memory_order_relaxed); }
-static void set_bytes(tally_exclusion_thread *self, size_t bytes) { atomic_store_explicit(&self->retired_bytes, bytes, memory_order_relaxed); }
-static bool is_full(tally_exclusion_thread *self) { return self->retired_count >= BATCH_NODES || bytes_of(self) >= BATCH_BYTES; }
+static size_t bytes_of(tally_exclusion_thread *self) {
+    return atomic_load_explicit(&self->retired_bytes, memory_order_relaxed);
+}
+static void set_bytes(tally_exclusion_thread *self, size_t bytes) {
+    atomic_store_explicit(&self->retired_bytes, bytes, memory_order_relaxed);
+}
+static bool is_full(tally_exclusion_thread *self) {
+    return self->retired_count >= BATCH_NODES || bytes_of(self) >= BATCH_BYTES;
+}
 
 static size_t waiting(void) {
     size_t bytes = atomic_load_explicit(&rcu.waiting_bytes, memory_order_relaxed);
@@ -214,7 +231,9 @@ static size_t waiting(void) {
 
 static void note_level(void) {
     size_t bytes = waiting(), most = atomic_load_explicit(&rcu.most_bytes, memory_order_relaxed);
-    while (most < bytes && !atomic_compare_exchange_weak_explicit(&rcu.most_bytes, &most, bytes, memory_order_relaxed, memory_order_relaxed)) {}
+    while (most < bytes &&
+           !atomic_compare_exchange_weak_explicit(&rcu.most_bytes, &most, bytes,
+                                                  memory_order_relaxed, memory_order_relaxed)) {}
 }
 
 void tally_waiting(size_t *bytes, size_t *most) {
@@ -225,7 +244,8 @@ void tally_waiting(size_t *bytes, size_t *most) {
 
 /* With this thread's list too much would wait. */
 static bool is_too_much(tally_exclusion_thread *self) {
-    return atomic_load_explicit(&rcu.waiting_bytes, memory_order_relaxed) + bytes_of(self) > TALLY_WAITING_LIMIT;
+    return atomic_load_explicit(&rcu.waiting_bytes, memory_order_relaxed) + bytes_of(self) >
+           TALLY_WAITING_LIMIT;
 }
 
 /* ---- handing over, or helping ------------------------------------------- */
@@ -234,13 +254,14 @@ static tally_retired *take_list(tally_exclusion_thread *self, tally_dead_list *d
     tally_retired *first = self->retired;
     *dead = self->retired_dead;
     self->retired = NULL;
-    self->retired_dead = (tally_dead_list){ 0 };
+    self->retired_dead = (tally_dead_list){0};
     self->retired_count = 0;
     set_bytes(self, 0);
     return first;
 }
 
-/* Hands over what this thread has retired. Without memory, or a thread for it, it stays: the next try, or help, gets it. */
+/* Hands over what this thread has retired. Without memory, or a thread for it, it stays: the next
+ * try, or help, gets it. */
 static void hand_over(tally_exclusion_thread *self) {
     note_level();
     batch *b = malloc(sizeof *b);
@@ -251,7 +272,7 @@ static void hand_over(tally_exclusion_thread *self) {
         free(b);
         return;
     }
-    *b = (batch){ .count = self->retired_count, .bytes = bytes_of(self) };
+    *b = (batch){.count = self->retired_count, .bytes = bytes_of(self)};
     atomic_fetch_add_explicit(&rcu.under_way, 1, memory_order_seq_cst);
     atomic_fetch_add_explicit(&rcu.waiting_bytes, b->bytes, memory_order_relaxed);
     b->first = take_list(self, &b->dead);
@@ -264,7 +285,8 @@ static void hand_over(tally_exclusion_thread *self) {
 
 /* Before it blocks: what it has is handed over, unless too much waits: then it keeps its list. */
 void tally_reclamation_flush(tally_thread_state *thread) {
-    if (retired_any(&thread->exclusion) && !is_too_much(&thread->exclusion)) hand_over(&thread->exclusion);
+    if (retired_any(&thread->exclusion) && !is_too_much(&thread->exclusion))
+        hand_over(&thread->exclusion);
 }
 
 static void count_retired(tally_thread_state *thread, size_t bytes) {
@@ -284,7 +306,8 @@ void tally_retire(tally_retired *node, unsigned what, size_t bytes) {
     count_retired(thread, bytes);
 }
 
-/* Its finalizer has run and it refers to nothing that counts: there is no hurry, only bytes make a list of these full. */
+/* Its finalizer has run and it refers to nothing that counts: there is no hurry, only bytes make a
+ * list of these full. */
 void tally_retire_object(tally_object *object, size_t bytes) {
     tally_thread_state *thread = tally_thread_current();
     tally_dead_push(&thread->exclusion.retired_dead, object);
@@ -307,7 +330,8 @@ static void help(tally_thread_state *thread, tally_exclusion_thread *self) {
     tally_dead_list dead;
     tally_retired *first = take_list(self, &dead);
     note_level();
-    /* seq_cst: pairs with tally_reclamation_safepoint. Nothing else may be under way: the others have to be told. */
+    /* seq_cst: pairs with tally_reclamation_safepoint. Nothing else may be under way: the others
+     * have to be told. */
     atomic_fetch_add_explicit(&rcu.under_way, 1, memory_order_seq_cst);
     quiesce_all();
     tally_wait_begin(thread, "waiting for a grace period");
@@ -325,13 +349,16 @@ static void help(tally_thread_state *thread, tally_exclusion_thread *self) {
 
 static bool has_to_help(tally_thread_state *thread) {
     tally_exclusion_thread *self = &thread->exclusion;
-    return !self->helping && (self->wait_wanted || (retired_any(self) && (is_too_much(self) || (rcu.forked && is_full(self)))));
+    return !self->helping &&
+           (self->wait_wanted ||
+            (retired_any(self) && (is_too_much(self) || (rcu.forked && is_full(self)))));
 }
 
 /* Critical sections stay suspended afterwards if they were before. */
 static bool suspend_for_help(tally_thread_state *thread) {
     bool held = false;
-    for (tally_critical *section = thread->critical; section; section = section->outer) held |= section->held;
+    for (tally_critical *section = thread->critical; section; section = section->outer)
+        held |= section->held;
     if (held) tally_critical_suspend(thread);
     return held;
 }
@@ -361,10 +388,12 @@ void tally_reclamation_safepoint(tally_thread_state *thread) {
     tally_exclusion_thread *self = &thread->exclusion;
     tally_reclamation_free(); /* that may be all the help that is needed */
     relieve(thread, true);
-    /* seq_cst: the bit goes first, then the count is read; who hands over counts first and then sets the bit */
+    /* seq_cst: the bit goes first, then the count is read; who hands over counts first and then
+     * sets the bit */
     tally_breaker_clear(thread, TALLY_BREAK_QUIESCE);
     if (tally_heap_is_behind(&thread->heap)) tally_heap_drain(&thread->heap);
-    if (atomic_load_explicit(&rcu.under_way, memory_order_seq_cst) || self->wait_wanted || is_full(self))
+    if (atomic_load_explicit(&rcu.under_way, memory_order_seq_cst) || self->wait_wanted ||
+        is_full(self))
         tally_breaker_set(thread, TALLY_BREAK_QUIESCE);
 }
 
@@ -392,11 +421,12 @@ void tally_reclamation_stopped(void) {
     rcu.queue = NULL;
     pthread_mutex_unlock(&rcu.mutex);
     if (first) ripens(first);
-    for (uint32_t id = 1; id <= atomic_load_explicit(&tally_process.slots_used, memory_order_relaxed); id++) {
+    for (uint32_t id = 1;
+         id <= atomic_load_explicit(&tally_process.slots_used, memory_order_relaxed); id++) {
         tally_exclusion_thread *slot = &tally_thread_slot(id)->exclusion;
         batch *b = retired_any(slot) ? malloc(sizeof *b) : NULL;
         if (!b) continue;
-        *b = (batch){ .count = slot->retired_count, .bytes = bytes_of(slot) };
+        *b = (batch){.count = slot->retired_count, .bytes = bytes_of(slot)};
         atomic_fetch_add_explicit(&rcu.under_way, 1, memory_order_seq_cst);
         atomic_fetch_add_explicit(&rcu.waiting_bytes, b->bytes, memory_order_relaxed);
         b->first = take_list(slot, &b->dead);
@@ -404,7 +434,8 @@ void tally_reclamation_stopped(void) {
     }
 }
 
-/* Even if too much waits: nobody might come to the slot. Without memory it goes with the slot to the next thread there. */
+/* Even if too much waits: nobody might come to the slot. Without memory it goes with the slot to
+ * the next thread there. */
 void tally_reclamation_detach(tally_thread_state *thread) {
     if (retired_any(&thread->exclusion)) hand_over(&thread->exclusion);
     thread->exclusion.wait_wanted = false;
@@ -435,7 +466,8 @@ void tally_reclamation_drain(tally_thread_state *thread) {
     }
 }
 
-/* Nobody is attached. What the last detach retired is pools and blocks, which go with the region. */
+/* Nobody is attached. What the last detach retired is pools and blocks, which go with the region.
+ */
 void tally_reclamation_end(void) {
     pthread_mutex_lock(&rcu.mutex);
     rcu.ending = true;

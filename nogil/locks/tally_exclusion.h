@@ -14,7 +14,8 @@
  * A biased byte has the epoch of its slot in which it was made, and the owner enters only if
  * that is the slot's epoch still. So all biases of an owner end at once, by the end of an
  * epoch: what a running owner has made and hands over is not revoked one by one. (Bulk
- * revocation: Russell and Detlefs 2006.) Epochs of a slot only go up; after the last it biases no more.
+ * revocation: Russell and Detlefs 2006.) Epochs of a slot only go up; after the last it biases no
+ * more.
  *
  * Invariants:
  *  - The byte leaves TALLY_LOCK_BIASED once in an object's life, by compare-and-swap;
@@ -27,27 +28,40 @@
 
 #define TALLY_EXCLUSION_NAME "lock an object"
 
-enum { TALLY_LOCK_FREE = 0, TALLY_LOCK_HELD = 1, TALLY_LOCK_PARKED = 2 /* somebody waits */, TALLY_LOCK_BIASED = 4 /* with HELD: being revoked */ };
+enum {
+    TALLY_LOCK_FREE = 0,
+    TALLY_LOCK_HELD = 1,
+    TALLY_LOCK_PARKED = 2 /* somebody waits */,
+    TALLY_LOCK_BIASED = 4 /* with HELD: being revoked */
+};
 /* Above the bit BIASED a byte has the epoch of the bias. */
-enum { TALLY_BIAS_FIRST = TALLY_LOCK_BIASED, TALLY_BIAS_EPOCH = 8, TALLY_BIAS_LAST = 0xf4, TALLY_BIAS_NONE = 0xfc /* no byte has it */ };
-/* NESTED: a critical section of this thread holds the lock. WAITED: the wait for it let the sections go. */
+enum {
+    TALLY_BIAS_FIRST = TALLY_LOCK_BIASED,
+    TALLY_BIAS_EPOCH = 8,
+    TALLY_BIAS_LAST = 0xf4,
+    TALLY_BIAS_NONE = 0xfc /* no byte has it */
+};
+/* NESTED: a critical section of this thread holds the lock. WAITED: the wait for it let the
+ * sections go. */
 enum { TALLY_TOKEN_BIASED, TALLY_TOKEN_HELD, TALLY_TOKEN_NESTED, TALLY_TOKEN_WAITED };
 
 typedef struct tally_exclusion_thread {
     _Atomic(tally_object *) biased_section; /* the object whose biased lock its owner is in */
-    _Atomic uint8_t bias;                   /* a lock byte that is biased to this slot now; goes up, for as long as the slot is there */
-    _Atomic uint8_t bias_over;              /* biases up to this one are over; 0: none is */
-    _Atomic uint8_t lock_initial;           /* of its new containers: biased, unless they keep being revoked */
+    _Atomic uint8_t bias; /* a lock byte that is biased to this slot now; goes up, for as long as
+                             the slot is there */
+    _Atomic uint8_t bias_over; /* biases up to this one are over; 0: none is */
+    _Atomic uint8_t
+        lock_initial; /* of its new containers: biased, unless they keep being revoked */
     _Atomic uint8_t revocations;
-    bool claimed_by_stop;                   /* by who stops the world */
-    const char *_Atomic doing;              /* what it left RUNNING for last; static text */
-    uint64_t left_at;                       /* when, if that is traced; own thread */
-    tally_retired *retired;                 /* not yet handed over; own thread */
-    tally_dead_list retired_dead;           /* objects, the same */
-    size_t retired_count;                   /* of those that are no dead objects */
-    _Atomic size_t retired_bytes;           /* own thread; read by statistics */
-    bool helping;                           /* waits for a grace period; own thread */
-    bool wait_wanted;                       /* for a grace period, at the next safepoint; own thread */
+    bool claimed_by_stop;         /* by who stops the world */
+    const char *_Atomic doing;    /* what it left RUNNING for last; static text */
+    uint64_t left_at;             /* when, if that is traced; own thread */
+    tally_retired *retired;       /* not yet handed over; own thread */
+    tally_dead_list retired_dead; /* objects, the same */
+    size_t retired_count;         /* of those that are no dead objects */
+    _Atomic size_t retired_bytes; /* own thread; read by statistics */
+    bool helping;                 /* waits for a grace period; own thread */
+    bool wait_wanted;             /* for a grace period, at the next safepoint; own thread */
 } tally_exclusion_thread;
 
 enum { tally_unlocked_recheck = 1 };
@@ -61,26 +75,31 @@ static inline bool tally_lock_byte_is_biased(uint8_t lock) {
     return (lock & (TALLY_LOCK_BIASED | TALLY_LOCK_HELD)) == TALLY_LOCK_BIASED;
 }
 
-#define tally_lock_initial() \
-    (TALLY_COUNTS_HAVE_OWNERS ? atomic_load_explicit(&tally_thread_current()->exclusion.lock_initial, memory_order_relaxed) : TALLY_LOCK_FREE)
+#define tally_lock_initial()                                                     \
+    (TALLY_COUNTS_HAVE_OWNERS                                                    \
+         ? atomic_load_explicit(&tally_thread_current()->exclusion.lock_initial, \
+                                memory_order_relaxed)                            \
+         : TALLY_LOCK_FREE)
 
-#define tally_lock_object(object) tally_lock_object_of(tally_thread_current(), object)
+#define tally_lock_object(object)            tally_lock_object_of(tally_thread_current(), object)
 #define tally_lock_object_of(thread, object) tally_lock_inline(&(thread)->exclusion, object)
 
 /* In a leaf section entered with this token. */
 #define tally_is_private(token) (TALLY_COUNTS_HAVE_OWNERS && (token) == TALLY_TOKEN_BIASED)
 
 #ifdef TALLY_LOCKS_OFF
-#include "tally_locks_off.h"
+#    include "tally_locks_off.h"
 #else
 static inline bool tally_lock_biased(tally_exclusion_thread *self, tally_object *object) {
-    if (!TALLY_COUNTS_HAVE_OWNERS || TALLY_UNLIKELY(!tally_counts_owned(&object->counts))) return false;
+    if (!TALLY_COUNTS_HAVE_OWNERS || TALLY_UNLIKELY(!tally_counts_owned(&object->counts)))
+        return false;
     /* release: pairs with the revoker's acquire; costs nothing here */
     atomic_store_explicit(&self->biased_section, object, memory_order_release);
     /* The store must come before this load for the revoker's eyes: its membarrier sees to that. */
     atomic_signal_fence(memory_order_seq_cst);
     TALLY_POINT(bias_marked);
-    if (TALLY_LIKELY(atomic_load_explicit(&object->lock, memory_order_acquire) == atomic_load_explicit(&self->bias, memory_order_relaxed))) {
+    if (TALLY_LIKELY(atomic_load_explicit(&object->lock, memory_order_acquire) ==
+                     atomic_load_explicit(&self->bias, memory_order_relaxed))) {
         TALLY_DETAIL(locks_biased);
         TALLY_POINT(bias_inside);
         return true;
@@ -95,7 +114,9 @@ static inline unsigned tally_lock_inline(tally_exclusion_thread *self, tally_obj
     if (tally_lock_biased(self, object)) return TALLY_TOKEN_BIASED;
     uint8_t expected = TALLY_LOCK_FREE;
     /* acquire: pairs with the release of unlock */
-    if (TALLY_LIKELY(atomic_compare_exchange_strong_explicit(&object->lock, &expected, TALLY_LOCK_HELD, memory_order_acquire, memory_order_relaxed))) {
+    if (TALLY_LIKELY(atomic_compare_exchange_strong_explicit(&object->lock, &expected,
+                                                             TALLY_LOCK_HELD, memory_order_acquire,
+                                                             memory_order_relaxed))) {
         TALLY_DETAIL(locks_atomic);
         return TALLY_TOKEN_HELD;
     }
@@ -103,12 +124,15 @@ static inline unsigned tally_lock_inline(tally_exclusion_thread *self, tally_obj
 }
 
 /* Enters by bias, or not at all. */
-#define tally_lock_fast(object) tally_lock_biased(&tally_thread_current()->exclusion, object)
-#define tally_unlock_fast(object) \
-    ((void)(object), atomic_store_explicit(&tally_thread_current()->exclusion.biased_section, NULL, memory_order_release))
+#    define tally_lock_fast(object) tally_lock_biased(&tally_thread_current()->exclusion, object)
+#    define tally_unlock_fast(object)                                                             \
+        ((void)(object), atomic_store_explicit(&tally_thread_current()->exclusion.biased_section, \
+                                               NULL, memory_order_release))
 
-#define tally_unlock_object(object, token) tally_unlock_inline(&tally_thread_current()->exclusion, object, token)
-static inline void tally_unlock_inline(tally_exclusion_thread *self, tally_object *object, unsigned token) {
+#    define tally_unlock_object(object, token) \
+        tally_unlock_inline(&tally_thread_current()->exclusion, object, token)
+static inline void tally_unlock_inline(tally_exclusion_thread *self, tally_object *object,
+                                       unsigned token) {
     if (TALLY_LIKELY(tally_is_private(token))) {
         /* release: pairs with the acquire of the revoker, who then sees all that was done inside */
         atomic_store_explicit(&self->biased_section, NULL, memory_order_release);
@@ -120,7 +144,8 @@ static inline void tally_unlock_inline(tally_exclusion_thread *self, tally_objec
     }
     uint8_t expected = TALLY_LOCK_HELD;
     /* release: pairs with the acquire of lock */
-    if (TALLY_UNLIKELY(!atomic_compare_exchange_strong_explicit(&object->lock, &expected, TALLY_LOCK_FREE, memory_order_release, memory_order_relaxed)))
+    if (TALLY_UNLIKELY(!atomic_compare_exchange_strong_explicit(
+            &object->lock, &expected, TALLY_LOCK_FREE, memory_order_release, memory_order_relaxed)))
         tally_unlock_slow(object);
 }
 
@@ -131,7 +156,8 @@ static inline void tally_lock_unbias(tally_object *object) {
     uint8_t expected = atomic_load_explicit(&object->lock, memory_order_relaxed);
     /* release: pairs with the acquire of the next who locks */
     if (tally_lock_byte_is_biased(expected))
-        atomic_compare_exchange_strong_explicit(&object->lock, &expected, TALLY_LOCK_FREE, memory_order_release, memory_order_relaxed);
+        atomic_compare_exchange_strong_explicit(&object->lock, &expected, TALLY_LOCK_FREE,
+                                                memory_order_release, memory_order_relaxed);
 }
 
 /* No other thread than the owner has ever been in it. */
@@ -153,7 +179,9 @@ void tally_weak_unlock(const void *address);
 static inline bool tally_class_count(tally_thread_head *head, uint16_t index, int64_t by) {
     _Atomic int64_t *numbers = atomic_load_explicit(&head->numbers, memory_order_relaxed);
     if (TALLY_UNLIKELY(!numbers)) return false;
-    atomic_store_explicit(&numbers[index], atomic_load_explicit(&numbers[index], memory_order_relaxed) + by, memory_order_relaxed);
+    atomic_store_explicit(&numbers[index],
+                          atomic_load_explicit(&numbers[index], memory_order_relaxed) + by,
+                          memory_order_relaxed);
     return true;
 }
 void tally_numbers_start(void);
@@ -162,17 +190,22 @@ bool tally_numbers_waiting(void);  /* spread objects seem to be unused; a snapsh
 size_t tally_places_sweep(void);   /* as tally_classes_sweep, of those that are no classes */
 int tally_class_incref_slow(tally_object *class_);
 void tally_class_decref_slow(tally_object *class_);
-#define tally_class_incref(class_) \
-    (tally_class_count(tally_self.thread, ((tally_type_object *)(class_))->index, 1) ? 0 : tally_class_incref_slow(class_))
-#define tally_class_decref(class_) \
-    (tally_class_count(tally_self.thread, ((tally_type_object *)(class_))->index, -1) ? (void)0 : tally_class_decref_slow(class_))
+#define tally_class_incref(class_)                                                   \
+    (tally_class_count(tally_self.thread, ((tally_type_object *)(class_))->index, 1) \
+         ? 0                                                                         \
+         : tally_class_incref_slow(class_))
+#define tally_class_decref(class_)                                                    \
+    (tally_class_count(tally_self.thread, ((tally_type_object *)(class_))->index, -1) \
+         ? (void)0                                                                    \
+         : tally_class_decref_slow(class_))
 
 /* The parts of this folder, to each other. */
 void tally_locks_start(void);
 void tally_locks_attach(tally_exclusion_thread *self);
 void tally_critical_suspend(struct tally_thread_state *thread);
 void tally_critical_resume(struct tally_thread_state *thread);
-/* Around a wait of the run time itself: runs no foreign code. Critical sections are the caller's business. */
+/* Around a wait of the run time itself: runs no foreign code. Critical sections are the caller's
+ * business. */
 void tally_wait_begin(struct tally_thread_state *thread, const char *doing);
 void tally_wait_end(void);
 int tally_reclamation_start(void);
@@ -184,7 +217,8 @@ void tally_reclamation_offline(void);
 void tally_reclamation_online(void);
 void tally_reclamation_before_fork(bool reader);
 void tally_reclamation_after_fork(bool reader, bool child);
-void tally_reclamation_drain(struct tally_thread_state *thread); /* contract: tally_exclusion_drain */
+void tally_reclamation_drain(
+    struct tally_thread_state *thread); /* contract: tally_exclusion_drain */
 void tally_reclamation_flush(struct tally_thread_state *thread);
 void tally_reclamation_before_blocking(struct tally_thread_state *thread);
 

@@ -12,10 +12,13 @@
 
 static inline unsigned tally_lock_inline(tally_exclusion_thread *self, tally_object *object) {
     (void)self;
-    return TALLY_COUNTS_HAVE_OWNERS && tally_counts_owned(&object->counts) ? TALLY_TOKEN_BIASED : TALLY_TOKEN_NESTED;
+    return TALLY_COUNTS_HAVE_OWNERS && tally_counts_owned(&object->counts) ? TALLY_TOKEN_BIASED
+                                                                           : TALLY_TOKEN_NESTED;
 }
-#define tally_unlock_object(object, token) tally_unlock_inline(&tally_thread_current()->exclusion, object, token)
-static inline void tally_unlock_inline(tally_exclusion_thread *self, tally_object *object, unsigned token) {
+#define tally_unlock_object(object, token) \
+    tally_unlock_inline(&tally_thread_current()->exclusion, object, token)
+static inline void tally_unlock_inline(tally_exclusion_thread *self, tally_object *object,
+                                       unsigned token) {
     (void)self;
     (void)object;
     (void)token;
@@ -23,8 +26,11 @@ static inline void tally_unlock_inline(tally_exclusion_thread *self, tally_objec
 static inline bool tally_lock_fast_inline(tally_object *object) {
     return TALLY_COUNTS_HAVE_OWNERS && tally_counts_owned(&object->counts);
 }
-#define tally_lock_fast(object) tally_lock_fast_inline(object)
+#define tally_lock_fast(object)   tally_lock_fast_inline(object)
 #define tally_unlock_fast(object) ((void)(object))
-static inline bool tally_may_read_unlocked(tally_object *object) { (void)object; return true; }
+static inline bool tally_may_read_unlocked(tally_object *object) {
+    (void)object;
+    return true;
+}
 
 #endif

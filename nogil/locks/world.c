@@ -30,17 +30,17 @@
 #include <time.h>
 
 static struct {
-    pthread_mutex_t stopper;   /* one stop at a time */
-    pthread_mutex_t mutex;     /* for the conditions */
-    pthread_cond_t parked;     /* a thread has left RUNNING */
+    pthread_mutex_t stopper; /* one stop at a time */
+    pthread_mutex_t mutex;   /* for the conditions */
+    pthread_cond_t parked;   /* a thread has left RUNNING */
     pthread_cond_t started;
     _Atomic bool stopping;
-    _Atomic bool asked;        /* to be stopped as soon as nobody is entering; changed under mutex */
-    unsigned entering;         /* threads that wait for the start, or have not run since; mutex */
-    uint64_t starts;           /* mutex */
-    unsigned early;            /* parked while it is asked: they will wait for the start, too; mutex */
+    _Atomic bool asked; /* to be stopped as soon as nobody is entering; changed under mutex */
+    unsigned entering;  /* threads that wait for the start, or have not run since; mutex */
+    uint64_t starts;    /* mutex */
+    unsigned early;     /* parked while it is asked: they will wait for the start, too; mutex */
     /* Work for them; mutex. */
-    pthread_cond_t gathered;   /* somebody joined, or finished */
+    pthread_cond_t gathered; /* somebody joined, or finished */
     unsigned wanted, joined, of, finished;
     bool open, go;
     void (*work)(unsigned number, unsigned of, void *context);
@@ -50,9 +50,11 @@ static struct {
     const char *last_was;
     uint64_t stopped_at;
     _Atomic uint64_t started_at, reentry;
-} world = { .stopper = PTHREAD_MUTEX_INITIALIZER, .mutex = PTHREAD_MUTEX_INITIALIZER,
-            .parked = PTHREAD_COND_INITIALIZER, .started = PTHREAD_COND_INITIALIZER, .gathered = PTHREAD_COND_INITIALIZER };
-
+} world = {.stopper = PTHREAD_MUTEX_INITIALIZER,
+           .mutex = PTHREAD_MUTEX_INITIALIZER,
+           .parked = PTHREAD_COND_INITIALIZER,
+           .started = PTHREAD_COND_INITIALIZER,
+           .gathered = PTHREAD_COND_INITIALIZER};
 
 /* seq_cst, all of it: the status is stored, then the queue and `stopping` are read;
  * others store those and then read the status. One of the two sees the other. */
@@ -86,17 +88,22 @@ static void join_work(void) {
 }
 
 static bool has_to_wait(bool parked) {
-    return atomic_load_explicit(&world.stopping, memory_order_seq_cst) || (parked && atomic_load_explicit(&world.asked, memory_order_seq_cst));
+    return atomic_load_explicit(&world.stopping, memory_order_seq_cst) ||
+           (parked && atomic_load_explicit(&world.asked, memory_order_seq_cst));
 }
 
 /* world.mutex held. Counted for the start of the stop that is on, or to come; until it is over. */
 static void wait_for_start(void) {
     uint64_t starts = world.starts;
-    if (atomic_load_explicit(&world.stopping, memory_order_relaxed)) world.entering++;
-    else world.early++;
+    if (atomic_load_explicit(&world.stopping, memory_order_relaxed))
+        world.entering++;
+    else
+        world.early++;
     while (world.starts == starts) {
-        if (world.open && world.joined + 1 < world.wanted) join_work();
-        else pthread_cond_wait(&world.started, &world.mutex);
+        if (world.open && world.joined + 1 < world.wanted)
+            join_work();
+        else
+            pthread_cond_wait(&world.started, &world.mutex);
     }
 }
 
@@ -104,7 +111,9 @@ static void wait_for_start(void) {
 static void has_entered(void) {
     uint64_t took = tally_now() - atomic_load_explicit(&world.started_at, memory_order_relaxed);
     uint64_t longest = atomic_load_explicit(&world.reentry, memory_order_relaxed);
-    while (longest < took && !atomic_compare_exchange_weak_explicit(&world.reentry, &longest, took, memory_order_relaxed, memory_order_relaxed)) {}
+    while (longest < took &&
+           !atomic_compare_exchange_weak_explicit(&world.reentry, &longest, took,
+                                                  memory_order_relaxed, memory_order_relaxed)) {}
     pthread_mutex_lock(&world.mutex);
     if (--world.entering == 0) pthread_cond_broadcast(&world.parked);
     pthread_mutex_unlock(&world.mutex);
@@ -125,12 +134,16 @@ static void become_running_from(tally_thread_state *thread, bool parked) {
         int expected = TALLY_BLOCKED;
         TALLY_POINT(running);
         /* seq_cst: acquire pairs with the end of a claim */
-        if (atomic_compare_exchange_strong_explicit(&thread->status, &expected, TALLY_RUNNING, memory_order_seq_cst, memory_order_relaxed)) break;
+        if (atomic_compare_exchange_strong_explicit(&thread->status, &expected, TALLY_RUNNING,
+                                                    memory_order_seq_cst, memory_order_relaxed))
+            break;
         TALLY_POINT(running_claimed);
         sched_yield(); /* a claim to merge is short */
     }
     if (waited) has_entered();
-    tally_trace_end(TALLY_TRACK_THREAD, atomic_load_explicit(&thread->exclusion.doing, memory_order_relaxed), thread->exclusion.left_at);
+    tally_trace_end(TALLY_TRACK_THREAD,
+                    atomic_load_explicit(&thread->exclusion.doing, memory_order_relaxed),
+                    thread->exclusion.left_at);
     tally_reclamation_online();
 }
 
@@ -155,7 +168,9 @@ void tally_wait_end(void) { become_running(tally_thread_current()); }
 void tally_blocking_begin(void) {
     tally_thread_require();
     tally_thread_state *thread = tally_thread_current();
-    if (TALLY_UNLIKELY(atomic_load_explicit(&thread->status, memory_order_relaxed) != TALLY_RUNNING)) tally_fatal(NULL, "a blocking region was begun inside another");
+    if (TALLY_UNLIKELY(atomic_load_explicit(&thread->status, memory_order_relaxed) !=
+                       TALLY_RUNNING))
+        tally_fatal(NULL, "a blocking region was begun inside another");
     TALLY_ENDS_BORROWS();
     for (;;) {
         do {
@@ -172,7 +187,9 @@ void tally_blocking_begin(void) {
 }
 void tally_blocking_end(void) {
     tally_thread_require();
-    if (TALLY_UNLIKELY(atomic_load_explicit(&tally_thread_current()->status, memory_order_relaxed) == TALLY_RUNNING)) tally_fatal(NULL, "a blocking region was ended that was not begun");
+    if (TALLY_UNLIKELY(atomic_load_explicit(&tally_thread_current()->status,
+                                            memory_order_relaxed) == TALLY_RUNNING))
+        tally_fatal(NULL, "a blocking region was ended that was not begun");
     tally_wait_end();
     tally_critical_resume(tally_thread_current());
 }
@@ -180,7 +197,8 @@ void tally_blocking_end(void) {
 bool tally_claim(tally_thread_state *thread) {
     int expected = TALLY_BLOCKED;
     /* seq_cst: acquire pairs with the thread's store of blocked */
-    return atomic_compare_exchange_strong_explicit(&thread->status, &expected, TALLY_CLAIMED, memory_order_seq_cst, memory_order_relaxed);
+    return atomic_compare_exchange_strong_explicit(&thread->status, &expected, TALLY_CLAIMED,
+                                                   memory_order_seq_cst, memory_order_relaxed);
 }
 void tally_claim_end(tally_thread_state *thread) {
     /* seq_cst: release pairs with become_running */
@@ -197,7 +215,10 @@ static bool claim_all(tally_thread_state *self, bool late) {
         tally_thread_state *thread = tally_thread_slot(id);
         if (!thread || thread == self || thread->exclusion.claimed_by_stop) continue;
         if (atomic_load_explicit(&thread->status, memory_order_seq_cst) == TALLY_VACANT) continue;
-        if (!tally_claim(thread)) { all = false; continue; }
+        if (!tally_claim(thread)) {
+            all = false;
+            continue;
+        }
         thread->exclusion.claimed_by_stop = true;
         if (!late) continue;
         world.last_thread = id;
@@ -216,7 +237,10 @@ static void wait_for_all(tally_thread_state *self) {
         struct timespec until;
         clock_gettime(CLOCK_MONOTONIC, &until);
         until.tv_nsec += 200000;
-        if (until.tv_nsec >= 1000000000) { until.tv_nsec -= 1000000000; until.tv_sec++; }
+        if (until.tv_nsec >= 1000000000) {
+            until.tv_nsec -= 1000000000;
+            until.tv_sec++;
+        }
         pthread_cond_clockwait(&world.parked, &world.mutex, CLOCK_MONOTONIC, &until);
     }
     pthread_mutex_unlock(&world.mutex);
@@ -225,7 +249,8 @@ static void wait_for_all(tally_thread_state *self) {
 static void break_all(tally_thread_state *self) {
     uint32_t used = atomic_load_explicit(&tally_process.slots_used, memory_order_acquire);
     for (uint32_t id = 1; id <= used; id++)
-        if (tally_thread_slot(id) && tally_thread_slot(id) != self) tally_breaker_set(tally_thread_slot(id), TALLY_BREAK_STOP);
+        if (tally_thread_slot(id) && tally_thread_slot(id) != self)
+            tally_breaker_set(tally_thread_slot(id), TALLY_BREAK_STOP);
 }
 
 /* stopper held: all who waited for the last start have run since. */
@@ -263,12 +288,14 @@ void tally_world_stop(void) {
     TALLY_EVENT(stops);
     world.stopped_at = tally_now();
     TALLY_COUNT_ADD(TALLY_EVENT_stop_ns, world.stopped_at - begin);
-    if (atomic_load_explicit(&tally_tracing, memory_order_relaxed)) tally_trace_add(TALLY_TRACK_WORLD, "asks the world to stop", begin, world.stopped_at);
+    if (atomic_load_explicit(&tally_tracing, memory_order_relaxed))
+        tally_trace_add(TALLY_TRACK_WORLD, "asks the world to stop", begin, world.stopped_at);
 }
 
 void tally_world_start(void) {
     tally_thread_current()->world_stopped = false;
-    if (atomic_load_explicit(&tally_tracing, memory_order_relaxed)) tally_trace_add(TALLY_TRACK_WORLD, "the world stands still", world.stopped_at, tally_now());
+    if (atomic_load_explicit(&tally_tracing, memory_order_relaxed))
+        tally_trace_add(TALLY_TRACK_WORLD, "the world stands still", world.stopped_at, tally_now());
     uint32_t used = atomic_load_explicit(&tally_process.slots_used, memory_order_acquire);
     for (uint32_t id = 1; id <= used; id++) {
         tally_thread_state *thread = tally_thread_slot(id);
@@ -298,7 +325,9 @@ void tally_world_last(unsigned *thread, const char **was) {
     *thread = world.last_thread;
     *was = world.last_was;
 }
-uint64_t tally_world_reentry(void) { return atomic_load_explicit(&world.reentry, memory_order_relaxed); }
+uint64_t tally_world_reentry(void) {
+    return atomic_load_explicit(&world.reentry, memory_order_relaxed);
+}
 
 /* ---- work for parked threads; the world is stopped ----------------------- */
 
@@ -314,8 +343,12 @@ unsigned tally_world_gather(unsigned most) {
     struct timespec until;
     clock_gettime(CLOCK_MONOTONIC, &until);
     until.tv_nsec += 2000000; /* who has not come by then has no core */
-    if (until.tv_nsec >= 1000000000) { until.tv_nsec -= 1000000000; until.tv_sec++; }
-    while (world.joined + 1 < most && world.joined < world.entering && pthread_cond_clockwait(&world.gathered, &world.mutex, CLOCK_MONOTONIC, &until) == 0) {}
+    if (until.tv_nsec >= 1000000000) {
+        until.tv_nsec -= 1000000000;
+        until.tv_sec++;
+    }
+    while (world.joined + 1 < most && world.joined < world.entering &&
+           pthread_cond_clockwait(&world.gathered, &world.mutex, CLOCK_MONOTONIC, &until) == 0) {}
     world.open = false;
     for (world.of = 1; world.of * 2 <= world.joined + 1;) world.of *= 2;
     pthread_mutex_unlock(&world.mutex);

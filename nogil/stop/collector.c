@@ -30,37 +30,48 @@
 #include "processors.h"
 
 static struct {
-    _Atomic int64_t births;     /* handed over */
-    _Atomic size_t survivors;   /* containers after the last collection, less what others were freeing */
-    _Atomic size_t pending;     /* garbage that collections have noted and not freed yet */
-    uint64_t marks;             /* collections that have marked; world stopped */
+    _Atomic int64_t births; /* handed over */
+    _Atomic size_t
+        survivors; /* containers after the last collection, less what others were freeing */
+    _Atomic size_t pending; /* garbage that collections have noted and not freed yet */
+    uint64_t marks;         /* collections that have marked; world stopped */
     _Atomic uint64_t marks_seen;
-    ptrdiff_t last_found;       /* world stopped */
+    ptrdiff_t last_found; /* world stopped */
 } collector;
 
 typedef struct garbage {
     tally_object **objects;
-    size_t count;               /* to be freed: the first ones */
-    size_t legacy_at, legacy;   /* with the option, behind them: not to be freed */
+    size_t count;             /* to be freed: the first ones */
+    size_t legacy_at, legacy; /* with the option, behind them: not to be freed */
     size_t classes;
-    tally_weakref *calls;       /* cleared, their callbacks still to be called */
-    bool finalizers;            /* some have one that is to run */
+    tally_weakref *calls; /* cleared, their callbacks still to be called */
+    bool finalizers;      /* some have one that is to run */
     bool no_memory;
 } garbage;
 
-static uint8_t flags_of(tally_object *object) { return atomic_load_explicit(&object->flags, memory_order_relaxed); }
-static bool is_candidate(uint8_t flags) { return (flags & (TALLY_FLAG_TRACKED | TALLY_FLAG_FROZEN)) == TALLY_FLAG_TRACKED; }
+static uint8_t flags_of(tally_object *object) {
+    return atomic_load_explicit(&object->flags, memory_order_relaxed);
+}
+static bool is_candidate(uint8_t flags) {
+    return (flags & (TALLY_FLAG_TRACKED | TALLY_FLAG_FROZEN)) == TALLY_FLAG_TRACKED;
+}
 static bool is_noted(uint8_t flags) { return flags & TALLY_FLAG_COLLECTING; }
-/* In the pause of a second look: of this collection's objects. Other collections have flags of their own on theirs. */
-static bool is_garbage_still(tally_object *object) { return tally_mark_is_again(object) && !(flags_of(object) & TALLY_FLAG_MARKED); }
+/* In the pause of a second look: of this collection's objects. Other collections have flags of
+ * their own on theirs. */
+static bool is_garbage_still(tally_object *object) {
+    return tally_mark_is_again(object) && !(flags_of(object) & TALLY_FLAG_MARKED);
+}
 /* In the pause. */
-static bool is_garbage(tally_object *object) { return is_candidate(flags_of(object)) && !tally_mark_reached(object); }
+static bool is_garbage(tally_object *object) {
+    return is_candidate(flags_of(object)) && !tally_mark_reached(object);
+}
 
 /* ---- births ---------------------------------------------------------------- */
 
 static int32_t births_of(tally_thread_state *thread) {
     /* One after the other: who reads another thread's is off by a batch at most. */
-    return tally_births_load(&thread->collector.births) - tally_births_load(&thread->collector.ahead);
+    return tally_births_load(&thread->collector.births) -
+           tally_births_load(&thread->collector.ahead);
 }
 /* The thread has so many that are not handed over, and will look again at its birth number `at`. */
 static void set_births(tally_thread_state *thread, int32_t births, int32_t at) {
@@ -77,18 +88,21 @@ static bool births_due(int64_t births) {
     int threshold = atomic_load_explicit(&tally_gc.threshold[0], memory_order_relaxed);
     if (!tally_gc_is_enabled() || threshold == 0) return false;
     if (tally_memory_due()) return true;
-    return births > threshold && births > (int64_t)(atomic_load_explicit(&collector.survivors, memory_order_relaxed) / 4);
+    return births > threshold &&
+           births > (int64_t)(atomic_load_explicit(&collector.survivors, memory_order_relaxed) / 4);
 }
 
 void tally_births_hand_over(bool may_collect) {
     tally_thread_state *thread = tally_thread_current();
     int32_t n = births_of(thread);
     set_births(thread, 0, 0);
-    /* What a collection frees was counted off when it began: a second time would put the next one off. */
+    /* What a collection frees was counted off when it began: a second time would put the next one
+     * off. */
     if (n < 0 && thread->collecting) return;
     int64_t births = atomic_fetch_add_explicit(&collector.births, n, memory_order_relaxed) + n;
     if (!may_collect || !births_due(births)) return;
-    /* Finalizers may wait for what a critical section holds, or want a mutex of this thread: not in here. */
+    /* Finalizers may wait for what a critical section holds, or want a mutex of this thread: not in
+     * here. */
     if (!tally_gc_put_off(thread) && !thread->critical) tally_gc_automatic(2);
 }
 
@@ -101,16 +115,19 @@ static void forget_births(tally_thread_state *thread, void *context) {
     (void)context;
     set_births(thread, 0, 0);
 }
-static void sum_births(tally_thread_state *thread, void *context) { *(int64_t *)context += births_of(thread); }
+static void sum_births(tally_thread_state *thread, void *context) {
+    *(int64_t *)context += births_of(thread);
+}
 
 /* ---- in the pause ---------------------------------------------------------- */
 
 static void for_each(void (*visit)(tally_object *, void *), void *context) {
-    tally_pool_walk at = { 0 };
+    tally_pool_walk at = {0};
     for (tally_pool *pool; (pool = tally_memory_next_pool(&at, TALLY_CONTAINERS));)
         for (char *block = at.first; block < pool->carved; block += pool->block_size)
-            if (flags_of((tally_object *)block) & TALLY_FLAG_TRACKED) visit((tally_object *)block, context);
-    tally_large_walk large = { 0 };
+            if (flags_of((tally_object *)block) & TALLY_FLAG_TRACKED)
+                visit((tally_object *)block, context);
+    tally_large_walk large = {0};
     for (tally_object *object; (object = tally_memory_next_large(&large, TALLY_CONTAINERS));)
         if (flags_of(object) & TALLY_FLAG_TRACKED) visit(object, context);
 }
@@ -126,12 +143,17 @@ static void swap(tally_object **objects, size_t a, size_t b) {
     objects[b] = object;
 }
 
-/* Python 2: what has a finalizer, and what that reaches, is not freed. It goes behind the others. */
+/* Python 2: what has a finalizer, and what that reaches, is not freed. It goes behind the others.
+ */
 static void set_legacy_apart(garbage *g) {
     for (size_t i = 0; i < g->count; i++)
-        if (is_garbage(g->objects[i]) && tally_gc_has_finalizer(g->objects[i])) tally_mark_more(g->objects[i]);
+        if (is_garbage(g->objects[i]) && tally_gc_has_finalizer(g->objects[i]))
+            tally_mark_more(g->objects[i]);
     for (size_t i = 0; i < g->count;) {
-        if (is_garbage(g->objects[i])) { i++; continue; }
+        if (is_garbage(g->objects[i])) {
+            i++;
+            continue;
+        }
         swap(g->objects, i, --g->count);
         g->legacy++;
     }
@@ -141,7 +163,8 @@ static void set_legacy_apart(garbage *g) {
 /* All of what dies, before foreign code runs again. spare: tells what is garbage itself. */
 static void clear_weakrefs(garbage *g, bool (*spare)(tally_object *reference)) {
     for (size_t i = 0; i < g->count; i++)
-        if (tally_type_entry(g->objects[i])->weak_offset) tally_weakrefs_clear(g->objects[i], &g->calls, spare);
+        if (tally_type_entry(g->objects[i])->weak_offset)
+            tally_weakrefs_clear(g->objects[i], &g->calls, spare);
 }
 
 /* What was found unreachable is noted and held. */
@@ -164,14 +187,17 @@ static void take_garbage(garbage *g, tally_found *found) {
         tally_incref(g->objects[i]);
     }
     for (size_t i = 0; i < g->count; i++)
-        atomic_store_explicit(&g->objects[i]->flags, (flags_of(g->objects[i]) & ~TALLY_FLAG_MARKED) | TALLY_FLAG_COLLECTING, memory_order_relaxed);
+        atomic_store_explicit(&g->objects[i]->flags,
+                              (flags_of(g->objects[i]) & ~TALLY_FLAG_MARKED) |
+                                  TALLY_FLAG_COLLECTING,
+                              memory_order_relaxed);
 }
 
 /* ---- a collection ---------------------------------------------------------- */
 
 /*
- * Foreign code may have given an object to somebody: a second, short stop. Drops the objects that live on, and
- * clears the weak references to the others, if that is still to be done.
+ * Foreign code may have given an object to somebody: a second, short stop. Drops the objects that
+ * live on, and clears the weak references to the others, if that is still to be done.
  */
 static void take_out_resurrected(garbage *g, bool clear, tally_gc_info *info) {
     uint64_t began = tally_now();
@@ -181,7 +207,8 @@ static void take_out_resurrected(garbage *g, bool clear, tally_gc_info *info) {
     size_t alive = tally_mark_again(g->objects, g->count), kept = 0;
     for (size_t i = 0; i < g->count; i++)
         if (flags_of(g->objects[i]) & TALLY_FLAG_MARKED)
-            atomic_fetch_and_explicit(&g->objects[i]->flags, (uint8_t)~TALLY_FLAG_COLLECTING, memory_order_relaxed);
+            atomic_fetch_and_explicit(&g->objects[i]->flags, (uint8_t)~TALLY_FLAG_COLLECTING,
+                                      memory_order_relaxed);
         else
             swap(g->objects, i, kept++);
     /* In the pause, since another collection would mark anew. */
@@ -202,10 +229,13 @@ static void free_all(garbage *g) {
     bool save = tally_gc_debugging(TALLY_GC_DEBUG_SAVEALL);
     for (size_t i = 0; i < g->count; i++) {
         tally_object *object = g->objects[i];
-        atomic_fetch_and_explicit(&object->flags, (uint8_t)~TALLY_FLAG_COLLECTING, memory_order_relaxed);
+        atomic_fetch_and_explicit(&object->flags, (uint8_t)~TALLY_FLAG_COLLECTING,
+                                  memory_order_relaxed);
         tally_gc_tell(object, false);
-        if (save) tally_gc_save(object);
-        else tally_gc_clear(object);
+        if (save)
+            tally_gc_save(object);
+        else
+            tally_gc_clear(object);
         tally_decref(object);
     }
     for (size_t i = g->legacy_at; i < g->legacy_at + g->legacy; i++) {
@@ -242,18 +272,20 @@ ptrdiff_t tally_collector_run(int generation, tally_gc_info *info) {
     tally_memory_collected(true);
 
     tally_found found;
-    garbage g = { 0 };
+    garbage g = {0};
     tally_mark_all(processors, &found);
     take_garbage(&g, &found);
     ptrdiff_t uncollectable = (ptrdiff_t)g.legacy;
     collector.last_found = (ptrdiff_t)g.count + uncollectable;
     /* Nothing to share: who waited makes a collection of its own. */
-    if (g.no_memory) atomic_store_explicit(&collector.marks_seen, --collector.marks, memory_order_relaxed);
+    if (g.no_memory)
+        atomic_store_explicit(&collector.marks_seen, --collector.marks, memory_order_relaxed);
     size_t pending = atomic_fetch_add_explicit(&collector.pending, g.count, memory_order_relaxed);
     /* Those that are not tracked any more count too: to walk past a million tuples of
      * numbers, which are reached from one list, takes time for each. */
     size_t gone = g.count + pending;
-    atomic_store_explicit(&collector.survivors, found.blocks > gone ? found.blocks - gone : 0, memory_order_relaxed);
+    atomic_store_explicit(&collector.survivors, found.blocks > gone ? found.blocks - gone : 0,
+                          memory_order_relaxed);
     size_t noted = g.count;
     info->stop = stopped - info->began;
     uint64_t marked = tally_now();
@@ -300,8 +332,12 @@ int tally_collector_start(void) {
 void tally_collector_end(void) {}
 void tally_collector_settings(void) {} /* read at each hand-over */
 
-typedef struct each_visit { void (*visit)(tally_object *, void *); void *context; } each_visit;
-/* Not what a collection has noted: a query would give it away behind the back of the second look. */
+typedef struct each_visit {
+    void (*visit)(tally_object *, void *);
+    void *context;
+} each_visit;
+/* Not what a collection has noted: a query would give it away behind the back of the second look.
+ */
 static void visit_each(tally_object *object, void *context) {
     each_visit *e = context;
     if (!is_noted(flags_of(object))) e->visit(object, e->context);
@@ -310,22 +346,28 @@ static void visit_unfrozen(tally_object *object, void *context) {
     if (!(flags_of(object) & TALLY_FLAG_FROZEN)) visit_each(object, context);
 }
 void tally_collector_each(int generation, void (*visit)(tally_object *, void *), void *context) {
-    each_visit e = { visit, context };
-    if (generation == -1) for_each(visit_each, &e);
-    else if (generation == 2) for_each(visit_unfrozen, &e);
+    each_visit e = {visit, context};
+    if (generation == -1)
+        for_each(visit_each, &e);
+    else if (generation == 2)
+        for_each(visit_unfrozen, &e);
 }
 
 /* Not what a collection has noted: it is in no generation. */
 static void freeze(tally_object *object, void *count) {
     (void)count;
     if (is_noted(flags_of(object))) return;
-    atomic_store_explicit(&object->flags, flags_of(object) | TALLY_FLAG_FROZEN, memory_order_relaxed);
+    atomic_store_explicit(&object->flags, flags_of(object) | TALLY_FLAG_FROZEN,
+                          memory_order_relaxed);
 }
 static void unfreeze(tally_object *object, void *count) {
     (void)count;
-    atomic_store_explicit(&object->flags, flags_of(object) & ~TALLY_FLAG_FROZEN, memory_order_relaxed);
+    atomic_store_explicit(&object->flags, flags_of(object) & ~TALLY_FLAG_FROZEN,
+                          memory_order_relaxed);
 }
-static void count_frozen(tally_object *object, void *count) { *(size_t *)count += (flags_of(object) & TALLY_FLAG_FROZEN) != 0; }
+static void count_frozen(tally_object *object, void *count) {
+    *(size_t *)count += (flags_of(object) & TALLY_FLAG_FROZEN) != 0;
+}
 
 void tally_collector_freeze(void) {
     for_each(freeze, NULL);

@@ -38,49 +38,67 @@
 #include <sched.h>
 #include <sys/mman.h>
 
-enum { MAX_HELPERS = TALLY_LARGE_NOTES, CHUNK = 510, GROUP = 8 /* pools that are handed out together */ };
+enum {
+    MAX_HELPERS = TALLY_LARGE_NOTES,
+    CHUNK = 510,
+    GROUP = 8 /* pools that are handed out together */
+};
 enum { AHEAD = 8, BYTES_AHEAD = 768 };
 enum { ALONE_BELOW = 40000 }; /* objects last time: waking threads costs more than they save */
 enum { MOST = 0x7f, IGNORED = 0xfd, GRAY = 0xfe, BLACK = TALLY_NOTE_REACHED };
 
-typedef struct chunk { struct chunk *next; unsigned count; tally_object *at[CHUNK]; } chunk;
+typedef struct chunk {
+    struct chunk *next;
+    unsigned count;
+    tally_object *at[CHUNK];
+} chunk;
 
 typedef struct helper {
     _Alignas(64) unsigned number;
-    _Atomic uint8_t *counts;     /* as tally_notes; the first helper's are those */
+    _Atomic uint8_t *counts; /* as tally_notes; the first helper's are those */
     size_t counts_size;
-    chunk *out, *spare;          /* out: being filled */
+    chunk *out, *spare; /* out: being filled */
     tally_ring ring;
     tally_spills spills;
     size_t examined, reached, blocks;
-    int32_t *instances;          /* seen, by type */
+    int32_t *instances; /* seen, by type */
 } helper;
 
 static struct {
     helper helpers[MAX_HELPERS];
     unsigned of;
     _Atomic size_t examined_last;
-    pthread_mutex_t lock;        /* full, and changes of busy */
+    pthread_mutex_t lock; /* full, and changes of busy */
     _Alignas(64) _Atomic(chunk *) full;
     _Atomic unsigned busy;
-    _Atomic bool missed;         /* a gray object was found that nobody had, or left behind */
+    _Atomic bool missed;              /* a gray object was found that nobody had, or left behind */
     _Alignas(64) _Atomic size_t next; /* pools from here on have not been handed out */
     _Alignas(64) _Atomic unsigned arrived, round;
-} mark = { .lock = PTHREAD_MUTEX_INITIALIZER };
+} mark = {.lock = PTHREAD_MUTEX_INITIALIZER};
 static int32_t instances[MAX_HELPERS][TALLY_MAX_TYPES]; /* touched only where used */
-static chunk first_chunks[MAX_HELPERS]; /* without memory for more there is progress: a walk scans what fits, and what that leads to */
+static chunk first_chunks[MAX_HELPERS]; /* without memory for more there is progress: a walk scans
+                                           what fits, and what that leads to */
 
-static bool candidate(uint8_t flags) { return (flags & (TALLY_FLAG_TRACKED | TALLY_FLAG_FROZEN)) == TALLY_FLAG_TRACKED; }
-TALLY_INLINE uint8_t flags_of(tally_object *object) { return atomic_load_explicit(&object->flags, memory_order_relaxed); }
-TALLY_INLINE void set_flags(tally_object *object, uint8_t flags) { atomic_store_explicit(&object->flags, flags, memory_order_relaxed); }
-TALLY_INLINE _Atomic uint8_t *note_of(tally_object *object) { return tally_note_of(tally_notes, 0, object); }
+static bool candidate(uint8_t flags) {
+    return (flags & (TALLY_FLAG_TRACKED | TALLY_FLAG_FROZEN)) == TALLY_FLAG_TRACKED;
+}
+TALLY_INLINE uint8_t flags_of(tally_object *object) {
+    return atomic_load_explicit(&object->flags, memory_order_relaxed);
+}
+TALLY_INLINE void set_flags(tally_object *object, uint8_t flags) {
+    atomic_store_explicit(&object->flags, flags, memory_order_relaxed);
+}
+TALLY_INLINE _Atomic uint8_t *note_of(tally_object *object) {
+    return tally_note_of(tally_notes, 0, object);
+}
 
 /* ---- 1: references are counted -------------------------------------------- */
 
 TALLY_INLINE void count(helper *h, _Atomic uint8_t *note) {
     uint8_t value = tally_note_load(note);
     if (TALLY_UNLIKELY(value == MOST)) {
-        if (!tally_spill(&h->spills, tally_note_object(h->counts, h->counts_size, h->number, note))) return;
+        if (!tally_spill(&h->spills, tally_note_object(h->counts, h->counts_size, h->number, note)))
+            return;
         value -= TALLY_SPILL;
     }
     tally_note_store(note, value + 1u);
@@ -105,14 +123,20 @@ static void count_late(helper *h) {
 /* References from outside. `counted`: by the first helper. */
 static ptrdiff_t external(tally_object *object, uint8_t counted) {
     ptrdiff_t left = tally_counts_total(&object->counts) - counted;
-    for (unsigned i = 1; i < mark.of; i++) left -= tally_note_load(tally_note_of(mark.helpers[i].counts, i, object));
-    if (object->type == TALLY_TYPE_TYPE && tally_types[((tally_type_object *)object)->index].class_) {
+    for (unsigned i = 1; i < mark.of; i++)
+        left -= tally_note_load(tally_note_of(mark.helpers[i].counts, i, object));
+    if (object->type == TALLY_TYPE_TYPE &&
+        tally_types[((tally_type_object *)object)->index].class_) {
         left += tally_class_instances(object);
-        for (unsigned i = 0; i < mark.of; i++) left -= instances[i][((tally_type_object *)object)->index];
+        for (unsigned i = 0; i < mark.of; i++)
+            left -= instances[i][((tally_type_object *)object)->index];
     } else if (TALLY_UNLIKELY(tally_counts_place(&object->counts))) {
         left += tally_class_instances(object);
     }
-    if (TALLY_UNLIKELY(left < 0)) tally_fatal(object, "more references to an object were visited than it has: a traverse function is wrong");
+    if (TALLY_UNLIKELY(left < 0))
+        tally_fatal(
+            object,
+            "more references to an object were visited than it has: a traverse function is wrong");
     return left;
 }
 
@@ -120,8 +144,10 @@ static ptrdiff_t external(tally_object *object, uint8_t counted) {
 
 static chunk *new_chunk(helper *h) {
     chunk *c = h->spare;
-    if (c) h->spare = c->next;
-    else if (!(c = malloc(sizeof *c))) return NULL;
+    if (c)
+        h->spare = c->next;
+    else if (!(c = malloc(sizeof *c)))
+        return NULL;
     c->count = 0;
     return c;
 }
@@ -153,8 +179,11 @@ TALLY_INLINE void reach(helper *h, _Atomic uint8_t *note) {
     if (tally_note_load(note) > MOST) return;
     tally_note_store(note, GRAY);
     size_t at = (size_t)(note - tally_notes);
-    /* relaxed: if it has been handed out meanwhile, and walked over, the last walk finds the object */
-    if (at < tally_notes_size() && at >> (TALLY_POOL_SHIFT - TALLY_NOTE_SHIFT) >= atomic_load_explicit(&mark.next, memory_order_relaxed)) return;
+    /* relaxed: if it has been handed out meanwhile, and walked over, the last walk finds the object
+     */
+    if (at < tally_notes_size() && at >> (TALLY_POOL_SHIFT - TALLY_NOTE_SHIFT) >=
+                                       atomic_load_explicit(&mark.next, memory_order_relaxed))
+        return;
     if (TALLY_UNLIKELY(!h->out || h->out->count == CHUNK) && !change_chunk(h)) return;
     h->out->at[h->out->count++] = tally_note_object(tally_notes, tally_notes_size(), 0, note);
 }
@@ -167,7 +196,10 @@ static inline void visit_reach(tally_object *child, void *helper_) {
 
 /* It was gray. */
 TALLY_INLINE void scan(helper *h, tally_object *object, _Atomic uint8_t *note) {
-    if (!candidate(flags_of(object))) { tally_note_store(note, IGNORED); return; }
+    if (!candidate(flags_of(object))) {
+        tally_note_store(note, IGNORED);
+        return;
+    }
     tally_note_store(note, BLACK);
     h->reached++; /* not exact where several may scan it */
     tally_type *type = tally_type_entry(object);
@@ -224,8 +256,12 @@ static void help_others(helper *h) {
 
 enum walk { WALK_COUNT, WALK_LOOK, WALK_LEFT };
 
-TALLY_INLINE void walk_object(helper *h, tally_object *object, _Atomic uint8_t *note, enum walk walk) {
-    if (walk == WALK_COUNT) { count_children(h, object); return; }
+TALLY_INLINE void walk_object(helper *h, tally_object *object, _Atomic uint8_t *note,
+                              enum walk walk) {
+    if (walk == WALK_COUNT) {
+        count_children(h, object);
+        return;
+    }
     uint8_t value = tally_note_load(note);
     if (value == GRAY) {
         if (walk == WALK_LEFT) atomic_store_explicit(&mark.missed, true, memory_order_relaxed);
@@ -244,7 +280,8 @@ TALLY_INLINE void walk_pool(helper *h, size_t number, enum walk walk) {
     if (!pool) return;
     if (walk == WALK_COUNT) h->blocks += pool->left + pool->notify;
     _Atomic uint8_t *note = note_of((tally_object *)first);
-    for (char *block = first; block < pool->carved; block += pool->block_size, note += pool->class_) {
+    for (char *block = first; block < pool->carved;
+         block += pool->block_size, note += pool->class_) {
         if (walk != WALK_LEFT) __builtin_prefetch(block + BYTES_AHEAD);
         walk_object(h, (tally_object *)block, note, walk);
     }
@@ -253,29 +290,34 @@ TALLY_INLINE void walk_pool(helper *h, size_t number, enum walk walk) {
 
 TALLY_INLINE void walk_all(helper *h, enum walk walk) {
     size_t pools = tally_memory_pools();
-    for (size_t from; (from = atomic_fetch_add_explicit(&mark.next, GROUP, memory_order_relaxed)) < pools;)
+    for (size_t from;
+         (from = atomic_fetch_add_explicit(&mark.next, GROUP, memory_order_relaxed)) < pools;)
         for (size_t number = from; number < from + GROUP; number++) walk_pool(h, number, walk);
     if (h->number == 0) {
-        tally_large_walk large = { 0 };
+        tally_large_walk large = {0};
         for (tally_object *object; (object = tally_memory_next_large(&large, TALLY_CONTAINERS));) {
             h->blocks += walk == WALK_COUNT;
             walk_object(h, object, note_of(object), walk);
         }
     }
-    if (walk == WALK_COUNT) count_late(h);
-    else help_others(h);
+    if (walk == WALK_COUNT)
+        count_late(h);
+    else
+        help_others(h);
 }
 
 /* What is there from the last collection. The first helper's: the others have new memory. */
 static void clear_notes(void) {
-    tally_pool_walk at = { 0 };
+    tally_pool_walk at = {0};
     for (tally_pool *pool; (pool = tally_memory_next_pool(&at, TALLY_CONTAINERS));)
-        memset((void *)note_of((tally_object *)at.first), 0, (size_t)(pool->carved - at.first) >> TALLY_NOTE_SHIFT);
+        memset((void *)note_of((tally_object *)at.first), 0,
+               (size_t)(pool->carved - at.first) >> TALLY_NOTE_SHIFT);
 }
 static void clear_large_notes(void) {
-    tally_large_walk large = { 0 };
+    tally_large_walk large = {0};
     for (tally_object *object; (object = tally_memory_next_large(&large, TALLY_CONTAINERS));)
-        for (unsigned i = 0; i < TALLY_LARGE_NOTES; i++) tally_note_store(&tally_large_notes(object)[i], 0);
+        for (unsigned i = 0; i < TALLY_LARGE_NOTES; i++)
+            tally_note_store(&tally_large_notes(object)[i], 0);
 }
 
 /* ---- all of it -------------------------------------------------------------- */
@@ -294,7 +336,8 @@ static void nothing(void) {}
 
 /* All helpers have come here, and the last one has done `then`. */
 static void barrier(void (*then)(void)) {
-    unsigned round = atomic_load_explicit(&mark.round, memory_order_relaxed); /* stays as it is until this helper has arrived */
+    unsigned round = atomic_load_explicit(
+        &mark.round, memory_order_relaxed); /* stays as it is until this helper has arrived */
     /* acq_rel: the last one sees what the others did before */
     if (atomic_fetch_add_explicit(&mark.arrived, 1, memory_order_acq_rel) + 1 == mark.of) {
         atomic_store_explicit(&mark.arrived, 0, memory_order_relaxed);
@@ -313,7 +356,8 @@ static void run(unsigned number, unsigned of, void *context) {
     walk_all(h, WALK_COUNT);
     barrier(begin_look);
     walk_all(h, WALK_LOOK);
-    if (mark.of == 1 && !atomic_load_explicit(&mark.missed, memory_order_relaxed)) return; /* there is none */
+    if (mark.of == 1 && !atomic_load_explicit(&mark.missed, memory_order_relaxed))
+        return; /* there is none */
     do {
         barrier(begin_walk);
         h->reached = 0; /* those that are not scanned in this walk: all of them, in the last one */
@@ -322,7 +366,9 @@ static void run(unsigned number, unsigned of, void *context) {
     } while (atomic_load_explicit(&mark.missed, memory_order_relaxed));
 }
 
-static size_t counts_size(void) { return tally_memory_pools() * (TALLY_POOL_SIZE >> TALLY_NOTE_SHIFT); }
+static size_t counts_size(void) {
+    return tally_memory_pools() * (TALLY_POOL_SIZE >> TALLY_NOTE_SHIFT);
+}
 
 static bool helper_start(unsigned number) {
     helper *h = &mark.helpers[number];
@@ -331,7 +377,8 @@ static bool helper_start(unsigned number) {
     h->counts = tally_notes;
     h->counts_size = tally_notes_size();
     if (number > 0) {
-        void *counts = mmap(NULL, counts_size(), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        void *counts = mmap(NULL, counts_size(), PROT_READ | PROT_WRITE,
+                            MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
         if (counts == MAP_FAILED) return false;
         madvise(counts, counts_size(), MADV_HUGEPAGE);
         h->counts = counts;
@@ -357,10 +404,12 @@ static void helper_end(unsigned number) {
     free_chunks(h);
     tally_spills_add(&h->spills, TALLY_SPILL);
     free(h->spills.at);
-    h->spills = (tally_spills){ 0 };
+    h->spills = (tally_spills){0};
 }
 
-bool tally_mark_is_short(void) { return atomic_load_explicit(&mark.examined_last, memory_order_relaxed) < ALONE_BELOW; }
+bool tally_mark_is_short(void) {
+    return atomic_load_explicit(&mark.examined_last, memory_order_relaxed) < ALONE_BELOW;
+}
 
 void tally_mark_all(unsigned processors, tally_found *found) {
     unsigned most = 1;
@@ -372,10 +421,12 @@ void tally_mark_all(unsigned processors, tally_found *found) {
     for (; mark.of < here && mark.of > 1; mark.of--) helper_end(mark.of - 1); /* no memory: alone */
     clear_large_notes();
     begin_walk();
-    if (mark.of > 1) tally_world_help(run, NULL);
-    else run(0, 1, NULL);
+    if (mark.of > 1)
+        tally_world_help(run, NULL);
+    else
+        run(0, 1, NULL);
     if (here > 1) tally_world_dismiss();
-    *found = (tally_found){ .helpers = mark.of - 1 };
+    *found = (tally_found){.helpers = mark.of - 1};
     for (unsigned i = 0; i < mark.of; i++) {
         found->examined += mark.helpers[i].examined;
         found->reached += mark.helpers[i].reached;
@@ -403,15 +454,22 @@ void tally_mark_more(tally_object *object) {
  * Trial deletion (Lins 1992; Bacon and Rajan 2001 give the synchronous form): each object given
  * takes its references off its children's counts; what is left of a count are the references
  * from outside. What has some left puts its references back, and marks what they lead to.
- * A mark stack that cannot grow leaves the flag PENDING on the object. It has room for some at first, so
- * that each of those is scanned when its turn comes.
- * What has become immortal meanwhile lives, and what it holds does: it takes nothing off.
+ * A mark stack that cannot grow leaves the flag PENDING on the object. It has room for some at
+ * first, so that each of those is scanned when its turn comes. What has become immortal meanwhile
+ * lives, and what it holds does: it takes nothing off.
  */
 enum { AGAIN_FIRST = 64 };
-typedef struct again { tally_object **stack; size_t depth, capacity, reached; bool overflow; tally_object *first[AGAIN_FIRST]; } again;
+typedef struct again {
+    tally_object **stack;
+    size_t depth, capacity, reached;
+    bool overflow;
+    tally_object *first[AGAIN_FIRST];
+} again;
 
 /* Not COLLECTING: what other collections have noted has that, too. */
-static bool is_again(tally_object *object) { return !tally_is_plain_block(object) && flags_of(object) & TALLY_FLAG_AGAIN; }
+static bool is_again(tally_object *object) {
+    return !tally_is_plain_block(object) && flags_of(object) & TALLY_FLAG_AGAIN;
+}
 bool tally_mark_is_again(tally_object *object) { return is_again(object); }
 
 static void again_mark(again *a, tally_object *object) {
@@ -419,7 +477,8 @@ static void again_mark(again *a, tally_object *object) {
     a->reached++;
     if (a->depth == a->capacity) {
         size_t capacity = a->capacity * 8;
-        tally_object **stack = realloc(a->stack == a->first ? NULL : a->stack, capacity * sizeof *stack);
+        tally_object **stack =
+            realloc(a->stack == a->first ? NULL : a->stack, capacity * sizeof *stack);
         if (!stack) {
             set_flags(object, flags_of(object) | TALLY_FLAG_PENDING);
             a->overflow = true;
@@ -448,7 +507,8 @@ static void again_drain(again *a) {
     while (a->depth) {
         tally_object *object = a->stack[--a->depth];
         tally_type *type = tally_type_entry(object);
-        if (type->class_ && is_again(type->object) && !(flags_of(type->object) & TALLY_FLAG_MARKED)) again_mark(a, type->object);
+        if (type->class_ && is_again(type->object) && !(flags_of(type->object) & TALLY_FLAG_MARKED))
+            again_mark(a, type->object);
         tally_children(object, type, again_put_back, a);
     }
 }
@@ -463,7 +523,9 @@ size_t tally_mark_again(tally_object **objects, size_t count) {
     memset(instances[0], 0, tally_types_used() * sizeof instances[0][0]);
     for (size_t i = 0; i < count; i++) {
         bool immortal = tally_counts_is_immortal(&objects[i]->counts);
-        set_flags(objects[i], immortal ? flags_of(objects[i]) | TALLY_FLAG_MARKED : (flags_of(objects[i]) & ~TALLY_FLAG_MARKED) | TALLY_FLAG_AGAIN);
+        set_flags(objects[i], immortal
+                                  ? flags_of(objects[i]) | TALLY_FLAG_MARKED
+                                  : (flags_of(objects[i]) & ~TALLY_FLAG_MARKED) | TALLY_FLAG_AGAIN);
         a.reached += immortal;
     }
     for (size_t i = 0; i < count; i++) {
@@ -473,7 +535,8 @@ size_t tally_mark_again(tally_object **objects, size_t count) {
         tally_children(objects[i], type, again_take_off, NULL);
     }
     for (size_t i = 0; i < count; i++) {
-        if (flags_of(objects[i]) & TALLY_FLAG_MARKED || external(objects[i], 0) == 1) continue; /* the caller's */
+        if (flags_of(objects[i]) & TALLY_FLAG_MARKED || external(objects[i], 0) == 1)
+            continue; /* the caller's */
         again_mark(&a, objects[i]);
         again_drain(&a);
     }
@@ -488,11 +551,13 @@ size_t tally_mark_again(tally_object **objects, size_t count) {
         }
     }
     for (size_t i = 0; i < count; i++)
-        if (!(flags_of(objects[i]) & TALLY_FLAG_MARKED)) tally_children(objects[i], tally_type_entry(objects[i]), again_restore, NULL);
+        if (!(flags_of(objects[i]) & TALLY_FLAG_MARKED))
+            tally_children(objects[i], tally_type_entry(objects[i]), again_restore, NULL);
     if (a.stack != a.first) free(a.stack);
     return a.reached;
 }
 
 void tally_mark_again_end(tally_object **objects, size_t count) {
-    for (size_t i = 0; i < count; i++) set_flags(objects[i], flags_of(objects[i]) & ~TALLY_FLAG_AGAIN);
+    for (size_t i = 0; i < count; i++)
+        set_flags(objects[i], flags_of(objects[i]) & ~TALLY_FLAG_AGAIN);
 }

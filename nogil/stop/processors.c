@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * processors.c: how many threads of the process can run at once. Not how many processors the machine
- * has: the process may be bound to some of them (taskset, a container's cpuset), and its control group may have a quota
- * of processor time (docker --cpus). A helper without a processor only takes time from the thread that marks.
+ * processors.c: how many threads of the process can run at once. Not how many processors the
+ * machine has: the process may be bound to some of them (taskset, a container's cpuset), and its
+ * control group may have a quota of processor time (docker --cpus). A helper without a processor
+ * only takes time from the thread that marks.
  *
- * Control groups come in two forms. Version 2 has one tree, with a file cpu.max ("max 100000", "150000
- * 100000": quota and period in microseconds) in each group. Version 1 has a tree for each controller, with the files
- * cpu.cfs_quota_us (-1: none) and cpu.cfs_period_us. The lowest quota on the way up to the root counts. Inside
- * a container the path in /proc/self/cgroup may be one that the container does not see; then the root's files
- * are the container's own.
+ * Control groups come in two forms. Version 2 has one tree, with a file cpu.max ("max 100000",
+ * "150000 100000": quota and period in microseconds) in each group. Version 1 has a tree for each
+ * controller, with the files cpu.cfs_quota_us (-1: none) and cpu.cfs_period_us. The lowest quota on
+ * the way up to the root counts. Inside a container the path in /proc/self/cgroup may be one that
+ * the container does not see; then the root's files are the container's own.
  */
 #define _GNU_SOURCE
 #include "processors.h"
@@ -44,7 +45,9 @@ static unsigned quota_of(const char *group, int version) {
     long long quota, period;
     if (version == 2) {
         snprintf(path, sizeof path, "%s/cpu.max", group);
-        return read_line(path, line, sizeof line) && sscanf(line, "%lld %lld", &quota, &period) == 2 ? in_processors(quota, period) : 0;
+        return read_line(path, line, sizeof line) && sscanf(line, "%lld %lld", &quota, &period) == 2
+                   ? in_processors(quota, period)
+                   : 0;
     }
     snprintf(path, sizeof path, "%s/cpu.cfs_quota_us", group);
     if (!read_line(path, line, sizeof line) || sscanf(line, "%lld", &quota) != 1) return 0;
@@ -57,7 +60,9 @@ static unsigned quota_of(const char *group, int version) {
 static unsigned lowest_quota(const char *tree, const char *group, int version) {
     char path[PATH];
     int root = snprintf(path, sizeof path, "%s", tree);
-    if (root < 0 || root >= PATH || snprintf(path + root, sizeof path - (size_t)root, "%s", group) >= PATH - root) return 0;
+    if (root < 0 || root >= PATH ||
+        snprintf(path + root, sizeof path - (size_t)root, "%s", group) >= PATH - root)
+        return 0;
     unsigned lowest = 0;
     for (;;) {
         unsigned quota = quota_of(path, version);
@@ -84,7 +89,8 @@ unsigned tally_quota(const char *membership, const char *hierarchy) {
     while (fgets(line, sizeof line, file)) {
         /* number:controllers:/path */
         line[strcspn(line, "\n")] = '\0';
-        char *controllers = strchr(line, ':'), *group = controllers ? strchr(controllers + 1, ':') : NULL;
+        char *controllers = strchr(line, ':'),
+             *group = controllers ? strchr(controllers + 1, ':') : NULL;
         if (!group) continue;
         *group++ = '\0';
         controllers++;

@@ -3,13 +3,13 @@
 #ifndef TALLY_PROCESSORS_H
 #define TALLY_PROCESSORS_H
 
-/* At least 1. Looked up anew when the last look is a second old; takes no lock of the run time, but reads files: not
- * while the world is stopped. */
+/* At least 1. Looked up anew when the last look is a second old; takes no lock of the run time, but
+ * reads files: not while the world is stopped. */
 unsigned tally_processors(void);
 
 /*
- * The quota of the process's control group and of those above it, in processors, rounded up; 0: there is none.
- * membership: the file /proc/self/cgroup; hierarchy: the folder /sys/fs/cgroup.
+ * The quota of the process's control group and of those above it, in processors, rounded up; 0:
+ * there is none. membership: the file /proc/self/cgroup; hierarchy: the folder /sys/fs/cgroup.
  */
 unsigned tally_quota(const char *membership, const char *hierarchy);
 

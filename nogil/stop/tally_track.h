@@ -5,7 +5,8 @@
  *
  * Invariant: memory that is free, or no object yet, has no flag TRACKED, so a walk
  * over the blocks of the pools finds the tracked objects by that alone; their
- * counts are less than whole while a collector looks twice, or has no room in its notes; the world stands.
+ * counts are less than whole while a collector looks twice, or has no room in its notes; the world
+ * stands.
  */
 #ifndef TALLY_TRACK_H
 #define TALLY_TRACK_H
@@ -15,7 +16,8 @@ void tally_births_hand_over(bool may_collect);
 
 static inline void tally_track(void *object) {
     /* relaxed: the collector reads it with the world stopped */
-    atomic_store_explicit(&((tally_object *)object)->flags, TALLY_FLAG_TRACKED, memory_order_relaxed);
+    atomic_store_explicit(&((tally_object *)object)->flags, TALLY_FLAG_TRACKED,
+                          memory_order_relaxed);
 }
 /* Of a dead object, whose finalizer may bring it back: the other flags stay. */
 static inline void tally_track_again(tally_object *object) {
@@ -23,7 +25,8 @@ static inline void tally_track_again(tally_object *object) {
 }
 static inline void tally_untrack(tally_object *object) {
     uint8_t flags = atomic_load_explicit(&object->flags, memory_order_relaxed);
-    atomic_store_explicit(&object->flags, flags & (TALLY_FLAG_FINALIZED | TALLY_FLAG_HANDED_OUT), memory_order_relaxed);
+    atomic_store_explicit(&object->flags, flags & (TALLY_FLAG_FINALIZED | TALLY_FLAG_HANDED_OUT),
+                          memory_order_relaxed);
 }
 /* Load and store: the thread alone writes it. */
 static inline int32_t tally_births_add(int32_t by) {

@@ -17,11 +17,58 @@ from zlib import crc32
 
 REGISTERS, NAMES, PROCEDURES = 26, 7, 8
 MOST_EVENTS, MOST_DEFERRED, HEAVY, LONGEST, FUEL = 400, 4096, 300, 1500, 24
-BIG = [2**63 - 1, -2**63, 2**63 - 2, -2**63 + 1, 2**53, 2**53 + 1, -2**53 - 1, 2**62, -2**62, 3037000500,
-       256, 257, -5, -6, 2**32, 2**31 - 1, 1000003, -1000003, 2**61, 2**61 - 1, 4611686018427387905, 7, -7, 100]
-REALS = ['0.0', '-0.0', '1.0', '-1.0', '0.5', '-0.5', '1e308', '-1e308', '1e-308', '5e-324', 'inf', '-inf', 'nan',
-         '9007199254740992.0', '9223372036854775808.0', '-9223372036854775808.0', '3.0', '-3.0', '0.1', '1e16',
-         '2.5', '1e22', '123456.789', '-7.0']
+BIG = [
+    2**63 - 1,
+    -(2**63),
+    2**63 - 2,
+    -(2**63) + 1,
+    2**53,
+    2**53 + 1,
+    -(2**53) - 1,
+    2**62,
+    -(2**62),
+    3037000500,
+    256,
+    257,
+    -5,
+    -6,
+    2**32,
+    2**31 - 1,
+    1000003,
+    -1000003,
+    2**61,
+    2**61 - 1,
+    4611686018427387905,
+    7,
+    -7,
+    100,
+]
+REALS = [
+    '0.0',
+    '-0.0',
+    '1.0',
+    '-1.0',
+    '0.5',
+    '-0.5',
+    '1e308',
+    '-1e308',
+    '1e-308',
+    '5e-324',
+    'inf',
+    '-inf',
+    'nan',
+    '9007199254740992.0',
+    '9223372036854775808.0',
+    '-9223372036854775808.0',
+    '3.0',
+    '-3.0',
+    '0.1',
+    '1e16',
+    '2.5',
+    '1e22',
+    '123456.789',
+    '-7.0',
+]
 STRINGS = ['', 'x', 'y1', '\u00e9', 'a long string of forty bytes, more or less', 'a2', 'key']
 ATTRIBUTES = ['a', 'b', 'a2', 'a3', 'a4', 'a5', 'a6']
 OPEN, SLOTS, WEAK_SLOTS, BARE = range(4)
@@ -38,8 +85,17 @@ ERRORS = ['-', 'M', 'T', 'V', 'I', 'K', 'A', 'O', 'Z', 'R']
 def letter_of(error):
     if isinstance(error, Error):
         return error.args[0]
-    for kind, letter in ((MemoryError, 'M'), (TypeError, 'T'), (IndexError, 'I'), (KeyError, 'K'), (AttributeError, 'A'),
-                         (OverflowError, 'O'), (ZeroDivisionError, 'Z'), (ValueError, 'V'), (RuntimeError, 'R')):
+    for kind, letter in (
+        (MemoryError, 'M'),
+        (TypeError, 'T'),
+        (IndexError, 'I'),
+        (KeyError, 'K'),
+        (AttributeError, 'A'),
+        (OverflowError, 'O'),
+        (ZeroDivisionError, 'Z'),
+        (ValueError, 'V'),
+        (RuntimeError, 'R'),
+    ):
         if isinstance(error, kind):
             return letter
     raise error
@@ -63,6 +119,7 @@ def new_machine(mode, procedures):
 
 
 # ---- instances, classes, native objects ----
+
 
 class Native:
     __slots__ = ('serial', 'code', 'procedure', 'hook', 'armed', 'rises')
@@ -94,7 +151,7 @@ class X1(Equals):
 
     def __hash__(self):
         hooked(self, 1)
-        return 0x123456789ab0 + self.code * 4 + 1
+        return 0x123456789AB0 + self.code * 4 + 1
 
 
 class X2(Equals):
@@ -102,7 +159,7 @@ class X2(Equals):
 
     def __hash__(self):
         hooked(self, 1)
-        return 0x123456789ab0 + self.code * 4 + 2
+        return 0x123456789AB0 + self.code * 4 + 2
 
     def __del__(self):
         if not m.borrow:
@@ -133,11 +190,26 @@ def kind_of(o):
     return 'C' if type(t) is Class else 'y'
 
 
-KINDS = {int: 'i', float: 'f', str: 's', bool: 'b', type(None): 'N', list: 'l', dict: 'd', tuple: 't', Class: 'y',
-         weakref.ref: 'w', X0: 'X', X1: 'X', X2: 'X', X3: 'X'}
+KINDS = {
+    int: 'i',
+    float: 'f',
+    str: 's',
+    bool: 'b',
+    type(None): 'N',
+    list: 'l',
+    dict: 'd',
+    tuple: 't',
+    Class: 'y',
+    weakref.ref: 'w',
+    X0: 'X',
+    X1: 'X',
+    X2: 'X',
+    X3: 'X',
+}
 
 
 # ---- what is shown ----
+
 
 def show(o, depth=0):
     kind = kind_of(o)
@@ -212,6 +284,7 @@ def may_be_key(o):
 
 # ---- hooks ----
 
+
 def event(text):
     if len(m.events) < MOST_EVENTS:
         m.events.append(text.encode(errors='surrogateescape')[:159])
@@ -225,8 +298,11 @@ def run_procedure(p):
     m.depth += 1
     for o in m.procedures[p]:
         shown = execute(o)
-        event('%s %s' % (o[0], shown.encode()[:100].decode(errors='surrogateescape')) if shown.isascii() is False else
-              '%s %s' % (o[0], shown[:100]))
+        event(
+            '%s %s' % (o[0], shown.encode()[:100].decode(errors='surrogateescape'))
+            if shown.isascii() is False
+            else '%s %s' % (o[0], shown[:100])
+        )
     m.depth -= 1
     raised, m.raised = m.raised, before
     return raised
@@ -258,7 +334,12 @@ def hook_at_death(serial, procedure):
 
 def finalize(self, serial, procedure, rises):
     event('f%d' % serial)
-    if rises and not m.ending and not (m.collecting and m.portable) and len(m.deferred) < MOST_DEFERRED:
+    if (
+        rises
+        and not m.ending
+        and not (m.collecting and m.portable)
+        and len(m.deferred) < MOST_DEFERRED
+    ):
         m.deferred.append((serial, -1, self))
     hook_at_death(serial, procedure)
 
@@ -267,6 +348,7 @@ def callback(serial, procedure):
     def called_back(reference):
         event('w%d' % serial)
         hook_at_death(serial, procedure)
+
     return called_back
 
 
@@ -286,6 +368,7 @@ def run_deferred():
 
 # ---- operations: each takes its numbers and the objects in its registers ----
 
+
 def need(o, *kinds):
     if type(o) not in kinds:
         raise TypeError
@@ -303,7 +386,11 @@ def expect_death_of(old):
 
 
 def item_or_none(sequence, index):
-    return sequence[index] if type(sequence) is list and -len(sequence) <= index < len(sequence) else None
+    return (
+        sequence[index]
+        if type(sequence) is list and -len(sequence) <= index < len(sequence)
+        else None
+    )
 
 
 def slot_name(o, index):
@@ -323,7 +410,7 @@ def is_number(o):
 
 
 def checked(o):
-    if type(o) is int and not -2**63 <= o < 2**63:
+    if type(o) is int and not -(2**63) <= o < 2**63:
         raise OverflowError
     return o
 
@@ -409,7 +496,13 @@ def make_instance(class_):
 def make_native(code, procedure, kind):
     self = NATIVES[kind & 3]()
     m.serial += 1
-    self.serial, self.code, self.procedure, self.hook, self.armed = m.serial, code, procedure, 0, False
+    self.serial, self.code, self.procedure, self.hook, self.armed = (
+        m.serial,
+        code,
+        procedure,
+        0,
+        False,
+    )
     self.rises = kind & 12 == 12
     if kind & 3 == 2:
         self.held = [m, m]
@@ -431,7 +524,7 @@ def op_copy(d, _r, o):
 
 
 def op_tuple(d, _a, _b, n, a, b):
-    return give(d, (a, b, a)[:n % 4])
+    return give(d, (a, b, a)[: n % 4])
 
 
 def op_tuple_get(d, _r, n, o):
@@ -758,41 +851,99 @@ def op_pend(kind, r, o):
 
 def borrowed(get):
     """A borrow that is retained: an int is shown by its value first."""
+
     def op(*arguments):
         text = get(*arguments)
         return text[1:] + text if text[:1] == 'i' else text
+
     return op
 
 
 OPS = {
-    'int': ('>vi', lambda d, i: give(d, i)), 'big': ('>vx', lambda d, x: give(d, BIG[x % 24])),
-    'real': ('>vx', lambda d, x: give(d, float(REALS[x % 24]))), 'str': ('>vs', lambda d, s: give(d, STRINGS[s])),
-    'const': ('>vx', lambda d, x: give(d, (None, True, False)[x % 3])), 'copy': ('>v*', op_copy), 'put': ('>*v', op_copy),
-    'drop': ('v', op_drop), 'is': ('**', op_is), 'intern': ('>vs', lambda d, s: give(d, STRINGS[s])),
-    'tuple': ('>Tvvn', op_tuple), 'tuple_get': ('>vTn', op_tuple_get), 'tuple_length': ('T', op_tuple_length),
-    'list': ('>L', lambda d: give(d, [])), 'append': ('Lv', op_append), 'list_get': ('>vLn', op_list_get),
-    'list_set': ('Lnv', op_list_set), 'insert': ('Lnv', op_insert), 'pop': ('>vLn', op_pop), 'extend': ('LS', op_extend),
-    'list_clear': ('L', op_list_clear), 'list_length': ('L', op_list_length), 'dict': ('>D', lambda d: give(d, {})),
-    'dict_get': ('>vDk', op_dict_get), 'dict_set': ('Dkv', op_dict_set), 'dict_delete': ('Dk', op_dict_delete),
-    'contains': ('Dk', op_contains), 'set_default': ('>vDkv', op_set_default), 'walk': ('D', op_walk),
-    'dict_clear': ('D', op_dict_clear), 'dict_length': ('D', op_dict_length),
-    'class': ('>Cfp', lambda d, f, p: give(d, make_class(f, p))), 'instance': ('>IC', lambda d, _c, c: give(d, make_instance(c))),
-    'set_attr': ('Jsv', op_set_attr), 'get_attr': ('>vJs', op_get_attr), 'delete_attr': ('Js', op_delete_attr),
-    'slot_get': ('>vIn', op_slot_get), 'slot_set': ('Inv', op_slot_set), 'slot_empty': ('In', op_slot_empty),
-    'native': ('>Nhpf', lambda d, h, p, f: give(d, make_native(h, p, f))), 'arm': ('Nm', op_arm),
-    'native_set': ('Nnv', op_native_set), 'native_get': ('>vNn', op_native_get), 'hash': ('k', op_hash),
-    'equal': ('**', op_equal), 'compare': ('**', op_compare), 'repr': ('*', op_repr), 'sizeof': ('*', op_sizeof),
-    'arith': ('>vvvo', op_arith), 'weakref': ('>WRp', op_weakref), 'weakref_get': ('>vW', op_weakref_get),
-    'weakref_count': ('R', op_weakref_count), 'weakref_list': ('R', op_weakref_list), 'collect': ('', op_collect),
-    'freeze': ('', op_freeze), 'unfreeze': ('', op_unfreeze), 'finalized': ('I', op_finalized),
-    'safepoint': ('', lambda: ''), 'referents': ('S', op_referents), 'refcount': ('*', op_refcount), 'state': ('', op_state), 'raise': ('e', op_raise),
-    'list_borrow': ('>vLn', borrowed(op_list_get)), 'dict_borrow': ('>vDk', borrowed(op_dict_get)),
-    'slot_borrow': ('>vIn', borrowed(op_slot_get)), 'thread': ('p', op_thread), 'pend': ('e*', op_pend),
+    'int': ('>vi', lambda d, i: give(d, i)),
+    'big': ('>vx', lambda d, x: give(d, BIG[x % 24])),
+    'real': ('>vx', lambda d, x: give(d, float(REALS[x % 24]))),
+    'str': ('>vs', lambda d, s: give(d, STRINGS[s])),
+    'const': ('>vx', lambda d, x: give(d, (None, True, False)[x % 3])),
+    'copy': ('>v*', op_copy),
+    'put': ('>*v', op_copy),
+    'drop': ('v', op_drop),
+    'is': ('**', op_is),
+    'intern': ('>vs', lambda d, s: give(d, STRINGS[s])),
+    'tuple': ('>Tvvn', op_tuple),
+    'tuple_get': ('>vTn', op_tuple_get),
+    'tuple_length': ('T', op_tuple_length),
+    'list': ('>L', lambda d: give(d, [])),
+    'append': ('Lv', op_append),
+    'list_get': ('>vLn', op_list_get),
+    'list_set': ('Lnv', op_list_set),
+    'insert': ('Lnv', op_insert),
+    'pop': ('>vLn', op_pop),
+    'extend': ('LS', op_extend),
+    'list_clear': ('L', op_list_clear),
+    'list_length': ('L', op_list_length),
+    'dict': ('>D', lambda d: give(d, {})),
+    'dict_get': ('>vDk', op_dict_get),
+    'dict_set': ('Dkv', op_dict_set),
+    'dict_delete': ('Dk', op_dict_delete),
+    'contains': ('Dk', op_contains),
+    'set_default': ('>vDkv', op_set_default),
+    'walk': ('D', op_walk),
+    'dict_clear': ('D', op_dict_clear),
+    'dict_length': ('D', op_dict_length),
+    'class': ('>Cfp', lambda d, f, p: give(d, make_class(f, p))),
+    'instance': ('>IC', lambda d, _c, c: give(d, make_instance(c))),
+    'set_attr': ('Jsv', op_set_attr),
+    'get_attr': ('>vJs', op_get_attr),
+    'delete_attr': ('Js', op_delete_attr),
+    'slot_get': ('>vIn', op_slot_get),
+    'slot_set': ('Inv', op_slot_set),
+    'slot_empty': ('In', op_slot_empty),
+    'native': ('>Nhpf', lambda d, h, p, f: give(d, make_native(h, p, f))),
+    'arm': ('Nm', op_arm),
+    'native_set': ('Nnv', op_native_set),
+    'native_get': ('>vNn', op_native_get),
+    'hash': ('k', op_hash),
+    'equal': ('**', op_equal),
+    'compare': ('**', op_compare),
+    'repr': ('*', op_repr),
+    'sizeof': ('*', op_sizeof),
+    'arith': ('>vvvo', op_arith),
+    'weakref': ('>WRp', op_weakref),
+    'weakref_get': ('>vW', op_weakref_get),
+    'weakref_count': ('R', op_weakref_count),
+    'weakref_list': ('R', op_weakref_list),
+    'collect': ('', op_collect),
+    'freeze': ('', op_freeze),
+    'unfreeze': ('', op_unfreeze),
+    'finalized': ('I', op_finalized),
+    'safepoint': ('', lambda: ''),
+    'referents': ('S', op_referents),
+    'refcount': ('*', op_refcount),
+    'state': ('', op_state),
+    'raise': ('e', op_raise),
+    'list_borrow': ('>vLn', borrowed(op_list_get)),
+    'dict_borrow': ('>vDk', borrowed(op_dict_get)),
+    'slot_borrow': ('>vIn', borrowed(op_slot_get)),
+    'thread': ('p', op_thread),
+    'pend': ('e*', op_pend),
 }
 
 
 # Put an object into a container; fuzz.c tells why no weak reference is.
-STORES = frozenset(('append', 'list_set', 'insert', 'tuple', 'dict_set', 'set_default', 'set_attr', 'slot_set', 'native_set'))
+STORES = frozenset(
+    (
+        'append',
+        'list_set',
+        'insert',
+        'tuple',
+        'dict_set',
+        'set_default',
+        'set_attr',
+        'slot_set',
+        'native_set',
+    )
+)
 
 
 def parse(line):

@@ -18,7 +18,7 @@
 #include <tally.h>
 
 #ifdef TALLY_INJECT
-#include "inject.h"
+#    include "inject.h"
 #endif
 
 #include <getopt.h>
@@ -73,27 +73,23 @@ static bool tracing;
 
 static uint32_t crc_table[256];
 
-static void make_crc_table(void)
-{
+static void make_crc_table(void) {
     for (uint32_t i = 0; i < 256; i++) {
         uint32_t c = i;
-        for (int bit = 0; bit < 8; bit++)
-            c = c & 1 ? c >> 1 ^ 0xedb88320u : c >> 1;
+        for (int bit = 0; bit < 8; bit++) c = c & 1 ? c >> 1 ^ 0xedb88320u : c >> 1;
         crc_table[i] = c;
     }
 }
 
 /* As zlib's. */
-static uint32_t crc_of(uint32_t crc, const char *data, size_t length)
-{
+static uint32_t crc_of(uint32_t crc, const char *data, size_t length) {
     crc = ~crc;
     for (size_t i = 0; i < length; i++)
         crc = crc_table[(crc ^ (unsigned char)data[i]) & 0xff] ^ crc >> 8;
     return ~crc;
 }
 
-static void add(text *t, const char *data, size_t length)
-{
+static void add(text *t, const char *data, size_t length) {
     if (length > (size_t)(TEXT - 1 - t->length)) length = (size_t)(TEXT - 1 - t->length);
     memcpy(t->data + t->length, data, length);
     t->length += (int)length;
@@ -101,12 +97,10 @@ static void add(text *t, const char *data, size_t length)
 }
 static void add_char(text *t, char c) { add(t, &c, 1); }
 static void add_string(text *t, const char *string) { add(t, string, strlen(string)); }
-static void add_int(text *t, int64_t value)
-{
+static void add_int(text *t, int64_t value) {
     char digits[24], *at = digits + sizeof digits;
     uint64_t rest = value < 0 ? -(uint64_t)value : (uint64_t)value;
-    do
-        *--at = (char)('0' + rest % 10);
+    do *--at = (char)('0' + rest % 10);
     while (rest /= 10);
     if (value < 0) *--at = '-';
     add(t, at, (size_t)(digits + sizeof digits - at));
@@ -115,8 +109,7 @@ static void add_int(text *t, int64_t value)
 /* ---- what objects are ---- */
 
 /* i f s b N(one) l d t(uple) y(type) w C(instance) X(native) */
-static char kind_of(tally_object *object)
-{
+static char kind_of(tally_object *object) {
     const char *name = tally_type_name(object);
     return name[0] == 't' && name[1] == 'y' ? 'y' : name[0];
 }
@@ -124,7 +117,7 @@ static char kind_of(tally_object *object)
 static int variant_of(tally_object *object) { return tally_type_name(object)[1] - '0'; }
 
 enum { OPEN, SLOTS, WEAK_SLOTS, BARE };
-static const int slot_counts[] = { -1, 3, 3, 1 };
+static const int slot_counts[] = {-1, 3, 3, 1};
 
 typedef struct native {
     int64_t serial;
@@ -137,8 +130,7 @@ enum { HOOK_EQUAL, HOOK_HASH, HOOK_REPR };
 static native *native_of(tally_object *object) { return tally_object_data(object); }
 
 /* Serial number, procedure and whether it rises, of an instance or class, in one int. */
-static int64_t tag_of(tally_object *object)
-{
+static int64_t tag_of(tally_object *object) {
     char kind = kind_of(object);
     tally_object *tag = kind == 'C' && variant_of(object) != OPEN
                             ? tally_slot_get(object, 0)
@@ -151,8 +143,7 @@ static int64_t tag_of(tally_object *object)
     tally_decref(tag);
     return value;
 }
-static int64_t make_tag(int64_t serial, int procedure, bool rises)
-{
+static int64_t make_tag(int64_t serial, int procedure, bool rises) {
     return serial | (int64_t)(procedure + 1) << 32 | (int64_t)rises << 40;
 }
 static int64_t tag_serial(int64_t tag) { return tag & 0xffffffff; }
@@ -160,8 +151,7 @@ static int tag_procedure(int64_t tag) { return (int)(tag >> 32 & 0xff) - 1; }
 static bool tag_rises(int64_t tag) { return tag >> 40 & 1; }
 
 /* An error that may be pending stays so. */
-static void show(text *t, tally_object *object, int depth)
-{
+static void show(text *t, tally_object *object, int depth) {
     char kind = kind_of(object);
     switch (kind) {
     case 'N': add_char(t, '0'); return;
@@ -250,8 +240,7 @@ static void show(text *t, tally_object *object, int depth)
 
 /* Adds what an operation walks that goes through the whole object; it stops once that is too much.
  */
-static void weigh(tally_object *object, int *weight)
-{
+static void weigh(tally_object *object, int *weight) {
     char kind = kind_of(object);
     if (++*weight > HEAVY) return;
     if (kind == 'l' || kind == 't') {
@@ -274,16 +263,14 @@ static void weigh(tally_object *object, int *weight)
         }
     }
 }
-static bool heavy(tally_object *object)
-{
+static bool heavy(tally_object *object) {
     int weight = 0;
     weigh(object, &weight);
     return weight > HEAVY;
 }
 
 /* Where keys that are removed may die later: those whose death nobody sees. */
-static bool is_quiet(tally_object *object)
-{
+static bool is_quiet(tally_object *object) {
     char kind = kind_of(object);
     if (kind == 't') {
         for (ptrdiff_t i = 0; i < tally_tuple_length(object); i++) {
@@ -296,8 +283,7 @@ static bool is_quiet(tally_object *object)
     }
     return strchr("ifsbNld", kind) || (kind == 'X' && variant_of(object) != 2);
 }
-static bool may_be_key(tally_object *object)
-{
+static bool may_be_key(tally_object *object) {
     return !heavy(object) && (playing->mode & MODE_KEYS || is_quiet(object));
 }
 
@@ -306,8 +292,7 @@ static bool may_be_key(tally_object *object)
 static void execute(const op *o, text *t);
 
 static void event(const char *format, ...) __attribute__((format(printf, 1, 2)));
-static void event(const char *format, ...)
-{
+static void event(const char *format, ...) {
     if (m.event_count == MOST_EVENTS) return;
     va_list arguments;
     va_start(arguments, format);
@@ -316,8 +301,7 @@ static void event(const char *format, ...)
 }
 
 /* Returns the error that it raised, or 0. */
-static int run_procedure(int p)
-{
+static int run_procedure(int p) {
     if (p < 0 || m.ending || m.fuel == 0) return 0;
     m.fuel--;
     int before = m.raised;
@@ -339,8 +323,7 @@ static int run_procedure(int p)
 }
 
 /* A native object's hook: an error kind, or 0. */
-static int hooked(tally_object *object, int hook)
-{
+static int hooked(tally_object *object, int hook) {
     native *n = native_of(object);
     if (!n->armed || n->hook != hook || m.depth > 0) return 0;
     n->armed = false;
@@ -352,8 +335,7 @@ static int hooked(tally_object *object, int hook)
     return raised;
 }
 
-static int64_t native_hash(tally_object *self)
-{
+static int64_t native_hash(tally_object *self) {
     if (hooked(self, HOOK_HASH)) return -1;
     native *n = native_of(self);
     int64_t base = INT64_C(0x123456789ab0);
@@ -361,30 +343,26 @@ static int64_t native_hash(tally_object *self)
                                          : base + n->hash / 2;
 }
 
-static int native_equal(tally_object *self, tally_object *other)
-{
+static int native_equal(tally_object *self, tally_object *other) {
     native *n = native_of(self), *with = NULL;
     if (kind_of(other) == 'X' && variant_of(other) == variant_of(self)) with = native_of(other);
     if (hooked(with && with->serial < n->serial ? other : self, HOOK_EQUAL)) return -1;
     return self == other || (with && n->hash == with->hash);
 }
 
-static tally_object *native_repr(tally_object *self)
-{
+static tally_object *native_repr(tally_object *self) {
     char name[24];
     if (hooked(self, HOOK_REPR)) return NULL;
     snprintf(name, sizeof name, "X%" PRId64, native_of(self)->serial);
     return tally_str_new(name, -1);
 }
 
-static void native_traverse(tally_object *self, tally_visit visit, void *context)
-{
+static void native_traverse(tally_object *self, tally_visit visit, void *context) {
     native *n = native_of(self);
     for (int i = 0; i < 2; i++)
         if (n->held[i]) visit(n->held[i], context);
 }
-static void native_clear(tally_object *self)
-{
+static void native_clear(tally_object *self) {
     native *n = native_of(self);
     for (int i = 0; i < 2; i++) {
         tally_object *old = n->held[i];
@@ -393,17 +371,15 @@ static void native_clear(tally_object *self)
     }
 }
 
-static void defer(int64_t serial, int procedure, tally_object *risen)
-{
+static void defer(int64_t serial, int procedure, tally_object *risen) {
     if (m.deferred_count < MOST_DEFERRED) {
         tally_xincref(risen);
-        m.deferred[m.deferred_count++] = (deferred){ serial, procedure, risen };
+        m.deferred[m.deferred_count++] = (deferred){serial, procedure, risen};
     }
 }
 
 /* Runs it now, or puts it off; sets the error that it raised. */
-static void hook_at_death(int64_t serial, int procedure)
-{
+static void hook_at_death(int64_t serial, int procedure) {
     if (procedure < 0 || m.ending) return;
     if (m.immediate && !m.collecting && m.depth < 2) {
         bool immediate = m.immediate;
@@ -416,50 +392,43 @@ static void hook_at_death(int64_t serial, int procedure)
     }
 }
 
-static void finalize(tally_object *self, int64_t serial, int procedure, bool rises)
-{
+static void finalize(tally_object *self, int64_t serial, int procedure, bool rises) {
     event("f%" PRId64, serial);
     if (rises && !m.ending && !(m.collecting && playing->mode & MODE_PORTABLE))
         defer(serial, -1, self);
     hook_at_death(serial, procedure);
 }
-static void finalize_instance(tally_object *self)
-{
+static void finalize_instance(tally_object *self) {
     int64_t tag = tag_of(self);
     if (tag) /* 0: there was no memory for it, and the object never was */
         finalize(self, tag_serial(tag), tag_procedure(tag), tag_rises(tag));
 }
-static void finalize_native(tally_object *self)
-{
+static void finalize_native(tally_object *self) {
     native *n = native_of(self);
     if (n->serial && !(playing->mode & MODE_BORROW)) finalize(self, n->serial, -1, n->rises);
 }
 
-static void called_back(tally_object *reference, void *context)
-{
+static void called_back(tally_object *reference, void *context) {
     (void)reference;
     int64_t number = (intptr_t)context;
     event("w%" PRId64, number >> 8);
     hook_at_death(number >> 8, (int)(number & 0xff) - 1);
 }
 
-static int by_serial(const void *a, const void *b)
-{
+static int by_serial(const void *a, const void *b) {
     const deferred *x = a, *y = b;
     if (x->serial != y->serial) return x->serial < y->serial ? -1 : 1;
     return x->procedure - y->procedure;
 }
 
-static void put(int into, tally_object *object)
-{
+static void put(int into, tally_object *object) {
     tally_object *old = m.registers[into];
     m.registers[into] = object;
     tally_xdecref(old);
 }
 
 /* What was put off, in the order of serial numbers, until nothing is. */
-static void run_deferred(void)
-{
+static void run_deferred(void) {
     while (m.deferred_count) {
         int count = m.deferred_count;
         deferred *batch = malloc((size_t)count * sizeof *batch);
@@ -478,54 +447,50 @@ static void run_deferred(void)
 
 /* ---- operations ---- */
 
-static const int64_t big_ints[] = { INT64_MAX,
-                                    INT64_MIN,
-                                    INT64_MAX - 1,
-                                    INT64_MIN + 1,
-                                    1LL << 53,
-                                    (1LL << 53) + 1,
-                                    -(1LL << 53) - 1,
-                                    1LL << 62,
-                                    -(1LL << 62),
-                                    3037000500LL,
-                                    256,
-                                    257,
-                                    -5,
-                                    -6,
-                                    1LL << 32,
-                                    (1LL << 31) - 1,
-                                    1000003,
-                                    -1000003,
-                                    1LL << 61,
-                                    (1LL << 61) - 1,
-                                    4611686018427387905LL,
-                                    7,
-                                    -7,
-                                    100 };
-static const double reals[] = { 0.0,   -0.0,   1.0,    -1.0,    0.5,        -0.5,
-                                1e308, -1e308, 1e-308, 5e-324,  INFINITY,   -INFINITY,
-                                NAN,   0x1p53, 0x1p63, -0x1p63, 3.0,        -3.0,
-                                0.1,   1e16,   2.5,    1e22,    123456.789, -7.0 };
+static const int64_t big_ints[] = {INT64_MAX,
+                                   INT64_MIN,
+                                   INT64_MAX - 1,
+                                   INT64_MIN + 1,
+                                   1LL << 53,
+                                   (1LL << 53) + 1,
+                                   -(1LL << 53) - 1,
+                                   1LL << 62,
+                                   -(1LL << 62),
+                                   3037000500LL,
+                                   256,
+                                   257,
+                                   -5,
+                                   -6,
+                                   1LL << 32,
+                                   (1LL << 31) - 1,
+                                   1000003,
+                                   -1000003,
+                                   1LL << 61,
+                                   (1LL << 61) - 1,
+                                   4611686018427387905LL,
+                                   7,
+                                   -7,
+                                   100};
+static const double reals[] = {
+    0.0, -0.0,   1.0,    -1.0,    0.5, -0.5, 1e308, -1e308, 1e-308, 5e-324, INFINITY,   -INFINITY,
+    NAN, 0x1p53, 0x1p63, -0x1p63, 3.0, -3.0, 0.1,   1e16,   2.5,    1e22,   123456.789, -7.0};
 static const char *const strings[NAMES] = {
-    "", "x", "y1", "\xc3\xa9", "a long string of forty bytes, more or less", "a2", "key"
-};
-static const char *const attribute_names[NAMES] = { "a", "b", "a2", "a3", "a4", "a5", "a6" };
-static const char *const slots[] = { "tag", "a", "b", NULL }, *const weak_slots[] = {
-    "tag", "a", "b", "__weakref__", NULL
-};
-static const char *const bare_slots[] = { "tag", "__weakref__", NULL };
-static const char *const *const slot_names[] = { NULL, slots, weak_slots, bare_slots };
+    "", "x", "y1", "\xc3\xa9", "a long string of forty bytes, more or less", "a2", "key"};
+static const char *const attribute_names[NAMES] = {"a", "b", "a2", "a3", "a4", "a5", "a6"};
+static const char *const slots[] = {"tag", "a", "b", NULL}, *const weak_slots[] = {"tag", "a", "b",
+                                                                                   "__weakref__",
+                                                                                   NULL};
+static const char *const bare_slots[] = {"tag", "__weakref__", NULL};
+static const char *const *const slot_names[] = {NULL, slots, weak_slots, bare_slots};
 static const char error_letters[] = "-MTVIKAOZR";
 
-static void add_error(text *t)
-{
+static void add_error(text *t) {
     add_char(t, '!');
     add_char(t, error_letters[tally_error_kind()]);
     tally_error_clear();
 }
 
-static void give_object(text *t, int into, tally_object *object)
-{
+static void give_object(text *t, int into, tally_object *object) {
     if (object) {
         show(t, object, 0);
         put(into, object);
@@ -535,23 +500,20 @@ static void give_object(text *t, int into, tally_object *object)
         add_char(t, '~');
     }
 }
-static void give_int(text *t, int64_t result)
-{
+static void give_int(text *t, int64_t result) {
     if (result < 0)
         add_error(t);
     else
         add_int(t, result);
 }
-static void give_borrowed(text *t, int into, tally_borrowed borrowed)
-{
+static void give_borrowed(text *t, int into, tally_borrowed borrowed) {
     tally_object *object = tally_borrowed_object(borrowed);
     if (object && kind_of(object) == 'i') add_int(t, tally_int_value(object));
     give_object(t, into, object ? tally_retain(borrowed) : NULL);
 }
 
 /* A single object that holds nothing may die by the store that follows: its hook runs at once. */
-static void expect_death_of(tally_object *old)
-{
+static void expect_death_of(tally_object *old) {
     if (playing->mode & MODE_PORTABLE && m.depth == 0 && old && kind_of(old) == 'C' &&
         variant_of(old) == BARE)
         m.immediate = true;
@@ -562,28 +524,24 @@ static void expect_death_of(tally_object *old)
 static bool is_instance(tally_object *object) { return kind_of(object) == 'C'; }
 
 /* Attributes of classes hold only what is in no need to die: classes die at a collection. */
-static bool may_hold(tally_object *object, tally_object *value)
-{
+static bool may_hold(tally_object *object, tally_object *value) {
     return kind_of(object) != 'y' || (value && strchr("ifsbN", kind_of(value)));
 }
-static tally_object *attribute_name(tally_object *object, int name)
-{
+static tally_object *attribute_name(tally_object *object, int name) {
     return m.names[kind_of(object) == 'y' && name < 2 ? name + 2 : name];
 }
 
 /* The tag's slot is never written. */
-static bool is_tag_slot(tally_object *object, ptrdiff_t index)
-{
+static bool is_tag_slot(tally_object *object, ptrdiff_t index) {
     return is_instance(object) && variant_of(object) != OPEN &&
            (index == 0 || index == -slot_counts[variant_of(object)]);
 }
 
-static tally_object *new_class(int kind, int procedure)
-{
-    char name[4] = { 'C', (char)('0' + (kind & 3)), 0, 0 };
+static tally_object *new_class(int kind, int procedure) {
+    char name[4] = {'C', (char)('0' + (kind & 3)), 0, 0};
     bool finalizes = kind & 4 && !(playing->mode & MODE_BORROW);
     tally_object *class_ = tally_class_new(
-        &(tally_class_spec){ name, slot_names[kind & 3], finalizes ? finalize_instance : NULL });
+        &(tally_class_spec){name, slot_names[kind & 3], finalizes ? finalize_instance : NULL});
     tally_object *tag =
         class_ ? tally_int_new(make_tag(m.serial + 1, procedure, (kind & 12) == 12)) : NULL;
     if (tag && tally_set_attr(class_, m.class_tag, tag) == 0) {
@@ -596,8 +554,7 @@ static tally_object *new_class(int kind, int procedure)
     return class_;
 }
 
-static tally_object *new_instance(tally_object *class_)
-{
+static tally_object *new_instance(tally_object *class_) {
     tally_object *self = tally_instance_new(class_);
     if (!self) return NULL;
     int64_t class_tag = tag_of(class_);
@@ -614,8 +571,7 @@ static tally_object *new_instance(tally_object *class_)
     return self;
 }
 
-static tally_object *new_native(int hash, int procedure, int kind)
-{
+static tally_object *new_native(int hash, int procedure, int kind) {
     tally_object *self = tally_object_new(m.types[kind & 3], 0);
     if (!self) return NULL;
     native *n = native_of(self);
@@ -626,8 +582,7 @@ static tally_object *new_native(int hash, int procedure, int kind)
     return self;
 }
 
-static void compare(text *t, tally_object *a, tally_object *b)
-{
+static void compare(text *t, tally_object *a, tally_object *b) {
     int order;
     if (tally_compare(a, b, &order) < 0)
         add_error(t);
@@ -635,8 +590,7 @@ static void compare(text *t, tally_object *a, tally_object *b)
         add_int(t, order);
 }
 
-static void show_repr(text *t, tally_object *object)
-{
+static void show_repr(text *t, tally_object *object) {
     tally_object *repr = tally_repr(object);
     if (!repr) {
         add_error(t);
@@ -652,8 +606,7 @@ static void show_repr(text *t, tally_object *object)
     tally_decref(repr);
 }
 
-static tally_object *arith(tally_object *a, tally_object *b, int operation)
-{
+static tally_object *arith(tally_object *a, tally_object *b, int operation) {
     switch (operation) {
     case 0: return tally_add(a, b);
     case 1: return tally_subtract(a, b);
@@ -664,8 +617,7 @@ static tally_object *arith(tally_object *a, tally_object *b, int operation)
     }
 }
 
-static ptrdiff_t length_of(tally_object *object)
-{
+static ptrdiff_t length_of(tally_object *object) {
     switch (kind_of(object)) {
     case 's': return tally_str_length(object);
     case 'l': return tally_list_length(object);
@@ -674,8 +626,7 @@ static ptrdiff_t length_of(tally_object *object)
     }
 }
 
-static void walk(text *t, tally_object *dict)
-{
+static void walk(text *t, tally_object *dict) {
     tally_object *key, *value;
     ptrdiff_t position = 0;
     int result, count = 0;
@@ -692,8 +643,7 @@ static void walk(text *t, tally_object *dict)
     give_int(t, result < 0 ? result : count);
 }
 
-static void collect(text *t)
-{
+static void collect(text *t) {
     m.collecting = true;
     bool failed = tally_gc_collect(2) < 0;
     m.collecting = false;
@@ -703,8 +653,7 @@ static void collect(text *t)
         add_char(t, 'c');
 }
 
-static void count_garbage(text *t)
-{
+static void count_garbage(text *t) {
     m.collecting = true;
     tally_gc_set_debug(TALLY_GC_DEBUG_SAVEALL);
     bool failed = tally_gc_collect(2) < 0;
@@ -716,8 +665,7 @@ static void count_garbage(text *t)
     add_char(t, failed ? '!' : 'g');
 }
 
-static void show_state(text *t)
-{
+static void show_state(text *t) {
     for (int i = 0; i < REGISTERS; i++) {
         if (m.registers[i])
             show(t, m.registers[i], 0);
@@ -727,11 +675,10 @@ static void show_state(text *t)
     }
 }
 
-static void census(text *t)
-{
-    static const char *const wanted[] = { "list", "C0", "C1", "C2", "C3", "X2" };
+static void census(text *t) {
+    static const char *const wanted[] = {"list", "C0", "C1", "C2", "C3", "X2"};
     tally_census_row *rows = NULL;
-    size_t count = 0, objects[6] = { 0 };
+    size_t count = 0, objects[6] = {0};
     if (tally_heap_census(&rows, &count) < 0) {
         add_error(t);
         return;
@@ -747,8 +694,7 @@ static void census(text *t)
 }
 
 /* What says nothing that could be compared. */
-static void query(text *t)
-{
+static void query(text *t) {
     tally_stats_result stats;
     tally_memory_result memory;
     tally_contention_row *rows = NULL;
@@ -768,16 +714,14 @@ static void query(text *t)
     add_char(t, 'q');
 }
 
-static void in_other_thread(void *argument)
-{
+static void in_other_thread(void *argument) {
 #ifdef TALLY_INJECT
     tally_inject_failed(); /* it is the start of the thread that fails */
 #endif
     run_procedure(*(int *)argument);
 }
 
-static void run_in_thread(text *t, int procedure)
-{
+static void run_in_thread(text *t, int procedure) {
     tally_thread thread;
     if (m.depth || procedure < 0 || m.ending) {
         add_char(t, '-');
@@ -797,8 +741,7 @@ static void run_in_thread(text *t, int procedure)
 
 static const char *own_references; /* kinds whose count a script knows */
 
-static void show_referrers(text *t, tally_object *object)
-{
+static void show_referrers(text *t, tally_object *object) {
     tally_object *list = tally_gc_get_referrers(object);
     int lists = 0;
     if (!list) {
@@ -817,8 +760,7 @@ static void show_referrers(text *t, tally_object *object)
 /* Whether it puts an object into a container. CPython drops the contents of one in another order,
  * and a weak reference that dies before its referent is not called back. So scripts for it keep
  * weak references in registers. */
-static bool stores(int code)
-{
+static bool stores(int code) {
     switch (code) {
     case OP_append:
     case OP_list_set:
@@ -833,9 +775,8 @@ static bool stores(int code)
     }
 }
 
-static void execute(const op *o, text *t)
-{
-    tally_object *h[4] = { 0 }, *none = NULL;
+static void execute(const op *o, text *t) {
+    tally_object *h[4] = {0}, *none = NULL;
     int into = op_operands[o->code][0] == '>' ? o->a[0] : -1, operand = 0, held = 0;
     for (const char *c = op_operands[o->code]; *c; c++) {
         if (*c == '>') {
@@ -888,7 +829,7 @@ static void execute(const op *o, text *t)
     }
     case OP_tuple:
         give_object(t, into,
-                    tally_tuple_new((tally_object *[]){ h[1], h[2], h[1] }, (unsigned)a[3] % 4));
+                    tally_tuple_new((tally_object *[]){h[1], h[2], h[1]}, (unsigned)a[3] % 4));
         break;
     case OP_tuple_get: give_object(t, into, tally_tuple_get(h[1], a[2])); break;
     case OP_tuple_length: give_int(t, tally_tuple_length(h[0])); break;
@@ -1064,8 +1005,7 @@ static void execute(const op *o, text *t)
     }
 release:
     if (m.depth == 0) m.immediate = !(playing->mode & MODE_PORTABLE);
-    for (held = 0; held < 4; held++)
-        tally_xdecref(h[held]);
+    for (held = 0; held < 4; held++) tally_xdecref(h[held]);
     if (tally_error_kind() != TALLY_NO_ERROR) {
         add_string(t, " dropped");
         add_error(t);
@@ -1080,8 +1020,7 @@ static long injected_failures;
 
 static int by_text(const void *a, const void *b) { return strcmp(a, b); }
 
-static uint32_t finish_line(uint32_t crc, text *t, const char *name)
-{
+static uint32_t finish_line(uint32_t crc, text *t, const char *name) {
     if (m.event_count == MOST_EVENTS) m.event_count = 0; /* too many to know which */
     qsort(m.events, (size_t)m.event_count, EVENT_LENGTH, by_text);
     for (int i = 0; i < m.event_count; i++) {
@@ -1094,8 +1033,7 @@ static uint32_t finish_line(uint32_t crc, text *t, const char *name)
 }
 
 #ifdef TALLY_INJECT
-static uint32_t state_crc(void)
-{
+static uint32_t state_crc(void) {
     static text t;
     t.length = 0;
     show_state(&t);
@@ -1103,8 +1041,7 @@ static uint32_t state_crc(void)
 }
 
 /* Each allocation of the operation fails once, until it has none that fails. */
-static void execute_failing(const op *o, text *t)
-{
+static void execute_failing(const op *o, text *t) {
     for (int nth = 1; nth < 300; nth++) {
         uint32_t before = state_crc();
         int64_t serial = m.serial;
@@ -1124,44 +1061,38 @@ static void execute_failing(const op *o, text *t)
 }
 #endif
 
-static void make_types(void)
-{
+static void make_types(void) {
     static const unsigned flags = TALLY_TYPE_CONTAINER | TALLY_TYPE_WEAKLY_REFERENCABLE;
     const tally_type_spec specs[] = {
-        { .name = "X0", .size = sizeof(native), .repr = native_repr },
-        { .name = "X1",
-          .size = sizeof(native),
-          .hash = native_hash,
-          .equal = native_equal,
-          .repr = native_repr },
-        { .name = "X2",
-          .size = sizeof(native),
-          .flags = flags,
-          .traverse = native_traverse,
-          .clear = native_clear,
-          .finalize = finalize_native,
-          .hash = native_hash,
-          .equal = native_equal,
-          .repr = native_repr },
-        { .name = "X3", .size = sizeof(native), .equal = native_equal, .repr = native_repr },
+        {.name = "X0", .size = sizeof(native), .repr = native_repr},
+        {.name = "X1",
+         .size = sizeof(native),
+         .hash = native_hash,
+         .equal = native_equal,
+         .repr = native_repr},
+        {.name = "X2",
+         .size = sizeof(native),
+         .flags = flags,
+         .traverse = native_traverse,
+         .clear = native_clear,
+         .finalize = finalize_native,
+         .hash = native_hash,
+         .equal = native_equal,
+         .repr = native_repr},
+        {.name = "X3", .size = sizeof(native), .equal = native_equal, .repr = native_repr},
     };
-    for (int i = 0; i < 4; i++)
-        m.types[i] = tally_type_new(&specs[i]);
-    for (int i = 0; i < NAMES; i++)
-        m.names[i] = tally_str_new(attribute_names[i], -1);
+    for (int i = 0; i < 4; i++) m.types[i] = tally_type_new(&specs[i]);
+    for (int i = 0; i < NAMES; i++) m.names[i] = tally_str_new(attribute_names[i], -1);
     m.tag = tally_str_new("tag", -1);
     m.class_tag = tally_str_new("class tag", -1);
 }
 
-static void drop_registers(void)
-{
-    for (int i = 0; i < REGISTERS; i++)
-        put(i, NULL);
+static void drop_registers(void) {
+    for (int i = 0; i < REGISTERS; i++) put(i, NULL);
 }
 
 /* The checksum of what it showed; *left: objects that were alive at the end. */
-static uint32_t run(const script *s, bool failing, ptrdiff_t *left)
-{
+static uint32_t run(const script *s, bool failing, ptrdiff_t *left) {
     static text t;
     uint32_t crc = 0;
     memset(&m, 0, offsetof(typeof(m), events));
@@ -1220,8 +1151,7 @@ static uint32_t run(const script *s, bool failing, ptrdiff_t *left)
         run_deferred();
     }
     crc = finish_line(crc, &t, "end");
-    for (int i = 0; i < NAMES; i++)
-        tally_decref(m.names[i]);
+    for (int i = 0; i < NAMES; i++) tally_decref(m.names[i]);
     tally_decref(m.tag);
     tally_decref(m.class_tag);
     *left = tally_finish();
@@ -1230,20 +1160,17 @@ static uint32_t run(const script *s, bool failing, ptrdiff_t *left)
 
 /* ---- the program ---- */
 
-static void say_where(int signal)
-{
+static void say_where(int signal) {
     char line[120];
     int length = snprintf(line, sizeof line, "signal %d in episode %" PRIu64 ", operation %d\n",
                           signal, playing ? playing->seed : 0, m.at);
-    if (write(2, line, (size_t)length) < 0) {
-    }
-    struct sigaction plain = { .sa_handler = SIG_DFL };
+    if (write(2, line, (size_t)length) < 0) {}
+    struct sigaction plain = {.sa_handler = SIG_DFL};
     sigaction(signal, &plain, NULL);
     raise(signal);
 }
 
-static void usage(const char *program)
-{
+static void usage(const char *program) {
     fprintf(stderr,
             "usage: %s [--seed S] [--operations N] [--length N] [--portable] [--fail] [--dump] "
             "[--trace] [--skip-keys] [--without OP,...] [--script FILE]\n"
@@ -1263,15 +1190,13 @@ static void usage(const char *program)
     exit(2);
 }
 
-int main(int count, char **words)
-{
+int main(int count, char **words) {
     static script s;
     static const struct option options[] = {
-        { "seed", 1, 0, 's' },        { "operations", 1, 0, 'n' }, { "length", 1, 0, 'l' },
-        { "portable", 0, 0, 'p' },    { "fail", 0, 0, 'f' },       { "dump", 0, 0, 'd' },
-        { "trace", 0, 0, 't' },       { "script", 1, 0, 'r' },     { "skip-keys", 0, 0, 'k' },
-        { "no-failures", 0, 0, 'q' }, { "without", 1, 0, 'w' },    { 0 }
-    };
+        {"seed", 1, 0, 's'},        {"operations", 1, 0, 'n'}, {"length", 1, 0, 'l'},
+        {"portable", 0, 0, 'p'},    {"fail", 0, 0, 'f'},       {"dump", 0, 0, 'd'},
+        {"trace", 0, 0, 't'},       {"script", 1, 0, 'r'},     {"skip-keys", 0, 0, 'k'},
+        {"no-failures", 0, 0, 'q'}, {"without", 1, 0, 'w'},    {0}};
     uint64_t seed = 1;
     long operations = 200000, length = 1000;
     unsigned always = 0;

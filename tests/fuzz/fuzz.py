@@ -25,7 +25,7 @@ import tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 HANG_SECONDS = 20  # a script of a thousand operations takes some milliseconds
-CHUNK = 100000     # operations of one process
+CHUNK = 100000  # operations of one process
 
 
 class Interpreter:
@@ -38,17 +38,29 @@ class Interpreter:
 
     def command(self, *words):
         if self.python:
-            return [sys.executable, '-S', '-E', '-B', os.path.join(HERE, 'cpython.py')] + list(words)
+            return [sys.executable, '-S', '-E', '-B', os.path.join(HERE, 'cpython.py')] + list(
+                words
+            )
         return [self.program, '--script', '-'] + list(words)
 
     def play(self, text, *words):
         """What it prints for a script; how it ended stands at the end."""
         try:
-            done = subprocess.run(self.command(*words), input=text.encode(), stdout=subprocess.PIPE,
-                                  stderr=subprocess.PIPE, timeout=HANG_SECONDS, check=False)
+            done = subprocess.run(
+                self.command(*words),
+                input=text.encode(),
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                timeout=HANG_SECONDS,
+                check=False,
+            )
         except subprocess.TimeoutExpired:
             return b'hang\n', b''
-        end = b'' if done.returncode in (0, 1) and b'Sanitizer' not in done.stderr else b'ended with %d\n' % done.returncode
+        end = (
+            b''
+            if done.returncode in (0, 1) and b'Sanitizer' not in done.stderr
+            else b'ended with %d\n' % done.returncode
+        )
         return done.stdout + end, done.stderr
 
 
@@ -66,7 +78,7 @@ def shrink(text, one, other, say=lambda line: None):
     while size:
         at = 0
         while at < len(lines):
-            fewer = lines[:at] + lines[at + size:]
+            fewer = lines[:at] + lines[at + size :]
             if fewer and differ('\n'.join(fewer) + '\n', one, other):
                 lines = fewer
             else:
@@ -95,15 +107,33 @@ def report(text, one, other, keep):
 
 
 def script_of(generator, seed, length, portable, without):
-    words = [generator, '--seed', str(seed), '--operations', str(length), '--length', str(length), '--dump', '--without', without]
-    return subprocess.run(words + (['--portable'] if portable else []), stdout=subprocess.PIPE, check=True).stdout.decode()
+    words = [
+        generator,
+        '--seed',
+        str(seed),
+        '--operations',
+        str(length),
+        '--length',
+        str(length),
+        '--dump',
+        '--without',
+        without,
+    ]
+    return subprocess.run(
+        words + (['--portable'] if portable else []), stdout=subprocess.PIPE, check=True
+    ).stdout.decode()
 
 
 def lines_of(command, errors, source=None):
     """The lines of a run; the last says how it ended, if it ended ill."""
     with tempfile.TemporaryFile() as stderr:
         feeder = subprocess.Popen(source, stdout=subprocess.PIPE) if source else None
-        process = subprocess.Popen(command, stdin=feeder.stdout if feeder else subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=stderr)
+        process = subprocess.Popen(
+            command,
+            stdin=feeder.stdout if feeder else subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+        )
         if feeder:
             feeder.stdout.close()
         out = process.communicate()[0].decode(errors='replace').split('\n')
@@ -111,19 +141,33 @@ def lines_of(command, errors, source=None):
             feeder.wait()
         if process.returncode < 0 or process.returncode > 1:
             stderr.seek(0)
-            errors.append('%s: %s\n' % (command[0], process.returncode) + stderr.read()[-2000:].decode(errors='replace'))
+            errors.append(
+                '%s: %s\n' % (command[0], process.returncode)
+                + stderr.read()[-2000:].decode(errors='replace')
+            )
     return dict(line.split(' ', 1) for line in out if ' ' in line)
 
 
 def compare_chunk(reference, other, seed, operations, length, portable, without):
     """The first seed whose lines differ, or None; how many were compared."""
     errors = []
-    words = ['--seed', str(seed), '--operations', str(operations), '--length', str(length), '--without', without]
+    words = [
+        '--seed',
+        str(seed),
+        '--operations',
+        str(operations),
+        '--length',
+        str(length),
+        '--without',
+        without,
+    ]
     flags = ['--portable'] if portable else []
+
     # Without a GIL atomic counts let removed keys live on: episodes with any keys are not for them.
     def command(interpreter):
         keys = ['--skip-keys'] if interpreter.name == 'atomic' and not portable else []
         return [interpreter.program] + words + flags + keys
+
     expected = lines_of(command(reference), errors)
     if other.python:
         got = lines_of(other.command(), errors, [reference.program, '--dump'] + words + flags)
@@ -162,14 +206,26 @@ def command_run(options):
             for other, portable, seed, count in waiting:
                 if other.name in failed:
                     continue
-                futures[pool.submit(compare_chunk, reference, other, seed, count * options.length, options.length, portable,
-                                    options.without)] = (other, portable)
+                futures[
+                    pool.submit(
+                        compare_chunk,
+                        reference,
+                        other,
+                        seed,
+                        count * options.length,
+                        options.length,
+                        portable,
+                        options.without,
+                    )
+                ] = (other, portable)
                 return
 
         for _ in range(options.jobs):
             submit()
         while futures:
-            done, _ = concurrent.futures.wait(futures, return_when=concurrent.futures.FIRST_COMPLETED)
+            done, _ = concurrent.futures.wait(
+                futures, return_when=concurrent.futures.FIRST_COMPLETED
+            )
             for future in done:
                 other, portable = futures.pop(future)
                 seed, count, errors = future.result()
@@ -178,8 +234,15 @@ def command_run(options):
                     failed[other.name] = (other, seed, portable, errors)
                 submit()
     for other, _ in pairs:
-        print('%s against %s: %d operations, %s' % (other.name, reference.name, totals.get(other.name, 0) * options.length,
-                                                     'A DIFFERENCE' if other.name in failed else 'the same'))
+        print(
+            '%s against %s: %d operations, %s'
+            % (
+                other.name,
+                reference.name,
+                totals.get(other.name, 0) * options.length,
+                'A DIFFERENCE' if other.name in failed else 'the same',
+            )
+        )
     sys.stdout.flush()
     for other, seed, portable, errors in failed.values():
         print('episode %d:' % seed)
@@ -195,23 +258,52 @@ def command_failures(options):
     status = 0
     for name in options.backends.split(','):
         program = os.path.join(options.programs, 'fuzz-fail-' + name)
-        words = [program, '--fail', '--seed', str(options.seed), '--operations', str(options.operations)]
+        words = [
+            program,
+            '--fail',
+            '--seed',
+            str(options.seed),
+            '--operations',
+            str(options.operations),
+        ]
         words += ['--skip-keys'] if name == 'atomic' else []
-        plain = subprocess.run(words + ['--no-failures'], stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False)
+        plain = subprocess.run(
+            words + ['--no-failures'], stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False
+        )
         failing = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False)
-        errors = [line for line in failing.stderr.decode(errors='replace').split('\n') if 'error ignored' not in line]
+        errors = [
+            line
+            for line in failing.stderr.decode(errors='replace').split('\n')
+            if 'error ignored' not in line
+        ]
         same = plain.returncode == failing.returncode == 0 and plain.stdout == failing.stdout
-        print('%s: %s; %s' % (name, ' '.join(errors[-2:]).strip(), 'what is shown is the same' if same else 'A DIFFERENCE'))
+        print(
+            '%s: %s; %s'
+            % (
+                name,
+                ' '.join(errors[-2:]).strip(),
+                'what is shown is the same' if same else 'A DIFFERENCE',
+            )
+        )
         if not same:
             status = 1
-            print('\n'.join(errors[-60:]), '\nexit statuses %d and %d' % (plain.returncode, failing.returncode))
-            shown = [line for line in failing.stdout.decode().split('\n') if line not in plain.stdout.decode().split('\n')]
+            print(
+                '\n'.join(errors[-60:]),
+                '\nexit statuses %d and %d' % (plain.returncode, failing.returncode),
+            )
+            shown = [
+                line
+                for line in failing.stdout.decode().split('\n')
+                if line not in plain.stdout.decode().split('\n')
+            ]
             print('\n'.join(shown[:20]))
     return status
 
 
 def command_shrink(options):
-    one, other = Interpreter(options.programs, options.one), Interpreter(options.programs, options.other)
+    one, other = Interpreter(options.programs, options.one), Interpreter(
+        options.programs, options.other
+    )
     with open(options.file, encoding='utf-8') as file:
         text = file.read()
     if not differ(text, one, other):
@@ -246,7 +338,11 @@ def main():
     small.add_argument('other')
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    sys.exit({'run': command_run, 'failures': command_failures, 'shrink': command_shrink}[options.command](options))
+    sys.exit(
+        {'run': command_run, 'failures': command_failures, 'shrink': command_shrink}[
+            options.command
+        ](options)
+    )
 
 
 if __name__ == '__main__':

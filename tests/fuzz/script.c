@@ -7,31 +7,26 @@
 
 const char *const op_names[] = {
 #define OP_NAME(name, operands, weight) #name,
-    OPS(OP_NAME)
-};
+    OPS(OP_NAME)};
 const char *const op_operands[] = {
 #define OP_OPERANDS(name, operands, weight) operands,
-    OPS(OP_OPERANDS)
-};
+    OPS(OP_OPERANDS)};
 static const int op_weights[] = {
 #define OP_WEIGHT(name, operands, weight) weight,
-    OPS(OP_WEIGHT)
-};
-static const char *const mode_names[] = { "portable", "keys", "borrow", "threads", "fail" };
+    OPS(OP_WEIGHT)};
+static const char *const mode_names[] = {"portable", "keys", "borrow", "threads", "fail"};
 enum { MODES = sizeof mode_names / sizeof *mode_names };
 
 /* ---- random numbers ---- */
 
 static uint64_t state;
 
-static void seed_random(uint64_t seed)
-{
+static void seed_random(uint64_t seed) {
     state = seed * UINT64_C(0x9e3779b97f4a7c15) + UINT64_C(0xd1b54a32d192ed03);
 }
 
 /* splitmix64 */
-static int draw(int below)
-{
+static int draw(int below) {
     uint64_t z = state += UINT64_C(0x9e3779b97f4a7c15);
     z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
     z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
@@ -53,8 +48,7 @@ enum {
     WEAKREFS = 24
 };
 
-static int register_for(char kind, int written)
-{
+static int register_for(char kind, int written) {
     if (draw(20) == 0) return draw(REGISTERS);
     if (kind == 'v' && written) return from(VALUES, 8);
     switch (kind) {
@@ -75,8 +69,7 @@ static int register_for(char kind, int written)
     }
 }
 
-static int number_for(char kind)
-{
+static int number_for(char kind) {
     switch (kind) {
     case 'n': return draw(10) ? draw(4) - 1 : draw(12) - 6;
     case 's': return draw(NAMES);
@@ -93,15 +86,13 @@ static int number_for(char kind)
 
 static char left_out[OP_CODES];
 
-int script_without(const char *name)
-{
+int script_without(const char *name) {
     for (int i = 0; i < OP_CODES; i++)
         if (strcmp(name, op_names[i]) == 0) return left_out[i] = 1;
     return 0;
 }
 
-static int weight_of(int code, unsigned mode)
-{
+static int weight_of(int code, unsigned mode) {
     if (left_out[code]) return 0;
     int weight = op_weights[code];
     switch (code) {
@@ -130,9 +121,8 @@ static int weight_of(int code, unsigned mode)
     }
 }
 
-static void make_op(op *o, int code, unsigned mode)
-{
-    *o = (op){ .code = code };
+static void make_op(op *o, int code, unsigned mode) {
+    *o = (op){.code = code};
     int operand = 0, written = 0;
     for (const char *c = op_operands[code]; *c; c++) {
         if (*c == '>') {
@@ -148,20 +138,17 @@ static void make_op(op *o, int code, unsigned mode)
         written = 0;
     }
     /* Mostly those with a hash and an equal of their own. */
-    static const int kinds[] = { 0, 1, 1, 1, 2, 2, 2, 3 };
+    static const int kinds[] = {0, 1, 1, 1, 2, 2, 2, 3};
     if (code == OP_native) o->a[3] = (o->a[3] & 12) | kinds[draw(8)];
 }
 
-static int drawn_code(const int *weights, int total)
-{
+static int drawn_code(const int *weights, int total) {
     int at = draw(total), code = 0;
-    while (at >= weights[code])
-        at -= weights[code++];
+    while (at >= weights[code]) at -= weights[code++];
     return code;
 }
 
-unsigned script_mode(uint64_t seed, unsigned always)
-{
+unsigned script_mode(uint64_t seed, unsigned always) {
     seed_random(~seed);
     unsigned mode = always;
     if (!(always & MODE_PORTABLE)) {
@@ -176,11 +163,9 @@ unsigned script_mode(uint64_t seed, unsigned always)
     return mode;
 }
 
-void script_make(script *s, uint64_t seed, unsigned mode, int length)
-{
+void script_make(script *s, uint64_t seed, unsigned mode, int length) {
     int weights[OP_CODES], total = 0;
-    for (int i = 0; i < OP_CODES; i++)
-        total += weights[i] = weight_of(i, mode);
+    for (int i = 0; i < OP_CODES; i++) total += weights[i] = weight_of(i, mode);
     seed_random(seed);
     s->seed = seed;
     s->mode = mode;
@@ -198,13 +183,13 @@ void script_make(script *s, uint64_t seed, unsigned mode, int length)
     /* Registers are filled by convention first, and again now and then. */
     static const struct {
         int code, into;
-    } first[] = { { OP_int, 0 },       { OP_str, 1 },       { OP_real, 2 },    { OP_int, 3 },
-                  { OP_str, 4 },       { OP_const, 5 },     { OP_big, 6 },     { OP_str, 7 },
-                  { OP_list, 8 },      { OP_list, 9 },      { OP_list, 10 },   { OP_list, 11 },
-                  { OP_dict, 12 },     { OP_dict, 13 },     { OP_dict, 14 },   { OP_tuple, 15 },
-                  { OP_tuple, 16 },    { OP_class, 20 },    { OP_class, 21 },  { OP_instance, 17 },
-                  { OP_instance, 18 }, { OP_instance, 19 }, { OP_native, 22 }, { OP_native, 23 },
-                  { OP_weakref, 24 },  { OP_weakref, 25 } };
+    } first[] = {{OP_int, 0},       {OP_str, 1},       {OP_real, 2},    {OP_int, 3},
+                 {OP_str, 4},       {OP_const, 5},     {OP_big, 6},     {OP_str, 7},
+                 {OP_list, 8},      {OP_list, 9},      {OP_list, 10},   {OP_list, 11},
+                 {OP_dict, 12},     {OP_dict, 13},     {OP_dict, 14},   {OP_tuple, 15},
+                 {OP_tuple, 16},    {OP_class, 20},    {OP_class, 21},  {OP_instance, 17},
+                 {OP_instance, 18}, {OP_instance, 19}, {OP_native, 22}, {OP_native, 23},
+                 {OP_weakref, 24},  {OP_weakref, 25}};
     enum { FIRST = sizeof first / sizeof *first };
     s->count = length < MAX_OPS ? length : MAX_OPS;
     for (int i = 0; i < s->count; i++) {
@@ -219,24 +204,19 @@ void script_make(script *s, uint64_t seed, unsigned mode, int length)
 
 /* ---- text ---- */
 
-static int operand_count(int code)
-{
+static int operand_count(int code) {
     int count = 0;
-    for (const char *c = op_operands[code]; *c; c++)
-        count += *c != '>';
+    for (const char *c = op_operands[code]; *c; c++) count += *c != '>';
     return count;
 }
 
-static void write_op(const op *o, FILE *file)
-{
+static void write_op(const op *o, FILE *file) {
     fputs(op_names[o->code], file);
-    for (int i = 0; i < operand_count(o->code); i++)
-        fprintf(file, " %d", o->a[i]);
+    for (int i = 0; i < operand_count(o->code); i++) fprintf(file, " %d", o->a[i]);
     putc('\n', file);
 }
 
-void script_write(const script *s, FILE *file)
-{
+void script_write(const script *s, FILE *file) {
     fprintf(file, "episode %llu\nmode", (unsigned long long)s->seed);
     for (int i = 0; i < MODES; i++)
         if (s->mode & 1u << i) fprintf(file, " %s", mode_names[i]);
@@ -247,22 +227,18 @@ void script_write(const script *s, FILE *file)
             write_op(&s->procedures[p][i], file);
         }
     }
-    for (int i = 0; i < s->count; i++)
-        write_op(&s->ops[i], file);
+    for (int i = 0; i < s->count; i++) write_op(&s->ops[i], file);
 }
 
-static void wrong(const char *line)
-{
+static void wrong(const char *line) {
     fprintf(stderr, "no line of a script: %s\n", line);
     exit(2);
 }
 
-static void read_op(op *o, char *text, const char *line)
-{
+static void read_op(op *o, char *text, const char *line) {
     char *word = strtok(text, " ");
-    *o = (op){ 0 };
-    while (o->code < OP_CODES && (!word || strcmp(word, op_names[o->code]) != 0))
-        o->code++;
+    *o = (op){0};
+    while (o->code < OP_CODES && (!word || strcmp(word, op_names[o->code]) != 0)) o->code++;
     if (o->code == OP_CODES) wrong(line);
     const char *kind = op_operands[o->code];
     for (int i = 0; i < operand_count(o->code); i++, kind++) {
@@ -277,8 +253,7 @@ static void read_op(op *o, char *text, const char *line)
     }
 }
 
-int script_read(script *s, FILE *file)
-{
+int script_read(script *s, FILE *file) {
     static char line[256], copy[256];
     static int begun; /* the line "episode" was read that begins the next script */
     int read = 0;

@@ -33,35 +33,37 @@ enum {
  * number: n index, s name, i int, x index of a table, p procedure, h hash, m hook, o operator, e
  * error, f kind of class or native object.
  */
-#define OPS(X) \
-    X(int, ">vi", 30) X(big, ">vx", 8) X(real, ">vx", 12) X(str, ">vs", 25) X(const, ">vx", 8) \
-    X(copy, ">v*", 12) X(put, ">*v", 3) X(drop, "v", 9) X(is, "**", 4) X(intern, ">vs", 6) \
-    X(tuple, ">Tvvn", 25) X(tuple_get, ">vTn", 12) X(tuple_length, "T", 3) \
-    X(list, ">L", 16) X(append, "Lv", 50) X(list_get, ">vLn", 30) X(list_set, "Lnv", 30) \
-    X(insert, "Lnv", 15) X(pop, ">vLn", 22) X(extend, "LS", 9) X(list_clear, "L", 4) \
-    X(list_length, "L", 3) \
-    X(dict, ">D", 10) X(dict_get, ">vDk", 32) X(dict_set, "Dkv", 60) X(dict_delete, "Dk", 20) \
-    X(contains, "Dk", 10) X(set_default, ">vDkv", 14) X(walk, "D", 6) X(dict_clear, "D", 3) \
-    X(dict_length, "D", 3) \
-    X(class, ">Cfp", 8) X(instance, ">IC", 45) X(set_attr, "Jsv", 30) X(get_attr, ">vJs", 16) \
+/* clang-format off */
+#define OPS(X)                                                                                     \
+    X(int, ">vi", 30) X(big, ">vx", 8) X(real, ">vx", 12) X(str, ">vs", 25) X(const, ">vx", 8)     \
+    X(copy, ">v*", 12) X(put, ">*v", 3) X(drop, "v", 9) X(is, "**", 4) X(intern, ">vs", 6)         \
+    X(tuple, ">Tvvn", 25) X(tuple_get, ">vTn", 12) X(tuple_length, "T", 3)                         \
+    X(list, ">L", 16) X(append, "Lv", 50) X(list_get, ">vLn", 30) X(list_set, "Lnv", 30)           \
+    X(insert, "Lnv", 15) X(pop, ">vLn", 22) X(extend, "LS", 9) X(list_clear, "L", 4)               \
+    X(list_length, "L", 3)                                                                         \
+    X(dict, ">D", 10) X(dict_get, ">vDk", 32) X(dict_set, "Dkv", 60) X(dict_delete, "Dk", 20)      \
+    X(contains, "Dk", 10) X(set_default, ">vDkv", 14) X(walk, "D", 6) X(dict_clear, "D", 3)        \
+    X(dict_length, "D", 3)                                                                         \
+    X(class, ">Cfp", 8) X(instance, ">IC", 45) X(set_attr, "Jsv", 30) X(get_attr, ">vJs", 16)      \
     X(delete_attr, "Js", 10) X(slot_get, ">vIn", 14) X(slot_set, "Inv", 25) X(slot_empty, "In", 8) \
-    X(native, ">Nhpf", 28) X(arm, "Nm", 24) X(native_set, "Nnv", 14) X(native_get, ">vNn", 6) \
-    X(hash, "k", 6) X(equal, "**", 16) X(compare, "**", 10) X(repr, "*", 10) X(sizeof, "*", 3) \
-    X(arith, ">vvvo", 30) \
-    X(weakref, ">WRp", 26) X(weakref_get, ">vW", 16) X(weakref_count, "R", 6) \
-    X(weakref_list, "R", 4) \
-    X(collect, "", 12) X(freeze, "", 2) X(unfreeze, "", 3) X(finalized, "I", 5) \
-    X(referents, "S", 3) X(refcount, "*", 10) X(safepoint, "", 60) X(state, "", 16) \
-    X(raise, "e", 0) \
-    X(list_borrow, ">vLn", 0) X(dict_borrow, ">vDk", 0) X(slot_borrow, ">vIn", 0) \
-    X(thread, "p", 0) X(pend, "e*", 0) X(referrers, "*", 0) X(census, "", 0) X(tracked, "*", 0) \
+    X(native, ">Nhpf", 28) X(arm, "Nm", 24) X(native_set, "Nnv", 14) X(native_get, ">vNn", 6)      \
+    X(hash, "k", 6) X(equal, "**", 16) X(compare, "**", 10) X(repr, "*", 10) X(sizeof, "*", 3)     \
+    X(arith, ">vvvo", 30)                                                                          \
+    X(weakref, ">WRp", 26) X(weakref_get, ">vW", 16) X(weakref_count, "R", 6)                      \
+    X(weakref_list, "R", 4)                                                                        \
+    X(collect, "", 12) X(freeze, "", 2) X(unfreeze, "", 3) X(finalized, "I", 5)                    \
+    X(referents, "S", 3) X(refcount, "*", 10) X(safepoint, "", 60) X(state, "", 16)                \
+    X(raise, "e", 0)                                                                               \
+    X(list_borrow, ">vLn", 0) X(dict_borrow, ">vDk", 0) X(slot_borrow, ">vIn", 0)                  \
+    X(thread, "p", 0) X(pend, "e*", 0) X(referrers, "*", 0) X(census, "", 0) X(tracked, "*", 0)    \
     X(query, "", 0) X(save_all, "", 0)
+/* clang-format on */
 
 enum {
 #define OP_CODE(name, operands, weight) OP_##name,
     OPS(OP_CODE)
 #undef OP_CODE
-    OP_CODES
+        OP_CODES
 };
 
 typedef struct op {

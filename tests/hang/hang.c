@@ -11,78 +11,65 @@
 static tally_mutex mutex;
 static tally_condition condition;
 
-static uint64_t run_well(void *local)
-{
+static uint64_t run_well(void *local) {
     (void)local;
     return workload_stand_by() + 1;
 }
 
 /* Never a safepoint: with a GIL nobody else gets on, without one nobody can
  * stop the world. */
-__attribute__((noinline)) static void spin_for_ever(void)
-{
-    for (;;)
-        workload_compiler_barrier();
+__attribute__((noinline)) static void spin_for_ever(void) {
+    for (;;) workload_compiler_barrier();
 }
 
-static uint64_t run_spinning(void *local)
-{
+static uint64_t run_spinning(void *local) {
     (void)local;
     spin_for_ever();
     return 1;
 }
 
-__attribute__((noinline)) static void read_for_ever(void)
-{
+__attribute__((noinline)) static void read_for_ever(void) {
     int ends[2];
     char byte;
 
-    if (pipe(ends) != 0)
-        workload_fail("no pipe");
+    if (pipe(ends) != 0) workload_fail("no pipe");
     tally_blocking_begin();
-    if (read(ends[0], &byte, 1) != 1)
-        workload_fail("the pipe was closed");
+    if (read(ends[0], &byte, 1) != 1) workload_fail("the pipe was closed");
     tally_blocking_end();
 }
 
-static uint64_t run_reading(void *local)
-{
+static uint64_t run_reading(void *local) {
     (void)local;
     read_for_ever();
     return 1;
 }
 
-static void *set_up_waiting(const workload_context *context)
-{
+static void *set_up_waiting(const workload_context *context) {
     (void)context;
     tally_mutex_init(&mutex);
     tally_condition_init(&condition);
     return NULL;
 }
 
-__attribute__((noinline)) static void wait_for_ever(void)
-{
+__attribute__((noinline)) static void wait_for_ever(void) {
     tally_mutex_lock(&mutex);
-    for (;;)
-        tally_condition_wait(&condition, &mutex);
+    for (;;) tally_condition_wait(&condition, &mutex);
 }
 
-static uint64_t run_waiting(void *local)
-{
+static uint64_t run_waiting(void *local) {
     (void)local;
     wait_for_ever();
     return 1;
 }
 
-static void *set_up_spinning(const workload_context *context)
-{
+static void *set_up_spinning(const workload_context *context) {
     (void)context;
     spin_for_ever();
     return NULL;
 }
 
-#define HANG(variable, text, ...)                                                                                      \
-    const tally_workload workload_##variable = {                                                                       \
+#define HANG(variable, text, ...)                \
+    const tally_workload workload_##variable = { \
         .name = text, .description = "Of a test.", .unit = "runs", .sharing = OWN, __VA_ARGS__}
 
 HANG(hang_not, "hang-not", .run = run_well);

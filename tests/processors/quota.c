@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * quota.c: how many processors a control group's quota allows, from files as the kernel has them, of both versions of
- * control groups. Exit 0: as expected.
+ * quota.c: how many processors a control group's quota allows, from files as the kernel has them,
+ * of both versions of control groups. Exit 0: as expected.
  */
 #define _GNU_SOURCE
 #include "../../nogil/stop/processors.c"
@@ -13,8 +13,7 @@
 static char root[64] = "/tmp/tally-quota-XXXXXX";
 static int failures;
 
-static void put(const char *name, const char *text)
-{
+static void put(const char *name, const char *text) {
     char path[512];
     snprintf(path, sizeof path, "%s/%s", root, name);
     for (char *at = path + strlen(root) + 1; (at = strchr(at, '/')); at++) {
@@ -25,13 +24,11 @@ static void put(const char *name, const char *text)
     FILE *file = fopen(path, "w");
     if (!file || fputs(text, file) < 0 || fclose(file) != 0) failures++;
 }
-static int remove_one(const char *path, const struct stat *status, int flag, struct FTW *at)
-{
+static int remove_one(const char *path, const struct stat *status, int flag, struct FTW *at) {
     (void)status, (void)flag, (void)at;
     return remove(path);
 }
-static void expect(const char *what, const char *membership, unsigned wanted)
-{
+static void expect(const char *what, const char *membership, unsigned wanted) {
     char file[128], hierarchy[128];
     put("membership", membership);
     snprintf(file, sizeof file, "%s/membership", root);
@@ -42,8 +39,7 @@ static void expect(const char *what, const char *membership, unsigned wanted)
     failures++;
 }
 
-int main(void)
-{
+int main(void) {
     if (!mkdtemp(root)) return 1;
     put("cgroup/cpu.max", "max 100000\n");
     expect("version 2, none", "0::/\n", 0);

@@ -16,7 +16,17 @@ import time
 compare, drivers, backend, folder = sys.argv[1:]
 journal = os.path.join(folder, "journal.jsonl")
 run = [compare, "run", "--drivers", drivers]
-options = ["--backends", backend, "--workloads", "refcount-own,churn", "--threads", "1", "--quick", "--rounds", "6"]
+options = [
+    "--backends",
+    backend,
+    "--workloads",
+    "refcount-own,churn",
+    "--threads",
+    "1",
+    "--quick",
+    "--rounds",
+    "6",
+]
 
 
 def entries():
@@ -34,7 +44,9 @@ def blocks():
 def end_with(arguments, number, more):
     """Runs until so many more blocks are in the journal, then sends the signal."""
     wanted = len(blocks()) + more
-    process = subprocess.Popen(run + arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        run + arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     while len(blocks()) < wanted and process.poll() is None:
         time.sleep(0.01)
     process.send_signal(number)
@@ -57,7 +69,9 @@ if not os.path.exists(os.path.join(folder, "results.json")):
 # A line that a loss of power cut short.
 with open(journal, "a", encoding="utf-8") as file:
     file.write('{"job":1,"list":"blocks","blo')
-last = subprocess.run(run + options + ["--output", folder], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+last = subprocess.run(
+    run + options + ["--output", folder], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+)
 if last.returncode != 0 or "going on" not in last.stderr:
     sys.exit(f"it did not go on: status {last.returncode}, {last.stderr}")
 if os.path.exists(journal):
@@ -65,13 +79,19 @@ if os.path.exists(journal):
 with open(os.path.join(folder, "results.json"), encoding="utf-8") as file:
     results = json.load(file)
 found = {key(block) for name in ("blocks", "control") for block in results[name]}
-lost = [entry for entry in stopped if entry["list"] in ("blocks", "control") and key(entry["block"]) not in found]
+lost = [
+    entry
+    for entry in stopped
+    if entry["list"] in ("blocks", "control") and key(entry["block"]) not in found
+]
 if lost:
     sys.exit(f"{len(lost)} of {len(stopped)} blocks lost")
 if results["incomplete"] or results["resumed"] != 2 or results["failures"]:
     sys.exit("the results are not those of a whole run that was resumed twice")
 whole = [block for block in results["blocks"] if not block["incomplete"]]
-for place, rounds in collections.Counter((block["workload"], block["threads"]) for block in whole).items():
+for place, rounds in collections.Counter(
+    (block["workload"], block["threads"]) for block in whole
+).items():
     if rounds != 6:
         sys.exit(f"{place} was measured {rounds} times, not 6")
 if len(whole) != 12:

@@ -20,7 +20,7 @@
 #include <tally.h>
 
 #ifdef TALLY_INJECT
-#include "inject.h"
+#    include "inject.h"
 #endif
 
 #include <getopt.h>
@@ -75,12 +75,11 @@ static struct {
 static _Atomic int stopping, finished;
 static uint64_t first_seed;
 
-#define COUNT(field, n) atomic_fetch_add_explicit(&tallied.field, (n), memory_order_relaxed)
-#define READ(field) atomic_load_explicit(&tallied.field, memory_order_relaxed)
+#define COUNT(field, n)   atomic_fetch_add_explicit(&tallied.field, (n), memory_order_relaxed)
+#define READ(field)       atomic_load_explicit(&tallied.field, memory_order_relaxed)
 #define EXPECT(condition) ((condition) ? (void)0 : fail(__LINE__, #condition))
 
-static void fail(int line, const char *what)
-{
+static void fail(int line, const char *what) {
     if (COUNT(failures, 1) < 20)
         fprintf(stderr, "soak.c:%d: not so: %s (pending error: %d %s)\n", line, what,
                 (int)tally_error_kind(), tally_error_message());
@@ -96,8 +95,7 @@ static _Thread_local struct {
     bool section; /* is in a section */
 } own;
 
-static uint32_t draw(uint32_t below)
-{
+static uint32_t draw(uint32_t below) {
     uint64_t z = own.random += UINT64_C(0x9e3779b97f4a7c15);
     z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
     z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
@@ -105,17 +103,16 @@ static uint32_t draw(uint32_t below)
 }
 
 /* The value of a call that is marked [plain]. */
-#define PLAIN(call) \
-    ({ \
-        own.plain++; \
+#define PLAIN(call)                        \
+    ({                                     \
+        own.plain++;                       \
         typeof(call) plain_value = (call); \
-        own.plain--; \
-        plain_value; \
+        own.plain--;                       \
+        plain_value;                       \
     })
 
 /* The call failed; errors are the ones that other threads can cause. */
-static void failed_with(int line, unsigned errors)
-{
+static void failed_with(int line, unsigned errors) {
     if (!(errors >> tally_error_kind() & 1)) fail(line, "the error is one that the call can have");
     tally_error_clear();
 }
@@ -133,29 +130,25 @@ enum {
 static void act(void);
 
 /* Some operations within a hook; the innermost hooks only look. */
-static void act_in_hook(void)
-{
+static void act_in_hook(void) {
     EXPECT(own.plain == 0);
     if (own.depth >= 2 || atomic_load_explicit(&finished, memory_order_relaxed)) return;
     int plain = own.plain;
     own.plain = 0;
     own.depth++;
-    for (uint32_t i = draw(3); i > 0; i--)
-        act();
+    for (uint32_t i = draw(3); i > 0; i--) act();
     own.depth--;
     own.plain = plain;
 }
 
 /* ---- objects ---- */
 
-static void take_int(tally_object *object, int64_t *value)
-{
+static void take_int(tally_object *object, int64_t *value) {
     *value = object ? tally_int_value(object) : 0;
     tally_xdecref(object);
 }
 
-static void finalize(tally_object *self)
-{
+static void finalize(tally_object *self) {
     int64_t tag;
     take_int(tally_get_attr(self, world.tag), &tag);
     EXPECT(tag > 0);
@@ -168,8 +161,7 @@ static void finalize(tally_object *self)
     act_in_hook();
 }
 
-static void called_back(tally_object *reference, void *context)
-{
+static void called_back(tally_object *reference, void *context) {
     tally_object *referent = tally_weakref_get(reference);
     EXPECT(referent == tally_none);
     if (context) COUNT(watched_called, 1);
@@ -178,47 +170,40 @@ static void called_back(tally_object *reference, void *context)
 }
 
 /* A native object that holds one, and knows its number. */
-static void link_traverse(tally_object *self, tally_visit visit, void *context)
-{
+static void link_traverse(tally_object *self, tally_visit visit, void *context) {
     tally_object **held = tally_object_data(self);
     if (*held) visit(*held, context);
 }
-static void link_clear(tally_object *self)
-{
+static void link_clear(tally_object *self) {
     tally_object **data = tally_object_data(self), *held = *data;
     *data = NULL;
     tally_xdecref(held);
 }
-static void link_dealloc(tally_object *self)
-{
+static void link_dealloc(tally_object *self) {
     (void)self;
     COUNT(links_freed, 1);
 }
 
 /* A native key: four hashes for sixteen values; equal may change what is being looked at. */
-static int64_t key_hash(tally_object *self)
-{
+static int64_t key_hash(tally_object *self) {
     if (draw(64) == 0) act_in_hook();
     return *(int64_t *)tally_object_data(self) / 4;
 }
-static int key_equal(tally_object *self, tally_object *other)
-{
+static int key_equal(tally_object *self, tally_object *other) {
     const char *name = tally_type_name(other);
     if (draw(64) == 0) act_in_hook();
     return strcmp(name, "key") == 0 &&
            *(int64_t *)tally_object_data(self) == *(int64_t *)tally_object_data(other);
 }
 
-static tally_object *new_key(void)
-{
+static tally_object *new_key(void) {
     tally_object *key = tally_object_new(world.key_type, 0);
     EXPECT(key != NULL);
     *(int64_t *)tally_object_data(key) = draw(16);
     return key;
 }
 
-static tally_object *new_link(tally_object *held)
-{
+static tally_object *new_link(tally_object *held) {
     tally_object *link = tally_object_new(world.link_type, 0);
     EXPECT(link != NULL);
     COUNT(links_made, 1);
@@ -227,19 +212,17 @@ static tally_object *new_link(tally_object *held)
     return link;
 }
 
-static const char *const slim_slots[] = { "tag", "a0", "a1", "a2", "__weakref__", NULL };
+static const char *const slim_slots[] = {"tag", "a0", "a1", "a2", "__weakref__", NULL};
 
-static tally_object *new_class(bool slim)
-{
+static tally_object *new_class(bool slim) {
     tally_object *class_ = tally_class_new(
-        &(tally_class_spec){ slim ? "Slim" : "Wide", slim ? slim_slots : NULL, finalize });
+        &(tally_class_spec){slim ? "Slim" : "Wide", slim ? slim_slots : NULL, finalize});
     EXPECT(class_ != NULL);
     return class_;
 }
 
 /* Its number is set before anybody can drop it. */
-static tally_object *new_instance(tally_object *class_)
-{
+static tally_object *new_instance(tally_object *class_) {
     tally_object *self = tally_instance_new(class_);
     EXPECT(self != NULL);
     int64_t number = COUNT(next_tag, 1) + 1;
@@ -251,23 +234,20 @@ static tally_object *new_instance(tally_object *class_)
     return self;
 }
 
-static tally_object *any_class(void)
-{
+static tally_object *any_class(void) {
     tally_object *class_ = tally_list_get(world.class_cells, draw(CLASS_CELLS));
     EXPECT(class_ != NULL);
     return class_;
 }
 
-static tally_object *any_instance(void)
-{
+static tally_object *any_instance(void) {
     tally_object *class_ = any_class(), *self = new_instance(class_);
     tally_decref(class_);
     return self;
 }
 
 /* No container, so that what holds it is flat for repr and equal. */
-static tally_object *leaf(void)
-{
+static tally_object *leaf(void) {
     switch (draw(8)) {
     case 0: return tally_int_new(draw(100000));
     case 1: return tally_float_new(draw(1000) * 0.5);
@@ -288,13 +268,12 @@ static tally_object *leaf(void)
     }
 }
 
-static tally_object *fresh(void)
-{
+static tally_object *fresh(void) {
     tally_object *a = leaf(), *b, *made = NULL;
     switch (draw(6)) {
     case 0:
         b = leaf();
-        made = tally_tuple_new((tally_object *[]){ a, b }, 2);
+        made = tally_tuple_new((tally_object *[]){a, b}, 2);
         tally_decref(b);
         break;
     case 1:
@@ -312,8 +291,7 @@ static tally_object *fresh(void)
     return made;
 }
 
-static tally_object *any_key(void)
-{
+static tally_object *any_key(void) {
     tally_object *item, *key;
     switch (draw(6)) {
     case 0: return tally_int_new(draw(20));
@@ -330,8 +308,7 @@ static tally_object *any_key(void)
     }
 }
 
-static tally_object *any_shared(void)
-{
+static tally_object *any_shared(void) {
     switch (draw(6)) {
     case 0: return world.cells;
     case 1: return world.lists[draw(LISTS)];
@@ -344,8 +321,7 @@ static tally_object *any_shared(void)
 
 /* ---- operations ---- */
 
-static void on_cells(void)
-{
+static void on_cells(void) {
     tally_object *item;
     if (draw(3) == 0) {
         item = fresh();
@@ -357,8 +333,7 @@ static void on_cells(void)
     tally_xdecref(item);
 }
 
-static void on_lists(void)
-{
+static void on_lists(void) {
     tally_object *list = world.lists[draw(LISTS)], *item = NULL;
     ptrdiff_t length = PLAIN(tally_list_length(list));
     switch (draw(length > LONGEST ? 5 : 12)) {
@@ -394,8 +369,7 @@ static void on_lists(void)
     tally_xdecref(item);
 }
 
-static void on_dicts(void)
-{
+static void on_dicts(void) {
     tally_object *dict = world.dicts[draw(DICTS)], *key = any_key(), *value = NULL, *k, *v;
     ptrdiff_t position = 0;
     int result;
@@ -437,8 +411,7 @@ static void on_dicts(void)
     tally_decref(key);
 }
 
-static void on_attributes(void)
-{
+static void on_attributes(void) {
     tally_object *object = draw(2) ? world.open[draw(SHARED)] : world.slim[draw(SHARED)];
     tally_object *name = world.names[draw(NAMES)], *value = NULL;
     switch (draw(6)) {
@@ -466,8 +439,7 @@ static void on_attributes(void)
     tally_xdecref(value);
 }
 
-static void on_cycles(void)
-{
+static void on_cycles(void) {
     tally_object *a = any_instance(), *b = any_instance(), *list = tally_list_new(0);
     EXPECT(tally_list_append(list, a) == 0 && tally_list_append(list, b) == 0);
     EXPECT(tally_set_attr(a, world.names[0], list) == 0 &&
@@ -483,8 +455,7 @@ static void on_cycles(void)
     tally_decref(list);
 }
 
-static void on_classes(void)
-{
+static void on_classes(void) {
     tally_object *class_;
     switch (draw(4)) {
     case 0:
@@ -517,8 +488,7 @@ static void on_classes(void)
 }
 
 /* Weak references to what is in the cells: all three kinds of reading, and lists of them. */
-static void on_weakrefs(void)
-{
+static void on_weakrefs(void) {
     tally_object *item = tally_list_get(world.cells, draw(CELLS)), *reference = NULL, *got;
     EXPECT(item != NULL);
     switch (draw(6)) {
@@ -552,8 +522,7 @@ static void on_weakrefs(void)
     tally_xdecref(reference);
 }
 
-static void look_at(tally_borrowed borrowed)
-{
+static void look_at(tally_borrowed borrowed) {
     tally_object *object = tally_borrowed_object(borrowed);
     const char *name = tally_type_name(object);
     if (strcmp(name, "list") == 0) {
@@ -566,8 +535,7 @@ static void look_at(tally_borrowed borrowed)
     }
 }
 
-static void on_borrowed(void)
-{
+static void on_borrowed(void) {
     for (uint32_t i = 1 + draw(6); i > 0; i--) {
         tally_borrowed borrowed;
         tally_object *key = any_key();
@@ -590,8 +558,7 @@ static void on_borrowed(void)
 }
 
 /* Nested sections on one or two objects; within, operations on what others fight over. */
-static void in_sections(void)
-{
+static void in_sections(void) {
     tally_critical outer, inner;
     uint32_t i = draw(GUARDS), j = draw(GUARDS), nested = draw(3);
     bool before = own.section;
@@ -624,8 +591,7 @@ static void in_sections(void)
     own.section = before;
 }
 
-static void with_mutex(void)
-{
+static void with_mutex(void) {
     if (own.mutex) return;
     own.mutex = true;
     tally_mutex_lock(&world.mutex);
@@ -644,16 +610,14 @@ static void with_mutex(void)
     own.mutex = false;
 }
 
-static void collected(const tally_gc_info *info, void *context)
-{
+static void collected(const tally_gc_info *info, void *context) {
     (void)context;
     EXPECT(info->generation >= 0 && info->generation <= 2);
     if (draw(4) == 0)
         EXPECT(tally_gc_remove_callback(collected, context) == 0 || (FAILED(VALUE), true));
 }
 
-static void on_collector(void)
-{
+static void on_collector(void) {
     tally_object *list = NULL;
     int numbers[3];
     switch (draw(24)) {
@@ -719,8 +683,7 @@ static void on_collector(void)
     tally_xdecref(list);
 }
 
-static void on_lives(void)
-{
+static void on_lives(void) {
     char text[40];
     tally_object *made = NULL;
     switch (draw(8)) {
@@ -751,8 +714,7 @@ static void on_lives(void)
     tally_xdecref(made);
 }
 
-static void read_whole(void)
-{
+static void read_whole(void) {
     tally_object *object = draw(2) ? world.lists[draw(LISTS)] : world.dicts[draw(DICTS)],
                  *text = NULL;
     int order;
@@ -773,8 +735,7 @@ static void read_whole(void)
     tally_xdecref(text);
 }
 
-static void pause_a_little(void)
-{
+static void pause_a_little(void) {
     if (draw(40) == 0 && !own.mutex) {
         tally_blocking_begin();
         usleep(draw(300));
@@ -788,22 +749,19 @@ static struct {
     const char *name;
     void (*run)(void);
     uint32_t weight;
-} actions[] = { { "cells", on_cells, 30 },       { "lists", on_lists, 30 },
-                { "dicts", on_dicts, 30 },       { "attributes", on_attributes, 20 },
-                { "cycles", on_cycles, 10 },     { "classes", on_classes, 10 },
-                { "weakrefs", on_weakrefs, 20 }, { "borrowed", on_borrowed, 10 },
-                { "sections", in_sections, 20 }, { "mutex", with_mutex, 10 },
-                { "lives", on_lives, 10 },       { "whole", read_whole, 10 },
-                { "pause", pause_a_little, 10 }, { "collector", on_collector, 4 } };
+} actions[] = {
+    {"cells", on_cells, 30},           {"lists", on_lists, 30},       {"dicts", on_dicts, 30},
+    {"attributes", on_attributes, 20}, {"cycles", on_cycles, 10},     {"classes", on_classes, 10},
+    {"weakrefs", on_weakrefs, 20},     {"borrowed", on_borrowed, 10}, {"sections", in_sections, 20},
+    {"mutex", with_mutex, 10},         {"lives", on_lives, 10},       {"whole", read_whole, 10},
+    {"pause", pause_a_little, 10},     {"collector", on_collector, 4}};
 enum { ACTIONS = sizeof actions / sizeof *actions };
 static uint32_t all_weights;
 
-static void act(void)
-{
+static void act(void) {
     uint32_t at = draw(all_weights);
     int i = 0;
-    while (at >= actions[i].weight)
-        at -= actions[i++].weight;
+    while (at >= actions[i].weight) at -= actions[i++].weight;
     actions[i].run();
     EXPECT(tally_error_kind() == TALLY_NO_ERROR);
     tally_error_clear();
@@ -813,23 +771,19 @@ static void act(void)
 
 /* ---- threads ---- */
 
-static void begin_thread(uint64_t seed)
-{
+static void begin_thread(uint64_t seed) {
     memset(&own, 0, sizeof own);
     own.random = seed;
 }
 
-static void act_some(void *argument)
-{
+static void act_some(void *argument) {
     begin_thread(*(uint64_t *)argument);
-    for (uint32_t i = draw(400); i > 0; i--)
-        act();
+    for (uint32_t i = draw(400); i > 0; i--) act();
     COUNT(threads, 1);
 }
 
 /* Made elsewhere: attaches and detaches, perhaps more than once. */
-static void *come_and_go(void *argument)
-{
+static void *come_and_go(void *argument) {
     uint64_t seed = *(uint64_t *)argument;
     for (uint32_t times = 1 + seed % 3; times > 0; times--, seed++) {
         EXPECT(tally_thread_attach() == 0);
@@ -841,8 +795,7 @@ static void *come_and_go(void *argument)
 }
 
 /* Keeps weak references to objects that it hands to the others. */
-static void watch_one(tally_object *watched)
-{
+static void watch_one(tally_object *watched) {
     if (tally_list_length(watched) >= WATCHED) return;
     tally_object *self = any_instance(),
                  *reference = tally_weakref_new(self, called_back, (void *)1);
@@ -857,8 +810,7 @@ typedef struct life {
     tally_object *watched;
 } life;
 
-static void live(void *argument)
-{
+static void live(void *argument) {
     life *l = argument;
     begin_thread(l->seed);
     while (!atomic_load_explicit(&stopping, memory_order_relaxed)) {
@@ -884,8 +836,7 @@ static void live(void *argument)
 
 /* ---- a hang ---- */
 
-static void show_stacks(void)
-{
+static void show_stacks(void) {
     char command[200];
     fprintf(stderr, "soak: no operation for %d seconds; all stacks:\n", HANG_SECONDS);
     prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY);
@@ -899,8 +850,7 @@ static void show_stacks(void)
 
 static _Atomic int ended;
 
-static void *watch_dog(void *argument)
-{
+static void *watch_dog(void *argument) {
     (void)argument;
     int64_t before = -1;
     for (int quiet = 0; !atomic_load_explicit(&ended, memory_order_relaxed); sleep(1)) {
@@ -917,8 +867,7 @@ static void *watch_dog(void *argument)
 
 /* ---- the program ---- */
 
-static void build(void)
-{
+static void build(void) {
     char name[32];
     for (int i = 0; i < NAMES; i++) {
         snprintf(name, sizeof name, "a%d", i);
@@ -926,16 +875,15 @@ static void build(void)
     }
     world.tag = tally_str_new("tag", -1);
     world.link_type = tally_type_new(
-        &(tally_type_spec){ .name = "link",
-                            .size = sizeof(tally_object *),
-                            .flags = TALLY_TYPE_CONTAINER | TALLY_TYPE_WEAKLY_REFERENCABLE,
-                            .traverse = link_traverse,
-                            .clear = link_clear,
-                            .dealloc = link_dealloc });
+        &(tally_type_spec){.name = "link",
+                           .size = sizeof(tally_object *),
+                           .flags = TALLY_TYPE_CONTAINER | TALLY_TYPE_WEAKLY_REFERENCABLE,
+                           .traverse = link_traverse,
+                           .clear = link_clear,
+                           .dealloc = link_dealloc});
     world.key_type = tally_type_new(&(tally_type_spec){
-        .name = "key", .size = sizeof(int64_t), .hash = key_hash, .equal = key_equal });
-    for (int i = 0; i < 8; i++)
-        world.stones[i] = tally_float_new(i);
+        .name = "key", .size = sizeof(int64_t), .hash = key_hash, .equal = key_equal});
+    for (int i = 0; i < 8; i++) world.stones[i] = tally_float_new(i);
     world.class_cells = tally_list_new(0);
     world.cells = tally_list_new(0);
     world.weak_cells = tally_list_new(0);
@@ -943,12 +891,9 @@ static void build(void)
         EXPECT(tally_list_append(world.cells, world.stones[i % 8]) == 0);
         EXPECT(tally_list_append(world.weak_cells, tally_none) == 0);
     }
-    for (int i = 0; i < LISTS; i++)
-        world.lists[i] = tally_list_new(0);
-    for (int i = 0; i < DICTS; i++)
-        world.dicts[i] = tally_dict_new();
-    for (int i = 0; i < GUARDS; i++)
-        world.guards[i] = tally_list_new(0);
+    for (int i = 0; i < LISTS; i++) world.lists[i] = tally_list_new(0);
+    for (int i = 0; i < DICTS; i++) world.dicts[i] = tally_dict_new();
+    for (int i = 0; i < GUARDS; i++) world.guards[i] = tally_list_new(0);
     /* Every fourth seed: what is there by now is counted no longer. What it holds at the end is
      * taken out. */
     if (first_seed % 4 == 3) tally_gc_immortalize_heap();
@@ -968,34 +913,27 @@ static void build(void)
     tally_condition_init(&world.condition);
 }
 
-static void drop_all(tally_object **objects, int count)
-{
-    for (int i = 0; i < count; i++)
-        tally_decref(objects[i]);
+static void drop_all(tally_object **objects, int count) {
+    for (int i = 0; i < count; i++) tally_decref(objects[i]);
 }
 
-static void empty_world(void)
-{
+static void empty_world(void) {
     tally_gc_unfreeze();
     EXPECT(tally_list_clear(world.cells) == 0 && tally_list_clear(world.weak_cells) == 0 &&
            tally_list_clear(world.class_cells) == 0);
-    for (int i = 0; i < LISTS; i++)
-        EXPECT(tally_list_clear(world.lists[i]) == 0);
-    for (int i = 0; i < DICTS; i++)
-        EXPECT(tally_dict_clear(world.dicts[i]) == 0);
-    for (int i = 0; i < GUARDS; i++)
-        EXPECT(tally_list_clear(world.guards[i]) == 0);
+    for (int i = 0; i < LISTS; i++) EXPECT(tally_list_clear(world.lists[i]) == 0);
+    for (int i = 0; i < DICTS; i++) EXPECT(tally_dict_clear(world.dicts[i]) == 0);
+    for (int i = 0; i < GUARDS; i++) EXPECT(tally_list_clear(world.guards[i]) == 0);
     drop_all(world.open, SHARED);
     drop_all(world.slim, SHARED);
     drop_all(world.lists, LISTS);
     drop_all(world.dicts, DICTS);
     drop_all(world.guards, GUARDS);
-    drop_all((tally_object *[]){ world.cells, world.weak_cells, world.class_cells }, 3);
+    drop_all((tally_object *[]){world.cells, world.weak_cells, world.class_cells}, 3);
 }
 
 /* What waits for a grace period or a collection is gone once the condition holds. */
-static void settle(int64_t watched)
-{
+static void settle(int64_t watched) {
     for (int i = 0; i < 20000; i++) {
         if (i % 20 == 0) {
             tally_gc_unfreeze();
@@ -1012,26 +950,22 @@ static void settle(int64_t watched)
     }
 }
 
-static void check_totals(int64_t watched)
-{
+static void check_totals(int64_t watched) {
     EXPECT(READ(made) == READ(finalized));
     EXPECT(READ(made_sum) == READ(finalized_sum));
     EXPECT(READ(links_made) == READ(links_freed));
     EXPECT(READ(watched_called) == watched);
-    for (int i = 0; i < GUARDS; i++)
-        EXPECT(world.guarded[i] == READ(guarded[i]));
+    for (int i = 0; i < GUARDS; i++) EXPECT(world.guarded[i] == READ(guarded[i]));
     EXPECT(world.locked == READ(locked));
 }
 
-static double seconds(void)
-{
+static double seconds(void) {
     struct timespec time;
     clock_gettime(CLOCK_MONOTONIC, &time);
     return (double)time.tv_sec + (double)time.tv_nsec * 1e-9;
 }
 
-static long number(const char *program, const char *word, long most)
-{
+static long number(const char *program, const char *word, long most) {
     char *end;
     long value = strtol(word, &end, 10);
     if (end == word || *end || value < 0 || value > most) {
@@ -1044,11 +978,10 @@ static long number(const char *program, const char *word, long most)
     return value;
 }
 
-int main(int count, char **words)
-{
-    static const struct option options[] = { { "seconds", 1, 0, 't' }, { "threads", 1, 0, 'n' },
-                                             { "seed", 1, 0, 's' },    { "delays", 1, 0, 'd' },
-                                             { "without", 1, 0, 'w' }, { 0 } };
+int main(int count, char **words) {
+    static const struct option options[] = {{"seconds", 1, 0, 't'}, {"threads", 1, 0, 'n'},
+                                            {"seed", 1, 0, 's'},    {"delays", 1, 0, 'd'},
+                                            {"without", 1, 0, 'w'}, {0}};
     long duration = 5, threads = 2 * sysconf(_SC_NPROCESSORS_ONLN), delays = 0;
     threads = threads < 8 ? 8 : threads > MAX_THREADS ? MAX_THREADS : threads;
     first_seed = 1;
@@ -1065,8 +998,7 @@ int main(int count, char **words)
         default: number(words[0], "?", 0);
         }
     }
-    for (int i = 0; i < ACTIONS; i++)
-        all_weights += actions[i].weight;
+    for (int i = 0; i < ACTIONS; i++) all_weights += actions[i].weight;
     if (optind < count || threads < 1) number(words[0], "?", 0);
 #ifdef TALLY_INJECT
     tally_inject_delays((uint64_t)delays);
@@ -1085,7 +1017,7 @@ int main(int count, char **words)
     EXPECT(tally_init(NULL) == 0);
     build();
     for (long i = 0; i < threads; i++) {
-        lives[i] = (life){ first_seed * 1000003 + (uint64_t)i * 7919, tally_list_new(0) };
+        lives[i] = (life){first_seed * 1000003 + (uint64_t)i * 7919, tally_list_new(0)};
         EXPECT(tally_thread_start(&handles[i], live, &lives[i]) == 0);
     }
     for (double end = seconds() + (double)duration; seconds() < end && READ(failures) < 20;) {
@@ -1104,13 +1036,11 @@ int main(int count, char **words)
     }
     atomic_store_explicit(&finished, 1, memory_order_relaxed);
     int64_t watched = 0;
-    for (long i = 0; i < threads; i++)
-        watched += tally_list_length(lives[i].watched);
+    for (long i = 0; i < threads; i++) watched += tally_list_length(lives[i].watched);
     empty_world();
     settle(watched);
     check_totals(watched);
-    for (long i = 0; i < threads; i++)
-        tally_decref(lives[i].watched);
+    for (long i = 0; i < threads; i++) tally_decref(lives[i].watched);
     drop_all(world.stones, 8);
     drop_all(world.names, NAMES);
     tally_decref(world.tag);

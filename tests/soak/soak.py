@@ -24,7 +24,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 FUZZ = os.path.join(ROOT, 'tests', 'fuzz', 'fuzz.py')
 SERVER = os.path.join(ROOT, 'workloads', 'server', 'measure.py')
-LONGEST_TURN = 60    # seconds
+LONGEST_TURN = 60  # seconds
 WATCHED = ('soak-', 'fuzz-', 'task-server')
 SLOWER = {'Asan': 10, 'Tsan': 20}
 
@@ -36,8 +36,8 @@ class Job:
         self.name, self.command, self.unit = name, command, unit
         self.turns = self.failed = self.amount = 0
         self.seconds = 0.0
-        self.most = 0            # KiB
-        self.growth = []         # of each turn: last third over the middle third
+        self.most = 0  # KiB
+        self.growth = []  # of each turn: last third over the middle third
 
 
 class Stopped(Exception):
@@ -53,7 +53,10 @@ def memory_of(group):
         try:
             with open('/proc/%s/stat' % pid) as file:
                 text = file.read()
-            name, rest = text[text.index('(') + 1:text.rindex(')')], text[text.rindex(')') + 2:].split()
+            name, rest = (
+                text[text.index('(') + 1 : text.rindex(')')],
+                text[text.rindex(')') + 2 :].split(),
+            )
             if int(rest[2]) == group and name.startswith(WATCHED):
                 most = max(most, int(rest[21]) * (os.sysconf('SC_PAGE_SIZE') // 1024))
         except (OSError, ValueError, IndexError):
@@ -66,7 +69,9 @@ def growth(samples):
     third = len(samples) // 3
     if third < 3:
         return None
-    middle, last = statistics.median(samples[third:2 * third]), statistics.median(samples[2 * third:])
+    middle, last = statistics.median(samples[third : 2 * third]), statistics.median(
+        samples[2 * third :]
+    )
     return (last / middle - 1) * 100 if middle else None
 
 
@@ -81,7 +86,9 @@ class Soak:
         self.tty = sys.stderr.isatty()
         with open(os.path.join(options.build, 'CMakeCache.txt'), encoding='utf-8') as file:
             cache = file.read()
-        self.slower = next((n for kind, n in SLOWER.items() if 'CMAKE_BUILD_TYPE:STRING=%s\n' % kind in cache), 1)
+        self.slower = next(
+            (n for kind, n in SLOWER.items() if 'CMAKE_BUILD_TYPE:STRING=%s\n' % kind in cache), 1
+        )
         self.jobs = self.find_jobs()
 
     def program(self, folder, name):
@@ -93,33 +100,127 @@ class Soak:
         fuzz = self.program('tests', 'fuzz')
         for backend in backends:
             if 'stress' in only:
-                stress = lambda seed, seconds, name, more: [self.program('tests/soak', name), '--seconds', str(seconds), '--seed', str(seed),
-                                                            '--threads', str(self.options.threads)] + more
-                jobs.append(Job('stress ' + backend, lambda seed, seconds, b=backend: stress(seed, seconds, 'soak-' + b, []), 'operations'))
-                jobs.append(Job('stress with delays ' + backend,
-                                lambda seed, seconds, b=backend: stress(seed, seconds, 'soak-delays-' + b, ['--delays', str(seed)]), 'operations'))
+                stress = (
+                    lambda seed, seconds, name, more: [
+                        self.program('tests/soak', name),
+                        '--seconds',
+                        str(seconds),
+                        '--seed',
+                        str(seed),
+                        '--threads',
+                        str(self.options.threads),
+                    ]
+                    + more
+                )
+                jobs.append(
+                    Job(
+                        'stress ' + backend,
+                        lambda seed, seconds, b=backend: stress(seed, seconds, 'soak-' + b, []),
+                        'operations',
+                    )
+                )
+                jobs.append(
+                    Job(
+                        'stress with delays ' + backend,
+                        lambda seed, seconds, b=backend: stress(
+                            seed, seconds, 'soak-delays-' + b, ['--delays', str(seed)]
+                        ),
+                        'operations',
+                    )
+                )
             if 'fuzz' in only:
                 pair = backends[0] if backend == backends[0] else backends[0] + ',' + backend
                 amount = 1000000 // self.slower
-                jobs.append(Job('fuzz ' + backend, lambda seed, seconds, p=pair, n=amount: [
-                    sys.executable, '-B', FUZZ, 'run', '--programs', fuzz, '--backends', p, '--operations', str(n * max(1, int(seconds) // 5)),
-                    '--seed', str(seed * 1000003)], 'operations'))
-                jobs.append(Job('failing allocations ' + backend, lambda seed, seconds, b=backend, n=amount // 10: [
-                    sys.executable, '-B', FUZZ, 'failures', '--programs', fuzz, '--backends', b, '--operations', str(n),
-                    '--seed', str(seed * 1000003)], 'failures'))
+                jobs.append(
+                    Job(
+                        'fuzz ' + backend,
+                        lambda seed, seconds, p=pair, n=amount: [
+                            sys.executable,
+                            '-B',
+                            FUZZ,
+                            'run',
+                            '--programs',
+                            fuzz,
+                            '--backends',
+                            p,
+                            '--operations',
+                            str(n * max(1, int(seconds) // 5)),
+                            '--seed',
+                            str(seed * 1000003),
+                        ],
+                        'operations',
+                    )
+                )
+                jobs.append(
+                    Job(
+                        'failing allocations ' + backend,
+                        lambda seed, seconds, b=backend, n=amount // 10: [
+                            sys.executable,
+                            '-B',
+                            FUZZ,
+                            'failures',
+                            '--programs',
+                            fuzz,
+                            '--backends',
+                            b,
+                            '--operations',
+                            str(n),
+                            '--seed',
+                            str(seed * 1000003),
+                        ],
+                        'failures',
+                    )
+                )
             server = self.program('workloads/server', 'task-server-' + backend)
             if 'server' in only and shutil.which('wrk') and os.access(server, os.X_OK):
-                jobs.append(Job('task server ' + backend, lambda seed, seconds, b=backend: [
-                    sys.executable, '-B', SERVER, '--programs', self.program('workloads', 'server'), '--backends', b, '--seconds',
-                    str(max(2, int(seconds) - 5)), '--threads', '4', '--versions', '2', '--json', '--no-check'], 'requests'))
+                jobs.append(
+                    Job(
+                        'task server ' + backend,
+                        lambda seed, seconds, b=backend: [
+                            sys.executable,
+                            '-B',
+                            SERVER,
+                            '--programs',
+                            self.program('workloads', 'server'),
+                            '--backends',
+                            b,
+                            '--seconds',
+                            str(max(2, int(seconds) - 5)),
+                            '--threads',
+                            '4',
+                            '--versions',
+                            '2',
+                            '--json',
+                            '--no-check',
+                        ],
+                        'requests',
+                    )
+                )
         if 'server' in only and not any(job.unit == 'requests' for job in jobs):
             print('The task server is left out: it needs wrk and a release build.', file=sys.stderr)
         if 'fuzz' in only:
             amount = 300000 // self.slower
-            jobs.append(Job('fuzz CPython', lambda seed, seconds, n=amount: [
-                sys.executable, '-B', FUZZ, 'run', '--programs', fuzz, '--backends', backends[0], '--python', '--operations',
-                str(n * max(1, int(seconds) // 20)),
-                '--seed', str(seed * 1000003)], 'operations'))
+            jobs.append(
+                Job(
+                    'fuzz CPython',
+                    lambda seed, seconds, n=amount: [
+                        sys.executable,
+                        '-B',
+                        FUZZ,
+                        'run',
+                        '--programs',
+                        fuzz,
+                        '--backends',
+                        backends[0],
+                        '--python',
+                        '--operations',
+                        str(n * max(1, int(seconds) // 20)),
+                        '--seed',
+                        str(seed * 1000003),
+                    ],
+                    'operations',
+                )
+            )
         return jobs
 
     def say(self, text):
@@ -146,15 +247,24 @@ class Soak:
         with tempfile.TemporaryFile() as output:
             folder = tempfile.mkdtemp(prefix='tally-soak-')
             try:
-                self.process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
-                                                start_new_session=True, cwd=folder)
+                self.process = subprocess.Popen(
+                    command,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    stdin=subprocess.DEVNULL,
+                    start_new_session=True,
+                    cwd=folder,
+                )
                 if self.stopped:
                     self.kill()
                 while self.process.poll() is None:
                     memory = memory_of(self.process.pid)
                     samples += [memory] if memory else []
                     job.most = max(job.most, memory)
-                    self.say('%s left, %s, %d MiB, %d failed' % (self.left(), job.name, memory >> 10, sum(j.failed for j in self.jobs)))
+                    self.say(
+                        '%s left, %s, %d MiB, %d failed'
+                        % (self.left(), job.name, memory >> 10, sum(j.failed for j in self.jobs))
+                    )
                     if time.monotonic() > limit:
                         self.kill()
                     try:
@@ -180,7 +290,9 @@ class Soak:
 
     def keep(self, job, command, text, folder):
         os.makedirs(self.options.output, exist_ok=True)
-        name = os.path.join(self.options.output, '%s-%d.txt' % (job.name.replace(' ', '-'), self.seed))
+        name = os.path.join(
+            self.options.output, '%s-%d.txt' % (job.name.replace(' ', '-'), self.seed)
+        )
         with open(name, 'w', encoding='utf-8') as file:
             file.write(' '.join(command) + '\nended with %d\n\n' % self.process.returncode + text)
         for script in os.listdir(folder):
@@ -213,23 +325,52 @@ class Soak:
         return 130 if self.stopped else 0
 
     def table(self):
-        print('%s, %s, %d processors, %d threads of stress, seeds %d to %d%s' % (
-            datetime.date.today(), datetime.timedelta(seconds=int(time.monotonic() - self.began)), os.cpu_count(), self.options.threads,
-            self.options.seed + 1, self.seed, ', ended early' if self.stopped else ''))
+        print(
+            '%s, %s, %d processors, %d threads of stress, seeds %d to %d%s'
+            % (
+                datetime.date.today(),
+                datetime.timedelta(seconds=int(time.monotonic() - self.began)),
+                os.cpu_count(),
+                self.options.threads,
+                self.options.seed + 1,
+                self.seed,
+                ', ended early' if self.stopped else '',
+            )
+        )
         print()
         print('| what | turns | minutes | amount | failed | most memory | growth in a turn |')
         print('| :--- | ---: | ---: | ---: | ---: | ---: | ---: |')
         for job in self.jobs:
-            grown = '%+.0f %% (most %+.0f %%)' % (statistics.median(job.growth), max(job.growth)) if job.growth else '-'
-            print('| %s | %d | %.1f | %s %s | %d | %d MiB | %s |' % (job.name, job.turns, job.seconds / 60, format(job.amount, ','), job.unit,
-                                                                   job.failed, job.most >> 10, grown))
+            grown = (
+                '%+.0f %% (most %+.0f %%)' % (statistics.median(job.growth), max(job.growth))
+                if job.growth
+                else '-'
+            )
+            print(
+                '| %s | %d | %.1f | %s %s | %d | %d MiB | %s |'
+                % (
+                    job.name,
+                    job.turns,
+                    job.seconds / 60,
+                    format(job.amount, ','),
+                    job.unit,
+                    job.failed,
+                    job.most >> 10,
+                    grown,
+                )
+            )
 
 
 def amount_of(text, unit):
     """The numbers in front of the unit: 'biased: 123 operations by ...'; requests from a line of JSON."""
     amount = 0
     for line in text.split('\n'):
-        words = line.replace('"requests":', ' requests_are ').replace(',', ' ').replace('}', ' ').split()
+        words = (
+            line.replace('"requests":', ' requests_are ')
+            .replace(',', ' ')
+            .replace('}', ' ')
+            .split()
+        )
         for before, word, after in zip(words, words[1:], words[2:] + ['']):
             if unit == 'requests' and word == 'requests_are' and after.isdigit():
                 amount += int(after)

@@ -7,10 +7,8 @@
 
 #include <stdio.h>
 
-int main(void)
-{
-    if (tally_init(NULL) != 0)
-        return 1;
+int main(void) {
+    if (tally_init(NULL) != 0) return 1;
     tally_object *list = tally_list_new(0), *number = tally_int_new(1000);
     if (!list || !number || tally_list_append(list, number) != 0 || tally_refcount(number) != 2)
         return 1;

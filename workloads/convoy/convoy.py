@@ -59,7 +59,13 @@ def ask(end, options):
 
 def main():
     parser = argparse.ArgumentParser()
-    for name, default in ("busy", 2), ("requests", 500), ("interval", 5000), ("pause", 10000), ("work", 10):
+    for name, default in (
+        ("busy", 2),
+        ("requests", 500),
+        ("interval", 5000),
+        ("pause", 10000),
+        ("work", 10),
+    ):
         parser.add_argument("--" + name, type=int, default=default)
     options = parser.parse_args()
     client, server = socket.socketpair()
@@ -92,10 +98,25 @@ def main():
         thread.join()
     seconds = time.perf_counter() - began
     times = json.loads(text)
-    at = {share: times[min(int(share * len(times)), len(times) - 1)] for share in (0.5, 0.9, 0.99, 1)}
-    print(json.dumps({"backend": "python " + platform.python_version(), "scheme": "cpython", "busy": options.busy, "requests": options.requests,
-                      "interval_us": options.interval, "p50_ms": at[0.5], "p90_ms": at[0.9], "p99_ms": at[0.99], "max_ms": at[1],
-                      "busy_operations_per_second": sum(counts) / seconds}))
+    at = {
+        share: times[min(int(share * len(times)), len(times) - 1)] for share in (0.5, 0.9, 0.99, 1)
+    }
+    print(
+        json.dumps(
+            {
+                "backend": "python " + platform.python_version(),
+                "scheme": "cpython",
+                "busy": options.busy,
+                "requests": options.requests,
+                "interval_us": options.interval,
+                "p50_ms": at[0.5],
+                "p90_ms": at[0.9],
+                "p99_ms": at[0.99],
+                "max_ms": at[1],
+                "busy_operations_per_second": sum(counts) / seconds,
+            }
+        )
+    )
 
 
 if __name__ == "__main__":

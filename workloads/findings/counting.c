@@ -8,14 +8,16 @@
 #include "experiment.h"
 
 enum { VALUES = 64, TIMES = 5 };
-static const char *const variants[] = { "time", "counted-alone", "bare-alone", NULL };
+static const char *const variants[] = {"time", "counted-alone", "bare-alone", NULL};
 
-/* The volatile name is stored to each time, as a variable that a debugger or a traceback can see. */
-__attribute__((noinline)) void assign_counted(tally_object *volatile *name, tally_object *const *values, size_t times);
-__attribute__((noinline)) void assign_bare(tally_object *volatile *name, tally_object *const *values, size_t times);
+/* The volatile name is stored to each time, as a variable that a debugger or a traceback can see.
+ */
+__attribute__((noinline)) void assign_counted(tally_object *volatile *name,
+                                              tally_object *const *values, size_t times);
+__attribute__((noinline)) void assign_bare(tally_object *volatile *name,
+                                           tally_object *const *values, size_t times);
 
-void assign_counted(tally_object *volatile *name, tally_object *const *values, size_t times)
-{
+void assign_counted(tally_object *volatile *name, tally_object *const *values, size_t times) {
     for (size_t i = 0; i < times; i++) {
         tally_object *value = values[i % VALUES], *old = *name;
 
@@ -25,8 +27,7 @@ void assign_counted(tally_object *volatile *name, tally_object *const *values, s
     }
 }
 
-void assign_bare(tally_object *volatile *name, tally_object *const *values, size_t times)
-{
+void assign_bare(tally_object *volatile *name, tally_object *const *values, size_t times) {
     for (size_t i = 0; i < times; i++) {
         tally_object *value = values[i % VALUES], *old = *name;
 
@@ -35,9 +36,8 @@ void assign_bare(tally_object *volatile *name, tally_object *const *values, size
     }
 }
 
-static double time_of(void (*assign)(tally_object *volatile *, tally_object *const *, size_t), tally_object *volatile *name,
-                      tally_object *const *values, size_t times)
-{
+static double time_of(void (*assign)(tally_object *volatile *, tally_object *const *, size_t),
+                      tally_object *volatile *name, tally_object *const *values, size_t times) {
     uint64_t all[TIMES];
 
     assign(name, values, times / 10); /* warms up */
@@ -51,14 +51,13 @@ static double time_of(void (*assign)(tally_object *volatile *, tally_object *con
     return (double)all[TIMES / 2] / (double)times;
 }
 
-static void run_time(tally_object *volatile *name, tally_object *const *values)
-{
+static void run_time(tally_object *volatile *name, tally_object *const *values) {
     size_t times = experiment_size(5000000);
-    tally_object *number = program_object(tally_int_new(1000)), *immortals[VALUES], *volatile empty = tally_none;
+    tally_object *number = program_object(tally_int_new(1000)),
+                 *immortals[VALUES], *volatile empty = tally_none;
     double bare, counted = time_of(assign_counted, name, values, times);
 
-    for (unsigned i = 0; i < VALUES; i++)
-        immortals[i] = tally_none;
+    for (unsigned i = 0; i < VALUES; i++) immortals[i] = tally_none;
     tally_incref(values[0]); /* as if it had been counted */
     tally_decref(*name);
     *name = values[0];
@@ -68,7 +67,8 @@ static void run_time(tally_object *volatile *name, tally_object *const *values)
     experiment_report("assignment_ns", counted);
     experiment_report("assignment_without_counts_ns", bare);
     experiment_report("counting_ns", counted - bare);
-    experiment_report("counting_immortal_ns", time_of(assign_counted, &empty, immortals, times) - bare);
+    experiment_report("counting_immortal_ns",
+                      time_of(assign_counted, &empty, immortals, times) - bare);
     experiment_report("counts_bytes", sizeof(tally_counts));
     experiment_report("header_bytes", (double)tally_header_size(false));
     experiment_report("container_header_bytes", (double)tally_header_size(true));
@@ -76,12 +76,10 @@ static void run_time(tally_object *volatile *name, tally_object *const *values)
     tally_decref(number);
 }
 
-static void run(unsigned variant)
-{
+static void run(unsigned variant) {
     tally_object *values[VALUES], *volatile name;
 
-    for (unsigned i = 0; i < VALUES; i++)
-        values[i] = program_object(tally_int_new(1000 + i));
+    for (unsigned i = 0; i < VALUES; i++) values[i] = program_object(tally_int_new(1000 + i));
     name = values[0];
     tally_incref(name);
     if (variant == 0) {
@@ -100,8 +98,8 @@ static void run(unsigned variant)
         experiment_report("assignments", (double)times);
     }
     tally_decref(name);
-    for (unsigned i = 0; i < VALUES; i++)
-        tally_decref(values[i]);
+    for (unsigned i = 0; i < VALUES; i++) tally_decref(values[i]);
 }
 
-const experiment counting = { "counting", "what counting costs on every assignment and in every object", variants, run };
+const experiment counting = {
+    "counting", "what counting costs on every assignment and in every object", variants, run};

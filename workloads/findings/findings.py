@@ -39,23 +39,61 @@ FORMAT, VERSION = "tally-findings", 1
 def experiments(quick):
     """What a round runs: a key that claims.py knows, and the words of its command."""
     cores = str(min(len(os.sched_getaffinity(0)), 4))
-    driver = ["--samples=2", "--sample-ms=" + ("50" if quick else "200"), "--warmup-ms=" + ("20" if quick else "100")]
+    driver = [
+        "--samples=2",
+        "--sample-ms=" + ("50" if quick else "200"),
+        "--warmup-ms=" + ("20" if quick else "100"),
+    ]
     for backend in BACKENDS:
         for words in claims.PROGRAM_RUNS:
             yield f"{words} {backend}", [f"workloads/findings/findings-{backend}", *words.split()]
         for workload in "tasks-cycle", "tasks-weakref":
             size = ["--set=tasks=2000"] if quick else []
-            yield f"{workload} {backend}", [f"tally-{backend}", "--workload=" + workload, "--threads=1", *driver, *size]
+            yield f"{workload} {backend}", [
+                f"tally-{backend}",
+                "--workload=" + workload,
+                "--threads=1",
+                *driver,
+                *size,
+            ]
     for workload in "churn", "wordcount":
-        text = ["--text-bytes=" + ("1000000" if quick else "8000000")] if workload == "wordcount" else []
-        for backend, option in ("gil", "--threads=1"), ("gil", "--threads=" + cores), ("gil", "--processes=" + cores), ("biased", "--threads=" + cores):
+        text = (
+            ["--text-bytes=" + ("1000000" if quick else "8000000")]
+            if workload == "wordcount"
+            else []
+        )
+        for backend, option in (
+            ("gil", "--threads=1"),
+            ("gil", "--threads=" + cores),
+            ("gil", "--processes=" + cores),
+            ("biased", "--threads=" + cores),
+        ):
             kind = "one" if option == "--threads=1" else option[2:].split("=")[0]
-            yield f"{workload} {kind} {backend}", [f"tally-{backend}", "--workload=" + workload, option, *driver, *text]
-    for backend, scheme in ("gil", "ticks"), ("gil", "cpython"), ("gil", "deadline"), ("atomic", "none"), ("biased", "none"):
+            yield f"{workload} {kind} {backend}", [
+                f"tally-{backend}",
+                "--workload=" + workload,
+                option,
+                *driver,
+                *text,
+            ]
+    for backend, scheme in (
+        ("gil", "ticks"),
+        ("gil", "cpython"),
+        ("gil", "deadline"),
+        ("atomic", "none"),
+        ("biased", "none"),
+    ):
         for busy in "0", "2":
-            words = ["--busy=" + busy, "--requests=" + ("20" if quick else "100"), "--pause=" + ("2000" if quick else "5000")]
+            words = [
+                "--busy=" + busy,
+                "--requests=" + ("20" if quick else "100"),
+                "--pause=" + ("2000" if quick else "5000"),
+            ]
             words += [] if scheme == "none" else ["--scheme=" + scheme]
-            yield f"convoy {scheme} {busy} {backend}", [f"workloads/convoy/convoy-{backend}", *words]
+            yield f"convoy {scheme} {busy} {backend}", [
+                f"workloads/convoy/convoy-{backend}",
+                *words,
+            ]
 
 
 def flattened(output):
@@ -63,11 +101,18 @@ def flattened(output):
     if output.get("format") != "tally-block":
         return output.get("figures", output)
     rates = sorted(sample["rate"] for sample in output["samples"])
-    parts = [output["collector"]] if "collector" in output else [part["collector"] for part in output.get("each_process", [])]
-    figures = {"rate": rates[len(rates) // 2], "memory_kib": output.get("pss_kib", output["peak_rss_kib"]),
-               "collections": sum(part["collections"] for part in parts),
-               "full_collections": sum(part["generations"][2]["collections"] for part in parts),
-               "longest_pause_ns": max((part["pause_ns"]["longest"] for part in parts), default=0)}
+    parts = (
+        [output["collector"]]
+        if "collector" in output
+        else [part["collector"] for part in output.get("each_process", [])]
+    )
+    figures = {
+        "rate": rates[len(rates) // 2],
+        "memory_kib": output.get("pss_kib", output["peak_rss_kib"]),
+        "collections": sum(part["collections"] for part in parts),
+        "full_collections": sum(part["generations"][2]["collections"] for part in parts),
+        "longest_pause_ns": max((part["pause_ns"]["longest"] for part in parts), default=0),
+    }
     if "latency" in output:
         figures["longest_ns"] = output["latency"]["max_ns"]
     return figures
@@ -79,7 +124,13 @@ class Failed(Exception):
 
 def run(programs, words, seconds=120):
     try:
-        done = program.run([os.path.join(programs, words[0]), *words[1:]], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=seconds)
+        done = program.run(
+            [os.path.join(programs, words[0]), *words[1:]],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=seconds,
+        )
     except subprocess.TimeoutExpired:
         raise Failed(f"no answer in {seconds} s") from None
     if done.returncode:
@@ -97,9 +148,24 @@ def instructions(programs, backend):
     counts = {}
     for kind in "counted", "bare":
         experiment = os.path.join(programs, f"workloads/findings/findings-{backend}")
-        done = program.run(["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", f"--toggle-collect=assign_{kind}", experiment, "counting",
-                            f"{kind}-alone", "--size=10"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        collected = [line.rsplit(":", 1)[1] for line in done.stderr.splitlines() if "Collected :" in line]
+        done = program.run(
+            [
+                "valgrind",
+                "--tool=callgrind",
+                "--callgrind-out-file=/dev/null",
+                f"--toggle-collect=assign_{kind}",
+                experiment,
+                "counting",
+                f"{kind}-alone",
+                "--size=10",
+            ],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        collected = [
+            line.rsplit(":", 1)[1] for line in done.stderr.splitlines() if "Collected :" in line
+        ]
         if done.returncode or not collected:
             raise Failed(f"valgrind: status {done.returncode}: {done.stderr.strip()[-200:]}")
         counts[kind] = int(collected[0]) / json.loads(done.stdout)["figures"]["assignments"]
@@ -113,13 +179,30 @@ def machine():
             if line.startswith("model name"):
                 model = line.split(":", 1)[1].strip()
                 break
-    return {"processor": model, "processors": len(os.sched_getaffinity(0)), "system": platform.platform(), "load_average": os.getloadavg()[0]}
+    return {
+        "processor": model,
+        "processors": len(os.sched_getaffinity(0)),
+        "system": platform.platform(),
+        "load_average": os.getloadavg()[0],
+    }
 
 
 def measure(options):
-    results = {"format": FORMAT, "version": VERSION, "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "commit": os.environ.get("TALLY_COMMIT", "unknown"),
-               "machine": machine(), "quick": options.quick, "rounds": options.rounds, "size_percent": options.size, "incomplete": False,
-               "commands": {}, "figures": {}, "instructions": {}, "failures": []}
+    results = {
+        "format": FORMAT,
+        "version": VERSION,
+        "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "commit": os.environ.get("TALLY_COMMIT", "unknown"),
+        "machine": machine(),
+        "quick": options.quick,
+        "rounds": options.rounds,
+        "size_percent": options.size,
+        "incomplete": False,
+        "commands": {},
+        "figures": {},
+        "instructions": {},
+        "failures": [],
+    }
     todo = list(experiments(options.quick))
     order = random.Random(options.seed)
     for key, words in todo:
@@ -134,14 +217,20 @@ def measure(options):
             try:
                 results["instructions"][backend] = instructions(options.programs, backend)
             except Failed as failure:
-                results["failures"].append({"experiment": f"instructions {backend}", "why": str(failure)})
+                results["failures"].append(
+                    {"experiment": f"instructions {backend}", "why": str(failure)}
+                )
         for number in range(options.rounds):
             for key, words in order.sample(todo, len(todo)):
                 now = time.monotonic()
                 if done and now - last >= 10:
                     last = now
                     left = (now - began) / done * (total - done)
-                    print(f"{done} of {total} runs done, about {int(left) // 60}:{int(left) % 60:02d} left; now {key}", file=sys.stderr, flush=True)
+                    print(
+                        f"{done} of {total} runs done, about {int(left) // 60}:{int(left) % 60:02d} left; now {key}",
+                        file=sys.stderr,
+                        flush=True,
+                    )
                 try:
                     results["figures"][key][number] = flattened(run(options.programs, words))
                 except Failed as failure:
@@ -157,10 +246,13 @@ def measure(options):
 
 # ---- estimates ---------------------------------------------------------------
 
+
 def interval_rank(count):
     """From which smallest to which largest of so many values; and with which probability the true median is between."""
+
     def outside(k):  # of 2^count equally likely patterns of signs
-        return 2 * sum(math.comb(count, i) for i in range(k)) / 2 ** count
+        return 2 * sum(math.comb(count, i) for i in range(k)) / 2**count
+
     rank = 1
     while 2 * (rank + 1) <= count and 1 - outside(rank + 1) >= 0.95:
         rank += 1
@@ -192,7 +284,12 @@ class Results:
     def ratio(self, over, under):
         """Of two (key, figure), formed in each round."""
         pairs = zip(self.values(*over), self.values(*under))
-        return self.estimate([None if a is None or b is None or a == b == 0 else a / b if b else math.inf for a, b in pairs])
+        return self.estimate(
+            [
+                None if a is None or b is None or a == b == 0 else a / b if b else math.inf
+                for a, b in pairs
+            ]
+        )
 
     def command(self, key):
         return self.results["commands"].get(key, "")
@@ -203,12 +300,23 @@ class Results:
 
 def save(results, folder):
     """What there is until now, marked incomplete: a folder that cannot be written any more ends the run within a round."""
-    program.write(folder, {"findings.json": json.dumps({**results, "incomplete": True, "seconds": 0}, indent=1) + "\n"})
+    program.write(
+        folder,
+        {
+            "findings.json": json.dumps({**results, "incomplete": True, "seconds": 0}, indent=1)
+            + "\n"
+        },
+    )
 
 
 def write(results, folder):
-    program.write(folder, {"findings.json": json.dumps(results, indent=1) + "\n",
-                           "findings.md": claims.page(Results(results), results, interval_rank(results["rounds"]))})
+    program.write(
+        folder,
+        {
+            "findings.json": json.dumps(results, indent=1) + "\n",
+            "findings.md": claims.page(Results(results), results, interval_rank(results["rounds"])),
+        },
+    )
 
 
 def refuse(why):
@@ -222,16 +330,26 @@ def load(path):
             results = json.load(file)
     except (OSError, ValueError) as error:
         refuse(f"{path}: {error}; name the findings.json of tally findings")
-    if not isinstance(results, dict) or results.get("format") != FORMAT or results.get("version") != VERSION:
+    if (
+        not isinstance(results, dict)
+        or results.get("format") != FORMAT
+        or results.get("version") != VERSION
+    ):
         refuse(f"{path} is no tally findings file of version {VERSION}")
     return results
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--programs", metavar="DIR", help="build folder of the drivers and of findings-<backend>")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--programs", metavar="DIR", help="build folder of the drivers and of findings-<backend>"
+    )
     parser.add_argument("--page", metavar="FILE", help="write the page of this findings.json")
-    parser.add_argument("--quick", action="store_true", help="3 rounds of small experiments, for a look")
+    parser.add_argument(
+        "--quick", action="store_true", help="3 rounds of small experiments, for a look"
+    )
     parser.add_argument("--rounds", type=int, help="rounds (default: 7)")
     parser.add_argument("--size", type=int, help="of the experiments, per cent (default: 100)")
     parser.add_argument("--seed", type=int, default=1, help="of the order")
@@ -247,7 +365,13 @@ def main():
         results = load(options.page)
         program.claim(options.output)
     else:
-        missing = sorted({words[0] for _, words in experiments(options.quick) if not os.access(os.path.join(options.programs, words[0]), os.X_OK)})
+        missing = sorted(
+            {
+                words[0]
+                for _, words in experiments(options.quick)
+                if not os.access(os.path.join(options.programs, words[0]), os.X_OK)
+            }
+        )
         if missing:
             parser.error(f"no program {missing[0]} in {options.programs}; build it first")
         program.claim(options.output)

@@ -8,11 +8,10 @@
 #include <stdio.h>
 
 enum { POPULATIONS = 3, TIMES = 5, GENERATION_0 = 700, GENERATION_1 = 7000 };
-static const size_t populations[POPULATIONS] = { 10000, 100000, 1000000 };
+static const size_t populations[POPULATIONS] = {10000, 100000, 1000000};
 
 /* Lists of two references, one of them to the list before. */
-static void add(tally_object *all, size_t count)
-{
+static void add(tally_object *all, size_t count) {
     ptrdiff_t length = tally_list_length(all);
     tally_object *before = length ? program_object(tally_list_get(all, length - 1)) : tally_none;
 
@@ -29,8 +28,7 @@ static void add(tally_object *all, size_t count)
 }
 
 /* The median time of a collection that finds so many new objects alive. */
-static double collect(tally_object *all, size_t young, int generation)
-{
+static double collect(tally_object *all, size_t young, int generation) {
     uint64_t times[TIMES], began;
 
     for (unsigned i = 0; i < TIMES; i++) {
@@ -49,8 +47,7 @@ static double collect(tally_object *all, size_t young, int generation)
     return (double)times[TIMES / 2];
 }
 
-static void run(unsigned variant)
-{
+static void run(unsigned variant) {
     tally_object *all = program_object(tally_list_new(0));
     size_t count = 0;
 
@@ -65,11 +62,14 @@ static void run(unsigned variant)
         tally_gc_collect(2);
         for (int generation = 0; generation < 3; generation++) {
             snprintf(name, sizeof name, "generation_%d_of_%zu_ns", generation, populations[p]);
-            experiment_report(name, collect(all, generation == 1 ? GENERATION_1 : GENERATION_0, generation));
+            experiment_report(
+                name, collect(all, generation == 1 ? GENERATION_1 : GENERATION_0, generation));
         }
     }
     program_done(tally_list_clear(all));
     tally_decref(all);
 }
 
-const experiment generations = { "generations", "what a collection of each generation costs among 10 thousand to a million objects", NULL, run };
+const experiment generations = {
+    "generations",
+    "what a collection of each generation costs among 10 thousand to a million objects", NULL, run};

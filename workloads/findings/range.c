@@ -6,10 +6,9 @@
 #include "experiment.h"
 
 enum { WHOLE, LAZY };
-static const char *const variants[] = { [WHOLE] = "whole", [LAZY] = "lazy", NULL };
+static const char *const variants[] = {[WHOLE] = "whole", [LAZY] = "lazy", NULL};
 
-static tally_object *plus(tally_object *sum, tally_object *number)
-{
+static tally_object *plus(tally_object *sum, tally_object *number) {
     tally_object *next = program_object(tally_add(sum, number));
 
     tally_decref(sum);
@@ -17,8 +16,7 @@ static tally_object *plus(tally_object *sum, tally_object *number)
     return next;
 }
 
-static void run(unsigned variant)
-{
+static void run(unsigned variant) {
     int64_t count = (int64_t)experiment_size(1000000);
     size_t before = experiment_peak();
     uint64_t began = program_now();
@@ -47,9 +45,9 @@ static void run(unsigned variant)
     }
     experiment_report("time_ns", (double)(program_now() - began) / (double)count);
     experiment_report("peak_bytes", (double)(experiment_peak() - before));
-    if (tally_int_value(sum) != count * (count - 1) / 2)
-        program_fail("the sum is wrong");
+    if (tally_int_value(sum) != count * (count - 1) / 2) program_fail("the sum is wrong");
     tally_decref(sum);
 }
 
-const experiment range = { "range", "a whole list of a range against one number after the other", variants, run };
+const experiment range = {"range", "a whole list of a range against one number after the other",
+                          variants, run};

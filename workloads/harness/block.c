@@ -11,18 +11,17 @@
 #include "output.h"
 #include "switching.h"
 
-void block_init(block *block, unsigned workers, unsigned samples)
-{
+void block_init(block *block, unsigned workers, unsigned samples) {
     *block = (struct block){.workers = workers};
     block->seconds = workload_allocate(samples * sizeof *block->seconds);
     block->rates = workload_allocate(samples * sizeof *block->rates);
     block->operations = workload_allocate((size_t)samples * workers * sizeof *block->operations);
-    block->worker_seconds = workload_allocate((size_t)samples * workers * sizeof *block->worker_seconds);
+    block->worker_seconds =
+        workload_allocate((size_t)samples * workers * sizeof *block->worker_seconds);
     block->pauses = workload_allocate(sizeof *block->pauses);
 }
 
-void block_free(block *block)
-{
+void block_free(block *block) {
     free(block->seconds);
     free(block->rates);
     free(block->operations);
@@ -32,13 +31,9 @@ void block_free(block *block)
     fights_free(&block->fights);
 }
 
-static json_t *integer(uint64_t value)
-{
-    return json_integer((json_int_t)value);
-}
+static json_t *integer(uint64_t value) { return json_integer((json_int_t)value); }
 
-static json_t *samples_to_json(const block *block)
-{
+static json_t *samples_to_json(const block *block) {
     json_t *samples = json_array();
 
     for (unsigned s = 0; s < block->samples; s++) {
@@ -50,7 +45,8 @@ static json_t *samples_to_json(const block *block)
 
             total += operations;
             json_array_append_new(each, integer(operations));
-            json_array_append_new(times, json_real(block->worker_seconds[(size_t)s * block->workers + w]));
+            json_array_append_new(times,
+                                  json_real(block->worker_seconds[(size_t)s * block->workers + w]));
         }
         json_object_set_new(sample, "seconds", json_real(block->seconds[s]));
         json_object_set_new(sample, "operations", integer(total));
@@ -62,8 +58,7 @@ static json_t *samples_to_json(const block *block)
     return samples;
 }
 
-static json_t *stats_to_json(const tally_stats_result *stats)
-{
+static json_t *stats_to_json(const tally_stats_result *stats) {
     json_t *result = json_object();
 
 #define FIELD(name) json_object_set_new(result, #name, integer(stats->name));
@@ -73,13 +68,9 @@ static json_t *stats_to_json(const tally_stats_result *stats)
     return result;
 }
 
-static const char *sharing_name(enum sharing sharing)
-{
-    return sharing == OWN ? "own" : "shared";
-}
+static const char *sharing_name(enum sharing sharing) { return sharing == OWN ? "own" : "shared"; }
 
-static void add_memory(json_t *result, const block *block)
-{
+static void add_memory(json_t *result, const block *block) {
     json_t *kinds = json_object();
 
     json_object_set_new(result, "peak_rss_kib", json_integer(block->peak_rss_kib));
@@ -96,19 +87,15 @@ static void add_memory(json_t *result, const block *block)
 #undef FIELD
 }
 
-static json_t *value_to_json(const workload_parameter *parameter, uint64_t value)
-{
+static json_t *value_to_json(const workload_parameter *parameter, uint64_t value) {
     const char *word = parameter->choices;
 
-    if (word == NULL)
-        return integer(value);
-    for (; value > 0; value--)
-        word += strcspn(word, ",") + 1;
+    if (word == NULL) return integer(value);
+    for (; value > 0; value--) word += strcspn(word, ",") + 1;
     return json_stringn(word, strcspn(word, ","));
 }
 
-static json_t *parameters_to_json(const options *options)
-{
+static json_t *parameters_to_json(const options *options) {
     const workload_parameter *each = options->workload->parameters;
     json_t *result = json_object();
 
@@ -118,14 +105,13 @@ static json_t *parameters_to_json(const options *options)
 }
 
 /* Each operation's end is the next one's beginning: one look at the clock each. */
-static json_t *latency_to_json(const block *block)
-{
+static json_t *latency_to_json(const block *block) {
     histogram *all = workload_allocate(sizeof *all);
 
-    for (unsigned w = 0; w < block->workers; w++)
-        histogram_merge(all, &block->latencies[w]);
-    json_t *result = json_pack("{s:s, s:o, s:o}", "clock", "CLOCK_MONOTONIC, once an operation",
-                               "clock_ns", integer(block->clock_ns), "operations", integer(all->count));
+    for (unsigned w = 0; w < block->workers; w++) histogram_merge(all, &block->latencies[w]);
+    json_t *result =
+        json_pack("{s:s, s:o, s:o}", "clock", "CLOCK_MONOTONIC, once an operation", "clock_ns",
+                  integer(block->clock_ns), "operations", integer(all->count));
     json_object_set_new(result, "p50_ns", integer(histogram_quantile(all, 0.5)));
     json_object_set_new(result, "p90_ns", integer(histogram_quantile(all, 0.9)));
     json_object_set_new(result, "p99_ns", integer(histogram_quantile(all, 0.99)));
@@ -136,22 +122,20 @@ static json_t *latency_to_json(const block *block)
 }
 
 /* How the GIL changed hands; null: there is none. */
-static json_t *gil_to_json(const tally_options *runtime)
-{
+static json_t *gil_to_json(const tally_options *runtime) {
     unsigned interval = runtime->switch_interval_us;
 
-    if (!switching_applies())
-        return json_null();
+    if (!switching_applies()) return json_null();
     json_t *result = json_pack("{s:s}", "policy", switching_name(runtime));
     if (runtime->switch_ticks != 0)
         json_object_set_new(result, "ticks", json_integer(runtime->switch_ticks));
     else
-        json_object_set_new(result, "interval_us", json_integer(interval != 0 ? interval : SWITCHING_INTERVAL_US));
+        json_object_set_new(result, "interval_us",
+                            json_integer(interval != 0 ? interval : SWITCHING_INTERVAL_US));
     return result;
 }
 
-json_t *block_to_json(const block *block, const options *options)
-{
+json_t *block_to_json(const block *block, const options *options) {
     json_t *result = json_object();
 
     json_object_set_new(result, "format", json_string(BLOCK_FORMAT));
@@ -165,10 +149,10 @@ json_t *block_to_json(const block *block, const options *options)
     json_object_set_new(result, "parameters", parameters_to_json(options));
     json_object_set_new(result, "gil", gil_to_json(&options->runtime));
     json_object_set_new(result, "without",
-                        options->without < 0 ? json_null() : json_string(cause_name(options->without)));
+                        options->without < 0 ? json_null()
+                                             : json_string(cause_name(options->without)));
     json_object_set_new(result, "samples", samples_to_json(block));
-    if (options->total > 0)
-        json_object_set_new(result, "total", integer(options->total));
+    if (options->total > 0) json_object_set_new(result, "total", integer(options->total));
     json_object_set_new(result, "warmup_ms", json_integer(options->warmup_ms));
     add_memory(result, block);
     json_object_set_new(result, "detailed", json_boolean(block->stats.detailed));
@@ -177,8 +161,7 @@ json_t *block_to_json(const block *block, const options *options)
         json_object_set_new(result, "contention", fights_to_json(&block->fights));
     json_object_set_new(result, "collector", pauses_to_json(block->pauses));
     json_object_set_new(result, "perf", perf_to_json(block->perf));
-    if (block->latencies != NULL)
-        json_object_set_new(result, "latency", latency_to_json(block));
+    if (block->latencies != NULL) json_object_set_new(result, "latency", latency_to_json(block));
     json_object_set_new(result, "live_at_finish", json_integer(block->live_at_finish));
     json_object_set_new(result, "pinned", json_boolean(block->pinned));
     json_object_set_new(result, "oversubscribed", json_boolean(block->oversubscribed));
@@ -186,17 +169,14 @@ json_t *block_to_json(const block *block, const options *options)
     return result;
 }
 
-void block_print(json_t *json)
-{
+void block_print(json_t *json) {
     json_dumpf(json, stdout, JSON_COMPACT | JSON_REAL_PRECISION(9));
     putchar('\n');
-    if (!output_written("the result is lost"))
-        exit(EXIT_FAILURE);
+    if (!output_written("the result is lost")) exit(EXIT_FAILURE);
     json_decref(json);
 }
 
-static void print_lines(void)
-{
+static void print_lines(void) {
     for (const tally_workload *const *each = options_workloads; *each != NULL; each++) {
         printf("%-19s %s\n", (*each)->name, (*each)->description);
         for (const workload_parameter *p = (*each)->parameters; p != NULL && p->name != NULL; p++) {
@@ -208,15 +188,15 @@ static void print_lines(void)
             if (p->choices != NULL)
                 printf("; one of %s\n", p->choices);
             else
-                printf("; %llu to %llu\n", (unsigned long long)p->least, (unsigned long long)p->most);
+                printf("; %llu to %llu\n", (unsigned long long)p->least,
+                       (unsigned long long)p->most);
             free(shown);
             json_decref(value);
         }
     }
 }
 
-static json_t *variants_to_json(const char *const *variants)
-{
+static json_t *variants_to_json(const char *const *variants) {
     json_t *result = json_array();
 
     for (; variants != NULL && *variants != NULL; variants++)
@@ -224,20 +204,18 @@ static json_t *variants_to_json(const char *const *variants)
     return result;
 }
 
-static json_t *declared_to_json(const workload_parameter *parameters)
-{
+static json_t *declared_to_json(const workload_parameter *parameters) {
     json_t *result = json_array();
 
     for (const workload_parameter *p = parameters; p != NULL && p->name != NULL; p++)
-        json_array_append_new(
-            result, json_pack("{s:s, s:s, s:o, s:o}", "name", p->name, "help", p->help, "default",
-                              value_to_json(p, p->value), "quick",
-                              value_to_json(p, p->quick != 0 ? p->quick : p->value)));
+        json_array_append_new(result,
+                              json_pack("{s:s, s:s, s:o, s:o}", "name", p->name, "help", p->help,
+                                        "default", value_to_json(p, p->value), "quick",
+                                        value_to_json(p, p->quick != 0 ? p->quick : p->value)));
     return result;
 }
 
-void block_print_workloads(bool json)
-{
+void block_print_workloads(bool json) {
     if (!json) {
         print_lines();
         return;
@@ -245,15 +223,14 @@ void block_print_workloads(bool json)
     json_t *list = json_array();
 
     for (const tally_workload *const *each = options_workloads; *each != NULL; each++)
-        json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:s, s:b, s:i, s:o, s:o, s:o, s:o}", "name", (*each)->name,
-                                              "description", (*each)->description, "unit",
-                                              (*each)->unit, "sharing",
-                                              sharing_name((*each)->sharing), "in_quick",
-                                              !(*each)->not_quick, "least_sample_ms",
-                                              (int)(*each)->least_sample_ms, "causes",
-                                              causes_to_json(*each), "parameters",
-                                              declared_to_json((*each)->parameters), "variants",
-                                              variants_to_json((*each)->variants), "quick_variants",
-                                              variants_to_json((*each)->quick_variants)));
+        json_array_append_new(
+            list,
+            json_pack("{s:s, s:s, s:s, s:s, s:b, s:i, s:o, s:o, s:o, s:o}", "name", (*each)->name,
+                      "description", (*each)->description, "unit", (*each)->unit, "sharing",
+                      sharing_name((*each)->sharing), "in_quick", !(*each)->not_quick,
+                      "least_sample_ms", (int)(*each)->least_sample_ms, "causes",
+                      causes_to_json(*each), "parameters", declared_to_json((*each)->parameters),
+                      "variants", variants_to_json((*each)->variants), "quick_variants",
+                      variants_to_json((*each)->quick_variants)));
     block_print(list);
 }

@@ -19,20 +19,21 @@ enum { BLOCK_VERSION = 1 };
 
 typedef struct block {
     unsigned workers;
-    unsigned samples;           /* taken; fewer than asked for if incomplete */
-    double *seconds;            /* of each sample: the workers' mean; of a total: until the last was done */
-    double *rates;              /* operations a second: the sum of the workers' own rates; of a total: over seconds */
+    unsigned samples; /* taken; fewer than asked for if incomplete */
+    double *seconds;  /* of each sample: the workers' mean; of a total: until the last was done */
+    double *rates;    /* operations a second: the sum of the workers' own rates; of a total: over
+                         seconds */
     /* Of worker w in sample s: [s * workers + w]. */
     uint64_t *operations;
     double *worker_seconds;
-    tally_stats_result stats;   /* what was counted during the samples */
-    fights fights;              /* what they fought over during the samples */
-    pauses *pauses;             /* the collections during them */
-    histogram *latencies;       /* one a worker; NULL: not measured */
+    tally_stats_result stats;          /* what was counted during the samples */
+    fights fights;                     /* what they fought over during the samples */
+    pauses *pauses;                    /* the collections during them */
+    histogram *latencies;              /* one a worker; NULL: not measured */
     perf_count perf[PERF_EVENT_COUNT]; /* of all workers, during the samples */
-    uint64_t clock_ns;          /* what a look at the clock takes, if they are */
+    uint64_t clock_ns;                 /* what a look at the clock takes, if they are */
     long peak_rss_kib, baseline_rss_kib;
-    long pss_kib;               /* after the last sample, each shared page divided among its users */
+    long pss_kib; /* after the last sample, each shared page divided among its users */
     footprint_kind kinds[FOOTPRINT_KINDS];
     ptrdiff_t live_at_finish;
     bool pinned, oversubscribed, incomplete;

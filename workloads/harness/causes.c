@@ -16,39 +16,29 @@ static const char *const names[CAUSES] = {
     [CAUSE_LOCKS] = "locks",
 };
 
-const char *cause_name(enum cause cause)
-{
-    return names[cause];
-}
+const char *cause_name(enum cause cause) { return names[cause]; }
 
-int cause_find(const char *name)
-{
+int cause_find(const char *name) {
     for (int i = 0; i < CAUSES; i++)
-        if (strcmp(names[i], name) == 0)
-            return i;
+        if (strcmp(names[i], name) == 0) return i;
     return -1;
 }
 
-const char *cause_kept(const tally_workload *workload, enum cause cause)
-{
-    if (workload->kept[cause] != NULL)
-        return workload->kept[cause];
+const char *cause_kept(const tally_workload *workload, enum cause cause) {
+    if (workload->kept[cause] != NULL) return workload->kept[cause];
     switch (cause) {
     case CAUSE_SHARING:
-    case CAUSE_COUNTING:
-        return workload->setup == NULL ? "its threads share no objects" : NULL;
+    case CAUSE_COUNTING: return workload->setup == NULL ? "its threads share no objects" : NULL;
     case CAUSE_LOCKS:
 #ifndef TALLY_DRIVER_OBJECT_LOCKS
         return "counts, allocator and collector rely on the one lock";
 #endif
         return workload->read_only ? NULL : "its threads change what they share";
-    default:
-        return NULL;
+    default: return NULL;
     }
 }
 
-json_t *causes_to_json(const tally_workload *workload)
-{
+json_t *causes_to_json(const tally_workload *workload) {
     json_t *result = json_object();
 
     for (int i = 0; i < CAUSES; i++) {

@@ -23,8 +23,7 @@
 
 enum { ENDED_EARLY = 130 };
 
-static json_t *run_threads(const options *options, bool *incomplete)
-{
+static json_t *run_threads(const options *options, bool *incomplete) {
     block block;
 
     watch_start(options->time_limit);
@@ -35,8 +34,7 @@ static json_t *run_threads(const options *options, bool *incomplete)
     return result;
 }
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     options options;
     bool incomplete;
 

@@ -11,29 +11,17 @@
 static const char *current = "";
 static const char *unfinished; /* a file; NULL: none */
 
-void fail_name(const char *workload)
-{
-    current = workload;
+void fail_name(const char *workload) { current = workload; }
+
+const char *fail_workload(void) { return current; }
+
+void fail_remove(const char *file) { unfinished = file; }
+
+void fail_clean_up(void) {
+    if (unfinished != NULL) unlink(unfinished);
 }
 
-const char *fail_workload(void)
-{
-    return current;
-}
-
-void fail_remove(const char *file)
-{
-    unfinished = file;
-}
-
-void fail_clean_up(void)
-{
-    if (unfinished != NULL)
-        unlink(unfinished);
-}
-
-void fail_end(int status, const char *format, va_list arguments)
-{
+void fail_end(int status, const char *format, va_list arguments) {
     char message[2048];
 
     vsnprintf(message, sizeof message, format, arguments);
@@ -43,8 +31,7 @@ void fail_end(int status, const char *format, va_list arguments)
     _Exit(status);
 }
 
-void workload_fail(const char *format, ...)
-{
+void workload_fail(const char *format, ...) {
     va_list arguments;
 
     va_start(arguments, format);

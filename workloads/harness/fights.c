@@ -17,39 +17,33 @@
 
 enum { MOST_ROWS = 32, PLACE = 192 };
 
-static void read_rows(fights *fights)
-{
+static void read_rows(fights *fights) {
     if (tally_contention(&fights->rows, &fights->count) != 0)
         workload_fail("cannot list what was fought over: %s", tally_error_message());
 }
 
-static bool is_counting(void)
-{
+static bool is_counting(void) {
     tally_stats_result stats;
 
     tally_stats(&stats);
     return stats.detailed;
 }
 
-void fights_begin(fights *fights)
-{
+void fights_begin(fights *fights) {
     *fights = (struct fights){.rows = NULL};
-    if (is_counting())
-        read_rows(fights);
+    if (is_counting()) read_rows(fights);
 }
 
-static bool is_same(const tally_contention_row *a, const tally_contention_row *b)
-{
+static bool is_same(const tally_contention_row *a, const tally_contention_row *b) {
     return a->site == b->site && a->owner == b->owner && strcmp(a->type, b->type) == 0;
 }
 
-static uint64_t total_of(const tally_contention_row *row)
-{
-    return row->lost_cas + row->lock_waits + row->lock_revocations + row->merges + row->shared_counts;
+static uint64_t total_of(const tally_contention_row *row) {
+    return row->lost_cas + row->lock_waits + row->lock_revocations + row->merges +
+           row->shared_counts;
 }
 
-static void take_off(tally_contention_row *row, const tally_contention_row *before)
-{
+static void take_off(tally_contention_row *row, const tally_contention_row *before) {
     row->lost_cas -= before->lost_cas;
     row->lock_waits -= before->lock_waits;
     row->lock_handovers -= before->lock_handovers;
@@ -58,20 +52,17 @@ static void take_off(tally_contention_row *row, const tally_contention_row *befo
     row->shared_counts -= before->shared_counts;
 }
 
-static int most_first(const void *a, const void *b)
-{
+static int most_first(const void *a, const void *b) {
     uint64_t x = total_of(a), y = total_of(b);
 
     return x > y ? -1 : x < y;
 }
 
-void fights_end(fights *fights)
-{
+void fights_end(fights *fights) {
     struct fights before = *fights;
     uint64_t all = 0;
 
-    if (before.rows == NULL)
-        return;
+    if (before.rows == NULL) return;
     read_rows(fights);
     for (size_t i = 0; i < fights->count; i++) {
         for (size_t k = 0; k < before.count; k++)
@@ -80,8 +71,7 @@ void fights_end(fights *fights)
         all += total_of(&fights->rows[i]);
     }
     qsort(fights->rows, fights->count, sizeof *fights->rows, most_first);
-    while (fights->count > 0 && total_of(&fights->rows[fights->count - 1]) == 0)
-        fights->count--;
+    while (fights->count > 0 && total_of(&fights->rows[fights->count - 1]) == 0) fights->count--;
     for (size_t i = 0; i < fights->count; i++)
         fights->rows[i].share = (double)total_of(&fights->rows[i]) / (double)all;
     free(before.rows);
@@ -90,16 +80,17 @@ void fights_end(fights *fights)
 /* ---- places --------------------------------------------------------------- */
 
 /* Two lines an address: the function, and file:line. False: it is not known. */
-static bool read_place(FILE *answers, char *place)
-{
+static bool read_place(FILE *answers, char *place) {
     char *function = NULL, *line = NULL;
     size_t room = 0, room2 = 0;
-    bool good = getline(&function, &room, answers) > 0 && getline(&line, &room2, answers) > 0 && *function != '?';
+    bool good = getline(&function, &room, answers) > 0 && getline(&line, &room2, answers) > 0 &&
+                *function != '?';
 
     if (good) {
         function[strcspn(function, "\n")] = '\0';
         line[strcspn(line, " \n")] = '\0'; /* a discriminator may follow */
-        snprintf(place, PLACE, "%s%s%s", function, *line != '?' ? " at " : "", *line != '?' ? basename(line) : "");
+        snprintf(place, PLACE, "%s%s%s", function, *line != '?' ? " at " : "",
+                 *line != '?' ? basename(line) : "");
     }
     free(function);
     free(line);
@@ -108,53 +99,48 @@ static bool read_place(FILE *answers, char *place)
 
 /* One call for all of this program's own code, which is not moved by more than its base.
  * The address is where the call returns to, so the byte before it is the call's. */
-static void name_places(const fights *fights, size_t count, char (*places)[PLACE])
-{
+static void name_places(const fights *fights, size_t count, char (*places)[PLACE]) {
     char command[64 + MOST_ROWS * 20];
     int used = snprintf(command, sizeof command, "addr2line -f -e /proc/%ld/exe", (long)getpid());
     Dl_info self, about;
 
-    if (dladdr((const void *)&name_places, &self) == 0)
-        return;
+    if (dladdr((const void *)&name_places, &self) == 0) return;
     for (size_t i = 0; i < count; i++) {
         const char *site = fights->rows[i].site;
         bool own = site != NULL && dladdr(site, &about) != 0 && about.dli_fbase == self.dli_fbase;
 
-        used += snprintf(command + used, sizeof command - (size_t)used, " %zx", own ? (size_t)(site - (const char *)self.dli_fbase) - 1 : 0);
+        used += snprintf(command + used, sizeof command - (size_t)used, " %zx",
+                         own ? (size_t)(site - (const char *)self.dli_fbase) - 1 : 0);
     }
     snprintf(command + used, sizeof command - (size_t)used, " 2>/dev/null");
     FILE *answers = popen(command, "re");
-    for (size_t i = 0; answers != NULL && i < count; i++)
-        read_place(answers, places[i]);
-    if (answers != NULL)
-        pclose(answers);
+    for (size_t i = 0; answers != NULL && i < count; i++) read_place(answers, places[i]);
+    if (answers != NULL) pclose(answers);
 }
 
-json_t *fights_to_json(const fights *fights)
-{
+json_t *fights_to_json(const fights *fights) {
     char places[MOST_ROWS][PLACE];
     size_t count = fights->count < MOST_ROWS ? fights->count : MOST_ROWS;
     json_t *result = json_array();
 
-    for (size_t i = 0; i < count; i++)
-        snprintf(places[i], PLACE, "%s", fights->rows[i].place);
-    if (count > 0)
-        name_places(fights, count, places);
+    for (size_t i = 0; i < count; i++) snprintf(places[i], PLACE, "%s", fights->rows[i].place);
+    if (count > 0) name_places(fights, count, places);
     for (size_t i = 0; i < count; i++) {
         const tally_contention_row *row = &fights->rows[i];
 
         json_array_append_new(
-            result, json_pack("{s:s, s:i, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:f}", "type", row->type, "owner", (int)row->owner,
-                              "place", places[i], "lost_cas", (json_int_t)row->lost_cas, "lock_waits",
-                              (json_int_t)row->lock_waits, "handovers", (json_int_t)row->lock_handovers, "revocations",
-                              (json_int_t)row->lock_revocations, "merges", (json_int_t)row->merges, "shared_counts",
-                              (json_int_t)row->shared_counts, "share", row->share));
+            result,
+            json_pack("{s:s, s:i, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:f}", "type", row->type,
+                      "owner", (int)row->owner, "place", places[i], "lost_cas",
+                      (json_int_t)row->lost_cas, "lock_waits", (json_int_t)row->lock_waits,
+                      "handovers", (json_int_t)row->lock_handovers, "revocations",
+                      (json_int_t)row->lock_revocations, "merges", (json_int_t)row->merges,
+                      "shared_counts", (json_int_t)row->shared_counts, "share", row->share));
     }
     return result;
 }
 
-void fights_free(fights *fights)
-{
+void fights_free(fights *fights) {
     free(fights->rows);
     fights->rows = NULL;
 }

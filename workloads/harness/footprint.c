@@ -11,14 +11,12 @@
 
 /* A line of a file in /proc such as "VmHWM:     5120 kB". Not getrusage: its
  * peak survives an exec, and would be that of whoever started the driver. */
-static long kib_of(const char *path, const char *name)
-{
+static long kib_of(const char *path, const char *name) {
     FILE *file = fopen(path, "re");
     char line[256];
     long value = 0;
 
-    if (file == NULL)
-        return 0;
+    if (file == NULL) return 0;
     while (fgets(line, sizeof line, file) != NULL)
         if (strncmp(line, name, strlen(name)) == 0 && line[strlen(name)] == ':') {
             value = strtol(line + strlen(name) + 1, NULL, 10);
@@ -28,31 +26,20 @@ static long kib_of(const char *path, const char *name)
     return value;
 }
 
-long footprint_resident(void)
-{
-    return kib_of("/proc/self/status", "VmRSS");
-}
+long footprint_resident(void) { return kib_of("/proc/self/status", "VmRSS"); }
 
-long footprint_peak(void)
-{
-    return kib_of("/proc/self/status", "VmHWM");
-}
+long footprint_peak(void) { return kib_of("/proc/self/status", "VmHWM"); }
 
-long footprint_proportional(void)
-{
-    return kib_of("/proc/self/smaps_rollup", "Pss");
-}
+long footprint_proportional(void) { return kib_of("/proc/self/smaps_rollup", "Pss"); }
 
-static footprint_kind weigh(const char *name, tally_object *object)
-{
+static footprint_kind weigh(const char *name, tally_object *object) {
     footprint_kind kind = {name, tally_sizeof(workload_object(object))};
 
     tally_decref(object);
     return kind;
 }
 
-static tally_object *point(tally_object *class_, tally_object *value)
-{
+static tally_object *point(tally_object *class_, tally_object *value) {
     static const char *const names[] = {"x", "y"};
     tally_object *instance = workload_object(tally_instance_new(class_));
 
@@ -65,12 +52,11 @@ static tally_object *point(tally_object *class_, tally_object *value)
     return instance;
 }
 
-void footprint_measure_kinds(footprint_kind kinds[FOOTPRINT_KINDS])
-{
+void footprint_measure_kinds(footprint_kind kinds[FOOTPRINT_KINDS]) {
     static const char *const slots[] = {"x", "y", NULL};
     tally_object *value = workload_object(tally_float_new(0.5));
-    tally_object *slotted = workload_object(
-        tally_class_new(&(tally_class_spec){.name = "Slotted", .slots = slots}));
+    tally_object *slotted =
+        workload_object(tally_class_new(&(tally_class_spec){.name = "Slotted", .slots = slots}));
     tally_object *open = workload_object(tally_class_new(&(tally_class_spec){.name = "Open"}));
 
     kinds[0] = weigh("int", tally_int_new(INT64_C(1) << 40));

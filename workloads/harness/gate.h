@@ -12,7 +12,7 @@
 #include <pthread.h>
 
 typedef struct gate {
-    pthread_mutex_t mutex;      /* guards all below */
+    pthread_mutex_t mutex; /* guards all below */
     pthread_cond_t opened, complete;
     unsigned workers, waiting;
     unsigned openings;

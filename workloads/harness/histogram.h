@@ -20,16 +20,14 @@ typedef struct histogram {
     uint64_t buckets[HISTOGRAM_BUCKETS];
 } histogram;
 
-static inline void histogram_add(histogram *histogram, uint64_t value)
-{
+static inline void histogram_add(histogram *histogram, uint64_t value) {
     /* The highest bit and the five below it name the bucket. */
     int shift = 63 - HISTOGRAM_BITS - __builtin_clzll(value | 1u << HISTOGRAM_BITS);
 
     histogram->buckets[((size_t)shift << HISTOGRAM_BITS) + (size_t)(value >> shift)]++;
     histogram->count++;
     histogram->total += value;
-    if (value > histogram->longest)
-        histogram->longest = value;
+    if (value > histogram->longest) histogram->longest = value;
 }
 
 void histogram_merge(histogram *into, const histogram *from);

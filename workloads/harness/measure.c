@@ -59,17 +59,16 @@ struct measurement {
     gate gate;
     void *state;
     struct worker *workers;
-    bool from_pot;              /* of this sample; handed over by the gate's mutex */
+    bool from_pot; /* of this sample; handed over by the gate's mutex */
     /* All are relaxed: the gate orders everything else, and a worker that sees
      * the flag a little later only works a little longer. */
     alignas(WORKLOAD_LINE) atomic_bool stop;
     alignas(WORKLOAD_LINE) atomic_bool over; /* no more samples */
-    atomic_bool counted;        /* relaxed: the samples have begun, perf events are counted */
+    atomic_bool counted; /* relaxed: the samples have begun, perf events are counted */
     alignas(WORKLOAD_LINE) atomic_int_fast64_t pot; /* operations left */
 };
 
-static double now(void)
-{
+static double now(void) {
     struct timespec time;
 
     clock_gettime(CLOCK_MONOTONIC, &time);
@@ -79,29 +78,25 @@ static double now(void)
 /* ---- a worker ----------------------------------------------------------- */
 
 /* As if it were the only worker: so its objects are its own. */
-static void set_up_own(struct worker *worker)
-{
+static void set_up_own(struct worker *worker) {
     struct measurement *all = worker->measurement;
 
     worker->context = all->context;
     worker->context.workers = 1;
     worker->context.seed += worker->index;
-    if (worker->context.latencies != NULL)
-        worker->context.latencies += worker->index;
+    if (worker->context.latencies != NULL) worker->context.latencies += worker->index;
     worker->state = all->options->workload->setup(&worker->context);
 }
 
 /* The name shows in the stacks of a run that hangs. */
-static void name_thread(unsigned index)
-{
+static void name_thread(unsigned index) {
     char name[16];
 
     snprintf(name, sizeof name, "worker %u", index + 1);
     pthread_setname_np(pthread_self(), name);
 }
 
-static void take_from_pot(struct measurement *all, uint64_t operations)
-{
+static void take_from_pot(struct measurement *all, uint64_t operations) {
     int64_t done = (int64_t)operations;
     int64_t left = atomic_fetch_sub_explicit(&all->pot, done, memory_order_relaxed);
 
@@ -111,8 +106,7 @@ static void take_from_pot(struct measurement *all, uint64_t operations)
     }
 }
 
-static void work(void *argument)
-{
+static void work(void *argument) {
     struct worker *worker = argument;
     struct measurement *all = worker->measurement;
     const tally_workload *workload = all->options->workload;
@@ -121,8 +115,7 @@ static void work(void *argument)
 
     name_thread(worker->index);
     worker->pinned = pinning_bind(&all->pinning, all->options->index + worker->index);
-    if (all->options->without == CAUSE_SHARING)
-        set_up_own(worker);
+    if (all->options->without == CAUSE_SHARING) set_up_own(worker);
     bool own = worker->state != NULL;
     void *state = own ? worker->state : all->state;
     void *local = workload->enter != NULL ? workload->enter(state, own ? 0 : worker->index) : state;
@@ -134,12 +127,11 @@ static void work(void *argument)
         tally_blocking_begin();
         gate_wait(&all->gate);
         bool counted = atomic_load_explicit(&all->counted, memory_order_relaxed);
-        if (counted)
-            perf_start(&worker->perf);
-        double start = worker->began = now(); /* before the end: to wait for the GIL is part of the price */
+        if (counted) perf_start(&worker->perf);
+        double start = worker->began =
+            now(); /* before the end: to wait for the GIL is part of the price */
         tally_blocking_end();
-        if (atomic_load_explicit(&all->over, memory_order_relaxed))
-            break;
+        if (atomic_load_explicit(&all->over, memory_order_relaxed)) break;
         /* Once at least: on a busy machine a worker may leave the gate after a
          * short sample is over, and one that did nothing has no rate. */
         do {
@@ -149,26 +141,20 @@ static void work(void *argument)
             }
             uint64_t done = run(local);
             operations += done;
-            if (prepare != NULL)
-                in_run += now() - start;
-            if (all->from_pot)
-                take_from_pot(all, done);
+            if (prepare != NULL) in_run += now() - start;
+            if (all->from_pot) take_from_pot(all, done);
         } while (!atomic_load_explicit(&all->stop, memory_order_relaxed));
         worker->ended = now();
         worker->seconds = prepare != NULL ? in_run : worker->ended - start;
         worker->operations = operations;
-        if (counted)
-            perf_stop(&worker->perf);
+        if (counted) perf_stop(&worker->perf);
     }
     perf_close(&worker->perf);
-    if (workload->leave != NULL)
-        workload->leave(local);
-    if (own && workload->teardown != NULL)
-        workload->teardown(state);
+    if (workload->leave != NULL) workload->leave(local);
+    if (own && workload->teardown != NULL) workload->teardown(state);
 }
 
-static void start_workers(struct measurement *all)
-{
+static void start_workers(struct measurement *all) {
     unsigned count = all->context.workers;
 
     all->workers = workload_allocate(count * sizeof *all->workers);
@@ -183,8 +169,7 @@ static void start_workers(struct measurement *all)
     }
 }
 
-static void end_workers(struct measurement *all)
-{
+static void end_workers(struct measurement *all) {
     atomic_store_explicit(&all->over, true, memory_order_relaxed);
     gate_open(&all->gate);
     tally_blocking_end();
@@ -197,33 +182,29 @@ static void end_workers(struct measurement *all)
 
 /* One worker of many processes: waits until all others are ready too. False:
  * the parent has given up. */
-static bool meet_other_processes(const options *options)
-{
+static bool meet_other_processes(const options *options) {
     char byte = 0;
 
     watch_rest();
-    return options->parent < 0
-           || (TEMP_FAILURE_RETRY(send(options->parent, &byte, 1, MSG_NOSIGNAL)) == 1
-               && TEMP_FAILURE_RETRY(read(options->parent, &byte, 1)) == 1);
+    return options->parent < 0 ||
+           (TEMP_FAILURE_RETRY(send(options->parent, &byte, 1, MSG_NOSIGNAL)) == 1 &&
+            TEMP_FAILURE_RETRY(read(options->parent, &byte, 1)) == 1);
 }
 
-static void wake(const struct measurement *all)
-{
+static void wake(const struct measurement *all) {
     void (*wake)(void *) = all->options->workload->wake;
 
     if (all->options->without != CAUSE_SHARING)
         wake(all->state);
     else
-        for (unsigned i = 0; i < all->context.workers; i++)
-            wake(all->workers[i].state);
+        for (unsigned i = 0; i < all->context.workers; i++) wake(all->workers[i].state);
 }
 
 /* Lets all workers run for so long, or until they have done `total` operations
  * if that is not 0; false if the driver is to end. */
-static bool run_for(struct measurement *all, const char *step, unsigned milliseconds, uint64_t total)
-{
-    if (!meet_other_processes(all->options))
-        return false;
+static bool run_for(struct measurement *all, const char *step, unsigned milliseconds,
+                    uint64_t total) {
+    if (!meet_other_processes(all->options)) return false;
     watch_step(step, total > 0 ? 0 : milliseconds);
     stop_forget();
     all->from_pot = total > 0;
@@ -241,8 +222,7 @@ static bool run_for(struct measurement *all, const char *step, unsigned millisec
     return !asked_to_end;
 }
 
-static void record(const struct measurement *all, block *block)
-{
+static void record(const struct measurement *all, block *block) {
     double seconds = 0, rate = 0, longest = 0, began = INFINITY, ended = 0;
     uint64_t operations = 0;
     unsigned sample = block->samples++;
@@ -267,8 +247,7 @@ static void record(const struct measurement *all, block *block)
     block->rates[sample] = all->from_pot ? (double)operations / whole : rate;
 }
 
-static void read_stats(tally_stats_result *stats, fights *fights, void (*list)(struct fights *))
-{
+static void read_stats(tally_stats_result *stats, fights *fights, void (*list)(struct fights *)) {
     tally_blocking_end();
     tally_stats(stats);
     list(fights);
@@ -277,16 +256,14 @@ static void read_stats(tally_stats_result *stats, fights *fights, void (*list)(s
 
 /* What a page's share is depends on who else has it: no process may have ended,
  * or still be running, while one of them looks. */
-static long weigh_among_processes(const options *options)
-{
+static long weigh_among_processes(const options *options) {
     meet_other_processes(options);
     long kib = footprint_proportional();
     meet_other_processes(options);
     return kib;
 }
 
-static void take_samples(struct measurement *all, block *block)
-{
+static void take_samples(struct measurement *all, block *block) {
     const options *options = all->options;
     tally_stats_result before, after;
 
@@ -317,8 +294,7 @@ static void take_samples(struct measurement *all, block *block)
 #undef FIELD
 }
 
-static void run_workload(struct measurement *all, block *block)
-{
+static void run_workload(struct measurement *all, block *block) {
     const tally_workload *workload = all->options->workload;
 
     watch_step("setup", 0);
@@ -336,48 +312,46 @@ static void run_workload(struct measurement *all, block *block)
     watch_step("the workers' end", 0);
     end_workers(all); /* ends the region */
     watch_step("teardown", 0);
-    if (shared && workload->teardown != NULL)
-        workload->teardown(all->state);
+    if (shared && workload->teardown != NULL) workload->teardown(all->state);
 }
 
-static uint64_t clock_cost(void)
-{
+static uint64_t clock_cost(void) {
     enum { LOOKS = 10000 };
     uint64_t began = workload_clock(), last = began;
 
-    for (unsigned i = 1; i < LOOKS; i++)
-        last = workload_clock();
+    for (unsigned i = 1; i < LOOKS; i++) last = workload_clock();
     return (last - began) / (LOOKS - 1);
 }
 
-static void begin_trace(const options *options)
-{
+static void begin_trace(const options *options) {
     if (options->trace != NULL && tally_trace_start(0) != 0)
         workload_fail("cannot record a timeline: %s", tally_error_message());
 }
 
-static void end_trace(const options *options)
-{
-    if (options->trace == NULL)
-        return;
+static void end_trace(const options *options) {
+    if (options->trace == NULL) return;
     int written = tally_trace_write(options->trace);
     fail_remove(NULL); /* it has its name, or is gone */
-    if (written != 0)
-        workload_fail("%s", tally_error_message());
+    if (written != 0) workload_fail("%s", tally_error_message());
     if (tally_trace_dropped() > 0)
-        fprintf(stderr, "tally-%s: %s: %td events are not in %s: a thread keeps its last 65536; measure for less time\n",
+        fprintf(stderr,
+                "tally-%s: %s: %td events are not in %s: a thread keeps its last 65536; measure "
+                "for less time\n",
                 tally_backend(), options->workload->name, tally_trace_dropped(), options->trace);
 }
 
-void measure(const options *options, block *block)
-{
+void measure(const options *options, block *block) {
     struct measurement *all = workload_allocate(sizeof *all);
     unsigned workers = options->processes ? 1 : options->workers;
 
     all->options = options;
     all->context = (workload_context){
-        .workers = workers, .seed = options->seed + options->index, .texts = options->texts,
-        .text_count = options->text_count, .text_bytes = options->text_bytes, .stop = &all->stop,
+        .workers = workers,
+        .seed = options->seed + options->index,
+        .texts = options->texts,
+        .text_count = options->text_count,
+        .text_bytes = options->text_bytes,
+        .stop = &all->stop,
         .parameters = options->parameters,
     };
     block_init(block, workers, options->samples);
@@ -392,10 +366,8 @@ void measure(const options *options, block *block)
     pauses_watch(block->pauses);
     footprint_measure_kinds(block->kinds);
     /* The classes that were weighed are dead, and not to be found by what is measured. */
-    if (tally_gc_collect(2) < 0)
-        workload_fail("cannot collect: %s", tally_error_message());
-    if (options->without == CAUSE_COLLECTOR)
-        tally_gc_disable();
+    if (tally_gc_collect(2) < 0) workload_fail("cannot collect: %s", tally_error_message());
+    if (options->without == CAUSE_COLLECTOR) tally_gc_disable();
     block->baseline_rss_kib = footprint_resident();
     begin_trace(options);
     run_workload(all, block);
@@ -408,10 +380,8 @@ void measure(const options *options, block *block)
 
     block->oversubscribed = workers > all->pinning.count;
     block->pinned = true;
-    for (unsigned i = 0; i < workers; i++)
-        block->pinned &= all->workers[i].pinned;
-    for (unsigned i = 0; i < workers; i++)
-        perf_add(block->perf, all->workers[i].perf.counts);
+    for (unsigned i = 0; i < workers; i++) block->pinned &= all->workers[i].pinned;
+    for (unsigned i = 0; i < workers; i++) perf_add(block->perf, all->workers[i].perf.counts);
     pinning_free(&all->pinning);
     free(all->workers);
     free(all);

@@ -8,8 +8,8 @@
 
 #include <argp.h>
 #include <errno.h>
-#include <stdarg.h>
 #include <fcntl.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,7 +25,7 @@
 
 /* Tests of the harness have workloads of their own. */
 #ifndef TALLY_WORKLOADS
-#define TALLY_WORKLOADS "../workloads.def"
+#    define TALLY_WORKLOADS "../workloads.def"
 #endif
 
 #define WORKLOAD(name) extern const tally_workload workload_##name;
@@ -40,16 +40,38 @@ const tally_workload *const options_workloads[] = {
 };
 
 enum {
-    KEY_LIST = 256, KEY_JSON, KEY_WORKLOAD, KEY_THREADS, KEY_PROCESSES, KEY_SAMPLES, KEY_SAMPLE_MS,
-    KEY_TOTAL, KEY_TIME_LIMIT, KEY_WARMUP_MS, KEY_SET, KEY_TEXT, KEY_TEXT_BYTES, KEY_SWITCH_POLICY,
-    KEY_SWITCH_INTERVAL, KEY_SWITCH_TICKS, KEY_SEED, KEY_TRACE, KEY_NO_PERF, KEY_WITHOUT,
-    KEY_PARENT, KEY_PARENT_PROCESS, KEY_PROCESS_COUNT, KEY_INDEX, KEY_USAGE
+    KEY_LIST = 256,
+    KEY_JSON,
+    KEY_WORKLOAD,
+    KEY_THREADS,
+    KEY_PROCESSES,
+    KEY_SAMPLES,
+    KEY_SAMPLE_MS,
+    KEY_TOTAL,
+    KEY_TIME_LIMIT,
+    KEY_WARMUP_MS,
+    KEY_SET,
+    KEY_TEXT,
+    KEY_TEXT_BYTES,
+    KEY_SWITCH_POLICY,
+    KEY_SWITCH_INTERVAL,
+    KEY_SWITCH_TICKS,
+    KEY_SEED,
+    KEY_TRACE,
+    KEY_NO_PERF,
+    KEY_WITHOUT,
+    KEY_PARENT,
+    KEY_PARENT_PROCESS,
+    KEY_PROCESS_COUNT,
+    KEY_INDEX,
+    KEY_USAGE
 };
 
 static const struct argp_option table[] = {
     {NULL, 0, NULL, 0, "What to run:", 1},
     {"workload", KEY_WORKLOAD, "NAME", 0, "The workload; must be given", 1},
-    {"list", KEY_LIST, NULL, 0, "Only name the workloads, what each measures, and its parameters", 1},
+    {"list", KEY_LIST, NULL, 0, "Only name the workloads, what each measures, and its parameters",
+     1},
     {"json", KEY_JSON, NULL, 0, "With --list: as JSON", 1},
     {"threads", KEY_THREADS, "N", 0, "Worker threads, 1 to 256 (default: 1)", 1},
     {"processes", KEY_PROCESSES, "N", 0,
@@ -60,11 +82,16 @@ static const struct argp_option table[] = {
     {"warmup-ms", KEY_WARMUP_MS, "MS", 0,
      "Milliseconds before the first sample, 0 to 600000 (default: 100)", 2},
     {"total", KEY_TOTAL, "N", 0,
-     "A sample is not a time but N operations, which the workers share out: threads take them from one pot, a "
-     "run of the workload at a time; each process gets its part. Seconds are until the last is done", 2},
+     "A sample is not a time but N operations, which the workers share out: threads take them from "
+     "one pot, a "
+     "run of the workload at a time; each process gets its part. Seconds are until the last is "
+     "done",
+     2},
     {"time-limit", KEY_TIME_LIMIT, "SECONDS", 0,
-     "A step (setup, a sample, teardown) that is not over so long after its time hangs: the stacks of all threads "
-     "are shown and the driver ends, 1 to 86400 (default: 60)", 2},
+     "A step (setup, a sample, teardown) that is not over so long after its time hangs: the stacks "
+     "of all threads "
+     "are shown and the driver ends, 1 to 86400 (default: 60)",
+     2},
     {NULL, 0, NULL, 0, "On what:", 3},
     {"set", KEY_SET, "NAME=VALUE,...", 0,
      "Parameters of the workload, which --list names; may be given again", 3},
@@ -75,20 +102,28 @@ static const struct argp_option table[] = {
     {"seed", KEY_SEED, "N", 0, "Seed of the random numbers (default: 1)", 3},
     {"without", KEY_WITHOUT, "CAUSE", 0,
      "Take one cause of cost away: sharing (each thread sets up its own state), counting (what "
-     "setup made is immortal), collector (off), or locks (of objects; the driver ...-unlocked only)", 3},
-    {"no-perf", KEY_NO_PERF, NULL, 0, "Open no perf events: no hardware counters, and others from getrusage", 3},
+     "setup made is immortal), collector (off), or locks (of objects; the driver ...-unlocked "
+     "only)",
+     3},
+    {"no-perf", KEY_NO_PERF, NULL, 0,
+     "Open no perf events: no hardware counters, and others from getrusage", 3},
     {NULL, 0, NULL, 0, "How the GIL changes hands (without one: ignored, which is said):", 4},
     {"switch-policy", KEY_SWITCH_POLICY, "NAME", 0,
-     "cpython: any waiter takes it, the interval starts anew (default); deadline: first come, first "
-     "served; ticks: as before CPython 3.2, the holder lets go unasked", 4},
+     "cpython: any waiter takes it, the interval starts anew (default); deadline: first come, "
+     "first "
+     "served; ticks: as before CPython 3.2, the holder lets go unasked",
+     4},
     {"switch-interval-us", KEY_SWITCH_INTERVAL, "US", 0,
-     "cpython, deadline: microseconds that a thread waits before it asks for the GIL (default: 5000)", 4},
+     "cpython, deadline: microseconds that a thread waits before it asks for the GIL (default: "
+     "5000)",
+     4},
     {"switch-ticks", KEY_SWITCH_TICKS, "N", 0,
      "ticks, which it implies: safepoints after which the holder lets go (default: 100)", 4},
     {NULL, 0, NULL, 0, "What happened when:", 5},
     {"trace", KEY_TRACE, "FILE", 0,
      "Write a timeline of all threads in Chrome's trace format, which Perfetto opens; the last "
-     "65536 events of each thread", 5},
+     "65536 events of each thread",
+     5},
     {NULL, 0, NULL, 0, "Help:", 6},
     {"help", '?', NULL, 0, "Print this and end", 6},
     {"usage", KEY_USAGE, NULL, 0, "Print the options, briefly, and end", 6},
@@ -100,26 +135,23 @@ static const struct argp_option table[] = {
     {0},
 };
 
-void options_fail(const char *format, ...)
-{
+void options_fail(const char *format, ...) {
     va_list arguments;
 
     va_start(arguments, format);
     fail_end(OPTIONS_BAD_INPUT, format, arguments);
 }
 
-static uint64_t number(int key, const char *text, uint64_t least, uint64_t most)
-{
+static uint64_t number(int key, const char *text, uint64_t least, uint64_t most) {
     const struct argp_option *option = table;
     char *end;
 
-    while (option->key != key)
-        option++;
+    while (option->key != key) option++;
     errno = 0;
     unsigned long long value = strtoull(text, &end, 10);
     /* strtoull takes a sign and spaces; a number starts with a digit. */
-    if (text[0] < '0' || text[0] > '9' || *end != '\0' || errno != 0 || value < least
-        || value > most)
+    if (text[0] < '0' || text[0] > '9' || *end != '\0' || errno != 0 || value < least ||
+        value > most)
         options_fail("--%s must be a whole number from %llu to %llu, not '%s'", option->name,
                      (unsigned long long)least, (unsigned long long)most, text);
     return value;
@@ -127,13 +159,11 @@ static uint64_t number(int key, const char *text, uint64_t least, uint64_t most)
 
 /* Levenshtein's distance of the first letters: how many of them to insert,
  * delete or replace. */
-static size_t edit_distance(const char *from, const char *to)
-{
+static size_t edit_distance(const char *from, const char *to) {
     enum { LONGEST = 64 };
     size_t lengths[2] = {strnlen(from, LONGEST), strnlen(to, LONGEST)}, row[LONGEST + 1];
 
-    for (size_t i = 0; i <= lengths[1]; i++)
-        row[i] = i;
+    for (size_t i = 0; i <= lengths[1]; i++) row[i] = i;
     for (size_t i = 1; i <= lengths[0]; i++) {
         size_t diagonal = row[0];
 
@@ -149,19 +179,16 @@ static size_t edit_distance(const char *from, const char *to)
     return strlen(from) > LONGEST ? lengths[0] : row[lengths[1]];
 }
 
-static const tally_workload *find_workload(const char *name)
-{
+static const tally_workload *find_workload(const char *name) {
     size_t least = SIZE_MAX, used = 0;
     char nearest[1024] = "";
 
     for (const tally_workload *const *each = options_workloads; *each != NULL; each++) {
-        if (strcmp(name, (*each)->name) == 0)
-            return *each;
+        if (strcmp(name, (*each)->name) == 0) return *each;
         /* A part of a name is nearer than any misspelling. */
         size_t distance =
             strstr((*each)->name, name) != NULL ? 0 : edit_distance(name, (*each)->name);
-        if (distance < least)
-            least = distance, used = 0;
+        if (distance < least) least = distance, used = 0;
         if (distance == least && used < sizeof nearest)
             used += (size_t)snprintf(nearest + used, sizeof nearest - used, "%s%s",
                                      used > 0 ? " or " : "", (*each)->name);
@@ -169,69 +196,64 @@ static const tally_workload *find_workload(const char *name)
     options_fail("there is no workload '%s'; is it %s? --list names them all", name, nearest);
 }
 
-static void add_text(options *result, const char *name)
-{
+static void add_text(options *result, const char *name) {
     fclose(text_open(name));
     result->texts = realloc(result->texts, (result->text_count + 1) * sizeof *result->texts);
-    if (result->texts == NULL)
-        options_fail("no memory for the command line");
+    if (result->texts == NULL) options_fail("no memory for the command line");
     result->texts[result->text_count++] = name;
 }
 
-static void set_workers(options *result, int key, const char *text)
-{
-    if (result->workers != 0)
-        options_fail("give --threads or --processes, once");
+static void set_workers(options *result, int key, const char *text) {
+    if (result->workers != 0) options_fail("give --threads or --processes, once");
     result->workers = (unsigned)number(key, text, 1, OPTIONS_MOST_WORKERS);
     result->processes = key == KEY_PROCESSES;
 }
 
-static void set_policy(options *result, const char *name)
-{
+static void set_policy(options *result, const char *name) {
     result->switch_policy = name;
     if (!switching_set(&result->runtime, name))
         options_fail("--switch-policy must be " SWITCHING_NAMES ", not '%s'", name);
 }
 
-static void check_switching(const options *options)
-{
+static void check_switching(const options *options) {
     bool ticks = options->runtime.switch_ticks != 0;
 
     if (ticks && options->switch_policy != NULL && strcmp(options->switch_policy, "ticks") != 0)
-        options_fail("--switch-ticks goes with --switch-policy ticks, not with %s", options->switch_policy);
+        options_fail("--switch-ticks goes with --switch-policy ticks, not with %s",
+                     options->switch_policy);
     if (ticks && options->runtime.switch_interval_us != 0)
         options_fail("--switch-interval-us has no meaning with ticks; leave one of the two out");
-    if (!options->list && !switching_applies() && options->parent < 0
-        && (ticks || options->switch_policy != NULL || options->runtime.switch_interval_us != 0))
+    if (!options->list && !switching_applies() && options->parent < 0 &&
+        (ticks || options->switch_policy != NULL || options->runtime.switch_interval_us != 0))
         fprintf(stderr, "tally-%s: there is no GIL: --switch-... is ignored\n", tally_backend());
 }
 
-/* Opens the file and locks it; false: another run has it. The lock is the open file's, so it goes with the
- * process, also with one that is killed. */
-static bool lock_file(const char *name)
-{
+/* Opens the file and locks it; false: another run has it. The lock is the open file's, so it goes
+ * with the process, also with one that is killed. */
+static bool lock_file(const char *name) {
     for (;;) {
         struct stat opened, named;
         int file = open(name, O_RDWR | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0666);
 
         if (file < 0 || fstat(file, &opened) != 0)
-            options_fail("cannot write '%s': %s; --trace takes the name of a file to be written", name,
-                         strerror(errno));
+            options_fail("cannot write '%s': %s; --trace takes the name of a file to be written",
+                         name, strerror(errno));
         if (!S_ISREG(opened.st_mode))
-            options_fail("cannot write '%s': it is no regular file; --trace takes the name of a file to be written", name);
-        if (flock(file, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK)
-            return false;
+            options_fail("cannot write '%s': it is no regular file; --trace takes the name of a "
+                         "file to be written",
+                         name);
+        if (flock(file, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) return false;
         /* The run that held the lock may have renamed its file meanwhile. */
-        if (stat(name, &named) == 0 && named.st_dev == opened.st_dev && named.st_ino == opened.st_ino)
+        if (stat(name, &named) == 0 && named.st_dev == opened.st_dev &&
+            named.st_ino == opened.st_ino)
             return true;
         close(file);
     }
 }
 
-/* Found out before anything is measured. The name is that of the file which is renamed in the end; until then it is
- * locked, so that two runs do not write one timeline. */
-static void check_trace(const options *options)
-{
+/* Found out before anything is measured. The name is that of the file which is renamed in the end;
+ * until then it is locked, so that two runs do not write one timeline. */
+static void check_trace(const options *options) {
     char *name = workload_allocate(strlen(options->trace) + sizeof ".tmp");
     struct stat status;
 
@@ -241,25 +263,24 @@ static void check_trace(const options *options)
         options_fail("--trace '%s' is no regular file", options->trace);
     sprintf(name, "%s.tmp", options->trace);
     if (!lock_file(name))
-        options_fail("another run writes '%s'; wait for its end, or name another file with --trace", options->trace);
+        options_fail("another run writes '%s'; wait for its end, or name another file with --trace",
+                     options->trace);
     fail_remove(name); /* kept for that */
 }
 
 /* The place of a word in a list with commas between; -1: not there. */
-static int word_place(const char *words, const char *word, size_t length)
-{
+static int word_place(const char *words, const char *word, size_t length) {
     for (int place = 0; *words != '\0'; place++) {
         size_t next = strcspn(words, ",");
 
-        if (next == length && strncmp(words, word, length) == 0)
-            return place;
+        if (next == length && strncmp(words, word, length) == 0) return place;
         words += next + (words[next] == ',');
     }
     return -1;
 }
 
-static uint64_t parameter_value(const workload_parameter *parameter, const char *text, size_t length)
-{
+static uint64_t parameter_value(const workload_parameter *parameter, const char *text,
+                                size_t length) {
     char digits[24] = "", *end = digits;
 
     if (parameter->choices != NULL) {
@@ -273,16 +294,15 @@ static uint64_t parameter_value(const workload_parameter *parameter, const char 
     snprintf(digits, sizeof digits, "%.*s", (int)length, text);
     errno = 0;
     unsigned long long value = strtoull(digits, &end, 10);
-    if (length >= sizeof digits || digits[0] < '0' || digits[0] > '9' || *end != '\0' || errno != 0
-        || value < parameter->least || value > parameter->most)
+    if (length >= sizeof digits || digits[0] < '0' || digits[0] > '9' || *end != '\0' ||
+        errno != 0 || value < parameter->least || value > parameter->most)
         options_fail("--set %s must be a whole number from %llu to %llu, not '%.*s'",
                      parameter->name, (unsigned long long)parameter->least,
                      (unsigned long long)parameter->most, (int)length, text);
     return value;
 }
 
-static size_t find_parameter(const tally_workload *workload, const char *name, size_t length)
-{
+static size_t find_parameter(const tally_workload *workload, const char *name, size_t length) {
     char known[512] = "";
     size_t used = 0, i = 0;
 
@@ -291,8 +311,7 @@ static size_t find_parameter(const tally_workload *workload, const char *name, s
     for (; workload->parameters[i].name != NULL; i++) {
         const char *known_name = workload->parameters[i].name;
 
-        if (strlen(known_name) == length && strncmp(name, known_name, length) == 0)
-            return i;
+        if (strlen(known_name) == length && strncmp(name, known_name, length) == 0) return i;
         if (used < sizeof known)
             used += (size_t)snprintf(known + used, sizeof known - used, "%s%s", i > 0 ? ", " : "",
                                      known_name);
@@ -302,8 +321,7 @@ static size_t find_parameter(const tally_workload *workload, const char *name, s
 }
 
 /* One --set: name=value, and more of them after commas. */
-static void set_parameters(options *result, const char *text)
-{
+static void set_parameters(options *result, const char *text) {
     do {
         size_t length = strcspn(text, ","), name = strcspn(text, "=,");
 
@@ -316,20 +334,17 @@ static void set_parameters(options *result, const char *text)
     } while (*text != '\0');
 }
 
-static void complete_parameters(options *result, char *const *sets, size_t count)
-{
+static void complete_parameters(options *result, char *const *sets, size_t count) {
     const workload_parameter *each = result->workload->parameters;
 
     for (size_t i = 0; each != NULL && each[i].name != NULL; i++)
         result->parameters[i] = each[i].value;
-    for (size_t i = 0; i < count; i++)
-        set_parameters(result, sets[i]);
+    for (size_t i = 0; i < count; i++) set_parameters(result, sets[i]);
     if (result->workload->configure != NULL)
         result->workload->configure(result->parameters, &result->runtime);
 }
 
-static void print_help(const struct argp_state *state, unsigned parts)
-{
+static void print_help(const struct argp_state *state, unsigned parts) {
     argp_help(state->root_argp, stdout, parts, "tally-" TALLY_DRIVER_BACKEND);
     exit(EXIT_SUCCESS);
 }
@@ -343,8 +358,7 @@ struct command_line {
     size_t set_count;
 };
 
-static error_t parse_one(int key, char *text, struct argp_state *state)
-{
+static error_t parse_one(int key, char *text, struct argp_state *state) {
     struct command_line *line = state->input;
     options *result = line->result;
 
@@ -361,7 +375,8 @@ static error_t parse_one(int key, char *text, struct argp_state *state)
     case KEY_TIME_LIMIT: result->time_limit = (unsigned)number(key, text, 1, 86400); return 0;
     case KEY_SET:
         if (line->set_count == MOST_SETS)
-            options_fail("--set is given more than %d times; put commas between parameters", MOST_SETS);
+            options_fail("--set is given more than %d times; put commas between parameters",
+                         MOST_SETS);
         line->sets[line->set_count++] = text;
         return 0;
     case KEY_TEXT: add_text(result, text); return 0;
@@ -385,7 +400,9 @@ static error_t parse_one(int key, char *text, struct argp_state *state)
     case 'V': puts("tally-" TALLY_DRIVER_BACKEND " " TALLY_VERSION); exit(EXIT_SUCCESS);
     case KEY_PARENT: result->parent = (int)number(key, text, 0, 1 << 20); return 0;
     case KEY_PARENT_PROCESS: result->parent_process = (int)number(key, text, 1, 1 << 30); return 0;
-    case KEY_PROCESS_COUNT: result->processes_in_all = (unsigned)number(key, text, 1, OPTIONS_MOST_WORKERS); return 0;
+    case KEY_PROCESS_COUNT:
+        result->processes_in_all = (unsigned)number(key, text, 1, OPTIONS_MOST_WORKERS);
+        return 0;
     case KEY_INDEX: result->index = (unsigned)number(key, text, 0, OPTIONS_MOST_WORKERS); return 0;
     case ARGP_KEY_ARG: options_fail("'%s' is not an option; --help names them all", text);
     case ARGP_KEY_ERROR:
@@ -396,46 +413,51 @@ static error_t parse_one(int key, char *text, struct argp_state *state)
 }
 
 /* Object locks are compiled out or in: a driver can either do without them or not. */
-static void check_without(options *result)
-{
+static void check_without(options *result) {
 #ifdef TALLY_DRIVER_UNLOCKED
     enum { UNLOCKED = true };
-    if (result->without < 0)
-        result->without = CAUSE_LOCKS;
+    if (result->without < 0) result->without = CAUSE_LOCKS;
 #else
     enum { UNLOCKED = false };
 #endif
-    if (result->without < 0)
-        return;
+    if (result->without < 0) return;
     const char *kept = cause_kept(result->workload, result->without);
     if (kept != NULL)
-        options_fail("--without %s cannot be had of %s: %s", cause_name(result->without), result->workload->name, kept);
+        options_fail("--without %s cannot be had of %s: %s", cause_name(result->without),
+                     result->workload->name, kept);
     if (UNLOCKED != (result->without == CAUSE_LOCKS))
-        options_fail("--without %s needs the driver tally-%s%s", cause_name(result->without), tally_backend(),
-                     UNLOCKED ? "" : "-unlocked");
+        options_fail("--without %s needs the driver tally-%s%s", cause_name(result->without),
+                     tally_backend(), UNLOCKED ? "" : "-unlocked");
 }
 
-void options_parse(options *result, int argc, char **argv)
-{
+void options_parse(options *result, int argc, char **argv) {
     static const struct argp argp = {
         .options = table,
         .parser = parse_one,
-        .doc = "Runs one workload on one backend of Tally, " TALLY_DRIVER_BACKEND ", and prints its samples, "
+        .doc = "Runs one workload on one backend of Tally, " TALLY_DRIVER_BACKEND
+               ", and prints its samples, "
                "events and memory as one JSON object."
-               "\vCtrl-C ends a run and prints the samples so far, marked incomplete. Exit status: 0 good, "
+               "\vCtrl-C ends a run and prints the samples so far, marked incomplete. Exit status: "
+               "0 good, "
                "1 a wrong result or no memory, 2 a wrong argument, 124 hung, 130 Ctrl-C. "
                "\"tally compare\" calls the drivers of all backends and writes a report.",
     };
 
     *result = (options){
-        .samples = 5, .sample_ms = 200, .warmup_ms = 100, .seed = 1, .perf = true, .without = -1,
-        .text_bytes = 64 << 20, .time_limit = WATCH_LIMIT_SECONDS, .parent = -1,
+        .samples = 5,
+        .sample_ms = 200,
+        .warmup_ms = 100,
+        .seed = 1,
+        .perf = true,
+        .without = -1,
+        .text_bytes = 64 << 20,
+        .time_limit = WATCH_LIMIT_SECONDS,
+        .parent = -1,
         .processes_in_all = 1,
     };
     struct command_line line = {.result = result};
     argp_parse(&argp, argc, argv, ARGP_NO_ERRS | ARGP_NO_HELP, NULL, &line);
-    if (result->workers == 0)
-        result->workers = 1;
+    if (result->workers == 0) result->workers = 1;
     if (result->json && !result->list)
         options_fail("--json goes with --list only; samples are always JSON");
     if (!result->list && result->workload == NULL)
@@ -446,16 +468,10 @@ void options_parse(options *result, int argc, char **argv)
         part += result->index < result->total % result->processes_in_all;
         result->total = part > 0 ? part : 1;
     }
-    if (!result->list)
-        check_without(result);
-    if (!result->list)
-        complete_parameters(result, line.sets, line.set_count);
+    if (!result->list) check_without(result);
+    if (!result->list) complete_parameters(result, line.sets, line.set_count);
     check_switching(result);
-    if (!result->list && result->trace != NULL)
-        check_trace(result);
+    if (!result->list && result->trace != NULL) check_trace(result);
 }
 
-void options_free(options *options)
-{
-    free(options->texts);
-}
+void options_free(options *options) { free(options->texts); }

@@ -16,23 +16,23 @@
 enum { OPTIONS_MOST_WORKERS = 256, OPTIONS_BAD_INPUT = 2 };
 
 typedef struct options {
-    bool list, json;            /* only name the workloads; as JSON */
+    bool list, json; /* only name the workloads; as JSON */
     const tally_workload *workload;
-    unsigned workers;           /* threads of this process, or processes */
+    unsigned workers; /* threads of this process, or processes */
     bool processes;
     unsigned samples;
     unsigned sample_ms, warmup_ms;
-    uint64_t total;             /* operations that the workers share out in a sample; 0: it lasts sample_ms */
-    unsigned time_limit;        /* seconds that a step may take too long */
+    uint64_t total; /* operations that the workers share out in a sample; 0: it lasts sample_ms */
+    unsigned time_limit; /* seconds that a step may take too long */
     const char **texts;
     size_t text_count, text_bytes;
     uint64_t seed;
-    int without;                /* an enum cause; -1: none */
-    bool perf;                  /* count with perf events */
+    int without; /* an enum cause; -1: none */
+    bool perf;   /* count with perf events */
     uint64_t parameters[WORKLOAD_PARAMETERS];
     tally_options runtime;
-    const char *switch_policy;  /* as it was given; NULL: it was not */
-    const char *trace;          /* the file for a timeline; NULL: none */
+    const char *switch_policy; /* as it was given; NULL: it was not */
+    const char *trace;         /* the file for a timeline; NULL: none */
     /* For a process that is one worker of many: the socket to its parent, else
      * -1, and the parent's id; how many they are, and its number among them. */
     int parent, parent_process;

@@ -6,13 +6,11 @@
 
 #include <string.h>
 
-static void keep_if_long(pauses *all, const tally_gc_info *info)
-{
+static void keep_if_long(pauses *all, const tally_gc_info *info) {
     unsigned at = all->longest_count;
 
     if (at == PAUSES_LONGEST) {
-        if (info->pause <= all->longest[at - 1].pause)
-            return;
+        if (info->pause <= all->longest[at - 1].pause) return;
         at--;
     } else {
         all->longest_count++;
@@ -22,23 +20,20 @@ static void keep_if_long(pauses *all, const tally_gc_info *info)
     all->longest[at] = *info;
 }
 
-static void count_last(pauses *all, const tally_gc_info *info)
-{
+static void count_last(pauses *all, const tally_gc_info *info) {
     const char *was = info->last_thread == 0 ? "nobody was waited for" : info->last_was;
 
     if (info->stop == 0) /* a GIL: there is no stop */
         return;
     for (unsigned i = 0; was != NULL && i < PAUSES_REASONS; i++) {
-        if (all->last[i].was != NULL && strcmp(all->last[i].was, was) != 0)
-            continue;
+        if (all->last[i].was != NULL && strcmp(all->last[i].was, was) != 0) continue;
         all->last[i].was = was;
         all->last[i].times++;
         return;
     }
 }
 
-static void add(pauses *all, const tally_gc_info *info)
-{
+static void add(pauses *all, const tally_gc_info *info) {
     pauses_part *part = &all->generations[info->generation];
 
     histogram_add(&part->pause, info->pause);
@@ -57,12 +52,10 @@ static void add(pauses *all, const tally_gc_info *info)
     count_last(all, info);
 }
 
-static void record(const tally_gc_info *info, void *context)
-{
+static void record(const tally_gc_info *info, void *context) {
     pauses *all = context;
 
-    if (!info->finished)
-        return;
+    if (!info->finished) return;
     pthread_mutex_lock(&all->mutex);
     if (all->recording && info->shared)
         all->shared++;
@@ -71,14 +64,12 @@ static void record(const tally_gc_info *info, void *context)
     pthread_mutex_unlock(&all->mutex);
 }
 
-void pauses_watch(pauses *all)
-{
+void pauses_watch(pauses *all) {
     pthread_mutex_init(&all->mutex, NULL);
     workload_done(tally_gc_add_callback(record, all));
 }
 
-void pauses_begin(pauses *all)
-{
+void pauses_begin(pauses *all) {
     pthread_mutex_lock(&all->mutex);
     all->shared = 0;
     memset(all->generations, 0, sizeof all->generations);
@@ -89,8 +80,7 @@ void pauses_begin(pauses *all)
     pthread_mutex_unlock(&all->mutex);
 }
 
-void pauses_end(pauses *all)
-{
+void pauses_end(pauses *all) {
     pthread_mutex_lock(&all->mutex);
     all->watched = workload_clock() - all->began;
     all->recording = false;
@@ -99,24 +89,19 @@ void pauses_end(pauses *all)
 
 /* ---- JSON ----------------------------------------------------------------- */
 
-static json_t *integer(uint64_t value)
-{
-    return json_integer((json_int_t)value);
-}
+static json_t *integer(uint64_t value) { return json_integer((json_int_t)value); }
 
-json_t *pauses_spread(const histogram *histogram)
-{
+json_t *pauses_spread(const histogram *histogram) {
     return json_pack("{s:o, s:o, s:o, s:o}", "total", integer(histogram->total), "median",
                      integer(histogram_quantile(histogram, 0.5)), "p99",
                      integer(histogram_quantile(histogram, 0.99)), "longest",
                      integer(histogram->longest));
 }
 
-#define SUMS(X) X(automatic) X(examined) X(collected) X(uncollectable) X(helpers)
+#define SUMS(X)  X(automatic) X(examined) X(collected) X(uncollectable) X(helpers)
 #define TIMES(X) X(mark) X(finalize) X(check) X(free) X(reentry)
 
-static json_t *part_to_json(const pauses_part *part)
-{
+static json_t *part_to_json(const pauses_part *part) {
     json_t *result = json_object();
 
     json_object_set_new(result, "collections", integer(part->pause.count));
@@ -129,8 +114,7 @@ static json_t *part_to_json(const pauses_part *part)
     return result;
 }
 
-static json_t *collection_to_json(const tally_gc_info *info)
-{
+static json_t *collection_to_json(const tally_gc_info *info) {
     json_t *result = json_object();
 
     json_object_set_new(result, "generation", json_integer(info->generation));
@@ -144,12 +128,12 @@ static json_t *collection_to_json(const tally_gc_info *info)
     json_object_set_new(result, "uncollectable", json_integer(info->uncollectable));
     json_object_set_new(result, "helpers", json_integer(info->helpers));
     json_object_set_new(result, "last_thread", json_integer(info->last_thread));
-    json_object_set_new(result, "last_was", json_string(info->last_was != NULL ? info->last_was : ""));
+    json_object_set_new(result, "last_was",
+                        json_string(info->last_was != NULL ? info->last_was : ""));
     return result;
 }
 
-static void merge_part(pauses_part *into, const pauses_part *from)
-{
+static void merge_part(pauses_part *into, const pauses_part *from) {
     histogram_merge(&into->pause, &from->pause);
     histogram_merge(&into->stop, &from->stop);
 #define MERGE(name) into->name += from->name;
@@ -157,8 +141,7 @@ static void merge_part(pauses_part *into, const pauses_part *from)
     SUMS(MERGE)
 }
 
-json_t *pauses_to_json(const pauses *all)
-{
+json_t *pauses_to_json(const pauses *all) {
     pauses_part *whole = workload_allocate(sizeof *whole);
     json_t *generations = json_array(), *longest = json_array(), *last = json_object();
 

@@ -24,12 +24,15 @@ typedef struct pauses_part {
 typedef struct pauses {
     pthread_mutex_t mutex;
     bool recording;
-    uint64_t began, watched;    /* workload_clock at the beginning; nanoseconds until the end */
-    uint64_t shared;            /* requests that another thread's collection served */
+    uint64_t began, watched; /* workload_clock at the beginning; nanoseconds until the end */
+    uint64_t shared;         /* requests that another thread's collection served */
     pauses_part generations[3];
     tally_gc_info longest[PAUSES_LONGEST]; /* by pause, the longest first */
     unsigned longest_count;
-    struct { const char *was; uint64_t times; } last[PAUSES_REASONS]; /* what the last thread was doing */
+    struct {
+        const char *was;
+        uint64_t times;
+    } last[PAUSES_REASONS]; /* what the last thread was doing */
 } pauses;
 
 /* Registers the callback; the run time has started. *pauses lives as long as it. */

@@ -15,36 +15,38 @@
 #include <stdint.h>
 
 /* name, type, config, and the place in rusage that has it too */
-#define PERF_EVENTS(X) \
-    X(instructions, HARDWARE, HW_INSTRUCTIONS, NOWHERE) \
-    X(cycles, HARDWARE, HW_CPU_CYCLES, NOWHERE) \
-    X(cache_misses, HARDWARE, HW_CACHE_MISSES, NOWHERE) \
-    X(branch_misses, HARDWARE, HW_BRANCH_MISSES, NOWHERE) \
+/* clang-format off */
+#define PERF_EVENTS(X)                                           \
+    X(instructions, HARDWARE, HW_INSTRUCTIONS, NOWHERE)          \
+    X(cycles, HARDWARE, HW_CPU_CYCLES, NOWHERE)                  \
+    X(cache_misses, HARDWARE, HW_CACHE_MISSES, NOWHERE)          \
+    X(branch_misses, HARDWARE, HW_BRANCH_MISSES, NOWHERE)        \
     X(context_switches, SOFTWARE, SW_CONTEXT_SWITCHES, SWITCHES) \
-    X(page_faults, SOFTWARE, SW_PAGE_FAULTS, FAULTS) \
+    X(page_faults, SOFTWARE, SW_PAGE_FAULTS, FAULTS)             \
     X(migrations, SOFTWARE, SW_CPU_MIGRATIONS, NOWHERE)
+/* clang-format on */
 
 enum {
 #define PERF_EVENT(name, type, config, usage) PERF_##name,
     PERF_EVENTS(PERF_EVENT)
 #undef PERF_EVENT
-    PERF_EVENT_COUNT
+        PERF_EVENT_COUNT
 };
 
 /* One event of a worker, or of all together. */
 typedef struct perf_count {
     uint64_t count;
-    int error;                  /* why there is none: an errno, or PERF_OFF; 0: there is one */
-    bool user_only;             /* the kernel's part is not in it */
-    bool estimated;             /* it shared its counter with others: scaled up to the whole time */
-    bool usage;                 /* perf refused it; it is from getrusage(2) */
+    int error;      /* why there is none: an errno, or PERF_OFF; 0: there is one */
+    bool user_only; /* the kernel's part is not in it */
+    bool estimated; /* it shared its counter with others: scaled up to the whole time */
+    bool usage;     /* perf refused it; it is from getrusage(2) */
 } perf_count;
 
 enum { PERF_OFF = -1 };
 
 typedef struct perf_set {
     perf_count counts[PERF_EVENT_COUNT];
-    int files[PERF_EVENT_COUNT]; /* -1: not open */
+    int files[PERF_EVENT_COUNT];       /* -1: not open */
     uint64_t before[PERF_EVENT_COUNT]; /* of those from getrusage, at the sample's start */
 } perf_set;
 

@@ -7,8 +7,7 @@
 #include <stdlib.h>
 
 /* Adds the rank-th usable processor of each core; false when no core has one. */
-static bool add_rank(pinning *pinning, hwloc_const_cpuset_t usable, unsigned rank)
-{
+static bool add_rank(pinning *pinning, hwloc_const_cpuset_t usable, unsigned rank) {
     hwloc_obj_t core = NULL;
     bool any = false;
 
@@ -18,8 +17,7 @@ static bool add_rank(pinning *pinning, hwloc_const_cpuset_t usable, unsigned ran
 
         hwloc_bitmap_and(place, core->cpuset, usable);
         for (unsigned i = 0; i <= rank; i++)
-            if ((processor = hwloc_bitmap_next(place, processor)) < 0)
-                break;
+            if ((processor = hwloc_bitmap_next(place, processor)) < 0) break;
         if (processor < 0) {
             hwloc_bitmap_free(place);
             continue;
@@ -32,8 +30,7 @@ static bool add_rank(pinning *pinning, hwloc_const_cpuset_t usable, unsigned ran
 }
 
 /* For machines that do not tell their cores. */
-static void add_all(pinning *pinning, hwloc_const_cpuset_t usable)
-{
+static void add_all(pinning *pinning, hwloc_const_cpuset_t usable) {
     for (int i = hwloc_bitmap_first(usable); i >= 0; i = hwloc_bitmap_next(usable, i)) {
         hwloc_bitmap_t place = hwloc_bitmap_alloc();
 
@@ -42,12 +39,12 @@ static void add_all(pinning *pinning, hwloc_const_cpuset_t usable)
     }
 }
 
-void pinning_load(pinning *pinning)
-{
+void pinning_load(pinning *pinning) {
     hwloc_bitmap_t usable = hwloc_bitmap_alloc();
 
     *pinning = (struct pinning){.count = 0};
-    if (hwloc_topology_init(&pinning->topology) == 0 && hwloc_topology_load(pinning->topology) == 0) {
+    if (hwloc_topology_init(&pinning->topology) == 0 &&
+        hwloc_topology_load(pinning->topology) == 0) {
         /* What taskset or a container left us. */
         if (hwloc_get_cpubind(pinning->topology, usable, HWLOC_CPUBIND_PROCESS) != 0)
             hwloc_bitmap_copy(usable, hwloc_topology_get_allowed_cpuset(pinning->topology));
@@ -56,23 +53,19 @@ void pinning_load(pinning *pinning)
         pinning->places = calloc(weight > 0 ? (size_t)weight : 1, sizeof *pinning->places);
         for (unsigned rank = 0; pinning->places != NULL && add_rank(pinning, usable, rank); rank++)
             ;
-        if (pinning->places != NULL && pinning->count == 0)
-            add_all(pinning, usable);
+        if (pinning->places != NULL && pinning->count == 0) add_all(pinning, usable);
     }
     hwloc_bitmap_free(usable);
 }
 
-void pinning_free(pinning *pinning)
-{
-    for (unsigned i = 0; i < pinning->count; i++)
-        hwloc_bitmap_free(pinning->places[i]);
+void pinning_free(pinning *pinning) {
+    for (unsigned i = 0; i < pinning->count; i++) hwloc_bitmap_free(pinning->places[i]);
     free(pinning->places);
     hwloc_topology_destroy(pinning->topology);
 }
 
-bool pinning_bind(const pinning *pinning, unsigned worker)
-{
-    return pinning->count > 0
-           && hwloc_set_cpubind(pinning->topology, pinning->places[worker % pinning->count],
-                                HWLOC_CPUBIND_THREAD) == 0;
+bool pinning_bind(const pinning *pinning, unsigned worker) {
+    return pinning->count > 0 &&
+           hwloc_set_cpubind(pinning->topology, pinning->places[worker % pinning->count],
+                             HWLOC_CPUBIND_THREAD) == 0;
 }

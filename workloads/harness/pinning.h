@@ -6,12 +6,12 @@
 #ifndef TALLY_HARNESS_PINNING_H
 #define TALLY_HARNESS_PINNING_H
 
-#include <stdbool.h>
 #include <hwloc.h>
+#include <stdbool.h>
 
 typedef struct pinning {
     hwloc_topology_t topology;
-    hwloc_cpuset_t *places;     /* in the order in which workers get them */
+    hwloc_cpuset_t *places; /* in the order in which workers get them */
     unsigned count;
 } pinning;
 

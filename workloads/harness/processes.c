@@ -40,8 +40,8 @@ enum { CHILD_SOCKET = 3, INTERRUPTED = 130 };
 
 struct child {
     pid_t process;
-    int socket;                 /* -1: closed */
-    int output;                 /* what it prints */
+    int socket; /* -1: closed */
+    int output; /* what it prints */
     json_t *block;
 };
 
@@ -49,7 +49,7 @@ struct family {
     const options *options;
     struct child *children;
     unsigned count;
-    int signals;                /* a signalfd of SIGINT and SIGTERM */
+    int signals; /* a signalfd of SIGINT and SIGTERM */
     bool incomplete;
 };
 
@@ -57,8 +57,7 @@ struct family {
 
 /* The child's command line: this one, but as the worker of that index. Options
  * given twice are errors, so the count of processes is taken out. */
-static char **child_arguments(int argc, char **argv, unsigned children, unsigned index)
-{
+static char **child_arguments(int argc, char **argv, unsigned children, unsigned index) {
     size_t words = (size_t)argc + 6;
     char **result = workload_allocate(words * sizeof *result + 256);
     char *text = (char *)(result + words); /* freed with it */
@@ -67,8 +66,7 @@ static char **child_arguments(int argc, char **argv, unsigned children, unsigned
     for (int i = 0; i < argc; i++) {
         /* argp takes unambiguous prefixes; only this option begins with "--pro". */
         if (strncmp(argv[i], "--pro", 5) == 0) {
-            if (strchr(argv[i], '=') == NULL)
-                i++;
+            if (strchr(argv[i], '=') == NULL) i++;
             continue;
         }
         result[count++] = argv[i];
@@ -84,21 +82,20 @@ static char **child_arguments(int argc, char **argv, unsigned children, unsigned
     return result;
 }
 
-static void start_child(struct child *child, int argc, char **argv, unsigned children, unsigned index)
-{
+static void start_child(struct child *child, int argc, char **argv, unsigned children,
+                        unsigned index) {
     posix_spawn_file_actions_t actions;
     int sockets[2], output[2];
 
-    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets) != 0
-        || pipe2(output, O_CLOEXEC) != 0)
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets) != 0 ||
+        pipe2(output, O_CLOEXEC) != 0)
         workload_fail("cannot connect process %u: %s", index + 1, strerror(errno));
     char **arguments = child_arguments(argc, argv, children, index);
     posix_spawn_file_actions_init(&actions);
     posix_spawn_file_actions_adddup2(&actions, output[1], STDOUT_FILENO);
     posix_spawn_file_actions_adddup2(&actions, sockets[1], CHILD_SOCKET);
     int error = posix_spawn(&child->process, "/proc/self/exe", &actions, NULL, arguments, environ);
-    if (error != 0)
-        workload_fail("cannot start process %u: %s", index + 1, strerror(error));
+    if (error != 0) workload_fail("cannot start process %u: %s", index + 1, strerror(error));
     posix_spawn_file_actions_destroy(&actions);
     close(sockets[1]);
     close(output[1]);
@@ -107,38 +104,33 @@ static void start_child(struct child *child, int argc, char **argv, unsigned chi
     child->output = output[0];
 }
 
-void processes_follow_parent(const options *options)
-{
-    if (options->parent < 0)
-        return;
+void processes_follow_parent(const options *options) {
+    if (options->parent < 0) return;
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (getppid() != options->parent_process)
-        _Exit(EXIT_FAILURE);
+    if (getppid() != options->parent_process) _Exit(EXIT_FAILURE);
 }
 
 /* ---- running ------------------------------------------------------------ */
 
-static void dismiss(struct family *family)
-{
+static void dismiss(struct family *family) {
     family->incomplete = true;
     for (unsigned i = 0; i < family->count; i++) {
-        if (family->children[i].socket >= 0)
-            close(family->children[i].socket);
+        if (family->children[i].socket >= 0) close(family->children[i].socket);
         family->children[i].socket = -1;
     }
 }
 
 /* Waits until there is something to read, or the other end is closed. A signal
  * meanwhile ends all children early. */
-static void await(struct family *family, int descriptor)
-{
+static void await(struct family *family, int descriptor) {
     struct pollfd polled[2] = {{descriptor, POLLIN, 0}, {family->signals, POLLIN, 0}};
 
     while (poll(polled, 2, -1) < 0 || polled[0].revents == 0)
         if (polled[1].revents != 0) {
             struct signalfd_siginfo signal;
 
-            if (TEMP_FAILURE_RETRY(read(family->signals, &signal, sizeof signal)) == (ssize_t)sizeof signal)
+            if (TEMP_FAILURE_RETRY(read(family->signals, &signal, sizeof signal)) ==
+                (ssize_t)sizeof signal)
                 for (unsigned i = 0; i < family->count; i++)
                     kill(family->children[i].process, SIGTERM);
             dismiss(family);
@@ -147,13 +139,13 @@ static void await(struct family *family, int descriptor)
 }
 
 /* One barrier; false: somebody does not come any more. */
-static bool let_all_begin(struct family *family)
-{
+static bool let_all_begin(struct family *family) {
     char byte;
 
     for (unsigned i = 0; i < family->count; i++) {
         await(family, family->children[i].socket);
-        if (family->incomplete || TEMP_FAILURE_RETRY(read(family->children[i].socket, &byte, 1)) != 1)
+        if (family->incomplete ||
+            TEMP_FAILURE_RETRY(read(family->children[i].socket, &byte, 1)) != 1)
             return false;
     }
     for (unsigned i = 0; i < family->count; i++)
@@ -163,17 +155,14 @@ static bool let_all_begin(struct family *family)
 }
 
 /* The parser does not notice when it has no memory for a token: it never sees that. */
-static void *allocate_json(size_t size)
-{
+static void *allocate_json(size_t size) {
     void *memory = malloc(size > 0 ? size : 1);
 
-    if (memory == NULL)
-        workload_fail("no memory for the results");
+    if (memory == NULL) workload_fail("no memory for the results");
     return memory;
 }
 
-static json_t *read_block(struct family *family, const struct child *child)
-{
+static json_t *read_block(struct family *family, const struct child *child) {
     char *text = NULL;
     size_t size = 0;
     FILE *whole = open_memstream(&text, &size);
@@ -182,8 +171,7 @@ static json_t *read_block(struct family *family, const struct child *child)
     for (;;) {
         await(family, child->output);
         ssize_t got = TEMP_FAILURE_RETRY(read(child->output, buffer, sizeof buffer));
-        if (got <= 0)
-            break;
+        if (got <= 0) break;
         fwrite(buffer, 1, (size_t)got, whole);
     }
     fclose(whole);
@@ -192,8 +180,7 @@ static json_t *read_block(struct family *family, const struct child *child)
     return block;
 }
 
-static void finish_child(struct family *family, struct child *child, unsigned index)
-{
+static void finish_child(struct family *family, struct child *child, unsigned index) {
     int status;
 
     child->block = read_block(family, child);
@@ -207,14 +194,12 @@ static void finish_child(struct family *family, struct child *child, unsigned in
         family->incomplete = true;
     else if (WEXITSTATUS(status) != 0)
         _Exit(WEXITSTATUS(status)); /* it has said why; its siblings see our socket close */
-    if (child->block == NULL)
-        workload_fail("process %u printed no result", index + 1);
+    if (child->block == NULL) workload_fail("process %u printed no result", index + 1);
 }
 
 /* ---- merging ------------------------------------------------------------ */
 
-static void add_number(json_t *into, json_t *from, const char *key)
-{
+static void add_number(json_t *into, json_t *from, const char *key) {
     json_t *sum = json_object_get(into, key), *value = json_object_get(from, key);
 
     if (json_is_integer(sum))
@@ -223,17 +208,16 @@ static void add_number(json_t *into, json_t *from, const char *key)
         json_real_set(sum, json_real_value(sum) + json_real_value(value));
 }
 
-static void keep_longest(json_t *into, json_t *from)
-{
+static void keep_longest(json_t *into, json_t *from) {
     json_t *longest = json_object_get(into, "seconds");
 
-    json_real_set(longest, fmax(json_real_value(longest), json_real_value(json_object_get(from, "seconds"))));
+    json_real_set(
+        longest, fmax(json_real_value(longest), json_real_value(json_object_get(from, "seconds"))));
 }
 
 /* Makes the first child's samples those of all; cut to those that every child
  * took. A time: its mean, and the rates add up; a total: until the last is done. */
-static void merge_samples(json_t *into, json_t *from, bool total)
-{
+static void merge_samples(json_t *into, json_t *from, bool total) {
     while (json_array_size(into) > json_array_size(from))
         json_array_remove(into, json_array_size(into) - 1);
     for (size_t i = 0; i < json_array_size(into); i++) {
@@ -245,14 +229,15 @@ static void merge_samples(json_t *into, json_t *from, bool total)
             add_number(sum, sample, "seconds"); /* divided in the end */
         add_number(sum, sample, "operations");
         add_number(sum, sample, "rate");
-        json_array_extend(json_object_get(sum, "per_thread"), json_object_get(sample, "per_thread"));
-        json_array_extend(json_object_get(sum, "per_thread_seconds"), json_object_get(sample, "per_thread_seconds"));
+        json_array_extend(json_object_get(sum, "per_thread"),
+                          json_object_get(sample, "per_thread"));
+        json_array_extend(json_object_get(sum, "per_thread_seconds"),
+                          json_object_get(sample, "per_thread_seconds"));
     }
 }
 
 /* Quantiles of one process and another make none of both: each keeps its own. */
-static void keep_apart(json_t *into, json_t *from)
-{
+static void keep_apart(json_t *into, json_t *from) {
     static const char *const own[] = {"collector", "latency", "contention"};
     json_t *each = json_object_get(into, "each_process");
 
@@ -269,37 +254,35 @@ static void keep_apart(json_t *into, json_t *from)
     json_array_append_new(each, kept);
 }
 
-static void merge(json_t *into, json_t *from)
-{
-    static const char *const sums[] = {"peak_rss_kib", "baseline_rss_kib", "pss_kib", "live_at_finish",
-                                      "waiting_bytes", "waiting_most_bytes", "merge_waiting_bytes", "merge_waiting_most_bytes"};
+static void merge(json_t *into, json_t *from) {
+    static const char *const sums[] = {
+        "peak_rss_kib",        "baseline_rss_kib",        "pss_kib",
+        "live_at_finish",      "waiting_bytes",           "waiting_most_bytes",
+        "merge_waiting_bytes", "merge_waiting_most_bytes"};
     json_t *stats = json_object_get(into, "stats"), *value;
     const char *name;
 
     merge_samples(json_object_get(into, "samples"), json_object_get(from, "samples"),
                   json_object_get(into, "total") != NULL);
-    for (size_t i = 0; i < sizeof sums / sizeof *sums; i++)
-        add_number(into, from, sums[i]);
-    json_object_foreach(stats, name, value)
-        add_number(stats, json_object_get(from, "stats"), name);
+    for (size_t i = 0; i < sizeof sums / sizeof *sums; i++) add_number(into, from, sums[i]);
+    json_object_foreach(stats, name, value) add_number(stats, json_object_get(from, "stats"), name);
     perf_merge(json_object_get(into, "perf"), json_object_get(from, "perf"));
     if (!json_is_true(json_object_get(from, "pinned")))
         json_object_set_new(into, "pinned", json_false());
 }
 
-static void finish_sample(json_t *sample, const struct family *family)
-{
+static void finish_sample(json_t *sample, const struct family *family) {
     double seconds = json_real_value(json_object_get(sample, "seconds"));
 
     if (family->options->total > 0)
-        json_object_set_new(sample, "rate",
-                            json_real((double)json_integer_value(json_object_get(sample, "operations")) / seconds));
+        json_object_set_new(
+            sample, "rate",
+            json_real((double)json_integer_value(json_object_get(sample, "operations")) / seconds));
     else
         json_object_set_new(sample, "seconds", json_real(seconds / family->count));
 }
 
-static json_t *merge_all(struct family *family)
-{
+static json_t *merge_all(struct family *family) {
     json_t *result = family->children[0].block, *sample;
     pinning pinning;
     size_t i;
@@ -310,8 +293,7 @@ static json_t *merge_all(struct family *family)
         merge(result, family->children[child].block);
         json_decref(family->children[child].block);
     }
-    json_array_foreach(json_object_get(result, "samples"), i, sample)
-        finish_sample(sample, family);
+    json_array_foreach(json_object_get(result, "samples"), i, sample) finish_sample(sample, family);
     if (family->options->total > 0)
         json_object_set_new(result, "total", json_integer((json_int_t)family->options->total));
     pinning_load(&pinning);
@@ -323,11 +305,11 @@ static json_t *merge_all(struct family *family)
     return result;
 }
 
-json_t *processes_run(const options *options, int argc, char **argv, bool *incomplete)
-{
+json_t *processes_run(const options *options, int argc, char **argv, bool *incomplete) {
     sigset_t quit;
     struct family family = {.options = options, .count = options->workers};
-    unsigned barriers = options->samples + (options->warmup_ms > 0) + 2; /* before and after weighing */
+    unsigned barriers =
+        options->samples + (options->warmup_ms > 0) + 2; /* before and after weighing */
 
     json_set_alloc_funcs(allocate_json, free);
     family.children = workload_allocate(family.count * sizeof *family.children);
@@ -343,8 +325,7 @@ json_t *processes_run(const options *options, int argc, char **argv, bool *incom
             dismiss(&family);
             break;
         }
-    for (unsigned i = 0; i < family.count; i++)
-        finish_child(&family, &family.children[i], i);
+    for (unsigned i = 0; i < family.count; i++) finish_child(&family, &family.children[i], i);
     json_t *result = merge_all(&family);
     dismiss(&(struct family){.children = family.children, .count = family.count});
     close(family.signals);

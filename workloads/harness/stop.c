@@ -11,8 +11,7 @@
 
 static sigset_t signals, call; /* call: SIGUSR1, of the driver to itself */
 
-void stop_block(void)
-{
+void stop_block(void) {
     sigemptyset(&signals);
     sigaddset(&signals, SIGINT);
     sigaddset(&signals, SIGTERM);
@@ -22,21 +21,16 @@ void stop_block(void)
     pthread_sigmask(SIG_BLOCK, &call, NULL);
 }
 
-const sigset_t *stop_signals(void)
-{
-    return &signals;
-}
+const sigset_t *stop_signals(void) { return &signals; }
 
-static int64_t now_ns(void)
-{
+static int64_t now_ns(void) {
     struct timespec time;
 
     clock_gettime(CLOCK_MONOTONIC, &time);
     return (int64_t)time.tv_sec * 1000000000 + time.tv_nsec;
 }
 
-bool stop_sleep(unsigned milliseconds)
-{
+bool stop_sleep(unsigned milliseconds) {
     const int64_t end = now_ns() + (int64_t)milliseconds * 1000000;
     int signal;
 
@@ -53,25 +47,19 @@ bool stop_sleep(unsigned milliseconds)
     return signal > 0;
 }
 
-bool stop_wait(void)
-{
+bool stop_wait(void) {
     sigset_t either = signals;
     int signal;
 
     sigaddset(&either, SIGUSR1);
-    do
-        signal = sigwaitinfo(&either, NULL);
+    do signal = sigwaitinfo(&either, NULL);
     while (signal < 0 && errno == EINTR);
     return signal != SIGUSR1;
 }
 
-void stop_rouse(void)
-{
-    kill(getpid(), SIGUSR1);
-}
+void stop_rouse(void) { kill(getpid(), SIGUSR1); }
 
-void stop_forget(void)
-{
+void stop_forget(void) {
     const struct timespec now = {0};
 
     while (sigtimedwait(&call, NULL, &now) == SIGUSR1)

@@ -6,27 +6,19 @@
 
 #include <string.h>
 
-bool switching_set(tally_options *options, const char *name)
-{
+bool switching_set(tally_options *options, const char *name) {
     if (strcmp(name, "ticks") == 0) {
-        if (options->switch_ticks == 0)
-            options->switch_ticks = SWITCHING_TICKS;
+        if (options->switch_ticks == 0) options->switch_ticks = SWITCHING_TICKS;
         return true;
     }
-    if (strcmp(name, "cpython") != 0 && strcmp(name, "deadline") != 0)
-        return false;
+    if (strcmp(name, "cpython") != 0 && strcmp(name, "deadline") != 0) return false;
     options->switch_policy = *name == 'd' ? TALLY_SWITCH_DEADLINE : TALLY_SWITCH_CPYTHON;
     return true;
 }
 
-const char *switching_name(const tally_options *options)
-{
-    if (options->switch_ticks != 0)
-        return "ticks";
+const char *switching_name(const tally_options *options) {
+    if (options->switch_ticks != 0) return "ticks";
     return options->switch_policy == TALLY_SWITCH_DEADLINE ? "deadline" : "cpython";
 }
 
-bool switching_applies(void)
-{
-    return strncmp(tally_backend(), "gil", 3) == 0;
-}
+bool switching_applies(void) { return strncmp(tally_backend(), "gil", 3) == 0; }

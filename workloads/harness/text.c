@@ -16,10 +16,10 @@
 
 #define LICENCES "/usr/share/common-licenses"
 
-FILE *text_open(const char *name)
-{
+FILE *text_open(const char *name) {
     struct stat status;
-    /* O_NONBLOCK: a pipe is opened at once, and refused; without it, the open waits for a writer. */
+    /* O_NONBLOCK: a pipe is opened at once, and refused; without it, the open waits for a writer.
+     */
     int file = open(name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 
     if (file < 0 || fstat(file, &status) != 0)
@@ -28,13 +28,11 @@ FILE *text_open(const char *name)
     if (!S_ISREG(status.st_mode))
         options_fail("the text '%s' is not a regular file; --text takes files", name);
     FILE *stream = fdopen(file, "r");
-    if (stream == NULL)
-        options_fail("no memory for the text file '%s'", name);
+    if (stream == NULL) options_fail("no memory for the text file '%s'", name);
     return stream;
 }
 
-static void read_file(struct text *text, const char *name)
-{
+static void read_file(struct text *text, const char *name) {
     FILE *file = text_open(name);
     struct stat status;
 
@@ -43,8 +41,7 @@ static void read_file(struct text *text, const char *name)
     size_t size = (size_t)status.st_size;
     /* One more for a line feed: a word must not go on in the next file. */
     char *data = realloc(text->data, text->original + size + 1);
-    if (data == NULL)
-        options_fail("no memory for the text '%s' of %zu bytes", name, size);
+    if (data == NULL) options_fail("no memory for the text '%s' of %zu bytes", name, size);
     text->data = data;
     size = fread(data + text->original, 1, size, file);
     if (ferror(file))
@@ -56,8 +53,7 @@ static void read_file(struct text *text, const char *name)
 }
 
 /* Links are left out: they would only name one of the others again. */
-static int is_regular(const struct dirent *entry)
-{
+static int is_regular(const struct dirent *entry) {
     char name[sizeof LICENCES + sizeof entry->d_name + 1];
     struct stat status;
 
@@ -65,13 +61,11 @@ static int is_regular(const struct dirent *entry)
     return lstat(name, &status) == 0 && S_ISREG(status.st_mode);
 }
 
-static void read_licences(struct text *text)
-{
+static void read_licences(struct text *text) {
     struct dirent **entries;
     int count = scandir(LICENCES, &entries, is_regular, alphasort);
 
-    if (count <= 0)
-        options_fail("no text in " LICENCES "; name files with --text FILE");
+    if (count <= 0) options_fail("no text in " LICENCES "; name files with --text FILE");
     for (int i = 0; i < count; i++) {
         char name[sizeof LICENCES + sizeof entries[i]->d_name + 1];
 
@@ -82,13 +76,10 @@ static void read_licences(struct text *text)
     free(entries);
 }
 
-void text_load(struct text *text, const char *const *files, size_t count, size_t bytes)
-{
+void text_load(struct text *text, const char *const *files, size_t count, size_t bytes) {
     *text = (struct text){.data = NULL};
-    if (count == 0)
-        read_licences(text);
-    for (size_t i = 0; i < count; i++)
-        read_file(text, files[i]);
+    if (count == 0) read_licences(text);
+    for (size_t i = 0; i < count; i++) read_file(text, files[i]);
 
     text->copies = bytes > text->original ? bytes / text->original : 1;
     char *data = realloc(text->data, text->copies * text->original);
@@ -100,8 +91,7 @@ void text_load(struct text *text, const char *const *files, size_t count, size_t
         memcpy(data + copy * text->original, data, text->original);
 }
 
-void text_free(struct text *text)
-{
+void text_free(struct text *text) {
     free(text->data);
     *text = (struct text){.data = NULL};
 }

@@ -12,8 +12,8 @@
 
 struct text {
     char *data;
-    size_t original;            /* bytes of one copy */
-    size_t copies;              /* the original included: at least 1 */
+    size_t original; /* bytes of one copy */
+    size_t copies;   /* the original included: at least 1 */
 };
 
 /* Without files: the regular files of /usr/share/common-licenses. Ends the
@@ -21,8 +21,8 @@ struct text {
 void text_load(struct text *text, const char *const *files, size_t count, size_t bytes);
 void text_free(struct text *text);
 
-/* Opens a file of a text without waiting: a pipe, a device, a folder or what cannot be read ends the driver
- * with status 2 and a message. */
+/* Opens a file of a text without waiting: a pipe, a device, a folder or what cannot be read ends
+ * the driver with status 2 and a message. */
 FILE *text_open(const char *name);
 
 #endif

@@ -11,7 +11,10 @@
 #ifndef TALLY_HARNESS_WATCH_H
 #define TALLY_HARNESS_WATCH_H
 
-enum { WATCH_HUNG = 124, WATCH_LIMIT_SECONDS = 60 }; /* the exit status, as timeout(1)'s; the default limit */
+enum {
+    WATCH_HUNG = 124,
+    WATCH_LIMIT_SECONDS = 60
+}; /* the exit status, as timeout(1)'s; the default limit */
 
 /* Starts the watch; the calling thread has no other yet, since they inherit its mask. */
 void watch_start(unsigned limit_seconds);

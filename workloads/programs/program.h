@@ -17,7 +17,8 @@ tally_object *program_object(tally_object *object);
 /* The same of a result that is 0 where all went well. */
 void program_done(int result);
 
-/* The number of option --name; ends the program with status 2 where it is none from least to most. */
+/* The number of option --name; ends the program with status 2 where it is none from least to most.
+ */
 unsigned program_number(const char *name, const char *text, unsigned least, unsigned most);
 
 /* CLOCK_MONOTONIC, nanoseconds. */

@@ -57,12 +57,16 @@ def claim(folder):
         os.close(os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
         os.unlink(probe)
     except OSError as error:
-        raise Refused(f"cannot write to folder {folder} ({error.strerror}); name a folder you may write with --output") from None
+        raise Refused(
+            f"cannot write to folder {folder} ({error.strerror}); name a folder you may write with --output"
+        ) from None
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         if error.errno == errno.EWOULDBLOCK:
-            raise Refused(f"another run writes to {folder} at this moment; wait for its end, or name another folder with --output") from None
+            raise Refused(
+                f"another run writes to {folder} at this moment; wait for its end, or name another folder with --output"
+            ) from None
     _claimed.append(descriptor)
 
 
@@ -70,7 +74,9 @@ def write(folder, files):
     """Writes files, text by name, under temporary names first: a reader finds the old or the new one whole."""
     try:
         for name, text in files.items():
-            with open(os.path.join(folder, f".{name}.{os.getpid()}"), "w", encoding="utf-8") as file:
+            with open(
+                os.path.join(folder, f".{name}.{os.getpid()}"), "w", encoding="utf-8"
+            ) as file:
                 file.write(text)
                 file.flush()
                 os.fsync(file.fileno())
@@ -116,14 +122,21 @@ def main(function):
     if why or lost.why:
         print(f"{name}: cannot write to standard output: {why or lost.why}", file=sys.stderr)
         status = status or 1
-        if sys.stdout is not None:  # what is left in it is lost, and the interpreter is not to say so once more
+        if (
+            sys.stdout is not None
+        ):  # what is left in it is lost, and the interpreter is not to say so once more
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     sys.exit(status)
 
 
 def lost(error):
     """Whether a print has failed: a pipe without a reader, or a full device."""
-    if error.filename is None and error.errno in (errno.EPIPE, errno.ENOSPC, errno.EBADF, errno.EIO):
+    if error.filename is None and error.errno in (
+        errno.EPIPE,
+        errno.ENOSPC,
+        errno.EBADF,
+        errno.EIO,
+    ):
         lost.why = error.strerror
         return True
     return False

@@ -25,7 +25,9 @@ SAFE_NAMES = [f"subtask-{i}" for i in range(64)]
 
 def name_of_this():
     gil = getattr(sys, "_is_gil_enabled", lambda: True)()
-    return f"{platform.python_implementation()} {platform.python_version()}" + ("" if gil else " free-threaded")
+    return f"{platform.python_implementation()} {platform.python_version()}" + (
+        "" if gil else " free-threaded"
+    )
 
 
 class Wrong(Exception):
@@ -38,6 +40,7 @@ def check(good, what):
 
 
 # ---- what gc tells ------------------------------------------------------------
+
 
 class Pauses:
     """Records each collection by gc.callbacks, while it is recording."""
@@ -53,24 +56,38 @@ class Pauses:
         if phase == "start":
             self.began = clock()
         elif self.recording:
-            self.all.append((info["generation"], clock() - self.began, info["collected"], info["uncollectable"]))
+            self.all.append(
+                (info["generation"], clock() - self.began, info["collected"], info["uncollectable"])
+            )
 
     def part(self, rows):
         times = sorted(row[1] for row in rows)
-        spread = {"total": sum(times), "median": at_share(times, 0.5), "p99": at_share(times, 0.99),
-                  "longest": times[-1] if times else 0}
-        return {"collections": len(rows), "pause_ns": spread,
-                "stop_ns": {"total": 0, "median": 0, "p99": 0, "longest": 0},
-                "collected": sum(row[2] for row in rows), "uncollectable": sum(row[3] for row in rows),
-                "examined": self.examined_each * len(rows)}
+        spread = {
+            "total": sum(times),
+            "median": at_share(times, 0.5),
+            "p99": at_share(times, 0.99),
+            "longest": times[-1] if times else 0,
+        }
+        return {
+            "collections": len(rows),
+            "pause_ns": spread,
+            "stop_ns": {"total": 0, "median": 0, "p99": 0, "longest": 0},
+            "collected": sum(row[2] for row in rows),
+            "uncollectable": sum(row[3] for row in rows),
+            "examined": self.examined_each * len(rows),
+        }
 
     def result(self):
         result = self.part(self.all)
-        result["generations"] = [self.part([row for row in self.all if row[0] == i]) for i in range(3)]
+        result["generations"] = [
+            self.part([row for row in self.all if row[0] == i]) for i in range(3)
+        ]
         result["watched_ns"] = self.watched
         result["last_was"] = {}
-        result["longest"] = [{"generation": row[0], "pause_ns": row[1]}
-                             for row in sorted(self.all, key=lambda row: -row[1])[:8]]
+        result["longest"] = [
+            {"generation": row[0], "pause_ns": row[1]}
+            for row in sorted(self.all, key=lambda row: -row[1])[:8]
+        ]
         return result
 
 
@@ -79,6 +96,7 @@ def at_share(ordered, share):
 
 
 # ---- workloads ------------------------------------------------------------------
+
 
 class Workload:
     latency = False
@@ -163,7 +181,10 @@ class Garbage(Workload):
         expected = 2 * self.values["cycles"]
         found = gc.collect()
         check(found == expected, f"a collection found {found} unreachable objects, not {expected}")
-        check(finalized == (expected if self.values["finalizers"] == "pep442" else 0), f"{finalized} finalizers ran")
+        check(
+            finalized == (expected if self.values["finalizers"] == "pep442" else 0),
+            f"{finalized} finalizers ran",
+        )
         return found
 
 
@@ -225,8 +246,13 @@ class Tasks(Workload):
 
     def enter(self, worker):
         count = max(2, self.values["tasks"] // self.options.threads)
-        local = {"tasks": {}, "count": count, "hole": None, "times": [],
-                 "random": random.Random(self.options.seed + worker).random}
+        local = {
+            "tasks": {},
+            "count": count,
+            "hole": None,
+            "times": [],
+            "random": random.Random(self.options.seed + worker).random,
+        }
         for number in range(count):
             self.create(local, number)
         return local
@@ -258,18 +284,26 @@ class Tasks(Workload):
         return 512
 
     def leave(self, local):
-        check(len(local["tasks"]) == local["count"] - (local["hole"] is not None), "tasks are missing")
+        check(
+            len(local["tasks"]) == local["count"] - (local["hole"] is not None), "tasks are missing"
+        )
 
 
 class WeakTasks(Tasks):
     subtask = WeakSubtask
 
 
-WORKLOADS = {"tasks-cycle": Tasks, "tasks-weakref": WeakTasks, "gc-growth": Growth, "gc-live": Live,
-             "gc-garbage": Garbage}
+WORKLOADS = {
+    "tasks-cycle": Tasks,
+    "tasks-weakref": WeakTasks,
+    "gc-growth": Growth,
+    "gc-live": Live,
+    "gc-garbage": Garbage,
+}
 
 
 # ---- samples --------------------------------------------------------------------
+
 
 def work(workload, worker, shared):
     options = workload.options
@@ -320,8 +354,11 @@ def latency_of(times):
     for _ in range(10000):
         last = clock()
     ordered = sorted(times)
-    result = {"clock": "perf_counter_ns, once an operation", "clock_ns": (last - cost) // 10000,
-              "operations": len(ordered)}
+    result = {
+        "clock": "perf_counter_ns, once an operation",
+        "clock_ns": (last - cost) // 10000,
+        "operations": len(ordered),
+    }
     for key, share in ("p50_ns", 0.5), ("p90_ns", 0.9), ("p99_ns", 0.99), ("p99_9_ns", 0.999):
         result[key] = at_share(ordered, share)
     result["max_ns"] = ordered[-1] if ordered else 0
@@ -332,10 +369,18 @@ def measure(options, values):
     pauses = Pauses()
     workload = WORKLOADS[options.workload](options, values, pauses)
     threads = options.threads
-    shared = {"entered": threading.Barrier(threads), "gate": threading.Barrier(threads),
-              "operations": [[0] * threads for _ in range(options.samples)],
-              "seconds": [[0.0] * threads for _ in range(options.samples)], "times": [], "errors": []}
-    workers = [threading.Thread(target=work, args=(workload, i, shared), daemon=True) for i in range(threads)]
+    shared = {
+        "entered": threading.Barrier(threads),
+        "gate": threading.Barrier(threads),
+        "operations": [[0] * threads for _ in range(options.samples)],
+        "seconds": [[0.0] * threads for _ in range(options.samples)],
+        "times": [],
+        "errors": [],
+    }
+    workers = [
+        threading.Thread(target=work, args=(workload, i, shared), daemon=True)
+        for i in range(threads)
+    ]
     for worker in workers:
         worker.start()
     for worker in workers:
@@ -345,12 +390,28 @@ def measure(options, values):
     samples = []
     for operations, seconds in zip(shared["operations"], shared["seconds"]):
         rate = sum(count / spent for count, spent in zip(operations, seconds))
-        samples.append({"seconds": sum(seconds) / threads, "operations": sum(operations), "rate": rate,
-                        "per_thread": operations})
-    block = {"format": "tally-block", "version": 1, "workload": options.workload, "backend": name_of_this(),
-             "mode": "threads", "threads": threads, "unit": workload.unit, "sharing": "own", "parameters": values,
-             "samples": samples, "peak_rss_kib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss,
-             "collector": pauses.result()}
+        samples.append(
+            {
+                "seconds": sum(seconds) / threads,
+                "operations": sum(operations),
+                "rate": rate,
+                "per_thread": operations,
+            }
+        )
+    block = {
+        "format": "tally-block",
+        "version": 1,
+        "workload": options.workload,
+        "backend": name_of_this(),
+        "mode": "threads",
+        "threads": threads,
+        "unit": workload.unit,
+        "sharing": "own",
+        "parameters": values,
+        "samples": samples,
+        "peak_rss_kib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss,
+        "collector": pauses.result(),
+    }
     if workload.latency:
         block["latency"] = latency_of(shared["times"])
     return block
@@ -358,16 +419,25 @@ def measure(options, values):
 
 # ---- command line ---------------------------------------------------------------
 
+
 def parse():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--list", action="store_true", help="only name this Python, the workloads, and what it cannot set, as JSON")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--list",
+        action="store_true",
+        help="only name this Python, the workloads, and what it cannot set, as JSON",
+    )
     parser.add_argument("--workload", choices=WORKLOADS, help="the workload; must be given")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--samples", type=int, default=5)
     parser.add_argument("--sample-ms", type=int, default=200)
     parser.add_argument("--warmup-ms", type=int, default=100)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE,...", help="parameters")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE,...", help="parameters"
+    )
     options = parser.parse_args()
     if not options.list and not options.workload:
         parser.error("which workload? Give --workload NAME")
@@ -381,7 +451,9 @@ def parameters(parser, options):
     for pair in ",".join(options.set).split(",") if options.set else []:
         name, _, value = pair.partition("=")
         if name not in values:
-            parser.error(f"--set: {options.workload} has no parameter '{name}'; it has {', '.join(values)}")
+            parser.error(
+                f"--set: {options.workload} has no parameter '{name}'; it has {', '.join(values)}"
+            )
         number = isinstance(values[name], int)
         if number and not value.isdigit():
             parser.error(f"--set {name} must be a whole number, not '{value}'")
@@ -394,7 +466,15 @@ def parameters(parser, options):
 def main():
     parser, options = parse()
     if options.list:
-        print(json.dumps({"name": name_of_this(), "workloads": list(WORKLOADS), "lacks": ["finalizers=python2"]}))
+        print(
+            json.dumps(
+                {
+                    "name": name_of_this(),
+                    "workloads": list(WORKLOADS),
+                    "lacks": ["finalizers=python2"],
+                }
+            )
+        )
     else:
         print(json.dumps(measure(options, parameters(parser, options))))
 
@@ -407,5 +487,9 @@ try:
 except KeyboardInterrupt:
     sys.exit(130)
 except OSError as error:
-    print(f"collector.py: cannot write to standard output: {error.strerror}", file=sys.stderr, flush=True)
+    print(
+        f"collector.py: cannot write to standard output: {error.strerror}",
+        file=sys.stderr,
+        flush=True,
+    )
     os._exit(1)  # what is left to print is lost, and not to be tried again

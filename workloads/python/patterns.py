@@ -73,7 +73,7 @@ def mult_constant():
     x = 1.0
     for _ in range(ITERATIONS):
         x *= 1.01
-    if not math.isclose(x, 1.01 ** ITERATIONS, rel_tol=1e-9):
+    if not math.isclose(x, 1.01**ITERATIONS, rel_tol=1e-9):
         raise WrongResult(f"the product is {x}")
     return ITERATIONS
 
@@ -139,8 +139,17 @@ def thread_local_read():
 
 PATTERNS = {
     function.__name__.replace("_", "-"): function
-    for function in (object_cfunction, cmodule_function, mult_constant, pymethod, create_pyobject,
-                     create_dict, load_string_const, load_tuple_const, thread_local_read)
+    for function in (
+        object_cfunction,
+        cmodule_function,
+        mult_constant,
+        pymethod,
+        create_pyobject,
+        create_dict,
+        load_string_const,
+        load_tuple_const,
+        thread_local_read,
+    )
 }
 
 
@@ -172,15 +181,25 @@ def sample(function, count, seconds):
     causes = [error for error in failures if not isinstance(error, threading.BrokenBarrierError)]
     if failures:
         raise (causes or failures)[0]
-    return {"seconds": sum(spent for _, spent in results) / count, "operations": sum(done for done, _ in results),
-            "rate": sum(done / spent for done, spent in results), "per_thread": [done for done, _ in results]}
+    return {
+        "seconds": sum(spent for _, spent in results) / count,
+        "operations": sum(done for done, _ in results),
+        "rate": sum(done / spent for done, spent in results),
+        "per_thread": [done for done, _ in results],
+    }
 
 
 def name_of_this():
     """The interpreter, and whether it runs with a GIL, which a build without one can still have."""
     gil = getattr(sys, "_is_gil_enabled", lambda: True)()
     built_without = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
-    kind = "free-threaded" if not gil else "free-threaded build with its GIL on" if built_without else "with GIL"
+    kind = (
+        "free-threaded"
+        if not gil
+        else "free-threaded build with its GIL on"
+        if built_without
+        else "with GIL"
+    )
     return f"{platform.python_implementation()} {platform.python_version()} {kind}"
 
 
@@ -188,12 +207,27 @@ def measure(options):
     function = PATTERNS[options.workload]
     if options.warmup_ms:
         sample(function, options.threads, options.warmup_ms / 1000)
-    samples = [sample(function, options.threads, options.sample_ms / 1000) for _ in range(options.samples)]
-    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return {"format": "tally-block", "version": 1, "workload": options.workload, "backend": name_of_this(), "mode": "threads",
-            "threads": options.threads, "unit": "operations", "sharing": "own", "parameters": {}, "samples": samples,
-            "oversubscribed": options.threads > processors, "pinned": False,
-            "peak_rss_kib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss}
+    samples = [
+        sample(function, options.threads, options.sample_ms / 1000) for _ in range(options.samples)
+    ]
+    processors = (
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    )
+    return {
+        "format": "tally-block",
+        "version": 1,
+        "workload": options.workload,
+        "backend": name_of_this(),
+        "mode": "threads",
+        "threads": options.threads,
+        "unit": "operations",
+        "sharing": "own",
+        "parameters": {},
+        "samples": samples,
+        "oversubscribed": options.threads > processors,
+        "pinned": False,
+        "peak_rss_kib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss,
+    }
 
 
 def whole(least, most):
@@ -207,8 +241,12 @@ def whole(least, most):
 
 
 def arguments():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--list", action="store_true", help="only name this Python and the workloads, as JSON")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--list", action="store_true", help="only name this Python and the workloads, as JSON"
+    )
     parser.add_argument("--workload", choices=PATTERNS, help="the workload; must be given")
     parser.add_argument("--threads", type=whole(1, 256), default=1, metavar="N")
     parser.add_argument("--samples", type=whole(1, 10000), default=5, metavar="N")
@@ -238,5 +276,9 @@ if __name__ == "__main__":
     except KeyboardInterrupt:
         sys.exit(130)
     except OSError as error:
-        print(f"patterns.py: cannot write to standard output: {error.strerror}", file=sys.stderr, flush=True)
+        print(
+            f"patterns.py: cannot write to standard output: {error.strerror}",
+            file=sys.stderr,
+            flush=True,
+        )
         os._exit(1)  # what is left to print is lost, and not to be tried again

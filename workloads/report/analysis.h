@@ -14,14 +14,14 @@ struct cell {
     const char *workload, *backend, *unit;
     int threads;
     bool oversubscribed, shared, pinned;
-    struct series series;     // without the samples of warm-ups
+    struct series series; // without the samples of warm-ups
     struct moments moments;
     const struct judgement *judgement; // of the whole report
-    double block_seconds;     // median wall time of one of its processes
-    struct interval rate;     // operations a second, all threads together
-    double *replicates;       // of rate.estimate
-    double peak_kib;          // median over blocks
-    const json_t *counters;   // of the counting pass, or NULL
+    double block_seconds;              // median wall time of one of its processes
+    struct interval rate;              // operations a second, all threads together
+    double *replicates;                // of rate.estimate
+    double peak_kib;                   // median over blocks
+    const json_t *counters;            // of the counting pass, or NULL
     double counted_operations;
 };
 
@@ -30,7 +30,8 @@ struct cell {
 struct comparison {
     const struct cell *over, *under;
     struct interval ratio;
-    double minutes; // about how many more a verdict needs; 0: there is one; infinite: cannot be told
+    double
+        minutes; // about how many more a verdict needs; 0: there is one; infinite: cannot be told
 };
 
 struct analysis {
@@ -49,10 +50,10 @@ struct analysis {
     struct cell *control_cells;
     size_t control_cell_count;
     struct judgement *judgement;
-    size_t controls_different; // by the measure that the comparisons are judged by
+    size_t controls_different;   // by the measure that the comparisons are judged by
     size_t controls_uncorrected; // with p < 0.05
     size_t warmup_samples, samples;
-    int scale_threads; // the most threads that still have a core each
+    int scale_threads;    // the most threads that still have a core each
     const char *baseline; // the first of `backends`
 };
 
@@ -61,8 +62,8 @@ struct analysis analysis_make(const json_t *root, double margin);
 void analysis_free(struct analysis *analysis);
 
 // NULL where it was not measured.
-const struct cell *analysis_cell(const struct analysis *analysis, const char *workload, const char *backend,
-                                 int threads);
+const struct cell *analysis_cell(const struct analysis *analysis, const char *workload,
+                                 const char *backend, int threads);
 // The backend that the results' list names first, measured or not.
 const char *analysis_reference(const struct analysis *analysis);
 // Its place in that list, which is its colour's number; one past the end: it is not there.

@@ -50,7 +50,9 @@ def collector_faults(where, block):
         yield f"{where}: {len(collector['longest'])} longest collections of {count}"
     operations = sum(sample["operations"] for sample in block["samples"])
     found = collector["collected"] + collector["uncollectable"]
-    if block["workload"] == "gc-live" and (collector["examined"] != operations or collector["examined"] < parameters["nodes"]):
+    if block["workload"] == "gc-live" and (
+        collector["examined"] != operations or collector["examined"] < parameters["nodes"]
+    ):
         yield f"{where}: the objects examined are not the operations"
     if block["workload"] == "gc-garbage" and found != operations:
         yield f"{where}: {found} objects found by {operations} operations"
@@ -72,7 +74,9 @@ def latency_faults(where, block):
 
 def variant_faults(results, backends):
     """Every variant of a quick comparison was measured on every backend."""
-    found = {(block["workload"], block["variant"], block["backend"]) for block in results["variants"]}
+    found = {
+        (block["workload"], block["variant"], block["backend"]) for block in results["variants"]
+    }
     for workload in results["workloads"]:
         for variant in workload["quick_variants"]:
             for backend in backends:
@@ -107,7 +111,10 @@ def block_faults(block):
     for sample in block["samples"]:
         if sample["seconds"] <= 0 or sample["operations"] <= 0:
             yield f"{where}: a sample that is not positive"
-        if len(sample["per_thread"]) != block["threads"] or sum(sample["per_thread"]) != sample["operations"]:
+        if (
+            len(sample["per_thread"]) != block["threads"]
+            or sum(sample["per_thread"]) != sample["operations"]
+        ):
             yield f"{where}: the threads' operations do not add up"
     if block["live_at_finish"] != 0:
         yield f"{where}: {block['live_at_finish']} objects live at the end"
@@ -121,7 +128,10 @@ def share_faults(block):
     """Of blocks whose workers each did a part."""
     where = "{} on {}, {} workers, {}".format(*place(block), block["mode"])
     for sample in block["samples"]:
-        if len(sample["per_thread"]) != block["threads"] or sum(sample["per_thread"]) != sample["operations"]:
+        if (
+            len(sample["per_thread"]) != block["threads"]
+            or sum(sample["per_thread"]) != sample["operations"]
+        ):
             yield f"{where}: the workers' operations do not add up"
         if len(sample["per_thread_seconds"]) != block["threads"]:
             yield f"{where}: not every worker has a time"
@@ -136,7 +146,9 @@ def faults(folder, definition):
         if not os.path.getsize(os.path.join(folder, name)):
             yield f"{name} is empty"
     with open(definition, encoding="utf-8") as lines:
-        workloads = [name.replace("_", "-") for name in re.findall(r"^WORKLOAD\((\w+)\)", lines.read(), re.M)]
+        workloads = [
+            name.replace("_", "-") for name in re.findall(r"^WORKLOAD\((\w+)\)", lines.read(), re.M)
+        ]
     with open(os.path.join(folder, "results.json"), encoding="utf-8") as file:
         results = json.load(file)
     if results["format"] != "tally-results" or results["incomplete"]:
@@ -160,8 +172,12 @@ def faults(folder, definition):
     yield from variant_faults(results, backends)
     yield from control_faults(results, workloads)
     for backend in backends:
-        if not any(block["backend"] == backend and block["workload"] == "tasks-cycle" and block["collector"]["collected"]
-                   for block in results["blocks"]):
+        if not any(
+            block["backend"] == backend
+            and block["workload"] == "tasks-cycle"
+            and block["collector"]["collected"]
+            for block in results["blocks"]
+        ):
             yield f"tasks-cycle on {backend}: the collector found nothing in any block"
 
 

@@ -25,7 +25,10 @@ def main():
         with open(path, encoding="utf-8") as file:
             results = json.load(file)
         for fault in validator.iter_errors(results):
-            print(f"{path}: {'/'.join(map(str, fault.absolute_path))}: {fault.message[:200]}", file=sys.stderr)
+            print(
+                f"{path}: {'/'.join(map(str, fault.absolute_path))}: {fault.message[:200]}",
+                file=sys.stderr,
+            )
             faults += 1
     sys.exit(1 if faults else 0)
 

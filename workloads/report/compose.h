@@ -22,7 +22,8 @@ char *show_finding(const struct comparison *comparison, const struct judgement *
 void compose_comparisons_csv(const struct analysis *analysis, struct text *out);
 // One sentence on how comparisons were judged and what came out of them.
 void compose_judgement(struct document *document, const struct analysis *analysis);
-void compose_verdicts(struct document *document, const struct analysis *analysis, const char *workload);
+void compose_verdicts(struct document *document, const struct analysis *analysis,
+                      const char *workload);
 // A backend against itself: for the report, and in one line for the terminal.
 void compose_control(struct document *document, const struct analysis *analysis);
 char *show_control(const struct analysis *analysis);
@@ -38,16 +39,20 @@ enum verdict verdict_of(struct interval ratio, bool high_is_good);
 void compose_summary(struct document *document, const struct analysis *analysis);
 void compose_price(struct document *document, const struct analysis *analysis);
 void compose_workloads(struct document *document, const struct analysis *analysis);
-void compose_ranking(struct document *document, const struct analysis *analysis, const char *workload);
-void compose_pauses(struct document *document, const struct analysis *analysis, const char *workload);
+void compose_ranking(struct document *document, const struct analysis *analysis,
+                     const char *workload);
+void compose_pauses(struct document *document, const struct analysis *analysis,
+                    const char *workload);
 // A part of a workload's section: who was fought over, if it scales badly.
-void compose_culprit(struct document *document, const struct analysis *analysis, const char *workload);
+void compose_culprit(struct document *document, const struct analysis *analysis,
+                     const char *workload);
 void compose_collector(struct document *document, const struct analysis *analysis);
 void compose_patterns(struct document *document, const struct analysis *analysis);
 void compose_server(struct document *document, const struct analysis *analysis);
 void compose_convoy(struct document *document, const struct analysis *analysis);
 // What belongs to the run and could not be measured, of one workload.
-void compose_left_out(struct document *document, const struct analysis *analysis, const char *workload);
+void compose_left_out(struct document *document, const struct analysis *analysis,
+                      const char *workload);
 void compose_scaling(struct document *document, const struct analysis *analysis);
 void compose_processes(struct document *document, const struct analysis *analysis);
 void compose_what_if(struct document *document, const struct analysis *analysis);

@@ -11,7 +11,7 @@
 // Writes the table, or JSON, to out, and doubts (machines, compilers, flags,
 // parameters that differ) to `doubts`, one a line.  False after one line on
 // stderr: they have nothing in common.
-bool diff_compose(const json_t *older, const json_t *newer, double margin, bool as_json, struct text *out,
-                  struct text *doubts);
+bool diff_compose(const json_t *older, const json_t *newer, double margin, bool as_json,
+                  struct text *out, struct text *doubts);
 
 #endif

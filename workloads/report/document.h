@@ -39,14 +39,17 @@ struct document {
 // Headings are linked by their text, so give each one of its own.
 void document_heading(struct document *document, int level, const char *pattern, ...)
     __attribute__((format(printf, 3, 4)));
-void document_paragraph(struct document *document, const char *pattern, ...) __attribute__((format(printf, 2, 3)));
-void document_bullet(struct document *document, const char *pattern, ...) __attribute__((format(printf, 2, 3)));
+void document_paragraph(struct document *document, const char *pattern, ...)
+    __attribute__((format(printf, 2, 3)));
+void document_bullet(struct document *document, const char *pattern, ...)
+    __attribute__((format(printf, 2, 3)));
 void document_verbatim(struct document *document, const char *text);
 void document_plot(struct document *document, const char *svg, const char *label);
 void document_table(struct document *document, struct table table); // takes the table over
 // What stands between the two is folded away until it is asked for; in Markdown
 // and in print it is open.
-void document_details(struct document *document, const char *pattern, ...) __attribute__((format(printf, 2, 3)));
+void document_details(struct document *document, const char *pattern, ...)
+    __attribute__((format(printf, 2, 3)));
 void document_details_end(struct document *document);
 // Lines of CSV, the first one the names of the columns; in HTML alone, folded away.
 void document_samples(struct document *document, const char *lines, const char *pattern, ...)
@@ -56,7 +59,8 @@ void document_free(struct document *document);
 struct table table_make(const char *caption, size_t columns, size_t text_columns);
 // Cells fill row after row.  In a header a line feed parts a column's name from
 // its unit and from whether it is for one thread or for all.
-void table_cell(struct table *table, const char *pattern, ...) __attribute__((format(printf, 2, 3)));
+void table_cell(struct table *table, const char *pattern, ...)
+    __attribute__((format(printf, 2, 3)));
 
 // The next four say more of the cell that was added last.
 enum verdict { NO_VERDICT, BETTER, SAME, WORSE, UNDECIDED };

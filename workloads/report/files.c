@@ -12,15 +12,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static bool complain(const char *folder, int error)
-{
-    fprintf(stderr, "tally-compare: cannot write to folder %s (%s); name a folder you may write with --output\n",
+static bool complain(const char *folder, int error) {
+    fprintf(stderr,
+            "tally-compare: cannot write to folder %s (%s); name a folder you may write with "
+            "--output\n",
             folder, strerror(error));
     return false;
 }
 
-static bool make_folders(const char *folder)
-{
+static bool make_folders(const char *folder) {
     char *path = checked_strdup(folder);
     for (char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
         *slash = '\0';
@@ -39,13 +39,11 @@ static bool make_folders(const char *folder)
     return made;
 }
 
-bool folder_prepare(const char *folder, bool *created)
-{
+bool folder_prepare(const char *folder, bool *created) {
     struct stat status;
     *created = false;
     if (stat(folder, &status) != 0) {
-        if (errno != ENOENT || !(*created = make_folders(folder)))
-            return complain(folder, errno);
+        if (errno != ENOENT || !(*created = make_folders(folder))) return complain(folder, errno);
     } else if (!S_ISDIR(status.st_mode)) {
         return complain(folder, ENOTDIR);
     }
@@ -57,60 +55,52 @@ bool folder_prepare(const char *folder, bool *created)
         unlink(probe);
     }
     free(probe);
-    if (file < 0 && *created)
-        rmdir(folder);
+    if (file < 0 && *created) rmdir(folder);
     return file >= 0 || complain(folder, error);
 }
 
-bool folder_claim(const char *folder, const char *what)
-{
-    // A folder can be locked as a file is; the descriptor stays open, and the lock goes with the process.
+bool folder_claim(const char *folder, const char *what) {
+    // A folder can be locked as a file is; the descriptor stays open, and the lock goes with the
+    // process.
     int file = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (file < 0 || flock(file, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK)
         return true; // file systems without locks
     close(file);
-    fprintf(stderr, "tally-compare: another run writes %s to %s at this moment; name another folder\n", what, folder);
+    fprintf(stderr,
+            "tally-compare: another run writes %s to %s at this moment; name another folder\n",
+            what, folder);
     return false;
 }
 
-FILE *regular_open(const char *path)
-{
+FILE *regular_open(const char *path) {
     struct stat status;
     // O_NONBLOCK: the open of a pipe would wait for somebody who writes.
     int file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-    if (file < 0)
-        return NULL;
+    if (file < 0) return NULL;
     bool regular = fstat(file, &status) == 0 && S_ISREG(status.st_mode);
     FILE *stream = regular ? fdopen(file, "r") : NULL;
-    if (stream == NULL)
-        close(file);
-    if (!regular)
-        errno = S_ISDIR(status.st_mode) ? EISDIR : EINVAL;
+    if (stream == NULL) close(file);
+    if (!regular) errno = S_ISDIR(status.st_mode) ? EISDIR : EINVAL;
     return stream;
 }
 
-static char *temporary_name(const char *folder, const char *name)
-{
+static char *temporary_name(const char *folder, const char *name) {
     return format("%s/.%s.%ld", folder, name, (long)getpid());
 }
 
-static bool write_temporary(const char *path, const struct text *content)
-{
+static bool write_temporary(const char *path, const struct text *content) {
     FILE *file = fopen(path, "we");
-    if (file == NULL)
-        return false;
+    if (file == NULL) return false;
     bool good = fwrite(text_string(content), 1, content->length, file) == content->length;
     // To the disk, before the journal goes.
     good = fflush(file) == 0 && (fsync(fileno(file)) == 0 || errno == EINVAL) && good;
     int error = errno;
     good = fclose(file) == 0 && good;
-    if (!good && error)
-        errno = error;
+    if (!good && error) errno = error;
     return good;
 }
 
-bool folder_write(const char *folder, const struct output_file *files, size_t count)
-{
+bool folder_write(const char *folder, const struct output_file *files, size_t count) {
     bool good = true;
     int error = 0;
     for (size_t i = 0; i < count && good; i++) {
@@ -126,8 +116,7 @@ bool folder_write(const char *folder, const struct output_file *files, size_t co
             good = false;
             error = errno;
         }
-        if (!good)
-            unlink(temporary);
+        if (!good) unlink(temporary);
         free(final);
         free(temporary);
     }

@@ -30,7 +30,7 @@ struct journal {
     int file;        // locked; -1: none
     long length;     // of what is good in it
     double synced;
-    bool failed;     // cannot be written, which was said
+    bool failed; // cannot be written, which was said
 };
 
 // NONE: there is no run in the folder.  REFUSED: after one line on stderr, it is

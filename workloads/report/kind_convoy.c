@@ -13,7 +13,10 @@
 
 static const int busy_counts[] = {0, 1, 2, 4};
 static const char *const schemes[] = {"ticks", "cpython", "deadline"};
-enum { BUSY_COUNTS = sizeof busy_counts / sizeof *busy_counts, SCHEMES = sizeof schemes / sizeof *schemes };
+enum {
+    BUSY_COUNTS = sizeof busy_counts / sizeof *busy_counts,
+    SCHEMES = sizeof schemes / sizeof *schemes
+};
 
 struct effort_of_convoy {
     int rounds, requests, pause_us;
@@ -25,8 +28,7 @@ static const struct effort_of_convoy efforts[] = {
     [FULL] = {.rounds = 5, .requests = 200, .pause_us = 10000},
 };
 
-static void add_convoys(struct plan *plan)
-{
+static void add_convoys(struct plan *plan) {
     const struct run_options *options = plan->options;
     struct job jobs[BUSY_COUNTS * SCHEMES * MAX_NAMES];
     size_t order[BUSY_COUNTS * SCHEMES * MAX_NAMES], count = 0;
@@ -49,8 +51,8 @@ static void add_convoys(struct plan *plan)
     }
 }
 
-static void add_convoy_program(const struct plan *plan, const struct job *job, struct arguments *arguments)
-{
+static void add_convoy_program(const struct plan *plan, const struct job *job,
+                               struct arguments *arguments) {
     const struct effort_of_convoy *effort = &efforts[plan->options->effort];
     arguments->items[arguments->count++] = extras_program(plan->options, "convoy", job->backend);
     arguments_add(arguments, "--busy=%d", job->threads);
@@ -58,30 +60,31 @@ static void add_convoy_program(const struct plan *plan, const struct job *job, s
     arguments_add(arguments, "--pause=%d", effort->pause_us);
     if (plan->options->switch_interval_us)
         arguments_add(arguments, "--interval=%u", plan->options->switch_interval_us);
-    if (job->variant)
-        arguments_add(arguments, "--scheme=%s", job->variant);
+    if (job->variant) arguments_add(arguments, "--scheme=%s", job->variant);
     arguments_add(arguments, "--times");
 }
 
-bool convoy_check_block(const json_t *block, const char **why)
-{
+bool convoy_check_block(const json_t *block, const char **why) {
     const json_t *times = json_object_get(block, "times_ms"), *time;
     double before = 0;
     size_t index;
     *why = "a convoy names no backend or scheme, or its number of busy threads is wrong";
-    if (!*object_string(block, "backend", "") || !*object_string(block, "scheme", "") || object_number(block, "busy", -1) < 0)
+    if (!*object_string(block, "backend", "") || !*object_string(block, "scheme", "") ||
+        object_number(block, "busy", -1) < 0)
         return false;
     *why = "a convoy's times are missing or in no order";
-    if (json_array_size(times) == 0 || (double)json_array_size(times) != object_number(block, "requests", 0))
+    if (json_array_size(times) == 0 ||
+        (double)json_array_size(times) != object_number(block, "requests", 0))
         return false;
-    json_array_foreach(times, index, time)
-    {
-        if (!json_is_number(time) || json_number_value(time) < before)
-            return false;
+    json_array_foreach(times, index, time) {
+        if (!json_is_number(time) || json_number_value(time) < before) return false;
         before = json_number_value(time);
     }
     return true;
 }
 
-const struct kind kind_convoy = {
-    .list = "convoy", .add_jobs = add_convoys, .add_program = add_convoy_program, .whole_command = true, .check = convoy_check_block};
+const struct kind kind_convoy = {.list = "convoy",
+                                 .add_jobs = add_convoys,
+                                 .add_program = add_convoy_program,
+                                 .whole_command = true,
+                                 .check = convoy_check_block};

@@ -10,20 +10,18 @@
 
 #include <string.h>
 
-static const char *reference(const struct run_options *options)
-{
+static const char *reference(const struct run_options *options) {
     const char *first = object_string(json_array_get(options->known_backends, 0), "name", "");
     for (size_t b = 0; b < options->backends.count; b++)
-        if (strcmp(options->backends.items[b], first) == 0)
-            return options->backends.items[b];
+        if (strcmp(options->backends.items[b], first) == 0) return options->backends.items[b];
     return NULL;
 }
 
-static void add_processes(struct plan *plan)
-{
+static void add_processes(struct plan *plan) {
     const struct run_options *options = plan->options;
     const char *backend = reference(options);
-    bool wanted = options->mode == MODE_BOTH || (options->mode == MODE_DEFAULT && options->effort == FULL);
+    bool wanted =
+        options->mode == MODE_BOTH || (options->mode == MODE_DEFAULT && options->effort == FULL);
     for (int round = 0; wanted && backend && round < plan->budget.rounds / 2 + 1; round++)
         for (size_t w = 0; w < options->workloads.count; w++) {
             const json_t *description = workload_description(options, options->workloads.items[w]);
@@ -38,4 +36,5 @@ static void add_processes(struct plan *plan)
         }
 }
 
-const struct kind kind_processes = {.list = "processes", .add_jobs = add_processes, .processes = true, .warm = true};
+const struct kind kind_processes = {
+    .list = "processes", .add_jobs = add_processes, .processes = true, .warm = true};

@@ -25,8 +25,7 @@ static const struct effort_of_server efforts[] = {
     [FULL] = {.rounds = 5, .seconds = 3, .tasks = 10000},
 };
 
-static void add_servers(struct plan *plan)
-{
+static void add_servers(struct plan *plan) {
     const struct run_options *options = plan->options;
     size_t order[VERSIONS * MAX_NAMES];
     for (int round = 0; options->servers && round < efforts[options->effort].rounds; round++)
@@ -42,8 +41,8 @@ static void add_servers(struct plan *plan)
         }
 }
 
-static void add_server_program(const struct plan *plan, const struct job *job, struct arguments *arguments)
-{
+static void add_server_program(const struct plan *plan, const struct job *job,
+                               struct arguments *arguments) {
     const struct run_options *options = plan->options;
     const struct effort_of_server *effort = &efforts[options->effort];
     arguments_add(arguments, "python3");
@@ -61,19 +60,25 @@ static void add_server_program(const struct plan *plan, const struct job *job, s
         arguments_add(arguments, "--no-check");
 }
 
-bool server_check_block(const json_t *block, const char **why)
-{
-    const json_t *load = json_object_get(block, "load"), *times = json_object_get(load, "latency_us");
+bool server_check_block(const json_t *block, const char **why) {
+    const json_t *load = json_object_get(block, "load"),
+                 *times = json_object_get(load, "latency_us");
     *why = "a task server names no backend, version or threads";
-    if (!*object_string(block, "backend", "") || object_number(block, "version", 0) < 1 || object_number(block, "threads", 0) < 1)
+    if (!*object_string(block, "backend", "") || object_number(block, "version", 0) < 1 ||
+        object_number(block, "threads", 0) < 1)
         return false;
     *why = "a task server's load or statistics are missing";
-    if (!(object_number(load, "requests_per_second", 0) > 0) || !json_is_object(json_object_get(block, "server")))
+    if (!(object_number(load, "requests_per_second", 0) > 0) ||
+        !json_is_object(json_object_get(block, "server")))
         return false;
     *why = "a task server's latencies are missing or in no order";
-    double p50 = object_number(times, "p50", -1), p99 = object_number(times, "p99", -1), longest = object_number(times, "max", -1);
+    double p50 = object_number(times, "p50", -1), p99 = object_number(times, "p99", -1),
+           longest = object_number(times, "max", -1);
     return p50 >= 0 && p99 >= p50 && longest >= p99;
 }
 
-const struct kind kind_server = {
-    .list = "servers", .add_jobs = add_servers, .add_program = add_server_program, .whole_command = true, .check = server_check_block};
+const struct kind kind_server = {.list = "servers",
+                                 .add_jobs = add_servers,
+                                 .add_program = add_server_program,
+                                 .whole_command = true,
+                                 .check = server_check_block};

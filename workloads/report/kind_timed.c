@@ -12,15 +12,12 @@
 #include <unistd.h>
 
 // How many of the backends have a control at this point.
-static size_t controls_at(const struct run_options *options, size_t workload, size_t threads)
-{
-    if (options->self)
-        return options->backends.count;
+static size_t controls_at(const struct run_options *options, size_t workload, size_t threads) {
+    if (options->self) return options->backends.count;
     return workload % options->thread_count == threads;
 }
 
-static void add_round(struct plan *plan, const struct kind *kind, int round)
-{
+static void add_round(struct plan *plan, const struct kind *kind, int round) {
     const struct run_options *options = plan->options;
     size_t order[2 * MAX_NAMES], backends = options->backends.count;
     for (size_t w = 0; w < options->workloads.count; w++)
@@ -36,27 +33,20 @@ static void add_round(struct plan *plan, const struct kind *kind, int round)
         }
 }
 
-static void add_timed(struct plan *plan)
-{
-    for (int round = 0; round < plan->budget.rounds; round++)
-        add_round(plan, &kind_timed, round);
+static void add_timed(struct plan *plan) {
+    for (int round = 0; round < plan->budget.rounds; round++) add_round(plan, &kind_timed, round);
 }
 
 // They were added among the timed ones.
-static void add_control(struct plan *plan)
-{
-    (void)plan;
-}
+static void add_control(struct plan *plan) { (void)plan; }
 
-static void add_counted(struct plan *plan)
-{
+static void add_counted(struct plan *plan) {
     const struct run_options *options = plan->options;
     for (size_t i = 0; i < options->backends.count; i++) {
         char *path = driver_path(options, options->backends.items[i], true);
         bool found = access(path, X_OK) == 0;
         free(path);
-        if (!found)
-            return;
+        if (!found) return;
     }
     add_round(plan, &kind_counted, 0);
 }

@@ -15,20 +15,16 @@
 
 enum { TOTAL_SAMPLES = 3 };
 
-static size_t chosen_threads(const struct run_options *options)
-{
+static size_t chosen_threads(const struct run_options *options) {
     size_t chosen = 0;
-    for (size_t t = 0; t < options->thread_count; t++)
-        chosen += variant_threads(options, t);
+    for (size_t t = 0; t < options->thread_count; t++) chosen += variant_threads(options, t);
     return chosen;
 }
 
-static void add_totals(struct plan *plan)
-{
+static void add_totals(struct plan *plan) {
     const struct run_options *options = plan->options;
     size_t order[MAX_NAMES];
-    if (options->effort == QUICK || chosen_threads(options) < 2)
-        return;
+    if (options->effort == QUICK || chosen_threads(options) < 2) return;
     for (int round = 0; round < plan->budget.rounds / 2 + 1; round++)
         for (size_t w = 0; w < options->workloads.count; w++)
             for (size_t t = 0; t < options->thread_count; t++) {
@@ -43,19 +39,17 @@ static void add_totals(struct plan *plan)
 }
 
 // Operations a second on the fewest threads that gave samples; 0: none did.
-static double slowest_rate(const json_t *results, const struct job *job)
-{
+static double slowest_rate(const json_t *results, const struct job *job) {
     const json_t *blocks = json_object_get(results, "blocks"), *block, *sample;
     double *rates = checked_calloc(json_array_size(blocks) + 1, sizeof *rates), fewest = INFINITY;
     size_t count = 0, b, s;
-    json_array_foreach(blocks, b, block)
-    {
+    json_array_foreach(blocks, b, block) {
         double threads = object_number(block, "threads", INFINITY), best = 0;
         if (strcmp(object_string(block, "workload", ""), job->workload) != 0 ||
             strcmp(object_string(block, "backend", ""), job->backend) != 0 || threads > fewest)
             continue;
-        json_array_foreach(json_object_get(block, "samples"), s, sample)
-            best = fmax(best, sample_rate(sample));
+        json_array_foreach(json_object_get(block, "samples"), s, sample) best =
+            fmax(best, sample_rate(sample));
         count = threads < fewest ? 0 : count;
         fewest = threads;
         rates[count++] = best;
@@ -65,11 +59,12 @@ static double slowest_rate(const json_t *results, const struct job *job)
     return rate;
 }
 
-static void add_total_arguments(const struct plan *plan, const struct job *job, struct arguments *arguments)
-{
+static void add_total_arguments(const struct plan *plan, const struct job *job,
+                                struct arguments *arguments) {
     double total = slowest_rate(plan->results, job) * plan->sample_ms / 1000;
     arguments_add(arguments, "--total=%.0f", fmin(fmax(total, 1), 1e15));
     arguments_add(arguments, "--samples=%d", TOTAL_SAMPLES);
 }
 
-const struct kind kind_total = {.list = "totals", .add_jobs = add_totals, .add_arguments = add_total_arguments, .warm = true};
+const struct kind kind_total = {
+    .list = "totals", .add_jobs = add_totals, .add_arguments = add_total_arguments, .warm = true};

@@ -2,7 +2,7 @@
 //
 // Completes the options of a run; see run.h.
 #ifndef _GNU_SOURCE
-#define _GNU_SOURCE
+#    define _GNU_SOURCE
 #endif
 #include "plan.h"
 
@@ -19,41 +19,32 @@
 #include <string.h>
 #include <unistd.h>
 
-char *driver_path(const struct run_options *options, const char *backend, bool counted)
-{
+char *driver_path(const struct run_options *options, const char *backend, bool counted) {
     return format("%s/tally-%s%s", options->drivers, backend, counted ? "-counted" : "");
 }
 
-static bool has_name(const struct names *names, const char *name)
-{
+static bool has_name(const struct names *names, const char *name) {
     for (size_t i = 0; i < names->count; i++)
-        if (strcmp(names->items[i], name) == 0)
-            return true;
+        if (strcmp(names->items[i], name) == 0) return true;
     return false;
 }
 
-void names_free(struct names *names)
-{
-    for (size_t i = 0; i < names->count; i++)
-        free(names->items[i]);
+void names_free(struct names *names) {
+    for (size_t i = 0; i < names->count; i++) free(names->items[i]);
     names->count = 0;
 }
 
-static void default_threads(struct run_options *options)
-{
+static void default_threads(struct run_options *options) {
     int cores = machine_cores();
-    for (int n = 1; n < cores; n *= 2)
-        options->threads[options->thread_count++] = n;
+    for (int n = 1; n < cores; n *= 2) options->threads[options->thread_count++] = n;
     options->threads[options->thread_count++] = cores;
     options->threads[options->thread_count++] = 2 * cores;
 }
 
 // Says which of the names is not known, if one is not.
-static bool names_known(const struct names *names, const struct names *known, const char *what)
-{
+static bool names_known(const struct names *names, const struct names *known, const char *what) {
     for (size_t i = 0; i < names->count; i++) {
-        if (has_name(known, names->items[i]))
-            continue;
+        if (has_name(known, names->items[i])) continue;
         fprintf(stderr, "tally-compare: no %s '%s'; known are", what, names->items[i]);
         for (size_t k = 0; k < known->count; k++)
             fprintf(stderr, "%s %s", k ? "," : "", known->items[k]);
@@ -64,8 +55,7 @@ static bool names_known(const struct names *names, const struct names *known, co
 }
 
 // Reads what the build wrote of its backends, and chooses those to be measured.
-static bool choose_backends(struct run_options *options)
-{
+static bool choose_backends(struct run_options *options) {
     char *path = format("%s/backends.json", options->drivers);
     FILE *file = regular_open(path);
     json_t *list = options->known_backends = file ? json_loadf(file, 0, NULL) : NULL, *entry;
@@ -73,14 +63,14 @@ static bool choose_backends(struct run_options *options)
     size_t index;
     bool good = results_check_backends(list) && json_array_size(list) <= MAX_NAMES;
     if (!good)
-        fprintf(stderr, "tally-compare: no list of backends in %s; name the build folder of the drivers with --drivers\n", path);
+        fprintf(stderr,
+                "tally-compare: no list of backends in %s; name the build folder of the drivers "
+                "with --drivers\n",
+                path);
     free(path);
-    if (file)
-        fclose(file);
-    json_array_foreach(list, index, entry)
-    {
-        if (!good)
-            break;
+    if (file) fclose(file);
+    json_array_foreach(list, index, entry) {
+        if (!good) break;
         const char *name = object_string(entry, "name", "");
         known.items[known.count++] = checked_strdup(name);
         if (options->all_backends || strcmp(object_string(entry, "role", ""), "product") == 0)
@@ -95,26 +85,24 @@ static bool choose_backends(struct run_options *options)
     return good;
 }
 
-static bool find_backends(struct run_options *options)
-{
-    if (!choose_backends(options))
-        return false;
+static bool find_backends(struct run_options *options) {
+    if (!choose_backends(options)) return false;
     for (size_t i = 0; i < options->backends.count; i++) {
         char *path = driver_path(options, options->backends.items[i], false);
         bool found = access(path, X_OK) == 0;
         if (!found)
-            fprintf(stderr, "tally-compare: no driver %s; build backend %s (cmake -DTALLY_BACKEND=all) or leave it out\n",
+            fprintf(stderr,
+                    "tally-compare: no driver %s; build backend %s (cmake -DTALLY_BACKEND=all) or "
+                    "leave it out\n",
                     path, options->backends.items[i]);
         free(path);
-        if (!found)
-            return false;
+        if (!found) return false;
     }
     return true;
 }
 
 // Asks a driver what workloads there are, or belong to a quick run if none is named.
-static bool list_workloads(struct run_options *options, struct names *known)
-{
+static bool list_workloads(struct run_options *options, struct names *known) {
     char *path = driver_path(options, options->backends.items[0], false);
     char *argv[8] = {path, "--list", "--json"}; // and what it is to judge
     for (size_t i = 0; i < options->switching.count && i < 4; i++)
@@ -123,10 +111,12 @@ static bool list_workloads(struct run_options *options, struct names *known)
     json_t *list = json_loads(text_string(&result.output), 0, NULL), *workload;
     size_t index;
     known->count = 0;
-    json_array_foreach(list, index, workload)
-        if (known->count + 2 < MAX_NAMES && *object_string(workload, "name", "") &&
-            (options->effort != QUICK || options->workloads.count || json_is_true(json_object_get(workload, "in_quick"))))
-            known->items[known->count++] = checked_strdup(object_string(workload, "name", ""));
+    json_array_foreach(list, index,
+                       workload) if (known->count + 2 < MAX_NAMES &&
+                                     *object_string(workload, "name", "") &&
+                                     (options->effort != QUICK || options->workloads.count ||
+                                      json_is_true(json_object_get(workload, "in_quick"))))
+        known->items[known->count++] = checked_strdup(object_string(workload, "name", ""));
     options->descriptions = list ? list : json_array();
     bool good = result.status == 0 && known->count > 0;
     if (!good && result.status == 2)
@@ -139,11 +129,9 @@ static bool list_workloads(struct run_options *options, struct names *known)
     return good;
 }
 
-static bool find_workloads(struct run_options *options)
-{
+static bool find_workloads(struct run_options *options) {
     struct names known;
-    if (!list_workloads(options, &known))
-        return false;
+    if (!list_workloads(options, &known)) return false;
     if (options->no_drivers) {
         names_free(&known);
         return true;
@@ -161,13 +149,15 @@ static bool find_workloads(struct run_options *options)
 
 // Asks the interpreter what it is, and a script which workloads it has; NULL
 // after one line on stderr.
-static json_t *ask_python(const char *python, const char *script)
-{
+static json_t *ask_python(const char *python, const char *script) {
     char *argv[] = {(char *)python, (char *)script, "--list", NULL};
     struct process_result result = process_run(argv, NULL, 20);
     json_t *name = json_loads(text_string(&result.output), 0, NULL);
     if (result.status != 0 || !*object_string(name, "name", "")) {
-        fprintf(stderr, "tally-compare: '%s' does not run %s; name a Python 3 interpreter with --with-python\n", python, script);
+        fprintf(
+            stderr,
+            "tally-compare: '%s' does not run %s; name a Python 3 interpreter with --with-python\n",
+            python, script);
         json_decref(name);
         name = NULL;
     }
@@ -176,31 +166,26 @@ static json_t *ask_python(const char *python, const char *script)
     return name;
 }
 
-static bool find_python(struct run_options *options)
-{
-    if (options->python == NULL)
-        return true;
+static bool find_python(struct run_options *options) {
+    if (options->python == NULL) return true;
     options->python_name = ask_python(options->python, options->python_script);
     if (options->python_name && options->patterns_script)
         options->patterns_name = ask_python(options->python, options->patterns_script);
     return options->python_name && (!options->patterns_script || options->patterns_name);
 }
 
-bool run_complete_options(struct run_options *options)
-{
-    if (options->thread_count == 0)
-        default_threads(options);
+bool run_complete_options(struct run_options *options) {
+    if (options->thread_count == 0) default_threads(options);
     extras_choose(options);
-    return find_backends(options) && find_workloads(options) && find_python(options) && extras_find(options) &&
-           what_if_find(options);
+    return find_backends(options) && find_workloads(options) && find_python(options) &&
+           extras_find(options) && what_if_find(options);
 }
 
-const json_t *workload_description(const struct run_options *options, const char *workload)
-{
+const json_t *workload_description(const struct run_options *options, const char *workload) {
     const json_t *entry;
     size_t index;
-    json_array_foreach(options->descriptions, index, entry)
-        if (strcmp(object_string(entry, "name", ""), workload) == 0)
-            return entry;
+    json_array_foreach(options->descriptions, index,
+                       entry) if (strcmp(object_string(entry, "name", ""), workload) ==
+                                  0) return entry;
     return NULL;
 }

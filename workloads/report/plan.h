@@ -29,23 +29,26 @@ struct arguments {
 };
 
 struct kind {
-    const char *list; // of the results, where its blocks go
+    const char *list;                    // of the results, where its blocks go
     void (*add_jobs)(struct plan *plan); // may add jobs of other kinds that belong among them
     // The program and what is its own; NULL: the driver of the backend.
-    void (*add_program)(const struct plan *plan, const struct job *job, struct arguments *arguments);
+    void (*add_program)(const struct plan *plan, const struct job *job,
+                        struct arguments *arguments);
     // More arguments after the usual ones; NULL: none.
-    void (*add_arguments)(const struct plan *plan, const struct job *job, struct arguments *arguments);
-    bool counted; // by the driver that counts every event, in one short sample
-    bool warm;    // after a warm-up
+    void (*add_arguments)(const struct plan *plan, const struct job *job,
+                          struct arguments *arguments);
+    bool counted;       // by the driver that counts every event, in one short sample
+    bool warm;          // after a warm-up
     bool whole_command; // what add_program gives is all
-    bool (*check)(const json_t *block, const char **why); // of what it prints; NULL: that of a driver's block
-    bool processes; // as many processes of one thread, not threads
+    bool (*check)(const json_t *block,
+                  const char **why); // of what it prints; NULL: that of a driver's block
+    bool processes;                  // as many processes of one thread, not threads
 };
 
 struct job {
     const struct kind *kind;
     const char *workload, *backend, *variant; // of the options; no variant: NULL
-    const char *without; // the cause that is removed; NULL: none
+    const char *without;                      // the cause that is removed; NULL: none
     int threads, round;
     uint64_t seed;
 };
@@ -78,7 +81,8 @@ size_t plan_cells(const struct plan *plan);
 
 // The command line of a job; arguments_free frees it.
 struct arguments plan_arguments(const struct plan *plan, const struct job *job);
-void arguments_add(struct arguments *arguments, const char *pattern, ...) __attribute__((format(printf, 2, 3)));
+void arguments_add(struct arguments *arguments, const char *pattern, ...)
+    __attribute__((format(printf, 2, 3)));
 void arguments_free(struct arguments *arguments);
 
 // What the drivers say of a workload, and its variants at this effort.
@@ -89,8 +93,7 @@ bool variant_threads(const struct run_options *options, size_t index);
 char *driver_path(const struct run_options *options, const char *backend, bool counted);
 
 extern const struct kind kind_timed, kind_control, kind_counted, kind_variants, kind_python,
-    kind_patterns, kind_convoy, kind_server, kind_total, kind_processes,
-    kind_what_if;
+    kind_patterns, kind_convoy, kind_server, kind_total, kind_processes, kind_what_if;
 
 // All kinds in the order in which they run, then NULL.
 extern const struct kind *const kinds[];

@@ -27,8 +27,10 @@ struct plot_line {
 };
 
 // An SVG, which the caller frees; NULL where gnuplot is missing or failed.
-char *plot_lines(const struct plot_line *lines, size_t count, const char *x_label, const char *y_label);
+char *plot_lines(const struct plot_line *lines, size_t count, const char *x_label,
+                 const char *y_label);
 // The same after more commands of gnuplot, each a line.
-char *plot_lines_with(const struct plot_line *lines, size_t count, const char *x_label, const char *y_label, const char *commands);
+char *plot_lines_with(const struct plot_line *lines, size_t count, const char *x_label,
+                      const char *y_label, const char *commands);
 
 #endif

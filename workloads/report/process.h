@@ -24,7 +24,8 @@ bool process_stop_asked(void);
 // NAME=value to set beside what this program has; NULL: nothing.  The child has
 // its addresses randomised, even where this program's are not.  The caller frees
 // both texts.
-struct process_result process_run(char *const argv[], char *const environment[], double timeout_seconds);
+struct process_result process_run(char *const argv[], char *const environment[],
+                                  double timeout_seconds);
 
 double clock_seconds(void);
 

@@ -7,8 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void markdown_text(struct text *out, const char *string)
-{
+static void markdown_text(struct text *out, const char *string) {
     for (const char *c = string; *c; c++) {
         if (*c == '|' || *c == '`' || *c == '_')
             text_add(out, "\\%c", *c);
@@ -21,8 +20,7 @@ static void markdown_text(struct text *out, const char *string)
     }
 }
 
-static void markdown_table(struct text *out, const struct table *table)
-{
+static void markdown_table(struct text *out, const struct table *table) {
     text_add(out, "\n");
     if (*table->caption) {
         markdown_text(out, table->caption);
@@ -48,30 +46,26 @@ static void markdown_table(struct text *out, const struct table *table)
 }
 
 // A fence longer than any run of backticks in the text, so that nothing ends it.
-static void markdown_verbatim(struct text *out, const char *string)
-{
+static void markdown_verbatim(struct text *out, const char *string) {
     size_t longest = 2, run = 0;
     for (const char *c = string; *c; c++) {
         run = *c == '`' ? run + 1 : 0;
         longest = run > longest ? run : longest;
     }
     struct text fence = {0};
-    for (size_t i = 0; i <= longest; i++)
-        text_add(&fence, "`");
+    for (size_t i = 0; i <= longest; i++) text_add(&fence, "`");
     text_add(out, "\n%s\n%s\n%s\n\n", fence.data, string, fence.data);
     text_free(&fence);
 }
 
-void render_markdown(const struct document *document, struct text *out)
-{
+void render_markdown(const struct document *document, struct text *out) {
     enum part_kind last = HEADING;
     text_add(out, "# ");
     markdown_text(out, document->title);
     text_add(out, "\n\n");
     for (size_t i = 0; i < document->count; i++) {
         const struct part *part = &document->parts[i];
-        if (last == BULLET && part->kind != BULLET)
-            text_add(out, "\n");
+        if (last == BULLET && part->kind != BULLET) text_add(out, "\n");
         last = part->kind;
         if (part->kind == TABLE) {
             markdown_table(out, &part->table);
@@ -92,16 +86,13 @@ void render_markdown(const struct document *document, struct text *out)
 }
 
 // Columns on a terminal: bytes that start a character.
-static size_t shown_width(const char *string)
-{
+static size_t shown_width(const char *string) {
     size_t width = 0;
-    for (; *string; string++)
-        width += ((unsigned char)*string & 0xc0) != 0x80;
+    for (; *string; string++) width += ((unsigned char)*string & 0xc0) != 0x80;
     return width;
 }
 
-static size_t column_width(const struct table *table, size_t column)
-{
+static size_t column_width(const struct table *table, size_t column) {
     size_t widest = 0;
     for (size_t i = column; i < table->count; i += table->columns) {
         size_t width = shown_width(table->cells[i]);
@@ -110,10 +101,8 @@ static size_t column_width(const struct table *table, size_t column)
     return widest;
 }
 
-void render_terminal_table(const struct table *table, struct text *out)
-{
-    if (*table->caption)
-        text_add(out, "%s\n", table->caption);
+void render_terminal_table(const struct table *table, struct text *out) {
+    if (*table->caption) text_add(out, "%s\n", table->caption);
     for (size_t i = 0; i < table->count; i++) {
         size_t column = i % table->columns;
         int pad = (int)(column_width(table, column) - shown_width(table->cells[i]));

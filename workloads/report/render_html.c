@@ -11,8 +11,7 @@
 #include <string.h>
 
 // **strong** becomes <strong> where strong is true.
-static void html_text(struct text *out, const char *string, bool strong)
-{
+static void html_text(struct text *out, const char *string, bool strong) {
     bool open = false;
     for (const char *c = string; *c; c++) {
         if (strong && c[0] == '*' && c[1] == '*') {
@@ -31,8 +30,7 @@ static void html_text(struct text *out, const char *string, bool strong)
             text_add_bytes(out, c, 1);
         }
     }
-    if (open)
-        text_add(out, "</strong>");
+    if (open) text_add(out, "</strong>");
 }
 
 // ---- cells ---------------------------------------------------------------------
@@ -41,8 +39,7 @@ enum { STRIP_HALF = 53, STRIP_MIDDLE = 55 };
 
 // Half the width of the table's axis of intervals, as a logarithm: all estimates
 // are on it, and at least half and double.
-static double strip_reach(const struct table *table)
-{
+static double strip_reach(const struct table *table) {
     double reach = log(2);
     for (size_t i = 0; i < table->count; i++)
         if (table->notes[i].estimate > 0)
@@ -50,31 +47,28 @@ static double strip_reach(const struct table *table)
     return reach;
 }
 
-static double strip_x(double value, double reach)
-{
+static double strip_x(double value, double reach) {
     double at = value > 0 ? log(value) / reach : -1;
     return STRIP_MIDDLE + STRIP_HALF * fmax(-1, fmin(1, at));
 }
 
 // The numbers stand beside it, so it is hidden from those who cannot see it.
-static void html_strip(struct text *out, const struct cell_note *note, double reach)
-{
+static void html_strip(struct text *out, const struct cell_note *note, double reach) {
     text_add(out,
-             "<svg class=\"strip\" viewBox=\"0 0 110 14\" aria-hidden=\"true\" style=\"color:var(--b%zu)\">"
+             "<svg class=\"strip\" viewBox=\"0 0 110 14\" aria-hidden=\"true\" "
+             "style=\"color:var(--b%zu)\">"
              "<line class=\"one\" x1=\"%d\" x2=\"%d\" y1=\"0\" y2=\"14\"/>",
              note->backend % PLOT_COLOURS, STRIP_MIDDLE, STRIP_MIDDLE);
     if (note->low > 0)
-        text_add(out, "<line x1=\"%.1f\" x2=\"%.1f\" y1=\"7\" y2=\"7\"/>", strip_x(note->low, reach),
-                 strip_x(note->high, reach));
+        text_add(out, "<line x1=\"%.1f\" x2=\"%.1f\" y1=\"7\" y2=\"7\"/>",
+                 strip_x(note->low, reach), strip_x(note->high, reach));
     text_add(out, "<circle cx=\"%.1f\" cy=\"7\" r=\"3.5\"/></svg>", strip_x(note->estimate, reach));
 }
 
-static void html_header(struct text *out, const char *string)
-{
+static void html_header(struct text *out, const char *string) {
     const char *feed = strchr(string, '\n');
     char *name = checked_strdup(string);
-    if (feed)
-        name[feed - string] = '\0';
+    if (feed) name[feed - string] = '\0';
     html_text(out, name, true);
     if (feed) {
         text_add(out, "<span class=\"unit\">");
@@ -84,8 +78,7 @@ static void html_header(struct text *out, const char *string)
     free(name);
 }
 
-static void html_cell(struct text *out, const struct table *table, size_t index, double reach)
-{
+static void html_cell(struct text *out, const struct table *table, size_t index, double reach) {
     static const char *const chips[] = {"", "good", "same", "bad", ""};
     const struct cell_note *note = &table->notes[index];
     if (note->link) {
@@ -94,62 +87,67 @@ static void html_cell(struct text *out, const struct table *table, size_t index,
         free(slug);
     }
     if (note->colour)
-        text_add(out, "<span class=\"dot\" style=\"color:var(--b%zu)\"></span>", (note->colour - 1) % PLOT_COLOURS);
-    if (note->verdict)
-        text_add(out, "<span class=\"chip %s\">", chips[note->verdict]);
+        text_add(out, "<span class=\"dot\" style=\"color:var(--b%zu)\"></span>",
+                 (note->colour - 1) % PLOT_COLOURS);
+    if (note->verdict) text_add(out, "<span class=\"chip %s\">", chips[note->verdict]);
     html_text(out, table->cells[index], true);
     text_add(out, "%s%s", note->verdict ? "</span>" : "", note->link ? "</a>" : "");
-    if (note->estimate > 0)
-        html_strip(out, note, reach);
+    if (note->estimate > 0) html_strip(out, note, reach);
 }
 
 // ---- tables --------------------------------------------------------------------
 
 // Whether a row begins like the one before; its first cell is then left unseen.
-static bool begins_again(const struct table *table, size_t index)
-{
+static bool begins_again(const struct table *table, size_t index) {
     return table->text_columns > 0 && index % table->columns == 0 && index >= 2 * table->columns &&
            strcmp(table->cells[index], table->cells[index - table->columns]) == 0;
 }
 
-static void html_row_start(struct text *out, const struct table *table, size_t index, bool strips)
-{
+static void html_row_start(struct text *out, const struct table *table, size_t index, bool strips) {
     bool again = begins_again(table, index);
     bool followed = index >= table->columns && index + table->columns < table->count &&
                     begins_again(table, index + table->columns);
-    text_add(out, "%s<tr%s%s>", index == 0 ? "<thead>" : index == table->columns ? "</thead><tbody>" : "",
-             followed && again ? " class=\"again followed\"" : followed ? " class=\"followed\"" : again ? " class=\"again\"" : "",
+    text_add(out, "%s<tr%s%s>",
+             index == 0                ? "<thead>"
+             : index == table->columns ? "</thead><tbody>"
+                                       : "",
+             followed && again ? " class=\"again followed\""
+             : followed        ? " class=\"followed\""
+             : again           ? " class=\"again\""
+                               : "",
              strips ? " role=\"row\"" : "");
 }
 
 // On a narrow screen such a table's rows become cards, whose cells tell their
 // column; the roles keep it a table for those who have it read to them.
-static void html_strips_cell(struct text *out, const struct table *table, size_t index)
-{
+static void html_strips_cell(struct text *out, const struct table *table, size_t index) {
     size_t column = index % table->columns;
-    text_add(out, " role=\"%s\"", index < table->columns ? "columnheader" : column == 0 ? "rowheader" : "cell");
-    if (index < table->columns || column < table->text_columns)
-        return;
+    text_add(out, " role=\"%s\"",
+             index < table->columns ? "columnheader"
+             : column == 0          ? "rowheader"
+                                    : "cell");
+    if (index < table->columns || column < table->text_columns) return;
     const char *head = table->cells[column], *feed = strchr(head, '\n');
     char *name = checked_strdup(head);
-    if (feed)
-        name[feed - head] = '\0';
+    if (feed) name[feed - head] = '\0';
     text_add(out, " data-column=\"");
     html_text(out, name, false);
     text_add(out, "\"");
     free(name);
 }
 
-static void html_table_cell(struct text *out, const struct table *table, size_t index, double reach, bool strips)
-{
+static void html_table_cell(struct text *out, const struct table *table, size_t index, double reach,
+                            bool strips) {
     size_t column = index % table->columns;
-    bool header = index < table->columns, row_header = !header && column == 0 && table->text_columns > 0;
+    bool header = index < table->columns,
+         row_header = !header && column == 0 && table->text_columns > 0;
     bool wide = strlen(table->cells[index]) > 56 && column < table->text_columns;
     text_add(out, "<%s%s class=\"%s%s\"", header || row_header ? "th" : "td",
-             header ? " scope=\"col\"" : row_header ? " scope=\"row\"" : "", column < table->text_columns ? "t" : "n",
-             wide ? " w" : "");
-    if (strips)
-        html_strips_cell(out, table, index);
+             header       ? " scope=\"col\""
+             : row_header ? " scope=\"row\""
+                          : "",
+             column < table->text_columns ? "t" : "n", wide ? " w" : "");
+    if (strips) html_strips_cell(out, table, index);
     text_add(out, ">");
     if (header)
         html_header(out, table->cells[index]);
@@ -163,24 +161,21 @@ static void html_table_cell(struct text *out, const struct table *table, size_t 
     text_add(out, header || row_header ? "</th>" : "</td>");
 }
 
-static void html_table(struct text *out, const struct table *table)
-{
+static void html_table(struct text *out, const struct table *table) {
     double reach = strip_reach(table);
     bool strips = false;
-    for (size_t i = 0; i < table->count; i++)
-        strips = strips || table->notes[i].estimate > 0;
-    text_add(out, "<div class=\"scroll\"><table%s>", strips ? " class=\"strips\" role=\"table\"" : "");
+    for (size_t i = 0; i < table->count; i++) strips = strips || table->notes[i].estimate > 0;
+    text_add(out, "<div class=\"scroll\"><table%s>",
+             strips ? " class=\"strips\" role=\"table\"" : "");
     if (*table->caption) {
         text_add(out, "<caption>");
         html_text(out, table->caption, true);
         text_add(out, "</caption>");
     }
     for (size_t i = 0; i < table->count; i++) {
-        if (i % table->columns == 0)
-            html_row_start(out, table, i, strips);
+        if (i % table->columns == 0) html_row_start(out, table, i, strips);
         html_table_cell(out, table, i, reach, strips);
-        if ((i + 1) % table->columns == 0)
-            text_add(out, "</tr>\n");
+        if ((i + 1) % table->columns == 0) text_add(out, "</tr>\n");
     }
     text_add(out, "%s</table></div>\n", table->count > table->columns ? "</tbody>" : "</thead>");
 }
@@ -188,13 +183,11 @@ static void html_table(struct text *out, const struct table *table)
 // ---- parts ---------------------------------------------------------------------
 
 // A link by the heading's text; a number follows where an earlier one has it.
-static char *heading_id(const struct document *document, size_t index)
-{
+static char *heading_id(const struct document *document, size_t index) {
     char *slug = heading_slug(document->parts[index].text);
     size_t earlier = 0;
     for (size_t i = 0; i < index; i++) {
-        if (document->parts[i].kind != HEADING)
-            continue;
+        if (document->parts[i].kind != HEADING) continue;
         char *other = heading_slug(document->parts[i].text);
         earlier += strcmp(other, slug) == 0;
         free(other);
@@ -204,8 +197,7 @@ static char *heading_id(const struct document *document, size_t index)
     return id;
 }
 
-static void html_heading(struct text *out, const struct document *document, size_t index)
-{
+static void html_heading(struct text *out, const struct document *document, size_t index) {
     const struct part *part = &document->parts[index];
     char *id = heading_id(document, index);
     text_add(out, "<h%d id=\"%s\">", part->level, id);
@@ -215,13 +207,11 @@ static void html_heading(struct text *out, const struct document *document, size
 }
 
 // The label up to its first full stop is shown; a plot's SVG has one role and the whole label.
-static void html_plot(struct text *out, const struct part *part)
-{
+static void html_plot(struct text *out, const struct part *part) {
     const char *body = strncmp(part->text, "<svg", 4) == 0 ? part->text + 4 : part->text;
     const char *stop = strstr(part->label, ". ");
     char *shown = checked_strdup(part->label);
-    if (stop)
-        shown[stop - part->label] = '\0';
+    if (stop) shown[stop - part->label] = '\0';
     text_add(out, "<figure><svg role=\"img\" aria-label=\"");
     html_text(out, part->label, false);
     text_add(out, "\"%s<figcaption>", body);
@@ -230,13 +220,10 @@ static void html_plot(struct text *out, const struct part *part)
     free(shown);
 }
 
-static void html_part(struct text *out, const struct document *document, size_t index)
-{
+static void html_part(struct text *out, const struct document *document, size_t index) {
     const struct part *part = &document->parts[index];
     switch (part->kind) {
-    case HEADING:
-        html_heading(out, document, index);
-        break;
+    case HEADING: html_heading(out, document, index); break;
     case PARAGRAPH:
     case BULLET:
         text_add(out, part->kind == BULLET ? "<li>" : "<p>");
@@ -248,20 +235,14 @@ static void html_part(struct text *out, const struct document *document, size_t 
         html_text(out, part->text, false);
         text_add(out, "</pre>\n");
         break;
-    case PLOT:
-        html_plot(out, part);
-        break;
-    case TABLE:
-        html_table(out, &part->table);
-        break;
+    case PLOT: html_plot(out, part); break;
+    case TABLE: html_table(out, &part->table); break;
     case DETAILS:
         text_add(out, "<details><summary>");
         html_text(out, part->text, true);
         text_add(out, "</summary>\n");
         break;
-    case DETAILS_END:
-        text_add(out, "</details>\n");
-        break;
+    case DETAILS_END: text_add(out, "</details>\n"); break;
     case SAMPLES:
         text_add(out, "<details class=\"samples\"><summary>");
         html_text(out, part->label, true);
@@ -273,24 +254,19 @@ static void html_part(struct text *out, const struct document *document, size_t 
 }
 
 // Bullets that follow one another share a list, plots a row.
-static const char *group_tag(enum part_kind kind, bool opening)
-{
-    if (kind == BULLET)
-        return opening ? "<ul>\n" : "</ul>\n";
-    if (kind == PLOT)
-        return opening ? "<div class=\"plots\">\n" : "</div>\n";
+static const char *group_tag(enum part_kind kind, bool opening) {
+    if (kind == BULLET) return opening ? "<ul>\n" : "</ul>\n";
+    if (kind == PLOT) return opening ? "<div class=\"plots\">\n" : "</div>\n";
     return "";
 }
 
 // Headings of the second level, each with a list of its own third ones.
-static void html_contents(struct text *out, const struct document *document)
-{
+static void html_contents(struct text *out, const struct document *document) {
     int depth = 0; // 2 in an item of the second level, 3 in its list
     text_add(out, "<nav aria-label=\"Contents\"><strong>Contents</strong><ul>\n");
     for (size_t i = 0; i < document->count; i++) {
         const struct part *part = &document->parts[i];
-        if (part->kind != HEADING || part->level > 3 || (part->level == 3 && depth == 0))
-            continue;
+        if (part->kind != HEADING || part->level > 3 || (part->level == 3 && depth == 0)) continue;
         char *id = heading_id(document, i);
         if (part->level == 2)
             text_add(out, "%s", depth == 3 ? "</ul></li>\n" : depth == 2 ? "</li>\n" : "");
@@ -303,19 +279,22 @@ static void html_contents(struct text *out, const struct document *document)
         free(id);
     }
     text_add(out, "%s</ul>\n", depth == 3 ? "</ul></li>\n" : depth == 2 ? "</li>\n" : "");
-    text_add(out, "<p>All samples: <a download=\"results.csv\" href=\"results.csv\">results.csv</a>, which is in this page, "
+    text_add(out, "<p>All samples: <a download=\"results.csv\" "
+                  "href=\"results.csv\">results.csv</a>, which is in this page, "
                   "and <a href=\"results.json\">results.json</a> beside it</p></nav>\n");
 }
 
-void render_html(const struct document *document, struct text *out)
-{
+void render_html(const struct document *document, struct text *out) {
     text_add(out, "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n"
                   "<meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\n"
-                  "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; "
+                  "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; "
+                  "style-src 'unsafe-inline'; "
                   "script-src 'unsafe-inline'; img-src data:\">\n"
                   "<link rel=\"icon\" href=\"data:,\">\n<title>");
     html_text(out, document->title, false);
-    text_add(out, "</title>\n<style>\n%s</style></head><body>\n<a class=\"skip\" href=\"#report\">Skip the contents</a>\n",
+    text_add(out,
+             "</title>\n<style>\n%s</style></head><body>\n<a class=\"skip\" href=\"#report\">Skip "
+             "the contents</a>\n",
              page_css);
     html_contents(out, document);
     text_add(out, "<main id=\"report\">\n<h1>");
@@ -324,10 +303,10 @@ void render_html(const struct document *document, struct text *out)
     enum part_kind last = HEADING;
     for (size_t i = 0; i < document->count; i++) {
         enum part_kind kind = document->parts[i].kind;
-        if (kind != last)
-            text_add(out, "%s%s", group_tag(last, false), group_tag(kind, true));
+        if (kind != last) text_add(out, "%s%s", group_tag(last, false), group_tag(kind, true));
         html_part(out, document, i);
         last = kind;
     }
-    text_add(out, "%s</main>\n<script>\n%s</script></body></html>\n", group_tag(last, false), page_js);
+    text_add(out, "%s</main>\n<script>\n%s</script></body></html>\n", group_tag(last, false),
+             page_js);
 }

@@ -9,126 +9,122 @@
 #include <stdio.h>
 #include <string.h>
 
-const char *object_string(const json_t *object, const char *key, const char *fallback)
-{
+const char *object_string(const json_t *object, const char *key, const char *fallback) {
     const char *value = json_string_value(json_object_get(object, key));
     return value ? value : fallback;
 }
 
-double object_number(const json_t *object, const char *key, double fallback)
-{
+double object_number(const json_t *object, const char *key, double fallback) {
     const json_t *value = json_object_get(object, key);
     return json_is_number(value) ? json_number_value(value) : fallback;
 }
 
-double sample_rate(const json_t *sample)
-{
+double sample_rate(const json_t *sample) {
     double rate = object_number(sample, "rate", 0);
-    return rate > 0 && isfinite(rate) ? rate
-                                      : object_number(sample, "operations", 0) / object_number(sample, "seconds", 1);
+    return rate > 0 && isfinite(rate)
+               ? rate
+               : object_number(sample, "operations", 0) / object_number(sample, "seconds", 1);
 }
 
-static bool sample_is_good(const json_t *sample)
-{
+static bool sample_is_good(const json_t *sample) {
     double seconds = object_number(sample, "seconds", 0);
     double operations = object_number(sample, "operations", -1);
     return seconds > 0 && isfinite(seconds) && operations >= 0 && isfinite(operations);
 }
 
-bool results_check_block(const json_t *block, const char **why)
-{
+bool results_check_block(const json_t *block, const char **why) {
     const json_t *samples = json_object_get(block, "samples");
     const json_t *threads = json_object_get(block, "threads");
     size_t index;
     const json_t *sample;
     *why = "it is no tally-block of version 1";
-    if (strcmp(object_string(block, "format", ""), "tally-block") != 0 || object_number(block, "version", 0) != 1)
+    if (strcmp(object_string(block, "format", ""), "tally-block") != 0 ||
+        object_number(block, "version", 0) != 1)
         return false;
     *why = "it names no workload or backend";
     if (!*object_string(block, "workload", "") || !*object_string(block, "backend", ""))
         return false;
     *why = "its number of threads is wrong";
-    if (!json_is_integer(threads) || json_integer_value(threads) < 1 || json_integer_value(threads) > 1000000)
+    if (!json_is_integer(threads) || json_integer_value(threads) < 1 ||
+        json_integer_value(threads) > 1000000)
         return false;
     *why = "its samples are missing or wrong";
-    if (!json_is_array(samples))
-        return false;
-    json_array_foreach(samples, index, sample)
-        if (!sample_is_good(sample))
-            return false;
+    if (!json_is_array(samples)) return false;
+    json_array_foreach(samples, index, sample) if (!sample_is_good(sample)) return false;
     return true;
 }
 
-static bool blocks_are_good(const json_t *root, const char *name, const char **why)
-{
+static bool blocks_are_good(const json_t *root, const char *name, const char **why) {
     const json_t *blocks = json_object_get(root, name), *block;
     size_t index;
     *why = "its lists of blocks are missing";
-    if (!json_is_array(blocks))
-        return false;
-    json_array_foreach(blocks, index, block)
-        if (!results_check_block(block, why))
-            return false;
+    if (!json_is_array(blocks)) return false;
+    json_array_foreach(blocks, index, block) if (!results_check_block(block, why)) return false;
     return true;
 }
 
-bool results_check_backends(const json_t *list)
-{
+bool results_check_backends(const json_t *list) {
     const json_t *entry;
     size_t index;
-    json_array_foreach(list, index, entry)
-        if (!*object_string(entry, "name", "") || !*object_string(entry, "role", ""))
-            return false;
+    json_array_foreach(list, index, entry) if (!*object_string(entry, "name", "") ||
+                                               !*object_string(entry, "role", "")) return false;
     return json_array_size(list) > 0;
 }
 
 // Lists that a run may lack.
-static bool extras_are_good(const json_t *root, const char **why)
-{
+static bool extras_are_good(const json_t *root, const char **why) {
     static const struct {
         const char *list;
         bool (*check)(const json_t *block, const char **why);
-    } lists[] = {{"convoy", convoy_check_block}, {"servers", server_check_block}, {"patterns", results_check_block}};
+    } lists[] = {{"convoy", convoy_check_block},
+                 {"servers", server_check_block},
+                 {"patterns", results_check_block}};
     const json_t *block;
     size_t index;
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
-        json_array_foreach(json_object_get(root, lists[i].list), index, block)
-            if (!lists[i].check(block, why))
-                return false;
+        json_array_foreach(json_object_get(root, lists[i].list), index,
+                           block) if (!lists[i].check(block, why)) return false;
     return true;
 }
 
-static bool results_are_good(const json_t *root, const char **why)
-{
+static bool results_are_good(const json_t *root, const char **why) {
     *why = "its list of backends is missing or wrong";
-    if (!results_check_backends(json_object_get(root, "backends")))
-        return false;
+    if (!results_check_backends(json_object_get(root, "backends"))) return false;
     *why = "it has no machine, build or list of failures";
-    return json_is_object(json_object_get(root, "machine")) && json_is_object(json_object_get(root, "build")) &&
-           json_is_array(json_object_get(root, "failures")) && blocks_are_good(root, "blocks", why) &&
-           blocks_are_good(root, "counted", why) && blocks_are_good(root, "control", why) &&
+    return json_is_object(json_object_get(root, "machine")) &&
+           json_is_object(json_object_get(root, "build")) &&
+           json_is_array(json_object_get(root, "failures")) &&
+           blocks_are_good(root, "blocks", why) && blocks_are_good(root, "counted", why) &&
+           blocks_are_good(root, "control", why) &&
            (!json_object_get(root, "totals") || blocks_are_good(root, "totals", why)) &&
            (!json_object_get(root, "processes") || blocks_are_good(root, "processes", why)) &&
            extras_are_good(root, why);
 }
 
-json_t *results_load(const char *path)
-{
+json_t *results_load(const char *path) {
     json_error_t error;
     const char *why = "";
     json_t *root = json_load_file(path, 0, &error);
     if (root == NULL && error.line < 0)
         fprintf(stderr, "tally-compare: %s; name the results.json of a tally report\n", error.text);
     else if (root == NULL)
-        fprintf(stderr, "tally-compare: %s is cut short or no JSON (line %d); name the results.json of a tally report\n",
+        fprintf(stderr,
+                "tally-compare: %s is cut short or no JSON (line %d); name the results.json of a "
+                "tally report\n",
                 path, error.line);
     else if (strcmp(object_string(root, "format", ""), "tally-results") != 0)
-        fprintf(stderr, "tally-compare: %s is no tally results file; name the results.json of a tally report\n", path);
+        fprintf(
+            stderr,
+            "tally-compare: %s is no tally results file; name the results.json of a tally report\n",
+            path);
     else if (object_number(root, "version", 0) != RESULTS_VERSION)
-        fprintf(stderr, "tally-compare: %s has format version %g, this program reads version %d; use the program that wrote it\n",
+        fprintf(stderr,
+                "tally-compare: %s has format version %g, this program reads version %d; use the "
+                "program that wrote it\n",
                 path, object_number(root, "version", 0), RESULTS_VERSION);
     else if (!results_are_good(root, &why))
-        fprintf(stderr, "tally-compare: %s is damaged (%s); measure again with tally compare\n", path, why);
+        fprintf(stderr, "tally-compare: %s is damaged (%s); measure again with tally compare\n",
+                path, why);
     else
         return root;
     json_decref(root);

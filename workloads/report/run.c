@@ -2,7 +2,7 @@
 //
 // Measures; see run.h.  Runs the jobs of the plan one after the other.
 #ifndef _GNU_SOURCE
-#define _GNU_SOURCE
+#    define _GNU_SOURCE
 #endif
 #include "run.h"
 
@@ -32,64 +32,62 @@ struct run {
     bool *finished; // one a job
 };
 
-static double seconds_left(const struct run *run)
-{
+static double seconds_left(const struct run *run) {
     const struct plan *plan = run->plan;
     double elapsed = clock_seconds() - run->started;
     size_t left = run->total > run->done ? run->total - run->done : 0;
     double one = (plan->budget.samples * plan->sample_ms + plan->warmup_ms + PROCESS_MS) / 1000.0;
-    if (run->done > 5)
-        one = elapsed / (double)run->done;
+    if (run->done > 5) one = elapsed / (double)run->done;
     return one * (double)left;
 }
 
 // One rewritten line on a terminal; elsewhere a line every ten seconds.
-static void show_progress(struct run *run, const struct job *job)
-{
+static void show_progress(struct run *run, const struct job *job) {
     double now = clock_seconds();
     int left = (int)(seconds_left(run) + 0.5);
-    if (!run->terminal && run->done && now - run->last_line < 10)
-        return;
+    if (!run->terminal && run->done && now - run->last_line < 10) return;
     run->last_line = now;
     fprintf(stderr, "%s%zu of %zu blocks done, %zu left, about %d:%02d; now %s on %s, %d %s%s%s",
-            run->terminal ? "\r\033[K" : "", run->done, run->total, run->total - run->done, left / 60, left % 60,
-            job->workload, job->backend, job->threads,
-            job->kind->processes ? "process" : "thread", job->threads == 1 ? "" : job->kind->processes ? "es" : "s",
+            run->terminal ? "\r\033[K" : "", run->done, run->total, run->total - run->done,
+            left / 60, left % 60, job->workload, job->backend, job->threads,
+            job->kind->processes ? "process" : "thread",
+            job->threads == 1      ? ""
+            : job->kind->processes ? "es"
+                                   : "s",
             run->terminal ? "" : "\n");
     fflush(stderr);
 }
 
-static void add_failure(struct run *run, const struct job *job, const struct process_result *result, const char *why)
-{
+static void add_failure(struct run *run, const struct job *job, const struct process_result *result,
+                        const char *why) {
     struct text message = {0};
-    if (why)
-        text_add(&message, "%s\n", why);
+    if (why) text_add(&message, "%s\n", why);
     if (result->timed_out)
         text_add(&message, "no answer in time, ended\n");
     else if (result->status > 128)
-        text_add(&message, "ended by signal %d (%s)\n", result->status - 128, strsignal(result->status - 128));
+        text_add(&message, "ended by signal %d (%s)\n", result->status - 128,
+                 strsignal(result->status - 128));
     text_add(&message, "%s", text_string(&result->errors));
     json_t *shown = json_string(text_string(&message)); // NULL where it is no UTF-8
-    json_t *failure = json_pack("{s:s, s:s, s:i, s:s, s:b, s:i, s:o}", "workload", job->workload, "backend", job->backend,
-                                "threads", job->threads, "list", job->kind->list, "counted", job->kind->counted, "status", result->status,
-                                "stderr", shown ? shown : json_string("(a message that is no UTF-8)"));
+    json_t *failure = json_pack(
+        "{s:s, s:s, s:i, s:s, s:b, s:i, s:o}", "workload", job->workload, "backend", job->backend,
+        "threads", job->threads, "list", job->kind->list, "counted", job->kind->counted, "status",
+        result->status, "stderr", shown ? shown : json_string("(a message that is no UTF-8)"));
     json_array_append(json_object_get(run->results, "failures"), failure);
-    journal_add(run->journal, json_pack("{s:I, s:o}", "job", (json_int_t)(job - run->plan->jobs), "failure", failure));
-    if (run->terminal)
-        fputs("\r\033[K", stderr);
-    fprintf(stderr, "failed: %s on %s, %d threads (status %d): %.300s\n", job->workload, job->backend, job->threads,
-            result->status, text_string(&message));
+    journal_add(run->journal, json_pack("{s:I, s:o}", "job", (json_int_t)(job - run->plan->jobs),
+                                        "failure", failure));
+    if (run->terminal) fputs("\r\033[K", stderr);
+    fprintf(stderr, "failed: %s on %s, %d threads (status %d): %.300s\n", job->workload,
+            job->backend, job->threads, result->status, text_string(&message));
     text_free(&message);
 }
 
 // Marks the samples that were taken before the process was warm; they stay.
-static void mark_warmup(json_t *block)
-{
+static void mark_warmup(json_t *block) {
     json_t *samples = json_object_get(block, "samples");
     size_t count = json_array_size(samples);
     double *rates = checked_calloc(count, sizeof *rates);
-    for (size_t i = 0; i < count; i++)
-        rates[i] = sample_rate(json_array_get(samples, i));
+    for (size_t i = 0; i < count; i++) rates[i] = sample_rate(json_array_get(samples, i));
     size_t cold = warmup_length(rates, count);
     for (size_t i = 0; i < cold; i++)
         json_object_set_new(json_array_get(samples, i), "warmup", json_true());
@@ -97,8 +95,8 @@ static void mark_warmup(json_t *block)
     free(rates);
 }
 
-static void keep_block(struct run *run, const struct job *job, const struct process_result *result, double seconds)
-{
+static void keep_block(struct run *run, const struct job *job, const struct process_result *result,
+                       double seconds) {
     const char *why = NULL;
     json_error_t error;
     json_t *block = json_loads(text_string(&result->output), 0, &error);
@@ -110,25 +108,25 @@ static void keep_block(struct run *run, const struct job *job, const struct proc
         json_object_set_new(block, "seed", json_integer((json_int_t)job->seed));
         json_object_set_new(block, "environment_bytes", json_integer(layout.environment_bytes));
         json_object_set_new(block, "wall_seconds", json_real(seconds));
-        if (job->kind == &kind_control)
-            json_object_set_new(block, "control", json_true());
+        if (job->kind == &kind_control) json_object_set_new(block, "control", json_true());
         mark_warmup(block);
-        if (stopped)
-            json_object_set_new(block, "incomplete", json_true());
-        if (job->variant)
-            json_object_set_new(block, "variant", json_string(job->variant));
+        if (stopped) json_object_set_new(block, "incomplete", json_true());
+        if (job->variant) json_object_set_new(block, "variant", json_string(job->variant));
         json_array_append(json_object_get(run->results, job->kind->list), block);
         // One that was cut short keeps its samples, and its job is done again.
-        journal_add(run->journal, json_pack("{s:I, s:s, s:O, s:b}", "job", (json_int_t)(job - run->plan->jobs), "list",
-                                            job->kind->list, "block", block, "again", stopped));
+        journal_add(run->journal,
+                    json_pack("{s:I, s:s, s:O, s:b}", "job", (json_int_t)(job - run->plan->jobs),
+                              "list", job->kind->list, "block", block, "again", stopped));
     } else if (!stopped) {
-        add_failure(run, job, result, result->status ? NULL : why ? why : "the driver printed no JSON");
+        add_failure(run, job, result,
+                    result->status ? NULL
+                    : why          ? why
+                                   : "the driver printed no JSON");
     }
     json_decref(block);
 }
 
-static void run_job(struct run *run, const struct job *job)
-{
+static void run_job(struct run *run, const struct job *job) {
     struct arguments arguments = plan_arguments(run->plan, job);
     // The driver ends by itself where a step of its takes too long; this is for one that cannot.
     int limit = run->plan->options->time_limit ? run->plan->options->time_limit : TIME_LIMIT;
@@ -149,23 +147,23 @@ static void run_job(struct run *run, const struct job *job)
 }
 
 // Rounds past the third are left out where a quick run would take too long.
-static bool takes_too_long(const struct run *run, int round)
-{
+static bool takes_too_long(const struct run *run, int round) {
     double elapsed = clock_seconds() - run->started;
-    return run->plan->options->effort == QUICK && !run->plan->options->rounds && round >= 3 && elapsed / round * (round + 1) > 26;
+    return run->plan->options->effort == QUICK && !run->plan->options->rounds && round >= 3 &&
+           elapsed / round * (round + 1) > 26;
 }
 
-static void run_jobs(struct run *run)
-{
+static void run_jobs(struct run *run) {
     int last_round = run->plan->budget.rounds, round = 0;
-    for (size_t i = 0; i < run->plan->count && !process_stop_asked() && !run->journal->failed; i++) {
+    for (size_t i = 0; i < run->plan->count && !process_stop_asked() && !run->journal->failed;
+         i++) {
         const struct job *job = &run->plan->jobs[i];
         bool timed = job->kind == &kind_timed || job->kind == &kind_control;
-        if (timed && job->round != round && takes_too_long(run, job->round) && job->round < last_round)
+        if (timed && job->round != round && takes_too_long(run, job->round) &&
+            job->round < last_round)
             last_round = job->round;
         round = timed ? job->round : round;
-        if (run->finished[i])
-            continue;
+        if (run->finished[i]) continue;
         if (timed && job->round >= last_round)
             run->total--;
         else if (journal_is_there(run->journal))
@@ -173,40 +171,38 @@ static void run_jobs(struct run *run)
     }
 }
 
-static bool failure_is_good(const json_t *failure, const struct job *job)
-{
+static bool failure_is_good(const json_t *failure, const struct job *job) {
     return strcmp(object_string(failure, "workload", ""), job->workload) == 0 &&
            strcmp(object_string(failure, "backend", ""), job->backend) == 0 &&
-           object_number(failure, "threads", 0) == job->threads && json_is_string(json_object_get(failure, "list")) &&
-           json_is_boolean(json_object_get(failure, "counted")) && json_is_integer(json_object_get(failure, "status")) &&
+           object_number(failure, "threads", 0) == job->threads &&
+           json_is_string(json_object_get(failure, "list")) &&
+           json_is_boolean(json_object_get(failure, "counted")) &&
+           json_is_integer(json_object_get(failure, "status")) &&
            json_is_string(json_object_get(failure, "stderr"));
 }
 
-// Whether a line of the journal is a block that this job prints, in the list where the job's blocks are.
-static bool block_is_good(const json_t *entry, const json_t *block, const struct job *job)
-{
+// Whether a line of the journal is a block that this job prints, in the list where the job's blocks
+// are.
+static bool block_is_good(const json_t *entry, const json_t *block, const struct job *job) {
     const struct kind *kind = job->kind;
     const char *why;
-    if (!block || strcmp(object_string(entry, "list", ""), kind->list) != 0)
-        return false;
-    if (kind->check)
-        return kind->check(block, &why);
-    return results_check_block(block, &why) && strcmp(object_string(block, "workload", ""), job->workload) == 0 &&
+    if (!block || strcmp(object_string(entry, "list", ""), kind->list) != 0) return false;
+    if (kind->check) return kind->check(block, &why);
+    return results_check_block(block, &why) &&
+           strcmp(object_string(block, "workload", ""), job->workload) == 0 &&
            strcmp(object_string(block, "backend", ""), job->backend) == 0 &&
            object_number(block, "threads", 0) == job->threads;
 }
 
 // Takes over what was finished before.  What does not fit its job is measured again.
-static void restore(struct run *run)
-{
+static void restore(struct run *run) {
     const json_t *entry;
     size_t index;
-    json_array_foreach(run->journal->entries, index, entry)
-    {
-        json_t *block = json_object_get(entry, "block"), *failure = json_object_get(entry, "failure");
+    json_array_foreach(run->journal->entries, index, entry) {
+        json_t *block = json_object_get(entry, "block"),
+               *failure = json_object_get(entry, "failure");
         double number = object_number(entry, "job", -1);
-        if (!(number >= 0) || number >= (double)run->plan->count)
-            continue;
+        if (!(number >= 0) || number >= (double)run->plan->count) continue;
         const struct job *job = &run->plan->jobs[(size_t)number];
         if (block_is_good(entry, block, job))
             json_array_append(json_object_get(run->results, job->kind->list), block);
@@ -223,8 +219,7 @@ static void restore(struct run *run)
 }
 
 // All that decides what the jobs are, as a number.
-static char *plan_fingerprint(const struct plan *plan)
-{
+static char *plan_fingerprint(const struct plan *plan) {
     uint64_t hash = 0xcbf29ce484222325u;
     for (size_t i = 0; i < plan->count; i++) {
         struct arguments arguments = plan_arguments(plan, &plan->jobs[i]);
@@ -240,49 +235,53 @@ static char *plan_fingerprint(const struct plan *plan)
 }
 
 // What must be as it was for a run to go on.
-static json_t *run_identity(const struct plan *plan, const json_t *machine)
-{
+static json_t *run_identity(const struct plan *plan, const json_t *machine) {
     const struct run_options *options = plan->options;
     json_t *programs = json_object();
     for (size_t i = 0; i < options->backends.count; i++)
         for (int counted = 0; counted < 2; counted++) {
-            char *path = driver_path(options, options->backends.items[i], counted), *print = file_fingerprint(path);
+            char *path = driver_path(options, options->backends.items[i], counted),
+                 *print = file_fingerprint(path);
             json_object_set_new(programs, strrchr(path, '/') + 1, json_string(print));
             free(print);
             free(path);
         }
     char *jobs = plan_fingerprint(plan);
-    json_t *identity = json_pack("{s:s, s:o, s:s, s:s, s:f}", "jobs", jobs, "programs", programs, "cpu",
-                                 object_string(machine, "cpu", ""), "kernel", object_string(machine, "kernel", ""),
-                                 "cores", object_number(machine, "cores", 0));
+    json_t *identity =
+        json_pack("{s:s, s:o, s:s, s:s, s:f}", "jobs", jobs, "programs", programs, "cpu",
+                  object_string(machine, "cpu", ""), "kernel", object_string(machine, "kernel", ""),
+                  "cores", object_number(machine, "cores", 0));
     free(jobs);
     return identity;
 }
 
-static json_t *make_header(const struct run_options *options, const json_t *identity, json_t *machine,
-                           const char *started)
-{
+static json_t *make_header(const struct run_options *options, const json_t *identity,
+                           json_t *machine, const char *started) {
     struct text backends = {0};
     for (size_t i = 0; i < options->backends.count; i++)
         text_add(&backends, "%s%s", i ? "," : "", options->backends.items[i]);
-    json_t *header = json_pack("{s:s, s:i, s:O, s:s, s:I, s:s, s:O, s:O}", "format", "tally-journal", "version",
-                               RESULTS_VERSION, "arguments", options->arguments, "backends", text_string(&backends),
-                               "seed", (json_int_t)options->seed, "started", started, "machine", machine, "identity",
-                               identity);
+    json_t *header =
+        json_pack("{s:s, s:i, s:O, s:s, s:I, s:s, s:O, s:O}", "format", "tally-journal", "version",
+                  RESULTS_VERSION, "arguments", options->arguments, "backends",
+                  text_string(&backends), "seed", (json_int_t)options->seed, "started", started,
+                  "machine", machine, "identity", identity);
     text_free(&backends);
     return header;
 }
 
 // True where the journal can be added to; *machine and *started become
 // those of a run that goes on.
-static bool open_journal(struct journal *journal, const char *folder, const struct plan *plan, json_t **machine,
-                         const char **started)
-{
+static bool open_journal(struct journal *journal, const char *folder, const struct plan *plan,
+                         json_t **machine, const char **started) {
     json_t *identity = run_identity(plan, *machine);
-    bool good = false, same = journal->header == NULL || json_equal(json_object_get(journal->header, "identity"), identity);
+    bool good = false, same = journal->header == NULL ||
+                              json_equal(json_object_get(journal->header, "identity"), identity);
     if (!same) {
-        fprintf(stderr, "tally-compare: the run in %s was begun with other programs, texts or options, or on another "
-                "machine; start anew in another folder\n", folder);
+        fprintf(stderr,
+                "tally-compare: the run in %s was begun with other programs, texts or options, or "
+                "on another "
+                "machine; start anew in another folder\n",
+                folder);
     } else if (journal->header == NULL) {
         good = journal_begin(journal, make_header(plan->options, identity, *machine, *started));
     } else {
@@ -295,22 +294,20 @@ static bool open_journal(struct journal *journal, const char *folder, const stru
     return good;
 }
 
-static size_t times_resumed(const struct journal *journal)
-{
+static size_t times_resumed(const struct journal *journal) {
     const json_t *entry;
     size_t index, times = 1;
-    json_array_foreach(journal->entries, index, entry)
-        times += json_object_get(entry, "resumed") != NULL;
+    json_array_foreach(journal->entries, index, entry) times +=
+        json_object_get(entry, "resumed") != NULL;
     return times;
 }
 
-json_t *run_measure(const struct run_options *options, struct journal *journal, const char *folder)
-{
+json_t *run_measure(const struct run_options *options, struct journal *journal,
+                    const char *folder) {
     char clock[32] = "";
     time_t now = time(NULL);
     struct tm parts;
-    if (gmtime_r(&now, &parts))
-        strftime(clock, sizeof clock, "%Y-%m-%dT%H:%M:%SZ", &parts);
+    if (gmtime_r(&now, &parts)) strftime(clock, sizeof clock, "%Y-%m-%dT%H:%M:%SZ", &parts);
     json_t *machine = machine_facts();
     struct plan plan = plan_make(options);
     const char *started = clock;
@@ -320,14 +317,14 @@ json_t *run_measure(const struct run_options *options, struct journal *journal, 
         json_decref(machine);
         return NULL;
     }
-    json_t *results = json_pack("{s:s, s:i, s:s, s:I, s:O, s:O, s:o, s:o, s:b}", "format", "tally-results", "version",
-                                RESULTS_VERSION, "started", started, "seed", (json_int_t)options->seed, "workloads",
-                                options->descriptions, "backends", options->known_backends, "machine", machine,
-                                "build", build_facts(), "incomplete", 0);
+    json_t *results =
+        json_pack("{s:s, s:i, s:s, s:I, s:O, s:O, s:o, s:o, s:b}", "format", "tally-results",
+                  "version", RESULTS_VERSION, "started", started, "seed", (json_int_t)options->seed,
+                  "workloads", options->descriptions, "backends", options->known_backends,
+                  "machine", machine, "build", build_facts(), "incomplete", 0);
     json_object_set_new(results, "margin", json_real(options->margin));
     json_object_set_new(results, "self", json_boolean(options->self));
-    for (size_t k = 0; kinds[k]; k++)
-        json_object_set_new(results, kinds[k]->list, json_array());
+    for (size_t k = 0; kinds[k]; k++) json_object_set_new(results, kinds[k]->list, json_array());
     json_object_set_new(results, "failures", json_array());
     json_object_set(results, "left_out", options->left_out); // nothing where it is NULL
     json_object_set(results, "causes", options->causes);     // the same
@@ -342,18 +339,20 @@ json_t *run_measure(const struct run_options *options, struct journal *journal, 
     if (goes_on) {
         restore(&run);
         json_object_set_new(results, "resumed", json_integer((json_int_t)times_resumed(journal)));
-        fprintf(stderr, "going on with the run in %s: %zu of %zu blocks are there\n", folder, run.done, run.total);
+        fprintf(stderr, "going on with the run in %s: %zu of %zu blocks are there\n", folder,
+                run.done, run.total);
     }
     double stolen[2], ticks[2];
     machine_steal(&stolen[0], &ticks[0]);
     run_jobs(&run);
     machine_steal(&stolen[1], &ticks[1]);
     if (ticks[1] > ticks[0])
-        json_object_set_new(machine, "steal_share", json_real((stolen[1] - stolen[0]) / (ticks[1] - ticks[0])));
+        json_object_set_new(machine, "steal_share",
+                            json_real((stolen[1] - stolen[0]) / (ticks[1] - ticks[0])));
     json_object_set_new(results, "incomplete", json_boolean(process_stop_asked()));
-    if (run.terminal)
-        fputs("\r\033[K", stderr);
-    fprintf(stderr, "%zu of %zu blocks done in %.0f s\n", run.done, run.total, clock_seconds() - run.started);
+    if (run.terminal) fputs("\r\033[K", stderr);
+    fprintf(stderr, "%zu of %zu blocks done in %.0f s\n", run.done, run.total,
+            clock_seconds() - run.started);
     free(run.finished);
     plan_free(&plan);
     if (journal->failed) {

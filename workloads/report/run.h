@@ -35,20 +35,20 @@ struct run_options {
     int rounds;    // 0: as the effort says
     double margin; // within which two are the same, 0.02 for 2 %
     enum mode mode;
-    int time_limit; // seconds that a step of a driver may take too long; 0: not given
+    int time_limit;         // seconds that a step of a driver may take too long; 0: not given
     struct names switching; // options for how the GIL changes hands, as the drivers take them
     const char *traces;     // a folder for timelines of the counting pass, or NULL
-    const char *python; // an interpreter, or NULL
+    const char *python;     // an interpreter, or NULL
     const char *python_script, *patterns_script; // what it runs; NULL: not that
-    const char *server_script;   // what loads the task server, or NULL
-    unsigned switch_interval_us; // of the convoy with a GIL; 0: the default
-    bool convoy, servers;        // to be measured, see extras.h
-    bool extras_named;           // workloads were named
-    bool no_drivers;             // and none of them is the drivers'
-    json_t *left_out;            // what was to be measured and cannot be, and why; or NULL
+    const char *server_script;                   // what loads the task server, or NULL
+    unsigned switch_interval_us;                 // of the convoy with a GIL; 0: the default
+    bool convoy, servers;                        // to be measured, see extras.h
+    bool extras_named;                           // workloads were named
+    bool no_drivers;                             // and none of them is the drivers'
+    json_t *left_out;       // what was to be measured and cannot be, and why; or NULL
     json_t *arguments;      // the command line as it was given, to go on with the same
-    bool what_if;   // also without each cause that can be removed
-    json_t *causes; // why a cause stays, by backend and workload; NULL without what_if
+    bool what_if;           // also without each cause that can be removed
+    json_t *causes;         // why a cause stays, by backend and workload; NULL without what_if
     json_t *known_backends; // backends.json
     json_t *descriptions;   // what the drivers say of their workloads
     json_t *python_name;    // what the interpreter calls itself, and the workloads of its script

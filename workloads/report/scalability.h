@@ -36,12 +36,14 @@ struct scalability_interval {
 
 // Fits `count` points of distinct thread counts and positive rates.  False: there
 // are fewer than SCALABILITY_POINTS, or they are not such.
-bool scalability_fit(const double *threads, const double *rates, size_t count, struct scalability *fit);
+bool scalability_fit(const double *threads, const double *rates, size_t count,
+                     struct scalability *fit);
 
 // replicates[i] are `resamples` rates of the i-th thread count, drawn anew.
 // False: a resample could not be fitted.
-bool scalability_intervals(const double *threads, const double *const *replicates, size_t count, size_t resamples,
-                           struct scalability_interval *sigma, struct scalability_interval *kappa);
+bool scalability_intervals(const double *threads, const double *const *replicates, size_t count,
+                           size_t resamples, struct scalability_interval *sigma,
+                           struct scalability_interval *kappa);
 
 double scalability_rate(const struct scalability *fit, double threads);
 

@@ -3,7 +3,7 @@
 // Looks at what spoils numbers; see stable.h.  Everything is read from files
 // below /proc and /sys.
 #ifndef _GNU_SOURCE
-#define _GNU_SOURCE
+#    define _GNU_SOURCE
 #endif
 #include "stable.h"
 
@@ -21,52 +21,48 @@
 static const double BUSY_LOAD = 0.5, STOLEN_SHARE = 0.005, FREE_SHARE = 0.1;
 enum { FEW_CORES = 4, SWAPPED_MIB = 16 };
 
-const char *state_name(enum state state)
-{
+const char *state_name(enum state state) {
     static const char *const names[] = {"good", "spoils", "unknown"};
     return names[state];
 }
 
-static void add(struct conditions *conditions, const char *name, enum state state, char *found, const char *advice)
-{
+static void add(struct conditions *conditions, const char *name, enum state state, char *found,
+                const char *advice) {
     if (conditions->count < MAX_CONDITIONS)
         conditions->items[conditions->count++] =
-            (struct condition){.name = name, .state = state, .found = found, .advice = state == STATE_SPOILS ? advice : NULL};
+            (struct condition){.name = name,
+                               .state = state,
+                               .found = found,
+                               .advice = state == STATE_SPOILS ? advice : NULL};
     else
         free(found);
 }
 
 // The file's first bytes, at most size - 1; false where it cannot be read or is empty.
-static bool read_text(const char *root, const char *path, char *text, size_t size)
-{
+static bool read_text(const char *root, const char *path, char *text, size_t size) {
     char *whole = format("%s%s", root, path);
     FILE *file = fopen(whole, "re");
     free(whole);
-    if (file == NULL)
-        return false;
+    if (file == NULL) return false;
     size_t length = fread(text, 1, size - 1, file);
     fclose(file);
     text[length] = '\0';
     return length > 0;
 }
 
-static bool read_line(const char *root, const char *path, char *line, size_t size)
-{
+static bool read_line(const char *root, const char *path, char *line, size_t size) {
     bool good = read_text(root, path, line, size);
-    if (good)
-        line[strcspn(line, "\n")] = '\0';
+    if (good) line[strcspn(line, "\n")] = '\0';
     return good;
 }
 
 // How many processors a list such as 0-3,8 names.
-static int count_list(const char *list)
-{
+static int count_list(const char *list) {
     int count = 0;
     while (*list >= '0' && *list <= '9') {
         char *end;
         long first = strtol(list, &end, 10), last = first;
-        if (*end == '-')
-            last = strtol(end + 1, &end, 10);
+        if (*end == '-') last = strtol(end + 1, &end, 10);
         count += (int)(last - first + 1);
         list = *end == ',' ? end + 1 : end;
     }
@@ -74,28 +70,27 @@ static int count_list(const char *list)
 }
 
 // 0: not told.
-static int cores_of(const char *root)
-{
+static int cores_of(const char *root) {
     char line[256];
-    if (*root == '\0')
-        return machine_cores();
-    return read_line(root, "/sys/devices/system/cpu/online", line, sizeof line) ? count_list(line) : 0;
+    if (*root == '\0') return machine_cores();
+    return read_line(root, "/sys/devices/system/cpu/online", line, sizeof line) ? count_list(line)
+                                                                                : 0;
 }
 
 // Calls with the folder of each processor, cpu0 and so on.
-static void each_processor(const char *root, void (*call)(const char *folder, void *context), void *context)
-{
+static void each_processor(const char *root, void (*call)(const char *folder, void *context),
+                           void *context) {
     char *path = format("%s/sys/devices/system/cpu", root);
     DIR *folder = opendir(path);
     for (struct dirent *entry; folder && (entry = readdir(folder));) {
-        if (strncmp(entry->d_name, "cpu", 3) != 0 || entry->d_name[3] < '0' || entry->d_name[3] > '9')
+        if (strncmp(entry->d_name, "cpu", 3) != 0 || entry->d_name[3] < '0' ||
+            entry->d_name[3] > '9')
             continue;
         char *processor = format("%s/%s", path, entry->d_name);
         call(processor, context);
         free(processor);
     }
-    if (folder)
-        closedir(folder);
+    if (folder) closedir(folder);
     free(path);
 }
 
@@ -104,35 +99,33 @@ struct governors {
     char other[64];
 };
 
-static void count_governor(const char *folder, void *context)
-{
+static void count_governor(const char *folder, void *context) {
     struct governors *governors = context;
     char line[64];
-    if (!read_line(folder, "/cpufreq/scaling_governor", line, sizeof line))
-        return;
+    if (!read_line(folder, "/cpufreq/scaling_governor", line, sizeof line)) return;
     governors->known++;
-    if (strcmp(line, "performance") == 0)
-        return;
+    if (strcmp(line, "performance") == 0) return;
     governors->others++;
     snprintf(governors->other, sizeof governors->other, "%s", line);
 }
 
-static void look_governor(struct conditions *conditions, const char *root)
-{
+static void look_governor(struct conditions *conditions, const char *root) {
     struct governors governors = {0};
     each_processor(root, count_governor, &governors);
     if (governors.known == 0)
-        add(conditions, "frequency governor", STATE_UNKNOWN, format("the machine does not tell"), NULL);
+        add(conditions, "frequency governor", STATE_UNKNOWN, format("the machine does not tell"),
+            NULL);
     else if (governors.others == 0)
-        add(conditions, "frequency governor", STATE_GOOD, format("performance on all %d processors", governors.known), NULL);
+        add(conditions, "frequency governor", STATE_GOOD,
+            format("performance on all %d processors", governors.known), NULL);
     else
         add(conditions, "frequency governor", STATE_SPOILS,
-            format("%s on %d of %d processors: clocks change during a run", governors.other, governors.others, governors.known),
+            format("%s on %d of %d processors: clocks change during a run", governors.other,
+                   governors.others, governors.known),
             "sudo cpupower frequency-set --governor performance");
 }
 
-static void look_turbo(struct conditions *conditions, const char *root)
-{
+static void look_turbo(struct conditions *conditions, const char *root) {
     char line[16];
     const char *advice;
     bool on;
@@ -147,197 +140,202 @@ static void look_turbo(struct conditions *conditions, const char *root)
         return;
     }
     add(conditions, "turbo", on ? STATE_SPOILS : STATE_GOOD,
-        format(on ? "on: one busy core runs faster than several do, which lowers speedups" : "off"), advice);
+        format(on ? "on: one busy core runs faster than several do, which lowers speedups" : "off"),
+        advice);
 }
 
-static void count_siblings(const char *folder, void *context)
-{
+static void count_siblings(const char *folder, void *context) {
     char line[256];
     int *most = context, siblings;
-    if (read_line(folder, "/topology/thread_siblings_list", line, sizeof line) && (siblings = count_list(line)) > *most)
+    if (read_line(folder, "/topology/thread_siblings_list", line, sizeof line) &&
+        (siblings = count_list(line)) > *most)
         *most = siblings;
 }
 
-static void look_siblings(struct conditions *conditions, const char *root)
-{
+static void look_siblings(struct conditions *conditions, const char *root) {
     int most = 0;
     each_processor(root, count_siblings, &most);
     if (most == 0)
-        add(conditions, "hardware threads", STATE_UNKNOWN, format("the machine does not tell its cores"), NULL);
+        add(conditions, "hardware threads", STATE_UNKNOWN,
+            format("the machine does not tell its cores"), NULL);
     else if (most == 1)
         add(conditions, "hardware threads", STATE_GOOD, format("one a core"), NULL);
     else
-        add(conditions, "hardware threads", STATE_SPOILS, format("%d share a core: the second adds less than a core", most),
-            "give --threads no more than there are cores, or: echo off | sudo tee /sys/devices/system/cpu/smt/control");
+        add(conditions, "hardware threads", STATE_SPOILS,
+            format("%d share a core: the second adds less than a core", most),
+            "give --threads no more than there are cores, or: echo off | sudo tee "
+            "/sys/devices/system/cpu/smt/control");
 }
 
-static void look_cores(struct conditions *conditions, const char *root)
-{
+static void look_cores(struct conditions *conditions, const char *root) {
     int cores = cores_of(root);
     if (cores == 0)
         add(conditions, "cores", STATE_UNKNOWN, format("the machine does not tell"), NULL);
     else
         add(conditions, "cores", cores < FEW_CORES ? STATE_SPOILS : STATE_GOOD,
-            format("%d%s", cores, cores < FEW_CORES ? ": curves are short, and say little about larger machines" : ""),
+            format("%d%s", cores,
+                   cores < FEW_CORES ? ": curves are short, and say little about larger machines"
+                                     : ""),
             "measure on a machine with four or more");
 }
 
-static void look_load(struct conditions *conditions, const char *root)
-{
+static void look_load(struct conditions *conditions, const char *root) {
     char line[128];
     double load;
     int running;
-    if (!read_line(root, "/proc/loadavg", line, sizeof line) || sscanf(line, "%lf %*f %*f %d/", &load, &running) != 2) {
+    if (!read_line(root, "/proc/loadavg", line, sizeof line) ||
+        sscanf(line, "%lf %*f %*f %d/", &load, &running) != 2) {
         add(conditions, "other load", STATE_UNKNOWN, format("/proc/loadavg cannot be read"), NULL);
         return;
     }
     running = running > 0 ? running - 1 : 0; // who reads it
     add(conditions, "other load", load > BUSY_LOAD || running > 0 ? STATE_SPOILS : STATE_GOOD,
-        format("load %.2f in the last minute, %d other task%s running now", load, running, running == 1 ? "" : "s"),
+        format("load %.2f in the last minute, %d other task%s running now", load, running,
+               running == 1 ? "" : "s"),
         "end what else runs (top shows it), and wait a minute");
 }
 
-static void look_steal(struct conditions *conditions, const char *root)
-{
+static void look_steal(struct conditions *conditions, const char *root) {
     char line[512];
     double ticks[8] = {0}, total = 0;
     bool good = read_line(root, "/proc/stat", line, sizeof line) &&
-                sscanf(line, "cpu %lf %lf %lf %lf %lf %lf %lf %lf", &ticks[0], &ticks[1], &ticks[2], &ticks[3], &ticks[4],
-                       &ticks[5], &ticks[6], &ticks[7]) == 8;
-    for (size_t i = 0; i < 8; i++)
-        total += ticks[i];
+                sscanf(line, "cpu %lf %lf %lf %lf %lf %lf %lf %lf", &ticks[0], &ticks[1], &ticks[2],
+                       &ticks[3], &ticks[4], &ticks[5], &ticks[6], &ticks[7]) == 8;
+    for (size_t i = 0; i < 8; i++) total += ticks[i];
     if (!good || total <= 0)
         add(conditions, "steal time", STATE_UNKNOWN, format("/proc/stat does not tell"), NULL);
     else
         add(conditions, "steal time", ticks[7] / total > STOLEN_SHARE ? STATE_SPOILS : STATE_GOOD,
-            format("the hypervisor took %.2f %% of the time since the start", 100 * ticks[7] / total),
+            format("the hypervisor took %.2f %% of the time since the start",
+                   100 * ticks[7] / total),
             "measure on a host of one's own, or when its other guests are idle");
 }
 
 // A line of /proc/meminfo in KiB; -1: there is none.
-static double meminfo(const char *text, const char *key)
-{
+static double meminfo(const char *text, const char *key) {
     const char *at = strstr(text, key);
     return at && (at == text || at[-1] == '\n') ? atof(at + strlen(key)) : -1;
 }
 
-static void look_memory(struct conditions *conditions, const char *root)
-{
+static void look_memory(struct conditions *conditions, const char *root) {
     char text[8192];
     if (!read_text(root, "/proc/meminfo", text, sizeof text)) {
-        add(conditions, "swapped memory", STATE_UNKNOWN, format("/proc/meminfo cannot be read"), NULL);
+        add(conditions, "swapped memory", STATE_UNKNOWN, format("/proc/meminfo cannot be read"),
+            NULL);
         return;
     }
     double swapped = (meminfo(text, "SwapTotal:") - meminfo(text, "SwapFree:")) / 1024;
     double all = meminfo(text, "MemTotal:"), free_kib = meminfo(text, "MemAvailable:");
-    add(conditions, "swapped memory", swapped > SWAPPED_MIB ? STATE_SPOILS : STATE_GOOD, format("%.0f MiB", swapped),
+    add(conditions, "swapped memory", swapped > SWAPPED_MIB ? STATE_SPOILS : STATE_GOOD,
+        format("%.0f MiB", swapped),
         "end what takes the memory, then: sudo swapoff -a && sudo swapon -a");
     if (all > 0 && free_kib >= 0)
         add(conditions, "free memory", free_kib < FREE_SHARE * all ? STATE_SPOILS : STATE_GOOD,
             format("%.0f MiB of %.0f", free_kib / 1024, all / 1024), "end what takes the memory");
 }
 
-static void look_virtual(struct conditions *conditions, const char *root)
-{
+static void look_virtual(struct conditions *conditions, const char *root) {
     char *text = checked_calloc(1, 1 << 16), line[128];
     bool known = read_text(root, "/proc/cpuinfo", text, 1 << 16);
     const char *flags = known ? strstr(text, "\nflags") : NULL;
     char *end = flags ? strchr(flags + 1, '\n') : NULL;
-    if (end)
-        *end = '\0';
+    if (end) *end = '\0';
     bool virtual = flags && strstr(flags, " hypervisor");
     bool named = read_line(root, "/sys/hypervisor/type", line, sizeof line) ||
                  read_line(root, "/sys/class/dmi/id/product_name", line, sizeof line);
     if (virtual)
         add(conditions, "virtual machine", STATE_SPOILS,
-            format("yes%s%s: what else the host does is not seen from here", named ? ", " : "", named ? line : ""),
+            format("yes%s%s: what else the host does is not seen from here", named ? ", " : "",
+                   named ? line : ""),
             "measure on a machine itself, or on a host of one's own");
     else if (flags)
         add(conditions, "virtual machine", STATE_GOOD, format("no"), NULL);
     else
-        add(conditions, "virtual machine", STATE_UNKNOWN, format("the processor does not tell"), NULL);
+        add(conditions, "virtual machine", STATE_UNKNOWN, format("the processor does not tell"),
+            NULL);
     free(text);
 }
 
 // The processors that the quota in this folder of cgroup version 2 allows; 0: no limit.
-static double quota_of_version_2(const char *root, const char *folder)
-{
+static double quota_of_version_2(const char *root, const char *folder) {
     char line[64], *path = format("/sys/fs/cgroup%s/cpu.max", folder);
     double quota, period;
-    bool limited = read_line(root, path, line, sizeof line) && sscanf(line, "%lf %lf", &quota, &period) == 2;
+    bool limited =
+        read_line(root, path, line, sizeof line) && sscanf(line, "%lf %lf", &quota, &period) == 2;
     free(path);
     return limited && period > 0 ? quota / period : 0;
 }
 
-static double quota_of_version_1(const char *root, const char *folder)
-{
+static double quota_of_version_1(const char *root, const char *folder) {
     char quota[64], period[64];
     char *quota_path = format("/sys/fs/cgroup/cpu%s/cpu.cfs_quota_us", folder);
     char *period_path = format("/sys/fs/cgroup/cpu%s/cpu.cfs_period_us", folder);
-    bool known = read_line(root, quota_path, quota, sizeof quota) && read_line(root, period_path, period, sizeof period);
+    bool known = read_line(root, quota_path, quota, sizeof quota) &&
+                 read_line(root, period_path, period, sizeof period);
     free(quota_path);
     free(period_path);
     return known && atof(quota) > 0 && atof(period) > 0 ? atof(quota) / atof(period) : 0;
 }
 
 // The least quota from the folder up to the root.
-static double least_quota(const char *root, char *folder, double (*quota_of)(const char *, const char *))
-{
+static double least_quota(const char *root, char *folder,
+                          double (*quota_of)(const char *, const char *)) {
     double least = 0;
     for (;;) {
         double quota = quota_of(root, folder);
-        if (quota > 0 && (least == 0 || quota < least))
-            least = quota;
+        if (quota > 0 && (least == 0 || quota < least)) least = quota;
         char *slash = strrchr(folder, '/');
-        if (slash == NULL)
-            return least;
+        if (slash == NULL) return least;
         *slash = '\0';
     }
 }
 
-static void look_limits(struct conditions *conditions, const char *root)
-{
+static void look_limits(struct conditions *conditions, const char *root) {
     char text[4096], *rest = NULL;
     double least = 0;
     if (!read_text(root, "/proc/self/cgroup", text, sizeof text)) {
-        add(conditions, "processor limit", STATE_UNKNOWN, format("/proc/self/cgroup cannot be read"), NULL);
+        add(conditions, "processor limit", STATE_UNKNOWN,
+            format("/proc/self/cgroup cannot be read"), NULL);
         return;
     }
     // Each line is number:controllers:folder; version 2 has number 0 and none named.
     for (char *line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
-        char *controllers = strchr(line, ':'), *folder = controllers ? strchr(controllers + 1, ':') : NULL;
-        if (folder == NULL)
-            continue;
+        char *controllers = strchr(line, ':'),
+             *folder = controllers ? strchr(controllers + 1, ':') : NULL;
+        if (folder == NULL) continue;
         *folder++ = '\0';
         char *named = format(",%s,", controllers + 1);
         bool second = controllers[1] == '\0', first = strstr(named, ",cpu,") != NULL;
-        double quota = second ? least_quota(root, folder, quota_of_version_2)
+        double quota = second  ? least_quota(root, folder, quota_of_version_2)
                        : first ? least_quota(root, folder, quota_of_version_1)
                                : 0;
         free(named);
-        if (quota > 0 && (least == 0 || quota < least))
-            least = quota;
+        if (quota > 0 && (least == 0 || quota < least)) least = quota;
     }
     int cores = cores_of(root);
     if (least == 0)
         add(conditions, "processor limit", STATE_GOOD, format("none"), NULL);
     else
         add(conditions, "processor limit", cores == 0 || least < cores ? STATE_SPOILS : STATE_GOOD,
-            format("a cgroup allows the time of %.2f processors, of %d: threads stand still when it is used up", least, cores),
-            "start the container without a limit of processor time (docker: no --cpus), or give fewer --threads");
+            format("a cgroup allows the time of %.2f processors, of %d: threads stand still when "
+                   "it is used up",
+                   least, cores),
+            "start the container without a limit of processor time (docker: no --cpus), or give "
+            "fewer --threads");
 }
 
-static void look_randomization(struct conditions *conditions, const char *root)
-{
+static void look_randomization(struct conditions *conditions, const char *root) {
     enum { ASK = 0xffffffff };
     char line[16];
     bool known = read_line(root, "/proc/sys/kernel/randomize_va_space", line, sizeof line);
     bool here = *root != '\0' || !(personality(ASK) & ADDR_NO_RANDOMIZE);
     if (!known)
-        add(conditions, "address randomization", STATE_UNKNOWN, format("the kernel does not tell"), NULL);
+        add(conditions, "address randomization", STATE_UNKNOWN, format("the kernel does not tell"),
+            NULL);
     else if (!here)
         add(conditions, "address randomization", STATE_SPOILS,
-            format("off for this process: all blocks share one layout of memory, and its luck"), "do not start it by setarch -R");
+            format("off for this process: all blocks share one layout of memory, and its luck"),
+            "do not start it by setarch -R");
     else
         add(conditions, "address randomization", atoi(line) == 2 ? STATE_GOOD : STATE_SPOILS,
             format(atoi(line) == 2   ? "on"
@@ -346,21 +344,22 @@ static void look_randomization(struct conditions *conditions, const char *root)
             "echo 2 | sudo tee /proc/sys/kernel/randomize_va_space");
 }
 
-static void look_build(struct conditions *conditions)
-{
+static void look_build(struct conditions *conditions) {
     json_t *build = build_facts();
-    const char *type = object_string(build, "type", "unknown"), *flags = object_string(build, "flags", "");
+    const char *type = object_string(build, "type", "unknown"),
+               *flags = object_string(build, "flags", "");
     if (strstr(flags, "-fsanitize"))
-        add(conditions, "build", STATE_SPOILS, format("has a sanitizer: its times mean nothing"), "./tally build --preset release");
+        add(conditions, "build", STATE_SPOILS, format("has a sanitizer: its times mean nothing"),
+            "./tally build --preset release");
     else if (strcmp(type, "Release") != 0)
-        add(conditions, "build", STATE_SPOILS, format("%s, not Release", type), "./tally build --preset release");
+        add(conditions, "build", STATE_SPOILS, format("%s, not Release", type),
+            "./tally build --preset release");
     else
         add(conditions, "build", STATE_GOOD, format("Release, without a sanitizer"), NULL);
     json_decref(build);
 }
 
-struct conditions conditions_look(const char *root)
-{
+struct conditions conditions_look(const char *root) {
     struct conditions conditions = {0};
     look_governor(&conditions, root);
     look_turbo(&conditions, root);
@@ -372,47 +371,42 @@ struct conditions conditions_look(const char *root)
     look_limits(&conditions, root);
     look_memory(&conditions, root);
     look_randomization(&conditions, root);
-    if (*root == '\0')
-        look_build(&conditions);
+    if (*root == '\0') look_build(&conditions);
     return conditions;
 }
 
-size_t conditions_spoiling(const struct conditions *conditions)
-{
+size_t conditions_spoiling(const struct conditions *conditions) {
     size_t count = 0;
     for (size_t i = 0; i < conditions->count; i++)
         count += conditions->items[i].state == STATE_SPOILS;
     return count;
 }
 
-void conditions_free(struct conditions *conditions)
-{
-    for (size_t i = 0; i < conditions->count; i++)
-        free(conditions->items[i].found);
+void conditions_free(struct conditions *conditions) {
+    for (size_t i = 0; i < conditions->count; i++) free(conditions->items[i].found);
     conditions->count = 0;
 }
 
-json_t *conditions_to_json(const struct conditions *conditions)
-{
+json_t *conditions_to_json(const struct conditions *conditions) {
     json_t *list = json_array();
     for (size_t i = 0; i < conditions->count; i++) {
         const struct condition *item = &conditions->items[i];
         json_t *found = json_string(item->found); // NULL where it is no UTF-8
-        json_array_append_new(list, json_pack("{s:s, s:s, s:o, s:s?}", "name", item->name, "state", state_name(item->state),
-                                              "found", found ? found : json_string("?"), "advice", item->advice));
+        json_array_append_new(list,
+                              json_pack("{s:s, s:s, s:o, s:s?}", "name", item->name, "state",
+                                        state_name(item->state), "found",
+                                        found ? found : json_string("?"), "advice", item->advice));
     }
     return list;
 }
 
-int tune_check(const char *root)
-{
+int tune_check(const char *root) {
     struct conditions conditions = conditions_look(root);
     size_t spoiling = conditions_spoiling(&conditions);
     for (size_t i = 0; i < conditions.count; i++) {
         const struct condition *item = &conditions.items[i];
         printf("%-22s %-8s %s\n", item->name, state_name(item->state), item->found);
-        if (item->advice)
-            printf("%-22s %-8s to do: %s\n", "", "", item->advice);
+        if (item->advice) printf("%-22s %-8s to do: %s\n", "", "", item->advice);
     }
     if (spoiling)
         printf("%zu of %zu would spoil numbers\n", spoiling, conditions.count);

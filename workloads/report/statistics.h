@@ -60,7 +60,7 @@ struct moments {
 
 // What all comparisons of a report are judged by.
 struct judgement {
-    double level, margin;            // 0.05; 0.02: the same within 2 %
+    double level, margin;             // 0.05; 0.02: the same within 2 %
     double differs_below, same_below; // the largest p that counts, after correction
     size_t comparisons, different, same, open;
 };
@@ -76,18 +76,21 @@ void series_bootstrap(const struct series *series, uint64_t seed, double *replic
 
 // The 95 % interval around an estimate whose replicates came from series of at
 // least `blocks` blocks, with `freedom` degrees of freedom in all.
-struct interval interval_of(double estimate, const double *replicates, size_t blocks, size_t freedom);
+struct interval interval_of(double estimate, const double *replicates, size_t blocks,
+                            size_t freedom);
 
 // One over the other, with its p values against `margin`; not judged.
 struct interval compare_means(struct moments over, struct moments under, double margin);
 
 // Finds the corrected thresholds for `count` comparisons and counts verdicts.
-struct judgement judge(const struct interval *comparisons, size_t count, double level, double margin);
+struct judgement judge(const struct interval *comparisons, size_t count, double level,
+                       double margin);
 enum finding finding_of(const struct interval *comparison, const struct judgement *judgement);
 
 // About how many blocks each of two series would need, in all, for a verdict in
 // four of five runs, if they go on as they were; 0: cannot be told.
-size_t blocks_for_verdict(struct moments over, struct moments under, const struct judgement *judgement);
+size_t blocks_for_verdict(struct moments over, struct moments under,
+                          const struct judgement *judgement);
 
 // How many of the first samples belong to the warm-up.  The first of those left
 // is dropped while it lies further from all after it than these are apart, and

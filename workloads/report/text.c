@@ -8,8 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void *checked(void *memory)
-{
+static void *checked(void *memory) {
     if (memory == NULL) {
         fputs("tally-compare: out of memory; try fewer workloads or threads\n", stderr);
         exit(2);
@@ -17,49 +16,36 @@ static void *checked(void *memory)
     return memory;
 }
 
-void *checked_malloc(size_t size)
-{
-    return checked(malloc(size ? size : 1));
-}
+void *checked_malloc(size_t size) { return checked(malloc(size ? size : 1)); }
 
-void *checked_calloc(size_t count, size_t size)
-{
+void *checked_calloc(size_t count, size_t size) {
     return checked(calloc(count ? count : 1, size ? size : 1));
 }
 
-void *checked_realloc(void *memory, size_t size)
-{
+void *checked_realloc(void *memory, size_t size) {
     return checked(realloc(memory, size ? size : 1));
 }
 
-char *checked_strdup(const char *string)
-{
-    return checked(strdup(string));
-}
+char *checked_strdup(const char *string) { return checked(strdup(string)); }
 
-static void text_reserve(struct text *text, size_t more)
-{
+static void text_reserve(struct text *text, size_t more) {
     size_t needed = text->length + more + 1;
-    if (needed <= text->capacity)
-        return;
+    if (needed <= text->capacity) return;
     size_t capacity = text->capacity ? text->capacity : 256;
-    while (capacity < needed)
-        capacity *= 2;
+    while (capacity < needed) capacity *= 2;
     text->data = checked_realloc(text->data, capacity);
     text->capacity = capacity;
 }
 
-void text_add_bytes(struct text *text, const char *bytes, size_t length)
-{
+void text_add_bytes(struct text *text, const char *bytes, size_t length) {
     text_reserve(text, length);
     memcpy(text->data + text->length, bytes, length);
     text->length += length;
     text->data[text->length] = '\0';
 }
 
-static void __attribute__((format(printf, 2, 0), noinline)) text_add_list(struct text *text, const char *pattern,
-                                                                          va_list arguments)
-{
+static void __attribute__((format(printf, 2, 0), noinline))
+text_add_list(struct text *text, const char *pattern, va_list arguments) {
     va_list again;
     va_copy(again, arguments);
     text_reserve(text, 120);
@@ -73,23 +59,20 @@ static void __attribute__((format(printf, 2, 0), noinline)) text_add_list(struct
     va_end(again);
 }
 
-void text_add(struct text *text, const char *pattern, ...)
-{
+void text_add(struct text *text, const char *pattern, ...) {
     va_list arguments;
     va_start(arguments, pattern);
     text_add_list(text, pattern, arguments);
     va_end(arguments);
 }
 
-char *format_list(const char *pattern, va_list arguments)
-{
+char *format_list(const char *pattern, va_list arguments) {
     struct text text = {0};
     text_add_list(&text, pattern, arguments);
     return text.data ? text.data : checked_strdup("");
 }
 
-char *format(const char *pattern, ...)
-{
+char *format(const char *pattern, ...) {
     va_list arguments;
     va_start(arguments, pattern);
     char *result = format_list(pattern, arguments);
@@ -97,13 +80,9 @@ char *format(const char *pattern, ...)
     return result;
 }
 
-const char *text_string(const struct text *text)
-{
-    return text->data ? text->data : "";
-}
+const char *text_string(const struct text *text) { return text->data ? text->data : ""; }
 
-void text_free(struct text *text)
-{
+void text_free(struct text *text) {
     free(text->data);
     *text = (struct text){0};
 }

@@ -20,7 +20,8 @@ void *checked_realloc(void *memory, size_t size);
 char *checked_strdup(const char *string);
 
 // The caller frees the result.
-char *format_list(const char *pattern, va_list arguments) __attribute__((format(printf, 1, 0), noinline));
+char *format_list(const char *pattern, va_list arguments)
+    __attribute__((format(printf, 1, 0), noinline));
 char *format(const char *pattern, ...) __attribute__((format(printf, 1, 2)));
 
 void text_add(struct text *text, const char *pattern, ...) __attribute__((format(printf, 2, 3)));

@@ -20,6 +20,7 @@ bool what_if_find(struct run_options *options);
 size_t what_if_blocks(const struct run_options *options);
 
 // Why the cause stays, by the "causes" of options or results; NULL: it can be removed.
-const char *what_if_kept(const json_t *causes, const char *backend, const char *workload, const char *cause);
+const char *what_if_kept(const json_t *causes, const char *backend, const char *workload,
+                         const char *cause);
 
 #endif

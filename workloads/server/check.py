@@ -39,7 +39,9 @@ class Server:
     """A running server; as a context it is ended by SIGTERM and its statistics are read."""
 
     def __init__(self, program, *arguments, stderr=None):
-        self.process = shared.start([program, *map(str, arguments)], stdout=subprocess.PIPE, stderr=stderr, text=True)
+        self.process = shared.start(
+            [program, *map(str, arguments)], stdout=subprocess.PIPE, stderr=stderr, text=True
+        )
         line = self.process.stdout.readline()
         if not line:
             raise Wrong(f"{program} did not start")
@@ -75,12 +77,20 @@ class Model:
 
     def task(self, name):
         title, subtasks = self.tasks[name]
-        return {"id": name, "title": title, "subtasks": [{"id": s, "title": t} for s, t in subtasks.items()]}
+        return {
+            "id": name,
+            "title": title,
+            "subtasks": [{"id": s, "title": t} for s, t in subtasks.items()],
+        }
 
     def subtask(self, name):
         task = self.owner[name]
         title, subtasks = self.tasks[task]
-        return {"id": name, "title": subtasks[name], "task": {"id": task, "title": title, "subtasks": len(subtasks)}}
+        return {
+            "id": name,
+            "title": subtasks[name],
+            "task": {"id": task, "title": title, "subtasks": len(subtasks)},
+        }
 
     def list(self, limit):
         return 200, {"count": len(self.tasks), "tasks": list(self.tasks)[:limit]}
@@ -106,7 +116,11 @@ class Model:
         return status, answer
 
     def get_subtask(self, name):
-        return (200, self.subtask(name)) if name in self.owner else (404, {"error": f"no subtask {name}"})
+        return (
+            (200, self.subtask(name))
+            if name in self.owner
+            else (404, {"error": f"no subtask {name}"})
+        )
 
     def put_subtask(self, task, name, title):
         if task not in self.tasks:
@@ -134,16 +148,32 @@ def ask(connection, method, path, body, expected, allow=None):
     response = connection.getresponse()
     got = response.status, response.read().decode()
     wanted = expected[0], body_of(expected[1])
-    if got != wanted or response.headers["Content-Type"] != "application/json" or response.headers["Allow"] != allow:
-        raise Wrong(f"{method} {path} {(body or '')[:200]}\n  wanted {wanted} Allow: {allow}\n  got    {got} Allow: {response.headers['Allow']}")
+    if (
+        got != wanted
+        or response.headers["Content-Type"] != "application/json"
+        or response.headers["Allow"] != allow
+    ):
+        raise Wrong(
+            f"{method} {path} {(body or '')[:200]}\n  wanted {wanted} Allow: {allow}\n  got    {got} Allow: {response.headers['Allow']}"
+        )
 
 
 def each_answer(connection, model):
     """Each status of each route, and what may be wrong with a request."""
+
     def error(status, text, method, path, body=None, allow=None):
         ask(connection, method, path, body, (status, {"error": text}), allow)
 
-    for path in "/", "/x", "/tasks/a/b/", "/subtasks/", "/tasks//", "//", "/subtasks/a/b/c/", "/tasks/a%2Fb/":
+    for path in (
+        "/",
+        "/x",
+        "/tasks/a/b/",
+        "/subtasks/",
+        "/tasks//",
+        "//",
+        "/subtasks/a/b/c/",
+        "/tasks/a%2Fb/",
+    ):
         error(404, NO_ROUTE, "GET", path)
     error(405, "this path takes GET", "POST", "/tasks/", "{}", "GET")
     error(405, "this path takes GET, PUT, DELETE", "POST", "/tasks/a/", None, "GET, PUT, DELETE")
@@ -156,30 +186,77 @@ def each_answer(connection, model):
     error(400, "the body is an object", "PUT", "/tasks/a/", "[]")
     error(400, "title is a string", "PUT", "/tasks/a/", '{"title":1}')
     error(400, "subtasks is a list of at most 1000 names", "PUT", "/tasks/a/", '{"subtasks":{}}')
-    error(400, "subtasks is a list of at most 1000 names", "PUT", "/tasks/a/", json.dumps({"subtasks": 1001 * ["a"]}))
-    error(400, "subtask 1 is no name: 1 to 64 letters, digits or any of -._~", "PUT", "/tasks/a/", '{"subtasks":["a","/"]}')
+    error(
+        400,
+        "subtasks is a list of at most 1000 names",
+        "PUT",
+        "/tasks/a/",
+        json.dumps({"subtasks": 1001 * ["a"]}),
+    )
+    error(
+        400,
+        "subtask 1 is no name: 1 to 64 letters, digits or any of -._~",
+        "PUT",
+        "/tasks/a/",
+        '{"subtasks":["a","/"]}',
+    )
     error(400, "subtask b is named twice", "PUT", "/tasks/a/", '{"subtasks":["b","a","b"]}')
     error(400, "the body has title and subtasks, nothing else", "PUT", "/tasks/a/", '{"name":"a"}')
     error(400, "the body has title, nothing else", "PUT", "/subtasks/task-0/a/", '{"subtasks":[]}')
-    error(400, "no JSON: '}' expected near end of file, line 1, column 11", "PUT", "/tasks/a/", '{"title":""')
-    error(413, "a body has at most 65536 bytes", "PUT", "/tasks/a/", json.dumps({"title": 70000 * "a"}))
+    error(
+        400,
+        "no JSON: '}' expected near end of file, line 1, column 11",
+        "PUT",
+        "/tasks/a/",
+        '{"title":""',
+    )
+    error(
+        413,
+        "a body has at most 65536 bytes",
+        "PUT",
+        "/tasks/a/",
+        json.dumps({"title": 70000 * "a"}),
+    )
 
     ask(connection, "GET", "/tasks/?limit=2", None, model.list(2))
     ask(connection, "GET", "/tasks/?limit=0", None, model.list(0))
     ask(connection, "GET", "/tasks", None, model.list(100))
     for name in "a", "a", 64 * "~":
-        ask(connection, "PUT", f"/tasks/{name}/", json.dumps({"title": f'"\\é\n {name}', "subtasks": [f"s{name[:9]}", "t" + name[:9]]}),
-            model.put_task(name, f'"\\é\n {name}', [f"s{name[:9]}", "t" + name[:9]]))
+        ask(
+            connection,
+            "PUT",
+            f"/tasks/{name}/",
+            json.dumps({"title": f'"\\é\n {name}', "subtasks": [f"s{name[:9]}", "t" + name[:9]]}),
+            model.put_task(name, f'"\\é\n {name}', [f"s{name[:9]}", "t" + name[:9]]),
+        )
         ask(connection, "GET", f"/tasks/{name}", None, model.get_task(name))
     ask(connection, "PUT", "/tasks/empty/", None, model.put_task("empty", "", []))
-    ask(connection, "PUT", "/tasks/full/", json.dumps({"subtasks": [f"f{i}" for i in range(1000)]}), model.put_task("full", "", [f"f{i}" for i in range(1000)]))
+    ask(
+        connection,
+        "PUT",
+        "/tasks/full/",
+        json.dumps({"subtasks": [f"f{i}" for i in range(1000)]}),
+        model.put_task("full", "", [f"f{i}" for i in range(1000)]),
+    )
     ask(connection, "GET", "/tasks/full/", None, model.get_task("full"))
-    ask(connection, "PUT", "/tasks/other/", '{"subtasks":["n","sa"]}', model.put_task("other", "", ["n", "sa"]))
+    ask(
+        connection,
+        "PUT",
+        "/tasks/other/",
+        '{"subtasks":["n","sa"]}',
+        model.put_task("other", "", ["n", "sa"]),
+    )
     ask(connection, "GET", "/subtasks/n/", None, model.get_subtask("n"))
     ask(connection, "PUT", "/subtasks/empty/sa/", None, model.put_subtask("empty", "sa", ""))
     ask(connection, "PUT", "/subtasks/none/sa/", "{}", model.put_subtask("none", "sa", ""))
     for title in "", "again":
-        ask(connection, "PUT", "/subtasks/empty/new/", json.dumps({"title": title}), model.put_subtask("empty", "new", title))
+        ask(
+            connection,
+            "PUT",
+            "/subtasks/empty/new/",
+            json.dumps({"title": title}),
+            model.put_subtask("empty", "new", title),
+        )
         ask(connection, "GET", "/subtasks/new/", None, model.get_subtask("new"))
     for _ in range(2):
         ask(connection, "DELETE", "/subtasks/new/", None, model.delete_subtask("new"))
@@ -190,7 +267,11 @@ def each_answer(connection, model):
 def random_requests(connection, model, draw, count, tasks, subtasks, lists=True):
     """count requests on these names, half of which are not there at any time."""
     for _ in range(count):
-        task, subtask, title = draw.choice(tasks), draw.choice(subtasks), draw.choice(["", "a", 'ü"'])
+        task, subtask, title = (
+            draw.choice(tasks),
+            draw.choice(subtasks),
+            draw.choice(["", "a", 'ü"']),
+        )
         kind = draw.randrange(8)
         if kind == 0 and lists:
             limit = draw.randrange(30)
@@ -201,9 +282,21 @@ def random_requests(connection, model, draw, count, tasks, subtasks, lists=True)
             ask(connection, "GET", f"/subtasks/{subtask}/", None, model.get_subtask(subtask))
         elif kind <= 4:
             names = draw.sample(subtasks, draw.randrange(4))
-            ask(connection, "PUT", f"/tasks/{task}/", json.dumps({"title": title, "subtasks": names}), model.put_task(task, title, names))
+            ask(
+                connection,
+                "PUT",
+                f"/tasks/{task}/",
+                json.dumps({"title": title, "subtasks": names}),
+                model.put_task(task, title, names),
+            )
         elif kind == 5:
-            ask(connection, "PUT", f"/subtasks/{task}/{subtask}", json.dumps({"title": title}), model.put_subtask(task, subtask, title))
+            ask(
+                connection,
+                "PUT",
+                f"/subtasks/{task}/{subtask}",
+                json.dumps({"title": title}),
+                model.put_subtask(task, subtask, title),
+            )
         elif kind == 6:
             ask(connection, "DELETE", f"/tasks/{task}/", None, model.delete_task(task))
         else:
@@ -214,8 +307,15 @@ def client(server, number, count, failures):
     """One of many: its names are its own, so its model alone knows the answers."""
     try:
         connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=240)
-        random_requests(connection, Model(), random.Random(number), count, [f"c{number}-{i}" for i in range(8)],
-                        [f"c{number}-s{i}" for i in range(16)], lists=False)
+        random_requests(
+            connection,
+            Model(),
+            random.Random(number),
+            count,
+            [f"c{number}-{i}" for i in range(8)],
+            [f"c{number}-s{i}" for i in range(16)],
+            lists=False,
+        )
         connection.close()
     except Exception as error:  # told by the thread that waits
         failures.append(error)
@@ -227,8 +327,17 @@ def fight(server, seed, tasks, subtasks, failures, count=300):
     for i in range(count):
         task, subtask = draw.choice(tasks), draw.choice(subtasks)
         body = json.dumps({"subtasks": draw.sample(subtasks, draw.randrange(4))})
-        line, body = draw.choice([(f"PUT /tasks/{task}/", body), (f"PUT /tasks/{task}/", body), (f"DELETE /tasks/{task}/", ""), (f"GET /tasks/{task}/", ""),
-                                  (f"PUT /subtasks/{task}/{subtask}/", ""), (f"DELETE /subtasks/{subtask}/", ""), (f"GET /subtasks/{subtask}/", "")])
+        line, body = draw.choice(
+            [
+                (f"PUT /tasks/{task}/", body),
+                (f"PUT /tasks/{task}/", body),
+                (f"DELETE /tasks/{task}/", ""),
+                (f"GET /tasks/{task}/", ""),
+                (f"PUT /subtasks/{task}/{subtask}/", ""),
+                (f"DELETE /subtasks/{subtask}/", ""),
+                (f"GET /subtasks/{subtask}/", ""),
+            ]
+        )
         text += f"{line} HTTP/1.1\r\nHost: a\r\nContent-Length: {len(body)}\r\n{'Connection: close' if i == count - 1 else 'X: y'}\r\n\r\n{body}".encode()
     try:
         with socket.create_connection(("127.0.0.1", server.port), timeout=240) as connection:
@@ -236,13 +345,16 @@ def fight(server, seed, tasks, subtasks, failures, count=300):
             answer = b"".join(iter(lambda: connection.recv(65536), b""))
         statuses = [part[1:4].decode() for part in answer.split(b"HTTP/1.1")[1:]]
         if len(statuses) != count or set(statuses) - {"200", "201", "404", "409"}:
-            raise Wrong(f"{count} requests at once got {len(statuses)} answers with {sorted(set(statuses))}")
+            raise Wrong(
+                f"{count} requests at once got {len(statuses)} answers with {sorted(set(statuses))}"
+            )
     except Exception as error:  # told by the thread that waits
         failures.append(error)
 
 
 def fits_together(connection, tasks, subtasks):
     """A subtask is found exactly if its task has it, and belongs to one task only."""
+
     def get(path):
         connection.request("GET", path)
         response = connection.getresponse()
@@ -271,11 +383,22 @@ def at_once(target, arguments):
 
 
 def check(program, version, count=600):
-    with Server(program, "--version", version, "--tasks", STANDING, "--threads", 4, "--idle", 0) as server:  # no connection times out on a slow machine
-        connection, model = http.client.HTTPConnection("127.0.0.1", server.port, timeout=240), Model()
+    with Server(
+        program, "--version", version, "--tasks", STANDING, "--threads", 4, "--idle", 0
+    ) as server:  # no connection times out on a slow machine
+        connection, model = (
+            http.client.HTTPConnection("127.0.0.1", server.port, timeout=240),
+            Model(),
+        )
         each_answer(connection, model)
-        random_requests(connection, model, random.Random(version), count, [f"task-{i}" for i in range(30)],
-                        [f"task-{i}.{k}" for i in range(25) for k in range(4)])
+        random_requests(
+            connection,
+            model,
+            random.Random(version),
+            count,
+            [f"task-{i}" for i in range(30)],
+            [f"task-{i}.{k}" for i in range(25) for k in range(4)],
+        )
         at_once(client, [(server, i, count) for i in range(4)])
         names = ["x", "y", "z"], [f"s{i}" for i in range(5)]
         for turn in range(8):
@@ -286,7 +409,9 @@ def check(program, version, count=600):
         connection.close()
     if server.statistics["objects_left"]:
         raise Wrong(f"{server.statistics['objects_left']} objects were left at the end")
-    print(f"{server.statistics['backend']}, version {version}: {server.statistics['requests']} answers as the model has them")
+    print(
+        f"{server.statistics['backend']}, version {version}: {server.statistics['requests']} answers as the model has them"
+    )
 
 
 def virtual_kib(process):
@@ -296,19 +421,31 @@ def virtual_kib(process):
 
 def check_without_memory(program, version):
     """A server that gets no more memory answers with 503, takes no valid body for a wrong one, can be emptied, and works on."""
-    with Server(program, "--version", version, "--tasks", STANDING, "--threads", 2, "--idle", 0) as server:
-        connection, names, statuses = http.client.HTTPConnection("127.0.0.1", server.port, timeout=240), [], {}
+    with Server(
+        program, "--version", version, "--tasks", STANDING, "--threads", 2, "--idle", 0
+    ) as server:
+        connection, names, statuses = (
+            http.client.HTTPConnection("127.0.0.1", server.port, timeout=240),
+            [],
+            {},
+        )
 
         def status(method, path, body=None):
             connection.request(method, path, body)
             response = connection.getresponse()
             text = response.read()
             if response.status >= 300 and json.loads(text) != {"error": "out of memory"}:
-                raise Wrong(f"without memory {method} {path} was answered with {response.status}, {text!r}")
+                raise Wrong(
+                    f"without memory {method} {path} was answered with {response.status}, {text!r}"
+                )
             return response.status
 
         for name in "a", "b":  # each worker has been at work, for this connection alone
-            status("PUT", f"/tasks/{name}/", json.dumps({"subtasks": [f"{name}{i}" for i in range(900)]}))
+            status(
+                "PUT",
+                f"/tasks/{name}/",
+                json.dumps({"subtasks": [f"{name}{i}" for i in range(900)]}),
+            )
         room = (virtual_kib(server.process) + 256) * 1024
         resource.prlimit(server.process.pid, resource.RLIMIT_AS, (room, resource.RLIM_INFINITY))
         for i in range(20000):
@@ -316,7 +453,9 @@ def check_without_memory(program, version):
             if statuses.get(503, 0) >= 30:
                 break
             subtasks = [f"{name}.{k}" for k in range((0, 5, 300)[i % 3])]
-            answer = status("PUT", f"/tasks/{name}/", json.dumps({"title": 20000 * "x", "subtasks": subtasks}))
+            answer = status(
+                "PUT", f"/tasks/{name}/", json.dumps({"title": 20000 * "x", "subtasks": subtasks})
+            )
             statuses[answer] = statuses.get(answer, 0) + 1
             names += [name] if answer in (200, 201) else []
         if set(statuses) != {201, 503}:
@@ -325,7 +464,9 @@ def check_without_memory(program, version):
             answer = status("DELETE", f"/tasks/{name}/")
             if answer != 200:
                 raise Wrong(f"without memory DELETE was answered with {answer}")
-        resource.prlimit(server.process.pid, resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+        resource.prlimit(
+            server.process.pid, resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
+        )
         connection.request("GET", "/tasks/?limit=0")
         count = json.loads(connection.getresponse().read())["count"]
         if count != STANDING + 1:
@@ -333,7 +474,9 @@ def check_without_memory(program, version):
         connection.close()
     if server.statistics["objects_left"]:
         raise Wrong(f"{server.statistics['objects_left']} objects were left at the end")
-    print(f"{server.statistics['backend']}, version {version}: {statuses[503]} answers without memory, {len(names)} tasks deleted then")
+    print(
+        f"{server.statistics['backend']}, version {version}: {statuses[503]} answers without memory, {len(names)} tasks deleted then"
+    )
 
 
 def check_messages(program, count=2000):
@@ -341,16 +484,24 @@ def check_messages(program, count=2000):
     with tempfile.TemporaryFile("w+") as log:
         with Server(program, "--threads", 2, stderr=log) as server:
             for _ in range(count):
-                with socket.create_connection(("127.0.0.1", server.port), timeout=240) as connection:
-                    connection.sendall(b"PUT /tasks/a/ HTTP/1.1\r\nHost: a\r\nContent-Length: x\r\n\r\n")
+                with socket.create_connection(
+                    ("127.0.0.1", server.port), timeout=240
+                ) as connection:
+                    connection.sendall(
+                        b"PUT /tasks/a/ HTTP/1.1\r\nHost: a\r\nContent-Length: x\r\n\r\n"
+                    )
                     connection.shutdown(socket.SHUT_WR)
                     while connection.recv(65536):
                         pass
         log.seek(0)
         lines = log.read().splitlines()
     if not 1 < len(lines) <= 60 or "left out" not in lines[-1]:
-        raise Wrong(f"{count} malformed requests made {len(lines)} lines in the log, the last is {lines[-1:]}")
-    print(f"{server.statistics['backend']}: {count} malformed requests, {len(lines)} lines in the log")
+        raise Wrong(
+            f"{count} malformed requests made {len(lines)} lines in the log, the last is {lines[-1:]}"
+        )
+    print(
+        f"{server.statistics['backend']}: {count} malformed requests, {len(lines)} lines in the log"
+    )
 
 
 def main():

@@ -28,36 +28,74 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 
 def measure(options, backend, version, threads):
     server_program = os.path.join(options.programs, f"task-server-{backend}")
-    with check.Server(server_program, "--version", version, "--threads", threads, "--tasks", options.tasks) as server:
-        wrk = program.run(["wrk", "-t", "2", "-c", str(options.connections), "-d", str(options.seconds), "--timeout", "10", "--latency",
-                           "-s", os.path.join(HERE, "mix.lua"), server.url, "--", str(options.tasks), str(options.seed)],
-                          stdout=subprocess.PIPE, text=True)
+    with check.Server(
+        server_program, "--version", version, "--threads", threads, "--tasks", options.tasks
+    ) as server:
+        wrk = program.run(
+            [
+                "wrk",
+                "-t",
+                "2",
+                "-c",
+                str(options.connections),
+                "-d",
+                str(options.seconds),
+                "--timeout",
+                "10",
+                "--latency",
+                "-s",
+                os.path.join(HERE, "mix.lua"),
+                server.url,
+                "--",
+                str(options.tasks),
+                str(options.seed),
+            ],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
     if wrk.returncode:
         raise check.Wrong(f"wrk ended with status {wrk.returncode}")
     load = json.loads(wrk.stdout.splitlines()[-1])
     load["requests_per_second"] = load["requests"] / load["duration_us"] * 1e6
     wrong = {s: n for s, n in server.statistics["by_status"].items() if s not in ("200", "201")}
     if load["failed"] or wrong or not load["requests"]:
-        raise check.Wrong(f"{backend}, version {version}, {threads} threads: {load['failed']} of {load['requests']} requests failed "
-                          f"({load['status_errors']} by status, {load['socket_errors']} by socket, {load['timeouts']} too late); the server counts {wrong}")
-    return {"backend": backend, "version": version, "threads": threads, "connections": options.connections, "seconds": options.seconds, "load": load, "server": server.statistics}
+        raise check.Wrong(
+            f"{backend}, version {version}, {threads} threads: {load['failed']} of {load['requests']} requests failed "
+            f"({load['status_errors']} by status, {load['socket_errors']} by socket, {load['timeouts']} too late); the server counts {wrong}"
+        )
+    return {
+        "backend": backend,
+        "version": version,
+        "threads": threads,
+        "connections": options.connections,
+        "seconds": options.seconds,
+        "load": load,
+        "server": server.statistics,
+    }
 
 
 def table(rows, options, load):
-    lines = [f"{options.connections} connections of wrk for {options.seconds} s each, {options.tasks} standing tasks; server and wrk share "
-             f"{os.cpu_count()} processors with what else runs (load average before: {load[0]:.1f}). Milliseconds.", "",
-             "| backend | version | threads | requests a second | p50 | p90 | p99 | max | failed | collections | longest pause | peak memory, MiB |",
-             "| :--- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |"]
+    lines = [
+        f"{options.connections} connections of wrk for {options.seconds} s each, {options.tasks} standing tasks; server and wrk share "
+        f"{os.cpu_count()} processors with what else runs (load average before: {load[0]:.1f}). Milliseconds.",
+        "",
+        "| backend | version | threads | requests a second | p50 | p90 | p99 | max | failed | collections | longest pause | peak memory, MiB |",
+        "| :--- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+    ]
     for row in rows:
         times, server = row["load"]["latency_us"], row["server"]
-        lines.append(f"| {row['backend']} | {row['version']} | {row['threads']} | {row['load']['requests_per_second']:.0f} | {times['p50'] / 1e3:.2f} | "
-                     f"{times['p90'] / 1e3:.2f} | {times['p99'] / 1e3:.2f} | {times['max'] / 1e3:.2f} | {row['load']['failed']} | "
-                     f"{server['collections']['count']} | {server['collections']['pause_ms_max']:.2f} | {server['peak_memory_bytes'] / 2**20:.0f} |")
+        lines.append(
+            f"| {row['backend']} | {row['version']} | {row['threads']} | {row['load']['requests_per_second']:.0f} | {times['p50'] / 1e3:.2f} | "
+            f"{times['p90'] / 1e3:.2f} | {times['p99'] / 1e3:.2f} | {times['max'] / 1e3:.2f} | {row['load']['failed']} | "
+            f"{server['collections']['count']} | {server['collections']['pause_ms_max']:.2f} | {server['peak_memory_bytes'] / 2**20:.0f} |"
+        )
     return "\n".join(lines) + "\n"
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--programs", required=True, help="folder of task-server-<backend>")
     for name, default in ("seconds", 5), ("connections", 64), ("tasks", 10000), ("seed", 1):
         parser.add_argument("--" + name, type=int, default=default)
@@ -65,8 +103,12 @@ def main():
     parser.add_argument("--threads", default="1,2,4")
     parser.add_argument("--versions", default="1,2")
     parser.add_argument("--output", default=".")
-    parser.add_argument("--json", action="store_true", help="print the measurements, and write no file")
-    parser.add_argument("--no-check", action="store_true", help="leave the comparison of answers out")
+    parser.add_argument(
+        "--json", action="store_true", help="print the measurements, and write no file"
+    )
+    parser.add_argument(
+        "--no-check", action="store_true", help="leave the comparison of answers out"
+    )
     options = parser.parse_args()
     backends = options.backends.split(",")
     if not shutil.which("wrk"):
@@ -74,9 +116,17 @@ def main():
         return 2
     for backend in backends:
         if not os.access(os.path.join(options.programs, f"task-server-{backend}"), os.X_OK):
-            print(f"measure.py: no task-server-{backend} in {options.programs}; build it first, with libmicrohttpd (Debian: libmicrohttpd-dev)", file=sys.stderr)
+            print(
+                f"measure.py: no task-server-{backend} in {options.programs}; build it first, with libmicrohttpd (Debian: libmicrohttpd-dev)",
+                file=sys.stderr,
+            )
             return 2
-    cases = [(b, int(v), int(t)) for b in backends for v in options.versions.split(",") for t in options.threads.split(",")]
+    cases = [
+        (b, int(v), int(t))
+        for b in backends
+        for v in options.versions.split(",")
+        for t in options.threads.split(",")
+    ]
     order, load, rows = random.Random(options.seed).sample(cases, len(cases)), os.getloadavg(), {}
     if not options.json:
         program.claim(options.output)
@@ -90,7 +140,10 @@ def main():
             if options.json:
                 print(json.dumps(rows[case]), flush=True)
             else:
-                print(f"{case[0]}, version {case[1]}, {case[2]} threads: {rows[case]['load']['requests_per_second']:.0f} requests a second", flush=True)
+                print(
+                    f"{case[0]}, version {case[1]}, {case[2]} threads: {rows[case]['load']['requests_per_second']:.0f} requests a second",
+                    flush=True,
+                )
     except (check.Wrong, OSError) as error:
         if isinstance(error, OSError) and program.lost(error):
             raise
@@ -100,9 +153,17 @@ def main():
         return 0
     results = [rows[case] for case in cases]
     text = table(results, options, load)
-    whole = {"processors": os.cpu_count(), "system": platform.platform(), "load_average": load, "connections": options.connections,
-             "seconds": options.seconds, "runs": results}
-    program.write(options.output, {"task-server.json": json.dumps(whole, indent=1), "task-server.md": text})
+    whole = {
+        "processors": os.cpu_count(),
+        "system": platform.platform(),
+        "load_average": load,
+        "connections": options.connections,
+        "seconds": options.seconds,
+        "runs": results,
+    }
+    program.write(
+        options.output, {"task-server.json": json.dumps(whole, indent=1), "task-server.md": text}
+    )
     print(text, end="")
     return 0
 

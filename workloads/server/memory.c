@@ -25,52 +25,42 @@ static _Thread_local struct {
     jmp_buf end;
 } parse;
 
-static void link_behind(union block *place, union block *block)
-{
+static void link_behind(union block *place, union block *block) {
     block->next = place->next;
     block->previous = place;
     place->next->previous = block;
     place->next = block;
 }
 
-static void unlink_block(union block *block)
-{
+static void unlink_block(union block *block) {
     block->previous->next = block->next;
     block->next->previous = block->previous;
 }
 
-static void *allocate(size_t size)
-{
+static void *allocate(size_t size) {
     union block *block = size < SIZE_MAX - sizeof *block ? malloc(sizeof *block + size) : NULL;
 
-    if (!block && parse.going_on)
-        longjmp(parse.end, 1);
-    if (!block)
-        return NULL;
+    if (!block && parse.going_on) longjmp(parse.end, 1);
+    if (!block) return NULL;
     block->next = block->previous = block;
-    if (parse.going_on)
-        link_behind(&parse.blocks, block);
+    if (parse.going_on) link_behind(&parse.blocks, block);
     return block + 1;
 }
 
-static void release(void *memory)
-{
+static void release(void *memory) {
     union block *block = memory;
 
-    if (!block)
-        return;
+    if (!block) return;
     unlink_block(--block);
     free(block);
 }
 
-void memory_watch_json(void)
-{
+void memory_watch_json(void) {
     json_set_alloc_funcs(allocate, release);
     json_object_seed(0); /* else the first parse does, under a lock that a jump would leave taken */
 }
 
-json_t *memory_load_json(const char *text, size_t length, json_error_t *error, bool *no_memory)
-{
+json_t *memory_load_json(const char *text, size_t length, json_error_t *error, bool *no_memory) {
     parse.blocks.next = parse.blocks.previous = &parse.blocks;
     parse.going_on = true;
     *no_memory = setjmp(parse.end) != 0;
@@ -83,7 +73,6 @@ json_t *memory_load_json(const char *text, size_t length, json_error_t *error, b
         return loaded;
     }
     parse.going_on = false;
-    while (parse.blocks.next != &parse.blocks)
-        release(parse.blocks.next + 1);
+    while (parse.blocks.next != &parse.blocks) release(parse.blocks.next + 1);
     return NULL;
 }

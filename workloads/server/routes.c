@@ -41,8 +41,7 @@ struct request {
     json_t *body; /* what title and subtasks point into */
 };
 
-static char *line_of(json_t *json)
-{
+static char *line_of(json_t *json) {
     size_t length = json ? json_dumpb(json, NULL, 0, JSON_COMPACT) : 0;
     char *text = length ? malloc(length + 2) : NULL;
 
@@ -56,8 +55,8 @@ static char *line_of(json_t *json)
     return text;
 }
 
-static __attribute__((format(printf, 3, 4))) void wrong(struct answer *answer, unsigned status, const char *format, ...)
-{
+static __attribute__((format(printf, 3, 4))) void wrong(struct answer *answer, unsigned status,
+                                                        const char *format, ...) {
     char text[200];
     va_list arguments;
     json_t *json;
@@ -67,33 +66,31 @@ static __attribute__((format(printf, 3, 4))) void wrong(struct answer *answer, u
     va_end(arguments);
     json = json_object();
     answer->status = status;
-    answer->text = json_object_set_new(json, "error", json_string(text)) == 0 ? line_of(json) : NULL;
+    answer->text =
+        json_object_set_new(json, "error", json_string(text)) == 0 ? line_of(json) : NULL;
     json_decref(json);
 }
 
 /* ---- the line ------------------------------------------------------------- */
 
-static int is_name(const char *text)
-{
-    size_t length = strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~");
+static int is_name(const char *text) {
+    size_t length =
+        strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~");
 
     return length >= 1 && length <= LONGEST_NAME && !text[length];
 }
 
-/* Cuts the path at its slashes. How many parts, one at the end may be missing its slash; -1: more than three, or an empty one. */
-static int cut(char *path, const char *parts[3])
-{
+/* Cuts the path at its slashes. How many parts, one at the end may be missing its slash; -1: more
+ * than three, or an empty one. */
+static int cut(char *path, const char *parts[3]) {
     int count = 0;
 
-    if (*path++ != '/')
-        return -1;
+    if (*path++ != '/') return -1;
     while (*path) {
-        if (count == 3 || *path == '/')
-            return -1;
+        if (count == 3 || *path == '/') return -1;
         parts[count++] = path;
         path += strcspn(path, "/");
-        if (*path)
-            *path++ = 0;
+        if (*path) *path++ = 0;
     }
     return count;
 }
@@ -105,19 +102,19 @@ static const struct {
     enum route route;
     const char *allow; /* of all methods of this path */
 } table[] = {
-    { "tasks", 1, "GET", LIST_TASKS, "GET" },
-    { "tasks", 2, "GET", GET_TASK, "GET, PUT, DELETE" },
-    { "tasks", 2, "PUT", PUT_TASK, "GET, PUT, DELETE" },
-    { "tasks", 2, "DELETE", DELETE_TASK, "GET, PUT, DELETE" },
-    { "subtasks", 2, "GET", GET_SUBTASK, "GET, DELETE" },
-    { "subtasks", 2, "DELETE", DELETE_SUBTASK, "GET, DELETE" },
-    { "subtasks", 3, "PUT", PUT_SUBTASK, "PUT" },
+    {"tasks", 1, "GET", LIST_TASKS, "GET"},
+    {"tasks", 2, "GET", GET_TASK, "GET, PUT, DELETE"},
+    {"tasks", 2, "PUT", PUT_TASK, "GET, PUT, DELETE"},
+    {"tasks", 2, "DELETE", DELETE_TASK, "GET, PUT, DELETE"},
+    {"subtasks", 2, "GET", GET_SUBTASK, "GET, DELETE"},
+    {"subtasks", 2, "DELETE", DELETE_SUBTASK, "GET, DELETE"},
+    {"subtasks", 3, "PUT", PUT_SUBTASK, "PUT"},
 };
 
 /* Sets the route, or status and text. */
-static void find_route(struct answer *answer, const char *method, char *path, struct request *request)
-{
-    const char *parts[3] = { 0 };
+static void find_route(struct answer *answer, const char *method, char *path,
+                       struct request *request) {
+    const char *parts[3] = {0};
     int count = cut(path, parts);
 
     for (size_t i = 0; count > 0 && i < sizeof table / sizeof *table; i++)
@@ -132,7 +129,9 @@ static void find_route(struct answer *answer, const char *method, char *path, st
     if (answer->allow)
         wrong(answer, 405, "this path takes %s", answer->allow);
     else if (answer->route == NO_ROUTE)
-        wrong(answer, 404, "there are /tasks/, /tasks/{task}/, /subtasks/{subtask}/ and /subtasks/{task}/{subtask}/");
+        wrong(answer, 404,
+              "there are /tasks/, /tasks/{task}/, /subtasks/{subtask}/ and "
+              "/subtasks/{task}/{subtask}/");
     for (int i = 1; i < count && !answer->status; i++) {
         request->names[i - 1] = parts[i];
         if (!is_name(parts[i]))
@@ -140,13 +139,11 @@ static void find_route(struct answer *answer, const char *method, char *path, st
     }
 }
 
-static void read_limit(struct answer *answer, const char *text, struct request *request)
-{
+static void read_limit(struct answer *answer, const char *text, struct request *request) {
     size_t digits = text ? strspn(text, "0123456789") : 0;
 
     request->limit = LIST_LIMIT;
-    if (!text)
-        return;
+    if (!text) return;
     request->limit = strtoul(text, NULL, 10);
     if (!digits || digits > 4 || text[digits] || request->limit > MOST_LISTED)
         wrong(answer, 400, "limit is a number from 0 to %d", MOST_LISTED);
@@ -154,10 +151,11 @@ static void read_limit(struct answer *answer, const char *text, struct request *
 
 /* ---- the body ------------------------------------------------------------- */
 
-static int compare_texts(const void *a, const void *b) { return strcmp(*(const char *const *)a, *(const char *const *)b); }
+static int compare_texts(const void *a, const void *b) {
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
 
-static void read_subtasks(struct answer *answer, json_t *list, struct request *request)
-{
+static void read_subtasks(struct answer *answer, json_t *list, struct request *request) {
     const char *sorted[MOST_SUBTASKS];
     size_t count = json_array_size(list);
 
@@ -169,7 +167,8 @@ static void read_subtasks(struct answer *answer, json_t *list, struct request *r
         const char *name = json_string_value(json_array_get(list, i));
 
         if (!name || !is_name(name)) {
-            wrong(answer, 400, "subtask %zu is no name: 1 to %d letters, digits or any of -._~", i, LONGEST_NAME);
+            wrong(answer, 400, "subtask %zu is no name: 1 to %d letters, digits or any of -._~", i,
+                  LONGEST_NAME);
             return;
         }
         request->subtasks[i] = sorted[i] = name;
@@ -184,16 +183,15 @@ static void read_subtasks(struct answer *answer, json_t *list, struct request *r
 }
 
 /* An empty body is one without members. */
-static void read_body(struct answer *answer, const char *body, size_t length, struct request *request)
-{
+static void read_body(struct answer *answer, const char *body, size_t length,
+                      struct request *request) {
     json_error_t error;
     const char *key;
     json_t *value;
     bool no_memory;
 
     request->title = "";
-    if (!length)
-        return;
+    if (!length) return;
     request->body = memory_load_json(body, length, &error, &no_memory);
     if (no_memory)
         wrong(answer, 503, "out of memory");
@@ -210,23 +208,24 @@ static void read_body(struct answer *answer, const char *body, size_t length, st
             else if (!strcmp(key, "subtasks") && answer->route == PUT_TASK)
                 read_subtasks(answer, value, request);
             else
-                wrong(answer, 400, answer->route == PUT_TASK ? "the body has title and subtasks, nothing else"
-                                                             : "the body has title, nothing else");
-            if (answer->status)
-                return;
+                wrong(answer, 400,
+                      answer->route == PUT_TASK ? "the body has title and subtasks, nothing else"
+                                                : "the body has title, nothing else");
+            if (answer->status) return;
         }
 }
 
 /* ---- the store ------------------------------------------------------------ */
 
-static store_result ask(enum route route, const struct request *request, json_t **answer)
-{
+static store_result ask(enum route route, const struct request *request, json_t **answer) {
     const char *const *names = request->names;
 
     switch (route) {
     case LIST_TASKS: return store_list(request->limit, answer);
     case GET_TASK: return store_get_task(names[0], answer);
-    case PUT_TASK: return store_put_task(names[0], request->title, request->subtasks, request->subtask_count, answer);
+    case PUT_TASK:
+        return store_put_task(names[0], request->title, request->subtasks, request->subtask_count,
+                              answer);
     case DELETE_TASK: return store_delete_task(names[0], answer);
     case GET_SUBTASK: return store_get_subtask(names[0], answer);
     case PUT_SUBTASK: return store_put_subtask(names[0], names[1], request->title, answer);
@@ -235,9 +234,9 @@ static store_result ask(enum route route, const struct request *request, json_t 
     }
 }
 
-/* Where there is no memory, what is in cycles and was deleted may have some. One full collection in a while, whoever asks. */
-static int relieve(void)
-{
+/* Where there is no memory, what is in cycles and was deleted may have some. One full collection in
+ * a while, whoever asks. */
+static int relieve(void) {
     enum { WHILE_S = 1 };
     static _Atomic int64_t last;
     struct timespec time;
@@ -246,22 +245,23 @@ static int relieve(void)
     clock_gettime(CLOCK_MONOTONIC_COARSE, &time);
     /* relaxed: nothing is read because of it */
     if ((before && time.tv_sec - before < WHILE_S) ||
-        !atomic_compare_exchange_strong_explicit(&last, &before, time.tv_sec, memory_order_relaxed, memory_order_relaxed))
+        !atomic_compare_exchange_strong_explicit(&last, &before, time.tv_sec, memory_order_relaxed,
+                                                 memory_order_relaxed))
         return 0;
-    if (tally_gc_collect(2) < 0)
-        tally_error_clear();
+    if (tally_gc_collect(2) < 0) tally_error_clear();
     return 1;
 }
 
-static void write_answer(struct answer *answer, store_result result, json_t *json, const struct request *request)
-{
+static void write_answer(struct answer *answer, store_result result, json_t *json,
+                         const struct request *request) {
     switch (result) {
     case STORE_DONE:
     case STORE_CREATED:
         answer->status = result == STORE_CREATED ? 201 : 200;
         answer->text = line_of(json);
         /* What was changed was changed; what was asked for is not there. */
-        if (!answer->text && (answer->route == LIST_TASKS || answer->route == GET_TASK || answer->route == GET_SUBTASK))
+        if (!answer->text && (answer->route == LIST_TASKS || answer->route == GET_TASK ||
+                              answer->route == GET_SUBTASK))
             answer->status = 503;
         break;
     case STORE_DELETED: answer->status = 200; break; /* without a text */
@@ -272,9 +272,9 @@ static void write_answer(struct answer *answer, store_result result, json_t *jso
     }
 }
 
-struct answer route_answer(const char *method, const char *path, const char *limit, const char *body, size_t length, int too_large, int no_memory)
-{
-    struct answer answer = { .route = NO_ROUTE };
+struct answer route_answer(const char *method, const char *path, const char *limit,
+                           const char *body, size_t length, int too_large, int no_memory) {
+    struct answer answer = {.route = NO_ROUTE};
     struct request request;
     char of_usual_length[4 * LONGEST_NAME], *copy = of_usual_length;
     json_t *json = NULL;
@@ -290,8 +290,7 @@ struct answer route_answer(const char *method, const char *path, const char *lim
         wrong(&answer, 503, "out of memory");
     else
         find_route(&answer, method, copy, &request);
-    if (!answer.status && answer.route == LIST_TASKS)
-        read_limit(&answer, limit, &request);
+    if (!answer.status && answer.route == LIST_TASKS) read_limit(&answer, limit, &request);
     if (!answer.status && too_large)
         wrong(&answer, 413, "a body has at most %d bytes", LARGEST_BODY);
     if (!answer.status && (answer.route == PUT_TASK || answer.route == PUT_SUBTASK))
@@ -299,14 +298,12 @@ struct answer route_answer(const char *method, const char *path, const char *lim
     if (!answer.status) {
         tally_blocking_end();
         result = ask(answer.route, &request, &json);
-        if (result == STORE_NO_MEMORY && relieve())
-            result = ask(answer.route, &request, &json);
+        if (result == STORE_NO_MEMORY && relieve()) result = ask(answer.route, &request, &json);
         tally_blocking_begin();
         write_answer(&answer, result, json, &request);
     }
     json_decref(json);
     json_decref(request.body);
-    if (copy != of_usual_length)
-        free(copy);
+    if (copy != of_usual_length) free(copy);
     return answer;
 }

@@ -23,7 +23,15 @@
 #include <jansson.h>
 #include <stddef.h>
 
-typedef enum store_result { STORE_DONE, STORE_CREATED, STORE_NO_TASK, STORE_NO_SUBTASK, STORE_TAKEN, STORE_NO_MEMORY, STORE_DELETED } store_result;
+typedef enum store_result {
+    STORE_DONE,
+    STORE_CREATED,
+    STORE_NO_TASK,
+    STORE_NO_SUBTASK,
+    STORE_TAKEN,
+    STORE_NO_MEMORY,
+    STORE_DELETED
+} store_result;
 
 /* 0, or -1 if there is no memory; version: 1 or 2. */
 int store_start(int version);
@@ -35,11 +43,14 @@ store_result store_list(size_t limit, json_t **answer);
 store_result store_get_task(const char *name, json_t **answer);
 /* Replaces a task that is there. STORE_TAKEN: a subtask of this name belongs to
  * another task; nothing was changed. The names are different from each other. */
-store_result store_put_task(const char *name, const char *title, const char *const *subtasks, size_t count, json_t **answer);
-/* Need no memory: they always delete what is there. STORE_DELETED: done, but there is no memory for the answer. */
+store_result store_put_task(const char *name, const char *title, const char *const *subtasks,
+                            size_t count, json_t **answer);
+/* Need no memory: they always delete what is there. STORE_DELETED: done, but there is no memory for
+ * the answer. */
 store_result store_delete_task(const char *name, json_t **answer);
 store_result store_get_subtask(const char *name, json_t **answer);
-store_result store_put_subtask(const char *task_name, const char *name, const char *title, json_t **answer);
+store_result store_put_subtask(const char *task_name, const char *name, const char *title,
+                               json_t **answer);
 store_result store_delete_subtask(const char *name, json_t **answer);
 
 #endif
