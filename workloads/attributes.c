@@ -105,6 +105,8 @@ static void teardown(void *state) {
 
 const tally_workload workload_attributes = {
     .name = "attributes",
+    .kind = OWN_OBJECTS,
+    .in_price = true,
     .description = "Get and set attributes of instances with slots and with a dict, by name.",
     .unit = "accesses",
     .sharing = OWN,

@@ -55,6 +55,8 @@ static void teardown(void *state) { tally_decref(state); }
 
 const tally_workload workload_binary_trees = {
     .name = "binary-trees",
+    .kind = PROGRAMS,
+    .in_price = true,
     .description = "Build, walk and drop trees of small instances: parsers, compilers, algebra.",
     .unit = "nodes",
     .sharing = OWN,

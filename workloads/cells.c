@@ -99,6 +99,7 @@ static void teardown(void *state) {
 
 const tally_workload workload_cells = {
     .name = "cells",
+    .kind = SHARED_OBJECTS,
     .description = "Ten shared cells, read nine times in ten, stored the tenth: state that is "
                    "replaced as a whole.",
     .unit = "operations",
@@ -112,6 +113,8 @@ const tally_workload workload_cells = {
 
 const tally_workload workload_cells_borrow = {
     .name = "cells-borrow",
+    .kind = BORROWED_READS,
+    .counterpart = "cells",
     .description = "As cells, with borrowed references, which count nothing.",
     .unit = "operations",
     .sharing = SHARED,

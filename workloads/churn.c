@@ -82,6 +82,8 @@ static void teardown(void *state) {
 
 const tally_workload workload_churn = {
     .name = "churn",
+    .kind = OWN_OBJECTS,
+    .in_price = true,
     .description =
         "Make and drop ints, floats, tuples and instances: the temporaries of any program.",
     .unit = "objects",

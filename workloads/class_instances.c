@@ -68,6 +68,7 @@ static void teardown(void *state) {
 
 const tally_workload workload_class_instances = {
     .name = "class-instances",
+    .kind = SHARED_OBJECTS,
     .description = "All threads make and drop instances of one class.",
     .unit = "instances",
     .sharing = SHARED,

@@ -63,6 +63,7 @@ static void teardown(void *state) {
 
 const tally_workload workload_cmodule_function = {
     .name = "cmodule-function",
+    .kind = SINGLE_OPERATIONS,
     .description =
         "Call a function of a shared module, found by two lookups: code that uses libraries.",
     .unit = "iterations",

@@ -63,6 +63,7 @@ static void teardown(void *state) {
 
 const tally_workload workload_create_dict = {
     .name = "create-dict",
+    .kind = SINGLE_OPERATIONS,
     .description = "Make dicts of one constant key and value: programs that pass records as dicts.",
     .unit = "iterations",
     .sharing = SHARED,

@@ -69,6 +69,7 @@ static void teardown(void *state) {
 
 const tally_workload workload_create_pyobject = {
     .name = "create-pyobject",
+    .kind = SINGLE_OPERATIONS,
     .description =
         "Make instances of one class that all threads look up: programs of many small objects.",
     .unit = "iterations",

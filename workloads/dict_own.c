@@ -68,6 +68,7 @@ static void leave(void *opaque) {
 
 const tally_workload workload_dict_own = {
     .name = "dict-own",
+    .kind = OWN_OBJECTS,
     .description = "Get, set and delete str and int keys of a dict of one's own: local tables.",
     .unit = "operations",
     .sharing = OWN,

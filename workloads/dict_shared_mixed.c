@@ -93,6 +93,7 @@ static void teardown(void *state) {
 
 const tally_workload workload_dict_shared_mixed = {
     .name = "dict-shared-mixed",
+    .kind = SHARED_OBJECTS,
     .description = "All threads use one dict, 95 % reads and 5 % sets: a shared cache.",
     .unit = "operations",
     .sharing = SHARED,

@@ -86,6 +86,7 @@ static void teardown(void *state) {
 
 const tally_workload workload_dict_shared_read = {
     .name = "dict-shared-read",
+    .kind = SHARED_OBJECTS,
     .description =
         "All threads look up keys of one dict that nobody changes: globals, configuration.",
     .unit = "reads",
@@ -100,6 +101,8 @@ const tally_workload workload_dict_shared_read = {
 
 const tally_workload workload_dict_shared_borrow = {
     .name = "dict-shared-borrow",
+    .kind = BORROWED_READS,
+    .counterpart = "dict-shared-read",
     .description = "As dict-shared-read, with borrowed references, which count nothing.",
     .unit = "reads",
     .sharing = SHARED,

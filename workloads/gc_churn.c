@@ -143,6 +143,7 @@ static void teardown(void *state) {
 
 const tally_workload workload_gc_churn = {
     .name = "gc-churn",
+    .kind = CYCLE_COLLECTOR,
     .description =
         "All threads make cycles that automatic collection frees: programs that never break one.",
     .unit = "instances",

@@ -149,6 +149,7 @@ static void teardown(void *state) {
 
 const tally_workload workload_gc_garbage = {
     .name = "gc-garbage",
+    .kind = CYCLE_COLLECTOR,
     .description =
         "Full collections that free dead cycles of two instances: what garbage costs an object.",
     .unit = "objects found",
@@ -157,6 +158,12 @@ const tally_workload workload_gc_garbage = {
              "the collector is what it measures", "the collector is what it measures"},
     .parameters = parameters,
     .variants = variants,
+    .about_variants =
+        {.title = "Garbage, and finalizers in it",
+         .text = "Dead cycles of two instances, by gc-garbage: without finalizers; with, as since "
+                 "PEP 442; and as in Python 2, where a cycle with a finalizer was never freed but "
+                 "put on a list.",
+         .caption = "Nanoseconds of a collection an object found, and how many of those it freed"},
     .quick_variants = variants,
     .configure = configure,
     .setup = setup,

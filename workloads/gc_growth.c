@@ -89,6 +89,7 @@ static void leave(void *opaque) {
 
 const tally_workload workload_gc_growth = {
     .name = "gc-growth",
+    .kind = CYCLE_COLLECTOR,
     .description =
         "Grow a heap of live lists with automatic collection on: what looking in vain costs.",
     .unit = "lists",
@@ -97,6 +98,12 @@ const tally_workload workload_gc_growth = {
              "the collector is what it measures", "the collector is what it measures"},
     .parameters = parameters,
     .variants = variants,
+    .about_variants =
+        {.title = "A heap that grows",
+         .text =
+             "Lists that all stay alive, made with automatic collection on, by gc-growth. Where "
+             "the figures of a row rise with the size, the work grows faster than the heap.",
+         .caption = "Nanoseconds in pauses a list made, of all the time a list takes"},
     .quick_variants = quick_variants,
     .setup = setup,
     .enter = enter,

@@ -171,6 +171,7 @@ static void teardown(void *state) {
 
 const tally_workload workload_gc_live = {
     .name = "gc-live",
+    .kind = CYCLE_COLLECTOR,
     .description = "Full collections over a graph of live instances: what a pause costs an object.",
     .unit = "objects examined",
     .sharing = OWN,
@@ -178,6 +179,13 @@ const tally_workload workload_gc_live = {
              "the collector is what it measures", "the collector is what it measures"},
     .parameters = parameters,
     .variants = variants,
+    .about_variants =
+        {.title = "A pause against live objects",
+         .text = "Full collections of a graph that is all alive, by gc-live. A pause grows with "
+                 "what is alive, not with what is garbage. With more than one thread the others "
+                 "are parked in the pause, and without a GIL they may help to mark.",
+         .caption = "Nanoseconds of pause an object examined, and the median pause",
+         .axis = "nodes"},
     .quick_variants = quick_variants,
     .setup = setup,
     .enter = enter,

@@ -157,6 +157,7 @@ static void teardown(void *state) {
 
 const tally_workload workload_handoff = {
     .name = "handoff",
+    .kind = SHARED_OBJECTS,
     .description =
         "Objects made by one thread and dropped by another: pipelines, queues of requests.",
     .unit = "objects",

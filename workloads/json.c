@@ -706,6 +706,8 @@ static void teardown(void *state) {
 
 const tally_workload workload_json = {
     .name = "json",
+    .kind = PROGRAMS,
+    .takes_text = true,
     .description =
         "Parse a JSON document into own objects and write it back: services that exchange text.",
     .unit = "values",

@@ -199,6 +199,7 @@ static void teardown(void *state) {
 
 const tally_workload workload_key_value = {
     .name = "key-value",
+    .kind = PROGRAMS,
     .description =
         "One dict as a store, 90 % reads, 8 % writes, 2 % deletes, few keys hot: caches, sessions.",
     .unit = "operations",

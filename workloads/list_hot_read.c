@@ -59,6 +59,7 @@ static void teardown(void *state) {
 
 const tally_workload workload_list_hot_read = {
     .name = "list-hot-read",
+    .kind = SHARED_OBJECTS,
     .description =
         "All threads read the one item of a list, an ordinary object: what everybody looks at.",
     .unit = "reads",
@@ -71,6 +72,8 @@ const tally_workload workload_list_hot_read = {
 
 const tally_workload workload_list_hot_borrow = {
     .name = "list-hot-borrow",
+    .kind = BORROWED_READS,
+    .counterpart = "list-hot-read",
     .description = "As list-hot-read, with borrowed references, which count nothing.",
     .unit = "reads",
     .sharing = SHARED,

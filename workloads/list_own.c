@@ -62,6 +62,7 @@ static void leave(void *opaque) {
 
 const tally_workload workload_list_own = {
     .name = "list-own",
+    .kind = OWN_OBJECTS,
     .description =
         "Append, set, get and pop on a list of one's own: an algorithm's stack or work list.",
     .unit = "operations",

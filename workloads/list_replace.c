@@ -119,6 +119,7 @@ static void teardown(void *state) {
 
 const tally_workload workload_list_replace = {
     .name = "list-replace",
+    .kind = SHARED_OBJECTS,
     .description = "All threads replace every item of one list all the time: what waits to be "
                    "freed has a bound.",
     .unit = "items",

@@ -89,6 +89,7 @@ static void teardown(void *state) {
 
 const tally_workload workload_list_shared_append = {
     .name = "list-shared-append",
+    .kind = SHARED_OBJECTS,
     .description = "All threads append to one list: results collected in one place.",
     .unit = "appends",
     .sharing = SHARED,

@@ -64,6 +64,7 @@ static void teardown(void *state) {
 
 const tally_workload workload_list_shared_read = {
     .name = "list-shared-read",
+    .kind = SHARED_OBJECTS,
     .description = "All threads read one list of 100 items: a table built once and looked at.",
     .unit = "reads",
     .sharing = SHARED,
@@ -75,6 +76,8 @@ const tally_workload workload_list_shared_read = {
 
 const tally_workload workload_list_shared_borrow = {
     .name = "list-shared-borrow",
+    .kind = BORROWED_READS,
+    .counterpart = "list-shared-read",
     .description = "As list-shared-read, with borrowed references, which count nothing.",
     .unit = "reads",
     .sharing = SHARED,

@@ -44,6 +44,7 @@ static void teardown(void *state) { workload_check_and_drop((tally_object *[]){s
 
 const tally_workload workload_load_string_const = {
     .name = "load-string-const",
+    .kind = SINGLE_OPERATIONS,
     .description = "Compare ints with an immortal constant that all threads load: code that "
                    "compares with names.",
     .unit = "iterations",

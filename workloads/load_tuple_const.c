@@ -47,6 +47,7 @@ static void teardown(void *state) { workload_check_and_drop((tally_object *[]){s
 
 const tally_workload workload_load_tuple_const = {
     .name = "load-tuple-const",
+    .kind = SINGLE_OPERATIONS,
     .description =
         "Compare ints with an immortal constant that all threads load: code with constant tuples.",
     .unit = "iterations",

@@ -296,6 +296,7 @@ static void teardown(void *state) {
 
 const tally_workload workload_lru_cache = {
     .name = "lru-cache",
+    .kind = PROGRAMS,
     .description = "A shared cache that forgets what was not used for longest: memoised functions.",
     .unit = "requests",
     .sharing = SHARED,

@@ -46,6 +46,7 @@ static void teardown(void *state) { workload_check_and_drop((tally_object *[]){s
 
 const tally_workload workload_mult_constant = {
     .name = "mult-constant",
+    .kind = SINGLE_OPERATIONS,
     .description = "Multiply one's own float by an immortal constant that all threads load: "
                    "arithmetic in functions.",
     .unit = "iterations",

@@ -255,6 +255,7 @@ static void teardown(void *state) { tally_decref(state); }
 
 const tally_workload workload_nbody = {
     .name = "nbody",
+    .kind = PROGRAMS,
     .description =
         "Planets as instances whose numbers are float objects: simulations without arrays.",
     .unit = "pairs of bodies",

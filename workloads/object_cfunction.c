@@ -80,6 +80,7 @@ static void teardown(void *state) {
 
 const tally_workload workload_object_cfunction = {
     .name = "object-cfunction",
+    .kind = SINGLE_OPERATIONS,
     .description =
         "Call built-in methods, shared objects, on one's own list: most statements of a program.",
     .unit = "iterations",

@@ -289,6 +289,7 @@ static void teardown(void *state) {
 
 const tally_workload workload_pipeline = {
     .name = "pipeline",
+    .kind = PROGRAMS,
     .description =
         "Threads as stages that change items and pass them on in bounded queues: data pipelines.",
     .unit = "items through a stage",

@@ -83,6 +83,7 @@ static void teardown(void *state) {
 
 const tally_workload workload_pymethod = {
     .name = "pymethod",
+    .kind = SINGLE_OPERATIONS,
     .description =
         "Call a method, shared by its class, on one's own instance: object-oriented programs.",
     .unit = "iterations",

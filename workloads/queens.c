@@ -131,6 +131,7 @@ static void leave(void *opaque) {
 
 const tally_workload workload_queens = {
     .name = "queens",
+    .kind = PROGRAMS,
     .description =
         "Search for all boards of eight queens with tuples of ints: solvers, schedulers, games.",
     .unit = "placements",

@@ -46,6 +46,7 @@ static void leave(void *opaque) {
 
 const tally_workload workload_refcount_own = {
     .name = "refcount-own",
+    .kind = OWN_OBJECTS,
     .description = "Count 256 objects of one's own up and down: the bare price of a reference.",
     .unit = "pairs",
     .sharing = OWN,

@@ -38,6 +38,7 @@ static void teardown(void *state) {
 
 const tally_workload workload_refcount_shared = {
     .name = "refcount-shared",
+    .kind = SHARED_OBJECTS,
     .description = "All threads count one object up and down: what everybody uses at once.",
     .unit = "pairs",
     .sharing = SHARED,

@@ -279,6 +279,7 @@ static void teardown(void *state) {
 
 const tally_workload workload_tasks_cycle = {
     .name = "tasks-cycle",
+    .kind = PROGRAMS,
     .description = "A server's tasks, whose subtasks refer back to them: each deleted task is left "
                    "to the collector.",
     .kept =
@@ -289,6 +290,8 @@ const tally_workload workload_tasks_cycle = {
 
 const tally_workload workload_tasks_weakref = {
     .name = "tasks-weakref",
+    .kind = PROGRAMS,
+    .counterpart = "tasks-cycle",
     .description =
         "The same tasks, whose subtasks refer back weakly: each deleted task dies at once.",
     .kept = {[CAUSE_SHARING] = SHARES_TASKS},

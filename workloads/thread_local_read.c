@@ -82,6 +82,7 @@ static void teardown(void *state) {
 
 const tally_workload workload_thread_local_read = {
     .name = "thread-local-read",
+    .kind = SINGLE_OPERATIONS,
     .description = "Read the thread's own attribute of an object that all threads share: contexts, "
                    "connections.",
     .unit = "reads",

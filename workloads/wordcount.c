@@ -251,6 +251,9 @@ static void teardown(void *state) {
 
 const tally_workload workload_wordcount = {
     .name = "wordcount",
+    .kind = PROGRAMS,
+    .in_price = true,
+    .takes_text = true,
     .description =
         "Count the words of a real text in own dicts, then merge: map and reduce over data.",
     .unit = "words",

@@ -36,6 +36,17 @@
  * against threads can be expected to look like hangs on this. */
 enum sharing { OWN, SHARED };
 
+/* What the report groups workloads by, in its order. */
+enum kind {
+    PROGRAMS,
+    OWN_OBJECTS,
+    SHARED_OBJECTS,
+    BORROWED_READS,
+    SINGLE_OPERATIONS,
+    CYCLE_COLLECTOR,
+    KINDS
+};
+
 /* What --without takes from a workload, to see what it costs. */
 enum cause {
     CAUSE_SHARING,   /* each worker sets up a state of its own */
@@ -74,6 +85,10 @@ typedef struct tally_workload {
     const char *name;
     const char *description; /* one sentence: what it measures and what it stands for */
     const char *unit;        /* what run counts, in the plural */
+    enum kind kind;
+    bool in_price;           /* the report's price of one thread averages over it */
+    bool takes_text;         /* it reads the files of --text */
+    const char *counterpart; /* the workload that does the same in another way; NULL: none */
     enum sharing sharing;
     /* No worker changes what another can reach: needs no locks once it is set up. */
     bool read_only;
@@ -85,6 +100,12 @@ typedef struct tally_workload {
     /* What a comparison gives to --set to measure the workload so too, and a quick
      * one; end with NULL. NULL: nothing. */
     const char *const *variants, *const *quick_variants;
+    /* The report's section on the variants; without a title there is none. */
+    struct {
+        const char *title, *text;
+        const char *caption; /* of the table */
+        const char *axis;    /* the parameter that a plot of the variants goes by; NULL: no plot */
+    } about_variants;
     bool not_quick; /* a quick comparison leaves it out unless it is named */
     /* Run adds the nanoseconds of each operation to the worker's histogram. */
     bool latency;

@@ -70,6 +70,15 @@ static json_t *stats_to_json(const tally_stats_result *stats) {
 
 static const char *sharing_name(enum sharing sharing) { return sharing == OWN ? "own" : "shared"; }
 
+static const char *const kind_names[KINDS] = {
+    [PROGRAMS] = "programs",
+    [OWN_OBJECTS] = "own objects",
+    [SHARED_OBJECTS] = "shared objects",
+    [BORROWED_READS] = "borrowed reads",
+    [SINGLE_OPERATIONS] = "single operations",
+    [CYCLE_COLLECTOR] = "cycle collector",
+};
+
 static void add_memory(json_t *result, const block *block) {
     json_t *kinds = json_object();
 
@@ -215,6 +224,26 @@ static json_t *declared_to_json(const workload_parameter *parameters) {
     return result;
 }
 
+static json_t *about_variants_to_json(const tally_workload *workload) {
+    if (workload->about_variants.title == NULL) return json_null();
+    return json_pack("{s:s, s:s, s:s, s:s?}", "title", workload->about_variants.title, "text",
+                     workload->about_variants.text, "caption", workload->about_variants.caption,
+                     "axis", workload->about_variants.axis);
+}
+
+static json_t *workload_to_json(const tally_workload *workload) {
+    return json_pack(
+        "{s:s, s:s, s:s, s:s, s:s, s:b, s:b, s:b, s:b, s:s?, s:i, s:o, s:o, s:o, s:o, s:o}", "name",
+        workload->name, "description", workload->description, "unit", workload->unit, "kind",
+        kind_names[workload->kind], "sharing", sharing_name(workload->sharing), "in_price",
+        workload->in_price, "takes_text", workload->takes_text, "in_quick", !workload->not_quick,
+        "latency", workload->latency, "counterpart", workload->counterpart, "least_sample_ms",
+        (int)workload->least_sample_ms, "causes", causes_to_json(workload), "parameters",
+        declared_to_json(workload->parameters), "variants", variants_to_json(workload->variants),
+        "quick_variants", variants_to_json(workload->quick_variants), "about_variants",
+        about_variants_to_json(workload));
+}
+
 void block_print_workloads(bool json) {
     if (!json) {
         print_lines();
@@ -223,14 +252,6 @@ void block_print_workloads(bool json) {
     json_t *list = json_array();
 
     for (const tally_workload *const *each = options_workloads; *each != NULL; each++)
-        json_array_append_new(
-            list,
-            json_pack("{s:s, s:s, s:s, s:s, s:b, s:i, s:o, s:o, s:o, s:o}", "name", (*each)->name,
-                      "description", (*each)->description, "unit", (*each)->unit, "sharing",
-                      sharing_name((*each)->sharing), "in_quick", !(*each)->not_quick,
-                      "least_sample_ms", (int)(*each)->least_sample_ms, "causes",
-                      causes_to_json(*each), "parameters", declared_to_json((*each)->parameters),
-                      "variants", variants_to_json((*each)->variants), "quick_variants",
-                      variants_to_json((*each)->quick_variants)));
+        json_array_append_new(list, workload_to_json(*each));
     block_print(list);
 }

@@ -11,7 +11,7 @@
 //
 // With a GIL the request is the wait for the lock, and a pause a whole collection.
 // Exit status: 0, 1 where something failed, 2 for bad input.
-#include "output.h"
+#include "harness/output.h"
 #include "tally.h"
 
 #include <argp.h>

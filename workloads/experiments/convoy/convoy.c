@@ -11,7 +11,7 @@
  */
 #define _GNU_SOURCE
 #include "program.h"
-#include "switching.h"
+#include "harness/switching.h"
 
 #include <argp.h>
 #include <jansson.h>

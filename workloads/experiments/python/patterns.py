@@ -4,7 +4,7 @@
 
 Takes the options of a Tally driver and prints a block of the same form:
 
-    python3.13t workloads/python/patterns.py --workload object-cfunction --threads 4
+    python3.13t workloads/experiments/python/patterns.py --workload object-cfunction --threads 4
 
 An operation is what the workload of the same name counts. Each thread times itself
 from the common start to the end of its last batch, and the rate is the sum over

@@ -4,8 +4,8 @@
  * reader says so and does not end with status 0. Every program that prints begins
  * with output_watch; it needs nothing of Tally.
  */
-#ifndef TALLY_PROGRAMS_OUTPUT_H
-#define TALLY_PROGRAMS_OUTPUT_H
+#ifndef TALLY_HARNESS_OUTPUT_H
+#define TALLY_HARNESS_OUTPUT_H
 
 #include <stdbool.h>
 

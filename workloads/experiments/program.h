@@ -6,7 +6,7 @@
 #ifndef TALLY_PROGRAM_H
 #define TALLY_PROGRAM_H
 
-#include "output.h"
+#include "harness/output.h"
 #include "tally.h"
 
 /* Says the program's name and what is wrong, and ends it with status 1. */

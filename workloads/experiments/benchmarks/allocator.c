@@ -14,7 +14,7 @@
 // Exit status: 0, 1 where something failed, 2 for bad input.
 #define _GNU_SOURCE
 #include "backend.h"
-#include "output.h"
+#include "harness/output.h"
 
 #include <argp.h>
 #include <dlfcn.h>

@@ -27,7 +27,7 @@ import subprocess
 import sys
 import time
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "programs"))
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 import program
 
 import claims
@@ -46,7 +46,7 @@ def experiments(quick):
     ]
     for backend in BACKENDS:
         for words in claims.PROGRAM_RUNS:
-            yield f"{words} {backend}", [f"workloads/findings/findings-{backend}", *words.split()]
+            yield f"{words} {backend}", [f"workloads/experiments/findings/findings-{backend}", *words.split()]
         for workload in "tasks-cycle", "tasks-weakref":
             size = ["--set=tasks=2000"] if quick else []
             yield f"{workload} {backend}", [
@@ -91,7 +91,7 @@ def experiments(quick):
             ]
             words += [] if scheme == "none" else ["--scheme=" + scheme]
             yield f"convoy {scheme} {busy} {backend}", [
-                f"workloads/convoy/convoy-{backend}",
+                f"workloads/experiments/convoy/convoy-{backend}",
                 *words,
             ]
 
@@ -147,7 +147,7 @@ def instructions(programs, backend):
         return None
     counts = {}
     for kind in "counted", "bare":
-        experiment = os.path.join(programs, f"workloads/findings/findings-{backend}")
+        experiment = os.path.join(programs, f"workloads/experiments/findings/findings-{backend}")
         done = program.run(
             [
                 "valgrind",
@@ -206,7 +206,7 @@ def measure(options):
     todo = list(experiments(options.quick))
     order = random.Random(options.seed)
     for key, words in todo:
-        if words[0].startswith("workloads/findings") and options.size != 100:
+        if words[0].startswith("workloads/experiments/findings") and options.size != 100:
             words.append(f"--size={options.size}")
         results["commands"][key] = shlex.join(words)
         results["figures"][key] = [None] * options.rounds
