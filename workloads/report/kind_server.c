@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //
-// The task server: workloads/experiments/server/measure.py starts task-server-<backend>, loads it with
-// wrk and prints what both say.  A job's threads are the server's workers, its
-// variant is the version of the model.  The first of each version on a backend
-// has its answers compared with the model's before.
+// The task server: workloads/experiments/server/measure.py starts task-server-<backend>, loads it
+// with wrk and prints what both say.  A job's threads are the server's workers, its variant is the
+// version of the model.  The first of each version on a backend has its answers compared with the
+// model's before.
 #include "extras.h"
 
 #include "plan.h"
@@ -77,7 +77,7 @@ bool server_check_block(const json_t *block, const char **why) {
     return p50 >= 0 && p99 >= p50 && longest >= p99;
 }
 
-const struct kind kind_server = {.list = "servers",
+const struct kind kind_server = {.list = LIST_SERVERS,
                                  .add_jobs = add_servers,
                                  .add_program = add_server_program,
                                  .whole_command = true,

@@ -17,7 +17,13 @@ WORKLOADS = {
     # name: description, unit, sharing, operations a second, kind
     "churn": ("Make instances and drop them.", "objects", "own", 4e6, "own objects"),
     "list-shared-read": ("All threads read one list.", "reads", "shared", 3e7, "shared objects"),
-    "gc-live": ("Full collections of live instances.", "objects examined", "own", 2e7, "collector"),
+    "gc-live": (
+        "Full collections of live instances.",
+        "objects examined",
+        "own",
+        2e7,
+        "cycle collector",
+    ),
 }
 FACTS = {
     # workload, backend: on 2 threads, where it is not the backend's own
@@ -61,21 +67,20 @@ class Run:
     def noise(self, size):
         return self.random.gauss(0, size)
 
-    def common(self, *place):
-        if place not in self.rounds:
-            self.rounds[place] = self.noise(0.25)
-        return self.rounds[place]
+    def common(self, kind, workload, number):
+        """What the machine did to all of a round, and to a workload in it."""
+        kind = "timed" if kind == "control" else kind
+        for place, size in ((kind, number), 0.25), ((kind, workload, number), 0.05):
+            if place not in self.rounds:
+                self.rounds[place] = self.noise(size)
+        return self.rounds[kind, number] + self.rounds[kind, workload, number]
 
     def block(self, kind, workload, backend, threads, number, **more):
         _, unit, sharing, rate, _ = WORKLOADS[workload]
         times = BACKENDS[backend][3][threads - 1]
         if threads == 2:
             times = FACTS.get((workload, backend), times)
-        log = (
-            self.common("timed" if kind == "control" else kind, workload, number)
-            + self.shift
-            + self.noise(0.02)
-        )
+        log = self.common(kind, workload, number) + self.shift + self.noise(0.02)
         rate *= times * math.exp(log) * more.pop("times", 1)
         samples = [self.sample(rate, threads) for _ in range(SAMPLES)]
         if number == 0:

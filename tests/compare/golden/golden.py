@@ -29,7 +29,7 @@ def output(program, *arguments):
 def found(program):
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
-        for day in 1, 2, 3:
+        for day in 1, 2, 3, 4:
             with open(f"day{day}.json", "w", encoding="utf-8") as file:
                 json.dump(fixture.make(day), file)
         files = {"terminal.txt": output(program, "report", "day1.json", "--output", "out")}
@@ -37,6 +37,8 @@ def found(program):
             with open(os.path.join("out", name), encoding="utf-8") as file:
                 files[name] = file.read()
         files["diff.txt"] = output(program, "diff", "day1.json", "day2.json")
+        days = [f"day{day}.json" for day in (1, 2, 3, 4)]
+        files["diff-of-days.txt"] = output(program, "diff", *days)
         os.chdir(HERE)
     return files
 
