@@ -22,8 +22,8 @@
  * functions, classes, modules and thread-local objects. The same is asked of the run time here, on
  * all backends alike: tally_immortalize for constants, tally_defer_count for the others
  * (a class needs no asking). Only biased has an answer to the latter; atomic counts them
- * in one word, which threads contend for. workloads/experiments/python/patterns.py has the same patterns
- * under the same names.
+ * in one word, which threads contend for. workloads/experiments/python/patterns.py has the same
+ * patterns under the same names.
  */
 #ifndef TALLY_WORKLOADS_PATTERNS_H
 #define TALLY_WORKLOADS_PATTERNS_H

@@ -298,8 +298,8 @@ static void read_backends(struct results *results) {
         results->backends[results->backend_count++] =
             (struct backend){.name = object_string(entry, "name", ""),
                              .role = role,
-                             .counts = object_string(entry, "counts", ""),
-                             .locking = object_string(entry, "exclusion", ""),
+                             .counts = object_string(entry, "refcount", ""),
+                             .locking = object_string(entry, "locking", ""),
                              .ablation = strcmp(role, "ablation") == 0};
     }
 }

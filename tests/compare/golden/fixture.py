@@ -9,9 +9,9 @@ import random
 
 BACKENDS = {
     # name: counts, exclusion, collector; times one thread of gil, on 1 and on 2 threads
-    "gil": ("gil/plain", "gil/lock", "gil/generations", (1, 0.97)),
-    "atomic": ("nogil/atomic", "nogil/locks", "nogil/stop", (0.8, 1.3)),
-    "biased": ("nogil/biased", "nogil/locks", "nogil/stop", (0.99, 1.95)),
+    "gil": ("gil/refcount", "gil/lock", "gil/generations", (1, 0.97)),
+    "atomic": ("nogil/refcount/atomic", "nogil/locks", "nogil/stop", (0.8, 1.3)),
+    "biased": ("nogil/refcount/biased", "nogil/locks", "nogil/stop", (0.99, 1.95)),
 }
 WORKLOADS = {
     # name: description, unit, sharing, operations a second, kind
@@ -236,7 +236,7 @@ def make(day):
         "incomplete": False,
         "workloads": [description(name) for name in WORKLOADS],
         "backends": [
-            {"name": b, "role": "product", "counts": f[0], "exclusion": f[1], "collector": f[2]}
+            {"name": b, "role": "product", "refcount": f[0], "locking": f[1], "collector": f[2]}
             for b, f in BACKENDS.items()
         ],
         "machine": {
