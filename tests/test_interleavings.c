@@ -3,12 +3,12 @@
  * test_interleavings.c: the interleavings that docs/design.md argues about,
  * each forced. Threads are actors: they do what the director (the test's own
  * thread, in a blocking region) tells them, and are held at a point of
- * core/inject.h in the middle of it. In the end every object has died once.
+ * core/instrument/failpoint.h in the middle of it. In the end every object has died once.
  *
  * An idle actor runs, without a safepoint; with a GIL it would keep everybody
  * out, so there it is in a blocking region.
  */
-#include "inject.h"
+#include "instrument/failpoint.h"
 #include "suite.h"
 
 #include <linux/membarrier.h>
@@ -40,7 +40,7 @@ static void leave(void) {}
 
 static void *play(void *argument) {
     me = argument;
-    tally_inject_role(me->role);
+    tally_failpoint_role(me->role);
     for (int next = 1;; next++) {
         int blocks = has_gil() && me->attached && !me->blocked;
         if (blocks) tally_blocking_begin();
@@ -89,10 +89,10 @@ static int stands(int role) {
     return !is_done(role);
 }
 
-#define hold(role, point)    tally_inject_hold(role, #point)
-#define await(role, point)   check(tally_inject_await(role, #point))
-#define release(role, point) tally_inject_release(role, #point)
-#define is_held(role, point) tally_inject_is_held(role, #point)
+#define hold(role, point)    tally_failpoint_hold(role, #point)
+#define await(role, point)   check(tally_failpoint_await(role, #point))
+#define release(role, point) tally_failpoint_release(role, #point)
+#define is_held(role, point) tally_failpoint_is_held(role, #point)
 
 /* ---- commands ---- */
 
@@ -200,7 +200,7 @@ static void drop_curtain(int wanted_deaths) {
     }
     tally_blocking_end();
     check_int(deaths(), wanted_deaths);
-    check_int(tally_inject_reset(), 0);
+    check_int(tally_failpoint_reset(), 0);
     tally_decref(class_);
 }
 
@@ -242,12 +242,12 @@ static void set_scene_for_reader(void) {
 
 /* The reader is held with the slot loaded; the object dies; the reader gets what is there now. */
 static void reader_loses(const char *point) {
-    tally_inject_hold(OTHER, point);
+    tally_failpoint_hold(OTHER, point);
     begin(OTHER, read_first);
-    check(tally_inject_await(OTHER, point));
+    check(tally_failpoint_await(OTHER, point));
     tell(OWNER, put_none);
     check_int(deaths(), 1);
-    tally_inject_release(OTHER, point);
+    tally_failpoint_release(OTHER, point);
     finish(OTHER);
     check(result == tally_none);
     tell(OWNER, drop_list);
@@ -319,14 +319,14 @@ static void reader_meets_another_object(const char *point, int shared) {
     tell(OWNER, put_fresh);
     tell(OTHER, read_and_drop); /* maybe-shared */
     tell(OWNER, note_first);
-    tally_inject_hold(OTHER, point);
+    tally_failpoint_hold(OTHER, point);
     begin(OTHER, read_first);
-    check(tally_inject_await(OTHER, point));
+    check(tally_failpoint_await(OTHER, point));
     tell(OWNER, put_none);
     tell(OWNER, put_fresh_in_other);
     check(first_of_other == first_of_list); /* else this tests nothing */
     if (shared) tell(THIRD, read_other_and_drop);
-    tally_inject_release(OTHER, point);
+    tally_failpoint_release(OTHER, point);
     finish(OTHER);
     check(result == tally_none);
     tell(OWNER, check_one_reference);
@@ -488,11 +488,11 @@ static void walk_meets(void (*change)(void), int deaths_by_it, void (*expect)(in
         tell(OWNER, note_second);
         tell(OTHER, walk_on);
         tell(OTHER, drop_walked);
-        tally_inject_hold(OTHER, walk_points[i]);
+        tally_failpoint_hold(OTHER, walk_points[i]);
         begin(OTHER, walk_on);
-        check(tally_inject_await(OTHER, walk_points[i]));
+        check(tally_failpoint_await(OTHER, walk_points[i]));
         tell(OWNER, change);
-        tally_inject_release(OTHER, walk_points[i]);
+        tally_failpoint_release(OTHER, walk_points[i]);
         finish(OTHER);
         expect(i);
         tell(OTHER, drop_walked);
@@ -549,12 +549,12 @@ TALLY_TEST(interleavings, a_look_for_a_key_in_a_replaced_table_looks_again) {
         tell(OWNER, make_dict);
         tell(OTHER, look_for_second);
         check_int(found, 1);
-        tally_inject_hold(OTHER, points[i]);
+        tally_failpoint_hold(OTHER, points[i]);
         begin(OTHER, look_for_second);
-        check(tally_inject_await(OTHER, points[i]));
+        check(tally_failpoint_await(OTHER, points[i]));
         tell(OWNER, add_keys);
         tell(OWNER, delete_second);
-        tally_inject_release(OTHER, points[i]);
+        tally_failpoint_release(OTHER, points[i]);
         finish(OTHER);
         check_int(found, 0);
         tell(OWNER, drop_dict);
@@ -899,14 +899,14 @@ static void slot_is_reused(const char *point, int owner_leaves_first) {
     set_scene_for_push(THIRD);
     tell(OWNER, note_slot);
     if (owner_leaves_first) tell(OWNER, detach);
-    tally_inject_hold(OTHER, point);
+    tally_failpoint_hold(OTHER, point);
     begin(OTHER, drop_object);
-    check(tally_inject_await(OTHER, point));
+    check(tally_failpoint_await(OTHER, point));
     if (!owner_leaves_first) tell(OWNER, detach);
     tell(THIRD, attach);
     tell(THIRD, check_slot);
     check_int(deaths(), 0);
-    tally_inject_release(OTHER, point);
+    tally_failpoint_release(OTHER, point);
     finish(OTHER);
     check_int(deaths(), 0); /* it runs, so it is the one to merge */
     tell(THIRD, safepoint);
@@ -1035,13 +1035,13 @@ TALLY_TEST(interleavings, a_drop_without_memory_for_an_entry_stops_the_world) {
     begin(OWNER, safepoints_until_flag);
     begin(THIRD, safepoints_until_flag);
     hold(OTHER, merge_stopped);
-    tally_inject_failure(1, 0);
+    tally_failpoint_failure(1, 0);
     begin(OTHER, drop_object);
     await(OTHER, merge_stopped);
     check_int(deaths(), 0);
     release(OTHER, merge_stopped);
     finish(OTHER);
-    check(tally_inject_failed());
+    check(tally_failpoint_failed());
     check_int(deaths(), 1);
     atomic_store_explicit(&flag, 1, memory_order_relaxed);
     finish(OWNER);
@@ -1056,10 +1056,10 @@ TALLY_TEST(interleavings, a_drop_without_memory_waits_for_a_stop_under_way) {
     tell(OWNER, take_object);
     begin(OWNER, safepoints_until_flag);
     hold(THIRD, merge_stopped);
-    tally_inject_failure(1, 0);
+    tally_failpoint_failure(1, 0);
     begin(THIRD, drop_object);
     await(THIRD, merge_stopped);
-    check(tally_inject_failed());
+    check(tally_failpoint_failed());
     hold(OTHER, world_claiming);
     hold(OTHER, world_stopped);
     begin(OTHER, stop_world);
@@ -1119,15 +1119,15 @@ static void end_of_lock(void) {
 /* The owner is held there; the revoker has taken the byte and waits until it lets go. */
 static void revoker_waits_for_owner(const char *point) {
     set_scene_for_lock();
-    tally_inject_hold(OWNER, point);
+    tally_failpoint_hold(OWNER, point);
     hold(OTHER, bias_wait);
     begin(OWNER, append_none);
-    check(tally_inject_await(OWNER, point));
+    check(tally_failpoint_await(OWNER, point));
     begin(OTHER, append_none);
     await(OTHER, bias_wait);
     release(OTHER, bias_wait);
     check(stands(OTHER));
-    tally_inject_release(OWNER, point);
+    tally_failpoint_release(OWNER, point);
     finish(OTHER);
     finish(OWNER);
     end_of_lock();
@@ -1606,13 +1606,13 @@ TALLY_TEST(interleavings, what_is_borrowed_and_retained_lives) {
 /* The owner removes and frees between a reader's load and its look at the flag. */
 static void item_goes_under_a_borrower(const char *point, void (*put)(void), int dies) {
     set_scene_for_borrow(put);
-    tally_inject_hold(OTHER, point);
+    tally_failpoint_hold(OTHER, point);
     begin(OTHER, borrow);
-    check(tally_inject_await(OTHER, point));
+    check(tally_failpoint_await(OTHER, point));
     tell(OWNER, put_none);
     tell(OWNER, safepoint);
     check_int(deaths(), dies);
-    tally_inject_release(OTHER, point);
+    tally_failpoint_release(OTHER, point);
     finish(OTHER);
     check(tally_none == borrowed.object);
     tell(OWNER, drop_list);
@@ -2573,9 +2573,9 @@ TALLY_TEST(interleavings, a_sweep_leaves_a_class_that_is_being_made) {
     raise_curtain();
     tell(OWNER, block);
     tell(OTHER, block);
-    tally_inject_call(THIRD, "class_unborn", sweep_unborn, NULL);
+    tally_failpoint_call(THIRD, "class_unborn", sweep_unborn, NULL);
     tell(THIRD, make_slotted_class);
-    check(tally_inject_await(THIRD, "class_unborn"));
+    check(tally_failpoint_await(THIRD, "class_unborn"));
     drop_curtain(0);
 }
 
@@ -2671,7 +2671,7 @@ TALLY_TEST(interleavings, a_block_on_its_way_to_a_heap_follows_its_pool) {
     hold(OTHER, remote_push);
     begin(OTHER, drop_first_odd_float);
     await(OTHER, remote_push);
-    tally_inject_call_always(THIRD, "heap_adopt", set_flag, &adopted);
+    tally_failpoint_call_always(THIRD, "heap_adopt", set_flag, &adopted);
     tell(THIRD, make_until_adopted);
     check(atomic_load(&adopted));
     release(OTHER, remote_push);
@@ -2679,7 +2679,7 @@ TALLY_TEST(interleavings, a_block_on_its_way_to_a_heap_follows_its_pool) {
     tell(OTHER, drop_other_odd_floats);
     tell(OWNER, unblock);
     tell(OWNER, safepoint);
-    tally_inject_call_always(OWNER, "heap_pass_on", set_flag, &passed_on);
+    tally_failpoint_call_always(OWNER, "heap_pass_on", set_flag, &passed_on);
     tell(OTHER, safepoint);
     if (!atomic_load(&passed_on)) /* it stays so if the pool adopted was another */
         tell(OWNER, make_until_passed_on);

@@ -6,10 +6,10 @@
  *
  *     test_stress [milliseconds [seed]]      default: 5000 1
  *
- * Built with the points of core/inject.h: TALLY_DELAYS=seed in the environment
+ * Built with the points of core/instrument/failpoint.h: TALLY_DELAYS=seed in the environment
  * makes every point and every safepoint delay now and then.
  */
-#include "inject.h"
+#include "instrument/failpoint.h"
 #include <tally.h>
 
 #include <inttypes.h>
@@ -390,7 +390,7 @@ static void pause_a_little(random_state *random) {
         break;
     default: break;
     }
-    TALLY_POINT(safepoint);
+    TALLY_FAILPOINT(safepoint);
     tally_safepoint();
 }
 
@@ -539,7 +539,7 @@ int main(int count, char **words) {
         fprintf(stderr, "usage: %s [milliseconds [seed]]\n", words[0]);
         return 2;
     }
-#ifdef TALLY_INJECT
+#ifdef TALLY_FAILPOINTS
     uint64_t delays = 0;
     if (getenv("TALLY_DELAYS") && (!number(getenv("TALLY_DELAYS"), &delays) || !delays)) {
         fprintf(stderr, "TALLY_DELAYS is to be a number above 0\n");
@@ -547,7 +547,7 @@ int main(int count, char **words) {
     }
     printf("TALLY_DELAYS=%" PRIu64 "\n", delays);
     fflush(stdout);
-    tally_inject_delays(delays);
+    tally_failpoint_delays(delays);
 #endif
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
     int threads = cores * 3 > MAX_THREADS ? MAX_THREADS : cores * 3 < 6 ? 6 : (int)cores * 3;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* table.h: what dict.c needs of tables beyond core/object.h; table.c explains them. */
+/* table.h: what dict.c needs of tables beyond core/objects/object.h; table.c explains them. */
 #ifndef TALLY_TABLE_H
 #define TALLY_TABLE_H
 
@@ -47,7 +47,7 @@ int tally_table_copy(tally_object *holder, tally_table_place *place, tally_table
 /* The table has the same keys with the same values, now, as the copy. */
 bool tally_table_is_copy(tally_object *holder, tally_table_place *place, tally_table *copy);
 static inline uint32_t tally_table_length(tally_table *table) {
-    return table ? atomic_load_explicit(&table->live, memory_order_relaxed) : 0;
+    return table ? tally_load_relaxed(&table->live) : 0;
 }
 /* In a copy: the next entry from *at on; NULL: no more. */
 tally_entry *tally_table_next_entry(tally_table *copy, uint32_t *at);

@@ -19,8 +19,8 @@
  */
 #include <tally.h>
 
-#ifdef TALLY_INJECT
-#    include "inject.h"
+#ifdef TALLY_FAILPOINTS
+#    include "instrument/failpoint.h"
 #endif
 
 #include <getopt.h>
@@ -1000,8 +1000,8 @@ int main(int count, char **words) {
     }
     for (int i = 0; i < ACTIONS; i++) all_weights += actions[i].weight;
     if (optind < count || threads < 1) number(words[0], "?", 0);
-#ifdef TALLY_INJECT
-    tally_inject_delays((uint64_t)delays);
+#ifdef TALLY_FAILPOINTS
+    tally_failpoint_delays((uint64_t)delays);
 #else
     if (delays) {
         fprintf(stderr, "--delays needs the program soak-delays-BACKEND\n");
