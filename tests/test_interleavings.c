@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * test_interleavings.c: the interleavings that docs/design.md argues about,
+ * test_interleavings.c: the interleavings that docs/design/ argues about,
  * each forced. Threads are actors: they do what the director (the test's own
  * thread, in a blocking region) tells them, and are held at a point of
  * core/instrument/failpoint.h in the middle of it. In the end every object has died once.

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * generations.c: the generational cycle collector of CPython up to 3.13, under a
- * GIL (Neil Schemenauer 2000; the forms of the talks in docs/collectors.md).
+ * GIL (Neil Schemenauer 2000; the forms of the talks in docs/design/collectors.md).
  *
  * A collection of generation g:
  *   1. the younger lists are joined to g's: the young;

@@ -3,7 +3,7 @@
  * Objects under heavy fire, in a build with TALLY_HOT_COUNTS: an object on which
  * threads lose compare-and-swaps again and again becomes *hot*. Each thread then
  * counts it in two numbers of its own, so no word of its counts is written by two threads.
- * docs/hot-objects.md tells what that gives and costs.
+ * docs/design/hot-objects.md tells what that gives and costs.
  *
  * A hot object's owner is TALLY_OWNER_HOT, which no thread is, and its place in the
  * table of hot objects is where the local count was. Its shared half has state merged.

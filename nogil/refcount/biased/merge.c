@@ -2,7 +2,7 @@
 /*
  * counts.c: the slow half of biased counts: merging, and the queues by which
  * other threads ask an owner to merge. tally_refcount.h states the invariants,
- * docs/design.md draws the states.
+ * docs/design/refcounts.md draws the states.
  *
  * To merge is to add `local` to `shared` and to give up the owner. The word of
  * owner and local is cleared *before* the compare-and-swap that makes the state

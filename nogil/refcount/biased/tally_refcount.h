@@ -2,7 +2,7 @@
 /*
  * Biased counts (Choi, Shull, Torrellas 2018; PEP 703): an object has an owner,
  * who counts in `owned` without read-modify-writes; all others count in
- * `shared`, atomically. docs/design.md draws the states and proves the orders.
+ * `shared`, atomically. docs/design/refcounts.md draws the states and proves the orders.
  *
  * Invariants:
  *  - Only the owner, or who claimed it while blocked, or who holds the
