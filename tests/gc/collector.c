@@ -10,18 +10,13 @@ static tally_object *open_class, *slots_class, *field, *other_field;
 static void begin(void) {
     static const char *const slots[] = {"a", "b", "c", "d", NULL};
     begin_nodes();
-    open_class = tally_class_new(&(tally_class_spec){.name = "Open"});
+    open_class = class_named("Open");
     slots_class = tally_class_new(&(tally_class_spec){.name = "Slots", .slots = slots});
     field = text("field");
     other_field = text("other");
 }
 
-static void end(void) {
-    tally_decref(open_class);
-    tally_decref(slots_class);
-    tally_decref(field);
-    tally_decref(other_field);
-}
+static void end(void) { drop(open_class, slots_class, field, other_field); }
 
 /* ---- every kind of cycle ---- */
 
@@ -98,14 +93,13 @@ static void is_collected(wrap_function *wrap, int depth) {
     check_int(tally_gc_collect(2), 0);
     tally_object *outer = tally_get_attr(cycle, field);
     check(outer != NULL);
-    tally_decref(outer);
-    tally_decref(cycle);
+    drop(outer, cycle);
     check_int(tally_gc_collect(2), depth + 1);
     check_int(tally_gc_collect(2), 0);
 }
 
 #define KIND(name, wrap)                                                 \
-    TALLY_TEST(collector, cycles_through_##name##_are_found_and_freed) { \
+    TEST(cycles_through_##name##_are_found_and_freed) { \
         begin();                                                         \
         is_collected(wrap, 1);                                           \
         is_collected(wrap, 1);                                           \
@@ -129,7 +123,7 @@ static tally_object *in_turn(tally_object *inner) {
     return wraps[turn++ % (sizeof wraps / sizeof *wraps)](inner);
 }
 
-TALLY_TEST(collector, long_cycles_through_all_kinds_are_found) {
+TEST(long_cycles_through_all_kinds_are_found) {
     begin();
     is_collected(in_turn, 7);
     is_collected(in_turn, 1000);
@@ -137,7 +131,7 @@ TALLY_TEST(collector, long_cycles_through_all_kinds_are_found) {
     end();
 }
 
-TALLY_TEST(collector, containers_that_hold_themselves_are_found) {
+TEST(containers_that_hold_themselves_are_found) {
     begin();
     tally_object *list = tally_list_new(0), *dict = tally_dict_new(),
                  *slots = tally_instance_new(slots_class);
@@ -146,15 +140,13 @@ TALLY_TEST(collector, containers_that_hold_themselves_are_found) {
     tally_dict_set(dict, field, dict);
     for (int i = 0; i < 4; i++) tally_slot_set(slots, i, slots);
     drop_ring(node_type, 1);
-    tally_decref(list);
-    tally_decref(dict);
-    tally_decref(slots);
+    drop(list, dict, slots);
     check_int(tally_gc_collect(2), 4);
     check_int(freed(), 1);
     end();
 }
 
-TALLY_TEST(collector, what_a_cycle_alone_holds_is_found_with_it) {
+TEST(what_a_cycle_alone_holds_is_found_with_it) {
     begin();
     tally_object *list = tally_list_new(0), *shared = tally_list_new(0);
     tally_list_append(list, list);
@@ -171,7 +163,7 @@ TALLY_TEST(collector, what_a_cycle_alone_holds_is_found_with_it) {
     end();
 }
 
-TALLY_TEST(collector, a_ring_of_a_million_is_found_whole) {
+TEST(a_ring_of_a_million_is_found_whole) {
     enum { LENGTH = SUITE_LONG(1000000) };
     begin();
     tally_object *ring = ring_of(node_type, LENGTH);
@@ -216,16 +208,16 @@ static void pass_safepoints(void *over) {
     while (!atomic_load_explicit((_Atomic bool *)over, memory_order_relaxed)) tally_safepoint();
 }
 
-TALLY_TEST(collector, old_objects_with_any_number_of_references_are_found) {
+TEST(old_objects_with_any_number_of_references_are_found) {
     are_found_with_any_number_of_references(false);
 }
-TALLY_TEST(collector, young_objects_with_any_number_of_references_are_found) {
+TEST(young_objects_with_any_number_of_references_are_found) {
     are_found_with_any_number_of_references(true);
 }
 
 /* Enough objects for parked threads to help, spread over pools, with hubs, frozen ones and garbage
  * among them. */
-TALLY_TEST(collector, garbage_in_a_large_random_graph_is_found_while_threads_help) {
+TEST(garbage_in_a_large_random_graph_is_found_while_threads_help) {
     enum {
         COUNT = 60000,
         HUBS = 7
@@ -276,8 +268,7 @@ TALLY_TEST(collector, garbage_in_a_large_random_graph_is_found_while_threads_hel
             last = next;
         }
         check(last == hubs[0]);
-        tally_decref(last);
-        tally_decref(nodes[0]);
+        drop(last, nodes[0]);
         check_int(tally_gc_collect(2), COUNT / 2 + 1);
     }
     atomic_store_explicit(&over, true, memory_order_relaxed);
@@ -294,7 +285,7 @@ static void make_large_hub(void *hub) { *(tally_object **)hub = tally_object_new
  * hubs in mappings of their own and in another thread's arena, with more references than a byte
  * counts.
  */
-TALLY_TEST(collector, large_hubs_anywhere_in_memory_are_counted_while_threads_help) {
+TEST(large_hubs_anywhere_in_memory_are_counted_while_threads_help) {
     enum { COUNT = 50000, HUBS = 12, ROUNDS = 3 };
     static _Atomic bool over;
     tally_thread threads[3];
@@ -329,7 +320,7 @@ TALLY_TEST(collector, large_hubs_anywhere_in_memory_are_counted_while_threads_he
     end();
 }
 
-TALLY_TEST(collector, a_class_and_its_instances_may_be_a_cycle) {
+TEST(a_class_and_its_instances_may_be_a_cycle) {
     begin();
     for (int with_slots = 0; with_slots < 2; with_slots++) {
         static const char *const slots[] = {"a", NULL};
@@ -339,16 +330,13 @@ TALLY_TEST(collector, a_class_and_its_instances_may_be_a_cycle) {
                      *kept = tally_instance_new(class);
         tally_set_attr(class, field, instance);
         tally_set_attr(class, other_field, witness);
-        tally_decref(witness);
-        tally_decref(instance);
-        tally_decref(class);
+        drop(witness, instance, class);
         /* One instance alive keeps the class, and the class all it has. */
         check_int(tally_gc_collect(2), 0);
         check_int(freed(), with_slots);
         tally_object *again = tally_get_attr(kept, other_field);
         check(again == witness);
-        tally_decref(again);
-        tally_decref(kept);
+        drop(again, kept);
         check_int(tally_gc_collect(2), 3);
         settle_until(freed() == with_slots + 1 || tally_gc_collect(2) < 0);
         check_int(freed(), with_slots + 1);
@@ -356,9 +344,9 @@ TALLY_TEST(collector, a_class_and_its_instances_may_be_a_cycle) {
     end();
 }
 
-TALLY_TEST(collector, a_class_that_holds_itself_is_found) {
+TEST(a_class_that_holds_itself_is_found) {
     begin();
-    tally_object *class = tally_class_new(&(tally_class_spec){.name = "Itself"});
+    tally_object *class = class_named("Itself");
     tally_set_attr(class, field, class);
     tally_object *reference = tally_weakref_new(class, NULL, NULL);
     tally_decref(class);
@@ -368,7 +356,7 @@ TALLY_TEST(collector, a_class_that_holds_itself_is_found) {
     end();
 }
 
-TALLY_TEST(collector, an_untracked_native_object_keeps_what_it_holds) {
+TEST(an_untracked_native_object_keeps_what_it_holds) {
     begin();
     tally_object *type = tally_type_new(&(tally_type_spec){
         .name = "opaque", .size = sizeof(tally_object *), .flags = TALLY_TYPE_CONTAINER});
@@ -383,7 +371,7 @@ TALLY_TEST(collector, an_untracked_native_object_keeps_what_it_holds) {
     end();
 }
 
-TALLY_TEST(collector, what_is_alive_stays_as_it_was) {
+TEST(what_is_alive_stays_as_it_was) {
     begin();
     tally_object *root = tally_dict_new(), *list = list_of(1, 5), *tuple = pair(list, root);
     tally_dict_set(root, field, tuple);
@@ -403,10 +391,7 @@ TALLY_TEST(collector, what_is_alive_stays_as_it_was) {
     check_int(tally_refcount(root), 3);
     check_int(tally_refcount(tuple), 2);
     check_int(tally_refcount(instance), 2);
-    tally_decref(list);
-    tally_decref(tuple);
-    tally_decref(instance);
-    tally_decref(root);
+    drop(list, tuple, instance, root);
     check_int(tally_gc_collect(2), 4);
     end();
 }
@@ -664,7 +649,7 @@ static void random_graph(uint64_t seed, unsigned edges_in_ten) {
     check_int(tally_gc_collect(2), 0);
 }
 
-TALLY_TEST(collector, random_graphs_lose_exactly_what_a_model_says) {
+TEST(random_graphs_lose_exactly_what_a_model_says) {
     begin();
     for (uint64_t seed = 1; seed <= 8; seed++)
         random_graph(seed, seed % 4 == 0 ? 9 : 2 + (unsigned)seed % 4);
@@ -693,7 +678,7 @@ static void collect_a_deep_one(void *argument) {
 }
 
 #define DEPTH(name, wrap)                                                 \
-    TALLY_TEST(collector, a_million_nested_##name##_need_no_deep_stack) { \
+    TEST(a_million_nested_##name##_need_no_deep_stack) { \
         begin();                                                          \
         deep_job job = {wrap};                                            \
         run_with_a_small_stack(collect_a_deep_one, &job);                 \
@@ -717,7 +702,7 @@ static void look_whether_whole(tally_object *self) {
              freed() == 0;
 }
 
-TALLY_TEST(collector, finalizers_run_once_with_the_cycle_whole) {
+TEST(finalizers_run_once_with_the_cycle_whole) {
     begin();
     whole = 0;
     atomic_store(&on_finalize, look_whether_whole);
@@ -740,7 +725,7 @@ static void count_class_finalizer(tally_object *self) {
     suite_count_death(self);
 }
 
-TALLY_TEST(collector, finalizers_of_instances_run_too) {
+TEST(finalizers_of_instances_run_too) {
     begin();
     whole = 0;
     tally_object *class = tally_class_new(
@@ -749,8 +734,7 @@ TALLY_TEST(collector, finalizers_of_instances_run_too) {
         tally_object *a = tally_instance_new(class), *b = tally_instance_new(class);
         tally_set_attr(a, field, b);
         tally_set_attr(b, field, a);
-        tally_decref(a);
-        tally_decref(b);
+        drop(a, b);
     }
     check_int(tally_gc_collect(2), 200);
     check_int(deaths(), 200);
@@ -767,7 +751,7 @@ static void resurrect_all(tally_object *self) {
     kept_alive[kept_count++] = self;
 }
 
-TALLY_TEST(collector, a_resurrected_cycle_lives_and_is_not_finalized_again) {
+TEST(a_resurrected_cycle_lives_and_is_not_finalized_again) {
     begin();
     kept_count = 0;
     atomic_store(&on_finalize, resurrect_all);
@@ -794,7 +778,7 @@ static void resurrect_the_first(tally_object *self) {
     if (node_of(self)->id == 0 && node_of(self)->child[1]) resurrect_all(self);
 }
 
-TALLY_TEST(collector, resurrecting_one_cycle_frees_the_other) {
+TEST(resurrecting_one_cycle_frees_the_other) {
     begin();
     kept_count = 0;
     atomic_store(&on_finalize, resurrect_the_first);
@@ -803,8 +787,7 @@ TALLY_TEST(collector, resurrecting_one_cycle_frees_the_other) {
     node_of(marked)->child[1] = list_of(1, 3);
     /* The one that goes holds the one that stays; not the other way round. */
     node_set(node_of(other)->child[0], 1, marked);
-    tally_decref(marked);
-    tally_decref(other);
+    drop(marked, other);
     check_int(tally_gc_collect(2), 7);
     check_int(finalized(), 12);
     check_int(freed(), 7);
@@ -819,7 +802,7 @@ TALLY_TEST(collector, resurrecting_one_cycle_frees_the_other) {
     end();
 }
 
-TALLY_TEST(collector, resurrecting_one_member_keeps_all_that_it_reaches) {
+TEST(resurrecting_one_member_keeps_all_that_it_reaches) {
     begin();
     kept_count = 0;
     atomic_store(&on_finalize, resurrect_the_first);
@@ -845,7 +828,7 @@ static void make_first_immortal(tally_object *self) {
 }
 
 /* For ever, with all that it holds: the rest of the garbage goes. */
-TALLY_TEST(collector, a_finalizer_may_make_its_object_immortal) {
+TEST(a_finalizer_may_make_its_object_immortal) {
     begin();
     tally_object *first = ring_of(finalized_node_type, 4);
     atomic_store(&on_finalize, make_first_immortal);
@@ -866,7 +849,7 @@ TALLY_TEST(collector, a_finalizer_may_make_its_object_immortal) {
 
 static void break_the_cycle(tally_object *self) { node_clear(self); }
 
-TALLY_TEST(collector, a_finalizer_may_break_its_cycle) {
+TEST(a_finalizer_may_break_its_cycle) {
     begin();
     atomic_store(&on_finalize, break_the_cycle);
     drop_ring(finalized_node_type, 1);
@@ -887,7 +870,7 @@ static void drop_the_held_cycle(tally_object *self) {
     tally_xdecref(held);
 }
 
-TALLY_TEST(collector, a_finalizer_may_drop_the_last_reference_to_another_cycle) {
+TEST(a_finalizer_may_drop_the_last_reference_to_another_cycle) {
     begin();
     atomic_store(&on_finalize, drop_the_held_cycle);
     held_cycle = ring_of(finalized_node_type, 10);
@@ -909,7 +892,7 @@ static void collect_within(tally_object *self) {
         collected_within += tally_gc_collect(generation);
 }
 
-TALLY_TEST(collector, a_collection_within_a_finalizer_does_nothing) {
+TEST(a_collection_within_a_finalizer_does_nothing) {
     begin();
     collected_within = 0;
     atomic_store(&on_finalize, collect_within);
@@ -929,7 +912,7 @@ static void collect_in_callback(tally_object *reference, void *context) {
     collected_within += tally_gc_collect(2);
 }
 
-TALLY_TEST(collector, a_collection_within_a_weak_callback_does_nothing) {
+TEST(a_collection_within_a_weak_callback_does_nothing) {
     begin();
     int calls = 0;
     collected_within = 0;
@@ -944,7 +927,7 @@ TALLY_TEST(collector, a_collection_within_a_weak_callback_does_nothing) {
     end();
 }
 
-TALLY_TEST(collector, a_finalizer_by_count_may_collect) {
+TEST(a_finalizer_by_count_may_collect) {
     begin();
     collected_within = 0;
     atomic_store(&on_finalize, collect_within);
@@ -971,7 +954,7 @@ static void run_a_thread(tally_object *self) {
     run_threads(1, allocate_and_collect, NULL, 0);
 }
 
-TALLY_TEST(collector, a_finalizer_may_start_a_thread_that_collects_and_wait_for_it) {
+TEST(a_finalizer_may_start_a_thread_that_collects_and_wait_for_it) {
     begin();
     atomic_store(&on_finalize, run_a_thread);
     drop_ring(finalized_node_type, 2);
@@ -989,7 +972,7 @@ static void make_garbage(tally_object *self) {
     for (int i = 0; i < 50; i++) drop_ring(node_type, 3);
 }
 
-TALLY_TEST(collector, a_finalizer_may_make_garbage_cycles) {
+TEST(a_finalizer_may_make_garbage_cycles) {
     begin();
     atomic_store(&on_finalize, make_garbage);
     drop_ring(finalized_node_type, 2);
@@ -1004,7 +987,7 @@ static void fail_to_finalize(tally_object *self) {
     tally_error_set(TALLY_KEY_ERROR, "finalizer of %d fails", (int)node_of(self)->id);
 }
 
-TALLY_TEST(collector, errors_of_finalizers_are_reported_and_the_pending_one_stays) {
+TEST(errors_of_finalizers_are_reported_and_the_pending_one_stays) {
     begin();
     atomic_store(&on_finalize, fail_to_finalize);
     drop_ring(finalized_node_type, 2);
@@ -1021,7 +1004,7 @@ TALLY_TEST(collector, errors_of_finalizers_are_reported_and_the_pending_one_stay
     end();
 }
 
-TALLY_TEST(collector, errors_of_finalizers_leave_the_pending_one_of_an_allocation) {
+TEST(errors_of_finalizers_leave_the_pending_one_of_an_allocation) {
     begin();
     atomic_store(&on_finalize, fail_to_finalize);
     tally_error_set(TALLY_VALUE_ERROR, "pending before");
@@ -1045,7 +1028,7 @@ static void restart(const tally_options *options) {
     check_int(tally_init(options), 0);
 }
 
-TALLY_TEST(collector, as_in_python_2_cycles_with_finalizers_are_not_freed) {
+TEST(as_in_python_2_cycles_with_finalizers_are_not_freed) {
     restart(&(tally_options){.uncollectable_finalizers = 1});
     begin();
     tally_object *guarded = ring_of(finalized_node_type, 2), *reached = ring_of(node_type, 3);
@@ -1085,7 +1068,7 @@ TALLY_TEST(collector, as_in_python_2_cycles_with_finalizers_are_not_freed) {
     restart(NULL);
 }
 
-TALLY_TEST(collector, as_in_python_2_garbage_is_noted_once_while_it_is_listed) {
+TEST(as_in_python_2_garbage_is_noted_once_while_it_is_listed) {
     restart(&(tally_options){.uncollectable_finalizers = 1});
     begin();
     drop_ring(finalized_node_type, 3);
@@ -1096,8 +1079,7 @@ TALLY_TEST(collector, as_in_python_2_garbage_is_noted_once_while_it_is_listed) {
     tally_object *one = tally_list_get(garbage, 0);
     check_int(tally_list_clear(garbage), 0);
     node_set(one, 0, NULL);
-    tally_decref(one);
-    tally_decref(garbage);
+    drop(one, garbage);
     check_int(freed(), 3);
     end();
     restart(NULL);
@@ -1105,13 +1087,12 @@ TALLY_TEST(collector, as_in_python_2_garbage_is_noted_once_while_it_is_listed) {
 
 /* ---- debug flags ----------------------------------------------------------- */
 
-TALLY_TEST(collector, saveall_keeps_what_it_finds) {
+TEST(saveall_keeps_what_it_finds) {
     begin();
     tally_object *list = list_of(1, 3), *dict = tally_dict_new();
     tally_list_append(list, dict);
     tally_dict_set(dict, field, list);
-    tally_decref(list);
-    tally_decref(dict);
+    drop(list, dict);
     drop_ring(finalized_node_type, 2);
     tally_gc_set_debug(TALLY_GC_DEBUG_SAVEALL);
     check_int(tally_gc_get_debug(), TALLY_GC_DEBUG_SAVEALL);
@@ -1132,7 +1113,7 @@ TALLY_TEST(collector, saveall_keeps_what_it_finds) {
     end();
 }
 
-TALLY_TEST(collector, collectable_objects_are_named_on_standard_error) {
+TEST(collectable_objects_are_named_on_standard_error) {
     begin();
     tally_object *list = tally_list_new(0);
     tally_list_append(list, list);
@@ -1151,7 +1132,7 @@ TALLY_TEST(collector, collectable_objects_are_named_on_standard_error) {
     end();
 }
 
-TALLY_TEST(collector, uncollectable_objects_are_named_on_standard_error) {
+TEST(uncollectable_objects_are_named_on_standard_error) {
     restart(&(tally_options){.uncollectable_finalizers = 1});
     begin();
     drop_ring(finalized_node_type, 2);
@@ -1167,14 +1148,13 @@ TALLY_TEST(collector, uncollectable_objects_are_named_on_standard_error) {
     tally_object *garbage = tally_gc_garbage(), *one = tally_list_get(garbage, 0);
     tally_list_clear(garbage);
     node_set(one, 0, NULL);
-    tally_decref(one);
-    tally_decref(garbage);
+    drop(one, garbage);
     check_int(freed(), 4);
     end();
     restart(NULL);
 }
 
-TALLY_TEST(collector, statistics_are_a_line_for_each_collection) {
+TEST(statistics_are_a_line_for_each_collection) {
     begin();
     tally_gc_set_debug(TALLY_GC_DEBUG_STATS);
     drop_ring(node_type, 5);
@@ -1206,7 +1186,7 @@ static void make_and_leave(void *argument) {
     }
 }
 
-TALLY_TEST(collector, cycles_of_threads_that_have_exited_are_found) {
+TEST(cycles_of_threads_that_have_exited_are_found) {
     begin();
     for (int round = 1; round <= 3; round++) {
         run_threads(THREADS, make_and_leave, NULL, 0);
@@ -1231,7 +1211,7 @@ static void make_and_stay(void *argument) {
     check(wait_for(&gates[1], 1));
 }
 
-TALLY_TEST(collector, references_to_others_objects_that_were_dropped_are_not_counted) {
+TEST(references_to_others_objects_that_were_dropped_are_not_counted) {
     begin();
     for (int round = 1; round <= 20; round++) {
         close_gates();
@@ -1257,7 +1237,7 @@ static void make_and_block(void *argument) {
     tally_blocking_end();
 }
 
-TALLY_TEST(collector, a_thread_in_a_blocking_region_delays_no_collection) {
+TEST(a_thread_in_a_blocking_region_delays_no_collection) {
     begin();
     close_gates();
     tally_thread thread;
@@ -1286,7 +1266,7 @@ static void make_a_little(void *argument) {
     drop_ring(node_type, 3);
 }
 
-TALLY_TEST(collector, threads_may_come_and_go_during_collections) {
+TEST(threads_may_come_and_go_during_collections) {
     /* With a GIL each that comes waits for it, beside a thread that is never done: the default
      * interval would be most of the test's time. */
     restart(&(tally_options){.switch_interval_us = 100});
@@ -1319,15 +1299,14 @@ static void change_the_cycle(void *argument) {
         tally_object *dict = tally_dict_new();
         tally_dict_set(dict, field, fresh);
         tally_list_append(fresh, dict);
-        tally_decref(dict);
-        tally_decref(fresh);
+        drop(dict, fresh);
         tally_xdecref(tally_list_pop(from, -1)); /* this or another's: it may be garbage now */
         tally_error_clear();
         tally_safepoint();
     }
 }
 
-TALLY_TEST(collector, a_cycle_that_threads_change_meanwhile_stays_whole) {
+TEST(a_cycle_that_threads_change_meanwhile_stays_whole) {
     begin();
     tally_object *anchors = tally_list_new(0);
     for (int i = 0; i < RING; i++) members[i] = tally_list_new(0);
@@ -1351,9 +1330,7 @@ TALLY_TEST(collector, a_cycle_that_threads_change_meanwhile_stays_whole) {
         check(first == members[i]);
         check(second == members[(i + 1) % RING]);
         check(tally_list_length(first) >= 0);
-        tally_decref(anchor);
-        tally_decref(first);
-        tally_decref(second);
+        drop(anchor, first, second);
     }
     tally_decref(anchors);
     for (int i = 0; i < RING; i++) tally_decref(members[i]);
@@ -1402,7 +1379,7 @@ static void collect_x(void *nothing) {
     check_int(tally_gc_collect(2), 0); /* all found, none freed */
 }
 
-TALLY_TEST(collector, a_second_look_leaves_alone_what_another_collection_has_found) {
+TEST(a_second_look_leaves_alone_what_another_collection_has_found) {
     begin();
     atomic_store(&meeting, 0);
     meeting_x = NULL;
@@ -1433,11 +1410,10 @@ static void query_objects(tally_object *self) {
         tally_decref(item);
     }
     seen_by_query += (int)tally_list_length(referrers);
-    tally_decref(all);
-    tally_decref(referrers);
+    drop(all, referrers);
 }
 
-TALLY_TEST(collector, queries_do_not_give_garbage) {
+TEST(queries_do_not_give_garbage) {
     begin();
     seen_by_query = 0;
     atomic_store(&on_finalize, query_objects);
@@ -1448,7 +1424,7 @@ TALLY_TEST(collector, queries_do_not_give_garbage) {
     end();
 }
 
-TALLY_TEST(collector, many_threads_may_collect_at_once) {
+TEST(many_threads_may_collect_at_once) {
     begin();
     run_threads(THREADS, make_and_collect, NULL, 0);
     check(tally_gc_collect(2) >= 0);
@@ -1536,15 +1512,15 @@ static void stays_bounded(int threads) {
     end();
 }
 
-TALLY_TEST(collector, the_garbage_of_one_thread_stays_bounded) { stays_bounded(1); }
-TALLY_TEST(collector, the_garbage_of_many_threads_stays_bounded) { stays_bounded(THREADS); }
+TEST(the_garbage_of_one_thread_stays_bounded) { stays_bounded(1); }
+TEST(the_garbage_of_many_threads_stays_bounded) { stays_bounded(THREADS); }
 
 static void count_collections(const tally_gc_info *info, void *context) {
     if (info->finished && info->automatic)
         atomic_fetch_add_explicit((_Atomic int *)context, 1, memory_order_relaxed);
 }
 
-TALLY_TEST(collector, goes_on_by_itself_after_its_counts_were_read) {
+TEST(goes_on_by_itself_after_its_counts_were_read) {
     begin();
     _Atomic int collections = 0;
     check_int(tally_gc_add_callback(count_collections, (void *)&collections), 0);
@@ -1573,7 +1549,7 @@ static void note_examined(const tally_gc_info *info, void *context) {
     if (info->finished && record->count < 64) record->examined[record->count++] = info->examined;
 }
 
-TALLY_TEST(collector, looks_at_as_much_in_every_run_over_the_same_heap) {
+TEST(looks_at_as_much_in_every_run_over_the_same_heap) {
     enum { HEAP = SUITE_LONG(50000), RUNS = 50 };
     begin();
     tally_object *ring = ring_of(node_type, HEAP), *lists = tally_list_new(0);
@@ -1588,8 +1564,7 @@ TALLY_TEST(collector, looks_at_as_much_in_every_run_over_the_same_heap) {
         check(record.examined[i] == record.examined[0]);
         check(record.examined[i] >= HEAP + 1001);
     }
-    tally_decref(lists);
-    tally_decref(ring);
+    drop(lists, ring);
     check_int(tally_gc_collect(2), HEAP);
     end();
 }
@@ -1607,7 +1582,7 @@ static void block_again_and_again(void *argument) {
 }
 
 /* That the test ends is what it shows: the loop goes on until the others are done. */
-TALLY_TEST(collector, threads_that_come_back_go_on_while_another_collects_all_the_time) {
+TEST(threads_that_come_back_go_on_while_another_collects_all_the_time) {
     begin();
     _Atomic int rounds = 0;
     tally_object *heap = ring_of(node_type, 10000);
@@ -1630,7 +1605,7 @@ TALLY_TEST(collector, threads_that_come_back_go_on_while_another_collects_all_th
 
 /* ---- the end of the run time ------------------------------------------------------ */
 
-TALLY_TEST(collector, finish_counts_and_frees_live_cycles_without_finalizers) {
+TEST(finish_counts_and_frees_live_cycles_without_finalizers) {
     begin();
     end();
     drop_ring(node_type, 3);
@@ -1651,7 +1626,7 @@ static void make_and_keep(void *argument) {
     *(tally_object **)argument = ring_of(node_type, 10);
 }
 
-TALLY_TEST(collector, finish_frees_what_threads_that_have_exited_left) {
+TEST(finish_frees_what_threads_that_have_exited_left) {
     begin();
     end();
     tally_object *kept[THREADS];
@@ -1663,10 +1638,10 @@ TALLY_TEST(collector, finish_frees_what_threads_that_have_exited_left) {
 static void never_called(tally_object *reference, void *context) {
     (void)reference;
     (void)context;
-    suite_fail(__FILE__, __LINE__, "a callback after the end");
+    check(!"a callback after the end");
 }
 
-TALLY_TEST(collector, finish_frees_live_weak_references_and_calls_none) {
+TEST(finish_frees_live_weak_references_and_calls_none) {
     begin();
     tally_object *object = tally_instance_new(open_class), *cycle = ring_of(finalized_node_type, 2),
                  *list = tally_list_new(0);

@@ -13,18 +13,13 @@ static void begin(void) {
     static const char *const weak[] = {"a", "__weakref__", "b", NULL}, *const plain[] = {"a", "b",
                                                                                          NULL};
     begin_nodes();
-    open_class = tally_class_new(&(tally_class_spec){.name = "Open"});
+    open_class = class_named("Open");
     weak_slots = tally_class_new(&(tally_class_spec){.name = "WeakSlots", .slots = weak});
     plain_slots = tally_class_new(&(tally_class_spec){.name = "PlainSlots", .slots = plain});
     field = text("field");
 }
 
-static void end(void) {
-    tally_decref(open_class);
-    tally_decref(weak_slots);
-    tally_decref(plain_slots);
-    tally_decref(field);
-}
+static void end(void) { drop(open_class, weak_slots, plain_slots, field); }
 
 /* ---- callbacks ---- */
 
@@ -67,13 +62,12 @@ static void given_while_alive(tally_object *object, int count_is_exact) {
     tally_object *got = tally_weakref_get(reference);
     check(got == object);
     if (count_is_exact) check_int(tally_refcount(object), before + 1);
-    tally_decref(got);
-    tally_decref(object);
+    drop(got, object);
     if (count_is_exact) check(gives(reference, NULL));
     tally_decref(reference);
 }
 
-TALLY_TEST(weakrefs, give_the_object_while_it_lives_and_none_after) {
+TEST(give_the_object_while_it_lives_and_none_after) {
     begin();
     given_while_alive(tally_instance_new(open_class), 1);
     given_while_alive(tally_instance_new(weak_slots), 1);
@@ -82,9 +76,9 @@ TALLY_TEST(weakrefs, give_the_object_while_it_lives_and_none_after) {
     end();
 }
 
-TALLY_TEST(weakrefs, of_a_class_give_it_while_it_lives) {
+TEST(of_a_class_give_it_while_it_lives) {
     begin();
-    tally_object *class = tally_class_new(&(tally_class_spec){.name = "Mayfly"});
+    tally_object *class = class_named("Mayfly");
     tally_object *reference = tally_weakref_new(class, NULL, NULL);
     check(gives(reference, class));
     tally_object *instance = tally_instance_new(class);
@@ -98,7 +92,7 @@ TALLY_TEST(weakrefs, of_a_class_give_it_while_it_lives) {
     end();
 }
 
-TALLY_TEST(weakrefs, a_native_type_without_the_flag_allows_none) {
+TEST(a_native_type_without_the_flag_allows_none) {
     begin();
     tally_object *type = tally_type_new(&(tally_type_spec){.name = "strong", .size = 8});
     tally_object *object = tally_object_new(type, 0);
@@ -108,7 +102,7 @@ TALLY_TEST(weakrefs, a_native_type_without_the_flag_allows_none) {
     end();
 }
 
-TALLY_TEST(weakrefs, a_native_type_need_not_be_a_container_to_allow_them) {
+TEST(a_native_type_need_not_be_a_container_to_allow_them) {
     begin();
     tally_object *type = tally_type_new(&(tally_type_spec){
         .name = "leaf", .size = sizeof(int64_t), .flags = TALLY_TYPE_WEAKLY_REFERENCABLE});
@@ -131,11 +125,10 @@ static void allows_none(tally_object *object) {
     check_int(tally_weakref_count(object), 0);
     tally_object *list = tally_weakref_list(object);
     check_int(tally_list_length(list), 0);
-    tally_decref(list);
-    tally_decref(object);
+    drop(list, object);
 }
 
-TALLY_TEST(weakrefs, are_refused_by_all_other_types) {
+TEST(are_refused_by_all_other_types) {
     begin();
     allows_none(tally_list_new(0));
     allows_none(tally_dict_new());
@@ -154,14 +147,14 @@ TALLY_TEST(weakrefs, are_refused_by_all_other_types) {
     end();
 }
 
-TALLY_TEST(weakrefs, only_a_weak_reference_can_be_asked_for_its_referent) {
+TEST(only_a_weak_reference_can_be_asked_for_its_referent) {
     tally_object *list = tally_list_new(0);
     check_null(tally_weakref_get(list), TALLY_TYPE_ERROR);
     check_null(tally_weakref_get(tally_none), TALLY_TYPE_ERROR);
     tally_decref(list);
 }
 
-TALLY_TEST(weakrefs, the_slot_that_allows_them_takes_no_index) {
+TEST(the_slot_that_allows_them_takes_no_index) {
     begin();
     tally_object *object = tally_instance_new(weak_slots), *b = text("b"),
                  *name = text("__weakref__");
@@ -180,15 +173,11 @@ TALLY_TEST(weakrefs, the_slot_that_allows_them_takes_no_index) {
     check_int(take_int(tally_slot_get(object, 1)), 1002);
     tally_decref(object);
     check(gives(reference, NULL));
-    tally_decref(reference);
-    tally_decref(one);
-    tally_decref(two);
-    tally_decref(b);
-    tally_decref(name);
+    drop(reference, one, two, b, name);
     end();
 }
 
-TALLY_TEST(weakrefs, the_slot_that_allows_them_may_be_the_only_one) {
+TEST(the_slot_that_allows_them_may_be_the_only_one) {
     static const char *const slots[] = {"__weakref__", NULL};
     tally_object *class = tally_class_new(&(tally_class_spec){.name = "Bare", .slots = slots});
     tally_object *object = tally_instance_new(class),
@@ -197,13 +186,12 @@ TALLY_TEST(weakrefs, the_slot_that_allows_them_may_be_the_only_one) {
     check(gives(reference, object));
     tally_decref(object);
     check(gives(reference, NULL));
-    tally_decref(reference);
-    tally_decref(class);
+    drop(reference, class);
 }
 
 /* ---- one and many ---- */
 
-TALLY_TEST(weakrefs, without_a_callback_there_is_one_for_each_object) {
+TEST(without_a_callback_there_is_one_for_each_object) {
     begin();
     tally_object *object = tally_instance_new(open_class), *other = tally_instance_new(open_class);
     tally_object *first = tally_weakref_new(object, NULL, NULL);
@@ -214,16 +202,12 @@ TALLY_TEST(weakrefs, without_a_callback_there_is_one_for_each_object) {
     check(others != first);
     check_int(tally_refcount(first), 2);
     check_int(tally_weakref_count(object), 1);
-    tally_decref(again);
-    tally_decref(first);
+    drop(again, first);
     check_int(tally_weakref_count(object), 0);
     first = tally_weakref_new(object, NULL, NULL);
     check(gives(first, object));
     check_int(tally_weakref_count(object), 1);
-    tally_decref(first);
-    tally_decref(others);
-    tally_decref(object);
-    tally_decref(other);
+    drop(first, others, object, other);
     end();
 }
 
@@ -234,7 +218,7 @@ static void ask_for_the_same(tally_object *self) {
     if (!asked_by_finalizer) asked_by_finalizer = tally_weakref_new(asked_of, NULL, NULL);
 }
 
-TALLY_TEST(weakrefs, without_a_callback_there_is_one_although_a_finalizer_makes_it_meanwhile) {
+TEST(without_a_callback_there_is_one_although_a_finalizer_makes_it_meanwhile) {
     begin();
     call seen = {0};
     tally_object *object = tally_instance_new(open_class),
@@ -255,14 +239,13 @@ TALLY_TEST(weakrefs, without_a_callback_there_is_one_although_a_finalizer_makes_
     check_int(tally_weakref_count(object), 2);
     atomic_store(&on_finalize, NULL);
     tally_xdecref(asked_by_finalizer);
-    tally_decref(mine);
-    tally_decref(object);
+    drop(mine, object);
     check_int(calls_of(&seen), 1);
     tally_decref(with_callback);
     end();
 }
 
-TALLY_TEST(weakrefs, with_a_callback_each_is_new) {
+TEST(with_a_callback_each_is_new) {
     begin();
     call seen = {0};
     tally_object *object = tally_instance_new(weak_slots);
@@ -276,10 +259,7 @@ TALLY_TEST(weakrefs, with_a_callback_each_is_new) {
     check_int(tally_weakref_count(object), 3);
     tally_decref(object);
     check_int(calls_of(&seen), 2);
-    tally_decref(first);
-    tally_decref(second);
-    tally_decref(plain);
-    tally_decref(again);
+    drop(first, second, plain, again);
     end();
 }
 
@@ -293,7 +273,7 @@ static int is_in(tally_object *list, tally_object *item) {
     return found;
 }
 
-TALLY_TEST(weakrefs, the_list_of_an_object_has_each_of_its_own_once) {
+TEST(the_list_of_an_object_has_each_of_its_own_once) {
     enum { COUNT = 100 };
     begin();
     call seen = {0};
@@ -317,7 +297,7 @@ TALLY_TEST(weakrefs, the_list_of_an_object_has_each_of_its_own_once) {
 
 /* ---- callbacks ---- */
 
-TALLY_TEST(weakrefs, callbacks_come_once_and_after_all_references_are_cleared) {
+TEST(callbacks_come_once_and_after_all_references_are_cleared) {
     begin();
     tally_object *object = tally_instance_new(open_class);
     call seen[3] = {0};
@@ -350,7 +330,7 @@ static void die_here(void *context) {
     tally_decref(reference);
 }
 
-TALLY_TEST(weakrefs, callbacks_run_in_the_thread_where_the_object_dies) {
+TEST(callbacks_run_in_the_thread_where_the_object_dies) {
     begin();
     call seen[8] = {0};
     run_threads(8, die_here, seen, sizeof seen[0]);
@@ -363,7 +343,7 @@ static void failing(tally_object *reference, void *context) {
     tally_error_set(TALLY_KEY_ERROR, "a callback that fails");
 }
 
-TALLY_TEST(weakrefs, an_error_in_a_callback_is_reported_and_the_pending_one_stays) {
+TEST(an_error_in_a_callback_is_reported_and_the_pending_one_stays) {
     begin();
     call seen = {0};
     for (int pending = 0; pending < 2; pending++) {
@@ -378,22 +358,19 @@ TALLY_TEST(weakrefs, an_error_in_a_callback_is_reported_and_the_pending_one_stay
         check_int(calls_of(&seen), 2 * (pending + 1));
         if (pending) check(strcmp(tally_error_message(), "pending before") == 0);
         check_error(pending ? TALLY_VALUE_ERROR : TALLY_NO_ERROR);
-        tally_decref(bad);
-        tally_decref(good);
+        drop(bad, good);
     }
     end();
 }
 
-TALLY_TEST(weakrefs, a_reference_that_died_first_is_not_called) {
+TEST(a_reference_that_died_first_is_not_called) {
     begin();
     call gone = {0}, kept = {0};
     tally_object *object = node_new(node_type);
     tally_object *first = tally_weakref_new(object, called, &gone),
                  *second = tally_weakref_new(object, called, &kept);
     tally_object *third = tally_weakref_new(object, called, &gone);
-    tally_decref(first);
-    tally_decref(third);
-    tally_decref(object);
+    drop(first, third, object);
     check_int(calls_of(&gone), 0);
     check_int(calls_of(&kept), 1);
     tally_decref(second);
@@ -409,7 +386,7 @@ static void drop_another(tally_object *reference, void *context) {
     tally_xdecref(dropped);
 }
 
-TALLY_TEST(weakrefs, a_callback_may_drop_the_last_reference_to_an_object_with_callbacks) {
+TEST(a_callback_may_drop_the_last_reference_to_an_object_with_callbacks) {
     begin();
     call outer = {0}, inner = {0};
     tally_object *object = tally_instance_new(open_class);
@@ -421,8 +398,7 @@ TALLY_TEST(weakrefs, a_callback_may_drop_the_last_reference_to_an_object_with_ca
     check_int(calls_of(&inner), 1);
     check_int(freed(), 1);
     check_int(finalized(), 1);
-    tally_decref(first);
-    tally_decref(second);
+    drop(first, second);
     end();
 }
 
@@ -435,19 +411,18 @@ static void make_a_reference(tally_object *reference, void *context) {
     tally_decref(object);
 }
 
-TALLY_TEST(weakrefs, a_callback_may_make_objects_with_callbacks) {
+TEST(a_callback_may_make_objects_with_callbacks) {
     begin();
     call seen = {0};
     tally_object *object = tally_instance_new(open_class),
                  *reference = tally_weakref_new(object, make_a_reference, &seen);
     tally_decref(object);
     check_int(calls_of(&seen), 2);
-    tally_decref(made_in_a_callback);
-    tally_decref(reference);
+    drop(made_in_a_callback, reference);
     end();
 }
 
-TALLY_TEST(weakrefs, of_members_of_a_container_are_called_as_each_dies) {
+TEST(of_members_of_a_container_are_called_as_each_dies) {
     enum { COUNT = 1000 };
     begin();
     call seen = {0};
@@ -465,7 +440,7 @@ TALLY_TEST(weakrefs, of_members_of_a_container_are_called_as_each_dies) {
 
 /* ---- the collector ---- */
 
-TALLY_TEST(weakrefs, to_members_of_a_cycle_are_cleared_when_it_is_collected) {
+TEST(to_members_of_a_cycle_are_cleared_when_it_is_collected) {
     begin();
     call seen[4] = {0};
     tally_object *start = ring_of(node_type, 4), *at = start, *references[4];
@@ -487,7 +462,7 @@ TALLY_TEST(weakrefs, to_members_of_a_cycle_are_cleared_when_it_is_collected) {
     end();
 }
 
-TALLY_TEST(weakrefs, that_are_garbage_themselves_are_not_called) {
+TEST(that_are_garbage_themselves_are_not_called) {
     begin();
     call inside = {0}, outside = {0};
     tally_object *object = tally_instance_new(open_class), *holder = tally_list_new(0);
@@ -495,8 +470,7 @@ TALLY_TEST(weakrefs, that_are_garbage_themselves_are_not_called) {
     tally_list_append(holder, object);
     tally_set_attr(object, field, holder);
     tally_object *reference = tally_weakref_new(object, called, &outside);
-    tally_decref(holder);
-    tally_decref(object);
+    drop(holder, object);
     check_int(tally_gc_collect(2), 3);
     check_int(calls_of(&inside), 0);
     check_int(calls_of(&outside), 1);
@@ -504,7 +478,7 @@ TALLY_TEST(weakrefs, that_are_garbage_themselves_are_not_called) {
     end();
 }
 
-TALLY_TEST(weakrefs, held_by_a_cycle_do_not_keep_their_referent_nor_are_kept_by_it) {
+TEST(held_by_a_cycle_do_not_keep_their_referent_nor_are_kept_by_it) {
     begin();
     call seen = {0};
     tally_object *list = tally_list_new(0), *object = tally_instance_new(open_class);
@@ -532,7 +506,7 @@ static void resurrect(tally_object *self) {
     resurrected = self;
 }
 
-TALLY_TEST(weakrefs, still_give_the_object_in_its_finalizer_when_it_dies_by_count) {
+TEST(still_give_the_object_in_its_finalizer_when_it_dies_by_count) {
     begin();
     call seen = {0};
     tally_object *object = node_new(finalized_node_type);
@@ -552,7 +526,7 @@ TALLY_TEST(weakrefs, still_give_the_object_in_its_finalizer_when_it_dies_by_coun
     end();
 }
 
-TALLY_TEST(weakrefs, still_give_the_object_in_its_finalizer_when_the_collector_finds_it) {
+TEST(still_give_the_object_in_its_finalizer_when_the_collector_finds_it) {
     begin();
     call seen = {0};
     tally_object *object = ring_of(finalized_node_type, 1);
@@ -576,8 +550,7 @@ TALLY_TEST(weakrefs, still_give_the_object_in_its_finalizer_when_the_collector_f
     check_int(finalized(), 1);
     check_int(freed(), 1);
     check_int(calls_of(&seen), 2);
-    tally_decref(second);
-    tally_decref(looked_at);
+    drop(second, looked_at);
     end();
 }
 
@@ -592,7 +565,7 @@ static void make_plain_one_to_self(tally_object *self) {
     made_in_finalizer = tally_weakref_new(self, NULL, NULL);
 }
 
-TALLY_TEST(weakrefs, made_in_the_finalizer_are_cleared_at_death) {
+TEST(made_in_the_finalizer_are_cleared_at_death) {
     for (int in_cycle = 0; in_cycle < 2; in_cycle++) {
         begin();
         atomic_store(&on_finalize, make_one_to_self);
@@ -622,7 +595,7 @@ static void ask_clear(tally_object *self) {
     node_clear(self);
 }
 
-TALLY_TEST(weakrefs, made_in_a_finalizer_give_nothing_that_is_being_taken_apart) {
+TEST(made_in_a_finalizer_give_nothing_that_is_being_taken_apart) {
     for (int called_back = 0; called_back < 2; called_back++) {
         begin();
         tally_type_spec spec = {.name = "asking node",
@@ -667,7 +640,7 @@ static tally_object *number_new(tally_object *type, int64_t value) {
     return self;
 }
 
-TALLY_TEST(weakrefs, hash_as_their_referents_and_keep_that) {
+TEST(hash_as_their_referents_and_keep_that) {
     begin();
     tally_object *type = tally_type_new(&(tally_type_spec){.name = "number",
                                                            .size = sizeof(number),
@@ -678,12 +651,10 @@ TALLY_TEST(weakrefs, hash_as_their_referents_and_keep_that) {
     tally_object *reference = tally_weakref_new(object, NULL, NULL),
                  *never = tally_weakref_new(late, NULL, NULL);
     check_int(tally_hash(reference), 4711);
-    tally_decref(object);
-    tally_decref(late);
+    drop(object, late);
     check_int(tally_hash(reference), 4711);
     check_fails(tally_hash(never), TALLY_TYPE_ERROR);
-    tally_decref(reference);
-    tally_decref(never);
+    drop(reference, never);
 
     tally_object *unhashable =
         tally_type_new(&(tally_type_spec){.name = "unhashable",
@@ -693,12 +664,11 @@ TALLY_TEST(weakrefs, hash_as_their_referents_and_keep_that) {
     object = number_new(unhashable, 1);
     reference = tally_weakref_new(object, NULL, NULL);
     check_fails(tally_hash(reference), TALLY_TYPE_ERROR);
-    tally_decref(object);
-    tally_decref(reference);
+    drop(object, reference);
     end();
 }
 
-TALLY_TEST(weakrefs, are_equal_as_their_referents_while_both_live_then_by_identity) {
+TEST(are_equal_as_their_referents_while_both_live_then_by_identity) {
     begin();
     tally_object *type = tally_type_new(&(tally_type_spec){.name = "number",
                                                            .size = sizeof(number),
@@ -727,15 +697,11 @@ TALLY_TEST(weakrefs, are_equal_as_their_referents_while_both_live_then_by_identi
     check_int(tally_equal(to_a, to_a), 1);
     check_int(tally_equal(to_a, to_b), 0);
     check_int(tally_dict_contains(dict, to_a), 1); /* found by identity, with the hash it kept */
-    tally_decref(dict);
-    tally_decref(c);
-    tally_decref(to_a);
-    tally_decref(to_b);
-    tally_decref(to_c);
+    drop(dict, c, to_a, to_b, to_c);
     end();
 }
 
-TALLY_TEST(weakrefs, name_the_type_of_a_living_referent_in_their_repr) {
+TEST(name_the_type_of_a_living_referent_in_their_repr) {
     begin();
     tally_object *object = tally_instance_new(open_class),
                  *reference = tally_weakref_new(object, NULL, NULL);
@@ -748,7 +714,7 @@ TALLY_TEST(weakrefs, name_the_type_of_a_living_referent_in_their_repr) {
 
 /* ---- memory used again ---- */
 
-TALLY_TEST(weakrefs, give_none_when_another_object_lives_at_the_address) {
+TEST(give_none_when_another_object_lives_at_the_address) {
     enum { COUNT = 2000 };
     begin();
     static tally_object *references[COUNT];
@@ -814,8 +780,7 @@ static void make_for_the_board(void *argument) {
         tally_slot_set(object, 1, value);
         tally_object *reference = tally_weakref_new(object, NULL, NULL);
         tally_list_set(board, (ptrdiff_t)((i + self) % BOARD), reference);
-        tally_decref(object);
-        tally_decref(reference);
+        drop(object, reference);
         tally_safepoint();
     }
     tally_decref(value);
@@ -843,7 +808,7 @@ static void run_against_each_other(void (*make)(void *)) {
     for (int i = 0; i < GETTERS + MAKERS; i++) check_int(tally_thread_join(&threads[i]), 0);
 }
 
-TALLY_TEST(weakrefs, are_asked_by_many_threads_while_others_drop_the_object) {
+TEST(are_asked_by_many_threads_while_others_drop_the_object) {
     begin();
     fill_the_board();
     run_against_each_other(make_for_the_board);
@@ -871,8 +836,7 @@ static void make_with_callbacks(void *argument) {
         tally_object *reference = tally_weakref_new(object, called, &seen[i]);
         tally_list_append(kept, reference);
         tally_list_set(board, (ptrdiff_t)(i % BOARD), reference);
-        tally_decref(object);
-        tally_decref(reference);
+        drop(object, reference);
         tally_safepoint();
     }
     atomic_fetch_sub_explicit(&makers_left, 1, memory_order_release);
@@ -883,11 +847,10 @@ static void make_with_callbacks(void *argument) {
         missing += calls_of(&seen[i]) != 1;
     }
     check_int(missing, 0);
-    tally_decref(kept);
-    tally_decref(value);
+    drop(kept, value);
 }
 
-TALLY_TEST(weakrefs, with_callbacks_are_called_exactly_once_among_many_threads) {
+TEST(with_callbacks_are_called_exactly_once_among_many_threads) {
     begin();
     fill_the_board();
     for (int i = 0; i < MAKERS; i++) seen_by_maker[GETTERS + i] = calloc(CALLED, sizeof(call));
@@ -923,7 +886,7 @@ static void make_and_drop_references(void *argument) {
     check_int(wrong, 0);
 }
 
-TALLY_TEST(weakrefs, of_one_object_are_made_and_dropped_by_many_threads) {
+TEST(of_one_object_are_made_and_dropped_by_many_threads) {
     begin();
     static call seen[6];
     shared_object = tally_instance_new(open_class);
@@ -954,8 +917,7 @@ static void make_cycles_for_the_board(void *argument) {
         tally_slot_set(object, 1, value);
         tally_object *reference = tally_weakref_new(object, NULL, NULL);
         tally_list_set(board, (ptrdiff_t)((i + self) % BOARD), reference);
-        tally_decref(object);
-        tally_decref(reference);
+        drop(object, reference);
         tally_safepoint();
     }
     tally_decref(value);
@@ -963,7 +925,7 @@ static void make_cycles_for_the_board(void *argument) {
 }
 
 /* A getter holds what it got: the collector must see that, or clear first. */
-TALLY_TEST(weakrefs, to_cycles_are_asked_while_the_collector_frees_them) {
+TEST(to_cycles_are_asked_while_the_collector_frees_them) {
     begin();
     fill_the_board();
     tally_thread collecting;

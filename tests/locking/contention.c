@@ -44,7 +44,7 @@ static void check_against_counters(void) {
     check_int(after.lock_waits, before.lock_waits);
 }
 
-TALLY_TEST(contention, is_empty_where_nobody_fought) {
+TEST(is_empty_where_nobody_fought) {
     tally_object *list = tally_list_new(0);
     for (int i = 0; i < 1000; i++) check_int(tally_list_append(list, tally_none), 0);
     tally_decref(list);
@@ -55,22 +55,21 @@ TALLY_TEST(contention, is_empty_where_nobody_fought) {
     free(rows);
 }
 
-static void drop_all(void *list) {
+static void clear_and_drop(void *list) {
     tally_list_clear(list);
     tally_decref(list);
 }
 
 /* Objects of this thread, dropped by another one. */
-TALLY_TEST(contention, names_the_type_and_owner_whose_counts_are_merged) {
-    tally_object *class_ = tally_class_new(&(tally_class_spec){.name = "Dropped"});
+TEST(names_the_type_and_owner_whose_counts_are_merged) {
+    tally_object *class_ = class_named("Dropped");
     tally_object *list = tally_list_new(0);
     for (int i = 0; i < OBJECTS; i++) {
         tally_object *object = tally_instance_new(class_);
-        check_int(tally_list_append(list, object), 0);
-        tally_decref(object);
+        append_new(list, object);
     }
     tally_thread thread;
-    check_int(tally_thread_start(&thread, drop_all, list), 0);
+    check_int(tally_thread_start(&thread, clear_and_drop, list), 0);
     check_int(tally_thread_join(&thread), 0);
     tally_safepoint();
     check_against_counters();
@@ -96,7 +95,7 @@ static void append_many(void *list) {
     }
 }
 
-TALLY_TEST(contention, agrees_with_the_counters_after_a_fight) {
+TEST(agrees_with_the_counters_after_a_fight) {
     tally_object *list = tally_list_new(0);
     tally_thread threads[THREADS];
     for (int i = 0; i < THREADS; i++)
@@ -137,9 +136,8 @@ static const tally_contention_row *row_of(const tally_contention_row *rows, size
 }
 
 /* Known totals, and the place: in a build that counts them. Nowhere else are there any. */
-TALLY_TEST(contention, counts_by_others_are_known_with_the_place_that_made_the_object) {
-    tally_object *here = tally_class_new(&(tally_class_spec){.name = "Here"}),
-                 *there = tally_class_new(&(tally_class_spec){.name = "There"});
+TEST(counts_by_others_are_known_with_the_place_that_made_the_object) {
+    tally_object *here = class_named("Here"), *there = class_named("There");
     tally_object *object = make_here(here), *other = make_there(there);
     tally_thread threads[THREADS];
     tally_stats_result stats;
@@ -165,8 +163,5 @@ TALLY_TEST(contention, counts_by_others_are_known_with_the_place_that_made_the_o
         for (size_t i = 0; i < count; i++) check(!rows[i].site && rows[i].shared_counts == 0);
     }
     free(rows);
-    tally_decref(object);
-    tally_decref(other);
-    tally_decref(here);
-    tally_decref(there);
+    drop(object, other, here, there);
 }

@@ -40,7 +40,7 @@ static void *drop_with_a_small_stack(void *argument) {
 }
 
 static void dies_flat(job work) {
-    atomic_store_explicit(&suite_deaths, 0, memory_order_relaxed);
+    forget_deaths();
     pthread_attr_t attributes;
     pthread_t thread;
     pthread_attr_init(&attributes);
@@ -150,7 +150,7 @@ static void begin(void) {
     static const char *const slots[] = {"next", NULL};
     mortal = mortal_class();
     slim = tally_class_new(&(tally_class_spec){.name = "Slim", .slots = slots});
-    wide = tally_class_new(&(tally_class_spec){.name = "Wide"});
+    wide = class_named("Wide");
     field = text("next");
     native = tally_type_new(&(tally_type_spec){.name = "link",
                                                .size = sizeof(tally_object *),
@@ -169,25 +169,17 @@ static void begin(void) {
 }
 
 static void end(void) {
-    tally_decref(mortal);
-    tally_decref(slim);
-    tally_decref(wide);
-    tally_decref(field);
-    tally_decref(native);
-    tally_decref(finalized);
-    tally_decref(weak);
-    tally_decref(dropping);
-    tally_decref(finalized_native);
-    tally_decref(references);
+    drop(mortal, slim, wide, field, native, finalized, weak, dropping, finalized_native,
+         references);
 }
 
 #define DEEP(name, wrap)                                                        \
-    TALLY_TEST(freeing, a_million_nested_##name##_die_flat) {                   \
+    TEST(a_million_nested_##name##_die_flat) {                   \
         begin();                                                                \
         dies_flat((job){wrap, NULL});                                           \
         end();                                                                  \
     }                                                                           \
-    TALLY_TEST(freeing, a_million_nested_##name##_of_another_thread_die_flat) { \
+    TEST(a_million_nested_##name##_of_another_thread_die_flat) { \
         begin();                                                                \
         dies_flat((job){wrap, nest(wrap)});                                     \
         end();                                                                  \
@@ -205,7 +197,7 @@ DEEP(objects_that_native_finalizers_drop, in_native_finalizer)
 DEEP(objects_that_callbacks_drop, in_callback)
 DEEP(objects_in_turn, in_turn)
 
-TALLY_TEST(freeing, a_list_of_a_million_objects_frees_them_all) {
+TEST(a_list_of_a_million_objects_frees_them_all) {
     begin();
     tally_object *list = tally_list_new(0);
     for (int i = 0; i < DEPTH; i++) append_new(list, tally_instance_new(mortal));
@@ -214,11 +206,10 @@ TALLY_TEST(freeing, a_list_of_a_million_objects_frees_them_all) {
     end();
 }
 
-TALLY_TEST(freeing, an_object_is_freed_at_once_with_what_it_held) {
+TEST(an_object_is_freed_at_once_with_what_it_held) {
     begin();
     tally_object *inner = tally_instance_new(mortal), *list = in_list(inner), *dict = in_dict(list);
-    tally_decref(inner);
-    tally_decref(list);
+    drop(inner, list);
     check_int(deaths(), 0);
     tally_decref(dict);
     check_int(deaths(), 1);
@@ -232,7 +223,7 @@ static void empty_slot_and_look(tally_object *self) {
     check_int(deaths(), before + 1);
 }
 
-TALLY_TEST(freeing, what_a_finalizer_drops_dies_in_it) {
+TEST(what_a_finalizer_drops_dies_in_it) {
     begin();
     static const char *const slots[] = {"next", NULL};
     tally_object *class_ = tally_class_new(
@@ -258,7 +249,7 @@ static void *collect_with_a_small_stack(void *argument) {
     tally_thread_detach();
     return NULL;
 }
-TALLY_TEST(freeing, a_ring_whose_finalizers_open_it_dies_flat) {
+TEST(a_ring_whose_finalizers_open_it_dies_flat) {
     begin();
     tally_gc_disable();
     tally_object *first = tally_instance_new(finalized), *last = first,
@@ -272,10 +263,7 @@ TALLY_TEST(freeing, a_ring_whose_finalizers_open_it_dies_flat) {
     }
     tally_object *both = pair(first, inner);
     tally_slot_set(last, 0, both);
-    tally_decref(both);
-    tally_decref(inner);
-    tally_decref(last);
-    tally_decref(first);
+    drop(both, inner, last, first);
     pthread_attr_t attributes;
     pthread_t thread;
     pthread_attr_init(&attributes);
@@ -299,14 +287,13 @@ static void drop_deep(tally_object *self) {
     tally_xdecref(deep);
 }
 
-TALLY_TEST(freeing, a_finalizer_may_drop_a_deep_structure) {
+TEST(a_finalizer_may_drop_a_deep_structure) {
     begin();
     tally_object *class =
         tally_class_new(&(tally_class_spec){.name = "Dropper", .finalize = drop_deep});
     deep_slot = nest(in_list);
     tally_object *object = tally_instance_new(class), *list = in_list(object);
-    tally_decref(object);
-    tally_decref(list);
+    drop(object, list);
     check_int(deaths(), 2);
     tally_decref(class);
     end();

@@ -20,12 +20,6 @@ static char letters[PIECE + 1];
 static _Atomic int64_t progress, at_work;
 static _Atomic int finished;
 
-static tally_stats_result stats_now(void) {
-    tally_stats_result stats;
-    tally_stats(&stats);
-    return stats;
-}
-
 static tally_object *piece(void) { return tally_str_new(letters, PIECE); }
 
 /* Runs, and comes to a safepoint only when the others come no further. */
@@ -124,19 +118,19 @@ static tally_object *ten_nones(void) {
     return list;
 }
 
-TALLY_TEST(waiting, replaced_items_stay_under_the_bound) {
+TEST(replaced_items_stay_under_the_bound) {
     stays_bounded(ten_nones(), replace_item, by_safepoint);
 }
-TALLY_TEST(waiting, replaced_items_stay_under_the_bound_of_threads_that_only_block) {
+TEST(replaced_items_stay_under_the_bound_of_threads_that_only_block) {
     stays_bounded(ten_nones(), replace_item, by_blocking);
 }
-TALLY_TEST(waiting, removed_keys_stay_under_the_bound) {
+TEST(removed_keys_stay_under_the_bound) {
     stays_bounded(tally_dict_new(), remove_key, by_safepoint);
 }
-TALLY_TEST(waiting, cleared_keys_stay_under_the_bound) {
+TEST(cleared_keys_stay_under_the_bound) {
     stays_bounded(tally_dict_new(), clear_keys, by_safepoint);
 }
-TALLY_TEST(waiting, replaced_arrays_stay_under_the_bound) {
+TEST(replaced_arrays_stay_under_the_bound) {
     stays_bounded(tally_list_new(0), fill_and_clear, by_safepoint);
 }
 
@@ -174,7 +168,7 @@ static void retire_in_one_section(void *bytes) {
         atomic_store_explicit(&finished, 1, memory_order_release);
 }
 
-TALLY_TEST(waiting, what_is_retired_in_long_sections_stays_under_the_bound) {
+TEST(what_is_retired_in_long_sections_stays_under_the_bound) {
     shared = ten_nones();
     sectioned = tally_list_new(0);
     counter = ten_nones();
@@ -195,9 +189,7 @@ TALLY_TEST(waiting, what_is_retired_in_long_sections_stays_under_the_bound) {
     check(stats_now().waiting_most <=
           TALLY_WAITING_LIMIT + 2 * (WORKERS + 2) * (list > step ? list : step));
     check(has_gil() || stats_now().waiting_most > 0);
-    tally_decref(shared);
-    tally_decref(sectioned);
-    tally_decref(counter);
+    drop(shared, sectioned, counter);
 }
 
 /* ---- objects that wait for their owner ---- */
@@ -237,7 +229,7 @@ static void drop_all_of_blocked(void *nothing) {
     sem_post(&all_are_dropped);
 }
 
-TALLY_TEST(waiting, a_million_objects_of_a_blocked_owner_die_as_they_are_dropped) {
+TEST(a_million_objects_of_a_blocked_owner_die_as_they_are_dropped) {
     class_ = mortal_class();
     make_objects(make_mortal, OBJECTS);
     tally_thread dropper;
@@ -272,12 +264,9 @@ static void drop_all_of_running(void *nothing) {
     atomic_store_explicit(&finished, 1, memory_order_release);
 }
 
-/* The owner runs: nobody may merge for it. Who drops its objects waits for its safepoints. */
-TALLY_TEST(waiting, objects_of_an_owner_that_comes_to_no_safepoint_stay_under_the_bound) {
-    if (has_gil()) {
-        suite_skip("with a GIL nobody drops anything while the owner runs");
-        return;
-    }
+/* The owner runs: nobody may merge for it. A thread that drops its objects waits for its
+ * safepoints. With a GIL no other thread drops anything meanwhile. */
+TEST_IF(no_gil, objects_of_an_owner_that_comes_to_no_safepoint_stay_under_the_bound) {
     memset(letters, 'x', PIECE);
     atomic_store_explicit(&progress, 0, memory_order_relaxed);
     atomic_store_explicit(&finished, 0, memory_order_relaxed);
@@ -315,7 +304,7 @@ static void run_until_finished(void *nothing) {
 }
 
 /* One object is over the limit, so that nothing else is under way when its thread waits. */
-TALLY_TEST(waiting, who_waits_itself_has_the_others_announce_their_quiescent_states) {
+TEST(who_waits_itself_has_the_others_announce_their_quiescent_states) {
     tally_thread other;
     atomic_store_explicit(&runs, 0, memory_order_relaxed);
     atomic_store_explicit(&finished, 0, memory_order_relaxed);
@@ -336,7 +325,7 @@ TALLY_TEST(waiting, who_waits_itself_has_the_others_announce_their_quiescent_sta
 
 /* ---- a stop of the world by the collector ---- */
 
-TALLY_TEST(waiting, a_collection_is_a_grace_period) {
+TEST(a_collection_is_a_grace_period) {
     memset(letters, 'x', PIECE);
     tally_object *large = piece();
     uint64_t before = stats_now().waiting;
@@ -357,14 +346,15 @@ static void retire_and_block(void *nothing) {
     check(wait_for(&collected, 1));
 }
 
-TALLY_TEST(waiting, a_collection_is_a_grace_period_for_what_others_have_retired) {
+TEST(a_collection_is_a_grace_period_for_what_others_have_retired) {
     memset(letters, 'x', PIECE);
     tally_thread other;
     atomic_store_explicit(&retired, 0, memory_order_relaxed);
     atomic_store_explicit(&collected, 0, memory_order_relaxed);
     check_int(tally_thread_start(&other, retire_and_block, NULL), 0);
     check(wait_for(&retired, 1));
-    settle_until((tally_gc_collect(2), stats_now().waiting == 0)) check_int(stats_now().waiting, 0);
+    settle_until((tally_gc_collect(2), stats_now().waiting == 0));
+    check_int(stats_now().waiting, 0);
     atomic_store_explicit(&collected, 1, memory_order_release);
     check_int(tally_thread_join(&other), 0);
 }

@@ -27,13 +27,13 @@ static void take(void *unused) {
     (void)unused;
     for (int i = 0; i < BEYOND; i++) tally_incref(object);
 }
-static void drop(void *unused) {
+static void drop_reference(void *unused) {
     (void)unused;
     for (int i = 0; i < BEYOND; i++) tally_decref(object);
 }
 
 static void begin(void) {
-    tally_object *class_ = tally_class_new(&(tally_class_spec){.name = "Counted"});
+    tally_object *class_ = class_named("Counted");
     tally_immortalize(class_); /* as long as its instance */
     object = tally_instance_new(class_);
     reference = tally_weakref_new(object, NULL, NULL);
@@ -63,14 +63,13 @@ static void is_immortal(void) {
 
 /* Its references go, more than it ever had: nothing happens to it. */
 static void end(void) {
-    for (int i = 0; i < 10; i++) run_threads(1, drop, NULL, 0);
-    drop(NULL);
+    for (int i = 0; i < 10; i++) run_threads(1, drop_reference, NULL, 0);
+    drop_reference(NULL);
     is_immortal();
-    tally_decref(reference);
-    tally_decref(holder);
+    drop(reference, holder);
 }
 
-TALLY_TEST(saturation, a_count_filled_by_another_thread_makes_immortal) {
+TEST(a_count_filled_by_another_thread_makes_immortal) {
     begin();
     run_threads(1, take, NULL, 0); /* shared by now */
     set_near_border(BEYOND / 2);
@@ -79,7 +78,7 @@ TALLY_TEST(saturation, a_count_filled_by_another_thread_makes_immortal) {
     end();
 }
 
-TALLY_TEST(saturation, a_count_filled_by_reads_makes_immortal) {
+TEST(a_count_filled_by_reads_makes_immortal) {
     begin();
     set_near_border(BEYOND / 2);
     for (int i = 0; i < BEYOND; i++) check(tally_list_get(holder, 0) == object);
@@ -88,13 +87,13 @@ TALLY_TEST(saturation, a_count_filled_by_reads_makes_immortal) {
     end();
 }
 
-TALLY_TEST(saturation, a_count_filled_by_several_threads_makes_immortal) {
+TEST(a_count_filled_by_several_threads_makes_immortal) {
     begin();
     run_threads(1, take, NULL, 0);
     set_near_border(2 * BEYOND);
     run_threads(4, take, NULL, 0);
     is_immortal();
-    run_threads(4, drop, NULL, 0);
+    run_threads(4, drop_reference, NULL, 0);
     is_immortal();
     end();
 }
@@ -104,7 +103,7 @@ static void drop_all_but_the_lists(void) {
 }
 
 /* One below the border: counted as ever. */
-TALLY_TEST(saturation, a_count_that_was_nearly_full_goes_back) {
+TEST(a_count_that_was_nearly_full_goes_back) {
     begin();
     run_threads(1, take, NULL, 0);
     set_near_border(4 * BEYOND);
@@ -123,14 +122,13 @@ TALLY_TEST(saturation, a_count_that_was_nearly_full_goes_back) {
     tally_decref(holder);
     tally_object *got = tally_weakref_get(reference);
     check(got == tally_none);
-    tally_decref(got);
-    tally_decref(reference);
+    drop(got, reference);
 }
 
 #if !TALLY_COUNTS_HAVE_OWNERS && defined TALLY_COUNT_LIMIT
 /* A decref in two steps: it has seen a count that is not full, which others fill before it takes
  * one off. */
-TALLY_TEST(saturation, a_decref_that_crosses_the_border_back_leaves_it_immortal) {
+TEST(a_decref_that_crosses_the_border_back_leaves_it_immortal) {
     begin();
     set_near_border(0);
     for (int i = 0; i < 3; i++) /* others that skip it meanwhile */
@@ -146,13 +144,13 @@ TALLY_TEST(saturation, a_decref_that_crosses_the_border_back_leaves_it_immortal)
 #if TALLY_COUNTS_HAVE_OWNERS
 
 /* What the owner has counted does not fit into the shared half when it is merged. */
-TALLY_TEST(saturation, a_merge_of_a_large_local_half_makes_immortal) {
+TEST(a_merge_of_a_large_local_half_makes_immortal) {
     begin();
     tally_owned_store(&object->counts,
                       tally_owned_load(&object->counts) + ((uint64_t)5 << 30) * TALLY_OWNED_ONE);
     check_int(tally_refcount(object), ((int64_t)5 << 30) + 2);
-    drop(NULL);
-    run_threads(1, drop, NULL, 0); /* the first queues it */
+    drop_reference(NULL);
+    run_threads(1, drop_reference, NULL, 0); /* the first queues it */
     settle_until(tally_is_immortal(object));
     is_immortal();
     end();
@@ -165,18 +163,13 @@ static void drop_many(void *unused) {
     tally_decref(object);                                             /* queued */
     /* As if it had dropped so many. */
     atomic_fetch_sub(&object->counts.shared, (uint32_t)((1 << 28) - BEYOND / 2) * TALLY_SHARED_ONE);
-    drop(NULL);
+    drop_reference(NULL);
     atomic_store_explicit(&step, 3, memory_order_release);
 }
 
 /* References that the owner has counted and another thread drops before the owner comes to merge.
- */
-TALLY_TEST(saturation, a_shared_half_that_is_full_from_below_makes_immortal) {
-    if (has_gil()) {
-        suite_skip(
-            "with a GIL the owner is blocked while another thread runs, so nothing is queued");
-        return;
-    }
+ * With a GIL the owner is blocked while another thread runs, so nothing is queued. */
+TEST_IF(no_gil, a_shared_half_that_is_full_from_below_makes_immortal) {
     begin();
     tally_thread other;
     atomic_store(&step, 0);
@@ -194,7 +187,7 @@ TALLY_TEST(saturation, a_shared_half_that_is_full_from_below_makes_immortal) {
 }
 
 /* The shared half climbs on by increments that nobody looks at, to where its sign changes. */
-TALLY_TEST(saturation, a_full_shared_half_is_kept_in_its_range) {
+TEST(a_full_shared_half_is_kept_in_its_range) {
     begin();
     run_threads(1, take, NULL, 0);
     atomic_fetch_add(&object->counts.shared,
@@ -208,9 +201,8 @@ TALLY_TEST(saturation, a_full_shared_half_is_kept_in_its_range) {
 }
 
 #    if !defined TALLY_SPREAD_COUNTS || TALLY_SPREAD_COUNTS
-TALLY_TEST(saturation, numbers_of_threads_have_room_for_more_than_32_bits) {
-    if (has_gil()) return;
-    tally_object *class_ = tally_class_new(&(tally_class_spec){.name = "Spread"});
+TEST_IF(no_gil, numbers_of_threads_have_room_for_more_than_32_bits) {
+    tally_object *class_ = class_named("Spread");
     tally_object *instance = tally_instance_new(class_); /* the thread has a table now */
     _Atomic int64_t *number = &tally_self.thread->numbers[tally_owned_load(&class_->counts) >> 16];
     for (int bits = 30; bits <= 34; bits += 2) {
@@ -221,8 +213,7 @@ TALLY_TEST(saturation, numbers_of_threads_have_room_for_more_than_32_bits) {
         check_int(tally_refcount(class_), before + many);
         atomic_fetch_sub(number, many);
     }
-    tally_decref(instance);
-    tally_decref(class_);
+    drop(instance, class_);
 }
 #    endif
 
