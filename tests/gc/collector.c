@@ -98,12 +98,12 @@ static void is_collected(wrap_function *wrap, int depth) {
     check_int(tally_gc_collect(2), 0);
 }
 
-#define KIND(name, wrap)                                                 \
+#define KIND(name, wrap)                                \
     TEST(cycles_through_##name##_are_found_and_freed) { \
-        begin();                                                         \
-        is_collected(wrap, 1);                                           \
-        is_collected(wrap, 1);                                           \
-        end();                                                           \
+        begin();                                        \
+        is_collected(wrap, 1);                          \
+        is_collected(wrap, 1);                          \
+        end();                                          \
     }
 
 KIND(lists, in_list)
@@ -677,12 +677,12 @@ static void collect_a_deep_one(void *argument) {
     check_int(tally_gc_collect(2), DEEP + 1);
 }
 
-#define DEPTH(name, wrap)                                                 \
-    TEST(a_million_nested_##name##_need_no_deep_stack) { \
-        begin();                                                          \
-        deep_job job = {wrap};                                            \
-        run_with_a_small_stack(collect_a_deep_one, &job);                 \
-        end();                                                            \
+#define DEPTH(name, wrap)                                 \
+    TEST(a_million_nested_##name##_need_no_deep_stack) {  \
+        begin();                                          \
+        deep_job job = {wrap};                            \
+        run_with_a_small_stack(collect_a_deep_one, &job); \
+        end();                                            \
     }
 
 DEPTH(lists, in_list)

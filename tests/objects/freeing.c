@@ -173,16 +173,16 @@ static void end(void) {
          references);
 }
 
-#define DEEP(name, wrap)                                                        \
+#define DEEP(name, wrap)                                         \
     TEST(a_million_nested_##name##_die_flat) {                   \
-        begin();                                                                \
-        dies_flat((job){wrap, NULL});                                           \
-        end();                                                                  \
-    }                                                                           \
+        begin();                                                 \
+        dies_flat((job){wrap, NULL});                            \
+        end();                                                   \
+    }                                                            \
     TEST(a_million_nested_##name##_of_another_thread_die_flat) { \
-        begin();                                                                \
-        dies_flat((job){wrap, nest(wrap)});                                     \
-        end();                                                                  \
+        begin();                                                 \
+        dies_flat((job){wrap, nest(wrap)});                      \
+        end();                                                   \
     }
 
 DEEP(lists, in_list)

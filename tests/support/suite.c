@@ -9,8 +9,9 @@ static const char *pending_error(void) {
     return text;
 }
 
+__attribute__((constructor)) static void show_pending_error(void) { check_context = pending_error; }
+
 void suite_run(void (*body)(void)) {
-    check_context = pending_error;
     forget_deaths();
     check_int(tally_init(NULL), 0);
     body();
