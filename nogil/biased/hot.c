@@ -13,7 +13,7 @@
  * a thread that exits while there are hot objects, the same at once. And at the end of the run
  * time.
  */
-#include "backend.h"
+#include "objects/object.h"
 
 #if TALLY_HOT_COUNTS
 
@@ -64,14 +64,14 @@ static void fold(unsigned index) {
         at->counted += up + down;
         at->by = at->by == 0 || at->by == id ? id : SEVERAL;
     }
-    tally_counts_fold(&at->object->counts, (int64_t)sum);
+    tally_refcount_fold(&at->object->refcount, (int64_t)sum);
 }
 
 static bool is_hot(tally_object *object) {
-    return (uint16_t)tally_owned_load(&object->counts) == TALLY_OWNER_HOT;
+    return (uint16_t)tally_owned_load(&object->refcount) == TALLY_OWNER_HOT;
 }
 static int32_t references(tally_object *object) {
-    return tally_shared_count(atomic_load_explicit(&object->counts.shared, memory_order_relaxed));
+    return tally_shared_count(atomic_load_explicit(&object->refcount.shared, memory_order_relaxed));
 }
 
 /* Folded already. */
@@ -81,12 +81,13 @@ static void cool(unsigned index, tally_hot_cooled *cooled) {
     atomic_fetch_sub_explicit(&hot.used, 1, memory_order_relaxed);
     TALLY_EVENT(made_cold);
     if (!is_hot(object)) return; /* made immortal meanwhile */
-    tally_owned_store(&object->counts, TALLY_OWNER_NONE);
-    if (TALLY_UNLIKELY(tally_counts_is_immortal(&object->counts))) return; /* its count is full */
+    tally_owned_store(&object->refcount, TALLY_OWNER_NONE);
+    if (TALLY_UNLIKELY(tally_refcount_is_immortal(&object->refcount)))
+        return; /* its count is full */
     if (TALLY_UNLIKELY(references(object) < 1))
         tally_fatal(object, "more references were dropped than there were");
     if (references(object) > 1)
-        tally_counts_trial_add(&object->counts, -1);
+        tally_refcount_trial_add(&object->refcount, -1);
     else
         cooled->objects[cooled->count++] = object; /* it would die: once the world runs */
 }
@@ -119,13 +120,13 @@ static void look(bool judge_all, uint64_t now, tally_hot_cooled *cooled) {
 
 /* The request's reference becomes the table's. False: refused; the request keeps it. */
 static bool make_hot(tally_object *object, uint64_t now) {
-    uint64_t owned = tally_owned_load(&object->counts);
-    if ((uint16_t)owned == TALLY_OWNER_IMMORTAL || TALLY_OWNER_IS_SPREAD(owned)) return false;
+    uint64_t owned = tally_owned_load(&object->refcount);
+    if ((uint16_t)owned == TALLY_OWNER_IMMORTAL || TALLY_OWNER_IS_PER_THREAD(owned)) return false;
     if ((uint16_t)owned == TALLY_OWNER_HOT) { /* asked for by several: the table has a reference */
-        tally_counts_trial_add(&object->counts, -1);
+        tally_refcount_trial_add(&object->refcount, -1);
         return true;
     }
-    uint32_t shared = atomic_load_explicit(&object->counts.shared, memory_order_relaxed);
+    uint32_t shared = atomic_load_explicit(&object->refcount.shared, memory_order_relaxed);
     unsigned index = 0;
     while (index < TALLY_HOT_ROOM && hot.at[index].object) index++;
     if (index == TALLY_HOT_ROOM) return false;
@@ -139,9 +140,9 @@ static bool make_hot(tally_object *object, uint64_t now) {
     atomic_fetch_add_explicit(&hot.used, 1, memory_order_relaxed);
     tally_lock_unbias(object);
     /* relaxed: threads see both by the end of the stop */
-    atomic_store_explicit(&object->counts.shared, (uint32_t)count << 2 | TALLY_SHARED_MERGED,
+    atomic_store_explicit(&object->refcount.shared, (uint32_t)count << 2 | TALLY_SHARED_MERGED,
                           memory_order_relaxed);
-    tally_owned_store(&object->counts, (uint64_t)index << 16 | TALLY_OWNER_HOT);
+    tally_owned_store(&object->refcount, (uint64_t)index << 16 | TALLY_OWNER_HOT);
     TALLY_EVENT(made_hot);
     return true;
 }
@@ -150,7 +151,7 @@ static bool make_hot(tally_object *object, uint64_t now) {
 static bool answer_all(uint64_t now) {
     bool refused = false;
     for (uint32_t id = 1; id <= slots_used(); id++) {
-        _Atomic uintptr_t *request = &tally_thread_slot(id)->counts.hot.request;
+        _Atomic uintptr_t *request = &tally_thread_slot(id)->refcount.hot.request;
         uintptr_t asked = atomic_load_explicit(request, memory_order_relaxed);
         if (!asked || asked & REFUSED) continue;
         bool made = make_hot((tally_object *)asked, now);
@@ -166,9 +167,9 @@ void tally_hot_drop(tally_hot_cooled *cooled) {
     for (unsigned i = 0; i < cooled->count; i++) tally_decref(cooled->objects[i]);
 }
 
-void tally_hot_note(tally_counts *counts, unsigned lost) {
+void tally_hot_note(tally_refcounts *counts, unsigned lost) {
     tally_thread_state *thread = tally_thread_current();
-    tally_hot_thread *self = &thread->counts.hot;
+    tally_hot_thread *self = &thread->refcount.hot;
     uintptr_t address = (uintptr_t)counts;
     unsigned i = (unsigned)((address >> 4) * UINT64_C(0x9e3779b97f4a7c15) >> 56);
     _Static_assert(TALLY_HOT_HEAT == 1 << (64 - 56), "the hash gives an index of heat");
@@ -191,36 +192,36 @@ void tally_hot_note(tally_counts *counts, unsigned lost) {
     tally_breaker_set(thread, TALLY_BREAK_MERGE);
 }
 
-static void stop_and_look(tally_hot_thread *self, bool judge_all) {
-    tally_counts_dead dead;
+static void stop_and_recheck(tally_hot_thread *self, bool judge_all) {
+    tally_refcount_dead dead;
     dead.cooled.count = 0;
     self->asking = true;
     uint64_t began = tally_now();
-    tally_world_stop();
-    TALLY_POINT(hot_stopped);
-    dead.entries = tally_counts_merge_queues();
+    tally_stop_the_world();
+    TALLY_FAILPOINT(hot_stopped);
+    dead.entries = tally_refcount_merge_queues();
     uint64_t now = tally_now();
     look(judge_all, now, &dead.cooled);
     bool refused = answer_all(now);
-    tally_world_start();
-    TALLY_POINT(hot_started);
+    tally_resume_the_world();
+    TALLY_FAILPOINT(hot_started);
     now = tally_now();
     /* Where there is no room, that is so for a while. */
     atomic_store_explicit(&hot.not_before, now + (refused ? JUDGE_NS : 0) + 20 * (now - began),
                           memory_order_relaxed);
     self->asking = false;
-    tally_counts_destroy(dead);
+    tally_refcount_destroy(dead);
 }
 
 void tally_hot_safepoint(tally_thread_state *thread) {
-    tally_hot_thread *self = &thread->counts.hot;
+    tally_hot_thread *self = &thread->refcount.hot;
     if (self->asking) return;
     uintptr_t asked = atomic_load_explicit(&self->request, memory_order_relaxed);
     if (self->leaving || (asked && !(asked & REFUSED))) {
         bool leaving = self->leaving;
         self->leaving = false;
         self->looked |= leaving;
-        stop_and_look(self, leaving);
+        stop_and_recheck(self, leaving);
         asked = atomic_load_explicit(&self->request, memory_order_relaxed);
     }
     if (!(asked & REFUSED)) return;
@@ -229,17 +230,18 @@ void tally_hot_safepoint(tally_thread_state *thread) {
 }
 
 bool tally_hot_pending(tally_thread_state *thread) {
-    return !thread->counts.hot.asking &&
-           atomic_load_explicit(&thread->counts.hot.request, memory_order_relaxed);
+    return !thread->refcount.hot.asking &&
+           atomic_load_explicit(&thread->refcount.hot.request, memory_order_relaxed);
 }
 
 void tally_hot_attach(tally_thread_state *thread) {
-    thread->counts.hot.asking = thread->counts.hot.leaving = thread->counts.hot.looked = false;
-    memset(thread->counts.hot.heat, 0, sizeof thread->counts.hot.heat);
+    thread->refcount.hot.asking = thread->refcount.hot.leaving = thread->refcount.hot.looked =
+        false;
+    memset(thread->refcount.hot.heat, 0, sizeof thread->refcount.hot.heat);
 }
 
 bool tally_hot_detach(tally_thread_state *thread) {
-    tally_hot_thread *self = &thread->counts.hot;
+    tally_hot_thread *self = &thread->refcount.hot;
     if (atomic_load_explicit(&self->request, memory_order_relaxed)) return false;
     if (self->looked || !atomic_load_explicit(&hot.used, memory_order_relaxed)) return true;
     self->leaving = true;

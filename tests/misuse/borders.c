@@ -20,7 +20,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "inject.h"
+#include "instrument/failpoint.h"
 
 static int failures, done;
 
@@ -496,7 +496,7 @@ static _Atomic int result;
 
 static void *attach_held(void *unused) {
     (void)unused;
-    tally_inject_role(STRANGER);
+    tally_failpoint_role(STRANGER);
     int failed = tally_thread_attach();
     atomic_store(&result, failed ? (int)tally_error_kind() : -1);
     if (!failed) tally_thread_detach();
@@ -510,7 +510,7 @@ static void *init_held(void *unused) {
 }
 static void *end_held(void *unused) {
     (void)unused;
-    tally_inject_role(ENDER);
+    tally_failpoint_role(ENDER);
     check(tally_init(NULL) == 0);
     check(tally_finish() == 0);
     return NULL;
@@ -519,11 +519,11 @@ static void *end_held(void *unused) {
 static void attach_comes_when_all_is_gone(void) {
     pthread_t stranger;
     check(tally_init(NULL) == 0);
-    tally_inject_hold(STRANGER, "attach");
+    tally_failpoint_hold(STRANGER, "attach");
     pthread_create(&stranger, NULL, attach_held, NULL);
-    check(tally_inject_await(STRANGER, "attach"));
+    check(tally_failpoint_await(STRANGER, "attach"));
     check(tally_finish() == 0);
-    tally_inject_release(STRANGER, "attach");
+    tally_failpoint_release(STRANGER, "attach");
     pthread_join(stranger, NULL);
     check(atomic_load(&result) == TALLY_RUNTIME_ERROR);
     check(tally_init(NULL) == 0 && tally_finish() == 0);
@@ -531,13 +531,13 @@ static void attach_comes_when_all_is_gone(void) {
 
 static void attach_comes_at_the_end(const char *point, void *(*comes)(void *)) {
     pthread_t ender, stranger;
-    tally_inject_hold(ENDER, point);
+    tally_failpoint_hold(ENDER, point);
     pthread_create(&ender, NULL, end_held, NULL);
-    check(tally_inject_await(ENDER, point));
+    check(tally_failpoint_await(ENDER, point));
     pthread_create(&stranger, NULL, comes, NULL);
     pthread_join(stranger, NULL);
     check(atomic_load(&result) == TALLY_RUNTIME_ERROR);
-    tally_inject_release(ENDER, point);
+    tally_failpoint_release(ENDER, point);
     pthread_join(ender, NULL);
     check(tally_init(NULL) == 0 && tally_finish() == 0);
 }
