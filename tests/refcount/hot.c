@@ -62,7 +62,7 @@ static void run_with_losers(void (*body)(void)) {
 /* The word changes with the world stopped only. */
 static int is_hot(tally_object *object) {
 #if TALLY_HOT_COUNTS
-    return TALLY_OWNER_IS_HOT(tally_owned_load(&object->refcount));
+    return tally_owner_is_hot(tally_owned_load(&object->refcount));
 #else
     (void)object;
     return 0;
