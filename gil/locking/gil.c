@@ -17,7 +17,7 @@
  * attach; everything else of the run time is guarded by it.
  */
 #define _GNU_SOURCE
-#include "backend.h"
+#include "objects/object.h"
 #include <time.h>
 
 tally_heap tally_one_heap;

@@ -26,6 +26,7 @@
  *  - Who asks while another is stopping the world for a collection shares that
  *    one: all that was garbage when it asked is found by it.
  */
+#include "internal.h"
 #include "mark.h"
 #include "processors.h"
 

@@ -22,7 +22,8 @@
  * millisecond is handed the lock (Parking Lot, WebKit; Go's mutex).
  */
 #define _GNU_SOURCE
-#include "backend.h"
+#include "internal.h"
+#include "objects/object.h"
 #include <linux/membarrier.h>
 #include <sched.h>
 #include <sys/syscall.h>

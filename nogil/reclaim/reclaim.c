@@ -31,7 +31,8 @@
  * liburcu is not built with ThreadSanitizer: grace_period stands for its
  * synchronisation (release at each quiescent point, acquire after a period).
  */
-#include "backend.h"
+#include "internal.h"
+#include "objects/object.h"
 #include <urcu/urcu-qsbr.h>
 
 #if defined(__SANITIZE_THREAD__)

@@ -21,6 +21,7 @@
  * that has only taken references: its first drop, or instance, allocates the table.
  */
 #include "gc/collector.h"
+#include "internal.h"
 
 enum { FIRST_SWEEP = 64 };
 static _Atomic size_t born, sweep_at = FIRST_SWEEP;
@@ -53,7 +54,7 @@ bool tally_per_thread_allocate(void) {
     _Atomic int64_t *numbers =
         calloc(TALLY_MAX_TYPES + PLACES, sizeof *numbers); /* touched only where used */
     /* release: pairs with sum_of */
-    if (numbers) tally_store_release(&tally_self.thread->per_thread_refcounts, numbers);
+    if (numbers) tally_store_release(&tally_self.thread->refcount.per_thread, numbers);
     return numbers;
 }
 
@@ -97,7 +98,7 @@ static int64_t sum_of(uint32_t place) {
     for (uint32_t id = 1; id <= tally_load_acquire(&tally_process.slots_used); id++) {
         /* acquire: pairs with the release of tally_per_thread_allocate */
         _Atomic int64_t *numbers =
-            tally_load_acquire(&tally_thread_slot(id)->head.per_thread_refcounts);
+            tally_load_acquire(&tally_thread_slot(id)->head.refcount.per_thread);
         if (numbers) sum += tally_load_relaxed(&numbers[place]);
     }
     return sum;
@@ -109,7 +110,7 @@ static void gather(tally_object *object, uint32_t place) {
     int64_t sum = sum_of(place);
     for (uint32_t id = 1; id <= tally_load_relaxed(&tally_process.slots_used); id++) {
         _Atomic int64_t *numbers =
-            tally_load_relaxed(&tally_thread_slot(id)->head.per_thread_refcounts);
+            tally_load_relaxed(&tally_thread_slot(id)->head.refcount.per_thread);
         if (numbers) tally_store_relaxed(&numbers[place], 0);
     }
     if (tally_refcount_per_thread_index(&object->refcount) == place)
@@ -234,7 +235,7 @@ bool tally_per_thread_seem_unused(void) {
         for (uint32_t id = 1; id <= tally_load_acquire(&tally_process.slots_used); id++) {
             /* acquire: pairs with the release of tally_per_thread_allocate */
             _Atomic int64_t *numbers =
-                tally_load_acquire(&tally_thread_slot(id)->head.per_thread_refcounts);
+                tally_load_acquire(&tally_thread_slot(id)->head.refcount.per_thread);
             for (uint32_t i = 0; numbers && i < run; i++)
                 sums[i] += tally_load_relaxed(&numbers[TALLY_MAX_TYPES + from + i]);
         }

@@ -25,7 +25,8 @@
  * who stopped it.
  */
 #define _GNU_SOURCE
-#include "backend.h"
+#include "internal.h"
+#include "objects/object.h"
 #include <sched.h>
 #include <time.h>
 

@@ -4,7 +4,7 @@
  * and an owner that exits and whose slot another thread may take.
  * Stands for nogil/biased/tally_refcount.h, refcount_internal.h, counts.c; of
  * nogil/stop_the_world/stop_the_world.c enter_blocking, become_running, tally_claim, tally_thread_list_lock,
- * the merging at the end of tally_resume_the_world; of core/runtime/runtime.c attach and detach.
+ * the merging at the end of tally_resume_the_world; of core/runtime/threads.c attach and detach.
  *
  * Bounds: two objects, X with three references and Y with two. One owner slot, with
  * a thread, and perhaps a second thread after it (LIVES 2): each runs, passes

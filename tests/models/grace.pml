@@ -4,7 +4,7 @@
  * the count of those under way, the breaker's bit, and liburcu's QSBR.
  * Stands for nogil/reclaim/reclaim.c (tally_retire, tally_reclaim_flush, _safepoint,
  * _offline, _online, wait_for_grace_periods, _free, quiesce_all) and the first bits
- * in core/runtime/runtime.c tally_thread_attach; of liburcu, urcu-qsbr.h's quiescent_state,
+ * in core/runtime/threads.c tally_thread_attach; of liburcu, urcu-qsbr.h's quiescent_state,
  * thread_offline, thread_online, synchronize_rcu.
  *
  * Bounds: one place that points to a block; a writer, which replaces it RETIRES times and

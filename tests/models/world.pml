@@ -5,7 +5,7 @@
  * lock; and who waited for the start has run before the next stop.
  * Stands for nogil/stop_the_world/stop_the_world.c become_blocked, wait_for_start, has_resumed,
  * wait_for_resuming, become_running_from, tally_claim, claim_all, wait_for_all, tally_stop_the_world, tally_resume_the_world,
- * tally_thread_list_lock, tally_locking_safepoint; core/runtime/runtime.c tally_thread_detach.
+ * tally_thread_list_lock, tally_locking_safepoint; core/runtime/threads.c tally_thread_detach.
  *
  * Bounds: three threads. Threads 0 and 1 stop the world STOPS0 and STOPS1 times;
  * threads 1 and 2 enter a blocking region BLOCKS1 and BLOCKS2 times; CLAIMS times thread

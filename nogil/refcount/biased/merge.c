@@ -21,7 +21,7 @@
  * by no more than what the droppers drop between two safepoints, twice, since T merges
  * just after its safepoint counts. A block counts, not what its object holds.
  */
-#include "backend.h"
+#include "objects/object.h"
 
 #define TALLY_QUEUE_CLOSED ((tally_merge_entry *)1)
 

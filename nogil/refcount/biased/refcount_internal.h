@@ -1,24 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The biased counts' side of the contract; core/backend.h says what each does. */
-#ifndef TALLY_REFCOUNT_PART_H
-#define TALLY_REFCOUNT_PART_H
+/* The biased counts' side of the contract; core/contract/refcount.h says what each does. */
+#ifndef TALLY_REFCOUNT_INTERNAL_H
+#define TALLY_REFCOUNT_INTERNAL_H
 
-#include "hot.h"
+#include "layout/flags.h"
+#include "layout/thread.h"
 
-/* An entry of a merge queue; a counted reference. */
-typedef struct tally_merge_entry {
-    struct tally_merge_entry *next;
-    tally_object *object;
-} tally_merge_entry;
-
-typedef struct tally_refcount_thread {
-    _Atomic(tally_merge_entry *) queue;   /* a stack; TALLY_QUEUE_CLOSED: the owner is gone */
-    _Atomic size_t waiting, waiting_most; /* bytes of the blocks of the objects in it */
-    tally_merge_entry *deferred; /* dead, to be destroyed at the next safepoint; own thread */
-#if TALLY_HOT_COUNTS
-    tally_hot_thread hot;
-#endif
-} tally_refcount_thread;
+/* The caller's array of per-thread refcounts; false: no memory, without an error. */
+bool tally_per_thread_allocate(void);
 
 static inline int32_t tally_shared_count(uint32_t shared) { return (int32_t)shared >> 2; }
 /* From 2^28 to 3 * 2^28 as numbers of 30 bits; tally_refcount.h. */

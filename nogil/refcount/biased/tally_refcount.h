@@ -39,25 +39,11 @@
  *  - References that the owner has counted and others drop make the half negative, in state queued.
  * If they are more than 2^28, it becomes full from below, and the object immortal.
  */
+/* That header includes this one where the functions below belong. */
+#include "tally_object.h"
+
 #ifndef TALLY_REFCOUNT_H
-#define TALLY_REFCOUNT_H
-
-#define TALLY_REFCOUNT_NAME        "biased"
-#define TALLY_REFCOUNT_HAVE_OWNERS 1
-
-/* One word, local << 16 | owner: the owner's way is a load, a comparison and a
- * store, and giving up an object is one store. Aligned to 4 that no padding
- * follows `shared`; the header itself is aligned to 8. */
-typedef uint64_t tally_owned __attribute__((aligned(4)));
-#define TALLY_OWNED_ONE ((uint64_t)1 << 16)
-
-typedef struct tally_refcounts {
-    tally_owned owned;
-    _Atomic uint32_t shared; /* two state bits below a signed count */
-} tally_refcounts;
-
-#define TALLY_REFCOUNT_IMMORTAL \
-    { TALLY_OWNER_IMMORTAL, 0 }
+#    define TALLY_REFCOUNT_H
 
 /*
  * Relaxed load and store of `owned`. Compilers take an atomic access for one
@@ -65,14 +51,14 @@ typedef struct tally_refcounts {
  * makes the fast path a third slower. So they are volatile accesses of an
  * aligned word, which are single instructions; ThreadSanitizer sees atomics.
  */
-#if defined(__SANITIZE_THREAD__)
-#    define TALLY_OWNED_ATOMIC 1
-#elif defined(__has_feature)
-#    if __has_feature(thread_sanitizer)
+#    if defined(__SANITIZE_THREAD__)
 #        define TALLY_OWNED_ATOMIC 1
+#    elif defined(__has_feature)
+#        if __has_feature(thread_sanitizer)
+#            define TALLY_OWNED_ATOMIC 1
+#        endif
 #    endif
-#endif
-#ifdef TALLY_OWNED_ATOMIC
+#    ifdef TALLY_OWNED_ATOMIC
 static inline uint64_t tally_owned_load(const tally_refcounts *refcount) {
     return __atomic_load_n((const uint64_t *)__builtin_assume_aligned(refcount, _Alignof(uint64_t)),
                            __ATOMIC_RELAXED);
@@ -81,14 +67,14 @@ static inline void tally_owned_store(tally_refcounts *refcount, uint64_t word) {
     __atomic_store_n((uint64_t *)__builtin_assume_aligned(refcount, _Alignof(uint64_t)), word,
                      __ATOMIC_RELAXED);
 }
-#else
+#    else
 static inline uint64_t tally_owned_load(const tally_refcounts *refcount) {
     return *(const volatile uint64_t *)&refcount->owned;
 }
 static inline void tally_owned_store(tally_refcounts *refcount, uint64_t word) {
     *(volatile uint64_t *)&refcount->owned = word;
 }
-#endif
+#    endif
 
 /* The word of a new object. The cast through void tells clang, which goes by the
  * type of the field, that the header aligns it. */
@@ -96,15 +82,6 @@ static inline void tally_owned_publish(tally_refcounts *refcount, uint64_t word)
     __atomic_store_n((uint64_t *)__builtin_assume_aligned((void *)refcount, _Alignof(uint64_t)),
                      word, __ATOMIC_RELEASE);
 }
-
-enum {
-    TALLY_SHARED_PRIVATE,
-    TALLY_SHARED_MAYBE,
-    TALLY_SHARED_QUEUED,
-    TALLY_SHARED_MERGED,
-    TALLY_SHARED_STATE = 3,
-    TALLY_SHARED_ONE = 4
-};
 
 /* The owner drops the last reference of its half, or another thread drops one. One
  * call for both, as each costs the caller registers. */
@@ -114,39 +91,36 @@ void tally_refcount_saturate(tally_refcounts *refcount) __attribute__((cold));
 
 /* Hot (hot.h): counted in a number of the thread; the place is in `owned`. Looked at behind the
  * owner's and the immortals' ways, in front of a read-modify-write, so that nobody else pays. */
-#if TALLY_HOT_COUNTS
-#    define TALLY_OWNER_IS_HOT(owned) ((uint16_t)(owned) == TALLY_OWNER_HOT)
+#    if TALLY_HOT_COUNTS
+#        define TALLY_OWNER_IS_HOT(owned) ((uint16_t)(owned) == TALLY_OWNER_HOT)
 /* Load and store, both relaxed: its thread alone writes the number, and who reads it to act on it
  * has stopped the world. */
-#    define TALLY_HOT_ADD(owned, way)                                                          \
-        atomic_store_explicit(&tally_self.thread->hot[(owned) >> 16].way,                      \
-                              atomic_load_explicit(&tally_self.thread->hot[(owned) >> 16].way, \
-                                                   memory_order_relaxed) +                     \
-                                  1,                                                           \
-                              memory_order_relaxed)
-#else
-#    define TALLY_OWNER_IS_HOT(owned) 0
-#    define TALLY_HOT_ADD(owned, way) ((void)0)
-#endif
+#        define TALLY_HOT_ADD(owned, way)                                                 \
+            atomic_store_explicit(                                                        \
+                &tally_self.thread->refcount.hot[(owned) >> 16].way,                      \
+                atomic_load_explicit(&tally_self.thread->refcount.hot[(owned) >> 16].way, \
+                                     memory_order_relaxed) +                              \
+                    1,                                                                    \
+                memory_order_relaxed)
+#    else
+#        define TALLY_OWNER_IS_HOT(owned) 0
+#        define TALLY_HOT_ADD(owned, way) ((void)0)
+#    endif
 
-/* 0: under one lock nobody contends. */
-#ifndef TALLY_PER_THREAD_REFCOUNTS
-#    define TALLY_PER_THREAD_REFCOUNTS 1
-#endif
-#if TALLY_PER_THREAD_REFCOUNTS
-#    define TALLY_OWNER_IS_PER_THREAD(owned) ((uint16_t)(owned) == TALLY_OWNER_PER_THREAD)
+#    if TALLY_PER_THREAD_REFCOUNTS
+#        define TALLY_OWNER_IS_PER_THREAD(owned) ((uint16_t)(owned) == TALLY_OWNER_PER_THREAD)
 /* Load and store, both relaxed, as of a hot one. False: the thread has no table. Decrefs of spread
  * objects are left to the slow path: inline, they cost others a register. */
 static inline _Bool tally_per_thread_add(uint64_t owned, int64_t by) {
-    _Atomic int64_t *numbers = tally_load_relaxed(&tally_self.thread->per_thread_refcounts);
+    _Atomic int64_t *numbers = tally_load_relaxed(&tally_self.thread->refcount.per_thread);
     if (TALLY_UNLIKELY(!numbers)) return 0;
     tally_store_relaxed(&numbers[owned >> 16], tally_load_relaxed(&numbers[owned >> 16]) + by);
     return 1;
 }
-#else
-#    define TALLY_OWNER_IS_PER_THREAD(owned) 0
-#    define tally_per_thread_add(owned, by)  ((void)(owned), 0)
-#endif
+#    else
+#        define TALLY_OWNER_IS_PER_THREAD(owned) 0
+#        define tally_per_thread_add(owned, by)  ((void)(owned), 0)
+#    endif
 
 static inline void tally_refcount_incref(tally_refcounts *refcount) {
     uint64_t owned = tally_owned_load(refcount);
