@@ -55,7 +55,7 @@ typedef struct chunk {
 
 typedef struct helper {
     _Alignas(64) unsigned number;
-    _Atomic uint8_t *counts; /* as tally_side_marks; the first helper's are those */
+    _Atomic uint8_t *side_marks; /* as tally_side_marks; the first helper's are those */
     size_t counts_size;
     chunk *out, *spare; /* out: being filled */
     tally_prefetch_buffer ring;
@@ -96,7 +96,8 @@ TALLY_INLINE void count(helper *h, _Atomic uint8_t *note) {
     uint8_t value = tally_side_mark_load(note);
     if (TALLY_UNLIKELY(value == MOST)) {
         if (!tally_overflow_entry(
-                &h->overflow, tally_side_mark_object(h->refcount, h->counts_size, h->number, note)))
+                &h->overflow,
+                tally_side_mark_object(h->side_marks, h->counts_size, h->number, note)))
             return;
         value -= TALLY_OVERFLOW;
     }
@@ -104,7 +105,7 @@ TALLY_INLINE void count(helper *h, _Atomic uint8_t *note) {
 }
 static inline void visit_count(tally_object *child, void *helper_) {
     helper *h = helper_;
-    _Atomic uint8_t *note = tally_side_mark_in(h->refcount, h->number, child);
+    _Atomic uint8_t *note = tally_side_mark_in(h->side_marks, h->number, child);
     if (!note || !(note = tally_ring_swap(&h->ring, note))) return;
     count(h, note);
 }
@@ -123,7 +124,7 @@ static void count_late(helper *h) {
 static ptrdiff_t external(tally_object *object, uint8_t counted) {
     ptrdiff_t left = tally_refcount_total(&object->refcount) - counted;
     for (unsigned i = 1; i < mark.of; i++)
-        left -= tally_side_mark_load(tally_side_mark_of(mark.helpers[i].refcount, i, object));
+        left -= tally_side_mark_load(tally_side_mark_of(mark.helpers[i].side_marks, i, object));
     if (object->type == TALLY_TYPE_TYPE &&
         tally_types[((tally_type_object *)object)->index].class_) {
         left += tally_class_instances(object);
@@ -372,14 +373,14 @@ static bool helper_start(unsigned number) {
     helper *h = &mark.helpers[number];
     memset(h, 0, sizeof *h);
     h->number = number;
-    h->refcount = tally_side_marks;
+    h->side_marks = tally_side_marks;
     h->counts_size = tally_side_marks_size();
     if (number > 0) {
         void *counts = mmap(NULL, counts_size(), PROT_READ | PROT_WRITE,
                             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
         if (counts == MAP_FAILED) return false;
         madvise(counts, counts_size(), MADV_HUGEPAGE);
-        h->refcount = counts;
+        h->side_marks = counts;
         h->counts_size = counts_size();
     }
     h->instances = instances[number];
@@ -398,7 +399,7 @@ static void free_chunks(helper *h) {
 }
 static void helper_end(unsigned number) {
     helper *h = &mark.helpers[number];
-    if (number > 0) munmap((void *)h->refcount, h->counts_size);
+    if (number > 0) munmap((void *)h->side_marks, h->counts_size);
     free_chunks(h);
     tally_overflow_add(&h->overflow, TALLY_OVERFLOW);
     free(h->overflow.at);
