@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //
-// The task server: workloads/experiments/server/measure.py starts task-server-<backend>, loads it with
-// wrk and prints what both say.  A job's threads are the server's workers, its
-// variant is the version of the model.  The first of each version on a backend
-// has its answers compared with the model's before.
+// The task server: workloads/experiments/server/measure.py starts task-server-<backend>, loads it
+// with wrk and prints what both say.  A job's threads are the server's workers, its variant is the
+// version of the model.  The first of each version on a backend has its answers compared with the
+// model's before.
 #include "extras.h"
 
 #include "plan.h"

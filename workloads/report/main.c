@@ -6,9 +6,9 @@
 #include "compose.h"
 #include "diff.h"
 #include "files.h"
+#include "harness/output.h"
 #include "journal.h"
 #include "machine.h"
-#include "harness/output.h"
 #include "process.h"
 #include "results.h"
 #include "run.h"
@@ -77,7 +77,8 @@ static const struct argp_option option_list[] = {
      2},
     {"python-script", PYTHON_SCRIPT, "FILE", 0,
      "What it runs, workloads/experiments/python/collector.py; goes with --with-python", 2},
-    {"patterns-script", PATTERNS_SCRIPT, "FILE", 0, "And workloads/experiments/python/patterns.py", 2},
+    {"patterns-script", PATTERNS_SCRIPT, "FILE", 0, "And workloads/experiments/python/patterns.py",
+     2},
     {"server-script", SERVER_SCRIPT, "FILE", 0,
      "What loads the task server, workloads/experiments/server/measure.py", 2},
     {"resume", RESUME, "DIR", 0,

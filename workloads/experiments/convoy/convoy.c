@@ -10,8 +10,8 @@
  * so a request needs the GIL once.
  */
 #define _GNU_SOURCE
-#include "program.h"
 #include "harness/switching.h"
+#include "program.h"
 
 #include <argp.h>
 #include <jansson.h>
