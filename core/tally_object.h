@@ -11,20 +11,16 @@
 #ifndef TALLY_OBJECT_H
 #define TALLY_OBJECT_H
 
-#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include "tally_atomic.h"
+#include "tally_refcount_types.h"
 
 typedef struct tally_object tally_object;
 
 #define TALLY_LIKELY(x)   __builtin_expect(!!(x), 1)
 #define TALLY_UNLIKELY(x) __builtin_expect(!!(x), 0)
-
-/* 1: biased counts move objects under heavy fire to numbers of each thread; nogil/biased/hot.h. */
-#ifndef TALLY_HOT_COUNTS
-#    define TALLY_HOT_COUNTS 0
-#endif
-#define TALLY_HOT_ROOM 256
 
 /* What a thread keeps where inline code can reach it. */
 typedef struct tally_thread_head {
@@ -34,23 +30,11 @@ typedef struct tally_thread_head {
     _Atomic uint64_t events[40]; /* written by the thread alone, read by tally_stats */
     uint64_t borrow_epoch; /* own thread; raised by what ends its borrowed references, in builds
                               with assertions */
-    _Atomic(_Atomic int64_t *) numbers; /* without a GIL: its part of the counts of classes and
-                                           spread objects; NULL: none yet */
-#if TALLY_HOT_COUNTS
-    struct {
-        _Atomic uint64_t up, down;
-    } hot[TALLY_HOT_ROOM]; /* own thread; read and cleared by who has stopped the world */
-#endif
+    tally_refcount_head refcount;
 } tally_thread_head;
 
-/* Owner ids that no thread has. */
-enum {
-    TALLY_OWNER_NONE = 0,
-    TALLY_OWNER_SPREAD = 0xfffc,
-    TALLY_OWNER_HOT = 0xfffd,
-    TALLY_OWNER_UNATTACHED = 0xfffe,
-    TALLY_OWNER_IMMORTAL = 0xffff
-};
+/* Owner ids that no thread has; those between the first two are the backend's. */
+enum { TALLY_OWNER_NONE = 0, TALLY_OWNER_UNATTACHED = 0xfffe, TALLY_OWNER_IMMORTAL = 0xffff };
 
 struct tally_self {
     tally_thread_head *thread; /* never NULL: an unattached thread has one whose breaker is set */
@@ -59,12 +43,10 @@ struct tally_self {
 extern _Thread_local struct tally_self tally_self __attribute__((tls_model("initial-exec")));
 
 /* Counters are their thread's own, so load and store suffice; no lock prefix. */
-#define TALLY_COUNT_ADD(index, n)                                                       \
-    atomic_store_explicit(                                                              \
-        &tally_self.thread->events[index],                                              \
-        atomic_load_explicit(&tally_self.thread->events[index], memory_order_relaxed) + \
-            (uint64_t)(n),                                                              \
-        memory_order_relaxed)
+#define TALLY_EVENT_ADD(index, n)                                                                \
+    atomic_store_explicit(&tally_self.thread->events[index],                                     \
+                          tally_load_relaxed(&tally_self.thread->events[index]) + (uint64_t)(n), \
+                          memory_order_relaxed)
 
 enum {
     TALLY_EVENT_merges,
@@ -79,7 +61,7 @@ enum {
     TALLY_EVENT_stop_ns,
     TALLY_EVENT_retired,
     TALLY_EVENT_reclaimed,
-    TALLY_EVENT_grace_helped,
+    TALLY_EVENT_grace_throttled,
     TALLY_EVENT_pools_taken,
     TALLY_EVENT_remote_drained,
     TALLY_EVENT_collections,
@@ -103,13 +85,13 @@ enum {
     TALLY_EVENT_lock_handovers,
     TALLY_EVENT_made_hot,
     TALLY_EVENT_made_cold,
-    TALLY_EVENT_hot_increfs,
-    TALLY_EVENT_hot_decrefs,
+    TALLY_EVENT_per_thread_increfs,
+    TALLY_EVENT_per_thread_decrefs,
     TALLY_EVENTS
 };
 _Static_assert(TALLY_EVENTS <= 40, "room for every event");
 
-#define TALLY_EVENT(name) TALLY_COUNT_ADD(TALLY_EVENT_##name, 1)
+#define TALLY_EVENT(name) TALLY_EVENT_ADD(TALLY_EVENT_##name, 1)
 #ifdef TALLY_COUNT_EVENTS
 #    define TALLY_DETAIL(name) TALLY_EVENT(name)
 #else
@@ -117,16 +99,16 @@ _Static_assert(TALLY_EVENTS <= 40, "room for every event");
 #endif
 
 /* Their slow paths; not for programs. */
-void tally_counts_fought(void *counts,
-                         unsigned lost); /* compare-and-swaps were lost; by who holds a reference */
+void tally_refcount_contended(
+    void *refcount, unsigned lost); /* compare-and-swaps were lost; by who holds a reference */
 #ifdef TALLY_COUNT_EVENTS
-void tally_counts_shared(void *counts); /* counted by a read-modify-write */
-#    define TALLY_SHARED_COUNT(counts) tally_counts_shared(counts)
+void tally_refcount_count_shared(void *refcount); /* counted by a read-modify-write */
+#    define TALLY_COUNT_SHARED(refcount) tally_refcount_count_shared(refcount)
 #else
-#    define TALLY_SHARED_COUNT(counts) ((void)0)
+#    define TALLY_COUNT_SHARED(refcount) ((void)0)
 #endif
 
-#include "tally_counts.h"
+#include "tally_refcount.h"
 
 /*
  * Invariant: a program links only with the library it was compiled for.
@@ -134,7 +116,7 @@ void tally_counts_shared(void *counts); /* counted by a read-modify-write */
  * Structures and inline code differ between backends, and with a few definitions.
  * Every file that includes this header therefore refers to a variable whose name
  * tells both, and a library defines the one variable it was compiled with
- * (core/build.c). Any other library leaves the name undefined: a link error. The
+ * (core/runtime/build.c). Any other library leaves the name undefined: a link error. The
  * reference is a word of constant data that nothing reads.
  */
 #include "tally_backend.h"
@@ -143,31 +125,31 @@ void tally_counts_shared(void *counts); /* counted by a read-modify-write */
 #else
 #    define TALLY_BUILT_COUNTED
 #endif
-#if TALLY_HOT_COUNTS
+#if defined TALLY_HOT_COUNTS && TALLY_HOT_COUNTS
 #    define TALLY_BUILT_HOT _with_hot_counts
 #else
 #    define TALLY_BUILT_HOT
 #endif
-#if defined TALLY_SPREAD_COUNTS && !TALLY_SPREAD_COUNTS
-#    define TALLY_BUILT_SPREAD _without_spread_counts
+#if defined TALLY_PER_THREAD_REFCOUNTS && !TALLY_PER_THREAD_REFCOUNTS
+#    define TALLY_BUILT_PER_THREAD _without_per_thread_refcounts
 #else
-#    define TALLY_BUILT_SPREAD
+#    define TALLY_BUILT_PER_THREAD
 #endif
 #ifdef TALLY_LOCKS_OFF
 #    define TALLY_BUILT_LOCKS _without_locks
 #else
 #    define TALLY_BUILT_LOCKS
 #endif
-#ifdef TALLY_INJECT
-#    define TALLY_BUILT_INJECT _injected
+#ifdef TALLY_FAILPOINTS
+#    define TALLY_BUILT_FAILPOINTS _with_failpoints
 #else
-#    define TALLY_BUILT_INJECT
+#    define TALLY_BUILT_FAILPOINTS
 #endif
 #define TALLY_BUILT_PASTE(backend, a, b, c, d, e) tally_compiled_for_##backend##a##b##c##d##e
 #define TALLY_BUILT_NAME(backend, a, b, c, d, e)  TALLY_BUILT_PASTE(backend, a, b, c, d, e)
-#define TALLY_BUILT_FOR                                                                            \
-    TALLY_BUILT_NAME(TALLY_BACKEND_WORD, TALLY_BUILT_COUNTED, TALLY_BUILT_HOT, TALLY_BUILT_SPREAD, \
-                     TALLY_BUILT_LOCKS, TALLY_BUILT_INJECT)
+#define TALLY_BUILT_FOR                                                        \
+    TALLY_BUILT_NAME(TALLY_BACKEND_WORD, TALLY_BUILT_COUNTED, TALLY_BUILT_HOT, \
+                     TALLY_BUILT_PER_THREAD, TALLY_BUILT_LOCKS, TALLY_BUILT_FAILPOINTS)
 extern const char TALLY_BUILT_FOR;
 /* used: the compiler keeps it; retain: so does a linker that drops sections without a use. */
 #ifdef __has_attribute
@@ -178,10 +160,10 @@ __attribute__((retain))
 __attribute__((used)) static const char *const tally_built_for = &TALLY_BUILT_FOR;
 
 struct tally_object {
-    _Alignas(8) tally_counts counts;
+    _Alignas(8) tally_refcounts refcount;
     uint16_t type;         /* index in the table of types; constant for life */
     _Atomic uint8_t lock;  /* the exclusion part's */
-    _Atomic uint8_t flags; /* TALLY_FLAG_… of core/runtime.h */
+    _Atomic uint8_t flags; /* TALLY_FLAG_… of core/layout/thread.h */
 };
 
 /* What ends the borrowed references of the calling thread says so, in builds with assertions. */
@@ -191,10 +173,10 @@ struct tally_object {
 #    define TALLY_ENDS_BORROWS() ((void)tally_self.thread->borrow_epoch++)
 #endif
 
-static inline void tally_incref(tally_object *object) { tally_counts_incref(&object->counts); }
+static inline void tally_incref(tally_object *object) { tally_refcount_incref(&object->refcount); }
 static inline void tally_decref(tally_object *object) {
     TALLY_ENDS_BORROWS();
-    tally_counts_decref(&object->counts);
+    tally_refcount_decref(&object->refcount);
 }
 static inline void tally_xincref(tally_object *object) {
     if (object) tally_incref(object);
@@ -212,8 +194,7 @@ static inline void tally_safepoint(void) {
     TALLY_ENDS_BORROWS();
     /* relaxed: whoever set a bit published the cause under a lock or with seq_cst, which the slow
      * path takes */
-    if (TALLY_UNLIKELY(atomic_load_explicit(&tally_self.thread->breaker, memory_order_relaxed)))
-        tally_safepoint_slow();
+    if (TALLY_UNLIKELY(tally_load_relaxed(&tally_self.thread->breaker))) tally_safepoint_slow();
 }
 
 /* A reference that costs no count: tally.h tells when it ends. Same layout in every build. */

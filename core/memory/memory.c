@@ -8,13 +8,13 @@
  * heap. The lock is taken for one pool in hundreds of blocks.
  */
 #define _GNU_SOURCE
-#include "backend.h"
-#include "collector/collector.h"
+#include "gc/collector.h"
+#include "objects/object.h"
 #include <sys/mman.h>
 
 char *tally_region;
 size_t tally_region_size;
-_Atomic uint8_t *tally_notes;
+_Atomic uint8_t *tally_side_marks;
 uint8_t *tally_pool_kinds;
 const unsigned char tally_link_offset[TALLY_KINDS] = {sizeof(tally_object), sizeof(tally_object),
                                                       0};
@@ -61,7 +61,7 @@ typedef struct large {
     tally_object *link; /* in a tally_dead_list */
     uint8_t kind;
     uint32_t handle; /* where the layout has them, of a container */
-    _Atomic uint8_t notes[TALLY_LARGE_NOTES];
+    _Atomic uint8_t notes[TALLY_LARGE_SIDE_MARKS];
     _Alignas(16) char block[];
 } large;
 
@@ -114,17 +114,17 @@ uint32_t tally_large_handle(const void *block) {
 /* A header that readers with a stale pointer may look at. */
 static void start_dead(void *block) {
     tally_object *object = memset(block, 0, sizeof *object);
-    tally_counts_start_dead(&object->counts);
+    tally_refcount_start_dead(&object->refcount);
 }
 
 int tally_memory_start(void) {
-    atomic_store_explicit(&large_blocks.due, TALLY_LARGE_GARBAGE, memory_order_relaxed);
+    tally_store_relaxed(&large_blocks.due, TALLY_LARGE_GARBAGE);
     /* 64 GiB, or less where the address space is limited. */
     for (size_t size = (size_t)64 << 30; size >= (size_t)64 << 20; size /= 2) {
         char *map = mmap(NULL, size + TALLY_ARENA_SIZE, PROT_NONE,
                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
         if (map == MAP_FAILED) continue;
-        char *notes = mmap(NULL, size >> TALLY_NOTE_SHIFT, PROT_NONE,
+        char *notes = mmap(NULL, size >> TALLY_SIDE_MARK_SHIFT, PROT_NONE,
                            MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
         if (notes == MAP_FAILED) {
             munmap(map, size + TALLY_ARENA_SIZE);
@@ -136,7 +136,7 @@ int tally_memory_start(void) {
         if (!free_pools || !tally_pool_kinds || handles_start() != 0) {
             free(free_pools);
             free(tally_pool_kinds);
-            munmap(notes, size >> TALLY_NOTE_SHIFT);
+            munmap(notes, size >> TALLY_SIDE_MARK_SHIFT);
             munmap(map, size + TALLY_ARENA_SIZE);
             return -1;
         }
@@ -147,7 +147,7 @@ int tally_memory_start(void) {
         size_t behind = (size_t)(map + TALLY_ARENA_SIZE - start);
         if (behind) munmap(start + size, behind);
         tally_region = start;
-        tally_notes = (_Atomic uint8_t *)notes;
+        tally_side_marks = (_Atomic uint8_t *)notes;
         tally_region_size = size;
         memory.arenas_reserved = count;
         memory.free_pools = free_pools;
@@ -165,10 +165,10 @@ void tally_memory_end(void) {
     }
     large_blocks.first = NULL;
     large_blocks.blocks = 0;
-    atomic_store_explicit(&large_blocks.bytes, 0, memory_order_relaxed);
+    tally_store_relaxed(&large_blocks.bytes, 0);
     munmap(tally_region, tally_region_size);
-    munmap((void *)tally_notes, tally_region_size >> TALLY_NOTE_SHIFT);
-    tally_notes = NULL;
+    munmap((void *)tally_side_marks, tally_region_size >> TALLY_SIDE_MARK_SHIFT);
+    tally_side_marks = NULL;
     free(tally_pool_kinds);
     tally_pool_kinds = NULL;
     free(tally_handles);
@@ -190,8 +190,8 @@ void tally_heap_start(tally_heap *heap, uint32_t owner) {
     heap->rests = 0;
     heap->owner = (uint16_t)owner;
     heap->serving = false;
-    atomic_store_explicit(&heap->queued, 0, memory_order_relaxed);
-    atomic_store_explicit(&heap->remote, 0, memory_order_relaxed);
+    tally_store_relaxed(&heap->queued, 0);
+    tally_store_relaxed(&heap->remote, 0);
 }
 
 /* ---- arenas; memory.lock held ------------------------------------------- */
@@ -214,24 +214,27 @@ static void pool_list_remove(tally_pool **list, tally_pool *pool) {
     if (pool->next) pool->next->previous = pool->previous;
 }
 
-enum { ARENA_NOTES = TALLY_ARENA_SIZE >> TALLY_NOTE_SHIFT };
-static char *arena_notes(size_t number) { return (char *)tally_notes + number * ARENA_NOTES; }
+enum { ARENA_SIDE_MARKS = TALLY_ARENA_SIZE >> TALLY_SIDE_MARK_SHIFT };
+static char *arena_side_marks(size_t number) {
+    return (char *)tally_side_marks + number * ARENA_SIDE_MARKS;
+}
 
 static int arena_map(void) {
     size_t number = 0;
     while (number < memory.arenas_used && memory.free_pools[number] != NOT_MAPPED) number++;
     if (number == memory.arenas_reserved) return -1;
     char *arena = tally_region + number * TALLY_ARENA_SIZE;
-    if (mprotect(arena_notes(number), ARENA_NOTES, PROT_READ | PROT_WRITE) != 0) return -1;
+    if (mprotect(arena_side_marks(number), ARENA_SIDE_MARKS, PROT_READ | PROT_WRITE) != 0)
+        return -1;
     if (mprotect(arena, TALLY_ARENA_SIZE, PROT_READ | PROT_WRITE) != 0) {
-        mprotect(arena_notes(number), ARENA_NOTES, PROT_NONE);
+        mprotect(arena_side_marks(number), ARENA_SIDE_MARKS, PROT_NONE);
         return -1;
     }
     /* A large heap is visited at random by the collector: with pages of 2 MiB that
-     * takes a fifth less time (docs/collectors.md). A small one stays small. */
+     * takes a fifth less time (docs/design/collectors.md). A small one stays small. */
     if (memory.arenas_live >= HUGE_FROM) {
         madvise(arena, TALLY_ARENA_SIZE, MADV_HUGEPAGE);
-        madvise(arena_notes(number), ARENA_NOTES, MADV_HUGEPAGE);
+        madvise(arena_side_marks(number), ARENA_SIDE_MARKS, MADV_HUGEPAGE);
     }
     if (number == memory.arenas_used) memory.arenas_used++;
     tally_pool *pools = (tally_pool *)arena;
@@ -257,7 +260,7 @@ static void arena_unmap(size_t number) {
     tally_pool *pools = (tally_pool *)arena;
     for (size_t i = 0; i < TALLY_ARENA_POOLS; i++) pool_list_remove(&memory.free_list, &pools[i]);
     give_back(arena, TALLY_ARENA_SIZE);
-    give_back(arena_notes(number), ARENA_NOTES);
+    give_back(arena_side_marks(number), ARENA_SIDE_MARKS);
     memory.free_pools[number] = NOT_MAPPED;
     memory.arenas_live--;
     memory.arenas_empty--;
@@ -275,9 +278,7 @@ static void pool_give_back(tally_pool *pool) {
 /* ---- pools of a heap ---------------------------------------------------- */
 
 static void count_queued(tally_heap *heap, uint32_t by) {
-    atomic_store_explicit(&heap->queued,
-                          atomic_load_explicit(&heap->queued, memory_order_relaxed) + by,
-                          memory_order_relaxed);
+    tally_store_relaxed(&heap->queued, tally_load_relaxed(&heap->queued) + by);
 }
 static void queue_append(tally_heap *heap, tally_pool *pool) {
     count_queued(heap, 1);
@@ -328,11 +329,11 @@ static tally_pool *pool_take(tally_heap *heap, unsigned kind, unsigned class_, b
     pool->free = NULL;
     pool->left = pool->notify = 0;
     pool->block_size = class_ * 16;
-    atomic_store_explicit(&pool->owner, heap->owner, memory_order_relaxed);
+    tally_store_relaxed(&pool->owner, heap->owner);
     pool->kind = tally_pool_kinds[number * TALLY_ARENA_POOLS + index] = (uint8_t)kind;
     pool->class_ = (uint8_t)class_;
     pool->in_use = 1;
-    pool->carved = pool_first_block(pool);
+    pool->bump = pool_first_block(pool);
     pool->end = arena + (index + 1) * TALLY_POOL_SIZE;
     TALLY_EVENT(pools_taken);
     return pool;
@@ -344,10 +345,10 @@ static bool pool_carve(tally_pool *pool) {
     size_t size = pool->block_size, most = size > 2048 / 8 ? 8 : 2048 / size;
     char *first = NULL, **link = &first;
     unsigned offset = tally_link_offset[pool->kind];
-    for (size_t i = 0; i < most && pool->carved + size <= pool->end; i++, pool->carved += size) {
-        if (pool->kind != TALLY_RAW) start_dead(pool->carved);
-        *link = pool->carved;
-        link = (char **)(pool->carved + offset);
+    for (size_t i = 0; i < most && pool->bump + size <= pool->end; i++, pool->bump += size) {
+        if (pool->kind != TALLY_RAW) start_dead(pool->bump);
+        *link = pool->bump;
+        link = (char **)(pool->bump + offset);
     }
     if (!first) return false;
     *link = pool->free;
@@ -360,7 +361,7 @@ static bool is_empty(const tally_pool *pool) { return pool->left == 0 && pool->n
 /* An empty pool that is in no list leaves its heap. */
 static void pool_release(tally_pool *pool) {
     pool->in_use = 0;
-    if (TALLY_READERS_WITHOUT_LOCK && pool->kind != TALLY_RAW) {
+    if (TALLY_LOCK_FREE_READS && pool->kind != TALLY_RAW) {
         pthread_mutex_lock(&memory.lock);
         memory.waiting++;
         pthread_mutex_unlock(&memory.lock);
@@ -402,22 +403,21 @@ static void free_local(tally_pool *pool, char *block) {
 }
 
 static void push_remote(tally_heap *heap, char *block, unsigned link_offset, uint64_t *count) {
-    uint64_t head = atomic_load_explicit(&heap->remote, memory_order_relaxed), next;
+    uint64_t head = tally_load_relaxed(&heap->remote), next;
     do {
         *(char **)(block + link_offset) = tally_remote_block(head);
         *count = head >> 48 == UINT16_MAX ? TALLY_REMOTE_MANY : (head >> 48) + 1;
         next = *count * TALLY_REMOTE_ONE + (uintptr_t)block;
-        TALLY_POINT(remote_push);
+        TALLY_FAILPOINT(remote_push);
         /* release: pairs with the acquire of take_remote */
-    } while (!atomic_compare_exchange_weak_explicit(&heap->remote, &head, next,
-                                                    memory_order_release, memory_order_relaxed));
+    } while (!tally_cas_weak_release(&heap->remote, &head, next));
 }
 
 static char *take_remote(tally_heap *heap) {
-    if (!atomic_load_explicit(&heap->remote, memory_order_relaxed)) return NULL;
+    if (!tally_load_relaxed(&heap->remote)) return NULL;
     /* acquire: pairs with the release of push_remote, so the pushers' last uses of the blocks come
      * before */
-    return tally_remote_block(atomic_exchange_explicit(&heap->remote, 0, memory_order_acquire));
+    return tally_remote_block(tally_swap_acquire(&heap->remote, 0));
 }
 
 static char *next_remote(char *block) {
@@ -432,7 +432,7 @@ static void take_home(tally_heap *heap, char *block) {
         free_local(pool, block);
         TALLY_EVENT(remote_drained);
     } else {
-        TALLY_POINT(heap_pass_on);
+        TALLY_FAILPOINT(heap_pass_on);
         push_remote(home, block, tally_link_offset[pool->kind], &(uint64_t){0});
     }
 }
@@ -446,7 +446,7 @@ void tally_heap_drain(tally_heap *heap) {
 }
 
 bool tally_heap_is_behind(tally_heap *heap) {
-    return atomic_load_explicit(&heap->remote, memory_order_relaxed) >> 48 >= BEHIND;
+    return tally_load_relaxed(&heap->remote) >> 48 >= BEHIND;
 }
 
 static void give_back_empty(tally_heap *heap, unsigned kind, unsigned class_) {
@@ -505,11 +505,10 @@ void tally_heap_detach(tally_heap *heap) {
 
 /* ---- heaps of threads that are blocked or gone ----------------------------- */
 
-#if TALLY_READERS_WITHOUT_LOCK
+#if TALLY_LOCK_FREE_READS
 
 static bool offers(tally_heap *heap) {
-    return atomic_load_explicit(&heap->queued, memory_order_relaxed) ||
-           atomic_load_explicit(&heap->remote, memory_order_relaxed);
+    return tally_load_relaxed(&heap->queued) || tally_load_relaxed(&heap->remote);
 }
 
 /*
@@ -519,24 +518,24 @@ static bool offers(tally_heap *heap) {
  * caller.
  */
 static bool claim_heap(tally_thread_state *thread) {
-    int status = atomic_load_explicit(&thread->status, memory_order_relaxed);
+    int status = tally_load_relaxed(&thread->status);
     if (status == TALLY_BLOCKED) return tally_claim(thread);
-    if (status != TALLY_VACANT || pthread_mutex_trylock(&tally_process.registration) != 0)
+    if (status != TALLY_VACANT || pthread_mutex_trylock(&tally_process.thread_list) != 0)
         return false;
-    if (atomic_load_explicit(&thread->status, memory_order_relaxed) == TALLY_VACANT) return true;
-    pthread_mutex_unlock(&tally_process.registration);
+    if (tally_load_relaxed(&thread->status) == TALLY_VACANT) return true;
+    pthread_mutex_unlock(&tally_process.thread_list);
     return false;
 }
 static void claim_heap_end(tally_thread_state *thread) {
-    TALLY_POINT(heap_claimed);
-    if (atomic_load_explicit(&thread->status, memory_order_relaxed) == TALLY_VACANT) {
-        pthread_mutex_unlock(&tally_process.registration);
+    TALLY_FAILPOINT(heap_claimed);
+    if (tally_load_relaxed(&thread->status) == TALLY_VACANT) {
+        pthread_mutex_unlock(&tally_process.thread_list);
         return;
     }
     tally_claim_end(thread);
     /* What was pushed to its merge queue while it was claimed was left to this thread. What dies by
      * that is destroyed later: the caller may be anywhere, and destroying runs foreign code. */
-    tally_counts_merge_blocked_later(thread);
+    tally_refcount_merge_blocked_later(thread);
 }
 
 /* Back, since its thread runs again: it takes them home itself. */
@@ -575,7 +574,7 @@ static void serve(tally_thread_state *thread, bool trim) {
 /* A block was pushed to its heap, the last of many. */
 static __attribute__((noinline, cold)) void look_after(tally_thread_state *thread, uint64_t count) {
     if (tally_self.id == TALLY_OWNER_UNATTACHED || tally_heap_current()->serving) return;
-    if (atomic_load_explicit(&thread->status, memory_order_relaxed) != TALLY_RUNNING)
+    if (tally_load_relaxed(&thread->status) != TALLY_RUNNING)
         serve(thread, false);
     else if (count % BEHIND == 0)
         tally_breaker_set(thread, TALLY_BREAK_QUIESCE);
@@ -587,8 +586,8 @@ static void adopt_pools(tally_heap *heap, tally_heap *from, unsigned kind, unsig
          ++*adopted) {
         queue_remove(from, pool);
         from->empty -= is_empty(pool);
-        TALLY_POINT(heap_adopt);
-        atomic_store_explicit(&pool->owner, heap->owner, memory_order_relaxed);
+        TALLY_FAILPOINT(heap_adopt);
+        tally_store_relaxed(&pool->owner, heap->owner);
         heap->empty += is_empty(pool);
         queue_append(heap, pool);
     }
@@ -598,15 +597,15 @@ static void adopt_pools(tally_heap *heap, tally_heap *from, unsigned kind, unsig
 static void adopt(tally_heap *heap, unsigned kind, unsigned class_) {
     static _Atomic uint32_t next;
     if (heap->serving) return;
-    uint32_t used = atomic_load_explicit(&tally_process.slots_used, memory_order_acquire);
-    uint32_t at = atomic_load_explicit(&next, memory_order_relaxed);
+    uint32_t used = tally_load_acquire(&tally_process.slots_used);
+    uint32_t at = tally_load_relaxed(&next);
     unsigned adopted = 0;
     for (uint32_t looks = used < LOOK_AT_HEAPS ? used : LOOK_AT_HEAPS;
          looks > 0 && adopted < ADOPTED_POOLS; looks--) {
         at = at % used + 1;
         tally_thread_state *thread = tally_thread_slot(at);
         if (&thread->heap == heap || !offers(&thread->heap)) continue;
-        if (atomic_load_explicit(&thread->heap.remote, memory_order_relaxed)) serve(thread, false);
+        if (tally_load_relaxed(&thread->heap.remote)) serve(thread, false);
         heap->serving = true;
         if (claim_heap(thread)) {
             adopt_pools(heap, &thread->heap, kind, class_, &adopted);
@@ -616,12 +615,11 @@ static void adopt(tally_heap *heap, unsigned kind, unsigned class_) {
         }
         heap->serving = false;
     }
-    atomic_store_explicit(&next, at, memory_order_relaxed);
+    tally_store_relaxed(&next, at);
 }
 
 static void settle_others(bool all) {
-    for (uint32_t id = 1;
-         id <= atomic_load_explicit(&tally_process.slots_used, memory_order_acquire); id++) {
+    for (uint32_t id = 1; id <= tally_load_acquire(&tally_process.slots_used); id++) {
         tally_thread_state *thread = tally_thread_slot(id);
         if (&thread->heap != tally_heap_current() && offers(&thread->heap)) serve(thread, all);
     }
@@ -684,31 +682,27 @@ static bool heap_refill(tally_heap *heap, unsigned kind, unsigned class_) {
 
 /* ---- large blocks ------------------------------------------------------- */
 
-static size_t large_bytes(void) {
-    return atomic_load_explicit(&large_blocks.bytes, memory_order_relaxed);
-}
+static size_t large_bytes(void) { return tally_load_relaxed(&large_blocks.bytes); }
 
 /* Those that wait for a grace period are garbage already, and no collection frees them. */
 static size_t large_bytes_held(void) {
     size_t bytes = large_bytes(), waiting, most;
-    tally_waiting(&waiting, &most);
+    tally_reclaim_backlog(&waiting, &most);
     return waiting < bytes ? bytes - waiting : 0;
 }
 bool tally_memory_due(void) {
-    size_t due = atomic_load_explicit(&large_blocks.due, memory_order_relaxed);
+    size_t due = tally_load_relaxed(&large_blocks.due);
     return large_bytes() > due && large_bytes_held() > due;
 }
 
 void tally_memory_collected(bool marked) {
-    if (marked)
-        atomic_store_explicit(&large_blocks.beside, memory.arenas_live * TALLY_ARENA_SIZE,
-                              memory_order_relaxed);
+    if (marked) tally_store_relaxed(&large_blocks.beside, memory.arenas_live * TALLY_ARENA_SIZE);
     size_t bytes = large_bytes_held(),
-           half = (bytes + atomic_load_explicit(&large_blocks.beside, memory_order_relaxed)) / 2;
+           half = (bytes + tally_load_relaxed(&large_blocks.beside)) / 2;
     size_t due = bytes + (half > TALLY_LARGE_GARBAGE ? half : TALLY_LARGE_GARBAGE);
     /* The end of a collection only lowers it: another one may have marked since. */
-    if (marked || due < atomic_load_explicit(&large_blocks.due, memory_order_relaxed))
-        atomic_store_explicit(&large_blocks.due, due, memory_order_relaxed);
+    if (marked || due < tally_load_relaxed(&large_blocks.due))
+        tally_store_relaxed(&large_blocks.due, due);
 }
 
 static void *large_alloc(unsigned kind, size_t size) {
@@ -731,10 +725,9 @@ static void *large_alloc(unsigned kind, size_t size) {
     large_blocks.first = block;
     large_blocks.blocks++;
     size_t bytes = large_bytes() + size;
-    atomic_store_explicit(&large_blocks.bytes, bytes, memory_order_relaxed);
+    tally_store_relaxed(&large_blocks.bytes, bytes);
     pthread_mutex_unlock(&large_blocks.lock);
-    if (TALLY_UNLIKELY(bytes > atomic_load_explicit(&large_blocks.due, memory_order_relaxed)))
-        tally_collector_nudge();
+    if (TALLY_UNLIKELY(bytes > tally_load_relaxed(&large_blocks.due))) tally_collector_nudge();
     return block->block;
 }
 
@@ -746,7 +739,7 @@ static void large_forget(large *block) {
         large_blocks.first = block->next;
     if (block->next) block->next->previous = block->previous;
     large_blocks.blocks--;
-    atomic_store_explicit(&large_blocks.bytes, large_bytes() - block->bytes, memory_order_relaxed);
+    tally_store_relaxed(&large_blocks.bytes, large_bytes() - block->bytes);
     if (TALLY_FIXED_HANDLES && block->kind == TALLY_CONTAINERS) handle_give_back(block);
     pthread_mutex_unlock(&large_blocks.lock);
     free(block);
@@ -756,9 +749,9 @@ void *tally_memory_alloc_apart(unsigned kind, size_t size) { return large_alloc(
 
 void tally_large_free(void *memory_, unsigned kind) {
     /* An interned str; without a GIL its death has done so before. */
-    if (!TALLY_READERS_WITHOUT_LOCK && kind == TALLY_PLAIN) tally_interned_forget(memory_);
+    if (!TALLY_LOCK_FREE_READS && kind == TALLY_PLAIN) tally_interned_forget(memory_);
     large *block = (large *)((char *)memory_ - offsetof(large, block));
-    if (TALLY_READERS_WITHOUT_LOCK && kind != TALLY_RAW)
+    if (TALLY_LOCK_FREE_READS && kind != TALLY_RAW)
         tally_retire(&block->retired, TALLY_RETIRED_LARGE, block->bytes);
     else
         large_forget(block);
@@ -807,11 +800,11 @@ tally_object **tally_large_link(tally_object *object) {
     return &((large *)((char *)object - offsetof(large, block)))->link;
 }
 
-_Atomic uint8_t *tally_large_notes(const void *block) {
+_Atomic uint8_t *tally_large_side_marks(const void *block) {
     return ((large *)((uintptr_t)block - offsetof(large, block)))->notes;
 }
 
-tally_object *tally_large_of_notes(_Atomic uint8_t *notes) {
+tally_object *tally_large_of_side_marks(_Atomic uint8_t *notes) {
     return (tally_object *)((large *)((char *)notes - offsetof(large, notes)))->block;
 }
 
@@ -860,12 +853,12 @@ tally_object *tally_memory_next_large(tally_large_walk *walk, unsigned kind) {
 void tally_memory_each_object(unsigned kind, void (*visit)(tally_object *, void *), void *context) {
     tally_pool_walk at = {0};
     for (tally_pool *pool; (pool = tally_memory_next_pool(&at, kind));)
-        for (char *block = at.first; block < pool->carved; block += pool->block_size)
-            if (!tally_counts_is_dead(&((tally_object *)block)->counts))
+        for (char *block = at.first; block < pool->bump; block += pool->block_size)
+            if (!tally_refcount_is_dead(&((tally_object *)block)->refcount))
                 visit((tally_object *)block, context);
     tally_large_walk large_at = {0};
     for (tally_object *object; (object = tally_memory_next_large(&large_at, kind));)
-        if (!tally_counts_is_dead(&object->counts)) visit(object, context);
+        if (!tally_refcount_is_dead(&object->refcount)) visit(object, context);
 }
 
 static void count_pools(tally_memory_result *result, size_t number) {
@@ -886,7 +879,7 @@ static void count_pools(tally_memory_result *result, size_t number) {
 /* Nobody uses the blocks that are on their way home; they stay where they are. */
 static void count_remote(tally_memory_result *result, tally_heap *heap) {
     /* acquire: pairs with push_remote */
-    char *block = tally_remote_block(atomic_load_explicit(&heap->remote, memory_order_acquire));
+    char *block = tally_remote_block(tally_load_acquire(&heap->remote));
     for (; block; block = next_remote(block)) {
         tally_pool *pool = tally_pool_of(block);
         result->classes[pool->class_ - 1u].blocks--;
@@ -898,7 +891,7 @@ void tally_memory_stats(tally_memory_result *result) {
     tally_thread_require();
     if (!result) tally_fatal(NULL, "tally_memory_stats: NULL, where a place for the result is due");
     memset(result, 0, sizeof *result);
-    tally_world_stop();
+    tally_stop_the_world();
     pthread_mutex_lock(&memory.lock);
     result->arenas = memory.arenas_live;
     result->bytes_arenas = memory.arenas_live * TALLY_ARENA_SIZE;
@@ -908,14 +901,12 @@ void tally_memory_stats(tally_memory_result *result) {
     for (size_t number = 0; number < memory.arenas_used; number++)
         if (memory.free_pools[number] != NOT_MAPPED) count_pools(result, number);
     for (uint32_t id = 1;
-         TALLY_READERS_WITHOUT_LOCK &&
-         id <= atomic_load_explicit(&tally_process.slots_used, memory_order_relaxed);
-         id++)
+         TALLY_LOCK_FREE_READS && id <= tally_load_relaxed(&tally_process.slots_used); id++)
         count_remote(result, &tally_thread_slot(id)->heap);
     pthread_mutex_unlock(&memory.lock);
     pthread_mutex_lock(&large_blocks.lock);
     result->large_blocks = large_blocks.blocks;
     result->large_bytes = large_bytes();
     pthread_mutex_unlock(&large_blocks.lock);
-    tally_world_start();
+    tally_resume_the_world();
 }

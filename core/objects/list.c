@@ -16,8 +16,8 @@
  * kilobyte, stays: a work list that fills and empties would pay for its arrays each time (a quarter
  * of its time in list-own).
  */
-#include "any.h"
-#include "backend.h"
+#include "abstract.h"
+#include "objects/object.h"
 
 static tally_list *check(tally_object *object) {
     if (TALLY_LIKELY(tally_has_type(object, TALLY_TYPE_LIST))) return (tally_list *)object;
@@ -29,22 +29,18 @@ static int out_of_range(void) {
     return -1;
 }
 
-static ptrdiff_t length_of(tally_list *list) {
-    return atomic_load_explicit(&list->length, memory_order_relaxed);
-}
-static tally_items *items_of(tally_list *list) {
-    return atomic_load_explicit(&list->items, memory_order_relaxed);
-}
+static ptrdiff_t length_of(tally_list *list) { return tally_load_relaxed(&list->length); }
+static tally_items *items_of(tally_list *list) { return tally_load_relaxed(&list->items); }
 static tally_object *slot_of(tally_items *items, ptrdiff_t i) {
-    return atomic_load_explicit(&items->at[i], memory_order_relaxed);
+    return tally_load_relaxed(&items->at[i]);
 }
 /* release: pairs with the acquire of readers without the lock */
 static void store(tally_items *items, ptrdiff_t i, tally_object *item) {
-    atomic_store_explicit(&items->at[i], item, memory_order_release);
+    tally_store_release(&items->at[i], item);
 }
 /* release: pairs with holds: who sees a length sees the array that it was made for */
 static void store_length(tally_list *list, ptrdiff_t length) {
-    atomic_store_explicit(&list->length, length, memory_order_release);
+    tally_store_release(&list->length, length);
 }
 
 /*
@@ -53,9 +49,8 @@ static void store_length(tally_list *list, ptrdiff_t length) {
  */
 static inline bool holds(tally_list *list, tally_items *items, ptrdiff_t index) {
     /* acquire: pairs with store_length */
-    if (index < 0 || index >= atomic_load_explicit(&list->length, memory_order_acquire))
-        return false;
-    return !tally_unlocked_recheck || TALLY_LIKELY(items_of(list) == items);
+    if (index < 0 || index >= tally_load_acquire(&list->length)) return false;
+    return !TALLY_LOCK_FREE_READS || TALLY_LIKELY(items_of(list) == items);
 }
 
 static tally_items *items_new(ptrdiff_t capacity) {
@@ -78,7 +73,7 @@ static void items_discard(tally_items *items, unsigned token) {
 
 /* release: pairs with the acquire of readers without the lock */
 static void publish(tally_list *list, tally_items *items) {
-    atomic_store_explicit(&list->items, items, memory_order_release);
+    tally_store_release(&list->items, items);
 }
 
 /* Lock held: the items move to an array with this room; false: no memory, and nothing has changed.
@@ -87,10 +82,8 @@ static bool move_items(tally_list *list, ptrdiff_t capacity, unsigned token) {
     tally_items *old = items_of(list), *items = items_new(capacity);
     if (!items) return false;
     ptrdiff_t i = 0, length = length_of(list);
-    for (; i < length; i++)
-        atomic_store_explicit(&items->at[i], slot_of(old, i), memory_order_relaxed);
-    for (; i < tally_items_capacity(items); i++)
-        atomic_store_explicit(&items->at[i], NULL, memory_order_relaxed);
+    for (; i < length; i++) tally_store_relaxed(&items->at[i], slot_of(old, i));
+    for (; i < tally_items_capacity(items); i++) tally_store_relaxed(&items->at[i], NULL);
     publish(list, items);
     items_discard(old, token);
     return true;
@@ -111,7 +104,7 @@ enum { FEW_ITEMS = 128 };
 /* Lock held, less than half of the array in use. Without memory it stays. */
 static __attribute__((noinline)) void shrink(tally_list *list, unsigned token) {
     ptrdiff_t length = length_of(list);
-    TALLY_POINT(list_shrinks);
+    TALLY_FAILPOINT(list_shrinks);
     move_items(list, length + length / 8 + 4, token);
 }
 
@@ -131,9 +124,9 @@ tally_object *tally_list_new(ptrdiff_t capacity) {
         return NULL;
     }
     for (ptrdiff_t i = 0; items && i < tally_items_capacity(items); i++)
-        atomic_store_explicit(&items->at[i], NULL, memory_order_relaxed);
-    atomic_store_explicit(&list->length, 0, memory_order_relaxed);
-    atomic_store_explicit(&list->items, items, memory_order_relaxed);
+        tally_store_relaxed(&items->at[i], NULL);
+    tally_store_relaxed(&list->length, 0);
+    tally_store_relaxed(&list->items, items);
     return tally_container_publish(list);
 }
 
@@ -152,7 +145,7 @@ int tally_list_append(tally_object *object, tally_object *item) {
     if (TALLY_LIKELY(result == 0)) {
         ptrdiff_t length = length_of(list);
         tally_incref(item);
-        tally_hand_out_in(object, token, item);
+        tally_make_borrowable_in(object, token, item);
         store(items_of(list), length, item);
         store_length(list, length + 1);
     }
@@ -165,15 +158,15 @@ int tally_list_append(tally_object *object, tally_object *item) {
 static inline __attribute__((always_inline)) tally_object *get_unlocked(tally_list *list,
                                                                         ptrdiff_t index) {
     if (index < 0) index += length_of(list);
-    TALLY_POINT(list_read);
+    TALLY_FAILPOINT(list_read);
     /* acquire: pairs with publish */
-    tally_items *items = atomic_load_explicit(&list->items, memory_order_acquire);
-    TALLY_POINT(list_loaded);
+    tally_items *items = tally_load_acquire(&list->items);
+    TALLY_FAILPOINT(list_loaded);
     if (TALLY_UNLIKELY(!items)) return NULL; /* no capacity; the length may be newer */
     if (!holds(list, items, index)) return NULL;
     tally_object *item = tally_slot_try_read(&items->at[index]);
-    if (tally_unlocked_recheck && item &&
-        TALLY_UNLIKELY(atomic_load_explicit(&list->items, memory_order_acquire) != items)) {
+    if (TALLY_LOCK_FREE_READS && item &&
+        TALLY_UNLIKELY(tally_load_acquire(&list->items) != items)) {
         tally_drop_later(item);
         return NULL;
     }
@@ -221,13 +214,12 @@ tally_object *tally_list_get(tally_object *object, ptrdiff_t index) {
 static tally_object *borrow_unlocked(tally_list *list, ptrdiff_t index) {
     if (index < 0) index += length_of(list);
     /* acquire: pairs with publish */
-    tally_items *items = atomic_load_explicit(&list->items, memory_order_acquire);
+    tally_items *items = tally_load_acquire(&list->items);
     if (TALLY_UNLIKELY(!items)) return NULL;
     if (!holds(list, items, index)) return NULL;
-    TALLY_POINT(borrow_loaded);
+    TALLY_FAILPOINT(borrow_loaded);
     tally_object *item = tally_slot_try_borrow(&items->at[index]);
-    if (tally_unlocked_recheck &&
-        TALLY_UNLIKELY(atomic_load_explicit(&list->items, memory_order_acquire) != items))
+    if (TALLY_LOCK_FREE_READS && TALLY_UNLIKELY(tally_load_acquire(&list->items) != items))
         return NULL;
     return item;
 }
@@ -260,7 +252,7 @@ static tally_object *swap_locked(tally_list *list, ptrdiff_t index, tally_object
     unsigned token = tally_lock_object(object);
     if (index < 0) index += length_of(list);
     if (TALLY_LIKELY(index >= 0 && index < length_of(list))) {
-        tally_hand_out_in(object, token, item);
+        tally_make_borrowable_in(object, token, item);
         old = slot_of(items_of(list), index);
         store(items_of(list), index, item);
     }
@@ -301,7 +293,7 @@ int tally_list_insert(tally_object *object, ptrdiff_t index, tally_object *item)
         if (index > length) index = length;
         for (ptrdiff_t i = length; i > index; i--) store(items, i, slot_of(items, i - 1));
         tally_incref(item);
-        tally_hand_out_in(object, token, item);
+        tally_make_borrowable_in(object, token, item);
         store(items, index, item);
         store_length(list, length + 1);
     }
@@ -385,11 +377,9 @@ static tally_object **tuple_copy(tally_object *object, ptrdiff_t *length) {
 bool tally_list_is_copy(tally_object *object, tally_object *const *items, ptrdiff_t length) {
     tally_list *list = (tally_list *)object;
     /* acquire: pairs with publish. Before a safepoint the array is not freed. */
-    tally_items *now = atomic_load_explicit(&list->items, memory_order_acquire);
+    tally_items *now = tally_load_acquire(&list->items);
     /* acquire: pairs with store_length, so that the array is looked at again after it */
-    if (atomic_load_explicit(&list->length, memory_order_acquire) != length ||
-        items_of(list) != now)
-        return false;
+    if (tally_load_acquire(&list->length) != length || items_of(list) != now) return false;
     if (!now) return length == 0; /* a clear is under way: the array has gone, the length not yet */
     for (ptrdiff_t i = 0; i < length; i++)
         if (slot_of(now, i) != items[i]) return false;
@@ -430,9 +420,9 @@ static int extend_by(tally_list *list, tally_object *sequence, unsigned tries) {
     tally_object **items =
         is_list ? tally_list_copy(sequence, &count) : tuple_copy(sequence, &count);
     if (!items) return tally_no_memory();
-    TALLY_POINT(extend_copied);
+    TALLY_FAILPOINT(extend_copied);
     unsigned token = tally_lock_object(object);
-    bool changed = tally_unlocked_recheck && is_list && tries > 1 &&
+    bool changed = TALLY_LOCK_FREE_READS && is_list && tries > 1 &&
                    !tally_list_is_copy(sequence, items, count);
     int result = changed ? -1 : reserve(list, count, token);
     if (result == 0) put_all(list, items, count);
@@ -464,7 +454,7 @@ int tally_list_clear(tally_object *object) {
     unsigned token = tally_lock_object(object);
     tally_items *items = items_of(list);
     ptrdiff_t length = length_of(list);
-    atomic_store_explicit(&list->items, NULL, memory_order_release);
+    tally_store_release(&list->items, NULL);
     store_length(list, 0);
     tally_unlock_object(object, token);
     for (ptrdiff_t i = length; i-- > 0;) tally_decref(slot_of(items, i));

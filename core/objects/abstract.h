@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * any.h: what the built-in types share with each other: numbers as C values,
+ * the depth of recursion, text under construction, and those operations on
+ * containers that need nothing but the public functions.
+ *
+ * Invariant: a recursion entered is left by the same thread, in reverse order.
+ */
+#ifndef TALLY_OBJECTS_ANY_H
+#define TALLY_OBJECTS_ANY_H
+
+#include "objects/object.h"
+
+/* A bool counts as the int 0 or 1. */
+static inline bool tally_is_integral(const tally_object *object) {
+    return object && (object->type == TALLY_TYPE_INT || object->type == TALLY_TYPE_BOOL);
+}
+static inline int64_t tally_integral_value(const tally_object *object) {
+    return object->type == TALLY_TYPE_INT ? ((const tally_int *)object)->value
+                                          : object == tally_true;
+}
+static inline bool tally_is_number(const tally_object *object) {
+    return tally_is_integral(object) || tally_has_type(object, TALLY_TYPE_FLOAT);
+}
+/* -1 is the sign of an error, so no hash may be it. */
+static inline int64_t tally_valid_hash(int64_t hash) { return hash == -1 ? -2 : hash; }
+
+/* Of what is equal to itself alone. */
+static inline int64_t tally_identity_hash(const tally_object *object) {
+    return (int64_t)((uintptr_t)object >> 4);
+}
+
+/* Hashes, comparisons and reprs nest; a run-time error beyond 1000 of them. */
+int tally_recursion_enter(void);
+void tally_recursion_leave(void);
+
+/* Text that grows; data is malloc's, NULL at first. A failed add leaves it as it was. */
+typedef struct tally_text {
+    char *data;
+    size_t length, capacity;
+} tally_text;
+int tally_text_add(tally_text *text, const char *data, size_t length);
+/* A str of the text, which is freed in any case; failed: only frees it and gives NULL. */
+tally_object *tally_text_finish(tally_text *text, bool failed);
+
+/* Equal as items of a container: an object equals itself, even a NaN. */
+int tally_item_equal(tally_object *a, tally_object *b);
+/* For numbers of any type: 1 and *order, or 0 if one is a NaN. */
+int tally_number_order(tally_object *a, tally_object *b, int *order);
+
+int tally_number_equal(tally_object *a, tally_object *b);
+int tally_str_equal(tally_object *a, tally_object *b);
+int tally_tuple_equal(tally_object *a, tally_object *b);
+int tally_list_equal(tally_object *a, tally_object *b);
+int tally_dict_equal(tally_object *a, tally_object *b);
+
+int64_t tally_int_hash(tally_object *object);
+int64_t tally_float_hash(tally_object *object);
+int64_t tally_tuple_hash(tally_object *object);
+
+tally_object *tally_int_repr(tally_object *object);
+tally_object *tally_float_repr(tally_object *object);
+tally_object *tally_str_repr(tally_object *object);
+tally_object *tally_tuple_repr(tally_object *object);
+tally_object *tally_list_repr(tally_object *object);
+tally_object *tally_dict_repr(tally_object *object);
+
+tally_object *tally_tuple_join(tally_object *a, tally_object *b);
+
+/* The item, or NULL without an error: there is none at this index. */
+tally_object *tally_list_item(tally_object *list, ptrdiff_t index);
+/* New references to all items at one moment; NULL without an error set: no memory. Dropped now, or
+ * at the next safepoint; or only the memory freed, when the references have gone elsewhere. */
+tally_object **tally_list_copy(tally_object *list, ptrdiff_t *length);
+void tally_list_drop_copy(tally_object **items, ptrdiff_t length);
+void tally_list_drop_copy_later(tally_object **items, ptrdiff_t length);
+void tally_list_free_copy(tally_object **items);
+/* The list has these items, at one moment of the call. By who holds references to them; takes no
+ * lock. */
+bool tally_list_is_copy(tally_object *list, tally_object *const *items, ptrdiff_t length);
+
+void tally_small_ints_start(void), tally_short_strs_start(void);
+size_t tally_str_extra_size(tally_object *object);
+
+int64_t tally_hash_known(tally_object *object); /* tally_hash, not of NULL */
+
+#endif

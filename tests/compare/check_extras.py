@@ -1,0 +1,114 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Judges the convoy, the task server and the Python patterns of a report; their speed does not matter.
+
+Usage: check_extras.py REPORT_FOLDER BACKEND,...
+The run named convoy, task-server and pattern workloads, with a Python. Exit status 1 and a line for each fault.
+"""
+import json
+import os
+import re
+import sys
+
+SCHEMES, BUSY = ["ticks", "cpython", "deadline"], [0, 1, 2, 4]
+
+
+def convoy_faults(results, backends):
+    exclusion = {backend["name"]: backend["locking"] for backend in results["backends"]}
+    found = {(block["backend"], block["scheme"], block["busy"]) for block in results["convoy"]}
+    wanted = {
+        (backend, scheme, busy)
+        for backend in backends
+        for busy in BUSY
+        for scheme in (SCHEMES if exclusion[backend].startswith("gil") else ["none"])
+    }
+    for place in found ^ wanted:
+        yield f"convoy: {place} is {'missing' if place in wanted else 'one too many'}"
+    for block in results["convoy"]:
+        where = f"convoy on {block['backend']}, {block['scheme']}, {block['busy']} busy"
+        times = block["times_ms"]
+        if len(times) != block["requests"] or times != sorted(times) or times[0] <= 0:
+            yield f"{where}: the times are not one for each request, in order"
+        if not block["p50_ms"] <= block["p90_ms"] <= block["p99_ms"] <= block["max_ms"]:
+            yield f"{where}: the percentiles are in no order"
+        if (block["busy_operations_per_second"] > 0) != (block["busy"] > 0):
+            yield f"{where}: {block['busy_operations_per_second']} operations of the busy threads"
+        if block["scheme"] == "none" and block["gil_requests"]:
+            yield f"{where}: a request for a lock that is not there"
+
+
+def server_faults(results, backends, threads):
+    found = {(block["backend"], block["version"], block["threads"]) for block in results["servers"]}
+    for place in {(b, v, t) for b in backends for v in (1, 2) for t in threads} ^ found:
+        yield f"task-server: {place} is missing, or one too many"
+    for block in results["servers"]:
+        where = f"task-server on {block['backend']}, version {block['version']}, {block['threads']} threads"
+        load, server = block["load"], block["server"]
+        if (
+            load["failed"]
+            or load["requests"] <= 0
+            or not set(server["by_status"]) <= {"200", "201"}
+        ):
+            yield f"{where}: failed requests, or none at all"
+        if server["requests"] < load["requests"]:
+            yield f"{where}: wrk has more answers than the server gave"
+        if (
+            sum(server["by_thread"]) != server["requests"]
+            or len(server["by_thread"]) != block["threads"]
+        ):
+            yield f"{where}: the workers' requests do not add up"
+        if block["version"] == 2 and server["collections"]["collected"]:
+            yield f"{where}: the collector found garbage although references are weak"
+        if server["objects_left"]:
+            yield f"{where}: {server['objects_left']} objects were left"
+
+
+def pattern_faults(results, threads):
+    found = {(block["workload"], block["threads"]) for block in results["patterns"]}
+    workloads = {block["workload"] for block in results["blocks"]}
+    for place in {(w, t) for w in workloads for t in threads} ^ found:
+        yield f"patterns: {place} is missing, or one too many"
+    for block in results["patterns"]:
+        where = f"{block['workload']} on {block['backend']}, {block['threads']} threads"
+        if not re.search("with GIL|free-threaded", block["backend"]):
+            yield f"{where}: it does not say whether there is a GIL"
+        for sample in block["samples"]:
+            if (
+                len(sample["per_thread"]) != block["threads"]
+                or sum(sample["per_thread"]) != sample["operations"]
+                or sample["operations"] <= 0
+            ):
+                yield f"{where}: the threads' operations do not add up"
+
+
+def page_faults(folder):
+    with open(os.path.join(folder, "report.html"), encoding="utf-8") as file:
+        html = file.read()
+    for head in "Convoys", "A server", "The patterns of CPython":
+        if not re.search(f"<h2[^>]*>{head}", html):
+            yield f"report.html has no section '{head}'"
+    ids = re.findall(r"\sid=['\"]([^'\"]+)", html)
+    for name in {name for name in ids if ids.count(name) > 1}:
+        yield f"report.html has the id {name} twice"
+
+
+def main():
+    if len(sys.argv) != 3:
+        sys.exit(__doc__)
+    folder, backends = sys.argv[1], sys.argv[2].split(",")
+    with open(os.path.join(folder, "results.json"), encoding="utf-8") as file:
+        results = json.load(file)
+    threads = {block["threads"] for block in results["blocks"]}
+    faults = [f"failed: {failure}" for failure in results["failures"]]
+    faults += [
+        *convoy_faults(results, backends),
+        *server_faults(results, backends, threads),
+        *pattern_faults(results, threads),
+        *page_faults(folder),
+    ]
+    for fault in faults:
+        print(fault, file=sys.stderr)
+    sys.exit(1 if faults else 0)
+
+
+main()

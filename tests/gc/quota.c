@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * quota.c: how many processors a control group's quota allows, from files as the kernel has them,
+ * of both versions of control groups. Exit 0: as expected.
+ */
+#define _GNU_SOURCE
+#include "../../nogil/gc/processors.c"
+
+#include <errno.h>
+#include <ftw.h>
+#include <sys/stat.h>
+
+static char root[64] = "/tmp/tally-quota-XXXXXX";
+static int failures;
+
+static void put(const char *name, const char *text) {
+    char path[512];
+    snprintf(path, sizeof path, "%s/%s", root, name);
+    for (char *at = path + strlen(root) + 1; (at = strchr(at, '/')); at++) {
+        *at = '\0';
+        if (mkdir(path, 0700) != 0 && errno != EEXIST) failures++;
+        *at = '/';
+    }
+    FILE *file = fopen(path, "w");
+    if (!file || fputs(text, file) < 0 || fclose(file) != 0) failures++;
+}
+static int remove_one(const char *path, const struct stat *status, int flag, struct FTW *at) {
+    (void)status, (void)flag, (void)at;
+    return remove(path);
+}
+static void expect(const char *what, const char *membership, unsigned wanted) {
+    char file[128], hierarchy[128];
+    put("membership", membership);
+    snprintf(file, sizeof file, "%s/membership", root);
+    snprintf(hierarchy, sizeof hierarchy, "%s/cgroup", root);
+    unsigned got = tally_quota(file, hierarchy);
+    if (got == wanted) return;
+    fprintf(stderr, "%s: %u processors, not %u\n", what, got, wanted);
+    failures++;
+}
+
+int main(void) {
+    if (!mkdtemp(root)) return 1;
+    put("cgroup/cpu.max", "max 100000\n");
+    expect("version 2, none", "0::/\n", 0);
+    put("cgroup/a/cpu.max", "max 100000\n");
+    put("cgroup/a/b/cpu.max", "150000 100000\n");
+    put("cgroup/a/b/c/cpu.max", "max 100000\n");
+    expect("version 2, its own, rounded up", "0::/a/b\n", 2);
+    expect("version 2, of a group above", "0::/a/b/c\n", 2);
+    expect("version 2, beside", "0::/a\n", 0);
+    put("cgroup/a/b/cpu.max", "20000 100000\n");
+    expect("version 2, less than one", "0::/a/b\n", 1);
+    put("cgroup/a/cpu.max", "300000 100000\n");
+    put("cgroup/a/b/cpu.max", "600000 100000\n");
+    expect("version 2, the lowest", "0::/a/b\n", 3);
+    put("cgroup/cpu.max", "400000 100000\n");
+    expect("version 2, a path that this container does not see", "0::/elsewhere/x\n", 4);
+    put("cgroup/cpu.max", "nonsense\n");
+    expect("version 2, a file that says nothing", "0::/elsewhere/x\n", 0);
+
+    put("cgroup/cpu,cpuacct/job/cpu.cfs_quota_us", "250000\n");
+    put("cgroup/cpu,cpuacct/job/cpu.cfs_period_us", "100000\n");
+    expect("version 1", "5:memory:/job\n4:cpu,cpuacct:/job\n0::/\n", 3);
+    put("cgroup/cpu,cpuacct/job/cpu.cfs_quota_us", "-1\n");
+    expect("version 1, none", "4:cpu,cpuacct:/job\n", 0);
+    put("cgroup/cpu/job/cpu.cfs_quota_us", "100000\n");
+    put("cgroup/cpu/job/cpu.cfs_period_us", "50000\n");
+    expect("version 1, by its short name", "4:cpuacct,cpu:/job\n", 2);
+    expect("version 1, other controllers", "4:cpuset:/job\n3:cpuacct:/job\n", 0);
+    expect("lines without colons", "nonsense\n\n:\n", 0);
+    char line[6000];
+    memset(line, 'x', sizeof line);
+    memcpy(line, "0::/", 4);
+    line[sizeof line - 1] = '\0';
+    expect("a path that is too long", line, 0);
+    if (tally_quota("/nowhere", "/nowhere") != 0) failures++;
+    if (tally_processors() < 1) failures++;
+    nftw(root, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+    return failures != 0;
+}
