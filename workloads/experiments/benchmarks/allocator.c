@@ -13,8 +13,8 @@
 // no harm. Intervals: percentile bootstrap over rounds.
 // Exit status: 0, 1 where something failed, 2 for bad input.
 #define _GNU_SOURCE
-#include "objects/object.h"
 #include "harness/output.h"
+#include "objects/object.h"
 
 #include <argp.h>
 #include <dlfcn.h>
