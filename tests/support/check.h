@@ -24,7 +24,7 @@ void check_int_is(const char *file, int line, const char *what, int64_t got, int
 #define check_that(expression, format, ...) \
     ((expression)                           \
          ? (void)0                          \
-         : check_failed(__FILE__, __LINE__, "not so: %s: " format, #expression, __VA_ARGS__))
+         : check_failed(__FILE__, __LINE__, "not so: %s: " format, #expression, ##__VA_ARGS__))
 #define check_int(got, wanted) \
     check_int_is(__FILE__, __LINE__, #got, (int64_t)(got), (int64_t)(wanted))
 
