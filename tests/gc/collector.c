@@ -5,19 +5,6 @@
  */
 #include "cycles.h"
 
-static tally_object *open_class, *slots_class, *field, *other_field;
-
-static void begin(void) {
-    static const char *const slots[] = {"a", "b", "c", "d", NULL};
-    begin_nodes();
-    open_class = class_named("Open");
-    slots_class = tally_class_new(&(tally_class_spec){.name = "Slots", .slots = slots});
-    field = text("field");
-    other_field = text("other");
-}
-
-static void end(void) { drop(open_class, slots_class, field, other_field); }
-
 /* ---- every kind of cycle ---- */
 
 /* Makes an object that holds inner, with the reference to inner dropped. */
@@ -98,12 +85,10 @@ static void is_collected(wrap_function *wrap, int depth) {
     check_int(tally_gc_collect(2), 0);
 }
 
-#define KIND(name, wrap)                                \
-    TEST(cycles_through_##name##_are_found_and_freed) { \
-        begin();                                        \
-        is_collected(wrap, 1);                          \
-        is_collected(wrap, 1);                          \
-        end();                                          \
+#define KIND(name, wrap)                                      \
+    CYCLE_TEST(cycles_through_##name##_are_found_and_freed) { \
+        is_collected(wrap, 1);                                \
+        is_collected(wrap, 1);                                \
     }
 
 KIND(lists, in_list)
@@ -123,16 +108,13 @@ static tally_object *in_turn(tally_object *inner) {
     return wraps[turn++ % (sizeof wraps / sizeof *wraps)](inner);
 }
 
-TEST(long_cycles_through_all_kinds_are_found) {
-    begin();
+CYCLE_TEST(long_cycles_through_all_kinds_are_found) {
     is_collected(in_turn, 7);
     is_collected(in_turn, 1000);
     is_collected(in_turn, 50000);
-    end();
 }
 
-TEST(containers_that_hold_themselves_are_found) {
-    begin();
+CYCLE_TEST(containers_that_hold_themselves_are_found) {
     tally_object *list = tally_list_new(0), *dict = tally_dict_new(),
                  *slots = tally_instance_new(slots_class);
     tally_list_append(list, list);
@@ -143,11 +125,9 @@ TEST(containers_that_hold_themselves_are_found) {
     drop(list, dict, slots);
     check_int(tally_gc_collect(2), 4);
     check_int(freed(), 1);
-    end();
 }
 
-TEST(what_a_cycle_alone_holds_is_found_with_it) {
-    begin();
+CYCLE_TEST(what_a_cycle_alone_holds_is_found_with_it) {
     tally_object *list = tally_list_new(0), *shared = tally_list_new(0);
     tally_list_append(list, list);
     append_new(list, tally_dict_new());
@@ -160,19 +140,18 @@ TEST(what_a_cycle_alone_holds_is_found_with_it) {
     check_int(freed(), 1);
     check_int(tally_refcount(shared), 1);
     tally_decref(shared);
-    end();
 }
 
 TEST(a_ring_of_a_million_is_found_whole) {
     enum { LENGTH = SUITE_LONG(1000000) };
-    begin();
+    begin_cycles();
     tally_object *ring = ring_of(node_type, LENGTH);
     check_int(tally_gc_collect(2), 0);
     check_int(ring_length(ring), LENGTH);
     tally_decref(ring);
     check_int(tally_gc_collect(2), LENGTH);
     check_int(freed(), LENGTH);
-    end();
+    end_cycles();
 }
 
 /* More references to one object than a byte counts, and than 64 can be taken off for: the numbers
@@ -181,7 +160,7 @@ static void are_found_with_any_number_of_references(bool young) {
     static const int counts[] = {1,   62,  63,  64,  65,  124, 125, 126, 127,  128,   129,
                                  189, 190, 191, 192, 193, 255, 256, 257, 1000, 100000};
     static wrap_function *const wraps[] = {in_list, in_slot, in_wide_tuple, in_large_node};
-    begin();
+    begin_cycles();
     for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)
         for (size_t w = 0; w < sizeof wraps / sizeof *wraps; w++) {
             tally_object *list = tally_list_new(0);
@@ -201,7 +180,7 @@ static void are_found_with_any_number_of_references(bool young) {
             tally_decref(hub);
             check_int(tally_gc_collect(young ? 1 : 2), 2 + (counts[i] + 1) / 2);
         }
-    end();
+    end_cycles();
 }
 
 static void pass_safepoints(void *over) {
@@ -225,7 +204,7 @@ TEST(garbage_in_a_large_random_graph_is_found_while_threads_help) {
     static _Atomic bool over;
     tally_thread threads[3];
     tally_object **nodes = malloc(COUNT * sizeof *nodes), *hubs[HUBS];
-    begin();
+    begin_cycles();
     tally_gc_disable();
     atomic_store_explicit(&over, false, memory_order_relaxed);
     for (int i = 0; i < 3; i++)
@@ -275,7 +254,7 @@ TEST(garbage_in_a_large_random_graph_is_found_while_threads_help) {
     for (int i = 0; i < 3; i++) check_int(tally_thread_join(&threads[i]), 0);
     tally_gc_enable();
     free(nodes);
-    end();
+    end_cycles();
 }
 
 static void make_large_hub(void *hub) { *(tally_object **)hub = tally_object_new(node_type, 1000); }
@@ -290,7 +269,7 @@ TEST(large_hubs_anywhere_in_memory_are_counted_while_threads_help) {
     static _Atomic bool over;
     tally_thread threads[3];
     tally_object *hubs[HUBS], *list = tally_list_new(0);
-    begin();
+    begin_cycles();
     atomic_store_explicit(&over, false, memory_order_relaxed);
     for (int i = 0; i < 3; i++)
         check_int(tally_thread_start(&threads[i], pass_safepoints, &over), 0);
@@ -317,11 +296,10 @@ TEST(large_hubs_anywhere_in_memory_are_counted_while_threads_help) {
     check_int(freed(), COUNT + HUBS);
     atomic_store_explicit(&over, true, memory_order_relaxed);
     for (int i = 0; i < 3; i++) check_int(tally_thread_join(&threads[i]), 0);
-    end();
+    end_cycles();
 }
 
-TEST(a_class_and_its_instances_may_be_a_cycle) {
-    begin();
+CYCLE_TEST(a_class_and_its_instances_may_be_a_cycle) {
     for (int with_slots = 0; with_slots < 2; with_slots++) {
         static const char *const slots[] = {"a", NULL};
         tally_object *class =
@@ -341,11 +319,9 @@ TEST(a_class_and_its_instances_may_be_a_cycle) {
         settle_until(freed() == with_slots + 1 || tally_gc_collect(2) < 0);
         check_int(freed(), with_slots + 1);
     }
-    end();
 }
 
-TEST(a_class_that_holds_itself_is_found) {
-    begin();
+CYCLE_TEST(a_class_that_holds_itself_is_found) {
     tally_object *class = class_named("Itself");
     tally_set_attr(class, field, class);
     tally_object *reference = tally_weakref_new(class, NULL, NULL);
@@ -353,11 +329,9 @@ TEST(a_class_that_holds_itself_is_found) {
     check_int(tally_gc_collect(2), 1);
     check(tally_weakref_get(reference) == tally_none);
     tally_decref(reference);
-    end();
 }
 
-TEST(an_untracked_native_object_keeps_what_it_holds) {
-    begin();
+CYCLE_TEST(an_untracked_native_object_keeps_what_it_holds) {
     tally_object *type = tally_type_new(&(tally_type_spec){
         .name = "opaque", .size = sizeof(tally_object *), .flags = TALLY_TYPE_CONTAINER});
     tally_object *opaque = tally_object_new(type, 0), *ring = ring_of(node_type, 3);
@@ -368,11 +342,9 @@ TEST(an_untracked_native_object_keeps_what_it_holds) {
     check_int(tally_gc_collect(2), 0);
     tally_decref(ring);
     check_int(tally_gc_collect(2), 3);
-    end();
 }
 
-TEST(what_is_alive_stays_as_it_was) {
-    begin();
+CYCLE_TEST(what_is_alive_stays_as_it_was) {
     tally_object *root = tally_dict_new(), *list = list_of(1, 5), *tuple = pair(list, root);
     tally_dict_set(root, field, tuple);
     tally_dict_set(root, other_field, list);
@@ -393,7 +365,6 @@ TEST(what_is_alive_stays_as_it_was) {
     check_int(tally_refcount(instance), 2);
     drop(list, tuple, instance, root);
     check_int(tally_gc_collect(2), 4);
-    end();
 }
 
 /* ---- random graphs against a model --------------------------------------- */
@@ -649,11 +620,9 @@ static void random_graph(uint64_t seed, unsigned edges_in_ten) {
     check_int(tally_gc_collect(2), 0);
 }
 
-TEST(random_graphs_lose_exactly_what_a_model_says) {
-    begin();
+CYCLE_TEST(random_graphs_lose_exactly_what_a_model_says) {
     for (uint64_t seed = 1; seed <= 8; seed++)
         random_graph(seed, seed % 4 == 0 ? 9 : 2 + (unsigned)seed % 4);
-    end();
 }
 
 /* ---- depth ---- */
@@ -677,12 +646,10 @@ static void collect_a_deep_one(void *argument) {
     check_int(tally_gc_collect(2), DEEP + 1);
 }
 
-#define DEPTH(name, wrap)                                 \
-    TEST(a_million_nested_##name##_need_no_deep_stack) {  \
-        begin();                                          \
-        deep_job job = {wrap};                            \
-        run_with_a_small_stack(collect_a_deep_one, &job); \
-        end();                                            \
+#define DEPTH(name, wrap)                                      \
+    CYCLE_TEST(a_million_nested_##name##_need_no_deep_stack) { \
+        deep_job job = {wrap};                                 \
+        run_with_a_small_stack(collect_a_deep_one, &job);      \
     }
 
 DEPTH(lists, in_list)
@@ -702,8 +669,7 @@ static void look_whether_whole(tally_object *self) {
              freed() == 0;
 }
 
-TEST(finalizers_run_once_with_the_cycle_whole) {
-    begin();
+CYCLE_TEST(finalizers_run_once_with_the_cycle_whole) {
     whole = 0;
     atomic_store(&on_finalize, look_whether_whole);
     tally_object *ring = ring_of(finalized_node_type, 2);
@@ -715,7 +681,6 @@ TEST(finalizers_run_once_with_the_cycle_whole) {
     check_int(freed(), 2);
     check_int(tally_gc_collect(2), 0);
     check_int(finalized(), 2);
-    end();
 }
 
 static void count_class_finalizer(tally_object *self) {
@@ -725,8 +690,7 @@ static void count_class_finalizer(tally_object *self) {
     suite_count_death(self);
 }
 
-TEST(finalizers_of_instances_run_too) {
-    begin();
+CYCLE_TEST(finalizers_of_instances_run_too) {
     whole = 0;
     tally_object *class = tally_class_new(
         &(tally_class_spec){.name = "Finalized", .finalize = count_class_finalizer});
@@ -740,7 +704,6 @@ TEST(finalizers_of_instances_run_too) {
     check_int(deaths(), 200);
     check_int(whole, 200);
     tally_decref(class);
-    end();
 }
 
 static tally_object *kept_alive[16];
@@ -751,8 +714,7 @@ static void resurrect_all(tally_object *self) {
     kept_alive[kept_count++] = self;
 }
 
-TEST(a_resurrected_cycle_lives_and_is_not_finalized_again) {
-    begin();
+CYCLE_TEST(a_resurrected_cycle_lives_and_is_not_finalized_again) {
     kept_count = 0;
     atomic_store(&on_finalize, resurrect_all);
     drop_ring(finalized_node_type, 3);
@@ -771,15 +733,13 @@ TEST(a_resurrected_cycle_lives_and_is_not_finalized_again) {
     check_int(tally_gc_collect(2), 3);
     check_int(finalized(), 3);
     check_int(freed(), 3);
-    end();
 }
 
 static void resurrect_the_first(tally_object *self) {
     if (node_of(self)->id == 0 && node_of(self)->child[1]) resurrect_all(self);
 }
 
-TEST(resurrecting_one_cycle_frees_the_other) {
-    begin();
+CYCLE_TEST(resurrecting_one_cycle_frees_the_other) {
     kept_count = 0;
     atomic_store(&on_finalize, resurrect_the_first);
     tally_object *marked = ring_of(finalized_node_type, 5),
@@ -799,11 +759,9 @@ TEST(resurrecting_one_cycle_frees_the_other) {
     check_int(tally_gc_collect(2), 6);
     check_int(freed(), 12);
     check_int(finalized(), 12);
-    end();
 }
 
-TEST(resurrecting_one_member_keeps_all_that_it_reaches) {
-    begin();
+CYCLE_TEST(resurrecting_one_member_keeps_all_that_it_reaches) {
     kept_count = 0;
     atomic_store(&on_finalize, resurrect_the_first);
     tally_object *marked = ring_of(finalized_node_type, 2),
@@ -820,7 +778,6 @@ TEST(resurrecting_one_member_keeps_all_that_it_reaches) {
     check_int(tally_gc_collect(2), 6);
     check_int(freed(), 6);
     check_int(finalized(), 6);
-    end();
 }
 
 static void make_first_immortal(tally_object *self) {
@@ -828,8 +785,7 @@ static void make_first_immortal(tally_object *self) {
 }
 
 /* For ever, with all that it holds: the rest of the garbage goes. */
-TEST(a_finalizer_may_make_its_object_immortal) {
-    begin();
+CYCLE_TEST(a_finalizer_may_make_its_object_immortal) {
     tally_object *first = ring_of(finalized_node_type, 4);
     atomic_store(&on_finalize, make_first_immortal);
     tally_decref(first);
@@ -844,13 +800,11 @@ TEST(a_finalizer_may_make_its_object_immortal) {
     /* As end() finds nothing alive: the others are let go by hand. */
     node_clear(first);
     check_int(freed(), 6);
-    end();
 }
 
 static void break_the_cycle(tally_object *self) { node_clear(self); }
 
-TEST(a_finalizer_may_break_its_cycle) {
-    begin();
+CYCLE_TEST(a_finalizer_may_break_its_cycle) {
     atomic_store(&on_finalize, break_the_cycle);
     drop_ring(finalized_node_type, 1);
     drop_ring(finalized_node_type, 2);
@@ -858,7 +812,6 @@ TEST(a_finalizer_may_break_its_cycle) {
     check_int(tally_gc_collect(2), 1003);
     check_int(finalized(), 1003);
     check_int(freed(), 1003);
-    end();
 }
 
 static tally_object *held_cycle;
@@ -870,8 +823,7 @@ static void drop_the_held_cycle(tally_object *self) {
     tally_xdecref(held);
 }
 
-TEST(a_finalizer_may_drop_the_last_reference_to_another_cycle) {
-    begin();
+CYCLE_TEST(a_finalizer_may_drop_the_last_reference_to_another_cycle) {
     atomic_store(&on_finalize, drop_the_held_cycle);
     held_cycle = ring_of(finalized_node_type, 10);
     drop_ring(finalized_node_type, 2);
@@ -880,7 +832,6 @@ TEST(a_finalizer_may_drop_the_last_reference_to_another_cycle) {
     check_int(tally_gc_collect(2), 10);
     check_int(freed(), 12);
     check_int(finalized(), 12);
-    end();
 }
 
 static int64_t collected_within;
@@ -892,8 +843,7 @@ static void collect_within(tally_object *self) {
         collected_within += tally_gc_collect(generation);
 }
 
-TEST(a_collection_within_a_finalizer_does_nothing) {
-    begin();
+CYCLE_TEST(a_collection_within_a_finalizer_does_nothing) {
     collected_within = 0;
     atomic_store(&on_finalize, collect_within);
     drop_ring(finalized_node_type, 3);
@@ -903,7 +853,6 @@ TEST(a_collection_within_a_finalizer_does_nothing) {
     check_int(freed(), 3);
     check_int(tally_gc_collect(2), 6);
     check_int(freed(), 9);
-    end();
 }
 
 static void collect_in_callback(tally_object *reference, void *context) {
@@ -912,8 +861,7 @@ static void collect_in_callback(tally_object *reference, void *context) {
     collected_within += tally_gc_collect(2);
 }
 
-TEST(a_collection_within_a_weak_callback_does_nothing) {
-    begin();
+CYCLE_TEST(a_collection_within_a_weak_callback_does_nothing) {
     int calls = 0;
     collected_within = 0;
     tally_object *ring = ring_of(node_type, 3),
@@ -924,11 +872,9 @@ TEST(a_collection_within_a_weak_callback_does_nothing) {
     check_int(collected_within, 0);
     check_int(freed(), 3);
     tally_decref(reference);
-    end();
 }
 
-TEST(a_finalizer_by_count_may_collect) {
-    begin();
+CYCLE_TEST(a_finalizer_by_count_may_collect) {
     collected_within = 0;
     atomic_store(&on_finalize, collect_within);
     drop_ring(node_type, 5);
@@ -937,7 +883,6 @@ TEST(a_finalizer_by_count_may_collect) {
     tally_decref(single);
     check_int(collected_within, 7);
     check_int(freed(), 8);
-    end();
 }
 
 static void allocate_and_collect(void *argument) {
@@ -954,8 +899,7 @@ static void run_a_thread(tally_object *self) {
     run_threads(1, allocate_and_collect, NULL, 0);
 }
 
-TEST(a_finalizer_may_start_a_thread_that_collects_and_wait_for_it) {
-    begin();
+CYCLE_TEST(a_finalizer_may_start_a_thread_that_collects_and_wait_for_it) {
     atomic_store(&on_finalize, run_a_thread);
     drop_ring(finalized_node_type, 2);
     tally_gc_enable();
@@ -964,7 +908,6 @@ TEST(a_finalizer_may_start_a_thread_that_collects_and_wait_for_it) {
     check(tally_gc_collect(2) >= 0);
     check_int(finalized(), 2);
     check_int(freed(), 2 + 2 * 200);
-    end();
 }
 
 static void make_garbage(tally_object *self) {
@@ -972,14 +915,12 @@ static void make_garbage(tally_object *self) {
     for (int i = 0; i < 50; i++) drop_ring(node_type, 3);
 }
 
-TEST(a_finalizer_may_make_garbage_cycles) {
-    begin();
+CYCLE_TEST(a_finalizer_may_make_garbage_cycles) {
     atomic_store(&on_finalize, make_garbage);
     drop_ring(finalized_node_type, 2);
     check_int(tally_gc_collect(2), 2);
     check_int(tally_gc_collect(2), 2 * 150);
     check_int(freed(), 302);
-    end();
 }
 
 static void fail_to_finalize(tally_object *self) {
@@ -988,7 +929,7 @@ static void fail_to_finalize(tally_object *self) {
 }
 
 TEST(errors_of_finalizers_are_reported_and_the_pending_one_stays) {
-    begin();
+    begin_cycles();
     atomic_store(&on_finalize, fail_to_finalize);
     drop_ring(finalized_node_type, 2);
     tally_error_set(TALLY_VALUE_ERROR, "pending before");
@@ -1001,11 +942,11 @@ TEST(errors_of_finalizers_are_reported_and_the_pending_one_stays) {
     check_int(occurrences(written, "finalizer of 0 fails"), 1);
     check_int(occurrences(written, "finalizer of 1 fails"), 1);
     check_int(freed(), 2);
-    end();
+    end_cycles();
 }
 
 TEST(errors_of_finalizers_leave_the_pending_one_of_an_allocation) {
-    begin();
+    begin_cycles();
     atomic_store(&on_finalize, fail_to_finalize);
     tally_error_set(TALLY_VALUE_ERROR, "pending before");
     capture_begin();
@@ -1018,7 +959,7 @@ TEST(errors_of_finalizers_leave_the_pending_one_of_an_allocation) {
     atomic_store(&on_finalize, NULL);
     check(tally_gc_collect(2) >= 0);
     check_int(finalized(), freed());
-    end();
+    end_cycles();
 }
 
 /* ---- as Python 2 ---------------------------------------------------------- */
@@ -1030,7 +971,7 @@ static void restart(const tally_options *options) {
 
 TEST(as_in_python_2_cycles_with_finalizers_are_not_freed) {
     restart(&(tally_options){.uncollectable_finalizers = 1});
-    begin();
+    begin_cycles();
     tally_object *guarded = ring_of(finalized_node_type, 2), *reached = ring_of(node_type, 3);
     node_of(guarded)->child[1] = reached; /* our reference: only guarded holds it now */
     drop_ring(node_type, 4);
@@ -1064,13 +1005,13 @@ TEST(as_in_python_2_cycles_with_finalizers_are_not_freed) {
     check_int(freed(), 6);
     check_int(tally_gc_collect(2), 3);
     check_int(freed(), 9);
-    end();
+    end_cycles();
     restart(NULL);
 }
 
 TEST(as_in_python_2_garbage_is_noted_once_while_it_is_listed) {
     restart(&(tally_options){.uncollectable_finalizers = 1});
-    begin();
+    begin_cycles();
     drop_ring(finalized_node_type, 3);
     check_int(tally_gc_collect(2), 3);
     tally_object *garbage = tally_gc_garbage();
@@ -1081,14 +1022,13 @@ TEST(as_in_python_2_garbage_is_noted_once_while_it_is_listed) {
     node_set(one, 0, NULL);
     drop(one, garbage);
     check_int(freed(), 3);
-    end();
+    end_cycles();
     restart(NULL);
 }
 
 /* ---- debug flags ----------------------------------------------------------- */
 
-TEST(saveall_keeps_what_it_finds) {
-    begin();
+CYCLE_TEST(saveall_keeps_what_it_finds) {
     tally_object *list = list_of(1, 3), *dict = tally_dict_new();
     tally_list_append(list, dict);
     tally_dict_set(dict, field, list);
@@ -1110,11 +1050,10 @@ TEST(saveall_keeps_what_it_finds) {
     check_int(tally_gc_collect(2), 4);
     check_int(freed(), 2);
     check_int(finalized(), 2);
-    end();
 }
 
 TEST(collectable_objects_are_named_on_standard_error) {
-    begin();
+    begin_cycles();
     tally_object *list = tally_list_new(0);
     tally_list_append(list, list);
     tally_decref(list);
@@ -1129,12 +1068,12 @@ TEST(collectable_objects_are_named_on_standard_error) {
     check_int(occurrences(written, " collectable <list "), 1);
     check_int(occurrences(written, "\n"), 4);
     check_int(freed(), 3);
-    end();
+    end_cycles();
 }
 
 TEST(uncollectable_objects_are_named_on_standard_error) {
     restart(&(tally_options){.uncollectable_finalizers = 1});
-    begin();
+    begin_cycles();
     drop_ring(finalized_node_type, 2);
     drop_ring(node_type, 2);
     tally_gc_set_debug(TALLY_GC_DEBUG_UNCOLLECTABLE);
@@ -1150,12 +1089,12 @@ TEST(uncollectable_objects_are_named_on_standard_error) {
     node_set(one, 0, NULL);
     drop(one, garbage);
     check_int(freed(), 4);
-    end();
+    end_cycles();
     restart(NULL);
 }
 
 TEST(statistics_are_a_line_for_each_collection) {
-    begin();
+    begin_cycles();
     tally_gc_set_debug(TALLY_GC_DEBUG_STATS);
     drop_ring(node_type, 5);
     capture_begin();
@@ -1169,7 +1108,7 @@ TEST(statistics_are_a_line_for_each_collection) {
     check_int(occurrences(written, "5 unreachable"), 1);
     check_int(occurrences(written, " 0 unreachable"), 1);
     check_int(occurrences(written, "0 uncollectable"), 2);
-    end();
+    end_cycles();
 }
 
 /* ---- threads --------------------------------------------------------------- */
@@ -1186,14 +1125,12 @@ static void make_and_leave(void *argument) {
     }
 }
 
-TEST(cycles_of_threads_that_have_exited_are_found) {
-    begin();
+CYCLE_TEST(cycles_of_threads_that_have_exited_are_found) {
     for (int round = 1; round <= 3; round++) {
         run_threads(THREADS, make_and_leave, NULL, 0);
         check_int(tally_gc_collect(2), THREADS * 100 * 6);
         check_int(freed(), round * THREADS * 400);
     }
-    end();
 }
 
 static tally_object *handed[100];
@@ -1211,8 +1148,7 @@ static void make_and_stay(void *argument) {
     check(wait_for(&gates[1], 1));
 }
 
-TEST(references_to_others_objects_that_were_dropped_are_not_counted) {
-    begin();
+CYCLE_TEST(references_to_others_objects_that_were_dropped_are_not_counted) {
     for (int round = 1; round <= 20; round++) {
         close_gates();
         tally_thread thread;
@@ -1225,7 +1161,6 @@ TEST(references_to_others_objects_that_were_dropped_are_not_counted) {
         open_gate(1);
         check_int(tally_thread_join(&thread), 0);
     }
-    end();
 }
 
 static void make_and_block(void *argument) {
@@ -1237,8 +1172,7 @@ static void make_and_block(void *argument) {
     tally_blocking_end();
 }
 
-TEST(a_thread_in_a_blocking_region_delays_no_collection) {
-    begin();
+CYCLE_TEST(a_thread_in_a_blocking_region_delays_no_collection) {
     close_gates();
     tally_thread thread;
     check_int(tally_thread_start(&thread, make_and_block, NULL), 0);
@@ -1250,7 +1184,6 @@ TEST(a_thread_in_a_blocking_region_delays_no_collection) {
     check_int(freed(), 300);
     open_gate(1);
     check_int(tally_thread_join(&thread), 0);
-    end();
 }
 
 static void collect_until_told(void *argument) {
@@ -1270,7 +1203,7 @@ TEST(threads_may_come_and_go_during_collections) {
     /* With a GIL each that comes waits for it, beside a thread that is never done: the default
      * interval would be most of the test's time. */
     restart(&(tally_options){.switch_interval_us = 100});
-    begin();
+    begin_cycles();
     close_gates();
     tally_thread collecting;
     check_int(tally_thread_start(&collecting, collect_until_told, &gates[0]), 0);
@@ -1279,7 +1212,7 @@ TEST(threads_may_come_and_go_during_collections) {
     check_int(tally_thread_join(&collecting), 0);
     check(tally_gc_collect(2) >= 0);
     check_int(freed(), SUITE_LONG(500) * 12);
-    end();
+    end_cycles();
     restart(NULL);
 }
 
@@ -1306,8 +1239,7 @@ static void change_the_cycle(void *argument) {
     }
 }
 
-TEST(a_cycle_that_threads_change_meanwhile_stays_whole) {
-    begin();
+CYCLE_TEST(a_cycle_that_threads_change_meanwhile_stays_whole) {
     tally_object *anchors = tally_list_new(0);
     for (int i = 0; i < RING; i++) members[i] = tally_list_new(0);
     for (int i = 0; i < RING; i++) {
@@ -1335,7 +1267,6 @@ TEST(a_cycle_that_threads_change_meanwhile_stays_whole) {
     tally_decref(anchors);
     for (int i = 0; i < RING; i++) tally_decref(members[i]);
     check(tally_gc_collect(2) >= 0);
-    end();
 }
 
 static void make_and_collect(void *argument) {
@@ -1379,8 +1310,7 @@ static void collect_x(void *nothing) {
     check_int(tally_gc_collect(2), 0); /* all found, none freed */
 }
 
-TEST(a_second_look_leaves_alone_what_another_collection_has_found) {
-    begin();
+CYCLE_TEST(a_second_look_leaves_alone_what_another_collection_has_found) {
     atomic_store(&meeting, 0);
     meeting_x = NULL;
     atomic_store(&on_finalize, meet);
@@ -1397,7 +1327,6 @@ TEST(a_second_look_leaves_alone_what_another_collection_has_found) {
     tally_decref(meeting_a);
     check_int(tally_gc_collect(2), 4);
     check_int(freed(), 4);
-    end();
 }
 
 /* What a collection has noted is not for others to see until it lives on. */
@@ -1413,24 +1342,20 @@ static void query_objects(tally_object *self) {
     drop(all, referrers);
 }
 
-TEST(queries_do_not_give_garbage) {
-    begin();
+CYCLE_TEST(queries_do_not_give_garbage) {
     seen_by_query = 0;
     atomic_store(&on_finalize, query_objects);
     drop_ring(finalized_node_type, 2);
     check_int(tally_gc_collect(2), 2);
     check_int(seen_by_query, 0);
     check_int(freed(), 2);
-    end();
 }
 
-TEST(many_threads_may_collect_at_once) {
-    begin();
+CYCLE_TEST(many_threads_may_collect_at_once) {
     run_threads(THREADS, make_and_collect, NULL, 0);
     check(tally_gc_collect(2) >= 0);
     check_int(freed(), THREADS * SUITE_LONG(200) * 8);
     check_int(finalized(), THREADS * SUITE_LONG(200) * 3);
-    end();
 }
 
 /* ---- automatic collection ---------------------------------------------------- */
@@ -1496,7 +1421,7 @@ static int64_t most_garbage(int threads) {
 }
 
 static void stays_bounded(int threads) {
-    begin();
+    begin_cycles();
     int64_t bound = most_garbage(threads);
     atomic_store(&nodes_made, 0);
     atomic_store(&most_alive, 0);
@@ -1509,7 +1434,7 @@ static void stays_bounded(int threads) {
     check(atomic_load(&most_alive) <= bound);
     check(tally_gc_collect(2) >= 0);
     check_int(freed(), atomic_load(&nodes_made));
-    end();
+    end_cycles();
 }
 
 TEST(the_garbage_of_one_thread_stays_bounded) { stays_bounded(1); }
@@ -1520,8 +1445,7 @@ static void count_collections(const tally_gc_info *info, void *context) {
         atomic_fetch_add_explicit((_Atomic int *)context, 1, memory_order_relaxed);
 }
 
-TEST(goes_on_by_itself_after_its_counts_were_read) {
-    begin();
+CYCLE_TEST(goes_on_by_itself_after_its_counts_were_read) {
     _Atomic int collections = 0;
     check_int(tally_gc_add_callback(count_collections, (void *)&collections), 0);
     tally_gc_enable();
@@ -1536,7 +1460,6 @@ TEST(goes_on_by_itself_after_its_counts_were_read) {
     check_int(tally_gc_remove_callback(count_collections, (void *)&collections), 0);
     check(tally_gc_collect(2) >= 0);
     check_int(freed(), 40000);
-    end();
 }
 
 typedef struct run_record {
@@ -1551,7 +1474,7 @@ static void note_examined(const tally_gc_info *info, void *context) {
 
 TEST(looks_at_as_much_in_every_run_over_the_same_heap) {
     enum { HEAP = SUITE_LONG(50000), RUNS = 50 };
-    begin();
+    begin_cycles();
     tally_object *ring = ring_of(node_type, HEAP), *lists = tally_list_new(0);
     for (int i = 0; i < 1000; i++) append_new(lists, list_of(1, 10));
     check_int(tally_gc_collect(2), 0);
@@ -1566,7 +1489,7 @@ TEST(looks_at_as_much_in_every_run_over_the_same_heap) {
     }
     drop(lists, ring);
     check_int(tally_gc_collect(2), HEAP);
-    end();
+    end_cycles();
 }
 
 /* ---- progress ------------------------------------------------------------------ */
@@ -1582,8 +1505,7 @@ static void block_again_and_again(void *argument) {
 }
 
 /* That the test ends is what it shows: the loop goes on until the others are done. */
-TEST(threads_that_come_back_go_on_while_another_collects_all_the_time) {
-    begin();
+CYCLE_TEST(threads_that_come_back_go_on_while_another_collects_all_the_time) {
     _Atomic int rounds = 0;
     tally_object *heap = ring_of(node_type, 10000);
     tally_thread threads[3];
@@ -1600,14 +1522,13 @@ TEST(threads_that_come_back_go_on_while_another_collects_all_the_time) {
     tally_decref(heap);
     check(tally_gc_collect(2) >= 0);
     check_int(freed(), 10000 + 6000);
-    end();
 }
 
 /* ---- the end of the run time ------------------------------------------------------ */
 
 TEST(finish_counts_and_frees_live_cycles_without_finalizers) {
-    begin();
-    end();
+    begin_cycles();
+    end_cycles();
     drop_ring(node_type, 3);
     drop_ring(finalized_node_type, 4);
     tally_object *list = tally_list_new(0);
@@ -1627,8 +1548,8 @@ static void make_and_keep(void *argument) {
 }
 
 TEST(finish_frees_what_threads_that_have_exited_left) {
-    begin();
-    end();
+    begin_cycles();
+    end_cycles();
     tally_object *kept[THREADS];
     run_threads(THREADS, make_and_keep, kept, sizeof kept[0]);
     check_int(tally_finish(), THREADS * 12); /* 10 nodes, a dict and its key */
@@ -1642,14 +1563,14 @@ static void never_called(tally_object *reference, void *context) {
 }
 
 TEST(finish_frees_live_weak_references_and_calls_none) {
-    begin();
+    begin_cycles();
     tally_object *object = tally_instance_new(open_class), *cycle = ring_of(finalized_node_type, 2),
                  *list = tally_list_new(0);
     append_new(list, tally_weakref_new(object, never_called, NULL));
     append_new(list, tally_weakref_new(object, NULL, NULL));
     append_new(list, tally_weakref_new(cycle, never_called, NULL));
     append_new(list, tally_weakref_new(cycle, NULL, NULL));
-    end();
+    end_cycles();
     /* Alive: the instance and through it its class, the ring, the list and what it has. */
     check_int(tally_finish(), 2 + 2 + 1 + 4);
     check_int(finalized(), 0);
