@@ -796,5 +796,5 @@ static void collect_a_ring(void *nothing) {
 }
 
 NODE_TEST(need_no_deep_stack_with_finalizers_and_callbacks) {
-    run_with_a_small_stack(collect_a_ring, NULL);
+    run_with_a_small_stack(256, collect_a_ring, NULL);
 }

@@ -43,6 +43,67 @@ void end_cycles(void) {
     drop(open_class, slots_class, weak_slots, plain_slots, field, other_field);
 }
 
+/* ---- wrapped ---- */
+
+tally_object *in_list(tally_object *inner) {
+    tally_object *list = tally_list_new(1);
+    append_new(list, inner);
+    return list;
+}
+tally_object *in_dict(tally_object *inner) {
+    tally_object *dict = tally_dict_new();
+    tally_dict_set(dict, field, inner);
+    tally_decref(inner);
+    return dict;
+}
+tally_object *in_key(tally_object *inner) {
+    tally_object *dict = tally_dict_new();
+    check_int(tally_dict_set(dict, inner, tally_none), 0);
+    tally_decref(inner);
+    return dict;
+}
+tally_object *in_tuple(tally_object *inner) {
+    tally_object *tuple = one_tuple(inner);
+    tally_decref(inner);
+    return tuple;
+}
+tally_object *in_attribute(tally_object *inner) {
+    tally_object *object = tally_instance_new(open_class);
+    tally_set_attr(object, field, inner);
+    tally_decref(inner);
+    return object;
+}
+tally_object *in_slot(tally_object *inner) {
+    tally_object *object = tally_instance_new(slots_class);
+    tally_slot_set(object, 2, inner);
+    tally_decref(inner);
+    return object;
+}
+tally_object *in_node(tally_object *inner) {
+    tally_object *object = node_new(node_type);
+    node_of(object)->child[1] = inner;
+    return object;
+}
+tally_object *in_wide_tuple(tally_object *inner) {
+    tally_object *items[100];
+    for (int i = 0; i < 100; i++) items[i] = i % 10 == 3 ? inner : tally_none;
+    tally_object *tuple = tally_tuple_new(items, 100);
+    tally_decref(inner);
+    return tuple;
+}
+tally_object *in_large_node(tally_object *inner) {
+    tally_object *object = tally_object_new(node_type, 10000);
+    node_of(object)->child[0] = inner;
+    return object;
+}
+
+void restart(const tally_options *options) {
+    check_int(tally_finish(), 0);
+    check_int(tally_init(options), 0);
+}
+
+/* ---- standard error ---- */
+
 static FILE *capture_file;
 static int capture_saved = -1;
 
@@ -136,12 +197,12 @@ static void *small_stack_main(void *argument) {
     return NULL;
 }
 
-void run_with_a_small_stack(void (*run)(void *), void *argument) {
+void run_with_a_small_stack(size_t kib, void (*run)(void *), void *argument) {
     small_stack_job job = {run, argument};
     pthread_attr_t attributes;
     pthread_t thread;
     pthread_attr_init(&attributes);
-    check_int(pthread_attr_setstacksize(&attributes, 256 * 1024), 0);
+    check_int(pthread_attr_setstacksize(&attributes, kib * 1024), 0);
     check_int(pthread_create(&thread, &attributes, small_stack_main, &job), 0);
     tally_blocking_begin();
     pthread_join(thread, NULL);

@@ -68,9 +68,17 @@ void drop_ring(tally_object *type, int length);
 /* A ring as ring_of makes it, with every id in its place: its length; -1: it is not. */
 int ring_length(tally_object *start);
 
+/* Each makes an object that holds inner, with the reference to inner dropped. */
+typedef tally_object *wrap_function(tally_object *inner);
+wrap_function in_list, in_dict, in_key, in_tuple, in_attribute, in_slot, in_node, in_wide_tuple,
+    in_large_node;
+
+/* Ends the run time and begins it anew. */
+void restart(const tally_options *options);
+
 /* ---- what a thread with a small C stack does ---- */
 
-void run_with_a_small_stack(void (*run)(void *), void *argument);
+void run_with_a_small_stack(size_t kib, void (*run)(void *), void *argument);
 
 /* ---- standard error ---- */
 
