@@ -8,7 +8,6 @@
 enum { THREADS = 8 };
 
 static void make_and_leave(void *argument) {
-    (void)argument;
     for (int i = 0; i < 100; i++) {
         drop_ring(node_type, 4);
         tally_object *list = tally_list_new(0);
@@ -34,7 +33,6 @@ static void close_gates(void) {
 }
 
 static void make_and_stay(void *argument) {
-    (void)argument;
     for (int i = 0; i < 100; i++) handed[i] = ring_of(node_type, 3);
     open_gate(0);
     check(wait_for(&gates[1], 1));
@@ -56,7 +54,6 @@ CYCLE_TEST(references_to_others_objects_that_were_dropped_are_not_counted) {
 }
 
 static void make_and_block(void *argument) {
-    (void)argument;
     for (int i = 0; i < 100; i++) handed[i] = ring_of(node_type, 3);
     open_gate(0);
     tally_blocking_begin();
@@ -86,10 +83,7 @@ static void collect_until_told(void *argument) {
     }
 }
 
-static void make_a_little(void *argument) {
-    (void)argument;
-    drop_ring(node_type, 3);
-}
+static void make_a_little(void *argument) { drop_ring(node_type, 3); }
 
 TEST(threads_may_come_and_go_during_collections) {
     /* With a GIL each that comes waits for it, beside a thread that is never done: the default
@@ -162,7 +156,6 @@ CYCLE_TEST(a_cycle_that_threads_change_meanwhile_stays_whole) {
 }
 
 static void make_and_collect(void *argument) {
-    (void)argument;
     for (int i = 0; i < SUITE_LONG(200); i++) {
         drop_ring(node_type, 5);
         check(tally_gc_collect(i % 3) >= 0);
@@ -195,7 +188,6 @@ static void meet(tally_object *self) {
 }
 
 static void collect_x(void *nothing) {
-    (void)nothing;
     check(wait_for(&meeting, A_FOUND));
     meeting_x = ring_of(finalized_node_type, 3);
     tally_decref(meeting_x);
@@ -257,7 +249,6 @@ enum { CYCLES = SUITE_LONG(120000) };
 static _Atomic int64_t nodes_made, most_alive;
 
 static void make_cycles(void *argument) {
-    (void)argument;
     for (int i = 0; i < CYCLES; i++) {
         drop_ring(node_type, 2);
         int64_t made = atomic_fetch_add_explicit(&nodes_made, 2, memory_order_relaxed) + 2,

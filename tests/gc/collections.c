@@ -224,7 +224,6 @@ static tally_mutex mutex = TALLY_MUTEX_INITIALIZER, another = TALLY_MUTEX_INITIA
 static tally_condition condition = TALLY_CONDITION_INITIALIZER;
 
 static void lock_in_finalizer(tally_object *self) {
-    (void)self;
     tally_mutex_lock(&mutex);
     tally_mutex_unlock(&mutex);
 }
@@ -261,7 +260,6 @@ NODE_TEST(are_put_off_while_a_mutex_is_held) {
 
 static _Atomic int signalled;
 static void signal_it(void *nothing) {
-    (void)nothing;
     tally_mutex_lock(&mutex);
     atomic_store(&signalled, 1);
     tally_condition_signal(&condition);
@@ -288,7 +286,6 @@ NODE_TEST(are_put_off_after_a_condition_was_waited_for) {
 
 static _Atomic int other_made;
 static void make_elsewhere(void *nothing) {
-    (void)nothing;
     make_lists(2000);
     atomic_store(&other_made, 1);
 }
@@ -299,9 +296,7 @@ NODE_TEST(are_put_off_in_the_holder_of_a_mutex_alone) {
     tally_mutex_lock(&mutex);
     make_lists(2000);
     check_int(collections(), before);
-    tally_thread thread;
-    check_int(tally_thread_start(&thread, make_elsewhere, NULL), 0);
-    check_int(tally_thread_join(&thread), 0);
+    in_thread(make_elsewhere, NULL);
     check(collections() > before);
     check_int(finalized(), 1000);
     tally_mutex_unlock(&mutex);
@@ -353,7 +348,6 @@ static void note_finalizer(tally_object *self) {
     }
 }
 static void note_callback(tally_object *reference, void *context) {
-    (void)reference;
     note_step('c', *(int64_t *)context);
     for (int i = 0; i < 4 && reference_to[i]; i++) {
         tally_object *got = tally_weakref_get(reference_to[i]);
@@ -388,10 +382,7 @@ NODE_TEST(all_finalizers_come_before_weak_references_and_those_before_callbacks)
 }
 
 static int called_back;
-static void count_callback(tally_object *reference, void *context) {
-    (void)reference, (void)context;
-    called_back++;
-}
+static void count_callback(tally_object *reference, void *context) { called_back++; }
 static void save(tally_object *self) {
     tally_incref(self);
     saved_node = self;
@@ -437,7 +428,6 @@ TEST(weak_references_to_what_comes_back_stay_and_others_go) {
 
 /* What a weak reference gives in a finalizer is a reference like any: it lives on. */
 static void save_through_reference(tally_object *self) {
-    (void)self;
     saved_node = tally_weakref_get(reference_to[0]);
 }
 
@@ -460,10 +450,7 @@ NODE_TEST(a_weak_reference_may_bring_back_what_a_finalizer_asks_it_for) {
 }
 
 /* The context has the address of an object that dies with the referent: it is there still. */
-static void save_context(tally_object *reference, void *context) {
-    (void)reference;
-    save(context);
-}
+static void save_context(tally_object *reference, void *context) { save(context); }
 
 TEST(a_callback_may_bring_back_what_its_context_knows) {
     for (int with_finalizers = 0; with_finalizers < 2; with_finalizers++) {
@@ -493,10 +480,7 @@ static void hold_until_gone(tally_object *self) {
     check(wait_for(&referent_gone, 1));
     save(self);
 }
-static void collect_the_holder(void *nothing) {
-    (void)nothing;
-    check_int(tally_gc_collect(2), 0);
-}
+static void collect_the_holder(void *nothing) { check_int(tally_gc_collect(2), 0); }
 
 NODE_TEST(a_reference_among_the_garbage_of_another_collection_is_called) {
     called_back = 0;
@@ -742,11 +726,9 @@ NODE_TEST_IF(defers_counts, counts_of_private_objects_are_deferred_without_stops
 static _Atomic int stop_spinning;
 static unsigned most_helpers;
 static void spin(void *nothing) {
-    (void)nothing;
     while (!atomic_load(&stop_spinning)) tally_safepoint();
 }
 static void note_helpers(const tally_gc_info *info, void *context) {
-    (void)context;
     if (info->finished && info->helpers > most_helpers) most_helpers = info->helpers;
 }
 
@@ -778,12 +760,8 @@ TEST(of_a_process_bound_to_one_processor_ask_for_no_help) {
 /* ---- a small stack ---- */
 
 /* Natives whose clear drops the next, with finalizers, and callbacks that each drop an object. */
-static void drop_one(tally_object *reference, void *context) {
-    (void)reference;
-    tally_decref(context);
-}
+static void drop_one(tally_object *reference, void *context) { tally_decref(context); }
 static void collect_a_ring(void *nothing) {
-    (void)nothing;
     enum { LENGTH = 100000 };
     tally_object *references = tally_list_new(LENGTH), *ring = ring_of(finalized_node_type, LENGTH),
                  *at = ring;

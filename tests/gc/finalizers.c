@@ -36,8 +36,7 @@ static void count_class_finalizer(tally_object *self) {
 
 CYCLE_TEST(finalizers_of_instances_run_too) {
     whole = 0;
-    tally_object *class = tally_class_new(
-        &(tally_class_spec){.name = "Finalized", .finalize = count_class_finalizer});
+    tally_object *class = class_finalized("Finalized", count_class_finalizer);
     for (int i = 0; i < 100; i++) {
         tally_object *a = tally_instance_new(class), *b = tally_instance_new(class);
         tally_set_attr(a, field, b);
@@ -161,7 +160,6 @@ CYCLE_TEST(a_finalizer_may_break_its_cycle) {
 static tally_object *held_cycle;
 
 static void drop_the_held_cycle(tally_object *self) {
-    (void)self;
     tally_object *held = held_cycle;
     held_cycle = NULL;
     tally_xdecref(held);
@@ -181,7 +179,6 @@ CYCLE_TEST(a_finalizer_may_drop_the_last_reference_to_another_cycle) {
 static int64_t collected_within;
 
 static void collect_within(tally_object *self) {
-    (void)self;
     drop_ring(node_type, 2);
     for (int generation = 0; generation < 3; generation++)
         collected_within += tally_gc_collect(generation);
@@ -200,7 +197,6 @@ CYCLE_TEST(a_collection_within_a_finalizer_does_nothing) {
 }
 
 static void collect_in_callback(tally_object *reference, void *context) {
-    (void)reference;
     ++*(int *)context;
     collected_within += tally_gc_collect(2);
 }
@@ -230,7 +226,6 @@ CYCLE_TEST(a_finalizer_by_count_may_collect) {
 }
 
 static void allocate_and_collect(void *argument) {
-    (void)argument;
     for (int i = 0; i < 100; i++) {
         drop_ring(node_type, 2);
         tally_decref(list_of(1, 100));
@@ -238,10 +233,7 @@ static void allocate_and_collect(void *argument) {
     check(tally_gc_collect(2) >= 0);
 }
 
-static void run_a_thread(tally_object *self) {
-    (void)self;
-    run_threads(1, allocate_and_collect, NULL, 0);
-}
+static void run_a_thread(tally_object *self) { run_threads(1, allocate_and_collect, NULL, 0); }
 
 CYCLE_TEST(a_finalizer_may_start_a_thread_that_collects_and_wait_for_it) {
     atomic_store(&on_finalize, run_a_thread);
@@ -255,7 +247,6 @@ CYCLE_TEST(a_finalizer_may_start_a_thread_that_collects_and_wait_for_it) {
 }
 
 static void make_garbage(tally_object *self) {
-    (void)self;
     for (int i = 0; i < 50; i++) drop_ring(node_type, 3);
 }
 

@@ -35,8 +35,6 @@ TEST(finish_frees_what_threads_that_have_exited_left) {
 }
 
 static void never_called(tally_object *reference, void *context) {
-    (void)reference;
-    (void)context;
     check(!"a callback after the end");
 }
 

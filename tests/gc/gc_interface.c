@@ -560,14 +560,8 @@ NODE_TEST(errors_in_callbacks_are_reported) {
 }
 
 static ptrdiff_t found_by_another;
-static void collect_here(void *nothing) {
-    (void)nothing;
-    found_by_another = tally_gc_collect(2);
-}
-static void collect_elsewhere(tally_object *self) {
-    (void)self;
-    run_threads(1, collect_here, NULL, 0);
-}
+static void collect_here(void *nothing) { found_by_another = tally_gc_collect(2); }
+static void collect_elsewhere(tally_object *self) { run_threads(1, collect_here, NULL, 0); }
 
 TEST(what_another_thread_asks_for_during_a_collection_is_one_of_its_own) {
     static trace t;
@@ -610,7 +604,6 @@ NODE_TEST(callbacks_may_allocate_and_ask) {
 
 static int asked_at_the_end;
 static void ask_for_garbage(tally_object *self) {
-    (void)self;
     tally_object *garbage = tally_gc_garbage();
     check(garbage == NULL);
     check_error(TALLY_RUNTIME_ERROR);
@@ -637,7 +630,6 @@ TEST(garbage_is_one_list) {
 }
 
 static void ask_again_and_again(void *argument) {
-    (void)argument;
     for (int i = 0; i < SUITE_LONG(100); i++) {
         tally_object *ring = ring_of(node_type, 2), *all = tally_gc_get_objects(-1),
                      *referrers = tally_gc_get_referrers(ring);

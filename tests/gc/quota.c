@@ -26,7 +26,6 @@ static void put(const char *name, const char *text) {
     check(file && fputs(text, file) >= 0 && fclose(file) == 0);
 }
 static int remove_one(const char *path, const struct stat *status, int flag, struct FTW *at) {
-    (void)status, (void)flag, (void)at;
     return remove(path);
 }
 static void expect(const char *what, const char *membership, unsigned wanted) {

@@ -152,8 +152,7 @@ CYCLE_TEST(the_slot_that_allows_them_takes_no_index) {
 }
 
 TEST(the_slot_that_allows_them_may_be_the_only_one) {
-    static const char *const slots[] = {"__weakref__", NULL};
-    tally_object *class = tally_class_new(&(tally_class_spec){.name = "Bare", .slots = slots});
+    tally_object *class = class_with("Bare", "__weakref__");
     tally_object *object = tally_instance_new(class),
                  *reference = tally_weakref_new(object, NULL, NULL);
     check_null(tally_slot_get(object, 0), TALLY_INDEX_ERROR);
@@ -186,7 +185,6 @@ CYCLE_TEST(without_a_callback_there_is_one_for_each_object) {
 /* The allocation of one collects, and a finalizer asks for the same. */
 static tally_object *asked_of, *asked_by_finalizer;
 static void ask_for_the_same(tally_object *self) {
-    (void)self;
     if (!asked_by_finalizer) asked_by_finalizer = tally_weakref_new(asked_of, NULL, NULL);
 }
 
@@ -837,7 +835,6 @@ CYCLE_TEST(of_one_object_are_made_and_dropped_by_many_threads) {
 static _Atomic int stop_collecting;
 
 static void collect_until_told(void *argument) {
-    (void)argument;
     while (!atomic_load_explicit(&stop_collecting, memory_order_acquire)) {
         check(tally_gc_collect(2) >= 0);
         tally_safepoint();

@@ -209,15 +209,13 @@ TEST_IF(has_numbers, what_is_queued_while_its_owner_defers_it_is_counted_off) {
 /* A class that is being made is in no table of references yet: a sweep must not take it for unused.
  */
 static void sweep_unborn(void *nothing) {
-    (void)nothing;
     tally_object *key = tally_str_new("self", -1), *garbage = class_named("Garbage");
     attr_new(garbage, key, garbage);
     tally_decref(key);
     check(tally_gc_collect(2) >= 1);
 }
 static void make_slotted_class(void) {
-    static const char *const names[] = {"one", "two", NULL};
-    result = tally_class_new(&(tally_class_spec){.name = "Unborn", .slots = names});
+    result = class_with("Unborn", "one", "two");
     tally_object *instance = tally_instance_new(result);
     check_int(tally_slot_set(instance, 1, tally_true), 0);
     check_int(strcmp(tally_type_name(instance), "Unborn"), 0);

@@ -229,7 +229,6 @@ static void walk_meets(void (*change)(void), int deaths_by_it, void (*expect)(in
 }
 
 static void expect_error(int point) {
-    (void)point;
     check_int(walk_result, -1);
     check_int(walk_error, TALLY_RUNTIME_ERROR);
     check(!walk_key && !walk_value);

@@ -68,9 +68,7 @@ TEST(names_the_type_and_owner_whose_counts_are_merged) {
         tally_object *object = tally_instance_new(class_);
         append_new(list, object);
     }
-    tally_thread thread;
-    check_int(tally_thread_start(&thread, clear_and_drop, list), 0);
-    check_int(tally_thread_join(&thread), 0);
+    in_thread(clear_and_drop, list);
     tally_safepoint();
     check_against_counters();
     tally_contention_row *rows;

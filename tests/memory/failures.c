@@ -105,7 +105,6 @@ static void drop_world(void) {
 
 /* Another thread has been everywhere: nothing is private any more. */
 static void visit_world(void *argument) {
-    (void)argument;
     tally_object *read;
     for (int i = 0; i < NAMES; i++) {
         tally_xdecref(tally_dict_get(w.dict, w.names[i]));
@@ -348,10 +347,7 @@ ALLOCATES(heap_census, census())
 /* ---- threads ---- */
 
 static int started;
-static void count_start(void *argument) {
-    (void)argument;
-    started++;
-}
+static void count_start(void *argument) { started++; }
 
 /* No stack for it: a run-time error; no room for its state: a memory error. */
 TEST(thread_start) {
@@ -375,7 +371,6 @@ TEST(thread_start) {
 }
 
 static void *attach_without_memory(void *argument) {
-    (void)argument;
     tally_inject_failure(1, 0);
     check_int(tally_thread_attach(), -1);
     check(tally_inject_failed());
@@ -423,7 +418,6 @@ TEST(init_can_be_called_again) {
 
 static int collections_begun, collections_ended;
 static void count_collection(const tally_gc_info *info, void *context) {
-    (void)context;
     ++*(info->finished ? &collections_ended : &collections_begun);
 }
 
@@ -672,7 +666,6 @@ TEST(what_a_native_object_held_dies_without_asking_for_memory) {
 
 static tally_object *handed;
 static void drop_without_memory(void *argument) {
-    (void)argument;
     without_memory();
     tally_decref(handed);
     tally_inject_failed();
@@ -718,7 +711,6 @@ TEST(retired_memory_waits_until_there_is_memory) {
 }
 
 static void borrow_world(void *argument) {
-    (void)argument;
     check(tally_borrowed_object(tally_list_borrow(made, 0)) != NULL);
     check(tally_borrowed_object(tally_list_borrow(made, 1)) != NULL);
 }

@@ -26,8 +26,8 @@ static tally_condition condition = TALLY_CONDITION_INITIALIZER;
 static tally_critical section;
 static tally_thread thread;
 
-static void nothing(void *unused) { (void)unused; }
-static void gc_callback(const tally_gc_info *info, void *unused) { (void)info, (void)unused; }
+static void nothing(void *unused) {}
+static void gc_callback(const tally_gc_info *info, void *unused) {}
 
 static void make_objects(void) {
     static const char *const slots[] = {"a", NULL};
@@ -337,10 +337,7 @@ static void churn(void) {
     tally_decref(d);
     check(tally_gc_collect(2) >= 0);
 }
-static void churn_in_thread(void *unused) {
-    (void)unused;
-    churn();
-}
+static void churn_in_thread(void *unused) { churn(); }
 
 /* The exit status of a fork's child that calls. */
 static int status_of_fork(void (*call)(void)) {
@@ -403,7 +400,6 @@ BARE_TEST(fork_of_the_only_thread) {
 
 static _Atomic int here, leave;
 static void stay(void *unused) {
-    (void)unused;
     atomic_store(&here, 1);
     while (!atomic_load(&leave)) {
         tally_safepoint();
@@ -453,7 +449,6 @@ enum { STRANGER = 1, ENDER = 2 };
 static _Atomic int result;
 
 static void *attach_held(void *unused) {
-    (void)unused;
     tally_inject_role(STRANGER);
     int failed = tally_thread_attach();
     atomic_store(&result, failed ? (int)tally_error_kind() : -1);
@@ -461,13 +456,11 @@ static void *attach_held(void *unused) {
     return NULL;
 }
 static void *init_held(void *unused) {
-    (void)unused;
     int failed = tally_init(NULL);
     atomic_store(&result, failed ? (int)tally_error_kind() : -1);
     return NULL;
 }
 static void *end_held(void *unused) {
-    (void)unused;
     tally_inject_role(ENDER);
     check(tally_init(NULL) == 0);
     check(tally_finish() == 0);
@@ -506,7 +499,6 @@ BARE_TEST(init_comes_before_it_has_ended) { attach_comes_at_the_end("ended", ini
 
 static int ends;
 static void end_in_finalizer(tally_object *self) {
-    (void)self;
     check(tally_finish() < 0);
     tally_error_clear();
     check(tally_thread_start(&thread, nothing, NULL) < 0);
@@ -516,8 +508,7 @@ static void end_in_finalizer(tally_object *self) {
 }
 BARE_TEST(finish_in_what_finish_runs) {
     check(tally_init(NULL) == 0);
-    tally_object *c =
-        tally_class_new(&(tally_class_spec){.name = "Last", .finalize = end_in_finalizer});
+    tally_object *c = class_finalized("Last", end_in_finalizer);
     tally_object *garbage = tally_gc_garbage(), *o = tally_instance_new(c);
     tally_list_append(garbage, o);
     tally_decref(o);

@@ -56,7 +56,6 @@ static tally_object *object;
 static const char *type;
 
 static void drop_dead(void *unused) {
-    (void)unused;
     expect_of(dead_message, object, type);
     tally_decref(object);
 }
@@ -179,7 +178,6 @@ ABORTS(with_assertions, a_borrow_retained_after_another) {
     tally_retain(borrowed);
 }
 static void look_at_borrowed(void *unused) {
-    (void)unused;
     expect_ended();
     tally_borrowed_object(borrowed);
 }

@@ -69,10 +69,7 @@ static tally_object *in_native_finalizer(tally_object *inner) {
 }
 
 /* The inner one is held by the context of a callback for the outer one. */
-static void drop_context(tally_object *reference, void *context) {
-    (void)reference;
-    tally_decref(context);
-}
+static void drop_context(tally_object *reference, void *context) { tally_decref(context); }
 static tally_object *references;
 static tally_object *in_callback(tally_object *inner) {
     tally_object *object = tally_instance_new(weak);
@@ -177,10 +174,7 @@ FREEING_TEST(what_a_finalizer_drops_dies_in_it) {
 }
 
 /* A ring of a million, whose finalizers each empty their slot. */
-static void collect_it(void *unused) {
-    (void)unused;
-    check(tally_gc_collect(2) > 0);
-}
+static void collect_it(void *unused) { check(tally_gc_collect(2) > 0); }
 FREEING_TEST(a_ring_whose_finalizers_open_it_dies_flat) {
     tally_gc_disable();
     tally_object *first = tally_instance_new(finalizing_class), *last = first,
@@ -210,8 +204,7 @@ static void drop_deep(tally_object *self) {
 }
 
 FREEING_TEST(a_finalizer_may_drop_a_deep_structure) {
-    tally_object *class =
-        tally_class_new(&(tally_class_spec){.name = "Dropper", .finalize = drop_deep});
+    tally_object *class = class_finalized("Dropper", drop_deep);
     deep_slot = nest(in_list);
     tally_object *object = tally_instance_new(class), *list = in_list(object);
     tally_decref(list);

@@ -24,11 +24,9 @@ static void set_near_border(int room) {
 }
 
 static void take(void *unused) {
-    (void)unused;
     for (int i = 0; i < BEYOND; i++) tally_incref(object);
 }
 static void drop_reference(void *unused) {
-    (void)unused;
     for (int i = 0; i < BEYOND; i++) tally_decref(object);
 }
 
@@ -157,7 +155,6 @@ TEST(a_merge_of_a_large_local_half_makes_immortal) {
 }
 
 static void drop_many(void *unused) {
-    (void)unused;
     atomic_store_explicit(&step, 1, memory_order_release);
     while (atomic_load_explicit(&step, memory_order_acquire) != 2) {} /* the owner runs */
     tally_decref(object);                                             /* queued */

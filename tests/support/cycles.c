@@ -25,16 +25,12 @@ void run_with_cycles(void (*body)(void)) {
     suite_run(with_cycles);
 }
 
-static tally_object *class_with(const char *name, const char *const *slots) {
-    return tally_class_new(&(tally_class_spec){.name = name, .slots = slots});
-}
-
 void begin_cycles(void) {
     begin_nodes();
     open_class = class_named("Open");
-    slots_class = class_with("Slots", (const char *const[]){"a", "b", "c", "d", NULL});
-    weak_slots = class_with("WeakSlots", (const char *const[]){"a", "__weakref__", "b", NULL});
-    plain_slots = class_with("PlainSlots", (const char *const[]){"a", "b", NULL});
+    slots_class = class_with("Slots", "a", "b", "c", "d");
+    weak_slots = class_with("WeakSlots", "a", "__weakref__", "b");
+    plain_slots = class_with("PlainSlots", "a", "b");
     field = text("field");
     other_field = text("other");
 }
@@ -125,7 +121,6 @@ void node_clear(tally_object *self) {
 }
 
 void node_dealloc(tally_object *self) {
-    (void)self;
     atomic_fetch_add_explicit(&nodes_freed, 1, memory_order_release);
 }
 

@@ -97,6 +97,10 @@ tally_object *class_named(const char *name) {
     return tally_class_new(&(tally_class_spec){.name = name});
 }
 
+tally_object *class_finalized(const char *name, void (*finalize)(tally_object *self)) {
+    return tally_class_new(&(tally_class_spec){.name = name, .finalize = finalize});
+}
+
 tally_stats_result stats_now(void) {
     tally_stats_result stats;
     tally_stats(&stats);
@@ -135,10 +139,15 @@ void run_threads(int count, void (*run)(void *), void *base, size_t size) {
     for (int i = 0; i < count; i++) check_int(tally_thread_join(&threads[i]), 0);
 }
 
+void in_thread(void (*run)(void *), void *argument) {
+    tally_thread thread;
+    check_int(tally_thread_start(&thread, run, argument), 0);
+    check_int(tally_thread_join(&thread), 0);
+}
+
 _Atomic int suite_deaths;
 
 void suite_count_death(tally_object *self) {
-    (void)self;
     atomic_fetch_add_explicit(&suite_deaths, 1, memory_order_release);
 }
 

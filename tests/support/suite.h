@@ -93,6 +93,10 @@ tally_object *pair(tally_object *a, tally_object *b);
 tally_object *one_tuple(tally_object *item);
 /* A class without slots. */
 tally_object *class_named(const char *name);
+tally_object *class_finalized(const char *name, void (*finalize)(tally_object *self));
+#define class_with(class_name, ...)                           \
+    tally_class_new(&(tally_class_spec){.name = (class_name), \
+                                        .slots = (const char *const[]){__VA_ARGS__, NULL}})
 
 tally_stats_result stats_now(void);
 
@@ -127,6 +131,9 @@ int wait_for(_Atomic int *value, int wanted);
 
 /* Runs count attached threads with arguments base, base + size …, and waits for their end. */
 void run_threads(int count, void (*run)(void *), void *base, size_t size);
+
+/* Runs one, and waits for its end. */
+void in_thread(void (*run)(void *), void *argument);
 
 /* ---- an object whose death can be seen ---- */
 
