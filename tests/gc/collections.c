@@ -350,9 +350,7 @@ static void note_finalizer(tally_object *self) {
 static void note_callback(tally_object *reference, void *context) {
     note_step('c', *(int64_t *)context);
     for (int i = 0; i < 4 && reference_to[i]; i++) {
-        tally_object *got = tally_weakref_get(reference_to[i]);
-        check(got == tally_none);
-        tally_decref(got);
+        check_is(tally_weakref_get(reference_to[i]), tally_none);
     }
 }
 
@@ -411,12 +409,8 @@ TEST(weak_references_to_what_comes_back_stay_and_others_go) {
         check_int(finalized(), 1);
         check_int(freed(), 1);
         check_int(called_back, 1);
-        tally_object *got = tally_weakref_get(plain_ring);
-        check(got == tally_none);
-        tally_decref(got);
-        got = tally_weakref_get(plain_node);
-        check(got == saved_node);
-        tally_decref(got);
+        check_is(tally_weakref_get(plain_ring), tally_none);
+        check_is(tally_weakref_get(plain_node), saved_node);
         check_int(tally_weakref_count(saved_node), 2);
         tally_decref(saved_node);
         check_int(called_back, 2);

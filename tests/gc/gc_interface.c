@@ -164,8 +164,7 @@ NODE_TEST(statistics_tell_of_each_generation) {
         check_int(after[i].collected - before[i].collected, found);
         check_int(after[i].uncollectable, 0);
     }
-    tally_stats_result events;
-    tally_stats(&events);
+    tally_stats_result events = stats_now();
     check(events.collections >= 3);
     check(events.gc_found >= 12);
     check(events.gc_examined >= 12);

@@ -39,16 +39,8 @@ static void make_class(void) {
 static void look_up(void) { result = tally_dict_get(shared_dict, shared_key); }
 static void delete_key(void) { check_int(tally_dict_delete(shared_dict, shared_key), 0); }
 static void drop_names(void) { drop(shared_dict, shared_key, weak); }
-static void is_dead(void) {
-    tally_object *got = tally_weakref_get(weak);
-    check(got == tally_none);
-    tally_decref(got);
-}
-static void is_alive(void) {
-    tally_object *got = tally_weakref_get(weak);
-    check(got == object);
-    tally_decref(got);
-}
+static void is_dead(void) { check_is(tally_weakref_get(weak), tally_none); }
+static void is_alive(void) { check_is(tally_weakref_get(weak), object); }
 
 INTERLEAVING(no_gil, a_class_whose_last_user_goes_while_another_looks_it_up_dies_after_that) {
     tell(OWNER, make_class);

@@ -95,10 +95,7 @@ static void append_many(void *list) {
 
 TEST(agrees_with_the_counters_after_a_fight) {
     tally_object *list = tally_list_new(0);
-    tally_thread threads[THREADS];
-    for (int i = 0; i < THREADS; i++)
-        check_int(tally_thread_start(&threads[i], append_many, list), 0);
-    for (int i = 0; i < THREADS; i++) check_int(tally_thread_join(&threads[i]), 0);
+    run_threads(THREADS, append_many, list, 0);
     check_int(tally_list_length(list), THREADS * APPENDS);
     check_against_counters();
     tally_decref(list);

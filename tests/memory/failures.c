@@ -383,9 +383,7 @@ static void *attach_without_memory(void *argument) {
 TEST(thread_attach) {
     pthread_t thread;
     check_int(pthread_create(&thread, NULL, attach_without_memory, NULL), 0);
-    tally_blocking_begin();
-    pthread_join(thread, NULL);
-    tally_blocking_end();
+    join_blocked(thread);
 }
 
 TEST(init_can_be_called_again) {
@@ -570,9 +568,7 @@ static void remove_all(int shared) {
     for (int i = 0; i < 4; i++) tally_decref(held[i]);
     ptrdiff_t length = tally_list_length(w.list);
     without_memory();
-    tally_object *popped = tally_list_pop(w.list, 0);
-    check(popped == held[0]);
-    tally_decref(popped);
+    check_is(tally_list_pop(w.list, 0), held[0]);
     check_int(tally_list_length(w.list), length - 1);
     check_int(tally_dict_delete(w.dict, w.names[0]), 0);
     check_int(tally_dict_contains(w.dict, w.names[0]), 0);

@@ -59,9 +59,7 @@ static void *unattached(void *argument) {
 TEST(an_unattached_thread_may_use_them) {
     pthread_t thread;
     check_int(pthread_create(&thread, NULL, unattached, NULL), 0);
-    tally_blocking_begin();
-    pthread_join(thread, NULL);
-    tally_blocking_end();
+    join_blocked(thread);
 }
 
 static void spoils_the_error(tally_object *self) {

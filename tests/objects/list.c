@@ -12,9 +12,7 @@ TEST(append_get_and_set) {
     check_int(take_int(tally_list_get(list, -1000)), 0);
     check_int(tally_list_set(list, 500, value), 0);
     check_int(tally_list_set(list, -1, value), 0);
-    tally_object *item = tally_list_get(list, 999);
-    check(item == value);
-    tally_decref(item);
+    check_is(tally_list_get(list, 999), value);
     check_int(tally_refcount(value), 3);
     tally_decref(list);
     check_int(tally_refcount(value), 1);

@@ -74,8 +74,7 @@ static void force_hot(tally_object *object) {
 }
 
 static tally_stats_result stats(void) {
-    tally_stats_result result;
-    tally_stats(&result);
+    tally_stats_result result = stats_now();
     return result;
 }
 

@@ -40,12 +40,8 @@ static void begin(void) {
 }
 
 static void is_alive(void) {
-    tally_object *got = tally_weakref_get(reference);
-    check(got == object);
-    tally_decref(got);
-    got = tally_list_get(holder, 0);
-    check(got == object);
-    tally_decref(got);
+    check_is(tally_weakref_get(reference), object);
+    check_is(tally_list_get(holder, 0), object);
 }
 
 static void is_immortal(void) {

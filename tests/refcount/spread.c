@@ -430,9 +430,7 @@ TEST(a_finalizer_makes_its_object_immortal) {
     tally_object *got = tally_weakref_get(weak);
     check(got == object);
     tally_xdecref(got);
-    got = tally_slot_get(object, 0);
-    check(got == number);
-    tally_decref(got);
+    check_is(tally_slot_get(object, 0), number);
     collect();
     tally_incref(object);
     drop(object, object);

@@ -38,6 +38,12 @@ void suite_check_error(const char *file, int line, const char *name, tally_error
     tally_error_clear();
 }
 
+void suite_check_is(const char *file, int line, const char *what, tally_object *got,
+                    tally_object *wanted) {
+    if (got != wanted) check_failed(file, line, "%s is another object", what);
+    tally_xdecref(got);
+}
+
 void suite_check_text(const char *file, int line, tally_object *str, const char *wanted) {
     const char *got = str ? tally_str_data(str) : NULL;
     if (!got || strcmp(got, wanted) != 0)
@@ -143,6 +149,12 @@ void in_thread(void (*run)(void *), void *argument) {
     tally_thread thread;
     check_int(tally_thread_start(&thread, run, argument), 0);
     check_int(tally_thread_join(&thread), 0);
+}
+
+void join_blocked(pthread_t thread) {
+    tally_blocking_begin();
+    pthread_join(thread, NULL);
+    tally_blocking_end();
 }
 
 _Atomic int suite_deaths;

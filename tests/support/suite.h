@@ -49,6 +49,8 @@ int biased_without_gil(void);
 
 void suite_check_double(const char *file, int line, const char *what, double got, double wanted);
 void suite_check_error(const char *file, int line, const char *name, tally_error wanted);
+void suite_check_is(const char *file, int line, const char *what, tally_object *got,
+                    tally_object *wanted);
 void suite_check_text(const char *file, int line, tally_object *str, const char *wanted);
 
 /* Bit by bit: the sign of a zero counts. */
@@ -57,6 +59,8 @@ void suite_check_text(const char *file, int line, tally_object *str, const char 
 #define check_error(kind) suite_check_error(__FILE__, __LINE__, #kind, (kind))
 /* A new reference to a str of this text, which is dropped. */
 #define check_text(str, wanted) suite_check_text(__FILE__, __LINE__, (str), (wanted))
+/* A new reference to this object, which is dropped. */
+#define check_is(got, wanted) suite_check_is(__FILE__, __LINE__, #got, (got), (wanted))
 #define check_repr(object, wanted) \
     suite_check_text(__FILE__, __LINE__, tally_repr(object), (wanted))
 /* A call that must fail with this error. */
@@ -134,6 +138,8 @@ void run_threads(int count, void (*run)(void *), void *base, size_t size);
 
 /* Runs one, and waits for its end. */
 void in_thread(void (*run)(void *), void *argument);
+/* Waits for a thread that was made elsewhere, in a blocking region. */
+void join_blocked(pthread_t thread);
 
 /* ---- an object whose death can be seen ---- */
 
