@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* contention.c: counts fights, and lists them. */
 #define _GNU_SOURCE
-#include "backend.h"
+#include "objects/object.h"
 #include <dlfcn.h>
 #include <stdio.h>
 #include <sys/mman.h>
@@ -12,10 +12,10 @@ typedef struct fight {
     const void *site;
     uint16_t type, owner;
     bool used;
-    uint64_t counts[TALLY_FOUGHT_KINDS];
+    uint64_t counts[TALLY_CONTENDED_KINDS];
 } fight;
 
-struct tally_fights {
+struct tally_contention_table {
     fight at[ROOM]; /* open addressing */
     fight others;   /* what finds no room */
 };
@@ -62,7 +62,7 @@ static const void *site_of(tally_object *object) {
 
 /* ---- counting ------------------------------------------------------------ */
 
-static fight *find(struct tally_fights *fights, const void *site, uint16_t type, uint16_t owner) {
+static fight *find(struct tally_contention_table *fights, const void *site, uint16_t type, uint16_t owner) {
     uint64_t hash = ((uintptr_t)site ^ (uint64_t)type << 32 ^ (uint64_t)owner << 48) *
                     UINT64_C(0x9e3779b97f4a7c15);
     for (unsigned i = (unsigned)(hash >> 56), tries = 0; tries < ROOM;
@@ -77,27 +77,27 @@ static fight *find(struct tally_fights *fights, const void *site, uint16_t type,
     return &fights->others;
 }
 
-void tally_fought(tally_object *object, unsigned kind) {
+void tally_contended(tally_object *object, unsigned kind) {
     tally_thread_state *thread = tally_thread_current();
     /* Without memory it goes uncounted. In brackets, since no test is to fail this allocation
      * instead of its own. */
-    if (!thread->fights && !(thread->fights = (calloc)(1, sizeof *thread->fights))) return;
-    find(thread->fights, site_of(object), object->type,
-         (uint16_t)tally_counts_owner(&object->counts))
+    if (!thread->contention && !(thread->contention = (calloc)(1, sizeof *thread->contention))) return;
+    find(thread->contention, site_of(object), object->type,
+         (uint16_t)tally_refcount_owner(&object->counts))
         ->counts[kind]++;
 }
 
-void tally_counts_fought(void *counts, unsigned lost) {
-    while (lost--) tally_fought(counts, TALLY_FOUGHT_LOST_CAS);
+void tally_refcount_contended(void *counts, unsigned lost) {
+    while (lost--) tally_contended(counts, TALLY_CONTENDED_LOST_CAS);
 }
 
 #ifdef TALLY_COUNT_EVENTS
 /* By a thread that did not make it: by the owner of the heap where there are no owners of counts.
  */
-void tally_counts_shared(void *counts) {
+void tally_refcount_count_shared(void *counts) {
     tally_object *object = counts;
     if (tally_is_small(object) && tally_pool_is_mine(tally_pool_of(object))) return;
-    if (tally_is_small(object)) tally_fought(object, TALLY_FOUGHT_SHARED_COUNT);
+    if (tally_is_small(object)) tally_contended(object, TALLY_CONTENDED_SHARED_COUNT);
 }
 #endif
 
@@ -106,8 +106,8 @@ void tally_contention_end(void) {
     for (uint32_t id = 1;
          id <= atomic_load_explicit(&tally_process.slots_used, memory_order_relaxed); id++) {
         tally_thread_state *thread = tally_thread_slot(id);
-        free(thread->fights);
-        thread->fights = NULL;
+        free(thread->contention);
+        thread->contention = NULL;
     }
     sites_end();
 }
@@ -124,12 +124,12 @@ static int most_first(const void *a, const void *b) {
     return x > y ? -1 : x < y;
 }
 
-static void add(struct tally_fights *sum, const fight *f) {
+static void add(struct tally_contention_table *sum, const fight *f) {
     fight *to = f->used ? find(sum, f->site, f->type, f->owner) : &sum->others;
-    for (unsigned kind = 0; kind < TALLY_FOUGHT_KINDS; kind++) to->counts[kind] += f->counts[kind];
+    for (unsigned kind = 0; kind < TALLY_CONTENDED_KINDS; kind++) to->counts[kind] += f->counts[kind];
 }
 
-static void name_place(tally_contention_row *row) {
+static void name_index(tally_contention_row *row) {
     Dl_info about;
     if (!row->site)
         snprintf(row->place, sizeof row->place, "(not recorded)");
@@ -147,14 +147,14 @@ static tally_contention_row row_of(const fight *f) {
     const char *type = f->used ? tally_types[f->type].name : "(others)";
     tally_contention_row row = {.owner = f->owner,
                                 .site = f->site,
-                                .lost_cas = f->counts[TALLY_FOUGHT_LOST_CAS],
-                                .lock_waits = f->counts[TALLY_FOUGHT_LOCK_WAIT],
-                                .lock_handovers = f->counts[TALLY_FOUGHT_HANDOVER],
-                                .lock_revocations = f->counts[TALLY_FOUGHT_REVOCATION],
-                                .merges = f->counts[TALLY_FOUGHT_MERGE],
-                                .shared_counts = f->counts[TALLY_FOUGHT_SHARED_COUNT]};
+                                .lost_cas = f->counts[TALLY_CONTENDED_LOST_CAS],
+                                .lock_waits = f->counts[TALLY_CONTENDED_LOCK_WAIT],
+                                .lock_handovers = f->counts[TALLY_CONTENDED_HANDOVER],
+                                .lock_revocations = f->counts[TALLY_CONTENDED_REVOCATION],
+                                .merges = f->counts[TALLY_CONTENDED_MERGE],
+                                .shared_counts = f->counts[TALLY_CONTENDED_SHARED_COUNT]};
     snprintf(row.type, sizeof row.type, "%s", type ? type : "(a class that is gone)");
-    name_place(&row);
+    name_index(&row);
     return row;
 }
 
@@ -165,17 +165,17 @@ int tally_contention(tally_contention_row **rows, size_t *count) {
                         "the contention needs places for its rows and their number");
         return -1;
     }
-    struct tally_fights *sum = calloc(1, sizeof *sum);
+    struct tally_contention_table *sum = calloc(1, sizeof *sum);
     tally_contention_row *list = malloc((ROOM + 1) * sizeof *list);
     if (!sum || !list) {
         free(sum);
         free(list);
         return tally_no_memory();
     }
-    tally_world_stop();
+    tally_stop_the_world();
     for (uint32_t id = 1;
          id <= atomic_load_explicit(&tally_process.slots_used, memory_order_relaxed); id++) {
-        struct tally_fights *fights = tally_thread_slot(id) ? tally_thread_slot(id)->fights : NULL;
+        struct tally_contention_table *fights = tally_thread_slot(id) ? tally_thread_slot(id)->contention : NULL;
         for (unsigned i = 0; fights && i < ROOM; i++)
             if (fights->at[i].used) add(sum, &fights->at[i]);
         if (fights) add(sum, &fights->others);
@@ -185,7 +185,7 @@ int tally_contention(tally_contention_row **rows, size_t *count) {
         if (sum->at[i].used) list[n++] = row_of(&sum->at[i]);
     list[n] = row_of(&sum->others);
     if (total_of(&list[n])) n++;
-    tally_world_start();
+    tally_resume_the_world();
     uint64_t all = 0;
     for (size_t i = 0; i < n; i++) all += total_of(&list[i]);
     for (size_t i = 0; i < n; i++)

@@ -14,17 +14,17 @@
 #include "tally.h"
 
 enum {
-    TALLY_FOUGHT_LOST_CAS,
-    TALLY_FOUGHT_LOCK_WAIT,
-    TALLY_FOUGHT_HANDOVER,
-    TALLY_FOUGHT_REVOCATION,
-    TALLY_FOUGHT_MERGE,
-    TALLY_FOUGHT_SHARED_COUNT,
-    TALLY_FOUGHT_KINDS
+    TALLY_CONTENDED_LOST_CAS,
+    TALLY_CONTENDED_LOCK_WAIT,
+    TALLY_CONTENDED_HANDOVER,
+    TALLY_CONTENDED_REVOCATION,
+    TALLY_CONTENDED_MERGE,
+    TALLY_CONTENDED_SHARED_COUNT,
+    TALLY_CONTENDED_KINDS
 };
 
 /* By an attached thread that keeps the object alive: a count or a lock is held. */
-void tally_fought(tally_object *object, unsigned kind);
+void tally_contended(tally_object *object, unsigned kind);
 
 #ifdef TALLY_COUNT_EVENTS
 void tally_site_note(tally_object *object, const void *made_by);

@@ -10,15 +10,15 @@
  * Death is flat: it takes neither stack nor memory in proportion to what dies.
  *  - Taking apart goes down into a child that dies and back up again without a
  *    stack: the slot that held the child holds its parent meanwhile (Schorr and
- *    Waite 1967). Its children are dropped by tally_counts_drop, which leaves their
+ *    Waite 1967). Its children are dropped by tally_refcount_drop, which leaves their
  *    end to it. What dies by other hands meanwhile (a native type's clear, a merge)
  *    waits in the thread's list `dying`, linked through its own header.
  *  - What dies in a finalizer or callback is taken apart in it, at once, as long as fewer
- *    than DEATHS_NESTED deaths are under way on the stack. One more waits in `dying`, until
+ *    than NESTED_DEALLOCS deaths are under way on the stack. One more waits in `dying`, until
  *    the innermost of these deaths comes to it.
  *  Invariant: a thread that is in no death has an empty list.
  */
-#include "backend.h"
+#include "objects/object.h"
 #include <stdio.h>
 
 #define NO_PARENT ((tally_object *)1) /* not NULL, so that its slot is found again */
@@ -33,24 +33,24 @@ static inline void free_block(tally_object *object, const tally_type *type) {
 }
 void tally_object_free(tally_object *object) { free_block(object, tally_type_entry(object)); }
 
-enum { DEATHS_NESTED = 16 /* CPython's limit is 50; a stack of 128 KiB has to do */ };
+enum { NESTED_DEALLOCS = 16 /* CPython's limit is 50; a stack of 128 KiB has to do */ };
 
 /* A death runs foreign code: what dies in it is a death of its own, or waits for this one. */
-typedef struct outer_death {
-    bool taking_apart;
-    tally_dead_list dying;
-} outer_death;
+typedef struct outer_dealloc {
+    bool destroying;
+    tally_dead_list dead;
+} outer_dealloc;
 
-static outer_death foreign_code_begins(tally_thread_state *thread) {
+static outer_dealloc foreign_code_begins(tally_thread_state *thread) {
     TALLY_CHECKED(tally_check_may_run_foreign_code());
-    outer_death outer = {thread->taking_apart, thread->dying};
-    thread->taking_apart = false;
-    if (thread->deaths < DEATHS_NESTED) thread->dying = (tally_dead_list){0};
+    outer_dealloc outer = {thread->destroying, thread->dead};
+    thread->destroying = false;
+    if (thread->dealloc_depth < NESTED_DEALLOCS) thread->dead = (tally_dead_list){0};
     return outer;
 }
-static void foreign_code_ends(tally_thread_state *thread, outer_death outer) {
-    thread->taking_apart = outer.taking_apart;
-    if (thread->deaths < DEATHS_NESTED) thread->dying = outer.dying;
+static void foreign_code_ends(tally_thread_state *thread, outer_dealloc outer) {
+    thread->destroying = outer.destroying;
+    if (thread->dealloc_depth < NESTED_DEALLOCS) thread->dead = outer.dead;
 }
 
 /* True: the object lives on. */
@@ -63,25 +63,25 @@ static bool finalize(tally_object *object, void (*finalizer)(tally_object *)) {
     bool container = tally_type_entry(object)->flags & TALLY_TYPE_CONTAINER &&
                      tally_type_entry(object)->traverse;
 
-    if (container) tally_track_again(object);
+    if (container) tally_retrack(object);
     atomic_fetch_or_explicit(&object->flags, TALLY_FLAG_FINALIZED, memory_order_relaxed);
-    tally_counts_revive(&object->counts);
-    outer_death outer = foreign_code_begins(thread);
+    tally_refcount_revive(&object->counts);
+    outer_dealloc outer = foreign_code_begins(thread);
     finalizer(object);
     foreign_code_ends(thread, outer);
 
     tally_error_report("a finalizer", object);
     tally_error_put_back(&pending);
-    TALLY_POINT(drop_last);
+    TALLY_FAILPOINT(drop_last);
     if (tally_is_immortal(object)) return true;
-#if TALLY_READERS_WITHOUT_LOCK
-    if (tally_counts_place(
+#if TALLY_LOCK_FREE_READS
+    if (tally_refcount_per_thread_index(
             &object->counts)) { /* spread by its finalizer: the table's reference keeps it */
-        tally_counts_drop(&object->counts);
+        tally_refcount_drop(&object->counts);
         return true;
     }
 #endif
-    if (!tally_counts_drop_last(&object->counts)) return true;
+    if (!tally_refcount_drop_last(&object->counts)) return true;
     if (container) tally_untrack(object);
     return false;
 }
@@ -91,13 +91,13 @@ static void drop_weakrefs(tally_thread_state *thread, tally_object *object) {
     tally_weakref *calls = NULL;
     tally_weakrefs_clear(object, &calls, NULL);
     if (!calls) return;
-    outer_death outer = foreign_code_begins(thread);
+    outer_dealloc outer = foreign_code_begins(thread);
     tally_weakrefs_call(calls);
     foreign_code_ends(thread, outer);
 }
 
 /* Frees an object with no children left. */
-static void bury(tally_object *object, tally_type *type) {
+static void free_object(tally_object *object, tally_type *type) {
     if (TALLY_UNLIKELY(type->native)) {
         TALLY_CHECKED(tally_check_may_run_foreign_code());
         if (type->clear) type->clear(object);
@@ -122,13 +122,13 @@ static inline tally_object **current_slot(tally_object *object) {
 
 /* Drops children up to one that dies and has to be taken apart; NULL: none is left. *at: its slot.
  */
-static inline tally_object *next_dying(tally_thread_state *thread, tally_object *object,
+static inline tally_object *next_dead(tally_thread_state *thread, tally_object *object,
                                        tally_type *type, tally_object ***at) {
     for (tally_object **slot; (slot = next_slot(object, type)); *slot = NULL) {
         tally_object *child = *slot;
-        if (!tally_counts_drop(&child->counts)) continue;
-        if (TALLY_UNLIKELY(tally_is_handed_out(child))) {
-            tally_dying_push(&thread->dying, child);
+        if (!tally_refcount_drop(&child->counts)) continue;
+        if (TALLY_UNLIKELY(tally_is_borrowable(child))) {
+            tally_dead_untrack_and_push(&thread->dead, child);
             continue;
         }
         if (!(tally_type_entry(child)->flags & TALLY_TYPE_LEAF)) {
@@ -140,7 +140,7 @@ static inline tally_object *next_dying(tally_thread_state *thread, tally_object 
     return NULL;
 }
 
-static void take_apart(tally_thread_state *thread, tally_object *object) {
+static void destroy_children(tally_thread_state *thread, tally_object *object) {
     tally_object *parent = NO_PARENT;
     bool fresh = true;
     for (;;) {
@@ -149,7 +149,7 @@ static void take_apart(tally_thread_state *thread, tally_object *object) {
         bool lives = fresh && type->finalize && finalize(object, type->finalize);
         if (TALLY_LIKELY(!lives)) {
             if (fresh && type->weak_offset) drop_weakrefs(thread, object);
-            tally_object **slot, *child = next_dying(thread, object, type, &slot);
+            tally_object **slot, *child = next_dead(thread, object, type, &slot);
             if (child) {
                 *slot = parent;
                 parent = object;
@@ -157,7 +157,7 @@ static void take_apart(tally_thread_state *thread, tally_object *object) {
                 fresh = true;
                 continue;
             }
-            bury(object, type);
+            free_object(object, type);
         }
         if (parent == NO_PARENT) break;
         object = parent;
@@ -172,11 +172,11 @@ static void take_apart(tally_thread_state *thread, tally_object *object) {
 
 static void mark_child(tally_object *child, void *nothing) {
     (void)nothing;
-    tally_hand_out(child);
+    tally_make_borrowable(child);
 }
 static void drop_child(tally_object *child, void *thread) {
-    if (tally_counts_drop(&child->counts))
-        tally_dying_push(&((tally_thread_state *)thread)->dying, child);
+    if (tally_refcount_drop(&child->counts))
+        tally_dead_untrack_and_push(&((tally_thread_state *)thread)->dead, child);
 }
 
 /*
@@ -185,7 +185,7 @@ static void drop_child(tally_object *child, void *thread) {
  * way at once: one grace period for the whole. A native object is cleared and deallocated
  * after it, since what it holds is its own affair.
  */
-static void end_handed_out(tally_thread_state *thread, tally_object *object) {
+static void dealloc_borrowable(tally_thread_state *thread, tally_object *object) {
     tally_type *type = tally_type_entry(object);
     bool lives = type->finalize && finalize(object, type->finalize);
     if (!lives) {
@@ -194,16 +194,16 @@ static void end_handed_out(tally_thread_state *thread, tally_object *object) {
         if (object->type == TALLY_TYPE_STR) tally_interned_forget(object);
         size_t bytes = tally_size_locked(object);
         if (type->traverse && !type->native) {
-            TALLY_POINT(dying_children);
+            TALLY_FAILPOINT(dying_children);
             type->traverse(object, mark_child, NULL);
-            TALLY_POINT(dying_marked);
+            TALLY_FAILPOINT(dying_marked);
             type->traverse(object, drop_child, thread);
         }
         tally_retire_object(object, bytes);
     }
 }
 
-void tally_object_free_handed_out(tally_object *object) {
+void tally_object_free_borrowable(tally_object *object) {
     tally_type *type = tally_type_entry(object);
     tally_table *table =
         type->shape == TALLY_SHAPE_TABLE
@@ -211,27 +211,27 @@ void tally_object_free_handed_out(tally_object *object) {
                                    memory_order_relaxed)
             : NULL;
     if (table) tally_table_forget(table);
-    bury(object, type);
+    free_object(object, type);
 }
 
-void tally_object_end(tally_object *object) {
+void tally_dealloc_slow(tally_object *object) {
     tally_thread_state *thread = tally_thread_current();
-    if (thread->taking_apart || thread->deaths == DEATHS_NESTED) {
-        tally_dying_push(&thread->dying, object);
+    if (thread->destroying || thread->dealloc_depth == NESTED_DEALLOCS) {
+        tally_dead_untrack_and_push(&thread->dead, object);
         return;
     }
-    thread->taking_apart = true;
-    thread->deaths++;
+    thread->destroying = true;
+    thread->dealloc_depth++;
     do {
-        if (tally_is_handed_out(object)) {
+        if (tally_is_borrowable(object)) {
             if (tally_is_tracked(object)) tally_untrack(object);
-            end_handed_out(thread, object);
+            dealloc_borrowable(thread, object);
         } else {
-            take_apart(thread, object);
+            destroy_children(thread, object);
         }
-    } while ((object = tally_dead_pop(&thread->dying)));
-    thread->deaths--;
-    thread->taking_apart = false;
+    } while ((object = tally_dead_pop(&thread->dead)));
+    thread->dealloc_depth--;
+    thread->destroying = false;
 }
 
 /* ---- borrowed references ------------------------------------------------ */
@@ -248,7 +248,7 @@ tally_object *tally_retain(tally_borrowed borrowed) {
     tally_object *object = tally_borrowed_object(borrowed);
     /* What is borrowed is owned by this thread or has been handed out: this fails on the dead
      * alone. */
-    return object && tally_counts_try_incref(&object->counts) ? object : NULL;
+    return object && tally_refcount_try_incref(&object->counts) ? object : NULL;
 }
 
 /*
@@ -258,9 +258,9 @@ tally_object *tally_retain(tally_borrowed borrowed) {
  * on the dead alone.
  */
 bool tally_borrow_secure(tally_object *container, bool *held) {
-    bool handed_out = tally_is_handed_out(container);
-    TALLY_POINT(borrow_secure);
-    *held = tally_counts_try_incref(&container->counts);
+    bool handed_out = tally_is_borrowable(container);
+    TALLY_FAILPOINT(borrow_secure);
+    *held = tally_refcount_try_incref(&container->counts);
     if (*held || !handed_out) return true;
     tally_error_set(TALLY_RUNTIME_ERROR, "the %s was borrowed and has died",
                     tally_type_entry(container)->name);
@@ -270,9 +270,9 @@ bool tally_borrow_secure(tally_object *container, bool *held) {
 /* What another thread has been in hands out what it holds from now on; what its owner
  * alone has been in pays nothing. */
 tally_borrowed tally_borrow_keep(tally_object *container, bool held, tally_object *object) {
-    if (object && tally_unlocked_recheck) {
-        if (!tally_counts_owned(&object->counts)) tally_hand_out(object);
-        if (!tally_lock_is_biased(container)) tally_hand_out(container);
+    if (object && TALLY_LOCK_FREE_READS) {
+        if (!tally_refcount_owned(&object->counts)) tally_make_borrowable(object);
+        if (!tally_lock_is_biased(container)) tally_make_borrowable(container);
     }
     if (held) tally_decref(container); /* may run foreign code: the object is counted */
     if (!object) return (tally_borrowed){0};
@@ -286,9 +286,9 @@ tally_borrowed tally_borrow_keep(tally_object *container, bool held, tally_objec
 /* ---- references that end at a safepoint ---------------------------------- */
 
 void tally_drop_later(tally_object *object) {
-    if (tally_counts_try_drop(&object->counts)) return;
+    if (tally_refcount_try_drop(&object->counts)) return;
     tally_thread_state *thread = tally_thread_current();
-    if (thread->put_off_count == sizeof thread->put_off / sizeof *thread->put_off) {
+    if (thread->drops == sizeof thread->put_off / sizeof *thread->put_off) {
         tally_reference_batch *batch = malloc(sizeof *batch + sizeof thread->put_off);
         /* More races were lost since the last safepoint than there is room for, and no memory: at
          * once. */
@@ -296,12 +296,12 @@ void tally_drop_later(tally_object *object) {
             tally_decref(object);
             return;
         }
-        batch->count = thread->put_off_count;
+        batch->count = thread->drops;
         memcpy(batch->at, thread->put_off, sizeof thread->put_off);
-        thread->put_off_count = 0;
+        thread->drops = 0;
         tally_drop_batch_later(batch);
     }
-    thread->put_off[thread->put_off_count++] = object;
+    thread->put_off[thread->drops++] = object;
     tally_breaker_set(thread, TALLY_BREAK_KEPT);
 }
 void tally_drop_batch_later(tally_reference_batch *batch) {
@@ -319,7 +319,7 @@ void tally_drop_kept(tally_thread_state *thread) {
         tally_object *kept = thread->kept;
         thread->kept = NULL;
         tally_xdecref(kept);
-        while (thread->put_off_count) tally_decref(thread->put_off[--thread->put_off_count]);
+        while (thread->drops) tally_decref(thread->put_off[--thread->drops]);
         tally_reference_batch *batch = thread->batches;
         if (!batch) continue;
         thread->batches = batch->next;
@@ -331,12 +331,12 @@ void tally_drop_kept(tally_thread_state *thread) {
 /* Plain and atomic counts come here for 0 and for less, atomic ones also when they were out of
  * room. */
 static __attribute__((noinline, cold)) void is_not_zero(tally_object *object) {
-    if (!tally_counts_out_of_room(&object->counts))
+    if (!tally_refcount_out_of_room(&object->counts))
         tally_fatal(object, "a reference was dropped of an object that is dead");
 }
 void tally_object_zero(tally_object *object) {
-    if (TALLY_LIKELY(tally_counts_is_zero(&object->counts)))
-        tally_object_dies(object);
+    if (TALLY_LIKELY(tally_refcount_is_zero(&object->counts)))
+        tally_dealloc(object);
     else
         is_not_zero(object);
 }
@@ -346,11 +346,11 @@ void tally_object_zero(tally_object *object) {
 ptrdiff_t tally_refcount(tally_object *object) {
     TALLY_PLAIN_CALL();
     if (!object) return tally_expected("an object", NULL);
-    return tally_counts_is_immortal(&object->counts)
+    return tally_refcount_is_immortal(&object->counts)
                ? PTRDIFF_MAX
-               : tally_counts_total(&object->counts) + tally_class_instances(object);
+               : tally_refcount_total(&object->counts) + tally_class_instances(object);
 }
 int tally_is_immortal(tally_object *object) {
     TALLY_PLAIN_CALL();
-    return object ? tally_counts_is_immortal(&object->counts) : tally_expected("an object", NULL);
+    return object ? tally_refcount_is_immortal(&object->counts) : tally_expected("an object", NULL);
 }

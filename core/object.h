@@ -16,7 +16,7 @@
 #ifndef TALLY_CORE_OBJECT_H
 #define TALLY_CORE_OBJECT_H
 
-#include "runtime.h"
+#include "layout/thread.h"
 #include <string.h>
 
 typedef struct tally_container {
@@ -179,7 +179,7 @@ static inline tally_object **tally_instance_first_slot(tally_object *object, ptr
     return NULL;
 }
 
-#include "tally_track.h"
+#include "track.h"
 
 /* A free entry with its type object made and filled; the caller sets the functions. NULL and an
  * error. */
@@ -214,7 +214,7 @@ static inline void *tally_object_alloc(uint16_t type, size_t size, unsigned kind
 }
 static inline __attribute__((always_inline)) tally_object *tally_object_publish(void *object) {
     TALLY_SITE(object);
-    tally_counts_init(&((tally_object *)object)->counts);
+    tally_refcount_init(&((tally_object *)object)->counts);
     return object;
 }
 /* A container, which the collector is to look at. */
@@ -225,40 +225,40 @@ static inline __attribute__((always_inline)) tally_object *tally_container_publi
 static inline bool tally_is_tracked(tally_object *object) {
     return atomic_load_explicit(&object->flags, memory_order_relaxed) & TALLY_FLAG_TRACKED;
 }
-void tally_object_end(tally_object *object);
+void tally_dealloc_slow(tally_object *object);
 
 /*
  * Without a GIL, a thread may hold the object borrowed: it has been handed out. Set by
  * who holds a counted reference or the lock of a container that does, so who sees its
  * count reach 0 sees the flag, too.
  */
-static inline bool tally_is_handed_out(tally_object *object) {
-    /* acquire: pairs with the release of tally_hand_out, so that a second look at a slot sees what
+static inline bool tally_is_borrowable(tally_object *object) {
+    /* acquire: pairs with the release of tally_make_borrowable, so that a second look at a slot sees what
      * came before */
-    return TALLY_READERS_WITHOUT_LOCK &&
-           atomic_load_explicit(&object->flags, memory_order_acquire) & TALLY_FLAG_HANDED_OUT;
+    return TALLY_LOCK_FREE_READS &&
+           atomic_load_explicit(&object->flags, memory_order_acquire) & TALLY_FLAG_BORROWABLE;
 }
-static inline void tally_hand_out(tally_object *object) {
-    if (tally_is_handed_out(object)) return;
+static inline void tally_make_borrowable(tally_object *object) {
+    if (tally_is_borrowable(object)) return;
     /* first: who sees the flag can tell the dead by a try-incref */
     if (tally_type_entry(object)->flags & TALLY_TYPE_LEAF)
-        tally_counts_expose_new(&object->counts);
+        tally_refcount_merge_and_expose(&object->counts);
     else
-        tally_counts_expose(&object->counts);
-    /* release: pairs with tally_is_handed_out */
-    atomic_fetch_or_explicit(&object->flags, TALLY_FLAG_HANDED_OUT, memory_order_release);
+        tally_refcount_expose(&object->counts);
+    /* release: pairs with tally_is_borrowable */
+    atomic_fetch_or_explicit(&object->flags, TALLY_FLAG_BORROWABLE, memory_order_release);
 }
 /* By who stores the item in a leaf section of the container: one that was borrowed from will be
  * again. */
-#define tally_hand_out_in(container, token, item)                                             \
-    (TALLY_READERS_WITHOUT_LOCK && !tally_is_private(token) && tally_is_handed_out(container) \
-         ? tally_hand_out(item)                                                               \
+#define tally_make_borrowable_in(container, token, item)                                             \
+    (TALLY_LOCK_FREE_READS && !tally_is_private(token) && tally_is_borrowable(container) \
+         ? tally_make_borrowable(item)                                                               \
          : (void)0)
 
 /* The waiting dead; their thread alone touches the list. */
 static inline void tally_dead_push(tally_dead_list *list, tally_object *object) {
     if (TALLY_LIKELY(tally_is_small(object))) {
-        tally_counts_set_link(&object->counts, list->small);
+        tally_refcount_set_link(&object->counts, list->small);
         list->small = (uint32_t)((size_t)((char *)object - tally_region) >> 4);
     } else {
         *tally_large_link(object) = list->large;
@@ -267,7 +267,7 @@ static inline void tally_dead_push(tally_dead_list *list, tally_object *object) 
 }
 /* Dead: it waits in the thread's list until it is taken apart. Foreign code may run before
  * that, and a collection in it: it is not to be found. */
-static inline void tally_dying_push(tally_dead_list *dying, tally_object *object) {
+static inline void tally_dead_untrack_and_push(tally_dead_list *dying, tally_object *object) {
     if (tally_is_tracked(object)) tally_untrack(object);
     tally_dead_push(dying, object);
 }
@@ -276,8 +276,8 @@ static inline tally_object *tally_dead_pop(tally_dead_list *list) {
     tally_object *object = list->large;
     if (list->small) {
         object = (tally_object *)(tally_region + ((size_t)list->small << 4));
-        list->small = tally_counts_link(&object->counts);
-        tally_counts_set_link(&object->counts, 0);
+        list->small = tally_refcount_link(&object->counts);
+        tally_refcount_set_link(&object->counts, 0);
         return object;
     }
     if (object) list->large = *tally_large_link(object);
@@ -288,19 +288,19 @@ static inline bool tally_dead_any(const tally_dead_list *list) {
 }
 /* After a grace period: frees a dead object that had been handed out; its children have been
  * dropped. */
-void tally_object_free_handed_out(tally_object *object);
+void tally_object_free_borrowable(tally_object *object);
 /* By the thread that dropped the last reference, once; the count says dead. */
-static inline void tally_object_dies(tally_object *object) {
+static inline void tally_dealloc(tally_object *object) {
     if (TALLY_UNLIKELY(tally_self.id == TALLY_OWNER_UNATTACHED)) tally_thread_require();
-    if (tally_type_entry(object)->flags & TALLY_TYPE_LEAF && !tally_is_handed_out(object))
+    if (tally_type_entry(object)->flags & TALLY_TYPE_LEAF && !tally_is_borrowable(object))
         tally_memory_free(TALLY_PLAIN, object);
     else
-        tally_object_end(object);
+        tally_dealloc_slow(object);
 }
 void tally_object_free(tally_object *object); /* the memory alone, of a dead object */
 
 /* An instance's reference to its class; the exclusion part's (tally_class_incref and
- * _decref, in tally_exclusion.h), since many threads make instances of one class. */
+ * _decref, in locking_inline.h), since many threads make instances of one class. */
 void tally_class_born(tally_object *class_); /* made, not yet known to anybody */
 /* What a class's own count leaves out: references of instances, and those that threads have in
  * their numbers, of other spread objects as well; less what it has too many. */
@@ -356,8 +356,8 @@ void tally_drop_batch_later(tally_reference_batch *batch); /* of malloc; takes i
 static inline tally_object *tally_slot_try_read(tally_slot *slot) {
     /* acquire: pairs with the release store of the slot, so the object's fields are there */
     tally_object *object = atomic_load_explicit(slot, memory_order_acquire);
-    if (!object || !tally_counts_try_incref(&object->counts)) return NULL;
-    if (tally_unlocked_recheck &&
+    if (!object || !tally_refcount_try_incref(&object->counts)) return NULL;
+    if (TALLY_LOCK_FREE_READS &&
         TALLY_UNLIKELY(atomic_load_explicit(slot, memory_order_acquire) != object)) {
         tally_drop_later(object);
         return NULL;
@@ -372,10 +372,10 @@ static inline tally_object *tally_slot_try_read(tally_slot *slot) {
 static inline tally_object *tally_slot_try_borrow(tally_slot *slot) {
     /* acquire: as above */
     tally_object *object = atomic_load_explicit(slot, memory_order_acquire);
-    if (!tally_unlocked_recheck || !object) return object;
-    TALLY_POINT(borrow_read);
-    if (!tally_is_handed_out(object) && !tally_counts_owned(&object->counts)) return NULL;
-    TALLY_POINT(borrow_marked);
+    if (!TALLY_LOCK_FREE_READS || !object) return object;
+    TALLY_FAILPOINT(borrow_read);
+    if (!tally_is_borrowable(object) && !tally_refcount_owned(&object->counts)) return NULL;
+    TALLY_FAILPOINT(borrow_marked);
     if (TALLY_UNLIKELY(atomic_load_explicit(slot, memory_order_acquire) != object)) return NULL;
     return object;
 }
@@ -399,7 +399,7 @@ static inline tally_borrowed tally_borrow_of(tally_object *object) {
 static inline tally_object *tally_slot_locked_read(tally_slot *slot) {
     tally_object *object = atomic_load_explicit(slot, memory_order_relaxed);
     if (!object) return NULL;
-    tally_counts_share(&object->counts);
+    tally_refcount_set_maybe_shared(&object->counts);
     tally_incref(object);
     return object;
 }
@@ -449,7 +449,7 @@ uint32_t tally_str_hash(tally_str *str); /* never 0 */
 static inline void tally_make_immortal(tally_object *object) {
     if (tally_is_tracked(object)) tally_untrack(object);
     tally_lock_unbias(object); /* of no owner from now on */
-    tally_counts_make_immortal(&object->counts);
+    tally_refcount_make_immortal(&object->counts);
 }
 
 #endif

@@ -11,7 +11,7 @@
  *  - A thread that is not attached comes to tally_thread_require before it touches anything that
  * may be gone.
  */
-#include "collector/collector.h"
+#include "gc/collector.h"
 #include <stdio.h>
 
 struct tally_process tally_process = {.registration = PTHREAD_MUTEX_INITIALIZER};
@@ -27,9 +27,9 @@ __attribute__((constructor)) static void start_unattached(void) {
 }
 
 tally_object tally_singletons[3] = {
-    {TALLY_COUNTS_IMMORTAL, TALLY_TYPE_NONE, 0, 0},
-    {TALLY_COUNTS_IMMORTAL, TALLY_TYPE_BOOL, 0, 0},
-    {TALLY_COUNTS_IMMORTAL, TALLY_TYPE_BOOL, 0, 0},
+    {TALLY_REFCOUNT_IMMORTAL, TALLY_TYPE_NONE, 0, 0},
+    {TALLY_REFCOUNT_IMMORTAL, TALLY_TYPE_BOOL, 0, 0},
+    {TALLY_REFCOUNT_IMMORTAL, TALLY_TYPE_BOOL, 0, 0},
 };
 
 void tally_fatal(tally_object *object, const char *what) {
@@ -111,11 +111,11 @@ static int attach(enum tally_phase wanted) {
         tally_error_set(TALLY_RUNTIME_ERROR, "this thread is attached already");
         return -1;
     }
-    TALLY_POINT(attach);
-    pthread_mutex_lock(&tally_process.registration);
+    TALLY_FAILPOINT(attach);
+    pthread_mutex_lock(&tally_process.thread_list);
     int is = phase();
     if (is != (int)wanted || atomic_load_explicit(&tally_process.orphaned, memory_order_relaxed)) {
-        pthread_mutex_unlock(&tally_process.registration);
+        pthread_mutex_unlock(&tally_process.thread_list);
         return wrong_phase(is);
     }
     tally_thread_state *thread = slot_take();
@@ -123,12 +123,12 @@ static int attach(enum tally_phase wanted) {
         /* Only what a part will clear again: a bit that stays sends every safepoint to the slow
          * path. */
         atomic_store_explicit(&thread->head.breaker,
-                              TALLY_COUNTS_HAVE_OWNERS ? TALLY_BREAK_MERGE : 0,
+                              TALLY_REFCOUNT_HAVE_OWNERS ? TALLY_BREAK_MERGE : 0,
                               memory_order_relaxed);
         thread->critical = NULL;
         thread->mutexes_held = 0;
         thread->collection_put_off = false;
-        tally_counts_attach(thread);
+        tally_refcount_attach(thread);
         tally_heap_attach(&thread->heap);
         tally_self.thread = &thread->head;
         tally_self.id = (uint16_t)thread->head.id;
@@ -136,13 +136,13 @@ static int attach(enum tally_phase wanted) {
         atomic_store_explicit(&thread->status, TALLY_RUNNING, memory_order_seq_cst);
         atomic_fetch_add_explicit(&tally_process.attached, 1, memory_order_relaxed);
     }
-    pthread_mutex_unlock(&tally_process.registration);
+    pthread_mutex_unlock(&tally_process.thread_list);
     if (!thread) {
         tally_error_set(TALLY_MEMORY_ERROR, "no room for another thread");
         return -1;
     }
-    TALLY_POINT(attached);
-    tally_exclusion_attach(thread);
+    TALLY_FAILPOINT(attached);
+    tally_locking_attach(thread);
     return 0;
 }
 
@@ -157,7 +157,7 @@ void tally_thread_detach(void) {
     tally_thread_state *thread = tally_thread_current();
     if (!runs(thread)) tally_fatal(NULL, "a thread detached in a blocking region");
     if (thread->collecting) tally_fatal(NULL, "a thread detached inside a collection");
-    if (thread->deaths)
+    if (thread->dealloc_depth)
         tally_fatal(NULL, "a thread detached in a finalizer or a callback of a weak reference");
     if (thread->critical)
         tally_fatal(thread->critical->first, "a thread detached inside a critical section");
@@ -165,23 +165,23 @@ void tally_thread_detach(void) {
     for (;;) {
         do {
             tally_drop_kept(thread);
-            tally_counts_safepoint(thread); /* may run finalizers, which may queue more */
+            tally_refcount_safepoint(thread); /* may run finalizers, which may queue more */
         } while (tally_keeps_any(thread));
-        TALLY_POINT(detach);
+        TALLY_FAILPOINT(detach);
         if (tally_heap_current() == &thread->heap)
             tally_heap_drain(&thread->heap); /* here, where nobody waits for the lock */
-        tally_registration_lock();
-        TALLY_POINT(queue_close);
-        if (tally_counts_detach(thread)) break;
-        pthread_mutex_unlock(&tally_process.registration);
+        tally_thread_list_lock();
+        TALLY_FAILPOINT(queue_close);
+        if (tally_refcount_detach(thread)) break;
+        pthread_mutex_unlock(&tally_process.thread_list);
     }
     if (tally_heap_current() == &thread->heap) tally_heap_detach(&thread->heap);
-    tally_exclusion_detach(thread);
+    tally_locking_detach(thread);
     atomic_store_explicit(&thread->status, TALLY_VACANT, memory_order_seq_cst);
     tally_self.thread = &unattached.head;
     tally_self.id = TALLY_OWNER_UNATTACHED;
     atomic_fetch_sub_explicit(&tally_process.attached, 1, memory_order_relaxed);
-    pthread_mutex_unlock(&tally_process.registration);
+    pthread_mutex_unlock(&tally_process.thread_list);
 }
 
 typedef struct start {
@@ -256,13 +256,13 @@ int tally_thread_join(tally_thread *thread) {
 void tally_safepoint_slow(void) {
     tally_thread_require();
     tally_thread_state *thread = tally_thread_current();
-    TALLY_POINT(safepoint);
+    TALLY_FAILPOINT(safepoint);
     TALLY_ENDS_BORROWS();
     tally_drop_kept(thread);
     uint64_t begin = tally_trace_begin();
-    tally_exclusion_safepoint(thread);
+    tally_locking_safepoint(thread);
     if (atomic_load_explicit(&thread->head.breaker, memory_order_relaxed) & TALLY_BREAK_MERGE)
-        tally_counts_safepoint(thread);
+        tally_refcount_safepoint(thread);
     tally_trace_end(TALLY_TRACK_THREAD, "safepoint", begin);
 }
 
@@ -280,23 +280,23 @@ static void before_fork(void) {
     bool attached = tally_self.thread != &unattached.head;
     fork_.reader = attached && runs(tally_thread_current());
     if (fork_.reader)
-        tally_registration_lock();
+        tally_thread_list_lock();
     else
-        pthread_mutex_lock(&tally_process.registration);
+        pthread_mutex_lock(&tally_process.thread_list);
     uint32_t threads = atomic_load_explicit(&tally_process.attached, memory_order_relaxed);
     fork_.alone =
         phase() == TALLY_OFF || (threads == attached && (attached || phase() == TALLY_ON));
-    if (fork_.alone && phase() != TALLY_OFF) tally_exclusion_before_fork(fork_.reader);
+    if (fork_.alone && phase() != TALLY_OFF) tally_locking_before_fork(fork_.reader);
 }
 static void after_fork(bool child) {
-    if (fork_.alone && phase() != TALLY_OFF) tally_exclusion_after_fork(fork_.reader, child);
+    if (fork_.alone && phase() != TALLY_OFF) tally_locking_after_fork(fork_.reader, child);
     if (child && !fork_.alone) {
         atomic_store_explicit(&tally_process.orphaned, true, memory_order_relaxed);
         tally_self.thread = &unattached.head;
         tally_self.id = TALLY_OWNER_UNATTACHED;
-        tally_exclusion_orphan();
+        tally_locking_orphan();
     }
-    pthread_mutex_unlock(&tally_process.registration);
+    pthread_mutex_unlock(&tally_process.thread_list);
 }
 static void after_fork_in_parent(void) { after_fork(false); }
 static void after_fork_in_child(void) { after_fork(true); }
@@ -316,17 +316,17 @@ static int watch_forks(void) {
 /* ---- start and end ------------------------------------------------------ */
 
 static void is_off(void) {
-    pthread_mutex_lock(&tally_process.registration);
+    pthread_mutex_lock(&tally_process.thread_list);
     set_phase(TALLY_OFF);
-    pthread_mutex_unlock(&tally_process.registration);
+    pthread_mutex_unlock(&tally_process.thread_list);
 }
 
 /* Nobody is attached, nor can attach: all that tally_init has made goes. The slots too: their heaps
  * know pools that are gone. */
-static void end_all(void) {
+static void dealloc_all(void) {
     tally_contention_end();
     tally_trace_end_all();
-    tally_exclusion_end();
+    tally_locking_end();
     tally_interned_end();
     tally_values_end();
     tally_types_end();
@@ -336,24 +336,24 @@ static void end_all(void) {
     for (uint32_t id = 1; id <= used; id++) {
         tally_thread_state *thread =
             atomic_load_explicit(&tally_process.slots[id], memory_order_relaxed);
-        free((void *)atomic_load_explicit(&thread->head.numbers, memory_order_relaxed));
+        free((void *)atomic_load_explicit(&thread->head.refcount.per_thread, memory_order_relaxed));
         free(thread);
         atomic_store_explicit(&tally_process.slots[id], NULL, memory_order_relaxed);
     }
     atomic_store_explicit(&tally_process.slots_used, 0, memory_order_relaxed);
-    TALLY_POINT(ended);
+    TALLY_FAILPOINT(ended);
     is_off();
 }
 
 /* Registration lock held meanwhile, so that of two that start it one gets an error. */
 static int begin_start(void) {
     if (watch_forks() != 0) return tally_no_memory();
-    pthread_mutex_lock(&tally_process.registration);
+    pthread_mutex_lock(&tally_process.thread_list);
     int is = phase();
     bool may =
         is == TALLY_OFF && !atomic_load_explicit(&tally_process.orphaned, memory_order_relaxed);
     if (may) set_phase(TALLY_STARTING);
-    pthread_mutex_unlock(&tally_process.registration);
+    pthread_mutex_unlock(&tally_process.thread_list);
     return may ? 0 : wrong_phase(is);
 }
 
@@ -365,7 +365,7 @@ int tally_init(const tally_options *options) {
         return tally_no_memory();
     }
     tally_contention_start();
-    if (tally_exclusion_start() != 0) {
+    if (tally_locking_start() != 0) {
         tally_contention_end();
         tally_memory_end();
         is_off();
@@ -373,14 +373,14 @@ int tally_init(const tally_options *options) {
     }
     if (tally_collector_start() == 0 && attach(TALLY_STARTING) == 0) {
         if (tally_types_start() == 0 && tally_values_start() == 0 && tally_gc_start() == 0) {
-            pthread_mutex_lock(&tally_process.registration);
+            pthread_mutex_lock(&tally_process.thread_list);
             set_phase(TALLY_ON);
-            pthread_mutex_unlock(&tally_process.registration);
+            pthread_mutex_unlock(&tally_process.thread_list);
             return 0;
         }
         tally_thread_detach();
     }
-    end_all();
+    dealloc_all();
     return tally_no_memory();
 }
 
@@ -393,17 +393,17 @@ static int begin_end(tally_thread_state *self) {
     const char *where = !runs(self)        ? "a blocking region"
                         : self->collecting ? "a collection"
                         : self->critical   ? "a critical section"
-                        : self->deaths     ? "a finalizer or a callback"
+                        : self->dealloc_depth     ? "a finalizer or a callback"
                                            : NULL;
     if (where) {
         tally_error_set(TALLY_RUNTIME_ERROR, "the run time cannot end in %s", where);
         return -1;
     }
-    tally_registration_lock();
+    tally_thread_list_lock();
     uint32_t others = atomic_load_explicit(&tally_process.attached, memory_order_relaxed) - 1;
     int is = phase();
     if (is == TALLY_ON && !others) set_phase(TALLY_ENDING);
-    pthread_mutex_unlock(&tally_process.registration);
+    pthread_mutex_unlock(&tally_process.thread_list);
     if (is != TALLY_ON) return wrong_phase(is);
     if (others) tally_error_set(TALLY_RUNTIME_ERROR, "%u other threads are still attached", others);
     return others ? -1 : 0;
@@ -413,18 +413,18 @@ ptrdiff_t tally_finish(void) {
     tally_thread_require();
     tally_thread_state *self = tally_thread_current();
     if (begin_end(self) < 0) return -1;
-    TALLY_POINT(ending);
+    TALLY_FAILPOINT(ending);
     ptrdiff_t live = 0;
     tally_drop_kept(self);
     tally_gc_end();
-    tally_exclusion_drain(self);
+    tally_locking_drain(self);
     /* Classes hold attributes, which may hold classes: until nothing more goes. */
-    while (tally_classes_sweep()) tally_exclusion_drain(self);
+    while (tally_classes_sweep()) tally_locking_drain(self);
     tally_interned_keep(); /* not counted */
     tally_memory_each_object(TALLY_PLAIN, count_object, &live);
     tally_memory_each_object(TALLY_CONTAINERS, count_object, &live);
     tally_thread_detach();
-    end_all();
+    dealloc_all();
     return live;
 }
 
@@ -455,13 +455,13 @@ void tally_stats(tally_stats_result *result) {
         TALLY_STATS_DETAILED(SUM)
 #undef SUM
     }
-    size_t waiting, waiting_most, merge_waiting, merge_waiting_most;
-    tally_waiting(&waiting, &waiting_most);
-    tally_counts_waiting(&merge_waiting, &merge_waiting_most);
+    size_t waiting, waiting_most, merge_queued, merge_queued_most;
+    tally_reclaim_backlog(&waiting, &waiting_most);
+    tally_refcount_queued_bytes(&merge_queued, &merge_queued_most);
     result->waiting = waiting;
     result->waiting_most = waiting_most;
-    result->merge_waiting = merge_waiting;
-    result->merge_waiting_most = merge_waiting_most;
+    result->merge_queued = merge_queued;
+    result->merge_queued_most = merge_queued_most;
 }
 
 /*
@@ -481,7 +481,7 @@ typedef struct census {
 static void census_visit(tally_object *object, void *context) {
     census *c = context;
     if (c->full || tally_is_immortal(object)) return;
-    unsigned owner = tally_counts_owner(&object->counts);
+    unsigned owner = tally_refcount_owner(&object->counts);
     uint64_t key = (uint64_t)object->type << 32 | owner;
     size_t mask = 2 * c->room - 1, i = (size_t)((key * UINT64_C(0x9e3779b97f4a7c15)) >> 32) & mask;
     while (c->at[i] && c->keys[c->at[i] - 1] != key) i = (i + 1) & mask;
@@ -513,10 +513,10 @@ static bool census_take(census *c, size_t room) {
         census_free(c);
         return false;
     }
-    tally_world_stop();
+    tally_stop_the_world();
     tally_memory_each_object(TALLY_PLAIN, census_visit, c);
     tally_memory_each_object(TALLY_CONTAINERS, census_visit, c);
-    tally_world_start();
+    tally_resume_the_world();
     return true;
 }
 

@@ -14,7 +14,7 @@
 #ifndef TALLY_RUNTIME_H
 #define TALLY_RUNTIME_H
 
-#include "inject.h"
+#include "instrument/failpoint.h"
 #include "memory/memory.h"
 #include "tally.h"
 
@@ -34,19 +34,19 @@ void tally_check_may_run_foreign_code(void);
 enum {
     TALLY_FLAG_TRACKED = 1,     /* the collector looks at it; never on dead or free memory */
     TALLY_FLAG_FINALIZED = 2,   /* its finalizer has run */
-    TALLY_FLAG_HANDED_OUT = 4,  /* without a GIL: a thread may hold it borrowed; sticky */
+    TALLY_FLAG_BORROWABLE = 4,  /* without a GIL: a thread may hold it borrowed; sticky */
     TALLY_FLAG_DEAD_LINKED = 4, /* plain counts: it is dead, and in a list */
     TALLY_FLAG_COLLECTING = 8,  /* the collector's: among those that are being examined */
     TALLY_FLAG_MARKED = 16,     /* the collector's: reached */
     TALLY_FLAG_PENDING = 32,    /* the collector's: reached, its children not yet */
     TALLY_FLAG_FROZEN = 64,     /* tracked, but ignored */
-    TALLY_FLAG_AGAIN = 128, /* the collector's: of those that the second look under way is about */
+    TALLY_FLAG_RECHECK = 128, /* the collector's: of those that the second look under way is about */
 };
 
 struct tally_thread_state;
-#include "tally_collector.h"
-#include "tally_counts_part.h"
-#include "tally_exclusion.h"
+#include "collector_inline.h"
+#include "refcount_internal.h"
+#include "locking_inline.h"
 
 /* Bits of a thread's breaker. */
 enum {
@@ -67,24 +67,24 @@ typedef struct tally_thread_state {
     tally_thread_head head;
     _Atomic int status;
     tally_critical *critical; /* innermost critical section; own thread */
-    /* Death: core/object.c. All for their thread alone. */
-    bool taking_apart; /* an object is being taken apart: what dies now is not taken apart on top of
+    /* Death: core/objects/death.c. All for their thread alone. */
+    bool destroying; /* an object is being taken apart: what dies now is not taken apart on top of
                           it, */
-    unsigned deaths;   /* as in so many deaths, each in foreign code that the one before runs: but
+    unsigned dealloc_depth;   /* as in so many deaths, each in foreign code that the one before runs: but
                           waits here */
-    tally_dead_list dying;
+    tally_dead_list dead;
     /* References that end at the next safepoint; own thread. */
     tally_object *kept; /* what was borrowed by way of the lock */
-    unsigned put_off_count;
+    unsigned drops;
     tally_object *put_off[64];             /* dropped by plain calls */
     struct tally_reference_batch *batches; /* more of these */
     bool world_stopped;                    /* by this thread; own thread */
     unsigned plain_calls;    /* in builds with assertions: functions marked [plain] that it is in */
     uint64_t table_versions; /* given to tables by the threads of this slot so far; own thread */
-    tally_counts_thread counts;
-    tally_exclusion_thread exclusion;
+    tally_refcount_thread counts;
+    tally_locking_thread exclusion;
     tally_collector_thread collector;
-    struct tally_fights *fights;    /* NULL: none yet */
+    struct tally_contention_table *fights;    /* NULL: none yet */
     struct tally_trace_ring *trace; /* NULL: nothing recorded yet */
     bool collecting;                /* in a collection, or in what it calls; own thread */
     unsigned mutexes_held; /* tally_mutexes: no automatic collection starts meanwhile; own thread */
@@ -122,7 +122,7 @@ static inline tally_thread_state *tally_thread_slot(uint32_t id) {
 /* Drops what ends at a safepoint; runs foreign code. */
 void tally_drop_kept(tally_thread_state *thread);
 static inline bool tally_keeps_any(tally_thread_state *thread) {
-    return thread->kept || thread->put_off_count || thread->batches;
+    return thread->kept || thread->drops || thread->batches;
 }
 
 _Noreturn void tally_fatal(tally_object *object, const char *what);
@@ -139,9 +139,9 @@ static inline void tally_plain_call_ends(tally_thread_state **thread) { (*thread
         tally_in_plain_call->plain_calls++
 #endif
 
-#include "contention.h"
-#include "memory/inline.h"
-#include "trace.h"
+#include "instrument/contention.h"
+#include "memory/alloc.h"
+#include "instrument/trace.h"
 
 static inline void tally_breaker_set(tally_thread_state *thread, uint32_t bit) {
     /* seq_cst: the setter then looks at the thread's status, which pairs with the status store of

@@ -531,7 +531,7 @@ int tally_gc_remove_callback(tally_gc_callback callback, void *context);
     X(stop_ns)            /* from request until the world stood still, total */                    \
     X(retired)            /* memory handed to wait for a grace period, pieces */                   \
     X(reclaimed)          /* of those, freed */                                                    \
-    X(grace_helped)       /* grace periods that a retiring thread waited for */                    \
+    X(grace_throttled)       /* grace periods that a retiring thread waited for */                    \
     X(pools_taken)        /* pools taken from arenas */                                            \
     X(remote_drained)     /* blocks freed by other threads, taken back */                          \
     X(collections)        /* cycle collections */                                                  \
@@ -557,8 +557,8 @@ int tally_gc_remove_callback(tally_gc_callback callback, void *context);
     X(frees_local)                                                                                 \
     X(frees_remote)       /* blocks of another thread's heap */                                    \
     X(safepoints)                                                                                  \
-    X(hot_increfs)        /* in the thread's number of a hot object, a class or the like */     \
-    X(hot_decrefs)
+    X(per_thread_increfs)        /* in the thread's number of a hot object, a class or the like */     \
+    X(per_thread_decrefs)
 /* clang-format on */
 
 /* Levels in bytes, always 0 with a GIL; `most` is since tally_init. */
@@ -566,21 +566,21 @@ int tally_gc_remove_callback(tally_gc_callback callback, void *context);
 #define TALLY_STATS_LEVELS(X)                                                        \
     X(waiting)            /* memory that waits for a grace period */                 \
     X(waiting_most)                                                                  \
-    X(merge_waiting)      /* blocks of objects that wait for their owner to merge */ \
-    X(merge_waiting_most) /* for one owner */
+    X(merge_queued)      /* blocks of objects that wait for their owner to merge */ \
+    X(merge_queued_most) /* for one owner */
 /* clang-format on */
 
 /*
  * Bounds of these levels. A thread that retires past the limit waits for a grace period
  * at its next safepoint or blocking region; a critical section is let go for that wait and
  * taken again before the safepoint returns. So no more
- * waits than the limit, and for each thread twice the larger of TALLY_WAITING_LIST and
+ * waits than the limit, and for each thread twice the larger of TALLY_BACKLOG_BATCH and
  * what it retires between two such points (and one piece of memory): one list that it
  * waits for, and one of what it merged before it did. Who finds
  * more than the limit waiting for one owner to merge waits in the same way; so no
  * more does than the limit, and twice what others drop between two such points.
  */
-enum { TALLY_WAITING_LIMIT = 16 << 20, TALLY_WAITING_LIST = 128 << 10 };
+enum { TALLY_BACKLOG_LIMIT = 16 << 20, TALLY_BACKLOG_BATCH = 128 << 10 };
 
 typedef struct tally_stats_result {
     bool detailed; /* the second group was counted */

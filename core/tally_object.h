@@ -46,7 +46,7 @@ typedef struct tally_thread_head {
 /* Owner ids that no thread has. */
 enum {
     TALLY_OWNER_NONE = 0,
-    TALLY_OWNER_SPREAD = 0xfffc,
+    TALLY_OWNER_PER_THREAD = 0xfffc,
     TALLY_OWNER_HOT = 0xfffd,
     TALLY_OWNER_UNATTACHED = 0xfffe,
     TALLY_OWNER_IMMORTAL = 0xffff
@@ -59,7 +59,7 @@ struct tally_self {
 extern _Thread_local struct tally_self tally_self __attribute__((tls_model("initial-exec")));
 
 /* Counters are their thread's own, so load and store suffice; no lock prefix. */
-#define TALLY_COUNT_ADD(index, n)                                                       \
+#define TALLY_EVENT_ADD(index, n)                                                       \
     atomic_store_explicit(                                                              \
         &tally_self.thread->events[index],                                              \
         atomic_load_explicit(&tally_self.thread->events[index], memory_order_relaxed) + \
@@ -79,7 +79,7 @@ enum {
     TALLY_EVENT_stop_ns,
     TALLY_EVENT_retired,
     TALLY_EVENT_reclaimed,
-    TALLY_EVENT_grace_helped,
+    TALLY_EVENT_grace_throttled,
     TALLY_EVENT_pools_taken,
     TALLY_EVENT_remote_drained,
     TALLY_EVENT_collections,
@@ -103,13 +103,13 @@ enum {
     TALLY_EVENT_lock_handovers,
     TALLY_EVENT_made_hot,
     TALLY_EVENT_made_cold,
-    TALLY_EVENT_hot_increfs,
-    TALLY_EVENT_hot_decrefs,
+    TALLY_EVENT_per_thread_increfs,
+    TALLY_EVENT_per_thread_decrefs,
     TALLY_EVENTS
 };
 _Static_assert(TALLY_EVENTS <= 40, "room for every event");
 
-#define TALLY_EVENT(name) TALLY_COUNT_ADD(TALLY_EVENT_##name, 1)
+#define TALLY_EVENT(name) TALLY_EVENT_ADD(TALLY_EVENT_##name, 1)
 #ifdef TALLY_COUNT_EVENTS
 #    define TALLY_DETAIL(name) TALLY_EVENT(name)
 #else
@@ -117,16 +117,16 @@ _Static_assert(TALLY_EVENTS <= 40, "room for every event");
 #endif
 
 /* Their slow paths; not for programs. */
-void tally_counts_fought(void *counts,
+void tally_refcount_contended(void *counts,
                          unsigned lost); /* compare-and-swaps were lost; by who holds a reference */
 #ifdef TALLY_COUNT_EVENTS
-void tally_counts_shared(void *counts); /* counted by a read-modify-write */
-#    define TALLY_SHARED_COUNT(counts) tally_counts_shared(counts)
+void tally_refcount_count_shared(void *counts); /* counted by a read-modify-write */
+#    define TALLY_COUNT_SHARED(counts) tally_refcount_count_shared(counts)
 #else
-#    define TALLY_SHARED_COUNT(counts) ((void)0)
+#    define TALLY_COUNT_SHARED(counts) ((void)0)
 #endif
 
-#include "tally_counts.h"
+#include "tally_refcount.h"
 
 /*
  * Invariant: a program links only with the library it was compiled for.
@@ -134,7 +134,7 @@ void tally_counts_shared(void *counts); /* counted by a read-modify-write */
  * Structures and inline code differ between backends, and with a few definitions.
  * Every file that includes this header therefore refers to a variable whose name
  * tells both, and a library defines the one variable it was compiled with
- * (core/build.c). Any other library leaves the name undefined: a link error. The
+ * (core/runtime/build.c). Any other library leaves the name undefined: a link error. The
  * reference is a word of constant data that nothing reads.
  */
 #include "tally_backend.h"
@@ -148,26 +148,26 @@ void tally_counts_shared(void *counts); /* counted by a read-modify-write */
 #else
 #    define TALLY_BUILT_HOT
 #endif
-#if defined TALLY_SPREAD_COUNTS && !TALLY_SPREAD_COUNTS
-#    define TALLY_BUILT_SPREAD _without_spread_counts
+#if defined TALLY_PER_THREAD_REFCOUNTS && !TALLY_PER_THREAD_REFCOUNTS
+#    define TALLY_BUILT_PER_THREAD _without_per_thread_refcounts
 #else
-#    define TALLY_BUILT_SPREAD
+#    define TALLY_BUILT_PER_THREAD
 #endif
 #ifdef TALLY_LOCKS_OFF
 #    define TALLY_BUILT_LOCKS _without_locks
 #else
 #    define TALLY_BUILT_LOCKS
 #endif
-#ifdef TALLY_INJECT
-#    define TALLY_BUILT_INJECT _injected
+#ifdef TALLY_FAILPOINTS
+#    define TALLY_BUILT_FAILPOINTS _with_failpoints
 #else
-#    define TALLY_BUILT_INJECT
+#    define TALLY_BUILT_FAILPOINTS
 #endif
 #define TALLY_BUILT_PASTE(backend, a, b, c, d, e) tally_compiled_for_##backend##a##b##c##d##e
 #define TALLY_BUILT_NAME(backend, a, b, c, d, e)  TALLY_BUILT_PASTE(backend, a, b, c, d, e)
 #define TALLY_BUILT_FOR                                                                            \
-    TALLY_BUILT_NAME(TALLY_BACKEND_WORD, TALLY_BUILT_COUNTED, TALLY_BUILT_HOT, TALLY_BUILT_SPREAD, \
-                     TALLY_BUILT_LOCKS, TALLY_BUILT_INJECT)
+    TALLY_BUILT_NAME(TALLY_BACKEND_WORD, TALLY_BUILT_COUNTED, TALLY_BUILT_HOT, TALLY_BUILT_PER_THREAD, \
+                     TALLY_BUILT_LOCKS, TALLY_BUILT_FAILPOINTS)
 extern const char TALLY_BUILT_FOR;
 /* used: the compiler keeps it; retain: so does a linker that drops sections without a use. */
 #ifdef __has_attribute
@@ -178,10 +178,10 @@ __attribute__((retain))
 __attribute__((used)) static const char *const tally_built_for = &TALLY_BUILT_FOR;
 
 struct tally_object {
-    _Alignas(8) tally_counts counts;
+    _Alignas(8) tally_refcounts counts;
     uint16_t type;         /* index in the table of types; constant for life */
     _Atomic uint8_t lock;  /* the exclusion part's */
-    _Atomic uint8_t flags; /* TALLY_FLAG_… of core/runtime.h */
+    _Atomic uint8_t flags; /* TALLY_FLAG_… of core/layout/thread.h */
 };
 
 /* What ends the borrowed references of the calling thread says so, in builds with assertions. */
@@ -191,10 +191,10 @@ struct tally_object {
 #    define TALLY_ENDS_BORROWS() ((void)tally_self.thread->borrow_epoch++)
 #endif
 
-static inline void tally_incref(tally_object *object) { tally_counts_incref(&object->counts); }
+static inline void tally_incref(tally_object *object) { tally_refcount_incref(&object->counts); }
 static inline void tally_decref(tally_object *object) {
     TALLY_ENDS_BORROWS();
-    tally_counts_decref(&object->counts);
+    tally_refcount_decref(&object->counts);
 }
 static inline void tally_xincref(tally_object *object) {
     if (object) tally_incref(object);

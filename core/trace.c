@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* trace.c: records the timeline and writes it in Chrome's trace format (opens in Perfetto,
  * chrome://tracing). */
-#include "backend.h"
+#include "objects/object.h"
 #include <errno.h>
 #include <stdio.h>
 #include <time.h>
@@ -71,13 +71,13 @@ int tally_trace_start(ptrdiff_t events) {
         tally_error_set(TALLY_VALUE_ERROR, "a trace of %td events", events);
         return -1;
     }
-    tally_world_stop();
+    tally_stop_the_world();
     tally_trace_ring *old = take_rings();
     atomic_store_explicit(&capacity, events ? (size_t)events : 65536, memory_order_relaxed);
     atomic_store_explicit(&lost, 0, memory_order_relaxed);
     atomic_store_explicit(&started, tally_now(), memory_order_relaxed);
     atomic_store_explicit(&tally_tracing, true, memory_order_relaxed);
-    tally_world_start();
+    tally_resume_the_world();
     free_rings(old);
     /* So that the caller's hold of the GIL begins in the trace. */
     tally_blocking_begin();
@@ -195,10 +195,10 @@ int tally_trace_write(const char *path) {
     /* So that the caller's hold of the GIL ends in the trace. */
     tally_blocking_begin();
     tally_blocking_end();
-    tally_world_stop();
+    tally_stop_the_world();
     atomic_store_explicit(&tally_tracing, false, memory_order_relaxed);
     tally_trace_ring *rings = take_rings();
-    tally_world_start();
+    tally_resume_the_world();
 
     ptrdiff_t gone = (ptrdiff_t)atomic_load_explicit(&lost, memory_order_relaxed);
     for (tally_trace_ring *ring = rings; ring; ring = ring->next)

@@ -83,18 +83,18 @@ static void leave(void *opaque) {
 static void check_levels(const workload_context *context) {
     tally_stats_result stats;
     uint64_t piece = context->parameters[BYTES] + OVERHEAD, step = A_SAFEPOINT * piece;
-    uint64_t list = (step > TALLY_WAITING_LIST ? step : TALLY_WAITING_LIST) + piece;
+    uint64_t list = (step > TALLY_BACKLOG_BATCH ? step : TALLY_BACKLOG_BATCH) + piece;
     uint64_t threads = context->workers + 1; /* the main thread, too */
 
     tally_stats(&stats);
-    if (stats.waiting_most > TALLY_WAITING_LIMIT + 2 * threads * list)
+    if (stats.waiting_most > TALLY_BACKLOG_LIMIT + 2 * threads * list)
         workload_fail("%llu bytes have waited for a grace period, more than the bound %llu",
                       (unsigned long long)stats.waiting_most,
-                      (unsigned long long)(TALLY_WAITING_LIMIT + 2 * threads * list));
-    if (stats.merge_waiting_most > TALLY_WAITING_LIMIT + 2 * threads * step)
+                      (unsigned long long)(TALLY_BACKLOG_LIMIT + 2 * threads * list));
+    if (stats.merge_queued_most > TALLY_BACKLOG_LIMIT + 2 * threads * step)
         workload_fail("%llu bytes have waited for an owner, more than the bound %llu",
-                      (unsigned long long)stats.merge_waiting_most,
-                      (unsigned long long)(TALLY_WAITING_LIMIT + 2 * threads * step));
+                      (unsigned long long)stats.merge_queued_most,
+                      (unsigned long long)(TALLY_BACKLOG_LIMIT + 2 * threads * step));
 }
 
 static void teardown(void *state) {

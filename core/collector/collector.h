@@ -29,7 +29,7 @@
  *  - An object is tracked from its publishing until its count reaches 0, and
  *    while its finalizer runs.
  *
- * A collector part (a folder with tally_collector.h and tally_track.h) provides:
+ * A collector part (a folder with collector_inline.h and track.h) provides:
  *   tally_collector_thread           its state of a thread; zeroed in a new slot
  *   tally_track(o), tally_untrack(o) inline; by its maker, by who lets it die
  *   tally_collector_birth()          inline, before a container is allocated: may collect
@@ -49,7 +49,7 @@
 #ifndef TALLY_COLLECTOR_CONTRACT_H
 #define TALLY_COLLECTOR_CONTRACT_H
 
-#include "backend.h"
+#include "objects/object.h"
 #include "objects/table.h"
 
 /* ---- state of the interface (gc.c) -------------------------------------- */
@@ -156,75 +156,75 @@ TALLY_INLINE void tally_children(tally_object *object, tally_type *type, tally_v
 }
 
 /*
- * The byte in `notes` of a child that may be tracked; NULL: it never is. notes: as tally_notes, a
+ * The byte in `notes` of a child that may be tracked; NULL: it never is. notes: as tally_side_marks, a
  * byte for 16 of the region; which: of a large block's. An object in a pool of containers has one,
  * be it tracked or not.
  */
-TALLY_INLINE _Atomic uint8_t *tally_note_in(_Atomic uint8_t *notes, unsigned which,
+TALLY_INLINE _Atomic uint8_t *tally_side_mark_in(_Atomic uint8_t *notes, unsigned which,
                                             tally_object *object) {
     size_t at = (size_t)((const char *)object - tally_region);
     if (TALLY_LIKELY(at < tally_region_size))
         return tally_pool_kinds[at >> TALLY_POOL_SHIFT] == TALLY_CONTAINERS
-                   ? &notes[at >> TALLY_NOTE_SHIFT]
+                   ? &notes[at >> TALLY_SIDE_MARK_SHIFT]
                    : NULL;
-    return tally_is_tracked(object) ? &tally_large_notes(object)[which] : NULL;
+    return tally_is_tracked(object) ? &tally_large_side_marks(object)[which] : NULL;
 }
-TALLY_INLINE uint8_t tally_note_load(_Atomic uint8_t *note) {
+TALLY_INLINE uint8_t tally_side_mark_load(_Atomic uint8_t *note) {
     return atomic_load_explicit(note, memory_order_relaxed);
 }
-TALLY_INLINE void tally_note_store(_Atomic uint8_t *note, unsigned value) {
+TALLY_INLINE void tally_side_mark_store(_Atomic uint8_t *note, unsigned value) {
     atomic_store_explicit(note, (uint8_t)value, memory_order_relaxed);
 }
 /*
  * A note is not looked at when a child is found: it is requested, and the one looked at
  * that has been in the ring the longest, which has come from memory meanwhile.
  */
-enum { TALLY_RING = 16 };
-typedef struct tally_ring {
-    _Atomic uint8_t *at[TALLY_RING];
+enum { TALLY_PREFETCH_BUFFER = 16 };
+typedef struct tally_prefetch_buffer {
+    _Atomic uint8_t *at[TALLY_PREFETCH_BUFFER];
     unsigned next;
-} tally_ring;
-TALLY_INLINE _Atomic uint8_t *tally_ring_swap(tally_ring *ring, _Atomic uint8_t *note) {
+} tally_prefetch_buffer;
+TALLY_INLINE _Atomic uint8_t *tally_ring_swap(tally_prefetch_buffer *ring, _Atomic uint8_t *note) {
     __builtin_prefetch((const void *)note, 1);
     unsigned next = ring->next;
     _Atomic uint8_t *old = ring->at[next];
     ring->at[next] = note;
-    ring->next = (next + 1) % TALLY_RING;
+    ring->next = (next + 1) % TALLY_PREFETCH_BUFFER;
     return old;
 }
 /* NULL: empty. */
-TALLY_INLINE _Atomic uint8_t *tally_ring_take(tally_ring *ring) {
-    for (unsigned i = 0; i < TALLY_RING; i++) {
+TALLY_INLINE _Atomic uint8_t *tally_ring_take(tally_prefetch_buffer *ring) {
+    for (unsigned i = 0; i < TALLY_PREFETCH_BUFFER; i++) {
         unsigned next = ring->next;
         _Atomic uint8_t *old = ring->at[next];
         ring->at[next] = NULL;
-        ring->next = (next + 1) % TALLY_RING;
+        ring->next = (next + 1) % TALLY_PREFETCH_BUFFER;
         if (old) return old;
     }
     return NULL;
 }
 
 /* Tracked or not, a container that the caller found in a pool, or among the large ones. */
-TALLY_INLINE _Atomic uint8_t *tally_note_of(_Atomic uint8_t *notes, unsigned which,
+TALLY_INLINE _Atomic uint8_t *tally_side_mark_of(_Atomic uint8_t *notes, unsigned which,
                                             const tally_object *object) {
     size_t at = (size_t)((const char *)object - tally_region);
-    return TALLY_LIKELY(at < tally_region_size) ? &notes[at >> TALLY_NOTE_SHIFT]
-                                                : &tally_large_notes(object)[which];
+    return TALLY_LIKELY(at < tally_region_size) ? &notes[at >> TALLY_SIDE_MARK_SHIFT]
+                                                : &tally_large_side_marks(object)[which];
 }
 
 /*
- * References that a byte has no room for: each entry stands for TALLY_SPILL of them, which are
+ * References that a byte has no room for: each entry stands for TALLY_OVERFLOW of them, which are
  * taken off the object's count while the collector looks at counts. Without memory for an entry
  * they stay uncounted, as if from outside: the object is kept until a later collection.
  */
-enum { TALLY_SPILL = 64 };
-typedef struct tally_spills {
+enum { TALLY_OVERFLOW = 64 };
+typedef struct tally_overflow {
     tally_object **at;
     size_t count, capacity;
-} tally_spills;
-bool tally_spill(tally_spills *spills, tally_object *object);
-static inline void tally_spills_add(const tally_spills *spills, int32_t by) {
-    for (size_t i = 0; i < spills->count; i++) tally_counts_trial_add(&spills->at[i]->counts, by);
+} tally_overflow;
+bool tally_overflow_entry(tally_overflow *spills, tally_object *object);
+static inline void tally_overflow_add(const tally_overflow *spills, int32_t by) {
+    for (size_t i = 0; i < spills->count; i++) tally_refcount_trial_add(&spills->at[i]->counts, by);
 }
 
 /* ---- the contract's functions that are not inline ------------------------ */

@@ -116,8 +116,8 @@ static ptrdiff_t collect(int generation, bool automatic) {
     if (thread->collecting || !tally_collector_begin()) return 0;
     thread->collecting = true;
     /* Within the death of an object: what dies in here is taken apart here. */
-    bool taking_apart = thread->taking_apart;
-    thread->taking_apart = false;
+    bool destroying = thread->destroying;
+    thread->destroying = false;
     tally_pending_error pending;
     tally_error_put_aside(&pending);
 
@@ -132,9 +132,9 @@ static ptrdiff_t collect(int generation, bool automatic) {
         add(&tally_gc.collected[info.generation], info.collected);
         add(&tally_gc.uncollectable[info.generation], info.uncollectable);
         TALLY_EVENT(collections);
-        TALLY_COUNT_ADD(TALLY_EVENT_gc_pause_ns, info.pause);
-        TALLY_COUNT_ADD(TALLY_EVENT_gc_examined, info.examined);
-        TALLY_COUNT_ADD(TALLY_EVENT_gc_found, found);
+        TALLY_EVENT_ADD(TALLY_EVENT_gc_pause_ns, info.pause);
+        TALLY_EVENT_ADD(TALLY_EVENT_gc_examined, info.examined);
+        TALLY_EVENT_ADD(TALLY_EVENT_gc_found, found);
         tell(&info);
         trace(&info);
         call_back(&info);
@@ -145,7 +145,7 @@ static ptrdiff_t collect(int generation, bool automatic) {
         tally_error_put_back(&failure);
     }
     if (found >= 0 || automatic) tally_error_put_back(&pending);
-    thread->taking_apart = taking_apart;
+    thread->destroying = destroying;
     thread->collecting = false;
     if (generation == 2) tally_memory_settle(!automatic);
     return found;
@@ -166,7 +166,7 @@ void tally_gc_automatic(int generation) { collect(generation, true); }
 
 /* ---- steps --------------------------------------------------------------- */
 
-bool tally_spill(tally_spills *spills, tally_object *object) {
+bool tally_overflow_entry(tally_overflow *spills, tally_object *object) {
     if (spills->count == spills->capacity) {
         size_t capacity = spills->capacity ? spills->capacity * 2 : 512;
         tally_object **at = realloc(spills->at, capacity * sizeof *at);
@@ -393,9 +393,9 @@ tally_object *tally_gc_get_objects(int generation) {
         return NULL;
     }
     query q = {0};
-    tally_world_stop();
+    tally_stop_the_world();
     tally_collector_each(generation, take_object, &q);
-    tally_world_start();
+    tally_resume_the_world();
     return finish(&q);
 }
 
@@ -414,9 +414,9 @@ static void take_if_referrer(tally_object *object, void *context) {
 tally_object *tally_gc_get_referrers(tally_object *object) {
     tally_thread_require();
     query q = {.object = object};
-    tally_world_stop();
+    tally_stop_the_world();
     tally_collector_each(-1, take_if_referrer, &q);
-    tally_world_start();
+    tally_resume_the_world();
     return finish(&q);
 }
 
@@ -428,10 +428,10 @@ tally_object *tally_gc_get_referents(tally_object *object) {
     tally_thread_require();
     query q = {0};
     tally_type *type = tally_type_entry(object);
-    tally_world_stop();
+    tally_stop_the_world();
     tally_children(object, type, take_object, &q);
     if (type->class_) take_object(type->object, &q);
-    tally_world_start();
+    tally_resume_the_world();
     return finish(&q);
 }
 
@@ -447,27 +447,27 @@ int tally_gc_is_finalized(tally_object *object) {
 
 void tally_gc_freeze(void) {
     tally_thread_require();
-    tally_world_stop();
+    tally_stop_the_world();
     tally_collector_freeze();
-    tally_world_start();
+    tally_resume_the_world();
 }
 void tally_gc_unfreeze(void) {
     tally_thread_require();
-    tally_world_stop();
+    tally_stop_the_world();
     tally_collector_unfreeze();
-    tally_world_start();
+    tally_resume_the_world();
 }
 /* No thread is within a count or a leaf section: the world stands. What is untracked
  * counts as holding its children from outside, so they live on, too. */
 static void immortalize(tally_object *object, void *context) {
     (void)context;
-    if (tally_counts_is_immortal(&object->counts) || tally_counts_is_queued(&object->counts))
+    if (tally_refcount_is_immortal(&object->counts) || tally_refcount_is_queued(&object->counts))
         return;
     tally_make_immortal(object);
 }
 /* World stopped. An entry in a merge queue finds it immortal. */
 static void make_constant(tally_object *object, unsigned depth) {
-    if (tally_counts_is_immortal(&object->counts)) return;
+    if (tally_refcount_is_immortal(&object->counts)) return;
     tally_make_immortal(object);
     if (object->type != TALLY_TYPE_TUPLE || depth == TALLY_CONSTANT_DEPTH) return;
     tally_tuple *tuple = (tally_tuple *)object;
@@ -476,22 +476,22 @@ static void make_constant(tally_object *object, unsigned depth) {
 void tally_immortalize(tally_object *object) {
     require(object, "tally_immortalize: NULL, where an object is due");
     tally_thread_require();
-    if (tally_counts_is_immortal(&object->counts)) return;
-    tally_world_stop();
+    if (tally_refcount_is_immortal(&object->counts)) return;
+    tally_stop_the_world();
     make_constant(object, 1);
-    tally_world_start();
+    tally_resume_the_world();
 }
 void tally_gc_immortalize_heap(void) {
     tally_thread_require();
-    tally_world_stop();
+    tally_stop_the_world();
     tally_memory_each_object(TALLY_PLAIN, immortalize, NULL);
     tally_memory_each_object(TALLY_CONTAINERS, immortalize, NULL);
-    tally_world_start();
+    tally_resume_the_world();
 }
 ptrdiff_t tally_gc_freeze_count(void) {
     tally_thread_require();
-    tally_world_stop();
+    tally_stop_the_world();
     size_t count = tally_collector_frozen();
-    tally_world_start();
+    tally_resume_the_world();
     return (ptrdiff_t)count;
 }

@@ -8,13 +8,13 @@
  * heap. The lock is taken for one pool in hundreds of blocks.
  */
 #define _GNU_SOURCE
-#include "backend.h"
-#include "collector/collector.h"
+#include "objects/object.h"
+#include "gc/collector.h"
 #include <sys/mman.h>
 
 char *tally_region;
 size_t tally_region_size;
-_Atomic uint8_t *tally_notes;
+_Atomic uint8_t *tally_side_marks;
 uint8_t *tally_pool_kinds;
 const unsigned char tally_link_offset[TALLY_KINDS] = {sizeof(tally_object), sizeof(tally_object),
                                                       0};
@@ -61,7 +61,7 @@ typedef struct large {
     tally_object *link; /* in a tally_dead_list */
     uint8_t kind;
     uint32_t handle; /* where the layout has them, of a container */
-    _Atomic uint8_t notes[TALLY_LARGE_NOTES];
+    _Atomic uint8_t notes[TALLY_LARGE_SIDE_MARKS];
     _Alignas(16) char block[];
 } large;
 
@@ -114,7 +114,7 @@ uint32_t tally_large_handle(const void *block) {
 /* A header that readers with a stale pointer may look at. */
 static void start_dead(void *block) {
     tally_object *object = memset(block, 0, sizeof *object);
-    tally_counts_start_dead(&object->counts);
+    tally_refcount_start_dead(&object->counts);
 }
 
 int tally_memory_start(void) {
@@ -124,7 +124,7 @@ int tally_memory_start(void) {
         char *map = mmap(NULL, size + TALLY_ARENA_SIZE, PROT_NONE,
                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
         if (map == MAP_FAILED) continue;
-        char *notes = mmap(NULL, size >> TALLY_NOTE_SHIFT, PROT_NONE,
+        char *notes = mmap(NULL, size >> TALLY_SIDE_MARK_SHIFT, PROT_NONE,
                            MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
         if (notes == MAP_FAILED) {
             munmap(map, size + TALLY_ARENA_SIZE);
@@ -136,7 +136,7 @@ int tally_memory_start(void) {
         if (!free_pools || !tally_pool_kinds || handles_start() != 0) {
             free(free_pools);
             free(tally_pool_kinds);
-            munmap(notes, size >> TALLY_NOTE_SHIFT);
+            munmap(notes, size >> TALLY_SIDE_MARK_SHIFT);
             munmap(map, size + TALLY_ARENA_SIZE);
             return -1;
         }
@@ -147,7 +147,7 @@ int tally_memory_start(void) {
         size_t behind = (size_t)(map + TALLY_ARENA_SIZE - start);
         if (behind) munmap(start + size, behind);
         tally_region = start;
-        tally_notes = (_Atomic uint8_t *)notes;
+        tally_side_marks = (_Atomic uint8_t *)notes;
         tally_region_size = size;
         memory.arenas_reserved = count;
         memory.free_pools = free_pools;
@@ -167,8 +167,8 @@ void tally_memory_end(void) {
     large_blocks.blocks = 0;
     atomic_store_explicit(&large_blocks.bytes, 0, memory_order_relaxed);
     munmap(tally_region, tally_region_size);
-    munmap((void *)tally_notes, tally_region_size >> TALLY_NOTE_SHIFT);
-    tally_notes = NULL;
+    munmap((void *)tally_side_marks, tally_region_size >> TALLY_SIDE_MARK_SHIFT);
+    tally_side_marks = NULL;
     free(tally_pool_kinds);
     tally_pool_kinds = NULL;
     free(tally_handles);
@@ -214,24 +214,24 @@ static void pool_list_remove(tally_pool **list, tally_pool *pool) {
     if (pool->next) pool->next->previous = pool->previous;
 }
 
-enum { ARENA_NOTES = TALLY_ARENA_SIZE >> TALLY_NOTE_SHIFT };
-static char *arena_notes(size_t number) { return (char *)tally_notes + number * ARENA_NOTES; }
+enum { ARENA_SIDE_MARKS = TALLY_ARENA_SIZE >> TALLY_SIDE_MARK_SHIFT };
+static char *arena_side_marks(size_t number) { return (char *)tally_side_marks + number * ARENA_SIDE_MARKS; }
 
 static int arena_map(void) {
     size_t number = 0;
     while (number < memory.arenas_used && memory.free_pools[number] != NOT_MAPPED) number++;
     if (number == memory.arenas_reserved) return -1;
     char *arena = tally_region + number * TALLY_ARENA_SIZE;
-    if (mprotect(arena_notes(number), ARENA_NOTES, PROT_READ | PROT_WRITE) != 0) return -1;
+    if (mprotect(arena_side_marks(number), ARENA_SIDE_MARKS, PROT_READ | PROT_WRITE) != 0) return -1;
     if (mprotect(arena, TALLY_ARENA_SIZE, PROT_READ | PROT_WRITE) != 0) {
-        mprotect(arena_notes(number), ARENA_NOTES, PROT_NONE);
+        mprotect(arena_side_marks(number), ARENA_SIDE_MARKS, PROT_NONE);
         return -1;
     }
     /* A large heap is visited at random by the collector: with pages of 2 MiB that
      * takes a fifth less time (docs/collectors.md). A small one stays small. */
     if (memory.arenas_live >= HUGE_FROM) {
         madvise(arena, TALLY_ARENA_SIZE, MADV_HUGEPAGE);
-        madvise(arena_notes(number), ARENA_NOTES, MADV_HUGEPAGE);
+        madvise(arena_side_marks(number), ARENA_SIDE_MARKS, MADV_HUGEPAGE);
     }
     if (number == memory.arenas_used) memory.arenas_used++;
     tally_pool *pools = (tally_pool *)arena;
@@ -257,7 +257,7 @@ static void arena_unmap(size_t number) {
     tally_pool *pools = (tally_pool *)arena;
     for (size_t i = 0; i < TALLY_ARENA_POOLS; i++) pool_list_remove(&memory.free_list, &pools[i]);
     give_back(arena, TALLY_ARENA_SIZE);
-    give_back(arena_notes(number), ARENA_NOTES);
+    give_back(arena_side_marks(number), ARENA_SIDE_MARKS);
     memory.free_pools[number] = NOT_MAPPED;
     memory.arenas_live--;
     memory.arenas_empty--;
@@ -332,7 +332,7 @@ static tally_pool *pool_take(tally_heap *heap, unsigned kind, unsigned class_, b
     pool->kind = tally_pool_kinds[number * TALLY_ARENA_POOLS + index] = (uint8_t)kind;
     pool->class_ = (uint8_t)class_;
     pool->in_use = 1;
-    pool->carved = pool_first_block(pool);
+    pool->bump = pool_first_block(pool);
     pool->end = arena + (index + 1) * TALLY_POOL_SIZE;
     TALLY_EVENT(pools_taken);
     return pool;
@@ -344,10 +344,10 @@ static bool pool_carve(tally_pool *pool) {
     size_t size = pool->block_size, most = size > 2048 / 8 ? 8 : 2048 / size;
     char *first = NULL, **link = &first;
     unsigned offset = tally_link_offset[pool->kind];
-    for (size_t i = 0; i < most && pool->carved + size <= pool->end; i++, pool->carved += size) {
-        if (pool->kind != TALLY_RAW) start_dead(pool->carved);
-        *link = pool->carved;
-        link = (char **)(pool->carved + offset);
+    for (size_t i = 0; i < most && pool->bump + size <= pool->end; i++, pool->bump += size) {
+        if (pool->kind != TALLY_RAW) start_dead(pool->bump);
+        *link = pool->bump;
+        link = (char **)(pool->bump + offset);
     }
     if (!first) return false;
     *link = pool->free;
@@ -360,7 +360,7 @@ static bool is_empty(const tally_pool *pool) { return pool->left == 0 && pool->n
 /* An empty pool that is in no list leaves its heap. */
 static void pool_release(tally_pool *pool) {
     pool->in_use = 0;
-    if (TALLY_READERS_WITHOUT_LOCK && pool->kind != TALLY_RAW) {
+    if (TALLY_LOCK_FREE_READS && pool->kind != TALLY_RAW) {
         pthread_mutex_lock(&memory.lock);
         memory.waiting++;
         pthread_mutex_unlock(&memory.lock);
@@ -407,7 +407,7 @@ static void push_remote(tally_heap *heap, char *block, unsigned link_offset, uin
         *(char **)(block + link_offset) = tally_remote_block(head);
         *count = head >> 48 == UINT16_MAX ? TALLY_REMOTE_MANY : (head >> 48) + 1;
         next = *count * TALLY_REMOTE_ONE + (uintptr_t)block;
-        TALLY_POINT(remote_push);
+        TALLY_FAILPOINT(remote_push);
         /* release: pairs with the acquire of take_remote */
     } while (!atomic_compare_exchange_weak_explicit(&heap->remote, &head, next,
                                                     memory_order_release, memory_order_relaxed));
@@ -432,7 +432,7 @@ static void take_home(tally_heap *heap, char *block) {
         free_local(pool, block);
         TALLY_EVENT(remote_drained);
     } else {
-        TALLY_POINT(heap_pass_on);
+        TALLY_FAILPOINT(heap_pass_on);
         push_remote(home, block, tally_link_offset[pool->kind], &(uint64_t){0});
     }
 }
@@ -505,7 +505,7 @@ void tally_heap_detach(tally_heap *heap) {
 
 /* ---- heaps of threads that are blocked or gone ----------------------------- */
 
-#if TALLY_READERS_WITHOUT_LOCK
+#if TALLY_LOCK_FREE_READS
 
 static bool offers(tally_heap *heap) {
     return atomic_load_explicit(&heap->queued, memory_order_relaxed) ||
@@ -521,22 +521,22 @@ static bool offers(tally_heap *heap) {
 static bool claim_heap(tally_thread_state *thread) {
     int status = atomic_load_explicit(&thread->status, memory_order_relaxed);
     if (status == TALLY_BLOCKED) return tally_claim(thread);
-    if (status != TALLY_VACANT || pthread_mutex_trylock(&tally_process.registration) != 0)
+    if (status != TALLY_VACANT || pthread_mutex_trylock(&tally_process.thread_list) != 0)
         return false;
     if (atomic_load_explicit(&thread->status, memory_order_relaxed) == TALLY_VACANT) return true;
-    pthread_mutex_unlock(&tally_process.registration);
+    pthread_mutex_unlock(&tally_process.thread_list);
     return false;
 }
 static void claim_heap_end(tally_thread_state *thread) {
-    TALLY_POINT(heap_claimed);
+    TALLY_FAILPOINT(heap_claimed);
     if (atomic_load_explicit(&thread->status, memory_order_relaxed) == TALLY_VACANT) {
-        pthread_mutex_unlock(&tally_process.registration);
+        pthread_mutex_unlock(&tally_process.thread_list);
         return;
     }
     tally_claim_end(thread);
     /* What was pushed to its merge queue while it was claimed was left to this thread. What dies by
      * that is destroyed later: the caller may be anywhere, and destroying runs foreign code. */
-    tally_counts_merge_blocked_later(thread);
+    tally_refcount_merge_blocked_later(thread);
 }
 
 /* Back, since its thread runs again: it takes them home itself. */
@@ -587,7 +587,7 @@ static void adopt_pools(tally_heap *heap, tally_heap *from, unsigned kind, unsig
          ++*adopted) {
         queue_remove(from, pool);
         from->empty -= is_empty(pool);
-        TALLY_POINT(heap_adopt);
+        TALLY_FAILPOINT(heap_adopt);
         atomic_store_explicit(&pool->owner, heap->owner, memory_order_relaxed);
         heap->empty += is_empty(pool);
         queue_append(heap, pool);
@@ -691,7 +691,7 @@ static size_t large_bytes(void) {
 /* Those that wait for a grace period are garbage already, and no collection frees them. */
 static size_t large_bytes_held(void) {
     size_t bytes = large_bytes(), waiting, most;
-    tally_waiting(&waiting, &most);
+    tally_reclaim_backlog(&waiting, &most);
     return waiting < bytes ? bytes - waiting : 0;
 }
 bool tally_memory_due(void) {
@@ -756,9 +756,9 @@ void *tally_memory_alloc_apart(unsigned kind, size_t size) { return large_alloc(
 
 void tally_large_free(void *memory_, unsigned kind) {
     /* An interned str; without a GIL its death has done so before. */
-    if (!TALLY_READERS_WITHOUT_LOCK && kind == TALLY_PLAIN) tally_interned_forget(memory_);
+    if (!TALLY_LOCK_FREE_READS && kind == TALLY_PLAIN) tally_interned_forget(memory_);
     large *block = (large *)((char *)memory_ - offsetof(large, block));
-    if (TALLY_READERS_WITHOUT_LOCK && kind != TALLY_RAW)
+    if (TALLY_LOCK_FREE_READS && kind != TALLY_RAW)
         tally_retire(&block->retired, TALLY_RETIRED_LARGE, block->bytes);
     else
         large_forget(block);
@@ -807,11 +807,11 @@ tally_object **tally_large_link(tally_object *object) {
     return &((large *)((char *)object - offsetof(large, block)))->link;
 }
 
-_Atomic uint8_t *tally_large_notes(const void *block) {
+_Atomic uint8_t *tally_large_side_marks(const void *block) {
     return ((large *)((uintptr_t)block - offsetof(large, block)))->notes;
 }
 
-tally_object *tally_large_of_notes(_Atomic uint8_t *notes) {
+tally_object *tally_large_of_side_marks(_Atomic uint8_t *notes) {
     return (tally_object *)((large *)((char *)notes - offsetof(large, notes)))->block;
 }
 
@@ -860,12 +860,12 @@ tally_object *tally_memory_next_large(tally_large_walk *walk, unsigned kind) {
 void tally_memory_each_object(unsigned kind, void (*visit)(tally_object *, void *), void *context) {
     tally_pool_walk at = {0};
     for (tally_pool *pool; (pool = tally_memory_next_pool(&at, kind));)
-        for (char *block = at.first; block < pool->carved; block += pool->block_size)
-            if (!tally_counts_is_dead(&((tally_object *)block)->counts))
+        for (char *block = at.first; block < pool->bump; block += pool->block_size)
+            if (!tally_refcount_is_dead(&((tally_object *)block)->counts))
                 visit((tally_object *)block, context);
     tally_large_walk large_at = {0};
     for (tally_object *object; (object = tally_memory_next_large(&large_at, kind));)
-        if (!tally_counts_is_dead(&object->counts)) visit(object, context);
+        if (!tally_refcount_is_dead(&object->counts)) visit(object, context);
 }
 
 static void count_pools(tally_memory_result *result, size_t number) {
@@ -898,7 +898,7 @@ void tally_memory_stats(tally_memory_result *result) {
     tally_thread_require();
     if (!result) tally_fatal(NULL, "tally_memory_stats: NULL, where a place for the result is due");
     memset(result, 0, sizeof *result);
-    tally_world_stop();
+    tally_stop_the_world();
     pthread_mutex_lock(&memory.lock);
     result->arenas = memory.arenas_live;
     result->bytes_arenas = memory.arenas_live * TALLY_ARENA_SIZE;
@@ -908,7 +908,7 @@ void tally_memory_stats(tally_memory_result *result) {
     for (size_t number = 0; number < memory.arenas_used; number++)
         if (memory.free_pools[number] != NOT_MAPPED) count_pools(result, number);
     for (uint32_t id = 1;
-         TALLY_READERS_WITHOUT_LOCK &&
+         TALLY_LOCK_FREE_READS &&
          id <= atomic_load_explicit(&tally_process.slots_used, memory_order_relaxed);
          id++)
         count_remote(result, &tally_thread_slot(id)->heap);
@@ -917,5 +917,5 @@ void tally_memory_stats(tally_memory_result *result) {
     result->large_blocks = large_blocks.blocks;
     result->large_bytes = large_bytes();
     pthread_mutex_unlock(&large_blocks.lock);
-    tally_world_start();
+    tally_resume_the_world();
 }

@@ -49,7 +49,7 @@
 #define TALLY_MEMORY_H
 
 #include "tally.h"
-#include "tally_layout.h"
+#include "layout.h"
 #include <stdlib.h>
 
 enum { TALLY_PLAIN, TALLY_CONTAINERS, TALLY_RAW, TALLY_KINDS };
@@ -126,19 +126,19 @@ extern size_t tally_region_size;
  * bytes fit into a cache, the headers do not. 0 in memory that is new; otherwise as
  * collectors left them. A page of 4 KiB is for 64 KiB, and is there once it was touched.
  */
-extern _Atomic uint8_t *tally_notes;
-#define TALLY_NOTE_SHIFT 4
-enum { TALLY_LARGE_NOTES = 8 }; /* a large block has so many */
-_Atomic uint8_t *tally_large_notes(const void *block);
-tally_object *tally_large_of_notes(_Atomic uint8_t *notes);
-static inline size_t tally_notes_size(void) { return tally_region_size >> TALLY_NOTE_SHIFT; }
-/* Whose note it is: in `notes` (tally_notes, or as that), which has so many bytes; else a large
+extern _Atomic uint8_t *tally_side_marks;
+#define TALLY_SIDE_MARK_SHIFT 4
+enum { TALLY_LARGE_SIDE_MARKS = 8 }; /* a large block has so many */
+_Atomic uint8_t *tally_large_side_marks(const void *block);
+tally_object *tally_large_of_side_marks(_Atomic uint8_t *notes);
+static inline size_t tally_side_marks_size(void) { return tally_region_size >> TALLY_SIDE_MARK_SHIFT; }
+/* Whose note it is: in `notes` (tally_side_marks, or as that), which has so many bytes; else a large
  * one's by that number. */
-static inline tally_object *tally_note_object(_Atomic uint8_t *notes, size_t bytes, unsigned which,
+static inline tally_object *tally_side_mark_object(_Atomic uint8_t *notes, size_t bytes, unsigned which,
                                               _Atomic uint8_t *note) {
     size_t at = (size_t)(note - notes);
-    if (at < bytes) return (tally_object *)(tally_region + (at << TALLY_NOTE_SHIFT));
-    return tally_large_of_notes(note - which);
+    if (at < bytes) return (tally_object *)(tally_region + (at << TALLY_SIDE_MARK_SHIFT));
+    return tally_large_of_side_marks(note - which);
 }
 /* By number: tells without a look at the pool. Written by the thread that takes the pool; read by
  * collectors alone, who have stopped the world, or hold the GIL. */
@@ -198,7 +198,7 @@ static inline void *tally_memory_alloc(unsigned kind, size_t size);
 static inline void tally_memory_free(unsigned kind, void *block);
 
 /* Walks, by several threads at once if they like; the world is stopped. Start with
- * zeroes; NULL: no more. A pool's blocks begin at `first` and end at pool->carved. */
+ * zeroes; NULL: no more. A pool's blocks begin at `first` and end at pool->bump. */
 typedef struct tally_pool_walk {
     size_t arena, pool;
     char *first;
@@ -216,7 +216,7 @@ tally_object *tally_memory_next_large(tally_large_walk *walk, unsigned kind);
 /*
  * A list of dead objects, linked through words that the dead do not need: no memory,
  * and what they hold stays readable. Small ones by their place in the region, in units
- * of 16 bytes, in the count words (tally_counts_set_link); large ones in front of the block.
+ * of 16 bytes, in the count words (tally_refcount_set_link); large ones in front of the block.
  */
 typedef struct tally_dead_list {
     uint32_t small;

@@ -14,7 +14,7 @@
  *  - What succeeds leaves a pending error as it was.
  *  - Nesting is bounded, so no object can exhaust the stack.
  */
-#include "any.h"
+#include "abstract.h"
 #include "table.h"
 #include <math.h>
 #include <stdio.h>
@@ -176,8 +176,8 @@ int tally_item_equal(tally_object *a, tally_object *b) { return a == b ? 1 : tal
 
 /* Other threads may be in it. */
 static bool is_shared(tally_object *container) {
-    return tally_unlocked_recheck &&
-           !(tally_counts_owned(&container->counts) && tally_lock_is_biased(container));
+    return TALLY_LOCK_FREE_READS &&
+           !(tally_refcount_owned(&container->counts) && tally_lock_is_biased(container));
 }
 
 /* Of this many tries to find both of two containers as they were copied. */
@@ -216,7 +216,7 @@ static void sequences_begin(sequence pair[2], tally_object *a, tally_object *b) 
     if (a->type == TALLY_TYPE_TUPLE || (!is_shared(a) && !is_shared(b))) return;
     for (unsigned tries = COPY_TRIES;;) {
         if (!sequence_copy(&pair[0])) break;
-        TALLY_POINT(first_copied);
+        TALLY_FAILPOINT(first_copied);
         if (!sequence_copy(&pair[1])) break;
         if (--tries == 0 || tally_list_is_copy(a, pair[0].copy, pair[0].length)) return;
         sequence_end(&pair[0]);
@@ -326,7 +326,7 @@ static int copies_equal(tally_table *a, tally_table *b) {
 static bool copy_dicts(tally_object *a, tally_object *b, tally_table *copies[2]) {
     for (unsigned tries = COPY_TRIES;;) {
         if (tally_table_copy(a, table_of(a), &copies[0]) < 0) return false;
-        TALLY_POINT(first_copied);
+        TALLY_FAILPOINT(first_copied);
         if (tally_table_copy(b, table_of(b), &copies[1]) < 0) {
             free_copy(copies[0]);
             return false;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* dict.c: the dict type: a table (table.c) with an interface. */
-#include "any.h"
+#include "abstract.h"
 #include "table.h"
 
 static tally_table_place *check(tally_object *object) {
@@ -90,7 +90,7 @@ static int walk_locked(tally_object *dict, tally_table_place *where, walk *w) {
         for (; w->at < used &&
                !atomic_load_explicit(&table->entries[w->at].value, memory_order_relaxed);
              w->at++)
-            TALLY_POINT(walk_skips);
+            TALLY_FAILPOINT(walk_skips);
         if (w->at < used) {
             if (w->want_key) w->key = tally_slot_locked_read(&table->entries[w->at].key);
             if (w->want_value) w->value = tally_slot_locked_read(&table->entries[w->at].value);
@@ -115,7 +115,7 @@ static int walk_unlocked(tally_table_place *where, walk *w) {
     uint64_t now = stamp_of(table);
     if (w->begun && w->stamp != now) return -1;
     if (!table) return 0;
-    TALLY_POINT(walk_begun);
+    TALLY_FAILPOINT(walk_begun);
     /* acquire: pairs with the release of append_entry: the entries are filled */
     uint32_t used = atomic_load_explicit(&table->used, memory_order_acquire);
     uint64_t at = w->at;
@@ -125,15 +125,15 @@ static int walk_unlocked(tally_table_place *where, walk *w) {
     /* acquire: pairs with the release of take_out */
     for (; at < used && !atomic_load_explicit(&table->entries[at].value, memory_order_acquire);
          at++)
-        TALLY_POINT(walk_skips);
+        TALLY_FAILPOINT(walk_skips);
     bool more = at < used;
-    TALLY_POINT(walk_found);
+    TALLY_FAILPOINT(walk_found);
     if (more && w->want_key && !(w->key = tally_slot_try_read(&table->entries[at].key))) return -1;
-    TALLY_POINT(walk_key);
+    TALLY_FAILPOINT(walk_key);
     if (more && w->want_value && !(w->value = tally_slot_try_read(&table->entries[at].value)))
         goto failed;
-    TALLY_POINT(walk_read);
-    if (tally_unlocked_recheck &&
+    TALLY_FAILPOINT(walk_read);
+    if (TALLY_LOCK_FREE_READS &&
         (stamp_of(table) != now || atomic_load_explicit(where, memory_order_relaxed) != table))
         goto failed;
     TALLY_DETAIL(reads_unlocked);

@@ -6,7 +6,7 @@
  * nothing, has a hash by its identity; a float's repr is the shortest text that reads
  * back as the same double.
  */
-#include "any.h"
+#include "abstract.h"
 #include <float.h>
 #include <math.h>
 #include <stdio.h>

@@ -5,7 +5,7 @@
  * Invariant: an int from -5 to 256 is always the one immortal object of its
  * value, as in CPython; an int's value never changes.
  */
-#include "any.h"
+#include "abstract.h"
 #include <inttypes.h>
 #include <stdio.h>
 
@@ -18,7 +18,7 @@ static _Alignas(4096) tally_int small_ints[LARGEST - SMALLEST + 1];
 void tally_small_ints_start(void) {
     for (int i = 0; i <= LARGEST - SMALLEST; i++) {
         tally_int *small = &small_ints[i];
-        small->base.counts = (tally_counts)TALLY_COUNTS_IMMORTAL;
+        small->base.counts = (tally_refcounts)TALLY_REFCOUNT_IMMORTAL;
         small->base.type = TALLY_TYPE_INT;
         small->value = i + SMALLEST;
     }

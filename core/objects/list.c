@@ -16,8 +16,8 @@
  * kilobyte, stays: a work list that fills and empties would pay for its arrays each time (a quarter
  * of its time in list-own).
  */
-#include "any.h"
-#include "backend.h"
+#include "abstract.h"
+#include "objects/object.h"
 
 static tally_list *check(tally_object *object) {
     if (TALLY_LIKELY(tally_has_type(object, TALLY_TYPE_LIST))) return (tally_list *)object;
@@ -55,7 +55,7 @@ static inline bool holds(tally_list *list, tally_items *items, ptrdiff_t index) 
     /* acquire: pairs with store_length */
     if (index < 0 || index >= atomic_load_explicit(&list->length, memory_order_acquire))
         return false;
-    return !tally_unlocked_recheck || TALLY_LIKELY(items_of(list) == items);
+    return !TALLY_LOCK_FREE_READS || TALLY_LIKELY(items_of(list) == items);
 }
 
 static tally_items *items_new(ptrdiff_t capacity) {
@@ -111,7 +111,7 @@ enum { FEW_ITEMS = 128 };
 /* Lock held, less than half of the array in use. Without memory it stays. */
 static __attribute__((noinline)) void shrink(tally_list *list, unsigned token) {
     ptrdiff_t length = length_of(list);
-    TALLY_POINT(list_shrinks);
+    TALLY_FAILPOINT(list_shrinks);
     move_items(list, length + length / 8 + 4, token);
 }
 
@@ -152,7 +152,7 @@ int tally_list_append(tally_object *object, tally_object *item) {
     if (TALLY_LIKELY(result == 0)) {
         ptrdiff_t length = length_of(list);
         tally_incref(item);
-        tally_hand_out_in(object, token, item);
+        tally_make_borrowable_in(object, token, item);
         store(items_of(list), length, item);
         store_length(list, length + 1);
     }
@@ -165,14 +165,14 @@ int tally_list_append(tally_object *object, tally_object *item) {
 static inline __attribute__((always_inline)) tally_object *get_unlocked(tally_list *list,
                                                                         ptrdiff_t index) {
     if (index < 0) index += length_of(list);
-    TALLY_POINT(list_read);
+    TALLY_FAILPOINT(list_read);
     /* acquire: pairs with publish */
     tally_items *items = atomic_load_explicit(&list->items, memory_order_acquire);
-    TALLY_POINT(list_loaded);
+    TALLY_FAILPOINT(list_loaded);
     if (TALLY_UNLIKELY(!items)) return NULL; /* no capacity; the length may be newer */
     if (!holds(list, items, index)) return NULL;
     tally_object *item = tally_slot_try_read(&items->at[index]);
-    if (tally_unlocked_recheck && item &&
+    if (TALLY_LOCK_FREE_READS && item &&
         TALLY_UNLIKELY(atomic_load_explicit(&list->items, memory_order_acquire) != items)) {
         tally_drop_later(item);
         return NULL;
@@ -224,9 +224,9 @@ static tally_object *borrow_unlocked(tally_list *list, ptrdiff_t index) {
     tally_items *items = atomic_load_explicit(&list->items, memory_order_acquire);
     if (TALLY_UNLIKELY(!items)) return NULL;
     if (!holds(list, items, index)) return NULL;
-    TALLY_POINT(borrow_loaded);
+    TALLY_FAILPOINT(borrow_loaded);
     tally_object *item = tally_slot_try_borrow(&items->at[index]);
-    if (tally_unlocked_recheck &&
+    if (TALLY_LOCK_FREE_READS &&
         TALLY_UNLIKELY(atomic_load_explicit(&list->items, memory_order_acquire) != items))
         return NULL;
     return item;
@@ -260,7 +260,7 @@ static tally_object *swap_locked(tally_list *list, ptrdiff_t index, tally_object
     unsigned token = tally_lock_object(object);
     if (index < 0) index += length_of(list);
     if (TALLY_LIKELY(index >= 0 && index < length_of(list))) {
-        tally_hand_out_in(object, token, item);
+        tally_make_borrowable_in(object, token, item);
         old = slot_of(items_of(list), index);
         store(items_of(list), index, item);
     }
@@ -301,7 +301,7 @@ int tally_list_insert(tally_object *object, ptrdiff_t index, tally_object *item)
         if (index > length) index = length;
         for (ptrdiff_t i = length; i > index; i--) store(items, i, slot_of(items, i - 1));
         tally_incref(item);
-        tally_hand_out_in(object, token, item);
+        tally_make_borrowable_in(object, token, item);
         store(items, index, item);
         store_length(list, length + 1);
     }
@@ -430,9 +430,9 @@ static int extend_by(tally_list *list, tally_object *sequence, unsigned tries) {
     tally_object **items =
         is_list ? tally_list_copy(sequence, &count) : tuple_copy(sequence, &count);
     if (!items) return tally_no_memory();
-    TALLY_POINT(extend_copied);
+    TALLY_FAILPOINT(extend_copied);
     unsigned token = tally_lock_object(object);
-    bool changed = tally_unlocked_recheck && is_list && tries > 1 &&
+    bool changed = TALLY_LOCK_FREE_READS && is_list && tries > 1 &&
                    !tally_list_is_copy(sequence, items, count);
     int result = changed ? -1 : reserve(list, count, token);
     if (result == 0) put_all(list, items, count);

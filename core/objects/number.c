@@ -6,7 +6,7 @@
  * Invariant: a result is exact for ints, or there is an overflow error. To mix
  * with a float an int is first rounded to a double; so it is to be divided.
  */
-#include "any.h"
+#include "abstract.h"
 #include <math.h>
 
 static tally_object *unsupported(const char *symbol, tally_object *a, tally_object *b) {
@@ -48,18 +48,18 @@ static tally_object *list_of(tally_object **a, ptrdiff_t in_a, tally_object **b,
 enum { JOIN_TRIES = 100 };
 
 /* Both are lists, which may change meanwhile: tries to have both as they were at one moment. */
-static tally_object *list_join(tally_object *a, tally_object *b) {
+static tally_object *list_merge(tally_object *a, tally_object *b) {
     for (unsigned tries = JOIN_TRIES;;) {
         ptrdiff_t in_a, in_b;
         tally_object **of_a = tally_list_copy(a, &in_a);
-        TALLY_POINT(first_copied);
+        TALLY_FAILPOINT(first_copied);
         tally_object **of_b = of_a ? tally_list_copy(b, &in_b) : NULL;
         if (of_a && !of_b) tally_list_drop_copy_later(of_a, in_a);
         if (!of_b) {
             tally_no_memory();
             return NULL;
         }
-        if (!tally_unlocked_recheck || --tries == 0 || tally_list_is_copy(a, of_a, in_a)) {
+        if (!TALLY_LOCK_FREE_READS || --tries == 0 || tally_list_is_copy(a, of_a, in_a)) {
             tally_object *list = list_of(of_a, in_a, of_b, in_b);
             if (list) {
                 tally_list_free_copy(of_a);
@@ -110,7 +110,7 @@ tally_object *tally_add(tally_object *a, tally_object *b) {
     if (tally_has_type(a, TALLY_TYPE_TUPLE) && tally_has_type(b, TALLY_TYPE_TUPLE))
         return tally_tuple_join(a, b);
     if (tally_has_type(a, TALLY_TYPE_LIST) && tally_has_type(b, TALLY_TYPE_LIST))
-        return list_join(a, b);
+        return list_merge(a, b);
     return unsupported("+", a, b);
 }
 

@@ -9,7 +9,7 @@
  *    interned strs has no reference to it; it goes with its last reference.
  *  - A str's cached hash, once not 0, is the hash of its contents.
  */
-#include "any.h"
+#include "abstract.h"
 
 #define LATIN1_CHARACTERS 256
 #define EMPTY             LATIN1_CHARACTERS
@@ -80,7 +80,7 @@ size_t tally_str_extra_size(tally_object *object) {
 
 static void start_short(int index, const char *data, uint32_t length) {
     short_str *str = &short_strs[index];
-    str->base.counts = (tally_counts)TALLY_COUNTS_IMMORTAL;
+    str->base.counts = (tally_refcounts)TALLY_REFCOUNT_IMMORTAL;
     str->base.type = TALLY_TYPE_STR;
     atomic_store_explicit(&str->base.flags, 0, memory_order_relaxed);
     str->length = length;
@@ -214,9 +214,9 @@ static tally_str *find(interned_table *table, tally_str *str, interned_place **p
 static tally_str *find_living(interned_table *table, tally_str *str) {
     interned_place *place;
     tally_str *found = find(table, str, &place);
-    TALLY_POINT(intern_found);
+    TALLY_FAILPOINT(intern_found);
     /* With a GIL what is in the table lives. */
-    return found && tally_counts_try_incref(&found->base.counts) ? found : NULL;
+    return found && tally_refcount_try_incref(&found->base.counts) ? found : NULL;
 }
 
 /* Mutex held: the strs move to a table with room for one more. *old is to be retired once the mutex
@@ -252,12 +252,12 @@ static void retire(interned_table *table) {
 /* A copy that nobody knows; NULL: no memory. */
 static tally_str *interned_copy(tally_str *str) {
     size_t size = sizeof *str + str->length + 1;
-    tally_str *copy = TALLY_READERS_WITHOUT_LOCK ? tally_memory_alloc(TALLY_PLAIN, size)
+    tally_str *copy = TALLY_LOCK_FREE_READS ? tally_memory_alloc(TALLY_PLAIN, size)
                                                  : tally_memory_alloc_apart(TALLY_PLAIN, size);
     if (!copy) return NULL;
     copy->base.type = TALLY_TYPE_STR;
     atomic_store_explicit(&copy->base.lock, 0, memory_order_relaxed);
-    atomic_store_explicit(&copy->base.flags, TALLY_READERS_WITHOUT_LOCK ? TALLY_FLAG_HANDED_OUT : 0,
+    atomic_store_explicit(&copy->base.flags, TALLY_LOCK_FREE_READS ? TALLY_FLAG_BORROWABLE : 0,
                           memory_order_relaxed);
     copy->length = str->length;
     atomic_store_explicit(&copy->hash, tally_str_hash(str), memory_order_relaxed);
@@ -277,7 +277,7 @@ static int add(tally_str *copy, interned_table **old) {
     if (!dead_there) interned.living++;
     if (!place_load(place)) interned.filled++;
     tally_object_publish(copy);
-    tally_counts_expose(&copy->base.counts);
+    tally_refcount_expose(&copy->base.counts);
     place_store(place, copy);
     return 0;
 }
@@ -287,7 +287,7 @@ static tally_str *find_or_add(tally_str *str) {
     tally_str *copy = interned_copy(str), *found = NULL;
     interned_table *old = NULL;
     if (!copy) return NULL;
-    TALLY_POINT(intern_missing);
+    TALLY_FAILPOINT(intern_missing);
     pthread_mutex_lock(&interned.mutex);
     interned_table *table = atomic_load_explicit(&interned.table, memory_order_relaxed);
     if (table) found = find_living(table, str);
@@ -347,7 +347,7 @@ void tally_interned_forget(tally_object *object) {
     if (atomic_load_explicit(&str->hash, memory_order_relaxed) == 0 ||
         !place_of(atomic_load_explicit(&interned.table, memory_order_acquire), str))
         return;
-    TALLY_POINT(intern_dies);
+    TALLY_FAILPOINT(intern_dies);
     pthread_mutex_lock(&interned.mutex);
     interned_table *table = atomic_load_explicit(&interned.table, memory_order_relaxed);
     interned_place *place = place_of(table, str);

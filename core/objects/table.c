@@ -29,7 +29,7 @@
  * the same version means the same table with the same keys.
  */
 #include "table.h"
-#include "any.h"
+#include "abstract.h"
 
 enum { MIN_BITS = 3 };
 enum { PLACE_EMPTY = -1, PLACE_DUMMY = -2 };
@@ -113,7 +113,7 @@ static void discard(tally_table *table, unsigned token, size_t more) {
 
 /* What waits with a reference to a key, if that is the last. */
 static size_t key_bytes(tally_object *key) {
-    return !key || tally_counts_is_immortal(&key->counts) ? 0 : tally_memory_size(key);
+    return !key || tally_refcount_is_immortal(&key->counts) ? 0 : tally_memory_size(key);
 }
 
 /* Nobody reads it any more. Keys left behind by a removal or a clear are dropped;
@@ -271,10 +271,10 @@ static const compared *compared_find(compared_keys *keys, tally_object *key) {
 static __attribute__((noinline)) int compare_unlocked(tally_object *holder, unsigned *token,
                                                       tally_object *other, tally_object *key,
                                                       compared_keys *keys) {
-    tally_counts_share(&other->counts);
+    tally_refcount_set_maybe_shared(&other->counts);
     tally_incref(other);
     tally_unlock_object(holder, *token);
-    TALLY_POINT(table_compares);
+    TALLY_FAILPOINT(table_compares);
     if (!compared_reserve(keys)) {
         tally_decref(other);
         drop_compared(keys);
@@ -400,7 +400,7 @@ tally_object *tally_table_get(tally_object *holder, tally_table_place *where, ta
     if (TALLY_LIKELY(found == FOUND)) {
         tally_object *value = tally_slot_try_read(&table->entries[entry].value);
         if (TALLY_LIKELY(value != NULL)) {
-            if (TALLY_LIKELY(!tally_unlocked_recheck ||
+            if (TALLY_LIKELY(!TALLY_LOCK_FREE_READS ||
                              atomic_load_explicit(where, memory_order_acquire) == table)) {
                 TALLY_DETAIL(reads_unlocked);
                 return value;
@@ -435,14 +435,14 @@ int tally_table_contains(tally_object *holder, tally_table_place *where, tally_o
     uint32_t place = first_place(table, hash);
     int32_t entry;
     enum found found = search(table, key, hash, &place, &entry);
-    TALLY_POINT(contains_found);
+    TALLY_FAILPOINT(contains_found);
     if (found == MISSING) return 0;
     /* acquire: before the second look at the table */
     if (found == UNSURE ||
         !atomic_load_explicit(&table->entries[entry].value, memory_order_acquire))
         return contains_locked(holder, where, key, hash);
-    TALLY_POINT(contains_value);
-    if (tally_unlocked_recheck &&
+    TALLY_FAILPOINT(contains_value);
+    if (TALLY_LOCK_FREE_READS &&
         TALLY_UNLIKELY(atomic_load_explicit(where, memory_order_relaxed) != table))
         return contains_locked(holder, where, key, hash);
     TALLY_DETAIL(reads_unlocked);
@@ -468,10 +468,10 @@ tally_borrowed tally_table_borrow(tally_object *holder, tally_table_place *where
     enum found found = search(table, key, hash, &place, &entry);
     if (found == MISSING) return (tally_borrowed){0};
     if (TALLY_LIKELY(found == FOUND)) {
-        TALLY_POINT(borrow_loaded);
+        TALLY_FAILPOINT(borrow_loaded);
         tally_object *value = tally_slot_try_borrow(&table->entries[entry].value);
         if (TALLY_LIKELY(value != NULL) &&
-            TALLY_LIKELY(!tally_unlocked_recheck ||
+            TALLY_LIKELY(!TALLY_LOCK_FREE_READS ||
                          atomic_load_explicit(where, memory_order_acquire) == table)) {
             TALLY_DETAIL(reads_unlocked);
             return tally_borrow_of(value);
@@ -561,13 +561,13 @@ int tally_table_put(tally_object *holder, tally_table_place *where, tally_object
         tally_slot *slot = &atomic_load_explicit(where, memory_order_relaxed)->entries[found].value;
         if (existing) *existing = tally_slot_locked_read(slot);
         old = replace ? atomic_load_explicit(slot, memory_order_relaxed) : value;
-        if (replace) tally_hand_out_in(holder, token, value);
+        if (replace) tally_make_borrowable_in(holder, token, value);
         /* release: pairs with the acquire of readers without the lock */
         if (replace) atomic_store_explicit(slot, value, memory_order_release);
     } else if ((result = make_room(where, token)) == 0) {
         tally_table *table = atomic_load_explicit(where, memory_order_relaxed);
         tally_incref(key);
-        tally_hand_out_in(holder, token, value);
+        tally_make_borrowable_in(holder, token, value);
         count_change(table);
         append_entry(table, key, hash, value);
         if (existing) {
@@ -602,7 +602,7 @@ static void move_first(tally_table *table, uint32_t entry) {
 }
 
 /* Lock held: takes the entry out; gives its value, and its key if it may be dropped at once. */
-static tally_object *take_out(tally_table *table, int32_t entry, unsigned token,
+static tally_object *move_unreachable_out(tally_table *table, int32_t entry, unsigned token,
                               tally_object **key) {
     tally_entry *e = &table->entries[entry];
     uint32_t place = first_place(table, e->hash);
@@ -642,7 +642,7 @@ int tally_table_delete(tally_object *holder, tally_table_place *where, tally_obj
     if (found == -2) return -1;
     if (found >= 0)
         old_value =
-            take_out(atomic_load_explicit(where, memory_order_relaxed), found, token, &old_key);
+            move_unreachable_out(atomic_load_explicit(where, memory_order_relaxed), found, token, &old_key);
     tally_unlock_object(holder, token);
     tally_xdecref(old_key);
     tally_xdecref(old_value);
@@ -674,7 +674,7 @@ static uint32_t next_live(tally_table *table, uint32_t at) {
     for (; at < used_of(table) &&
            !atomic_load_explicit(&table->entries[at].value, memory_order_relaxed);
          at++)
-        TALLY_POINT(walk_skips);
+        TALLY_FAILPOINT(walk_skips);
     return at;
 }
 

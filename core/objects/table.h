@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* table.h: what dict.c needs of tables beyond core/object.h; table.c explains them. */
+/* table.h: what dict.c needs of tables beyond core/objects/object.h; table.c explains them. */
 #ifndef TALLY_TABLE_H
 #define TALLY_TABLE_H
 
-#include "backend.h"
+#include "objects/object.h"
 
 typedef struct tally_entry {
     int64_t hash;

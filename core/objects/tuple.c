@@ -6,10 +6,10 @@
  * no lock; the empty tuple is one static, immortal object. Only death shortens
  * a tuple, as it drops the items from the last to the first.
  */
-#include "any.h"
+#include "abstract.h"
 
 static tally_tuple empty_tuple = {
-    .container.base = {.counts = TALLY_COUNTS_IMMORTAL, .type = TALLY_TYPE_TUPLE}};
+    .container.base = {.counts = TALLY_REFCOUNT_IMMORTAL, .type = TALLY_TYPE_TUPLE}};
 
 #define MOST_ITEMS ((ptrdiff_t)((PTRDIFF_MAX - sizeof(tally_tuple)) / sizeof(tally_object *)))
 

@@ -9,7 +9,7 @@
  *    can be added without a look; its offsets fit into their fields. Who makes a type checks that
  * once.
  */
-#include "backend.h"
+#include "objects/object.h"
 #include <stdio.h>
 
 tally_type tally_types[TALLY_MAX_TYPES];
@@ -266,7 +266,7 @@ tally_object *tally_class_new(const tally_class_spec *spec) {
         return NULL;
     }
     tally_object *class_ = type->object;
-    TALLY_POINT(class_unborn);
+    TALLY_FAILPOINT(class_unborn);
     tally_track(class_);
     tally_class_born(class_);
     return class_;
@@ -330,7 +330,7 @@ static __attribute__((noinline)) tally_object *slot_exchange_locked(tally_object
                                                                     ptrdiff_t index,
                                                                     tally_object *value) {
     unsigned token = tally_lock_object(object);
-    if (value) tally_hand_out_in(object, token, value);
+    if (value) tally_make_borrowable_in(object, token, value);
     tally_object *old = slot_exchange(&slots_of(object)[index], value);
     tally_unlock_object(object, token);
     return old;

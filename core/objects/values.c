@@ -6,7 +6,7 @@
  * Invariant: the static objects are the same for all run times of a process;
  * nothing writes them after the start.
  */
-#include "any.h"
+#include "abstract.h"
 
 int tally_values_start(void) {
     tally_small_ints_start();

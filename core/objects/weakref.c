@@ -16,14 +16,14 @@
  *  - It holds no count for the list: its own death takes it out.
  *  - A reference without a callback that is alive is in front of all that have one, and is the only
  * one.
- *  - The referent and each reference are exposed (tally_counts_expose) when the
+ *  - The referent and each reference are exposed (tally_refcount_expose) when the
  *    reference is made, so that a try-incref by any thread fails only on the dead.
  *  - A dead object gets no new weak reference: making one takes a counted one.
  *
  * tally_weakref_get takes no lock: load, try-incref, load again, as a container's
  * slot; the referent's memory stays readable until a grace period has passed.
  */
-#include "any.h"
+#include "abstract.h"
 #include <stdio.h>
 
 static _Atomic(tally_weakref *) *list_of(tally_object *object) {
@@ -39,7 +39,7 @@ static tally_weakref *first_of(tally_object *object) {
  * some that are dying. */
 static tally_weakref *plain_one(tally_object *object) {
     for (tally_weakref *w = first_of(object); w && !w->callback; w = w->next)
-        if (tally_counts_try_incref_weak(&w->container.base.counts)) return w;
+        if (tally_refcount_try_incref_weak(&w->container.base.counts)) return w;
     return NULL;
 }
 
@@ -91,10 +91,10 @@ tally_object *tally_weakref_new(tally_object *referent, void (*callback)(tally_o
     atomic_store_explicit(&self->hash, 0, memory_order_relaxed);
     atomic_store_explicit(&self->hashed, false, memory_order_relaxed);
     atomic_store_explicit(&self->referent, NULL, memory_order_relaxed);
-    tally_counts_expose(&referent->counts);
+    tally_refcount_expose(&referent->counts);
     tally_object *object = tally_container_publish(self);
-    tally_counts_expose(&object->counts);
-    TALLY_POINT(weakref_made);
+    tally_refcount_expose(&object->counts);
+    TALLY_FAILPOINT(weakref_made);
     tally_weak_lock(referent);
     /* Another thread, or a finalizer that the allocation ran, may have been faster. */
     tally_weakref *same = callback ? NULL : plain_one(referent);
@@ -115,10 +115,10 @@ static tally_weakref *check(tally_object *object) {
 static tally_object *get(tally_weakref *self) {
     /* acquire: pairs with the release that published the reference */
     tally_object *object = atomic_load_explicit(&self->referent, memory_order_acquire);
-    if (!object || !tally_counts_try_incref_weak(&object->counts)) return NULL;
+    if (!object || !tally_refcount_try_incref_weak(&object->counts)) return NULL;
     /* It may be another object at the same address by now: then this one was cleared before.
      * acquire: with clear */
-    if (tally_unlocked_recheck &&
+    if (TALLY_LOCK_FREE_READS &&
         TALLY_UNLIKELY(atomic_load_explicit(&self->referent, memory_order_acquire) != object)) {
         tally_drop_later(object);
         return NULL;
@@ -141,7 +141,7 @@ ptrdiff_t tally_weakref_count(tally_object *object) {
     if (!list_of(object)) return 0;
     tally_weak_lock(object);
     for (tally_weakref *w = first_of(object); w; w = w->next)
-        count += !tally_counts_is_dead(&w->container.base.counts);
+        count += !tally_refcount_is_dead(&w->container.base.counts);
     tally_weak_unlock(object);
     return count;
 }
@@ -161,7 +161,7 @@ tally_object *tally_weakref_list(tally_object *object) {
         tally_weak_lock(object);
         for (tally_weakref *w = first_of(object); w; w = w->next) count++;
         for (tally_weakref *w = count <= room ? first_of(object) : NULL; w; w = w->next)
-            if (tally_counts_try_incref_weak(&w->container.base.counts))
+            if (tally_refcount_try_incref_weak(&w->container.base.counts))
                 tally_list_put_new(list, &w->container.base);
         tally_weak_unlock(object);
         if (count <= room) return list;
@@ -191,7 +191,7 @@ void tally_weakrefs_clear(tally_object *object, tally_weakref **calls,
         /* release: pairs with the second look of get */
         atomic_store_explicit(&w->referent, NULL, memory_order_release);
         if (!w->callback || (spare && spare(&w->container.base)) ||
-            !tally_counts_try_incref_weak(&w->container.base.counts))
+            !tally_refcount_try_incref_weak(&w->container.base.counts))
             continue;
         w->next = *calls;
         *calls = w;

@@ -26,7 +26,7 @@
  *  - Otherwise all notes are 0.
  *  - No foreign code runs from 2 to 4. Links are always valid.
  *  - Nothing recurses. Memory is taken for references that a note has no room for, and
- *    what they lead to is kept if there is none (tally_spill).
+ *    what they lead to is kept if there is none (tally_overflow_entry).
  *
  * Collections of several threads may overlap, since finalizers and callbacks may let go of the
  * GIL: a collection that waits in one must not keep the others from theirs. From the end of 4 on
@@ -37,7 +37,7 @@
  *
  * A list is named by the link of its head.
  */
-#include "collector/collector.h"
+#include "gc/collector.h"
 
 /* Bytes: what was made one after another mostly lies so. */
 enum { AHEAD = 768 };
@@ -58,7 +58,7 @@ static struct {
     int count[3]; /* [0] unused: tally_births */
     size_t long_lived_total, long_lived_pending; /* survivors of the last full collection; of those
                                                     of generation 1 since */
-    tally_spills spills;
+    tally_overflow spills;
 } collector;
 
 _Static_assert((int)TALLY_LISTS <= (int)TALLY_FIXED_HANDLES, "a handle for each head");
@@ -145,25 +145,25 @@ static void set_flags(tally_container *object, uint8_t flags) {
     atomic_store_explicit(&object->base.flags, flags, memory_order_relaxed);
 }
 
-static _Atomic uint8_t *note_of(tally_container *object) {
-    return tally_note_of(tally_notes, 0, &object->base);
+static _Atomic uint8_t *side_mark_of(tally_container *object) {
+    return tally_side_mark_of(tally_side_marks, 0, &object->base);
 }
 
 /* ---- 2 and 3: references among the young ---------------------------------- */
 
 TALLY_INLINE void count(_Atomic uint8_t *note, bool full) {
-    uint8_t value = tally_note_load(note);
+    uint8_t value = tally_side_mark_load(note);
     if (!full && !(value & YOUNG)) return;
     if (TALLY_UNLIKELY((value & ~YOUNG) == MOST)) {
-        if (!tally_spill(&collector.spills,
-                         tally_note_object(tally_notes, tally_notes_size(), 0, note)))
+        if (!tally_overflow_entry(&collector.overflow,
+                         tally_side_mark_object(tally_side_marks, tally_side_marks_size(), 0, note)))
             return;
-        value -= TALLY_SPILL;
+        value -= TALLY_OVERFLOW;
     }
-    tally_note_store(note, value + 1u);
+    tally_side_mark_store(note, value + 1u);
 }
 TALLY_INLINE void visit_count(tally_object *child, void *ring, bool full) {
-    _Atomic uint8_t *note = tally_note_in(tally_notes, 0, child);
+    _Atomic uint8_t *note = tally_side_mark_in(tally_side_marks, 0, child);
     /* The young are few, and in the cache. */
     if (!note || (full && !(note = tally_ring_swap(ring, note)))) return;
     count(note, full);
@@ -176,16 +176,16 @@ static inline void visit_count_young(tally_object *child, void *ring) {
 }
 
 TALLY_INLINE void count_references(uint32_t list, bool full) {
-    tally_ring ring = {0};
+    tally_prefetch_buffer ring = {0};
     if (!full)
         for (tally_container *o = first(list); o != head(list); o = next_of(o))
-            tally_note_store(note_of(o), YOUNG);
+            tally_side_mark_store(side_mark_of(o), YOUNG);
     for (tally_container *o = first(list), *next; o != head(list); o = next) {
         next = next_of(o);
         __builtin_prefetch((char *)next + AHEAD);
-        if (full) tally_note_store(note_of(o), tally_note_load(note_of(o)) | YOUNG);
+        if (full) tally_side_mark_store(side_mark_of(o), tally_side_mark_load(side_mark_of(o)) | YOUNG);
         tally_type *type = tally_type_entry(&o->base);
-        if (type->class_) count(tally_note_of(tally_notes, 0, type->object), full);
+        if (type->class_) count(tally_side_mark_of(tally_side_marks, 0, type->object), full);
         tally_children(&o->base, type, full ? visit_count_full : visit_count_young, &ring);
     }
     for (_Atomic uint8_t *note; (note = tally_ring_take(&ring));) count(note, full);
@@ -194,22 +194,22 @@ TALLY_INLINE void count_references(uint32_t list, bool full) {
 /* ---- 4: the unreachable list --------------------------------------------- */
 
 typedef struct walk {
-    tally_ring ring;
+    tally_prefetch_buffer ring;
     uint32_t list;
 } walk;
 /* A survivor holds it. */
-TALLY_INLINE void reach(_Atomic uint8_t *note, uint32_t list) {
-    uint8_t value = tally_note_load(note);
+TALLY_INLINE void mark_reachable(_Atomic uint8_t *note, uint32_t list) {
+    uint8_t value = tally_side_mark_load(note);
     if (!(value & YOUNG) || value == REACHED) return;
-    tally_note_store(note, REACHED);
+    tally_side_mark_store(note, REACHED);
     if (TALLY_UNLIKELY(value == UNREACHABLE))
         move_to(list,
-                (tally_container *)tally_note_object(tally_notes, tally_notes_size(), 0, note));
+                (tally_container *)tally_side_mark_object(tally_side_marks, tally_side_marks_size(), 0, note));
 }
 TALLY_INLINE void visit_reach(tally_object *child, walk *w, bool full) {
-    _Atomic uint8_t *note = tally_note_in(tally_notes, 0, child);
+    _Atomic uint8_t *note = tally_side_mark_in(tally_side_marks, 0, child);
     if (!note || (full && !(note = tally_ring_swap(&w->ring, note)))) return;
-    reach(note, w->list);
+    mark_reachable(note, w->list);
 }
 static inline void visit_reach_full(tally_object *child, void *w) { visit_reach(child, w, true); }
 static inline void visit_reach_young(tally_object *child, void *w) { visit_reach(child, w, false); }
@@ -220,7 +220,7 @@ static inline void visit_reach_young(tally_object *child, void *w) { visit_reach
  */
 TALLY_INLINE size_t move_unreachable(uint32_t list, uint32_t unreachable, bool full) {
     size_t survivors = 0;
-    tally_spills_add(&collector.spills, -TALLY_SPILL);
+    tally_overflow_add(&collector.overflow, -TALLY_OVERFLOW);
     walk w = {.list = list};
     tally_container *last = head(list); /* of those walked over */
     for (;;) {
@@ -228,32 +228,32 @@ TALLY_INLINE size_t move_unreachable(uint32_t list, uint32_t unreachable, bool f
         if (object == head(list)) {
             _Atomic uint8_t *late = tally_ring_take(&w.ring);
             if (!late) break;
-            reach(late, list);
+            mark_reachable(late, list);
             continue;
         }
         __builtin_prefetch((char *)object + AHEAD);
-        _Atomic uint8_t *note = note_of(object);
-        uint8_t value = tally_note_load(note);
-        if (value == REACHED || tally_counts_total(&object->base.counts) != (value & ~YOUNG)) {
+        _Atomic uint8_t *note = side_mark_of(object);
+        uint8_t value = tally_side_mark_load(note);
+        if (value == REACHED || tally_refcount_total(&object->base.counts) != (value & ~YOUNG)) {
             survivors++;
-            tally_note_store(note, 0);
+            tally_side_mark_store(note, 0);
             tally_type *type = tally_type_entry(&object->base);
-            if (type->class_) reach(tally_note_of(tally_notes, 0, type->object), list);
+            if (type->class_) mark_reachable(tally_side_mark_of(tally_side_marks, 0, type->object), list);
             tally_children(&object->base, type, full ? visit_reach_full : visit_reach_young, &w);
             last = object;
         } else {
-            tally_note_store(note, UNREACHABLE);
+            tally_side_mark_store(note, UNREACHABLE);
             move_to(unreachable, object);
         }
     }
-    tally_spills_add(&collector.spills, TALLY_SPILL);
-    free(collector.spills.at);
-    collector.spills = (tally_spills){0};
+    tally_overflow_add(&collector.overflow, TALLY_OVERFLOW);
+    free(collector.overflow.at);
+    collector.overflow = (tally_overflow){0};
     return survivors;
 }
 
 /* 2 to 4. */
-static void deduce(uint32_t list, uint32_t unreachable, bool full, size_t *survivors) {
+static void deduce_unreachable(uint32_t list, uint32_t unreachable, bool full, size_t *survivors) {
     make_empty(unreachable);
     if (full) {
         count_references(list, true);
@@ -267,14 +267,14 @@ static void deduce(uint32_t list, uint32_t unreachable, bool full, size_t *survi
 /* ---- what is done with garbage ------------------------------------------- */
 
 static void legacy_reach(tally_object *child, void *list) {
-    _Atomic uint8_t *note = tally_note_in(tally_notes, 0, child);
-    if (!note || tally_note_load(note) != UNREACHABLE) return;
-    tally_note_store(note, 0);
+    _Atomic uint8_t *note = tally_side_mark_in(tally_side_marks, 0, child);
+    if (!note || tally_side_mark_load(note) != UNREACHABLE) return;
+    tally_side_mark_store(note, 0);
     move_to(*(uint32_t *)list, (tally_container *)child);
 }
 
 /* Python 2: what has a finalizer, and what that reaches, is not freed. How many. */
-static ptrdiff_t take_out_legacy(lists *l) {
+static ptrdiff_t move_legacy_finalizers(lists *l) {
     ptrdiff_t count = 0;
     if (!tally_process.options.uncollectable_finalizers) return 0;
     for (tally_container *o = first(l->unreachable), *next; o != head(l->unreachable); o = next) {
@@ -301,8 +301,8 @@ static void keep_legacy(lists *l, uint32_t old) {
 }
 
 static bool is_garbage(tally_object *object) {
-    _Atomic uint8_t *note = tally_note_in(tally_notes, 0, object);
-    return note && tally_note_load(note) == UNREACHABLE;
+    _Atomic uint8_t *note = tally_side_mark_in(tally_side_marks, 0, object);
+    return note && tally_side_mark_load(note) == UNREACHABLE;
 }
 
 /* What the objects of a list have, some of them: finalizers that are to run, words for weak
@@ -331,22 +331,22 @@ static void clear_weakrefs(uint32_t garbage, tally_weakref **calls) {
 static ptrdiff_t adopt(uint32_t garbage) {
     ptrdiff_t count = 0;
     for (tally_container *o = first(garbage); o != head(garbage); o = next_of(o), count++) {
-        tally_counts_adopt(&o->base.counts);
-        tally_note_store(note_of(o), 0);
+        tally_refcount_adopt(&o->base.counts);
+        tally_side_mark_store(side_mark_of(o), 0);
     }
     return count;
 }
 
 /* After a full collection: of containers that are frozen, or not tracked, references were counted
  * as well. */
-static void clear_notes(void) {
+static void clear_side_marks(void) {
     tally_pool_walk at = {0};
     for (tally_pool *pool; (pool = tally_memory_next_pool(&at, TALLY_CONTAINERS));)
-        memset((void *)tally_note_of(tally_notes, 0, (tally_object *)at.first), 0,
-               (size_t)(pool->carved - at.first) >> TALLY_NOTE_SHIFT);
+        memset((void *)tally_side_mark_of(tally_side_marks, 0, (tally_object *)at.first), 0,
+               (size_t)(pool->bump - at.first) >> TALLY_SIDE_MARK_SHIFT);
     tally_large_walk large = {0};
     for (tally_object *object; (object = tally_memory_next_large(&large, TALLY_CONTAINERS));)
-        tally_note_store(tally_large_notes(object), 0);
+        tally_side_mark_store(tally_large_side_marks(object), 0);
 }
 
 /* Foreign code may take any object out of the list, by its death, or as it makes it immortal. */
@@ -399,10 +399,10 @@ static int older_due(void) {
 }
 
 /* After foreign code: leaves in `garbage` what is garbage still. How many objects live on. */
-static size_t look_again(lists *l, uint32_t *garbage, uint32_t old) {
+static size_t recheck(lists *l, uint32_t *garbage, uint32_t old) {
     uint32_t other = *garbage == l->unreachable ? l->still : l->unreachable;
     size_t resurrected;
-    deduce(*garbage, other, false, &resurrected);
+    deduce_unreachable(*garbage, other, false, &resurrected);
     join(old, *garbage);
     *garbage = other;
     return resurrected;
@@ -412,10 +412,10 @@ ptrdiff_t tally_collector_run(int generation, tally_gc_info *info) {
     tally_thread_state *thread = tally_thread_current();
     lists *l = &thread->collector;
     /* References that wait in a merge queue would look like references from outside. */
-    tally_counts_safepoint(thread);
+    tally_refcount_safepoint(thread);
     for (uint32_t id = 1;
          id <= atomic_load_explicit(&tally_process.slots_used, memory_order_relaxed); id++)
-        tally_counts_merge_blocked(tally_thread_slot(id));
+        tally_refcount_merge_blocked(tally_thread_slot(id));
     uint64_t began = info->began;
     uint32_t young = generation_list(generation),
              old = generation_list(generation < 2 ? generation + 1 : generation);
@@ -425,7 +425,7 @@ ptrdiff_t tally_collector_run(int generation, tally_gc_info *info) {
     for (int i = 0; i < generation; i++) join(young, generation_list(i));
 
     size_t survivors = 0;
-    deduce(young, l->unreachable, generation == 2, &survivors);
+    deduce_unreachable(young, l->unreachable, generation == 2, &survivors);
     if (generation == 1) collector.long_lived_pending += survivors;
     if (generation == 2) {
         collector.long_lived_pending = 0;
@@ -436,12 +436,12 @@ ptrdiff_t tally_collector_run(int generation, tally_gc_info *info) {
     collector.nudged = !info->automatic && older_due();
     tally_collector_settings();
     if (old != young) join(old, young);
-    ptrdiff_t uncollectable = take_out_legacy(l);
+    ptrdiff_t uncollectable = move_legacy_finalizers(l);
     tally_weakref *calls = NULL;
     have have = look_for(l->unreachable);
     if (have.weak && !have.finalizers) clear_weakrefs(l->unreachable, &calls);
     ptrdiff_t found = adopt(l->unreachable);
-    if (generation == 2) clear_notes();
+    if (generation == 2) clear_side_marks();
     info->examined = survivors + (size_t)(found + uncollectable);
     info->collected = found;
     info->uncollectable = uncollectable;
@@ -455,7 +455,7 @@ ptrdiff_t tally_collector_run(int generation, tally_gc_info *info) {
         info->collected -= immortal;
         uint64_t finalized = tally_now();
         info->finalize = finalized - marked;
-        info->collected -= (ptrdiff_t)look_again(l, &garbage, old);
+        info->collected -= (ptrdiff_t)recheck(l, &garbage, old);
         clear_weakrefs(garbage, &calls);
         adopt(garbage);
         info->check = tally_now() - finalized;
@@ -465,7 +465,7 @@ ptrdiff_t tally_collector_run(int generation, tally_gc_info *info) {
         tally_weakrefs_call(calls);
         uint64_t called = tally_now();
         info->finalize += called - calling;
-        info->collected -= (ptrdiff_t)look_again(l, &garbage, old);
+        info->collected -= (ptrdiff_t)recheck(l, &garbage, old);
         adopt(garbage);
         info->check += tally_now() - called;
     }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The generational collector, as the contract sees it (core/collector/collector.h).
+ * The generational collector, as the contract sees it (core/gc/collector.h).
  * generations.c has the algorithm.
  */
 #ifndef TALLY_COLLECTOR_H

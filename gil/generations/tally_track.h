@@ -63,7 +63,7 @@ static inline void tally_track(void *object) {
     atomic_store_explicit(&container->base.flags, TALLY_FLAG_TRACKED, memory_order_relaxed);
     tally_link_append(TALLY_LIST_YOUNG, container);
 }
-#define tally_track_again(object) tally_track(object)
+#define tally_retrack(object) tally_track(object)
 static inline void tally_untrack(tally_object *object) {
     uint8_t flags = atomic_load_explicit(&object->flags, memory_order_relaxed);
     atomic_store_explicit(&object->flags,

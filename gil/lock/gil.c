@@ -17,7 +17,7 @@
  * attach; everything else of the run time is guarded by it.
  */
 #define _GNU_SOURCE
-#include "backend.h"
+#include "objects/object.h"
 #include <time.h>
 
 tally_heap tally_one_heap;
@@ -42,7 +42,7 @@ typedef struct waiter {
     struct waiter *next;
     tally_thread_state *thread;
     struct timespec until;
-    bool has_asked;
+    bool is_stop_requested;
     pthread_cond_t turn; /* it has the lock now, or is the first of the line */
 } waiter;
 
@@ -70,7 +70,7 @@ static void wait_interval(void) {
 }
 
 /* gil.mutex held, the lock free: hands it to the first of the line, if there is one. */
-static void hand_over(void) {
+static void flush_batch(void) {
     waiter *first = gil.first;
     if (!first) return;
     gil.first = first->next;
@@ -98,13 +98,13 @@ static void wait_in_line(tally_thread_state *thread) {
         gil.first = &self;
     gil.end = &self;
     while (self.thread) {
-        if (gil.first != &self || self.has_asked) {
+        if (gil.first != &self || self.is_stop_requested) {
             pthread_cond_wait(&self.turn, &gil.mutex);
             continue;
         }
         if (pthread_cond_timedwait(&self.turn, &gil.mutex, &self.until) == 0 || !self.thread)
             continue;
-        self.has_asked = true;
+        self.is_stop_requested = true;
         if (gil.last) tally_breaker_set(gil.last, TALLY_BREAK_GIL);
         TALLY_EVENT(gil_requests);
     }
@@ -114,8 +114,8 @@ static void wait_in_line(tally_thread_state *thread) {
 
 /* Traced by who holds the lock. */
 static void taken(tally_thread_state *thread) {
-    tally_trace_end(TALLY_TRACK_THREAD, "without the GIL", thread->exclusion.since);
-    thread->exclusion.since = tally_trace_begin();
+    tally_trace_end(TALLY_TRACK_THREAD, "without the GIL", thread->locking.since);
+    thread->locking.since = tally_trace_begin();
 }
 
 static void take(tally_thread_state *thread) {
@@ -151,13 +151,13 @@ static void take(tally_thread_state *thread) {
 
 /* forced: does not return before another thread has had the lock, if one waits. */
 static void release(tally_thread_state *thread, bool forced) {
-    tally_trace_end(TALLY_TRACK_GIL, "holds the GIL", thread->exclusion.since);
-    thread->exclusion.since = tally_trace_begin();
+    tally_trace_end(TALLY_TRACK_GIL, "holds the GIL", thread->locking.since);
+    thread->locking.since = tally_trace_begin();
     atomic_store_explicit(&thread->status, TALLY_BLOCKED, memory_order_seq_cst);
     pthread_mutex_lock(&gil.mutex);
     gil.locked = false;
     if (gil.line)
-        hand_over();
+        flush_batch();
     else
         pthread_cond_signal(&gil.released);
     if (forced && !gil.line)
@@ -175,7 +175,7 @@ void tally_blocking_begin(void) {
     tally_heap_rest(&tally_one_heap);
     do {
         tally_drop_kept(thread);
-        tally_counts_safepoint(thread);
+        tally_refcount_safepoint(thread);
     } while (tally_keeps_any(thread));
     release(thread, false);
 }
@@ -187,10 +187,10 @@ void tally_blocking_end(void) {
     take(tally_thread_current());
 }
 
-void tally_exclusion_safepoint(tally_thread_state *thread) {
+void tally_locking_safepoint(tally_thread_state *thread) {
     if (gil.ticks) {
-        if (--thread->exclusion.ticks_left > 0) return;
-        thread->exclusion.ticks_left = gil.ticks;
+        if (--thread->locking.ticks_left > 0) return;
+        thread->locking.ticks_left = gil.ticks;
         release(thread, false);
         take(thread);
     } else if (atomic_load_explicit(&thread->head.breaker, memory_order_relaxed) &
@@ -201,7 +201,7 @@ void tally_exclusion_safepoint(tally_thread_state *thread) {
     }
 }
 
-int tally_exclusion_start(void) {
+int tally_locking_start(void) {
     memset(&gil, 0, sizeof gil);
     gil.interval_us =
         tally_process.options.switch_interval_us ? tally_process.options.switch_interval_us : 5000;
@@ -217,22 +217,22 @@ int tally_exclusion_start(void) {
     tally_heap_start(&tally_one_heap, 0);
     return 0;
 }
-void tally_exclusion_end(void) {
+void tally_locking_end(void) {
     tally_heap_start(&tally_one_heap, 0);
     pthread_cond_destroy(&gil.taken);
     pthread_cond_destroy(&gil.released);
     pthread_mutex_destroy(&gil.mutex);
 }
-void tally_exclusion_orphan(void) { tally_heap_start(&tally_one_heap, 0); }
-void tally_exclusion_drain(tally_thread_state *thread) { tally_counts_safepoint(thread); }
+void tally_locking_orphan(void) { tally_heap_start(&tally_one_heap, 0); }
+void tally_locking_drain(tally_thread_state *thread) { tally_refcount_safepoint(thread); }
 
-void tally_exclusion_attach(tally_thread_state *thread) {
-    thread->exclusion.ticks_left = gil.ticks;
-    thread->exclusion.since = 0;
+void tally_locking_attach(tally_thread_state *thread) {
+    thread->locking.ticks_left = gil.ticks;
+    thread->locking.since = 0;
     if (gil.ticks) tally_breaker_set(thread, TALLY_BREAK_GIL); /* every safepoint counts */
     take(thread);
 }
-void tally_exclusion_detach(tally_thread_state *thread) {
+void tally_locking_detach(tally_thread_state *thread) {
     release(thread, false);
     pthread_mutex_lock(&gil.mutex);
     if (gil.last == thread) gil.last = NULL; /* its slot may get another thread */
@@ -245,19 +245,19 @@ bool tally_claim(tally_thread_state *thread) {
     return true;
 }
 void tally_claim_end(tally_thread_state *thread) { (void)thread; }
-void tally_world_stop(void) {
+void tally_stop_the_world(void) {
     TALLY_ENDS_BORROWS();
     TALLY_EVENT(stops);
     tally_thread_current()->world_stopped = true;
 }
-void tally_world_start(void) { tally_thread_current()->world_stopped = false; }
+void tally_resume_the_world(void) { tally_thread_current()->world_stopped = false; }
 
 /* Its holders may be waiting for the GIL: let go of that first. */
-void tally_registration_lock(void) {
-    if (pthread_mutex_trylock(&tally_process.registration) == 0) return;
+void tally_thread_list_lock(void) {
+    if (pthread_mutex_trylock(&tally_process.thread_list) == 0) return;
     tally_thread_state *thread = tally_thread_current();
     release(thread, false);
-    pthread_mutex_lock(&tally_process.registration);
+    pthread_mutex_lock(&tally_process.thread_list);
     take(thread);
 }
 

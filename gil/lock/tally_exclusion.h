@@ -3,17 +3,17 @@
  * Exclusion by one lock, the GIL: a thread that runs holds it, so everything
  * the contract asks for an object is there for nothing. gil.c has the lock.
  */
-#ifndef TALLY_EXCLUSION_H
-#define TALLY_EXCLUSION_H
+#ifndef TALLY_LOCKING_INLINE_H
+#define TALLY_LOCKING_INLINE_H
 
-#define TALLY_EXCLUSION_NAME "one lock"
+#define TALLY_LOCKING_NAME "one lock"
 
-typedef struct tally_exclusion_thread {
+typedef struct tally_locking_thread {
     uint64_t since;      /* taken, or given up, if that is traced; own thread */
     unsigned ticks_left; /* of the tick scheme; own thread */
-} tally_exclusion_thread;
+} tally_locking_thread;
 
-enum { tally_unlocked_recheck = 0 };
+enum { TALLY_LOCK_FREE_READS = 0 };
 
 struct tally_thread_state;
 #define tally_lock_initial()               0
@@ -42,28 +42,28 @@ static inline int tally_class_incref(tally_object *class_) {
 }
 static inline void tally_class_decref(tally_object *class_) { tally_decref(class_); }
 
-int tally_exclusion_start(void);
-void tally_exclusion_end(void);
+int tally_locking_start(void);
+void tally_locking_end(void);
 /* The forking thread is the only one: nobody waits for the lock, and it goes on to hold it or not.
  */
-static inline void tally_exclusion_before_fork(bool running) { (void)running; }
-static inline void tally_exclusion_after_fork(bool running, bool child) {
+static inline void tally_locking_before_fork(bool running) { (void)running; }
+static inline void tally_locking_after_fork(bool running, bool child) {
     (void)running, (void)child;
 }
-void tally_exclusion_orphan(void); /* in a child that cannot use the run time */
-void tally_exclusion_drain(struct tally_thread_state *thread);
-void tally_exclusion_attach(struct tally_thread_state *thread);
-void tally_exclusion_detach(struct tally_thread_state *thread);
-void tally_exclusion_safepoint(struct tally_thread_state *thread);
+void tally_locking_orphan(void); /* in a child that cannot use the run time */
+void tally_locking_drain(struct tally_thread_state *thread);
+void tally_locking_attach(struct tally_thread_state *thread);
+void tally_locking_detach(struct tally_thread_state *thread);
+void tally_locking_safepoint(struct tally_thread_state *thread);
 bool tally_claim(struct tally_thread_state *thread);
 void tally_claim_end(struct tally_thread_state *thread);
-void tally_registration_lock(void);
-void tally_world_stop(void);
-void tally_world_start(void);
+void tally_thread_list_lock(void);
+void tally_stop_the_world(void);
+void tally_resume_the_world(void);
 void tally_retire(tally_retired *node, unsigned what, size_t bytes);
-static inline void tally_wait_wanted(void) {} /* no other thread runs */
-static inline bool tally_relieve(void) { return true; }
-static inline void tally_waiting(size_t *bytes, size_t *most) { *bytes = *most = 0; }
+static inline void tally_reclaim_request_throttle(void) {} /* no other thread runs */
+static inline bool tally_reclaim_throttle(void) { return true; }
+static inline void tally_reclaim_backlog(size_t *bytes, size_t *most) { *bytes = *most = 0; }
 static inline void tally_retire_object(tally_object *object, size_t bytes) {
     (void)object, (void)bytes;
 } /* nothing is handed out */

@@ -5,22 +5,22 @@
  * references sets that bit, so a count that is out of room makes its object immortal (as PEP 683
  * has it).
  */
-#ifndef TALLY_COUNTS_H
-#define TALLY_COUNTS_H
+#ifndef TALLY_REFCOUNT_H
+#define TALLY_REFCOUNT_H
 
-#define TALLY_COUNTS_NAME        "plain"
-#define TALLY_COUNTS_HAVE_OWNERS 0
+#define TALLY_REFCOUNT_NAME        "plain"
+#define TALLY_REFCOUNT_HAVE_OWNERS 0
 
-typedef struct tally_counts {
+typedef struct tally_refcounts {
     uint32_t count;
-} tally_counts;
+} tally_refcounts;
 
-#define TALLY_COUNTS_IMMORTAL \
+#define TALLY_REFCOUNT_IMMORTAL \
     { UINT32_C(1) << 31 }
 
 void tally_object_zero(tally_object *object); /* the last reference is gone */
 
-static inline void tally_counts_incref(tally_counts *counts) {
+static inline void tally_refcount_incref(tally_refcounts *counts) {
     int32_t count = (int32_t)counts->count;
     if (TALLY_UNLIKELY(count < 0)) {
         TALLY_DETAIL(immortal_skips);
@@ -30,7 +30,7 @@ static inline void tally_counts_incref(tally_counts *counts) {
     counts->count = (uint32_t)count + 1;
 }
 
-static inline void tally_counts_decref(tally_counts *counts) {
+static inline void tally_refcount_decref(tally_refcounts *counts) {
     int32_t count = (int32_t)counts->count;
     if (TALLY_UNLIKELY(count < 0)) {
         TALLY_DETAIL(immortal_skips);

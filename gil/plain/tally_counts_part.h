@@ -1,28 +1,28 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The plain counts' side of the contract; core/backend.h says what each does. */
-#ifndef TALLY_COUNTS_PART_H
-#define TALLY_COUNTS_PART_H
+/* The plain counts' side of the contract; core/contract/ says what each does. */
+#ifndef TALLY_REFCOUNT_PART_H
+#define TALLY_REFCOUNT_PART_H
 
-typedef struct tally_counts_thread {
+typedef struct tally_refcount_thread {
     char nothing[0];
-} tally_counts_thread;
+} tally_refcount_thread;
 
-static inline void tally_counts_init(tally_counts *counts) { counts->count = 1; }
+static inline void tally_refcount_init(tally_refcounts *counts) { counts->count = 1; }
 /* Of memory that is new. */
-static inline void tally_counts_start_dead(tally_counts *counts) { counts->count = 0; }
-static inline bool tally_counts_try_incref(tally_counts *counts) {
-    tally_counts_incref(counts);
+static inline void tally_refcount_start_dead(tally_refcounts *counts) { counts->count = 0; }
+static inline bool tally_refcount_try_incref(tally_refcounts *counts) {
+    tally_refcount_incref(counts);
     return true;
 }
 /*
  * A dead object in a list has the link where the count was, and says so by a flag that is of
  * no use with one lock: nothing is borrowed while another thread runs.
  */
-static inline bool tally_counts_has_link(tally_counts *counts) {
+static inline bool tally_refcount_has_link(tally_refcounts *counts) {
     return atomic_load_explicit(&((tally_object *)counts)->flags, memory_order_relaxed) &
            TALLY_FLAG_DEAD_LINKED;
 }
-static inline void tally_counts_set_link(tally_counts *counts, uint32_t link) {
+static inline void tally_refcount_set_link(tally_refcounts *counts, uint32_t link) {
     _Atomic uint8_t *flags = &((tally_object *)counts)->flags;
     uint8_t others =
         (uint8_t)(atomic_load_explicit(flags, memory_order_relaxed) & ~TALLY_FLAG_DEAD_LINKED);
@@ -30,29 +30,29 @@ static inline void tally_counts_set_link(tally_counts *counts, uint32_t link) {
                           memory_order_relaxed);
     counts->count = link;
 }
-static inline uint32_t tally_counts_link(tally_counts *counts) { return counts->count; }
+static inline uint32_t tally_refcount_link(tally_refcounts *counts) { return counts->count; }
 /* Here the dead are told from the living only where a weak reference may lead to one: no slot does.
  */
-static inline bool tally_counts_try_incref_weak(tally_counts *counts) {
-    if (counts->count == 0 || TALLY_UNLIKELY(tally_counts_has_link(counts))) return false;
-    tally_counts_incref(counts);
+static inline bool tally_refcount_try_incref_weak(tally_refcounts *counts) {
+    if (counts->count == 0 || TALLY_UNLIKELY(tally_refcount_has_link(counts))) return false;
+    tally_refcount_incref(counts);
     return true;
 }
-static inline void tally_counts_expose(tally_counts *counts) { (void)counts; }
-static inline void tally_counts_expose_new(tally_counts *counts) { (void)counts; }
-static inline void tally_counts_adopt(tally_counts *counts) { (void)counts; }
-static inline bool tally_counts_is_immortal(tally_counts *counts) {
+static inline void tally_refcount_expose(tally_refcounts *counts) { (void)counts; }
+static inline void tally_refcount_merge_and_expose(tally_refcounts *counts) { (void)counts; }
+static inline void tally_refcount_adopt(tally_refcounts *counts) { (void)counts; }
+static inline bool tally_refcount_is_immortal(tally_refcounts *counts) {
     return (int32_t)counts->count < 0;
 }
-static inline void tally_counts_trial_add(tally_counts *counts, int32_t by) {
-    if (TALLY_LIKELY(!tally_counts_is_immortal(counts))) counts->count += (uint32_t)by;
+static inline void tally_refcount_trial_add(tally_refcounts *counts, int32_t by) {
+    if (TALLY_LIKELY(!tally_refcount_is_immortal(counts))) counts->count += (uint32_t)by;
 }
-static inline bool tally_counts_out_of_room(tally_counts *counts) {
+static inline bool tally_refcount_out_of_room(tally_refcounts *counts) {
     (void)counts;
     return false;
 }
-static inline bool tally_counts_is_zero(tally_counts *counts) { return counts->count == 0; }
-static inline bool tally_counts_drop(tally_counts *counts) {
+static inline bool tally_refcount_is_zero(tally_refcounts *counts) { return counts->count == 0; }
+static inline bool tally_refcount_drop(tally_refcounts *counts) {
     int32_t count = (int32_t)counts->count;
     if (TALLY_UNLIKELY(count < 0)) {
         TALLY_DETAIL(immortal_skips);
@@ -64,51 +64,51 @@ static inline bool tally_counts_drop(tally_counts *counts) {
         tally_object_zero((tally_object *)counts); /* says what is wrong */
     return count == 0;
 }
-static inline bool tally_counts_try_drop(tally_counts *counts) {
+static inline bool tally_refcount_try_drop(tally_refcounts *counts) {
     if ((int32_t)counts->count < 0) return true;
     if (counts->count == 1) return false;
     counts->count--;
     return true;
 }
-static inline void tally_counts_share(tally_counts *counts) { (void)counts; }
-static inline void tally_counts_revive(tally_counts *counts) { counts->count = 1; }
-static inline bool tally_counts_drop_last(tally_counts *counts) { return --counts->count == 0; }
-static inline void tally_counts_make_immortal(tally_counts *counts) {
+static inline void tally_refcount_set_maybe_shared(tally_refcounts *counts) { (void)counts; }
+static inline void tally_refcount_revive(tally_refcounts *counts) { counts->count = 1; }
+static inline bool tally_refcount_drop_last(tally_refcounts *counts) { return --counts->count == 0; }
+static inline void tally_refcount_make_immortal(tally_refcounts *counts) {
     counts->count = UINT32_C(1) << 31;
 }
-static inline bool tally_counts_is_dead(tally_counts *counts) {
-    return counts->count == 0 || tally_counts_has_link(counts);
+static inline bool tally_refcount_is_dead(tally_refcounts *counts) {
+    return counts->count == 0 || tally_refcount_has_link(counts);
 }
-static inline ptrdiff_t tally_counts_total(tally_counts *counts) {
-    return tally_counts_is_dead(counts) ? 0 : (ptrdiff_t)counts->count;
+static inline ptrdiff_t tally_refcount_total(tally_refcounts *counts) {
+    return tally_refcount_is_dead(counts) ? 0 : (ptrdiff_t)counts->count;
 }
-static inline bool tally_counts_is_queued(tally_counts *counts) {
+static inline bool tally_refcount_is_queued(tally_refcounts *counts) {
     (void)counts;
     return false;
 }
-static inline bool tally_counts_owned(tally_counts *counts) {
+static inline bool tally_refcount_owned(tally_refcounts *counts) {
     (void)counts;
     return false;
 }
-static inline uint32_t tally_counts_owner(tally_counts *counts) {
+static inline uint32_t tally_refcount_owner(tally_refcounts *counts) {
     (void)counts;
     return TALLY_OWNER_NONE;
 }
-static inline void tally_counts_attach(struct tally_thread_state *thread) { (void)thread; }
-static inline bool tally_counts_detach(struct tally_thread_state *thread) {
+static inline void tally_refcount_attach(struct tally_thread_state *thread) { (void)thread; }
+static inline bool tally_refcount_detach(struct tally_thread_state *thread) {
     (void)thread;
     return true;
 }
-static inline void tally_counts_safepoint(struct tally_thread_state *thread) { (void)thread; }
-static inline bool tally_counts_pending(struct tally_thread_state *thread) {
+static inline void tally_refcount_safepoint(struct tally_thread_state *thread) { (void)thread; }
+static inline bool tally_refcount_pending(struct tally_thread_state *thread) {
     (void)thread;
     return false;
 }
-static inline void tally_counts_merge_blocked(struct tally_thread_state *thread) { (void)thread; }
-static inline bool tally_counts_deferred(struct tally_thread_state *thread) {
+static inline void tally_refcount_merge_blocked(struct tally_thread_state *thread) { (void)thread; }
+static inline bool tally_refcount_dealloc_pending(struct tally_thread_state *thread) {
     (void)thread;
     return false;
 }
-static inline void tally_counts_waiting(size_t *bytes, size_t *most) { *bytes = *most = 0; }
+static inline void tally_refcount_queued_bytes(size_t *bytes, size_t *most) { *bytes = *most = 0; }
 
 #endif

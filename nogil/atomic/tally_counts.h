@@ -3,7 +3,7 @@
  * Atomic counts: one word that every thread changes by atomic read-modify-writes. It holds
  * the references less 2, as a signed number:
  *
- *   -2^31 ... -2^30-1   dead, and in a list (tally_counts_set_link)
+ *   -2^31 ... -2^30-1   dead, and in a list (tally_refcount_set_link)
  *   -2                  dead
  *   -1 ... LIMIT-1      alive: 1 to 2^29+1 references
  *   LIMIT ... 2^31-1    immortal; IMMORTAL is in the middle
@@ -21,42 +21,42 @@
  *  - Between that decref's two steps others may count, which does harm only if they drop 2^29
  *    references meanwhile.
  */
-#ifndef TALLY_COUNTS_H
-#define TALLY_COUNTS_H
+#ifndef TALLY_REFCOUNT_H
+#define TALLY_REFCOUNT_H
 
-#define TALLY_COUNTS_NAME        "atomic"
-#define TALLY_COUNTS_HAVE_OWNERS 0
+#define TALLY_REFCOUNT_NAME        "atomic"
+#define TALLY_REFCOUNT_HAVE_OWNERS 0
 
-typedef struct tally_counts {
+typedef struct tally_refcounts {
     _Atomic uint32_t count; /* references - 2; of a dead object a try-incref fails */
-} tally_counts;
+} tally_refcounts;
 
-#define TALLY_COUNT_ONE      UINT32_MAX /* one reference */
-#define TALLY_COUNT_DEAD     (UINT32_MAX - 1)
-#define TALLY_COUNT_LIMIT    (INT32_C(1) << 29)
-#define TALLY_COUNT_IMMORTAL (UINT32_C(1) << 30)
-#define TALLY_COUNT_LINK     (UINT32_C(1) << 31)
-#define TALLY_COUNTS_IMMORTAL \
-    { TALLY_COUNT_IMMORTAL }
+#define TALLY_REFCOUNT_ONE      UINT32_MAX /* one reference */
+#define TALLY_REFCOUNT_DEAD     (UINT32_MAX - 1)
+#define TALLY_REFCOUNT_LIMIT    (INT32_C(1) << 29)
+#define TALLY_REFCOUNT_IMMORTAL_WORD (UINT32_C(1) << 30)
+#define TALLY_REFCOUNT_LINK     (UINT32_C(1) << 31)
+#define TALLY_REFCOUNT_IMMORTAL \
+    { TALLY_REFCOUNT_IMMORTAL_WORD }
 
 void tally_object_zero(
     tally_object *object); /* the last reference is gone, or the count is out of room */
 
-static inline void tally_counts_incref(tally_counts *counts) {
+static inline void tally_refcount_incref(tally_refcounts *counts) {
     if (TALLY_UNLIKELY((int32_t)atomic_load_explicit(&counts->count, memory_order_relaxed) >=
-                       TALLY_COUNT_LIMIT)) {
+                       TALLY_REFCOUNT_LIMIT)) {
         TALLY_DETAIL(immortal_skips);
         return;
     }
     TALLY_DETAIL(shared_increfs);
-    TALLY_SHARED_COUNT(counts);
+    TALLY_COUNT_SHARED(counts);
     /* relaxed: the caller's own reference keeps the object alive */
     atomic_fetch_add_explicit(&counts->count, 1, memory_order_relaxed);
 }
 
-static inline void tally_counts_decref(tally_counts *counts) {
+static inline void tally_refcount_decref(tally_refcounts *counts) {
     if (TALLY_UNLIKELY((int32_t)atomic_load_explicit(&counts->count, memory_order_relaxed) >=
-                       TALLY_COUNT_LIMIT)) {
+                       TALLY_REFCOUNT_LIMIT)) {
         TALLY_DETAIL(immortal_skips);
         return;
     }
@@ -64,7 +64,7 @@ static inline void tally_counts_decref(tally_counts *counts) {
     /* acq_rel: release pairs with the acquire of the decref that reaches 0, so
      * that all uses of the object come before its destruction */
     if (atomic_fetch_sub_explicit(&counts->count, 1, memory_order_acq_rel) >=
-        (uint32_t)TALLY_COUNT_LIMIT)
+        (uint32_t)TALLY_REFCOUNT_LIMIT)
         tally_object_zero((tally_object *)counts);
 }
 

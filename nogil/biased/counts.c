@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * counts.c: the slow half of biased counts: merging, and the queues by which
- * other threads ask an owner to merge. tally_counts.h states the invariants,
+ * other threads ask an owner to merge. tally_refcount.h states the invariants,
  * docs/design.md draws the states.
  *
  * To merge is to add `local` to `shared` and to give up the owner. The word of
@@ -11,35 +11,35 @@
  * die from merged only.
  *
  * Who may merge an object of owner T:
- *   T itself, at a safepoint; or as it hands out what is new (tally_counts_expose_new);
+ *   T itself, at a safepoint; or as it hands out what is new (tally_refcount_merge_and_expose);
  *   who has claimed T while it is blocked (T cannot return before the claim ends);
  *   who holds the registration lock while T is gone (nobody can attach as T).
  *
  * Bound of a queue: what T has while it is blocked is merged by who drops it. While T
- * runs, a thread that finds more than TALLY_WAITING_LIMIT in T's queue waits at its
+ * runs, a thread that finds more than TALLY_BACKLOG_LIMIT in T's queue waits at its
  * next safepoint until T has been at one, and T merges there. So the limit is exceeded
  * by no more than what the droppers drop between two safepoints, twice, since T merges
  * just after its safepoint counts. A block counts, not what its object holds.
  */
-#include "backend.h"
+#include "objects/object.h"
 
 #define TALLY_QUEUE_CLOSED ((tally_merge_entry *)1)
 
 /* Merges and gives back one reference, the queue's; true if that was the last. */
-static bool merge_and_drop(tally_counts *counts) {
+static bool merge_and_drop(tally_refcounts *counts) {
     uint64_t owned = tally_owned_load(counts);
     uint64_t local = 0;
     /* Made immortal while its entry was in a pusher's hand. */
     if (TALLY_UNLIKELY((uint16_t)owned == TALLY_OWNER_IMMORTAL)) return false;
     /* It got hot while its entry was in a pusher's hand; the table's reference keeps it. */
-    if (TALLY_OWNER_IS_HOT(owned)) {
-        TALLY_HOT_ADD(owned, down);
+    if (tally_owner_is_hot(owned)) {
+        tally_hot_down(owned);
         return false;
     }
     /* Spread meanwhile: the table's reference keeps it. release: pairs with the stop in which
      * somebody frees it */
-    if (TALLY_OWNER_IS_SPREAD(owned)) {
-        if (!tally_spread_add(owned, -1))
+    if (tally_owner_is_per_thread(owned)) {
+        if (!tally_per_thread_add(owned, -1))
             atomic_fetch_sub_explicit(&counts->shared, TALLY_SHARED_ONE, memory_order_release);
         return false;
     }
@@ -48,7 +48,7 @@ static bool merge_and_drop(tally_counts *counts) {
         tally_lock_unbias((tally_object *)counts);
         tally_owned_store(counts, TALLY_OWNER_NONE);
     }
-    TALLY_POINT(merge_swap);
+    TALLY_FAILPOINT(merge_swap);
     uint32_t shared = atomic_load_explicit(&counts->shared, memory_order_relaxed), merged;
     do {
         merged = tally_shared_is_full(shared)
@@ -101,15 +101,15 @@ static void defer(tally_merge_entry *dead) {
     thread->counts.deferred = dead;
     tally_breaker_set(thread, TALLY_BREAK_MERGE);
 }
-bool tally_counts_deferred(tally_thread_state *thread) { return thread->counts.deferred != NULL; }
+bool tally_refcount_dealloc_pending(tally_thread_state *thread) { return thread->counts.deferred != NULL; }
 
 static void destroy_all(tally_merge_entry *dead) {
     for (tally_merge_entry *next; dead; dead = next) {
         next = dead->next;
         tally_object *object = dead->object;
         tally_memory_free(TALLY_RAW, dead);
-        tally_object_dies(object);
-        if (TALLY_LIKELY(tally_relieve()) || !next) continue;
+        tally_dealloc(object);
+        if (TALLY_LIKELY(tally_reclaim_throttle()) || !next) continue;
         defer(next);
         return;
     }
@@ -117,10 +117,10 @@ static void destroy_all(tally_merge_entry *dead) {
 
 /* The owner drops the last reference of its half, and other threads have counted: true if that was
  * the last. */
-static bool give_up(tally_counts *counts) {
+static bool give_up(tally_refcounts *counts) {
     tally_lock_unbias((tally_object *)counts);
     tally_owned_store(counts, TALLY_OWNER_NONE);
-    TALLY_POINT(local_zero_swap);
+    TALLY_FAILPOINT(local_zero_swap);
     uint32_t shared = atomic_load_explicit(&counts->shared, memory_order_relaxed), merged;
     do {
         merged = (shared & ~(uint32_t)TALLY_SHARED_STATE) | TALLY_SHARED_MERGED;
@@ -146,20 +146,20 @@ static tally_merge_entry *take_queue(tally_thread_state *thread) {
 }
 
 /* Before a push, so that it is never less than what is there. */
-static void count_waiting(tally_counts_thread *owner, size_t bytes) {
+static void count_waiting(tally_refcount_thread *owner, size_t bytes) {
     size_t now = atomic_fetch_add_explicit(&owner->waiting, bytes, memory_order_relaxed) + bytes;
     size_t most = atomic_load_explicit(&owner->waiting_most, memory_order_relaxed);
     while (most < now &&
            !atomic_compare_exchange_weak_explicit(&owner->waiting_most, &most, now,
                                                   memory_order_relaxed, memory_order_relaxed)) {}
-    if (TALLY_UNLIKELY(now > TALLY_WAITING_LIMIT)) tally_wait_wanted();
+    if (TALLY_UNLIKELY(now > TALLY_BACKLOG_LIMIT)) tally_reclaim_request_throttle();
 }
 
-void tally_counts_waiting(size_t *bytes, size_t *most) {
+void tally_refcount_queued_bytes(size_t *bytes, size_t *most) {
     *bytes = *most = 0;
     for (uint32_t id = 1;
          id <= atomic_load_explicit(&tally_process.slots_used, memory_order_acquire); id++) {
-        tally_counts_thread *owner = &tally_thread_slot(id)->counts;
+        tally_refcount_thread *owner = &tally_thread_slot(id)->counts;
         *bytes += atomic_load_explicit(&owner->waiting, memory_order_relaxed);
         size_t here = atomic_load_explicit(&owner->waiting_most, memory_order_relaxed);
         if (*most < here) *most = here;
@@ -183,7 +183,7 @@ static enum push push(tally_thread_state *owner, tally_merge_entry *entry) {
             return PUSH_CLOSED;
         }
         entry->next = head;
-        TALLY_POINT(push);
+        TALLY_FAILPOINT(push);
         /* seq_cst: before the look at the owner's status; pairs with blocked() */
     } while (!atomic_compare_exchange_weak_explicit(&owner->counts.queue, &head, entry,
                                                     memory_order_seq_cst, memory_order_relaxed));
@@ -193,27 +193,27 @@ static enum push push(tally_thread_state *owner, tally_merge_entry *entry) {
 /* The owner is gone. Merges under the registration lock, so that nobody attaches in its slot
  * meanwhile. */
 static bool merge_for_gone(tally_thread_state *owner, tally_merge_entry *entry) {
-    TALLY_POINT(merge_for_gone);
-    tally_registration_lock();
+    TALLY_FAILPOINT(merge_for_gone);
+    tally_thread_list_lock();
     bool gone = push(owner, entry) == PUSH_CLOSED,
          dead = gone && merge_and_drop(&entry->object->counts);
-    pthread_mutex_unlock(&tally_process.registration);
+    pthread_mutex_unlock(&tally_process.thread_list);
     if (gone) {
         tally_memory_free(TALLY_RAW, entry);
         return dead;
     }
     /* Somebody attached there in between, and does it, or is blocked already. */
     tally_breaker_set(owner, TALLY_BREAK_MERGE);
-    tally_counts_merge_blocked(owner);
+    tally_refcount_merge_blocked(owner);
     return false;
 }
 
 /* No memory for an entry: stop the world, in which every owner stands still, and merge here. */
 static bool merge_stopped(tally_object *object) {
-    TALLY_POINT(merge_stopped);
-    tally_world_stop();
+    TALLY_FAILPOINT(merge_stopped);
+    tally_stop_the_world();
     bool dead = merge_and_drop(&object->counts);
-    tally_world_start();
+    tally_resume_the_world();
     return dead;
 }
 
@@ -221,34 +221,34 @@ static bool merge_stopped(tally_object *object) {
  * it. */
 static bool queue_object(tally_object *object, uint32_t owner_id) {
     TALLY_EVENT(queued);
-    tally_fought(object, TALLY_FOUGHT_MERGE);
+    tally_contended(object, TALLY_CONTENDED_MERGE);
     tally_thread_state *owner = tally_thread_slot(owner_id);
     /* Blocked at this moment: merged in its stead, without an entry. */
     if (atomic_load_explicit(&owner->status, memory_order_relaxed) == TALLY_BLOCKED &&
         tally_claim(owner)) {
         TALLY_EVENT(claims);
-        TALLY_POINT(merge_claimed);
+        TALLY_FAILPOINT(merge_claimed);
         bool dead = merge_and_drop(&object->counts);
         tally_claim_end(owner);
-        tally_counts_merge_blocked(owner); /* what was pushed while it was claimed */
+        tally_refcount_merge_blocked(owner); /* what was pushed while it was claimed */
         return dead;
     }
     tally_merge_entry *entry = tally_memory_alloc(TALLY_RAW, sizeof *entry);
     if (!entry) return merge_stopped(object);
     entry->object = object;
-    TALLY_POINT(queue_entry);
+    TALLY_FAILPOINT(queue_entry);
     enum push pushed = push(owner, entry);
     if (pushed == PUSHED_BEHIND) return false;
     if (pushed == PUSH_CLOSED) return merge_for_gone(owner, entry);
-    TALLY_POINT(pushed);
+    TALLY_FAILPOINT(pushed);
     tally_breaker_set(owner, TALLY_BREAK_MERGE);
-    tally_counts_merge_blocked(owner);
+    tally_refcount_merge_blocked(owner);
     return false;
 }
 
 /* After a push, or after somebody's claim has ended: merges for the owner if it
  * is blocked. Who finds it claimed may leave: the claimer comes here afterwards. */
-void tally_counts_merge_blocked(tally_thread_state *owner) {
+void tally_refcount_merge_blocked(tally_thread_state *owner) {
     tally_merge_entry *head;
     /* seq_cst, after the push: pairs with blocking, which publishes its status and then looks at
      * the queue */
@@ -256,7 +256,7 @@ void tally_counts_merge_blocked(tally_thread_state *owner) {
            (head = atomic_load_explicit(&owner->counts.queue, memory_order_seq_cst)) &&
            head != TALLY_QUEUE_CLOSED && tally_claim(owner)) {
         TALLY_EVENT(claims);
-        TALLY_POINT(merge_claimed);
+        TALLY_FAILPOINT(merge_claimed);
         tally_merge_entry *dead = take_queue(owner);
         tally_claim_end(owner);
         destroy_all(dead);
@@ -265,7 +265,7 @@ void tally_counts_merge_blocked(tally_thread_state *owner) {
 
 /* Near an end of the range it goes back to FULL; what others count meanwhile does not matter any
  * more. */
-void tally_counts_saturate(tally_counts *counts) {
+void tally_refcount_saturate(tally_refcounts *counts) {
     uint32_t shared = atomic_load_explicit(&counts->shared, memory_order_relaxed);
     while (tally_shared_is_full(shared) &&
            (unsigned)(tally_shared_count(shared) - TALLY_SHARED_FULL + (1 << 26)) >= 1u << 27 &&
@@ -276,7 +276,7 @@ void tally_counts_saturate(tally_counts *counts) {
 }
 
 /* The same where no foreign code may run: what dies is left for the caller's next safepoint. */
-void tally_counts_merge_blocked_later(tally_thread_state *owner) {
+void tally_refcount_merge_blocked_later(tally_thread_state *owner) {
     tally_merge_entry *head;
     /* seq_cst: as above */
     while (atomic_load_explicit(&owner->status, memory_order_seq_cst) == TALLY_BLOCKED &&
@@ -290,9 +290,9 @@ void tally_counts_merge_blocked_later(tally_thread_state *owner) {
 }
 
 /* A reference of another thread than the owner's goes; true if that was the last. */
-static bool drop_shared(tally_counts *counts) {
+static bool drop_shared(tally_refcounts *counts) {
     /* Read first: once this reference is the queue's, the object may be merged at any time. */
-    uint32_t owner = tally_counts_owner(counts);
+    uint32_t owner = tally_refcount_owner(counts);
     /* acquire: a merged state must not be seen with the owner from before the merge; the queue
      * needs the owner only in states in which it cannot have changed, see below */
     uint32_t shared = atomic_load_explicit(&counts->shared, memory_order_acquire), next;
@@ -302,19 +302,19 @@ static bool drop_shared(tally_counts *counts) {
             tally_fatal((tally_object *)counts,
                         "a reference was dropped of an object that is dead");
         if (TALLY_UNLIKELY(tally_shared_is_full(shared))) {
-            tally_counts_saturate(counts);
+            tally_refcount_saturate(counts);
             return false;
         }
         /* Would go negative for the first time: the reference becomes the queue's instead. */
-        bool queue = shared == TALLY_SHARED_DEFAULT || shared == TALLY_SHARED_MAYBE;
+        bool queue = shared == TALLY_SHARED_PRIVATE || shared == TALLY_SHARED_MAYBE;
         if (queue) {
-            owner = tally_counts_owner(counts);
+            owner = tally_refcount_owner(counts);
             /* The owner is merging at this moment: not its queue's business any more, count down.
              */
             if (owner == TALLY_OWNER_NONE) queue = false;
         }
         next = queue ? TALLY_SHARED_QUEUED : shared - TALLY_SHARED_ONE;
-        TALLY_POINT(decref_shared);
+        TALLY_FAILPOINT(decref_shared);
         /* acq_rel: release pairs with the merge or the last decref; acquire for the one that frees
          */
         if (atomic_compare_exchange_weak_explicit(&counts->shared, &shared, next,
@@ -323,50 +323,50 @@ static bool drop_shared(tally_counts *counts) {
             return next == TALLY_SHARED_MERGED;
         }
         TALLY_DETAIL(lost_cas);
-        tally_fought((tally_object *)counts, TALLY_FOUGHT_LOST_CAS);
+        tally_contended((tally_object *)counts, TALLY_CONTENDED_LOST_CAS);
         TALLY_HOT_NOTE(counts, 1); /* the reference is not dropped yet */
     }
 }
 
-#if TALLY_SPREAD_COUNTS
+#if TALLY_PER_THREAD_REFCOUNTS
 /* By a thread that has no table of numbers yet. */
-static __attribute__((noinline)) void drop_spread(tally_counts *counts, uint64_t owned) {
+static __attribute__((noinline)) void drop_spread(tally_refcounts *counts, uint64_t owned) {
     tally_thread_require();
-    if (tally_numbers_allocate() && tally_spread_add(owned, -1)) return;
+    if (tally_per_thread_allocate() && tally_per_thread_add(owned, -1)) return;
     /* release: pairs with the stop in which somebody frees it */
     atomic_fetch_sub_explicit(&counts->shared, TALLY_SHARED_ONE, memory_order_release);
 }
 #endif
 
-bool tally_counts_drop_slow(tally_counts *counts) {
-#if TALLY_SPREAD_COUNTS
+bool tally_refcount_drop_slow(tally_refcounts *counts) {
+#if TALLY_PER_THREAD_REFCOUNTS
     uint64_t owned = tally_owned_load(counts);
-    if (TALLY_OWNER_IS_SPREAD(owned)) {
-        TALLY_DETAIL(hot_decrefs);
-        if (TALLY_UNLIKELY(!tally_spread_add(owned, -1))) drop_spread(counts, owned);
+    if (tally_owner_is_per_thread(owned)) {
+        TALLY_DETAIL(per_thread_decrefs);
+        if (TALLY_UNLIKELY(!tally_per_thread_add(owned, -1))) drop_spread(counts, owned);
         return false;
     }
 #endif
-    return tally_counts_owned(counts) ? give_up(counts) : drop_shared(counts);
+    return tally_refcount_owned(counts) ? give_up(counts) : drop_shared(counts);
 }
 
-void tally_counts_decref_slow(tally_counts *counts) {
-    if (tally_counts_drop(counts)) tally_object_dies((tally_object *)counts);
+void tally_refcount_decref_slow(tally_refcounts *counts) {
+    if (tally_refcount_drop(counts)) tally_dealloc((tally_object *)counts);
 }
 
 /* ---- hooks -------------------------------------------------------------- */
 
 /* Registration lock held: opens the queue of a slot, new or taken over. */
-void tally_counts_attach(tally_thread_state *thread) {
+void tally_refcount_attach(tally_thread_state *thread) {
     atomic_store_explicit(&thread->counts.queue, NULL, memory_order_seq_cst);
 #if TALLY_HOT_COUNTS
     tally_hot_attach(thread);
 #endif
 }
 
-void tally_counts_safepoint(tally_thread_state *thread) {
+void tally_refcount_safepoint(tally_thread_state *thread) {
     tally_breaker_clear(thread, TALLY_BREAK_MERGE);
-    TALLY_POINT(merge);
+    TALLY_FAILPOINT(merge);
     tally_merge_entry *deferred = thread->counts.deferred;
     thread->counts.deferred = NULL;
     if (TALLY_UNLIKELY(deferred)) destroy_all(deferred);
@@ -376,24 +376,24 @@ void tally_counts_safepoint(tally_thread_state *thread) {
 #endif
 }
 
-void tally_counts_merge_later(tally_thread_state *thread) {
+void tally_refcount_merge_later(tally_thread_state *thread) {
     tally_merge_entry *dead = take_queue(thread);
     if (dead) defer(dead);
 }
 
 /* The status says blocked; looks again at what was pushed before anybody could see that. */
-bool tally_counts_is_queue_pending(tally_thread_state *thread) {
+bool tally_refcount_is_queue_pending(tally_thread_state *thread) {
     return atomic_load_explicit(&thread->counts.queue, memory_order_seq_cst) != NULL;
 }
-bool tally_counts_pending(tally_thread_state *thread) {
+bool tally_refcount_pending(tally_thread_state *thread) {
 #if TALLY_HOT_COUNTS
     if (tally_hot_pending(thread)) return true;
 #endif
-    return tally_counts_is_queue_pending(thread);
+    return tally_refcount_is_queue_pending(thread);
 }
 
 /* Registration lock held: closes the queue if it is empty; false: it is not. */
-bool tally_counts_detach(tally_thread_state *thread) {
+bool tally_refcount_detach(tally_thread_state *thread) {
     tally_merge_entry *none = NULL;
     if (thread->counts.deferred) return false;
 #if TALLY_HOT_COUNTS
@@ -408,7 +408,7 @@ bool tally_counts_detach(tally_thread_state *thread) {
 static
 #endif
     tally_merge_entry *
-    tally_counts_merge_queues(void) {
+    tally_refcount_merge_queues(void) {
     tally_merge_entry *dead = NULL, **last = &dead;
     for (uint32_t id = 1;
          id <= atomic_load_explicit(&tally_process.slots_used, memory_order_acquire); id++) {
@@ -421,14 +421,14 @@ static
 
 /* World stopped: merges all that waits, for whomever. What died is destroyed by who
  * stopped the world, once it runs again. */
-tally_counts_dead tally_counts_merge_stopped(void) {
-    tally_counts_dead dead = {.entries = tally_counts_merge_queues()};
+tally_refcount_dead tally_refcount_merge_stopped(void) {
+    tally_refcount_dead dead = {.entries = tally_refcount_merge_queues()};
 #if TALLY_HOT_COUNTS
     tally_hot_cool_all(&dead.cooled);
 #endif
     return dead;
 }
-void tally_counts_destroy(tally_counts_dead dead) {
+void tally_refcount_destroy(tally_refcount_dead dead) {
     destroy_all(dead.entries);
 #if TALLY_HOT_COUNTS
     tally_hot_drop(&dead.cooled);

@@ -13,7 +13,7 @@
  * a thread that exits while there are hot objects, the same at once. And at the end of the run
  * time.
  */
-#include "backend.h"
+#include "objects/object.h"
 
 #if TALLY_HOT_COUNTS
 
@@ -64,7 +64,7 @@ static void fold(unsigned index) {
         at->counted += up + down;
         at->by = at->by == 0 || at->by == id ? id : SEVERAL;
     }
-    tally_counts_fold(&at->object->counts, (int64_t)sum);
+    tally_refcount_fold(&at->object->counts, (int64_t)sum);
 }
 
 static bool is_hot(tally_object *object) {
@@ -82,11 +82,11 @@ static void cool(unsigned index, tally_hot_cooled *cooled) {
     TALLY_EVENT(made_cold);
     if (!is_hot(object)) return; /* made immortal meanwhile */
     tally_owned_store(&object->counts, TALLY_OWNER_NONE);
-    if (TALLY_UNLIKELY(tally_counts_is_immortal(&object->counts))) return; /* its count is full */
+    if (TALLY_UNLIKELY(tally_refcount_is_immortal(&object->counts))) return; /* its count is full */
     if (TALLY_UNLIKELY(references(object) < 1))
         tally_fatal(object, "more references were dropped than there were");
     if (references(object) > 1)
-        tally_counts_trial_add(&object->counts, -1);
+        tally_refcount_trial_add(&object->counts, -1);
     else
         cooled->objects[cooled->count++] = object; /* it would die: once the world runs */
 }
@@ -120,9 +120,9 @@ static void look(bool judge_all, uint64_t now, tally_hot_cooled *cooled) {
 /* The request's reference becomes the table's. False: refused; the request keeps it. */
 static bool make_hot(tally_object *object, uint64_t now) {
     uint64_t owned = tally_owned_load(&object->counts);
-    if ((uint16_t)owned == TALLY_OWNER_IMMORTAL || TALLY_OWNER_IS_SPREAD(owned)) return false;
+    if ((uint16_t)owned == TALLY_OWNER_IMMORTAL || tally_owner_is_per_thread(owned)) return false;
     if ((uint16_t)owned == TALLY_OWNER_HOT) { /* asked for by several: the table has a reference */
-        tally_counts_trial_add(&object->counts, -1);
+        tally_refcount_trial_add(&object->counts, -1);
         return true;
     }
     uint32_t shared = atomic_load_explicit(&object->counts.shared, memory_order_relaxed);
@@ -166,7 +166,7 @@ void tally_hot_drop(tally_hot_cooled *cooled) {
     for (unsigned i = 0; i < cooled->count; i++) tally_decref(cooled->objects[i]);
 }
 
-void tally_hot_note(tally_counts *counts, unsigned lost) {
+void tally_hot_note(tally_refcounts *counts, unsigned lost) {
     tally_thread_state *thread = tally_thread_current();
     tally_hot_thread *self = &thread->counts.hot;
     uintptr_t address = (uintptr_t)counts;
@@ -191,25 +191,25 @@ void tally_hot_note(tally_counts *counts, unsigned lost) {
     tally_breaker_set(thread, TALLY_BREAK_MERGE);
 }
 
-static void stop_and_look(tally_hot_thread *self, bool judge_all) {
-    tally_counts_dead dead;
+static void stop_and_recheck(tally_hot_thread *self, bool judge_all) {
+    tally_refcount_dead dead;
     dead.cooled.count = 0;
     self->asking = true;
     uint64_t began = tally_now();
-    tally_world_stop();
-    TALLY_POINT(hot_stopped);
-    dead.entries = tally_counts_merge_queues();
+    tally_stop_the_world();
+    TALLY_FAILPOINT(hot_stopped);
+    dead.entries = tally_refcount_merge_queues();
     uint64_t now = tally_now();
     look(judge_all, now, &dead.cooled);
     bool refused = answer_all(now);
-    tally_world_start();
-    TALLY_POINT(hot_started);
+    tally_resume_the_world();
+    TALLY_FAILPOINT(hot_started);
     now = tally_now();
     /* Where there is no room, that is so for a while. */
     atomic_store_explicit(&hot.not_before, now + (refused ? JUDGE_NS : 0) + 20 * (now - began),
                           memory_order_relaxed);
     self->asking = false;
-    tally_counts_destroy(dead);
+    tally_refcount_destroy(dead);
 }
 
 void tally_hot_safepoint(tally_thread_state *thread) {
@@ -220,7 +220,7 @@ void tally_hot_safepoint(tally_thread_state *thread) {
         bool leaving = self->leaving;
         self->leaving = false;
         self->looked |= leaving;
-        stop_and_look(self, leaving);
+        stop_and_recheck(self, leaving);
         asked = atomic_load_explicit(&self->request, memory_order_relaxed);
     }
     if (!(asked & REFUSED)) return;

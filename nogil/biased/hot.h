@@ -60,7 +60,7 @@ typedef struct tally_hot_cooled {
 struct tally_thread_state;
 struct tally_merge_entry;
 /* Compare-and-swaps were lost on its shared half; by who holds a reference. */
-void tally_hot_note(tally_counts *counts, unsigned lost) __attribute__((cold));
+void tally_hot_note(tally_refcounts *counts, unsigned lost) __attribute__((cold));
 #    define TALLY_HOT_NOTE(counts, lost) tally_hot_note(counts, lost)
 /* What the threads' numbers add to the shared half, less the table's reference. Exact while the
  * world is stopped. */
@@ -75,7 +75,7 @@ void tally_hot_safepoint(struct tally_thread_state *thread);
 void tally_hot_cool_all(tally_hot_cooled *cooled);
 void tally_hot_drop(tally_hot_cooled *cooled);
 /* World stopped; counts.c. */
-struct tally_merge_entry *tally_counts_merge_queues(void);
+struct tally_merge_entry *tally_refcount_merge_queues(void);
 
 #else
 #    define TALLY_HOT_NOTE(counts, lost) ((void)0)

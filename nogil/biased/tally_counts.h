@@ -12,7 +12,7 @@
  *    Dead is: owner none, shared merged with 0.
  *
  * What all threads use by its nature, as a class or a function, is *spread*: its owner is
- * TALLY_OWNER_SPREAD, which no thread is, its place in the tables of numbers is where
+ * TALLY_OWNER_PER_THREAD, which no thread is, its place in the tables of numbers is where
  * the local count was, and each thread counts it in the number at that place of a table of its own.
  *  - The owner makes an object spread, or any thread with the world stopped; it
  *    ceases to be with the world stopped. Its shared half has state merged. Between a look
@@ -20,7 +20,7 @@
  *  - References = shared + the sum of the threads' numbers, which have 64 bits and never run over.
  * Shared counts one that is the table's of places, or of types. No sum of a part says that the
  * object is dead, and nobody but who has stopped the world looks at the whole to free it
- * (nogil/locks/classes.c).
+ * (nogil/refcount/per_thread.c).
  *  - Any count may go to shared instead: that of a thread that has no table, as long as it has only
  * taken references, or for want of memory; an entry's that was on its way to the owner's queue.
  *
@@ -39,11 +39,11 @@
  *  - References that the owner has counted and others drop make the half negative, in state queued.
  * If they are more than 2^28, it becomes full from below, and the object immortal.
  */
-#ifndef TALLY_COUNTS_H
-#define TALLY_COUNTS_H
+#ifndef TALLY_REFCOUNT_H
+#define TALLY_REFCOUNT_H
 
-#define TALLY_COUNTS_NAME        "biased"
-#define TALLY_COUNTS_HAVE_OWNERS 1
+#define TALLY_REFCOUNT_NAME        "biased"
+#define TALLY_REFCOUNT_HAVE_OWNERS 1
 
 /* One word, local << 16 | owner: the owner's way is a load, a comparison and a
  * store, and giving up an object is one store. Aligned to 4 that no padding
@@ -51,12 +51,12 @@
 typedef uint64_t tally_owned __attribute__((aligned(4)));
 #define TALLY_OWNED_ONE ((uint64_t)1 << 16)
 
-typedef struct tally_counts {
+typedef struct tally_refcounts {
     tally_owned owned;
     _Atomic uint32_t shared; /* two state bits below a signed count */
-} tally_counts;
+} tally_refcounts;
 
-#define TALLY_COUNTS_IMMORTAL \
+#define TALLY_REFCOUNT_IMMORTAL \
     { TALLY_OWNER_IMMORTAL, 0 }
 
 /*
@@ -73,32 +73,32 @@ typedef struct tally_counts {
 #    endif
 #endif
 #ifdef TALLY_OWNED_ATOMIC
-static inline uint64_t tally_owned_load(const tally_counts *counts) {
+static inline uint64_t tally_owned_load(const tally_refcounts *counts) {
     return __atomic_load_n((const uint64_t *)__builtin_assume_aligned(counts, _Alignof(uint64_t)),
                            __ATOMIC_RELAXED);
 }
-static inline void tally_owned_store(tally_counts *counts, uint64_t word) {
+static inline void tally_owned_store(tally_refcounts *counts, uint64_t word) {
     __atomic_store_n((uint64_t *)__builtin_assume_aligned(counts, _Alignof(uint64_t)), word,
                      __ATOMIC_RELAXED);
 }
 #else
-static inline uint64_t tally_owned_load(const tally_counts *counts) {
+static inline uint64_t tally_owned_load(const tally_refcounts *counts) {
     return *(const volatile uint64_t *)&counts->owned;
 }
-static inline void tally_owned_store(tally_counts *counts, uint64_t word) {
+static inline void tally_owned_store(tally_refcounts *counts, uint64_t word) {
     *(volatile uint64_t *)&counts->owned = word;
 }
 #endif
 
 /* The word of a new object. The cast through void tells clang, which goes by the
  * type of the field, that the header aligns it. */
-static inline void tally_owned_publish(tally_counts *counts, uint64_t word) {
+static inline void tally_owned_publish(tally_refcounts *counts, uint64_t word) {
     __atomic_store_n((uint64_t *)__builtin_assume_aligned((void *)counts, _Alignof(uint64_t)), word,
                      __ATOMIC_RELEASE);
 }
 
 enum {
-    TALLY_SHARED_DEFAULT,
+    TALLY_SHARED_PRIVATE,
     TALLY_SHARED_MAYBE,
     TALLY_SHARED_QUEUED,
     TALLY_SHARED_MERGED,
@@ -108,14 +108,14 @@ enum {
 
 /* The owner drops the last reference of its half, or another thread drops one. One
  * call for both, as each costs the caller registers. */
-void tally_counts_decref_slow(tally_counts *counts) __attribute__((cold));
+void tally_refcount_decref_slow(tally_refcounts *counts) __attribute__((cold));
 /* The shared half is negative, or full: if it is full, it is kept so. */
-void tally_counts_saturate(tally_counts *counts) __attribute__((cold));
+void tally_refcount_saturate(tally_refcounts *counts) __attribute__((cold));
 
 /* Hot (hot.h): counted in a number of the thread; the place is in `owned`. Looked at behind the
  * owner's and the immortals' ways, in front of a read-modify-write, so that nobody else pays. */
 #if TALLY_HOT_COUNTS
-#    define TALLY_OWNER_IS_HOT(owned) ((uint16_t)(owned) == TALLY_OWNER_HOT)
+#    define tally_owner_is_hot(owned) ((uint16_t)(owned) == TALLY_OWNER_HOT)
 /* Load and store, both relaxed: its thread alone writes the number, and who reads it to act on it
  * has stopped the world. */
 #    define TALLY_HOT_ADD(owned, way)                                                          \
@@ -125,21 +125,21 @@ void tally_counts_saturate(tally_counts *counts) __attribute__((cold));
                                   1,                                                           \
                               memory_order_relaxed)
 #else
-#    define TALLY_OWNER_IS_HOT(owned) 0
+#    define tally_owner_is_hot(owned) 0
 #    define TALLY_HOT_ADD(owned, way) ((void)0)
 #endif
 
 /* 0: under one lock nobody contends. */
-#ifndef TALLY_SPREAD_COUNTS
-#    define TALLY_SPREAD_COUNTS 1
+#ifndef TALLY_PER_THREAD_REFCOUNTS
+#    define TALLY_PER_THREAD_REFCOUNTS 1
 #endif
-#if TALLY_SPREAD_COUNTS
-#    define TALLY_OWNER_IS_SPREAD(owned) ((uint16_t)(owned) == TALLY_OWNER_SPREAD)
+#if TALLY_PER_THREAD_REFCOUNTS
+#    define tally_owner_is_per_thread(owned) ((uint16_t)(owned) == TALLY_OWNER_PER_THREAD)
 /* Load and store, both relaxed, as of a hot one. False: the thread has no table. Decrefs of spread
  * objects are left to the slow path: inline, they cost others a register. */
-static inline _Bool tally_spread_add(uint64_t owned, int64_t by) {
+static inline _Bool tally_per_thread_add(uint64_t owned, int64_t by) {
     _Atomic int64_t *numbers =
-        atomic_load_explicit(&tally_self.thread->numbers, memory_order_relaxed);
+        atomic_load_explicit(&tally_self.thread->refcount.per_thread, memory_order_relaxed);
     if (TALLY_UNLIKELY(!numbers)) return 0;
     atomic_store_explicit(&numbers[owned >> 16],
                           atomic_load_explicit(&numbers[owned >> 16], memory_order_relaxed) + by,
@@ -147,42 +147,42 @@ static inline _Bool tally_spread_add(uint64_t owned, int64_t by) {
     return 1;
 }
 #else
-#    define TALLY_OWNER_IS_SPREAD(owned) 0
-#    define tally_spread_add(owned, by)  ((void)(owned), 0)
+#    define tally_owner_is_per_thread(owned) 0
+#    define tally_per_thread_add(owned, by)  ((void)(owned), 0)
 #endif
 
-static inline void tally_counts_incref(tally_counts *counts) {
+static inline void tally_refcount_incref(tally_refcounts *counts) {
     uint64_t owned = tally_owned_load(counts);
     if (TALLY_LIKELY((uint16_t)owned == tally_self.id)) {
         TALLY_DETAIL(local_increfs);
         tally_owned_store(counts, owned + TALLY_OWNED_ONE);
         return;
     }
-    if (TALLY_OWNER_IS_HOT(owned)) {
-        TALLY_DETAIL(hot_increfs);
-        TALLY_HOT_ADD(owned, up);
+    if (tally_owner_is_hot(owned)) {
+        TALLY_DETAIL(per_thread_increfs);
+        tally_hot_up(owned);
         return;
     }
     /* One comparison tells an immortal object, a spread one, and any other; that pays for the look
      * at the sum below. */
-    if ((uint16_t)owned > TALLY_OWNER_SPREAD) {
+    if ((uint16_t)owned > TALLY_OWNER_PER_THREAD) {
         TALLY_DETAIL(immortal_skips);
         return;
     }
-    if (TALLY_OWNER_IS_SPREAD(owned) && tally_spread_add(owned, 1)) {
-        TALLY_DETAIL(hot_increfs);
+    if (tally_owner_is_per_thread(owned) && tally_per_thread_add(owned, 1)) {
+        TALLY_DETAIL(per_thread_increfs);
         return;
     }
     TALLY_DETAIL(shared_increfs);
-    TALLY_SHARED_COUNT(counts);
+    TALLY_COUNT_SHARED(counts);
     /* relaxed: the caller's own reference keeps the object alive */
     if (TALLY_UNLIKELY((int32_t)(atomic_fetch_add_explicit(&counts->shared, TALLY_SHARED_ONE,
                                                            memory_order_relaxed) +
                                  TALLY_SHARED_ONE) < 0))
-        tally_counts_saturate(counts);
+        tally_refcount_saturate(counts);
 }
 
-static inline void tally_counts_decref(tally_counts *counts) {
+static inline void tally_refcount_decref(tally_refcounts *counts) {
     uint64_t owned = tally_owned_load(counts);
     if (TALLY_LIKELY((uint16_t)owned == tally_self.id)) {
         if (TALLY_LIKELY(owned >= 2 * TALLY_OWNED_ONE)) {
@@ -193,12 +193,12 @@ static inline void tally_counts_decref(tally_counts *counts) {
     } else if ((uint16_t)owned == TALLY_OWNER_IMMORTAL) {
         TALLY_DETAIL(immortal_skips);
         return;
-    } else if (TALLY_OWNER_IS_HOT(owned)) {
-        TALLY_DETAIL(hot_decrefs);
-        TALLY_HOT_ADD(owned, down);
+    } else if (tally_owner_is_hot(owned)) {
+        TALLY_DETAIL(per_thread_decrefs);
+        tally_hot_down(owned);
         return;
     }
-    tally_counts_decref_slow(counts);
+    tally_refcount_decref_slow(counts);
 }
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The biased counts' side of the contract; core/backend.h says what each does. */
-#ifndef TALLY_COUNTS_PART_H
-#define TALLY_COUNTS_PART_H
+/* The biased counts' side of the contract; core/contract/ says what each does. */
+#ifndef TALLY_REFCOUNT_PART_H
+#define TALLY_REFCOUNT_PART_H
 
 #include "hot.h"
 
@@ -11,17 +11,17 @@ typedef struct tally_merge_entry {
     tally_object *object;
 } tally_merge_entry;
 
-typedef struct tally_counts_thread {
+typedef struct tally_refcount_thread {
     _Atomic(tally_merge_entry *) queue;   /* a stack; TALLY_QUEUE_CLOSED: the owner is gone */
     _Atomic size_t waiting, waiting_most; /* bytes of the blocks of the objects in it */
     tally_merge_entry *deferred; /* dead, to be destroyed at the next safepoint; own thread */
 #if TALLY_HOT_COUNTS
     tally_hot_thread hot;
 #endif
-} tally_counts_thread;
+} tally_refcount_thread;
 
 static inline int32_t tally_shared_count(uint32_t shared) { return (int32_t)shared >> 2; }
-/* From 2^28 to 3 * 2^28 as numbers of 30 bits; tally_counts.h. */
+/* From 2^28 to 3 * 2^28 as numbers of 30 bits; tally_refcount.h. */
 enum { TALLY_SHARED_FULL = (1 << 28) + (1 << 27), TALLY_SHARED_FULL_FROM = 1 << 28 };
 static inline bool tally_shared_is_full(uint32_t shared) {
     return shared - (UINT32_C(1) << 30) < UINT32_C(1) << 31;
@@ -33,33 +33,33 @@ static inline uint32_t tally_shared_of(int64_t references, uint32_t state) {
 }
 
 /* A hot or spread object's is none. */
-static inline uint32_t tally_counts_owner(tally_counts *counts) {
+static inline uint32_t tally_refcount_owner(tally_refcounts *counts) {
     uint16_t owner = (uint16_t)tally_owned_load(counts);
-    if (TALLY_OWNER_IS_SPREAD(owner)) return TALLY_OWNER_NONE;
+    if (tally_owner_is_per_thread(owner)) return TALLY_OWNER_NONE;
     return TALLY_HOT_COUNTS && owner == TALLY_OWNER_HOT ? TALLY_OWNER_NONE : owner;
 }
-static inline bool tally_counts_owned(tally_counts *counts) {
+static inline bool tally_refcount_owned(tally_refcounts *counts) {
     return (uint16_t)tally_owned_load(counts) == tally_self.id;
 }
 
-static inline void tally_counts_init(tally_counts *counts) {
-    atomic_store_explicit(&counts->shared, TALLY_SHARED_DEFAULT, memory_order_relaxed);
+static inline void tally_refcount_init(tally_refcounts *counts) {
+    atomic_store_explicit(&counts->shared, TALLY_SHARED_PRIVATE, memory_order_relaxed);
     /* release: pairs with nothing that could succeed (default makes a stranger's
      * try-incref fail); it keeps the fields in front for the owner compare */
     tally_owned_publish(counts, TALLY_OWNED_ONE | tally_self.id);
 }
 /* Of memory that is new. */
-static inline void tally_counts_start_dead(tally_counts *counts) {
+static inline void tally_refcount_start_dead(tally_refcounts *counts) {
     tally_owned_store(counts, TALLY_OWNER_NONE);
-    atomic_store_explicit(&counts->shared, TALLY_SHARED_DEFAULT, memory_order_relaxed);
+    atomic_store_explicit(&counts->shared, TALLY_SHARED_PRIVATE, memory_order_relaxed);
 }
-static inline bool tally_counts_is_immortal(tally_counts *counts) {
-    return tally_counts_owner(counts) == TALLY_OWNER_IMMORTAL ||
+static inline bool tally_refcount_is_immortal(tally_refcounts *counts) {
+    return tally_refcount_owner(counts) == TALLY_OWNER_IMMORTAL ||
            tally_shared_is_full(atomic_load_explicit(&counts->shared, memory_order_relaxed));
 }
 
-static inline bool tally_counts_try_incref(tally_counts *counts) {
-    TALLY_POINT(try_incref);
+static inline bool tally_refcount_try_incref(tally_refcounts *counts) {
+    TALLY_FAILPOINT(try_incref);
     uint64_t owned = tally_owned_load(counts);
     if (TALLY_LIKELY((uint16_t)owned == tally_self.id)) {
         /* Only this thread frees it, and is not doing so: alive. */
@@ -73,31 +73,31 @@ static inline bool tally_counts_try_incref(tally_counts *counts) {
     }
     /* A hot one: the table's reference keeps it alive, and it stays hot until this thread's next
      * safepoint. */
-    if (TALLY_OWNER_IS_HOT(owned)) {
-        TALLY_DETAIL(hot_increfs);
-        TALLY_HOT_ADD(owned, up);
+    if (tally_owner_is_hot(owned)) {
+        TALLY_DETAIL(per_thread_increfs);
+        tally_hot_up(owned);
         return true;
     }
     /* A spread one, likewise: it lives, and stays spread until this thread's next safepoint. */
-    if (TALLY_OWNER_IS_SPREAD(owned)) {
-        TALLY_DETAIL(hot_increfs);
-        if (TALLY_LIKELY(tally_spread_add(owned, 1))) return true;
+    if (tally_owner_is_per_thread(owned)) {
+        TALLY_DETAIL(per_thread_increfs);
+        if (TALLY_LIKELY(tally_per_thread_add(owned, 1))) return true;
         atomic_fetch_add_explicit(&counts->shared, TALLY_SHARED_ONE, memory_order_relaxed);
         return true;
     }
     uint32_t shared = atomic_load_explicit(&counts->shared, memory_order_relaxed);
     unsigned lost = 0;
     for (;;) {
-        if (shared == TALLY_SHARED_MERGED || (shared & TALLY_SHARED_STATE) == TALLY_SHARED_DEFAULT)
+        if (shared == TALLY_SHARED_MERGED || (shared & TALLY_SHARED_STATE) == TALLY_SHARED_PRIVATE)
             return false;
-        TALLY_POINT(try_incref_swap);
+        TALLY_FAILPOINT(try_incref_swap);
         /* acquire: pairs with the release of the compare-and-swap that left default or merged */
         if (atomic_compare_exchange_weak_explicit(&counts->shared, &shared,
                                                   shared + TALLY_SHARED_ONE, memory_order_acquire,
                                                   memory_order_relaxed)) {
             TALLY_DETAIL(shared_increfs);
             if (TALLY_UNLIKELY(lost)) { /* now that it cannot die */
-                tally_counts_fought(counts, lost);
+                tally_refcount_contended(counts, lost);
                 TALLY_HOT_NOTE(counts, lost);
             }
             return true;
@@ -107,15 +107,15 @@ static inline bool tally_counts_try_incref(tally_counts *counts) {
     }
 }
 
-static inline bool tally_counts_try_incref_weak(tally_counts *counts) {
-    return tally_counts_try_incref(counts);
+static inline bool tally_refcount_try_incref_weak(tally_refcounts *counts) {
+    return tally_refcount_try_incref(counts);
 }
 
-static inline void tally_counts_expose(tally_counts *counts) {
+static inline void tally_refcount_expose(tally_refcounts *counts) {
     uint32_t shared = atomic_load_explicit(&counts->shared, memory_order_relaxed);
-    if (tally_counts_owner(counts) == TALLY_OWNER_IMMORTAL) return;
-    /* release: as in tally_counts_share */
-    while ((shared & TALLY_SHARED_STATE) == TALLY_SHARED_DEFAULT &&
+    if (tally_refcount_owner(counts) == TALLY_OWNER_IMMORTAL) return;
+    /* release: as in tally_refcount_set_maybe_shared */
+    while ((shared & TALLY_SHARED_STATE) == TALLY_SHARED_PRIVATE &&
            !atomic_compare_exchange_weak_explicit(&counts->shared, &shared,
                                                   shared | TALLY_SHARED_MAYBE, memory_order_release,
                                                   memory_order_relaxed)) {}
@@ -126,18 +126,18 @@ static inline void tally_counts_expose(tally_counts *counts) {
  * if the caller owns it: then whoever drops it needs nobody's queue. Not for one with a lock, whose
  * bias would have to go.
  */
-static inline void tally_counts_expose_new(tally_counts *counts) {
+static inline void tally_refcount_merge_and_expose(tally_refcounts *counts) {
     uint64_t owned = tally_owned_load(counts);
     uint32_t shared = atomic_load_explicit(&counts->shared, memory_order_relaxed);
     if ((uint16_t)owned != tally_self.id || owned >= 3 * TALLY_OWNED_ONE ||
-        shared != TALLY_SHARED_DEFAULT) {
-        tally_counts_expose(counts);
+        shared != TALLY_SHARED_PRIVATE) {
+        tally_refcount_expose(counts);
         return;
     }
-    TALLY_POINT(expose_new);
+    TALLY_FAILPOINT(expose_new);
     /* The owner goes first, as in every merge. Others that hold a reference may count meanwhile. */
     tally_owned_store(counts, TALLY_OWNER_NONE);
-    TALLY_POINT(expose_new_swap);
+    TALLY_FAILPOINT(expose_new_swap);
     uint32_t local = (uint32_t)(owned / TALLY_OWNED_ONE);
     /* release: pairs with the acquire of try-increfs and of the last drop */
     while (!atomic_compare_exchange_weak_explicit(
@@ -147,31 +147,31 @@ static inline void tally_counts_expose_new(tally_counts *counts) {
 }
 
 /* Not queued: the queue's reference comes from outside, so what is garbage is in no queue. */
-static inline void tally_counts_adopt(tally_counts *counts) {
+static inline void tally_refcount_adopt(tally_refcounts *counts) {
     uint64_t owned = tally_owned_load(counts);
     /* A spread one stays so: this thread counts it without atomics, and the sweep frees it. */
     if ((uint16_t)owned == tally_self.id || (uint16_t)owned == TALLY_OWNER_IMMORTAL ||
-        TALLY_OWNER_IS_SPREAD(owned))
+        tally_owner_is_per_thread(owned))
         return;
     uint32_t shared = atomic_load_explicit(&counts->shared, memory_order_relaxed);
     if (TALLY_UNLIKELY(tally_shared_is_full(shared))) return;
     uint64_t total = owned / TALLY_OWNED_ONE + (uint64_t)(int64_t)tally_shared_count(shared);
     atomic_store_explicit(&counts->shared,
-                          (shared & TALLY_SHARED_STATE) == TALLY_SHARED_DEFAULT
-                              ? TALLY_SHARED_DEFAULT
+                          (shared & TALLY_SHARED_STATE) == TALLY_SHARED_PRIVATE
+                              ? TALLY_SHARED_PRIVATE
                               : TALLY_SHARED_MAYBE,
                           memory_order_relaxed);
     tally_owned_store(counts, total * TALLY_OWNED_ONE + tally_self.id);
 }
-static inline void tally_counts_trial_add(tally_counts *counts, int32_t by) {
+static inline void tally_refcount_trial_add(tally_refcounts *counts, int32_t by) {
     /* relaxed: one thread at a time has this object, and the world stands still */
     uint32_t shared = atomic_load_explicit(&counts->shared, memory_order_relaxed);
     if (TALLY_UNLIKELY(tally_shared_is_full(shared))) return;
     atomic_store_explicit(&counts->shared, shared + (uint32_t)by * TALLY_SHARED_ONE,
                           memory_order_relaxed);
 }
-bool tally_counts_drop_slow(tally_counts *counts);
-static inline bool tally_counts_drop(tally_counts *counts) {
+bool tally_refcount_drop_slow(tally_refcounts *counts);
+static inline bool tally_refcount_drop(tally_refcounts *counts) {
     uint64_t owned = tally_owned_load(counts);
     if (TALLY_LIKELY((uint16_t)owned == tally_self.id)) {
         TALLY_DETAIL(local_decrefs);
@@ -179,11 +179,11 @@ static inline bool tally_counts_drop(tally_counts *counts) {
             tally_owned_store(counts, owned - TALLY_OWNED_ONE);
             return false;
         }
-        TALLY_POINT(local_zero);
+        TALLY_FAILPOINT(local_zero);
         /* The last of the owner's half. acquire: pairs with the release of other threads' decrefs,
          * which brought shared back to 0 */
         if (TALLY_LIKELY(atomic_load_explicit(&counts->shared, memory_order_acquire) ==
-                         TALLY_SHARED_DEFAULT)) {
+                         TALLY_SHARED_PRIVATE)) {
             /* No other thread holds a reference, nor can get one: default makes its try-incref
              * fail. */
             atomic_store_explicit(&counts->shared, TALLY_SHARED_MERGED, memory_order_relaxed);
@@ -193,14 +193,14 @@ static inline bool tally_counts_drop(tally_counts *counts) {
     } else if ((uint16_t)owned == TALLY_OWNER_IMMORTAL) {
         TALLY_DETAIL(immortal_skips);
         return false;
-    } else if (TALLY_OWNER_IS_HOT(owned)) {
-        TALLY_DETAIL(hot_decrefs);
-        TALLY_HOT_ADD(owned, down);
+    } else if (tally_owner_is_hot(owned)) {
+        TALLY_DETAIL(per_thread_decrefs);
+        tally_hot_down(owned);
         return false;
     }
-    return tally_counts_drop_slow(counts);
+    return tally_refcount_drop_slow(counts);
 }
-static inline bool tally_counts_try_drop(tally_counts *counts) {
+static inline bool tally_refcount_try_drop(tally_refcounts *counts) {
     uint64_t owned = tally_owned_load(counts);
     if ((uint16_t)owned == TALLY_OWNER_IMMORTAL) return true;
     if ((uint16_t)owned == tally_self.id) {
@@ -208,8 +208,8 @@ static inline bool tally_counts_try_drop(tally_counts *counts) {
         tally_owned_store(counts, owned - TALLY_OWNED_ONE);
         return true;
     }
-    if (TALLY_OWNER_IS_HOT(owned) || TALLY_OWNER_IS_SPREAD(owned))
-        return !tally_counts_drop(counts); /* never the last */
+    if (tally_owner_is_hot(owned) || tally_owner_is_per_thread(owned))
+        return !tally_refcount_drop(counts); /* never the last */
     uint32_t shared = atomic_load_explicit(&counts->shared, memory_order_relaxed);
     for (;;) {
         if (TALLY_UNLIKELY(tally_shared_is_full(shared))) return true;
@@ -217,7 +217,7 @@ static inline bool tally_counts_try_drop(tally_counts *counts) {
         if (state != TALLY_SHARED_QUEUED &&
             tally_shared_count(shared) <= (state == TALLY_SHARED_MERGED))
             return false;
-        TALLY_POINT(decref_shared);
+        TALLY_FAILPOINT(decref_shared);
         /* acq_rel: as every decref */
         if (atomic_compare_exchange_weak_explicit(&counts->shared, &shared,
                                                   shared - TALLY_SHARED_ONE, memory_order_acq_rel,
@@ -225,12 +225,12 @@ static inline bool tally_counts_try_drop(tally_counts *counts) {
             return true;
     }
 }
-static inline void tally_counts_share(tally_counts *counts) {
-    uint32_t owner = tally_counts_owner(counts);
+static inline void tally_refcount_set_maybe_shared(tally_refcounts *counts) {
+    uint32_t owner = tally_refcount_owner(counts);
     if (owner == tally_self.id || owner == TALLY_OWNER_IMMORTAL) return;
     uint32_t shared = atomic_load_explicit(&counts->shared, memory_order_relaxed);
     /* release: pairs with the acquire of try-increfs */
-    while ((shared & TALLY_SHARED_STATE) == TALLY_SHARED_DEFAULT &&
+    while ((shared & TALLY_SHARED_STATE) == TALLY_SHARED_PRIVATE &&
            !atomic_compare_exchange_weak_explicit(&counts->shared, &shared,
                                                   shared | TALLY_SHARED_MAYBE, memory_order_release,
                                                   memory_order_relaxed)) {}
@@ -238,35 +238,35 @@ static inline void tally_counts_share(tally_counts *counts) {
 
 /* Dead is merged with 0 and no owner: from now on merged with 1. release: as in try-incref's
  * pairing. */
-static inline void tally_counts_revive(tally_counts *counts) {
+static inline void tally_refcount_revive(tally_refcounts *counts) {
     atomic_store_explicit(&counts->shared, TALLY_SHARED_MERGED + TALLY_SHARED_ONE,
                           memory_order_release);
 }
-static inline bool tally_counts_drop_last(tally_counts *counts) {
+static inline bool tally_refcount_drop_last(tally_refcounts *counts) {
     /* acq_rel: as a decref */
     return atomic_fetch_sub_explicit(&counts->shared, TALLY_SHARED_ONE, memory_order_acq_rel) ==
            TALLY_SHARED_MERGED + TALLY_SHARED_ONE;
 }
-static inline void tally_counts_make_immortal(tally_counts *counts) {
+static inline void tally_refcount_make_immortal(tally_refcounts *counts) {
     tally_owned_store(counts, TALLY_OWNER_IMMORTAL);
 }
 /* Its place in the tables of numbers; 0: it is not spread. */
-static inline uint32_t tally_counts_place(tally_counts *counts) {
+static inline uint32_t tally_refcount_per_thread_index(tally_refcounts *counts) {
     uint64_t owned = tally_owned_load(counts);
-    return TALLY_OWNER_IS_SPREAD(owned) ? (uint32_t)(owned >> 16) : 0;
+    return tally_owner_is_per_thread(owned) ? (uint32_t)(owned >> 16) : 0;
 }
 /* The owner gives the object up, as in a merge: its word first, then its half goes to shared in one
  * compare-and-swap, whatever others count there meanwhile. */
-static inline bool tally_counts_spread(tally_counts *counts, uint32_t place, uint32_t more) {
+static inline bool tally_refcount_make_per_thread(tally_refcounts *counts, uint32_t place, uint32_t more) {
     uint64_t owned = tally_owned_load(counts);
     uint32_t shared = atomic_load_explicit(&counts->shared, memory_order_relaxed), merged;
     uint64_t most = (uint16_t)owned == TALLY_OWNER_NONE ? 0 : owned / TALLY_OWNED_ONE;
-    if (!TALLY_SPREAD_COUNTS || most >= TALLY_SHARED_FULL_FROM / 2) return false;
+    if (!TALLY_PER_THREAD_REFCOUNTS || most >= TALLY_SHARED_FULL_FROM / 2) return false;
     uint32_t local = (uint32_t)most;
     /* The owner first: who gets a reference from merged, by a stale pointer to this block, sees it
      * when it drops that. */
-    tally_owned_store(counts, (uint64_t)place << 16 | TALLY_OWNER_SPREAD);
-    TALLY_POINT(spread_swap);
+    tally_owned_store(counts, (uint64_t)place << 16 | TALLY_OWNER_PER_THREAD);
+    TALLY_FAILPOINT(spread_swap);
     do {
         /* Queued, perhaps, by a thread that had seen the owner: merge_and_drop finds it spread. */
         merged = ((shared & ~(uint32_t)TALLY_SHARED_STATE) + (local + more) * TALLY_SHARED_ONE) |
@@ -277,7 +277,7 @@ static inline bool tally_counts_spread(tally_counts *counts, uint32_t place, uin
     return true;
 }
 /* World stopped: these are counted in the shared half from now on. */
-static inline void tally_counts_fold(tally_counts *counts, int64_t references) {
+static inline void tally_refcount_fold(tally_refcounts *counts, int64_t references) {
     uint32_t shared = atomic_load_explicit(&counts->shared, memory_order_relaxed);
     if (TALLY_UNLIKELY(tally_shared_is_full(shared))) return;
     atomic_store_explicit(
@@ -285,11 +285,11 @@ static inline void tally_counts_fold(tally_counts *counts, int64_t references) {
         tally_shared_of(tally_shared_count(shared) + references, shared & TALLY_SHARED_STATE),
         memory_order_relaxed);
 }
-static inline void tally_counts_gather(tally_counts *counts, int64_t elsewhere) {
-    tally_counts_fold(counts, elsewhere);
+static inline void tally_refcount_end_per_thread(tally_refcounts *counts, int64_t elsewhere) {
+    tally_refcount_fold(counts, elsewhere);
     tally_owned_store(counts, TALLY_OWNER_NONE);
 }
-static inline ptrdiff_t tally_counts_total(tally_counts *counts) {
+static inline ptrdiff_t tally_refcount_total(tally_refcounts *counts) {
     if (TALLY_UNLIKELY(
             tally_shared_is_full(atomic_load_explicit(&counts->shared, memory_order_relaxed))))
         return PTRDIFF_MAX / 4;
@@ -299,53 +299,53 @@ static inline ptrdiff_t tally_counts_total(tally_counts *counts) {
         return tally_shared_count(atomic_load_explicit(&counts->shared, memory_order_relaxed)) +
                tally_hot_sum((unsigned)(owned >> 16));
 #endif
-    uint64_t local = tally_counts_place(counts) ? 0 : tally_owned_load(counts) / TALLY_OWNED_ONE;
+    uint64_t local = tally_refcount_per_thread_index(counts) ? 0 : tally_owned_load(counts) / TALLY_OWNED_ONE;
     return (ptrdiff_t)local +
            tally_shared_count(atomic_load_explicit(&counts->shared, memory_order_relaxed));
 }
-static inline bool tally_counts_is_dead(tally_counts *counts) {
+static inline bool tally_refcount_is_dead(tally_refcounts *counts) {
     uint32_t shared = atomic_load_explicit(&counts->shared, memory_order_relaxed);
     return (uint16_t)tally_owned_load(counts) == TALLY_OWNER_NONE &&
-           (shared == TALLY_SHARED_DEFAULT || shared == TALLY_SHARED_MERGED);
+           (shared == TALLY_SHARED_PRIVATE || shared == TALLY_SHARED_MERGED);
 }
 /* Nobody comes to tally_object_zero. */
-static inline bool tally_counts_out_of_room(tally_counts *counts) {
+static inline bool tally_refcount_out_of_room(tally_refcounts *counts) {
     (void)counts;
     return false;
 }
-static inline bool tally_counts_is_zero(tally_counts *counts) {
-    return tally_counts_is_dead(counts);
+static inline bool tally_refcount_is_zero(tally_refcounts *counts) {
+    return tally_refcount_is_dead(counts);
 }
-static inline bool tally_counts_is_queued(tally_counts *counts) {
+static inline bool tally_refcount_is_queued(tally_refcounts *counts) {
     return (atomic_load_explicit(&counts->shared, memory_order_relaxed) & TALLY_SHARED_STATE) ==
            TALLY_SHARED_QUEUED;
 }
 /* In the owner's half, which a dead object does not use: owner none. */
-static inline void tally_counts_set_link(tally_counts *counts, uint32_t link) {
+static inline void tally_refcount_set_link(tally_refcounts *counts, uint32_t link) {
     tally_owned_store(counts, (uint64_t)link << 16 | TALLY_OWNER_NONE);
 }
-static inline uint32_t tally_counts_link(tally_counts *counts) {
+static inline uint32_t tally_refcount_link(tally_refcounts *counts) {
     return (uint32_t)(tally_owned_load(counts) >> 16);
 }
-typedef struct tally_counts_dead {
+typedef struct tally_refcount_dead {
     tally_merge_entry *entries;
 #if TALLY_HOT_COUNTS
     tally_hot_cooled cooled;
 #endif
-} tally_counts_dead;
-tally_counts_dead tally_counts_merge_stopped(void);
-void tally_counts_destroy(tally_counts_dead dead);
-void tally_counts_attach(struct tally_thread_state *thread);
-bool tally_counts_detach(struct tally_thread_state *thread);
-void tally_counts_safepoint(struct tally_thread_state *thread);
+} tally_refcount_dead;
+tally_refcount_dead tally_refcount_merge_stopped(void);
+void tally_refcount_destroy(tally_refcount_dead dead);
+void tally_refcount_attach(struct tally_thread_state *thread);
+bool tally_refcount_detach(struct tally_thread_state *thread);
+void tally_refcount_safepoint(struct tally_thread_state *thread);
 /* After blocked was published: objects wait, which nobody may have seen. */
-bool tally_counts_pending(struct tally_thread_state *thread);
-bool tally_counts_is_queue_pending(
+bool tally_refcount_pending(struct tally_thread_state *thread);
+bool tally_refcount_is_queue_pending(
     struct tally_thread_state *thread); /* the same, of the queue alone */
-void tally_counts_merge_later(struct tally_thread_state *thread);
-void tally_counts_merge_blocked(struct tally_thread_state *thread);
-void tally_counts_merge_blocked_later(struct tally_thread_state *thread);
-bool tally_counts_deferred(struct tally_thread_state *thread);
-void tally_counts_waiting(size_t *bytes, size_t *most);
+void tally_refcount_merge_later(struct tally_thread_state *thread);
+void tally_refcount_merge_blocked(struct tally_thread_state *thread);
+void tally_refcount_merge_blocked_later(struct tally_thread_state *thread);
+bool tally_refcount_dealloc_pending(struct tally_thread_state *thread);
+void tally_refcount_queued_bytes(size_t *bytes, size_t *most);
 
 #endif

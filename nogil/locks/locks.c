@@ -22,7 +22,7 @@
  * millisecond is handed the lock (Parking Lot, WebKit; Go's mutex).
  */
 #define _GNU_SOURCE
-#include "backend.h"
+#include "objects/object.h"
 #include <linux/membarrier.h>
 #include <sched.h>
 #include <sys/syscall.h>
@@ -55,7 +55,7 @@ static uint64_t now_ns(void) {
 
 /* Sleeps until an unlock wakes this thread; true if it was handed the lock. */
 static bool park(tally_object *object, uint64_t since) {
-    TALLY_POINT(park);
+    TALLY_FAILPOINT(park);
     struct bucket *bucket = bucket_of(object);
     pthread_mutex_lock(&bucket->mutex);
     uint8_t lock = atomic_load_explicit(&object->lock, memory_order_relaxed);
@@ -69,7 +69,7 @@ static bool park(tally_object *object, uint64_t since) {
                                                   memory_order_relaxed, memory_order_relaxed))
             break;
     }
-    TALLY_POINT(parking);
+    TALLY_FAILPOINT(parking);
     waiter self = {.object = object, .wake = PTHREAD_COND_INITIALIZER, .since = since};
     waiter **last = &bucket->first;
     while (*last) last = &(*last)->next;
@@ -80,7 +80,7 @@ static bool park(tally_object *object, uint64_t since) {
 }
 
 void tally_unlock_slow(tally_object *object) {
-    TALLY_POINT(unlock_slow);
+    TALLY_FAILPOINT(unlock_slow);
     struct bucket *bucket = bucket_of(object);
     pthread_mutex_lock(&bucket->mutex);
     waiter **link = &bucket->first;
@@ -110,7 +110,7 @@ void tally_locks_start(void) {
     membarrier_works =
         syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) == 0;
 }
-void tally_locks_attach(tally_exclusion_thread *self) {
+void tally_locks_attach(tally_locking_thread *self) {
     uint8_t bias = atomic_load_explicit(&self->bias, memory_order_relaxed);
     /* A slot that is new. Never 0, which a byte that is free would be taken for. */
     if (!bias)
@@ -118,14 +118,14 @@ void tally_locks_attach(tally_exclusion_thread *self) {
                               bias = membarrier_works ? TALLY_BIAS_FIRST : TALLY_BIAS_NONE,
                               memory_order_relaxed);
     atomic_store_explicit(&self->lock_initial,
-                          bias != TALLY_BIAS_NONE && TALLY_COUNTS_HAVE_OWNERS ? bias
+                          bias != TALLY_BIAS_NONE && TALLY_REFCOUNT_HAVE_OWNERS ? bias
                                                                               : TALLY_LOCK_FREE,
                           memory_order_relaxed);
 }
 
 /*
  * Revoking. Three ways, from cheap to dear:
- *  1. The epoch of the bias is over (tally_exclusion.h): the owner cannot be inside, nor enter.
+ *  1. The epoch of the bias is over (locking_inline.h): the owner cannot be inside, nor enter.
  *  2. The owner does not run. It is in no short lock then, and before it enters one it
  *     runs again, by a seq_cst change of its status: it then sees the byte that was swapped before.
  *  3. The owner runs: a membarrier, and a wait until its mark is not this object. Every
@@ -140,10 +140,10 @@ static void membarrier_others(void) {
 /* After a membarrier: the owner may be in the short lock of the object. */
 static bool may_be_inside(tally_thread_state *owner, tally_object *object) {
     /* acquire: pairs with the owner's release on leaving */
-    return atomic_load_explicit(&owner->exclusion.biased_section, memory_order_acquire) == object;
+    return atomic_load_explicit(&owner->locking.biased_hold, memory_order_acquire) == object;
 }
 static void pause_for_owner(unsigned spins) {
-    TALLY_POINT(bias_wait);
+    TALLY_FAILPOINT(bias_wait);
     if (spins > SPINS) sched_yield();
 }
 
@@ -154,7 +154,7 @@ static void pause_for_owner(unsigned spins) {
  */
 static void end_epoch(tally_thread_state *owner) {
     static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
-    tally_exclusion_thread *it = &owner->exclusion;
+    tally_locking_thread *it = &owner->locking;
     pthread_mutex_lock(&mutex);
     uint8_t bias = atomic_load_explicit(&it->bias, memory_order_relaxed);
     if (bias != TALLY_BIAS_NONE) {
@@ -167,10 +167,10 @@ static void end_epoch(tally_thread_state *owner) {
             atomic_store_explicit(&it->lock_initial,
                                   next == TALLY_BIAS_NONE ? TALLY_LOCK_FREE : next,
                                   memory_order_relaxed);
-        TALLY_POINT(epoch_ends);
+        TALLY_FAILPOINT(epoch_ends);
         membarrier_others();
         /* acquire: pairs with the owner's release of its mark */
-        tally_object *inside = atomic_load_explicit(&it->biased_section, memory_order_acquire);
+        tally_object *inside = atomic_load_explicit(&it->biased_hold, memory_order_acquire);
         /* It is readable also when the owner has left it: this thread is at no safepoint. By
          * another byte the owner has entered anew, or waits for a revoker of that one lock. */
         for (unsigned spins = 0; inside && may_be_inside(owner, inside) &&
@@ -186,18 +186,18 @@ static void end_epoch(tally_thread_state *owner) {
 /* The owner's bias of this byte is one of an epoch that is over: nobody can be inside by it. */
 static bool bias_is_over(tally_thread_state *owner, uint8_t lock) {
     /* acquire: pairs with end_epoch */
-    return lock <= atomic_load_explicit(&owner->exclusion.bias_over, memory_order_acquire);
+    return lock <= atomic_load_explicit(&owner->locking.bias_over, memory_order_acquire);
 }
 
 static void wait_for_owner(tally_thread_state *owner, tally_object *object) {
-    TALLY_POINT(bias_taken);
+    TALLY_FAILPOINT(bias_taken);
     /* Containers that are shared as a rule are not worth a bias: their owner stops
      * biasing new ones, until another thread attaches in its slot. */
     uint8_t times =
-        (uint8_t)(atomic_load_explicit(&owner->exclusion.revocations, memory_order_relaxed) + 1);
-    atomic_store_explicit(&owner->exclusion.revocations, times, memory_order_relaxed);
+        (uint8_t)(atomic_load_explicit(&owner->locking.revocations, memory_order_relaxed) + 1);
+    atomic_store_explicit(&owner->locking.revocations, times, memory_order_relaxed);
     if (times % UNBIASED_AFTER == 0)
-        atomic_store_explicit(&owner->exclusion.lock_initial, TALLY_LOCK_FREE,
+        atomic_store_explicit(&owner->locking.lock_initial, TALLY_LOCK_FREE,
                               memory_order_relaxed);
     if (times % BULK == 0) end_epoch(owner);
     membarrier_others();
@@ -211,7 +211,7 @@ static void wait_for_owner(tally_thread_state *owner, tally_object *object) {
  * in which it frees arrays at once.
  */
 static bool revoke_bias(tally_object *object, uint8_t lock) {
-    uint32_t owner_id = tally_counts_owner(&object->counts);
+    uint32_t owner_id = tally_refcount_owner(&object->counts);
     bool others = owner_id != TALLY_OWNER_NONE && owner_id != tally_self.id;
     tally_thread_state *owner = others ? tally_thread_slot(owner_id) : NULL;
     bool over = others && bias_is_over(owner, lock);
@@ -226,7 +226,7 @@ static bool revoke_bias(tally_object *object, uint8_t lock) {
      * that it did before it blocked */
     if (others && atomic_load_explicit(&owner->status, memory_order_seq_cst) == TALLY_RUNNING) {
         TALLY_EVENT(lock_revocations);
-        tally_fought(object, TALLY_FOUGHT_REVOCATION);
+        tally_contended(object, TALLY_CONTENDED_REVOCATION);
         wait_for_owner(owner, object);
     }
     /* release: pairs with tally_may_read_unlocked; an and, since a waiter may set PARKED meanwhile
@@ -255,7 +255,7 @@ static void lock_waiting(tally_object *object) {
         __builtin_ia32_pause();
     }
     TALLY_EVENT(lock_waits);
-    tally_fought(object, TALLY_FOUGHT_LOCK_WAIT);
+    tally_contended(object, TALLY_CONTENDED_LOCK_WAIT);
     tally_critical_suspend(tally_thread_current());
     tally_wait_begin(tally_thread_current(), "waiting for the lock of an object");
     uint64_t since = now_ns();
@@ -269,7 +269,7 @@ static void lock_waiting(tally_object *object) {
     tally_wait_end();
     if (handed) {
         TALLY_EVENT(lock_handovers);
-        tally_fought(object, TALLY_FOUGHT_HANDOVER);
+        tally_contended(object, TALLY_CONTENDED_HANDOVER);
     }
 }
 
@@ -295,7 +295,7 @@ unsigned tally_lock_slow(tally_object *object) {
 /* The wait for it let the sections go. */
 void tally_unlock_waited(tally_object *object) {
     tally_unlock_object(object, TALLY_TOKEN_HELD);
-    TALLY_POINT(unlock_waited);
+    TALLY_FAILPOINT(unlock_waited);
     tally_critical_resume(tally_thread_current());
 }
 
@@ -325,7 +325,7 @@ static void section_lock(tally_critical *section) {
     if (!section_try(taken)) lock_waiting(taken);
     while (!section_try(other)) {
         section_unlock(taken);
-        TALLY_POINT(section_wait);
+        TALLY_FAILPOINT(section_wait);
         lock_waiting(other);
         tally_object *swap = taken;
         taken = other;

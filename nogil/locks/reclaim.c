@@ -12,7 +12,7 @@
  * under way every thread's safepoints take the slow path and announce a quiescent state, so that
  * the fast path is the one load of the breaker.
  *
- * Bound: past TALLY_WAITING_LIMIT a thread that retires hands nothing over, but waits
+ * Bound: past TALLY_BACKLOG_LIMIT a thread that retires hands nothing over, but waits
  * for a grace period itself at its next safepoint, or before it blocks. A critical section
  * is no obstacle: it is suspended for the wait, as at any safepoint where its thread waits, and its
  * objects are locked again before the safepoint returns. (With its lock held, others might
@@ -31,7 +31,7 @@
  * liburcu is not built with ThreadSanitizer: grace_period stands for its
  * synchronisation (release at each quiescent point, acquire after a period).
  */
-#include "backend.h"
+#include "objects/object.h"
 #include <urcu/urcu-qsbr.h>
 
 #if defined(__SANITIZE_THREAD__)
@@ -52,7 +52,7 @@ static char grace_period;
 #    define GRACE_PERIOD_PASSED() ((void)0)
 #endif
 
-enum { BATCH_NODES = 64, BATCH_BYTES = TALLY_WAITING_LIST };
+enum { BATCH_NODES = 64, BATCH_BYTES = TALLY_BACKLOG_BATCH };
 
 typedef struct batch {
     struct batch *next;
@@ -80,7 +80,7 @@ static void ripens(batch *first) {
     while (last->next) last = last->next;
     do {
         last->next = ripe;
-        /* release: pairs with the acquire of tally_reclamation_free */
+        /* release: pairs with the acquire of tally_reclaim_free */
     } while (!atomic_compare_exchange_weak_explicit(&rcu.ripe, &ripe, first, memory_order_release,
                                                     memory_order_relaxed));
 }
@@ -110,7 +110,7 @@ static bool start_thread(void) {
     return pthread_create(&rcu.thread, NULL, wait_for_grace_periods, NULL) == 0;
 }
 
-int tally_reclamation_start(void) {
+int tally_reclaim_start(void) {
     rcu.ending = rcu.busy = false;
     rcu.forked = false;
     return start_thread() ? 0 : -1;
@@ -127,28 +127,28 @@ static bool has_thread(void) {
 
 /* ---- fork: the caller is the only attached thread, and holds the registration lock ---- */
 
-void tally_reclamation_before_fork(bool reader) {
-    if (reader) tally_reclamation_offline(); /* or the grace period would wait for this thread */
+void tally_reclaim_before_fork(bool reader) {
+    if (reader) tally_reclaim_offline(); /* or the grace period would wait for this thread */
     pthread_mutex_lock(&rcu.mutex);
     while (!rcu.forked && (rcu.queue || rcu.busy)) pthread_cond_wait(&rcu.changed, &rcu.mutex);
 }
-void tally_reclamation_after_fork(bool reader, bool child) {
+void tally_reclaim_after_fork(bool reader, bool child) {
     if (child) {
         rcu.forked = true;
         pthread_cond_init(&rcu.changed, NULL); /* the thread waited for it */
     }
     pthread_mutex_unlock(&rcu.mutex);
-    if (reader) tally_reclamation_online();
+    if (reader) tally_reclaim_online();
 }
 
-void tally_reclamation_attach(void) { urcu_qsbr_register_thread(); }
-void tally_reclamation_offline(void) {
+void tally_reclaim_attach(void) { urcu_qsbr_register_thread(); }
+void tally_reclaim_offline(void) {
     QUIESCENT();
     urcu_qsbr_thread_offline();
 }
-void tally_reclamation_online(void) {
+void tally_reclaim_online(void) {
     urcu_qsbr_thread_online();
-    TALLY_POINT(online);
+    TALLY_FAILPOINT(online);
     /* seq_cst, after the status: pairs with quiesce_all, which leaves out who is blocked. What came
      * under way before it saw this thread run is seen here. */
     if (atomic_load_explicit(&rcu.under_way, memory_order_seq_cst))
@@ -161,7 +161,7 @@ static void free_list(tally_retired *node) {
         next = (tally_retired *)(tagged & ~(uintptr_t)TALLY_RETIRED_KIND);
         tally_reclaim(node, (unsigned)(tagged & TALLY_RETIRED_KIND));
         TALLY_EVENT(reclaimed);
-        tally_relieve(); /* the last reference to a key, whose memory has to wait in turn */
+        tally_reclaim_throttle(); /* the last reference to a key, whose memory has to wait in turn */
     }
 }
 
@@ -169,23 +169,23 @@ static void free_list(tally_retired *node) {
 static void free_dead(tally_dead_list dead) {
     for (tally_object *object; (object = tally_dead_pop(&dead));) {
         TALLY_EVENT(reclaimed);
-        tally_object_free_handed_out(object);
-        tally_relieve();
+        tally_object_free_borrowable(object);
+        tally_reclaim_throttle();
     }
 }
 
-static bool retired_any(const tally_exclusion_thread *self) {
+static bool retired_any(const tally_locking_thread *self) {
     return self->retired || tally_dead_any(&self->retired_dead);
 }
 
-void tally_reclamation_free(void) {
+void tally_reclaim_free(void) {
     if (!atomic_load_explicit(&rcu.ripe, memory_order_relaxed)) return;
     /* acquire: pairs with the release of ripens */
     batch *b = atomic_exchange_explicit(&rcu.ripe, NULL, memory_order_acquire);
     for (batch *next; b; b = next) {
         next = b->next;
         atomic_fetch_sub_explicit(&rcu.waiting_bytes, b->bytes, memory_order_relaxed);
-        /* seq_cst: pairs with quiesce_all, see tally_reclamation_safepoint */
+        /* seq_cst: pairs with quiesce_all, see tally_reclaim_safepoint */
         atomic_fetch_sub_explicit(&rcu.under_way, 1, memory_order_seq_cst);
         tally_retired *first = b->first;
         tally_dead_list dead = b->dead;
@@ -203,7 +203,7 @@ static void quiesce_all(void) {
     uint32_t used = atomic_load_explicit(&tally_process.slots_used, memory_order_seq_cst);
     for (uint32_t id = 1; id <= used; id++) {
         tally_thread_state *thread = tally_thread_slot(id);
-        /* seq_cst, after the count; pairs with tally_reclamation_online */
+        /* seq_cst, after the count; pairs with tally_reclaim_online */
         if (atomic_load_explicit(&thread->status, memory_order_seq_cst) == TALLY_RUNNING)
             tally_breaker_set(thread, TALLY_BREAK_QUIESCE);
     }
@@ -212,45 +212,45 @@ static void quiesce_all(void) {
 /* ---- what waits, in bytes ----------------------------------------------- */
 
 /* Its thread alone writes it, or who stopped the world. */
-static size_t bytes_of(tally_exclusion_thread *self) {
+static size_t bytes_of(tally_locking_thread *self) {
     return atomic_load_explicit(&self->retired_bytes, memory_order_relaxed);
 }
-static void set_bytes(tally_exclusion_thread *self, size_t bytes) {
+static void set_bytes(tally_locking_thread *self, size_t bytes) {
     atomic_store_explicit(&self->retired_bytes, bytes, memory_order_relaxed);
 }
-static bool is_full(tally_exclusion_thread *self) {
+static bool is_full(tally_locking_thread *self) {
     return self->retired_count >= BATCH_NODES || bytes_of(self) >= BATCH_BYTES;
 }
 
 static size_t waiting(void) {
     size_t bytes = atomic_load_explicit(&rcu.waiting_bytes, memory_order_relaxed);
     uint32_t used = atomic_load_explicit(&tally_process.slots_used, memory_order_acquire);
-    for (uint32_t id = 1; id <= used; id++) bytes += bytes_of(&tally_thread_slot(id)->exclusion);
+    for (uint32_t id = 1; id <= used; id++) bytes += bytes_of(&tally_thread_slot(id)->locking);
     return bytes;
 }
 
-static void note_level(void) {
+static void side_mark_level(void) {
     size_t bytes = waiting(), most = atomic_load_explicit(&rcu.most_bytes, memory_order_relaxed);
     while (most < bytes &&
            !atomic_compare_exchange_weak_explicit(&rcu.most_bytes, &most, bytes,
                                                   memory_order_relaxed, memory_order_relaxed)) {}
 }
 
-void tally_waiting(size_t *bytes, size_t *most) {
+void tally_reclaim_backlog(size_t *bytes, size_t *most) {
     *bytes = waiting();
     *most = atomic_load_explicit(&rcu.most_bytes, memory_order_relaxed);
     if (*most < *bytes) *most = *bytes;
 }
 
 /* With this thread's list too much would wait. */
-static bool is_too_much(tally_exclusion_thread *self) {
+static bool is_too_much(tally_locking_thread *self) {
     return atomic_load_explicit(&rcu.waiting_bytes, memory_order_relaxed) + bytes_of(self) >
-           TALLY_WAITING_LIMIT;
+           TALLY_BACKLOG_LIMIT;
 }
 
 /* ---- handing over, or helping ------------------------------------------- */
 
-static tally_retired *take_list(tally_exclusion_thread *self, tally_dead_list *dead) {
+static tally_retired *take_list(tally_locking_thread *self, tally_dead_list *dead) {
     tally_retired *first = self->retired;
     *dead = self->retired_dead;
     self->retired = NULL;
@@ -262,8 +262,8 @@ static tally_retired *take_list(tally_exclusion_thread *self, tally_dead_list *d
 
 /* Hands over what this thread has retired. Without memory, or a thread for it, it stays: the next
  * try, or help, gets it. */
-static void hand_over(tally_exclusion_thread *self) {
-    note_level();
+static void flush_batch(tally_locking_thread *self) {
+    side_mark_level();
     batch *b = malloc(sizeof *b);
     if (!b) return;
     pthread_mutex_lock(&rcu.mutex);
@@ -284,25 +284,25 @@ static void hand_over(tally_exclusion_thread *self) {
 }
 
 /* Before it blocks: what it has is handed over, unless too much waits: then it keeps its list. */
-void tally_reclamation_flush(tally_thread_state *thread) {
-    if (retired_any(&thread->exclusion) && !is_too_much(&thread->exclusion))
-        hand_over(&thread->exclusion);
+void tally_reclaim_flush(tally_thread_state *thread) {
+    if (retired_any(&thread->locking) && !is_too_much(&thread->locking))
+        flush_batch(&thread->locking);
 }
 
 static void count_retired(tally_thread_state *thread, size_t bytes) {
-    tally_exclusion_thread *self = &thread->exclusion;
+    tally_locking_thread *self = &thread->locking;
     set_bytes(self, bytes_of(self) + bytes);
     TALLY_EVENT(retired);
     if (!is_full(self)) return;
-    note_level();
+    side_mark_level();
     tally_breaker_set(thread, TALLY_BREAK_QUIESCE); /* handed over at the next safepoint */
 }
 
 void tally_retire(tally_retired *node, unsigned what, size_t bytes) {
     tally_thread_state *thread = tally_thread_current();
-    node->next = (uintptr_t)thread->exclusion.retired | what;
-    thread->exclusion.retired = node;
-    thread->exclusion.retired_count++;
+    node->next = (uintptr_t)thread->locking.retired | what;
+    thread->locking.retired = node;
+    thread->locking.retired_count++;
     count_retired(thread, bytes);
 }
 
@@ -310,37 +310,37 @@ void tally_retire(tally_retired *node, unsigned what, size_t bytes) {
  * list of these full. */
 void tally_retire_object(tally_object *object, size_t bytes) {
     tally_thread_state *thread = tally_thread_current();
-    tally_dead_push(&thread->exclusion.retired_dead, object);
+    tally_dead_push(&thread->locking.retired_dead, object);
     count_retired(thread, bytes);
 }
 
-void tally_wait_wanted(void) {
+void tally_reclaim_request_throttle(void) {
     tally_thread_state *thread = tally_thread_current();
-    thread->exclusion.wait_wanted = true;
+    thread->locking.throttle_requested = true;
     tally_breaker_set(thread, TALLY_BREAK_QUIESCE);
 }
 
 /* Waits for a grace period of its own, then frees what `self` had not handed over. Blocked
  * meanwhile: who stops the world is in a read-side section while it waits for the others. */
-static void help(tally_thread_state *thread, tally_exclusion_thread *self) {
+static void help(tally_thread_state *thread, tally_locking_thread *self) {
     size_t bytes = bytes_of(self);
     thread->exclusion.helping = true; /* what is merged before it blocks cannot help again on top */
-    self->wait_wanted = false;
+    self->throttle_requested = false;
     atomic_fetch_add_explicit(&rcu.waiting_bytes, bytes, memory_order_relaxed);
     tally_dead_list dead;
     tally_retired *first = take_list(self, &dead);
-    note_level();
-    /* seq_cst: pairs with tally_reclamation_safepoint. Nothing else may be under way: the others
+    side_mark_level();
+    /* seq_cst: pairs with tally_reclaim_safepoint. Nothing else may be under way: the others
      * have to be told. */
     atomic_fetch_add_explicit(&rcu.under_way, 1, memory_order_seq_cst);
     quiesce_all();
     tally_wait_begin(thread, "waiting for a grace period");
-    TALLY_POINT(grace_wait);
+    TALLY_FAILPOINT(grace_wait);
     urcu_qsbr_synchronize_rcu();
     GRACE_PERIOD_PASSED();
     tally_wait_end();
     thread->exclusion.helping = false;
-    TALLY_EVENT(grace_helped);
+    TALLY_EVENT(grace_throttled);
     atomic_fetch_sub_explicit(&rcu.under_way, 1, memory_order_seq_cst);
     atomic_fetch_sub_explicit(&rcu.waiting_bytes, bytes, memory_order_relaxed);
     free_list(first);
@@ -348,9 +348,9 @@ static void help(tally_thread_state *thread, tally_exclusion_thread *self) {
 }
 
 static bool has_to_help(tally_thread_state *thread) {
-    tally_exclusion_thread *self = &thread->exclusion;
+    tally_locking_thread *self = &thread->locking;
     return !self->helping &&
-           (self->wait_wanted ||
+           (self->throttle_requested ||
             (retired_any(self) && (is_too_much(self) || (rcu.forked && is_full(self)))));
 }
 
@@ -364,48 +364,48 @@ static bool suspend_for_help(tally_thread_state *thread) {
 }
 
 static void relieve(tally_thread_state *thread, bool safepoint) {
-    tally_exclusion_thread *self = &thread->exclusion;
-    if (!self->wait_wanted && !is_full(self)) return;
+    tally_locking_thread *self = &thread->locking;
+    if (!self->throttle_requested && !is_full(self)) return;
     if (has_to_help(thread) && (safepoint || !thread->critical)) {
         bool held = suspend_for_help(thread);
         help(thread, self);
         if (held) tally_critical_resume(thread);
     } else if (is_full(self)) {
-        tally_reclamation_flush(thread);
+        tally_reclaim_flush(thread);
     }
 }
 /* In the middle of an operation, in which a section is not let go. */
-bool tally_relieve(void) {
+bool tally_reclaim_throttle(void) {
     tally_thread_state *thread = tally_thread_current();
     relieve(thread, false);
-    return !(thread->exclusion.helping && is_full(&thread->exclusion));
+    return !(thread->exclusion.helping && is_full(&thread->locking));
 }
 
-void tally_reclamation_safepoint(tally_thread_state *thread) {
-    TALLY_POINT(quiescent);
+void tally_reclaim_safepoint(tally_thread_state *thread) {
+    TALLY_FAILPOINT(quiescent);
     QUIESCENT();
     urcu_qsbr_quiescent_state();
-    tally_exclusion_thread *self = &thread->exclusion;
-    tally_reclamation_free(); /* that may be all the help that is needed */
+    tally_locking_thread *self = &thread->locking;
+    tally_reclaim_free(); /* that may be all the help that is needed */
     relieve(thread, true);
     /* seq_cst: the bit goes first, then the count is read; who hands over counts first and then
      * sets the bit */
     tally_breaker_clear(thread, TALLY_BREAK_QUIESCE);
     if (tally_heap_is_behind(&thread->heap)) tally_heap_drain(&thread->heap);
-    if (atomic_load_explicit(&rcu.under_way, memory_order_seq_cst) || self->wait_wanted ||
+    if (atomic_load_explicit(&rcu.under_way, memory_order_seq_cst) || self->throttle_requested ||
         is_full(self))
         tally_breaker_set(thread, TALLY_BREAK_QUIESCE);
 }
 
 /* A thread that only ever blocks passes no safepoint: it frees and helps here. */
-void tally_reclamation_before_blocking(tally_thread_state *thread) {
+void tally_reclaim_before_blocking(tally_thread_state *thread) {
     tally_heap_rest(&thread->heap);
-    tally_reclamation_free();
+    tally_reclaim_free();
     if (has_to_help(thread)) {
         suspend_for_help(thread); /* until the blocking region ends */
-        help(thread, &thread->exclusion);
+        help(thread, &thread->locking);
     }
-    while (tally_counts_deferred(thread)) tally_counts_safepoint(thread);
+    while (tally_refcount_dealloc_pending(thread)) tally_refcount_safepoint(thread);
 }
 
 /*
@@ -413,7 +413,7 @@ void tally_reclamation_before_blocking(tally_thread_state *thread) {
  * was retired, so a grace period has passed for all lists and batches. They are
  * ripe; to be freed once the world runs. Without memory they wait as before.
  */
-void tally_reclamation_stopped(void) {
+void tally_reclaim_stopped(void) {
     QUIESCENT();
     urcu_qsbr_quiescent_state(); /* the period under way, if there is one, waits for nobody else */
     pthread_mutex_lock(&rcu.mutex);
@@ -423,7 +423,7 @@ void tally_reclamation_stopped(void) {
     if (first) ripens(first);
     for (uint32_t id = 1;
          id <= atomic_load_explicit(&tally_process.slots_used, memory_order_relaxed); id++) {
-        tally_exclusion_thread *slot = &tally_thread_slot(id)->exclusion;
+        tally_locking_thread *slot = &tally_thread_slot(id)->locking;
         batch *b = retired_any(slot) ? malloc(sizeof *b) : NULL;
         if (!b) continue;
         *b = (batch){.count = slot->retired_count, .bytes = bytes_of(slot)};
@@ -436,39 +436,39 @@ void tally_reclamation_stopped(void) {
 
 /* Even if too much waits: nobody might come to the slot. Without memory it goes with the slot to
  * the next thread there. */
-void tally_reclamation_detach(tally_thread_state *thread) {
-    if (retired_any(&thread->exclusion)) hand_over(&thread->exclusion);
-    thread->exclusion.wait_wanted = false;
+void tally_reclaim_detach(tally_thread_state *thread) {
+    if (retired_any(&thread->locking)) flush_batch(&thread->locking);
+    thread->locking.throttle_requested = false;
     QUIESCENT();
     urcu_qsbr_unregister_thread();
 }
 
 /* The last thread: frees everything that waits, and what that retires. */
-void tally_reclamation_drain(tally_thread_state *thread) {
+void tally_reclaim_drain(tally_thread_state *thread) {
     for (;;) {
         uint32_t used = atomic_load_explicit(&tally_process.slots_used, memory_order_acquire);
         bool any = false;
         for (uint32_t id = 1; id <= used; id++) {
             tally_thread_state *slot = tally_thread_slot(id);
-            if (!slot || !retired_any(&slot->exclusion)) continue;
+            if (!slot || !retired_any(&slot->locking)) continue;
             any = true;
-            hand_over(&slot->exclusion);
-            if (retired_any(&slot->exclusion)) help(thread, &slot->exclusion);
+            flush_batch(&slot->locking);
+            if (retired_any(&slot->locking)) help(thread, &slot->locking);
         }
         if (!any && !atomic_load_explicit(&rcu.under_way, memory_order_seq_cst)) return;
-        tally_reclamation_offline(); /* or the grace period would wait for this thread */
+        tally_reclaim_offline(); /* or the grace period would wait for this thread */
         pthread_mutex_lock(&rcu.mutex);
         while (rcu.queue || rcu.busy) pthread_cond_wait(&rcu.changed, &rcu.mutex);
         pthread_mutex_unlock(&rcu.mutex);
-        tally_reclamation_online();
-        tally_reclamation_free();
-        tally_counts_safepoint(thread);
+        tally_reclaim_online();
+        tally_reclaim_free();
+        tally_refcount_safepoint(thread);
     }
 }
 
 /* Nobody is attached. What the last detach retired is pools and blocks, which go with the region.
  */
-void tally_reclamation_end(void) {
+void tally_reclaim_end(void) {
     pthread_mutex_lock(&rcu.mutex);
     rcu.ending = true;
     pthread_cond_broadcast(&rcu.changed);

@@ -23,10 +23,10 @@
  *  - In a leaf section there is no safepoint, no foreign code and no other lock.
  *  - In none of them while the world is stopped by this thread, or while it is not running.
  */
-#ifndef TALLY_EXCLUSION_H
-#define TALLY_EXCLUSION_H
+#ifndef TALLY_LOCKING_INLINE_H
+#define TALLY_LOCKING_INLINE_H
 
-#define TALLY_EXCLUSION_NAME "lock an object"
+#define TALLY_LOCKING_NAME "lock an object"
 
 enum {
     TALLY_LOCK_FREE = 0,
@@ -45,8 +45,8 @@ enum {
  * sections go. */
 enum { TALLY_TOKEN_BIASED, TALLY_TOKEN_HELD, TALLY_TOKEN_NESTED, TALLY_TOKEN_WAITED };
 
-typedef struct tally_exclusion_thread {
-    _Atomic(tally_object *) biased_section; /* the object whose biased lock its owner is in */
+typedef struct tally_locking_thread {
+    _Atomic(tally_object *) biased_hold; /* the object whose biased lock its owner is in */
     _Atomic uint8_t bias; /* a lock byte that is biased to this slot now; goes up, for as long as
                              the slot is there */
     _Atomic uint8_t bias_over; /* biases up to this one are over; 0: none is */
@@ -61,10 +61,10 @@ typedef struct tally_exclusion_thread {
     size_t retired_count;         /* of those that are no dead objects */
     _Atomic size_t retired_bytes; /* own thread; read by statistics */
     bool helping;                 /* waits for a grace period; own thread */
-    bool wait_wanted;             /* for a grace period, at the next safepoint; own thread */
-} tally_exclusion_thread;
+    bool throttle_requested;             /* for a grace period, at the next safepoint; own thread */
+} tally_locking_thread;
 
-enum { tally_unlocked_recheck = 1 };
+enum { TALLY_LOCK_FREE_READS = 1 };
 
 struct tally_thread_state;
 unsigned tally_lock_slow(tally_object *object);
@@ -76,39 +76,39 @@ static inline bool tally_lock_byte_is_biased(uint8_t lock) {
 }
 
 #define tally_lock_initial()                                                     \
-    (TALLY_COUNTS_HAVE_OWNERS                                                    \
-         ? atomic_load_explicit(&tally_thread_current()->exclusion.lock_initial, \
+    (TALLY_REFCOUNT_HAVE_OWNERS                                                    \
+         ? atomic_load_explicit(&tally_thread_current()->locking.lock_initial, \
                                 memory_order_relaxed)                            \
          : TALLY_LOCK_FREE)
 
 #define tally_lock_object(object)            tally_lock_object_of(tally_thread_current(), object)
-#define tally_lock_object_of(thread, object) tally_lock_inline(&(thread)->exclusion, object)
+#define tally_lock_object_of(thread, object) tally_lock_inline(&(thread)->locking, object)
 
 /* In a leaf section entered with this token. */
-#define tally_is_private(token) (TALLY_COUNTS_HAVE_OWNERS && (token) == TALLY_TOKEN_BIASED)
+#define tally_is_private(token) (TALLY_REFCOUNT_HAVE_OWNERS && (token) == TALLY_TOKEN_BIASED)
 
 #ifdef TALLY_LOCKS_OFF
-#    include "tally_locks_off.h"
+#    include "locks_off.h"
 #else
-static inline bool tally_lock_biased(tally_exclusion_thread *self, tally_object *object) {
-    if (!TALLY_COUNTS_HAVE_OWNERS || TALLY_UNLIKELY(!tally_counts_owned(&object->counts)))
+static inline bool tally_lock_biased(tally_locking_thread *self, tally_object *object) {
+    if (!TALLY_REFCOUNT_HAVE_OWNERS || TALLY_UNLIKELY(!tally_refcount_owned(&object->counts)))
         return false;
     /* release: pairs with the revoker's acquire; costs nothing here */
-    atomic_store_explicit(&self->biased_section, object, memory_order_release);
+    atomic_store_explicit(&self->biased_hold, object, memory_order_release);
     /* The store must come before this load for the revoker's eyes: its membarrier sees to that. */
     atomic_signal_fence(memory_order_seq_cst);
-    TALLY_POINT(bias_marked);
+    TALLY_FAILPOINT(bias_marked);
     if (TALLY_LIKELY(atomic_load_explicit(&object->lock, memory_order_acquire) ==
                      atomic_load_explicit(&self->bias, memory_order_relaxed))) {
         TALLY_DETAIL(locks_biased);
-        TALLY_POINT(bias_inside);
+        TALLY_FAILPOINT(bias_inside);
         return true;
     }
-    atomic_store_explicit(&self->biased_section, NULL, memory_order_release);
+    atomic_store_explicit(&self->biased_hold, NULL, memory_order_release);
     return false;
 }
 
-static inline unsigned tally_lock_inline(tally_exclusion_thread *self, tally_object *object) {
+static inline unsigned tally_lock_inline(tally_locking_thread *self, tally_object *object) {
     TALLY_ENDS_BORROWS();
     TALLY_CHECKED(tally_check_may_wait());
     if (tally_lock_biased(self, object)) return TALLY_TOKEN_BIASED;
@@ -124,18 +124,18 @@ static inline unsigned tally_lock_inline(tally_exclusion_thread *self, tally_obj
 }
 
 /* Enters by bias, or not at all. */
-#    define tally_lock_fast(object) tally_lock_biased(&tally_thread_current()->exclusion, object)
+#    define tally_lock_fast(object) tally_lock_biased(&tally_thread_current()->locking, object)
 #    define tally_unlock_fast(object)                                                             \
-        ((void)(object), atomic_store_explicit(&tally_thread_current()->exclusion.biased_section, \
+        ((void)(object), atomic_store_explicit(&tally_thread_current()->locking.biased_hold, \
                                                NULL, memory_order_release))
 
 #    define tally_unlock_object(object, token) \
-        tally_unlock_inline(&tally_thread_current()->exclusion, object, token)
-static inline void tally_unlock_inline(tally_exclusion_thread *self, tally_object *object,
+        tally_unlock_inline(&tally_thread_current()->locking, object, token)
+static inline void tally_unlock_inline(tally_locking_thread *self, tally_object *object,
                                        unsigned token) {
     if (TALLY_LIKELY(tally_is_private(token))) {
         /* release: pairs with the acquire of the revoker, who then sees all that was done inside */
-        atomic_store_explicit(&self->biased_section, NULL, memory_order_release);
+        atomic_store_explicit(&self->biased_hold, NULL, memory_order_release);
         return;
     }
     if (TALLY_UNLIKELY(token != TALLY_TOKEN_HELD)) {
@@ -167,7 +167,7 @@ static inline bool tally_lock_is_biased(tally_object *object) {
 #ifndef TALLY_LOCKS_OFF
 static inline bool tally_may_read_unlocked(tally_object *object) {
     /* acquire: pairs with the revoker's release, after which arrays are retired, not freed */
-    return !TALLY_COUNTS_HAVE_OWNERS || tally_counts_owned(&object->counts) ||
+    return !TALLY_REFCOUNT_HAVE_OWNERS || tally_refcount_owned(&object->counts) ||
            !(atomic_load_explicit(&object->lock, memory_order_acquire) & TALLY_LOCK_BIASED);
 }
 #endif
@@ -177,17 +177,17 @@ void tally_weak_unlock(const void *address);
 /* References of instances to their class are counted in a table of each thread; classes.c.
  * Its thread alone writes an entry: load and store. False: no table yet. */
 static inline bool tally_class_count(tally_thread_head *head, uint16_t index, int64_t by) {
-    _Atomic int64_t *numbers = atomic_load_explicit(&head->numbers, memory_order_relaxed);
+    _Atomic int64_t *numbers = atomic_load_explicit(&head->per_thread_refcounts, memory_order_relaxed);
     if (TALLY_UNLIKELY(!numbers)) return false;
     atomic_store_explicit(&numbers[index],
                           atomic_load_explicit(&numbers[index], memory_order_relaxed) + by,
                           memory_order_relaxed);
     return true;
 }
-void tally_numbers_start(void);
-bool tally_numbers_allocate(void); /* the caller's table; false: no memory, without an error */
-bool tally_numbers_waiting(void);  /* spread objects seem to be unused; a snapshot */
-size_t tally_places_sweep(void);   /* as tally_classes_sweep, of those that are no classes */
+void tally_per_thread_start(void);
+bool tally_per_thread_allocate(void); /* the caller's table; false: no memory, without an error */
+bool tally_per_thread_seem_unused(void);  /* spread objects seem to be unused; a snapshot */
+size_t tally_per_thread_sweep(void);   /* as tally_classes_sweep, of those that are no classes */
 int tally_class_incref_slow(tally_object *class_);
 void tally_class_decref_slow(tally_object *class_);
 #define tally_class_incref(class_)                                                   \
@@ -201,53 +201,53 @@ void tally_class_decref_slow(tally_object *class_);
 
 /* The parts of this folder, to each other. */
 void tally_locks_start(void);
-void tally_locks_attach(tally_exclusion_thread *self);
+void tally_locks_attach(tally_locking_thread *self);
 void tally_critical_suspend(struct tally_thread_state *thread);
 void tally_critical_resume(struct tally_thread_state *thread);
 /* Around a wait of the run time itself: runs no foreign code. Critical sections are the caller's
  * business. */
 void tally_wait_begin(struct tally_thread_state *thread, const char *doing);
 void tally_wait_end(void);
-int tally_reclamation_start(void);
-void tally_reclamation_end(void);
-void tally_reclamation_attach(void);
-void tally_reclamation_detach(struct tally_thread_state *thread);
-void tally_reclamation_safepoint(struct tally_thread_state *thread);
-void tally_reclamation_offline(void);
-void tally_reclamation_online(void);
-void tally_reclamation_before_fork(bool reader);
-void tally_reclamation_after_fork(bool reader, bool child);
-void tally_reclamation_drain(
-    struct tally_thread_state *thread); /* contract: tally_exclusion_drain */
-void tally_reclamation_flush(struct tally_thread_state *thread);
-void tally_reclamation_before_blocking(struct tally_thread_state *thread);
+int tally_reclaim_start(void);
+void tally_reclaim_end(void);
+void tally_reclaim_attach(void);
+void tally_reclaim_detach(struct tally_thread_state *thread);
+void tally_reclaim_safepoint(struct tally_thread_state *thread);
+void tally_reclaim_offline(void);
+void tally_reclaim_online(void);
+void tally_reclaim_before_fork(bool reader);
+void tally_reclaim_after_fork(bool reader, bool child);
+void tally_reclaim_drain(
+    struct tally_thread_state *thread); /* contract: tally_locking_drain */
+void tally_reclaim_flush(struct tally_thread_state *thread);
+void tally_reclaim_before_blocking(struct tally_thread_state *thread);
 
-/* The contract; core/backend.h. */
-int tally_exclusion_start(void);
-void tally_exclusion_end(void);
-void tally_exclusion_before_fork(bool running);
-void tally_exclusion_after_fork(bool running, bool child);
-static inline void tally_exclusion_orphan(void) {} /* the heap of unattached threads has no pools */
-void tally_exclusion_drain(struct tally_thread_state *thread);
-void tally_exclusion_attach(struct tally_thread_state *thread);
-void tally_exclusion_detach(struct tally_thread_state *thread);
-void tally_exclusion_safepoint(struct tally_thread_state *thread);
+/* The contract; core/contract/. */
+int tally_locking_start(void);
+void tally_locking_end(void);
+void tally_locking_before_fork(bool running);
+void tally_locking_after_fork(bool running, bool child);
+static inline void tally_locking_orphan(void) {} /* the heap of unattached threads has no pools */
+void tally_locking_drain(struct tally_thread_state *thread);
+void tally_locking_attach(struct tally_thread_state *thread);
+void tally_locking_detach(struct tally_thread_state *thread);
+void tally_locking_safepoint(struct tally_thread_state *thread);
 bool tally_claim(struct tally_thread_state *thread);
 void tally_claim_end(struct tally_thread_state *thread);
-void tally_registration_lock(void); /* by an attached thread: a blocking region while it waits */
-void tally_world_stop(void);
-void tally_world_start(void);
-unsigned tally_world_gather(unsigned most);
-void tally_world_help(void (*work)(unsigned number, unsigned of, void *context), void *context);
-void tally_world_dismiss(void);
-void tally_world_last(unsigned *thread, const char **was);
-uint64_t tally_world_reentry(void); /* nanoseconds */
+void tally_thread_list_lock(void); /* by an attached thread: a blocking region while it waits */
+void tally_stop_the_world(void);
+void tally_resume_the_world(void);
+unsigned tally_helpers_gather(unsigned most);
+void tally_helpers_run(void (*work)(unsigned number, unsigned of, void *context), void *context);
+void tally_helpers_dismiss(void);
+void tally_last_stop(unsigned *thread, const char **was);
+uint64_t tally_last_resume_ns(void); /* nanoseconds */
 void tally_retire(tally_retired *node, unsigned what, size_t bytes);
-void tally_reclamation_stopped(void);
-void tally_reclamation_free(void);
-void tally_wait_wanted(void);
-bool tally_relieve(void);
-void tally_waiting(size_t *bytes, size_t *most);
+void tally_reclaim_stopped(void);
+void tally_reclaim_free(void);
+void tally_reclaim_request_throttle(void);
+bool tally_reclaim_throttle(void);
+void tally_reclaim_backlog(size_t *bytes, size_t *most);
 void tally_retire_object(tally_object *object, size_t bytes);
 
 #endif

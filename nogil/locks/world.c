@@ -25,7 +25,7 @@
  * who stopped it.
  */
 #define _GNU_SOURCE
-#include "backend.h"
+#include "objects/object.h"
 #include <sched.h>
 #include <time.h>
 
@@ -60,12 +60,12 @@ static struct {
  * others store those and then read the status. One of the two sees the other. */
 static void become_blocked(tally_thread_state *thread, const char *doing) {
     TALLY_CHECKED(tally_check_may_wait());
-    tally_reclamation_offline();
-    atomic_store_explicit(&thread->exclusion.doing, doing, memory_order_relaxed);
-    thread->exclusion.left_at = tally_trace_begin();
-    TALLY_POINT(blocking);
+    tally_reclaim_offline();
+    atomic_store_explicit(&thread->locking.doing, doing, memory_order_relaxed);
+    thread->locking.left_at = tally_trace_begin();
+    TALLY_FAILPOINT(blocking);
     atomic_store_explicit(&thread->status, TALLY_BLOCKED, memory_order_seq_cst);
-    TALLY_POINT(blocked);
+    TALLY_FAILPOINT(blocked);
     if (atomic_load_explicit(&world.stopping, memory_order_seq_cst)) {
         pthread_mutex_lock(&world.mutex);
         pthread_cond_broadcast(&world.parked);
@@ -108,7 +108,7 @@ static void wait_for_start(void) {
 }
 
 /* The thread runs again, after it waited for the start. */
-static void has_entered(void) {
+static void has_resumed(void) {
     uint64_t took = tally_now() - atomic_load_explicit(&world.started_at, memory_order_relaxed);
     uint64_t longest = atomic_load_explicit(&world.reentry, memory_order_relaxed);
     while (longest < took &&
@@ -132,31 +132,31 @@ static void become_running_from(tally_thread_state *thread, bool parked) {
             pthread_mutex_unlock(&world.mutex);
         }
         int expected = TALLY_BLOCKED;
-        TALLY_POINT(running);
+        TALLY_FAILPOINT(running);
         /* seq_cst: acquire pairs with the end of a claim */
         if (atomic_compare_exchange_strong_explicit(&thread->status, &expected, TALLY_RUNNING,
                                                     memory_order_seq_cst, memory_order_relaxed))
             break;
-        TALLY_POINT(running_claimed);
+        TALLY_FAILPOINT(running_claimed);
         sched_yield(); /* a claim to merge is short */
     }
-    if (waited) has_entered();
+    if (waited) has_resumed();
     tally_trace_end(TALLY_TRACK_THREAD,
-                    atomic_load_explicit(&thread->exclusion.doing, memory_order_relaxed),
-                    thread->exclusion.left_at);
-    tally_reclamation_online();
+                    atomic_load_explicit(&thread->locking.doing, memory_order_relaxed),
+                    thread->locking.left_at);
+    tally_reclaim_online();
 }
 
 static void become_running(tally_thread_state *thread) { become_running_from(thread, false); }
 
 /* What died in the queue waits for the thread's next safepoint. */
 void tally_wait_begin(tally_thread_state *thread, const char *doing) {
-    tally_reclamation_flush(thread);
+    tally_reclaim_flush(thread);
     for (;;) {
         become_blocked(thread, doing);
-        if (!tally_counts_is_queue_pending(thread)) return;
+        if (!tally_refcount_is_queue_pending(thread)) return;
         become_running(thread);
-        tally_counts_merge_later(thread);
+        tally_refcount_merge_later(thread);
     }
 }
 void tally_wait_end(void) { become_running(tally_thread_current()); }
@@ -175,13 +175,13 @@ void tally_blocking_begin(void) {
     for (;;) {
         do {
             tally_drop_kept(thread);
-            tally_reclamation_before_blocking(thread);
-            tally_counts_safepoint(thread);
-        } while (tally_keeps_any(thread) || tally_counts_deferred(thread));
+            tally_reclaim_before_blocking(thread);
+            tally_refcount_safepoint(thread);
+        } while (tally_keeps_any(thread) || tally_refcount_dealloc_pending(thread));
         tally_critical_suspend(thread);
-        tally_reclamation_flush(thread);
+        tally_reclaim_flush(thread);
         become_blocked(thread, "in a blocking region");
-        if (!tally_counts_pending(thread)) return;
+        if (!tally_refcount_pending(thread)) return;
         become_running(thread);
     }
 }
@@ -213,16 +213,16 @@ static bool claim_all(tally_thread_state *self, bool late) {
     uint32_t used = atomic_load_explicit(&tally_process.slots_used, memory_order_acquire);
     for (uint32_t id = 1; id <= used; id++) {
         tally_thread_state *thread = tally_thread_slot(id);
-        if (!thread || thread == self || thread->exclusion.claimed_by_stop) continue;
+        if (!thread || thread == self || thread->locking.claimed_by_stop) continue;
         if (atomic_load_explicit(&thread->status, memory_order_seq_cst) == TALLY_VACANT) continue;
         if (!tally_claim(thread)) {
             all = false;
             continue;
         }
-        thread->exclusion.claimed_by_stop = true;
+        thread->locking.claimed_by_stop = true;
         if (!late) continue;
         world.last_thread = id;
-        world.last_was = atomic_load_explicit(&thread->exclusion.doing, memory_order_relaxed);
+        world.last_was = atomic_load_explicit(&thread->locking.doing, memory_order_relaxed);
     }
     return all;
 }
@@ -232,7 +232,7 @@ static void wait_for_all(tally_thread_state *self) {
     world.last_was = "";
     pthread_mutex_lock(&world.mutex);
     for (bool late = false; !claim_all(self, late); late = true) {
-        TALLY_POINT(world_claiming);
+        TALLY_FAILPOINT(world_claiming);
         /* A timeout, since a merger's claim ends without a signal. */
         struct timespec until;
         clock_gettime(CLOCK_MONOTONIC, &until);
@@ -254,7 +254,7 @@ static void break_all(tally_thread_state *self) {
 }
 
 /* stopper held: all who waited for the last start have run since. */
-static void wait_for_entering(tally_thread_state *self) {
+static void wait_for_resuming(tally_thread_state *self) {
     pthread_mutex_lock(&world.mutex);
     if (world.entering) {
         atomic_store_explicit(&world.asked, true, memory_order_seq_cst);
@@ -264,7 +264,7 @@ static void wait_for_entering(tally_thread_state *self) {
     pthread_mutex_unlock(&world.mutex);
 }
 
-void tally_world_stop(void) {
+void tally_stop_the_world(void) {
     tally_thread_state *self = tally_thread_current();
     TALLY_ENDS_BORROWS();
     if (pthread_mutex_trylock(&world.stopper) != 0) {
@@ -273,8 +273,8 @@ void tally_world_stop(void) {
         become_running(self);
     }
     uint64_t begin = tally_now();
-    wait_for_entering(self);
-    pthread_mutex_lock(&tally_process.registration); /* its holders wait for nobody */
+    wait_for_resuming(self);
+    pthread_mutex_lock(&tally_process.thread_list); /* its holders wait for nobody */
     pthread_mutex_lock(&world.mutex);
     atomic_store_explicit(&world.stopping, true, memory_order_seq_cst);
     atomic_store_explicit(&world.asked, false, memory_order_seq_cst);
@@ -284,15 +284,15 @@ void tally_world_stop(void) {
     break_all(self);
     wait_for_all(self);
     self->world_stopped = true;
-    TALLY_POINT(world_stopped);
+    TALLY_FAILPOINT(world_stopped);
     TALLY_EVENT(stops);
     world.stopped_at = tally_now();
-    TALLY_COUNT_ADD(TALLY_EVENT_stop_ns, world.stopped_at - begin);
+    TALLY_EVENT_ADD(TALLY_EVENT_stop_ns, world.stopped_at - begin);
     if (atomic_load_explicit(&tally_tracing, memory_order_relaxed))
         tally_trace_add(TALLY_TRACK_WORLD, "asks the world to stop", begin, world.stopped_at);
 }
 
-void tally_world_start(void) {
+void tally_resume_the_world(void) {
     tally_thread_current()->world_stopped = false;
     if (atomic_load_explicit(&tally_tracing, memory_order_relaxed))
         tally_trace_add(TALLY_TRACK_WORLD, "the world stands still", world.stopped_at, tally_now());
@@ -301,8 +301,8 @@ void tally_world_start(void) {
         tally_thread_state *thread = tally_thread_slot(id);
         if (!thread) continue;
         tally_breaker_clear(thread, TALLY_BREAK_STOP);
-        if (thread->exclusion.claimed_by_stop) {
-            thread->exclusion.claimed_by_stop = false;
+        if (thread->locking.claimed_by_stop) {
+            thread->locking.claimed_by_stop = false;
             tally_claim_end(thread);
         }
     }
@@ -313,19 +313,19 @@ void tally_world_start(void) {
     world.starts++;
     pthread_cond_broadcast(&world.started);
     pthread_mutex_unlock(&world.mutex);
-    pthread_mutex_unlock(&tally_process.registration);
+    pthread_mutex_unlock(&tally_process.thread_list);
     pthread_mutex_unlock(&world.stopper);
-    TALLY_POINT(world_started);
+    TALLY_FAILPOINT(world_started);
     /* Who queued an object meanwhile for a thread that was claimed has left it to us. */
     for (uint32_t id = 1; id <= used; id++)
-        if (tally_thread_slot(id)) tally_counts_merge_blocked(tally_thread_slot(id));
+        if (tally_thread_slot(id)) tally_refcount_merge_blocked(tally_thread_slot(id));
 }
 
-void tally_world_last(unsigned *thread, const char **was) {
+void tally_last_stop(unsigned *thread, const char **was) {
     *thread = world.last_thread;
     *was = world.last_was;
 }
-uint64_t tally_world_reentry(void) {
+uint64_t tally_last_resume_ns(void) {
     return atomic_load_explicit(&world.reentry, memory_order_relaxed);
 }
 
@@ -333,7 +333,7 @@ uint64_t tally_world_reentry(void) {
 
 /* Calls up to `most` - 1 of the parked threads, and waits until they have come.
  * How many there are with the caller: a power of two, 1 if nobody came. */
-unsigned tally_world_gather(unsigned most) {
+unsigned tally_helpers_gather(unsigned most) {
     pthread_mutex_lock(&world.mutex);
     world.wanted = most;
     world.joined = world.finished = 0;
@@ -365,13 +365,13 @@ static void let_go(void (*work)(unsigned, unsigned, void *), void *context) {
     pthread_mutex_unlock(&world.mutex);
 }
 
-void tally_world_help(void (*work)(unsigned number, unsigned of, void *context), void *context) {
+void tally_helpers_run(void (*work)(unsigned number, unsigned of, void *context), void *context) {
     let_go(work, context);
     work(0, world.of, context);
 }
 
 /* Until all who were gathered are parked again, whether they had work or not. */
-void tally_world_dismiss(void) {
+void tally_helpers_dismiss(void) {
     if (!world.go) let_go(NULL, NULL);
     pthread_mutex_lock(&world.mutex);
     while (world.finished < world.joined) pthread_cond_wait(&world.gathered, &world.mutex);
@@ -380,48 +380,48 @@ void tally_world_dismiss(void) {
 
 /* ---- hooks -------------------------------------------------------------- */
 
-int tally_exclusion_start(void) {
+int tally_locking_start(void) {
     tally_locks_start();
-    tally_numbers_start();
-    return tally_reclamation_start();
+    tally_per_thread_start();
+    return tally_reclaim_start();
 }
-void tally_exclusion_end(void) { tally_reclamation_end(); }
-void tally_exclusion_before_fork(bool running) { tally_reclamation_before_fork(running); }
-void tally_exclusion_after_fork(bool running, bool child) {
+void tally_locking_end(void) { tally_reclaim_end(); }
+void tally_locking_before_fork(bool running) { tally_reclaim_before_fork(running); }
+void tally_locking_after_fork(bool running, bool child) {
     if (child) tally_locks_start(); /* membarrier is registered for a process */
-    tally_reclamation_after_fork(running, child);
+    tally_reclaim_after_fork(running, child);
 }
 
-void tally_exclusion_attach(tally_thread_state *thread) {
-    tally_locks_attach(&thread->exclusion);
-    tally_reclamation_attach();
+void tally_locking_attach(tally_thread_state *thread) {
+    tally_locks_attach(&thread->locking);
+    tally_reclaim_attach();
     tally_breaker_set(thread, TALLY_BREAK_QUIESCE); /* a grace period may be under way */
 }
-void tally_exclusion_detach(tally_thread_state *thread) { tally_reclamation_detach(thread); }
+void tally_locking_detach(tally_thread_state *thread) { tally_reclaim_detach(thread); }
 
-void tally_registration_lock(void) {
-    if (pthread_mutex_trylock(&tally_process.registration) == 0) return;
+void tally_thread_list_lock(void) {
+    if (pthread_mutex_trylock(&tally_process.thread_list) == 0) return;
     tally_thread_state *thread = tally_thread_current();
     become_blocked(thread, "waiting to attach, detach or merge");
-    pthread_mutex_lock(&tally_process.registration);
+    pthread_mutex_lock(&tally_process.thread_list);
     become_running(thread);
 }
 
-void tally_exclusion_safepoint(tally_thread_state *thread) {
+void tally_locking_safepoint(tally_thread_state *thread) {
     if (has_to_wait(true)) {
         become_blocked(thread, "parked at a safepoint");
         become_running_from(thread, true);
     }
-    tally_reclamation_safepoint(thread);
+    tally_reclaim_safepoint(thread);
 }
 
 /* The last thread, before the end: all that waits is freed. */
-void tally_exclusion_drain(tally_thread_state *thread) {
+void tally_locking_drain(tally_thread_state *thread) {
 #if TALLY_HOT_COUNTS
-    tally_world_stop();
-    tally_counts_dead dead = tally_counts_merge_stopped();
-    tally_world_start();
-    tally_counts_destroy(dead);
+    tally_stop_the_world();
+    tally_refcount_dead dead = tally_refcount_merge_stopped();
+    tally_resume_the_world();
+    tally_refcount_destroy(dead);
 #endif
-    tally_reclamation_drain(thread);
+    tally_reclaim_drain(thread);
 }

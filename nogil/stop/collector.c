@@ -55,11 +55,11 @@ static uint8_t flags_of(tally_object *object) {
 static bool is_candidate(uint8_t flags) {
     return (flags & (TALLY_FLAG_TRACKED | TALLY_FLAG_FROZEN)) == TALLY_FLAG_TRACKED;
 }
-static bool is_noted(uint8_t flags) { return flags & TALLY_FLAG_COLLECTING; }
+static bool is_marked_aside(uint8_t flags) { return flags & TALLY_FLAG_COLLECTING; }
 /* In the pause of a second look: of this collection's objects. Other collections have flags of
  * their own on theirs. */
 static bool is_garbage_still(tally_object *object) {
-    return tally_mark_is_again(object) && !(flags_of(object) & TALLY_FLAG_MARKED);
+    return tally_mark_in_recheck(object) && !(flags_of(object) & TALLY_FLAG_MARKED);
 }
 /* In the pause. */
 static bool is_garbage(tally_object *object) {
@@ -92,7 +92,7 @@ static bool births_due(int64_t births) {
            births > (int64_t)(atomic_load_explicit(&collector.survivors, memory_order_relaxed) / 4);
 }
 
-void tally_births_hand_over(bool may_collect) {
+void tally_births_flush(bool may_collect) {
     tally_thread_state *thread = tally_thread_current();
     int32_t n = births_of(thread);
     set_births(thread, 0, 0);
@@ -124,7 +124,7 @@ static void sum_births(tally_thread_state *thread, void *context) {
 static void for_each(void (*visit)(tally_object *, void *), void *context) {
     tally_pool_walk at = {0};
     for (tally_pool *pool; (pool = tally_memory_next_pool(&at, TALLY_CONTAINERS));)
-        for (char *block = at.first; block < pool->carved; block += pool->block_size)
+        for (char *block = at.first; block < pool->bump; block += pool->block_size)
             if (flags_of((tally_object *)block) & TALLY_FLAG_TRACKED)
                 visit((tally_object *)block, context);
     tally_large_walk large = {0};
@@ -183,7 +183,7 @@ static void take_garbage(garbage *g, tally_found *found) {
     /* With finalizers it is not known yet what dies. */
     if (!g->finalizers) clear_weakrefs(g, is_garbage);
     for (size_t i = 0; i < total; i++) {
-        tally_counts_adopt(&g->objects[i]->counts);
+        tally_refcount_adopt(&g->objects[i]->counts);
         tally_incref(g->objects[i]);
     }
     for (size_t i = 0; i < g->count; i++)
@@ -199,12 +199,12 @@ static void take_garbage(garbage *g, tally_found *found) {
  * Foreign code may have given an object to somebody: a second, short stop. Drops the objects that
  * live on, and clears the weak references to the others, if that is still to be done.
  */
-static void take_out_resurrected(garbage *g, bool clear, tally_gc_info *info) {
+static void move_resurrected(garbage *g, bool clear, tally_gc_info *info) {
     uint64_t began = tally_now();
-    tally_world_stop();
+    tally_stop_the_world();
     /* What a finalizer gave away and another thread has dropped again is not to look alive. */
-    tally_counts_dead dead = tally_counts_merge_stopped();
-    size_t alive = tally_mark_again(g->objects, g->count), kept = 0;
+    tally_refcount_dead dead = tally_refcount_merge_stopped();
+    size_t alive = tally_mark_recheck(g->objects, g->count), kept = 0;
     for (size_t i = 0; i < g->count; i++)
         if (flags_of(g->objects[i]) & TALLY_FLAG_MARKED)
             atomic_fetch_and_explicit(&g->objects[i]->flags, (uint8_t)~TALLY_FLAG_COLLECTING,
@@ -215,12 +215,12 @@ static void take_out_resurrected(garbage *g, bool clear, tally_gc_info *info) {
     size_t all = g->count;
     g->count = kept;
     if (clear) clear_weakrefs(g, is_garbage_still);
-    tally_mark_again_end(g->objects, all);
-    tally_world_start();
+    tally_mark_recheck_end(g->objects, all);
+    tally_resume_the_world();
     uint64_t check = tally_now() - began;
     info->check += check;
     if (check > info->pause) info->pause = check;
-    tally_counts_destroy(dead);
+    tally_refcount_destroy(dead);
     info->collected -= (ptrdiff_t)alive;
     for (size_t i = kept; i < all; i++) tally_decref(g->objects[i]);
 }
@@ -245,7 +245,7 @@ static void free_all(garbage *g) {
     }
     /* The table's references to those found; and spread objects that what was found held. */
     if (g->classes && !save) tally_classes_sweep();
-    while (tally_numbers_waiting() && tally_places_sweep()) {}
+    while (tally_per_thread_seem_unused() && tally_per_thread_sweep()) {}
 }
 
 bool tally_collector_begin(void) { return true; } /* only the pauses exclude each other */
@@ -255,18 +255,18 @@ ptrdiff_t tally_collector_run(int generation, tally_gc_info *info) {
     info->generation = 2;
     uint64_t before = atomic_load_explicit(&collector.marks_seen, memory_order_relaxed);
     unsigned processors = tally_mark_is_short() ? 1 : tally_processors();
-    tally_world_stop();
+    tally_stop_the_world();
     uint64_t stopped = tally_now();
     if (collector.marks != before) {
         ptrdiff_t found = collector.last_found;
-        tally_world_start();
+        tally_resume_the_world();
         info->shared = true;
         return found;
     }
     atomic_store_explicit(&collector.marks_seen, ++collector.marks, memory_order_relaxed);
-    tally_world_last(&info->last_thread, &info->last_was);
-    tally_counts_dead dead = tally_counts_merge_stopped();
-    tally_reclamation_stopped();
+    tally_last_stop(&info->last_thread, &info->last_was);
+    tally_refcount_dead dead = tally_refcount_merge_stopped();
+    tally_reclaim_stopped();
     each_slot(forget_births, NULL);
     atomic_store_explicit(&collector.births, 0, memory_order_relaxed);
     tally_memory_collected(true);
@@ -289,27 +289,27 @@ ptrdiff_t tally_collector_run(int generation, tally_gc_info *info) {
     size_t noted = g.count;
     info->stop = stopped - info->began;
     uint64_t marked = tally_now();
-    tally_world_start();
+    tally_resume_the_world();
     info->mark = marked - stopped;
     info->pause = marked - info->began;
     info->examined = found.examined;
     info->helpers = found.helpers;
     info->collected = (ptrdiff_t)g.count;
     info->uncollectable = g.no_memory ? 0 : uncollectable;
-    tally_counts_destroy(dead);
-    tally_reclamation_free();
+    tally_refcount_destroy(dead);
+    tally_reclaim_free();
 
     uint64_t began = tally_now();
     if (g.finalizers) {
         for (size_t i = 0; i < g.count; i++) tally_gc_finalize(g.objects[i]);
         info->finalize = tally_now() - began;
-        take_out_resurrected(&g, true, info);
+        move_resurrected(&g, true, info);
     }
     if (g.calls) {
         began = tally_now();
         tally_weakrefs_call(g.calls);
         info->finalize += tally_now() - began;
-        if (g.count) take_out_resurrected(&g, false, info);
+        if (g.count) move_resurrected(&g, false, info);
     }
     began = tally_now();
     free_all(&g);
@@ -317,7 +317,7 @@ ptrdiff_t tally_collector_run(int generation, tally_gc_info *info) {
     free(g.objects);
     tally_memory_collected(false);
     info->free = tally_now() - began;
-    info->reentry = tally_world_reentry();
+    info->reentry = tally_last_resume_ns();
     if (!g.no_memory) return info->collected + uncollectable;
     tally_no_memory();
     return -1;
@@ -340,7 +340,7 @@ typedef struct each_visit {
  */
 static void visit_each(tally_object *object, void *context) {
     each_visit *e = context;
-    if (!is_noted(flags_of(object))) e->visit(object, e->context);
+    if (!is_marked_aside(flags_of(object))) e->visit(object, e->context);
 }
 static void visit_unfrozen(tally_object *object, void *context) {
     if (!(flags_of(object) & TALLY_FLAG_FROZEN)) visit_each(object, context);
@@ -356,7 +356,7 @@ void tally_collector_each(int generation, void (*visit)(tally_object *, void *),
 /* Not what a collection has noted: it is in no generation. */
 static void freeze(tally_object *object, void *count) {
     (void)count;
-    if (is_noted(flags_of(object))) return;
+    if (is_marked_aside(flags_of(object))) return;
     atomic_store_explicit(&object->flags, flags_of(object) | TALLY_FLAG_FROZEN,
                           memory_order_relaxed);
 }

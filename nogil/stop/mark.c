@@ -39,13 +39,13 @@
 #include <sys/mman.h>
 
 enum {
-    MAX_HELPERS = TALLY_LARGE_NOTES,
+    MAX_HELPERS = TALLY_LARGE_SIDE_MARKS,
     CHUNK = 510,
     GROUP = 8 /* pools that are handed out together */
 };
 enum { AHEAD = 8, BYTES_AHEAD = 768 };
 enum { ALONE_BELOW = 40000 }; /* objects last time: waking threads costs more than they save */
-enum { MOST = 0x7f, IGNORED = 0xfd, GRAY = 0xfe, BLACK = TALLY_NOTE_REACHED };
+enum { MOST = 0x7f, IGNORED = 0xfd, GRAY = 0xfe, BLACK = TALLY_SIDE_MARK_REACHED };
 
 typedef struct chunk {
     struct chunk *next;
@@ -55,11 +55,11 @@ typedef struct chunk {
 
 typedef struct helper {
     _Alignas(64) unsigned number;
-    _Atomic uint8_t *counts; /* as tally_notes; the first helper's are those */
+    _Atomic uint8_t *counts; /* as tally_side_marks; the first helper's are those */
     size_t counts_size;
     chunk *out, *spare; /* out: being filled */
-    tally_ring ring;
-    tally_spills spills;
+    tally_prefetch_buffer ring;
+    tally_overflow spills;
     size_t examined, reached, blocks;
     int32_t *instances; /* seen, by type */
 } helper;
@@ -88,24 +88,24 @@ TALLY_INLINE uint8_t flags_of(tally_object *object) {
 TALLY_INLINE void set_flags(tally_object *object, uint8_t flags) {
     atomic_store_explicit(&object->flags, flags, memory_order_relaxed);
 }
-TALLY_INLINE _Atomic uint8_t *note_of(tally_object *object) {
-    return tally_note_of(tally_notes, 0, object);
+TALLY_INLINE _Atomic uint8_t *side_mark_of(tally_object *object) {
+    return tally_side_mark_of(tally_side_marks, 0, object);
 }
 
 /* ---- 1: references are counted -------------------------------------------- */
 
 TALLY_INLINE void count(helper *h, _Atomic uint8_t *note) {
-    uint8_t value = tally_note_load(note);
+    uint8_t value = tally_side_mark_load(note);
     if (TALLY_UNLIKELY(value == MOST)) {
-        if (!tally_spill(&h->spills, tally_note_object(h->counts, h->counts_size, h->number, note)))
+        if (!tally_overflow_entry(&h->overflow, tally_side_mark_object(h->counts, h->counts_size, h->number, note)))
             return;
-        value -= TALLY_SPILL;
+        value -= TALLY_OVERFLOW;
     }
-    tally_note_store(note, value + 1u);
+    tally_side_mark_store(note, value + 1u);
 }
 static inline void visit_count(tally_object *child, void *helper_) {
     helper *h = helper_;
-    _Atomic uint8_t *note = tally_note_in(h->counts, h->number, child);
+    _Atomic uint8_t *note = tally_side_mark_in(h->counts, h->number, child);
     if (!note || !(note = tally_ring_swap(&h->ring, note))) return;
     count(h, note);
 }
@@ -122,15 +122,15 @@ static void count_late(helper *h) {
 
 /* References from outside. `counted`: by the first helper. */
 static ptrdiff_t external(tally_object *object, uint8_t counted) {
-    ptrdiff_t left = tally_counts_total(&object->counts) - counted;
+    ptrdiff_t left = tally_refcount_total(&object->counts) - counted;
     for (unsigned i = 1; i < mark.of; i++)
-        left -= tally_note_load(tally_note_of(mark.helpers[i].counts, i, object));
+        left -= tally_side_mark_load(tally_side_mark_of(mark.helpers[i].counts, i, object));
     if (object->type == TALLY_TYPE_TYPE &&
         tally_types[((tally_type_object *)object)->index].class_) {
         left += tally_class_instances(object);
         for (unsigned i = 0; i < mark.of; i++)
             left -= instances[i][((tally_type_object *)object)->index];
-    } else if (TALLY_UNLIKELY(tally_counts_place(&object->counts))) {
+    } else if (TALLY_UNLIKELY(tally_refcount_per_thread_index(&object->counts))) {
         left += tally_class_instances(object);
     }
     if (TALLY_UNLIKELY(left < 0))
@@ -175,35 +175,35 @@ static chunk *take_full(void) {
     return c;
 }
 
-TALLY_INLINE void reach(helper *h, _Atomic uint8_t *note) {
-    if (tally_note_load(note) > MOST) return;
-    tally_note_store(note, GRAY);
-    size_t at = (size_t)(note - tally_notes);
+TALLY_INLINE void mark_reachable(helper *h, _Atomic uint8_t *note) {
+    if (tally_side_mark_load(note) > MOST) return;
+    tally_side_mark_store(note, GRAY);
+    size_t at = (size_t)(note - tally_side_marks);
     /* relaxed: if it has been handed out meanwhile, and walked over, the last walk finds the object
      */
-    if (at < tally_notes_size() && at >> (TALLY_POOL_SHIFT - TALLY_NOTE_SHIFT) >=
+    if (at < tally_side_marks_size() && at >> (TALLY_POOL_SHIFT - TALLY_SIDE_MARK_SHIFT) >=
                                        atomic_load_explicit(&mark.next, memory_order_relaxed))
         return;
     if (TALLY_UNLIKELY(!h->out || h->out->count == CHUNK) && !change_chunk(h)) return;
-    h->out->at[h->out->count++] = tally_note_object(tally_notes, tally_notes_size(), 0, note);
+    h->out->at[h->out->count++] = tally_side_mark_object(tally_side_marks, tally_side_marks_size(), 0, note);
 }
 static inline void visit_reach(tally_object *child, void *helper_) {
     helper *h = helper_;
-    _Atomic uint8_t *note = tally_note_in(tally_notes, 0, child);
+    _Atomic uint8_t *note = tally_side_mark_in(tally_side_marks, 0, child);
     if (!note || !(note = tally_ring_swap(&h->ring, note))) return;
-    reach(h, note);
+    mark_reachable(h, note);
 }
 
 /* It was gray. */
 TALLY_INLINE void scan(helper *h, tally_object *object, _Atomic uint8_t *note) {
     if (!candidate(flags_of(object))) {
-        tally_note_store(note, IGNORED);
+        tally_side_mark_store(note, IGNORED);
         return;
     }
-    tally_note_store(note, BLACK);
+    tally_side_mark_store(note, BLACK);
     h->reached++; /* not exact where several may scan it */
     tally_type *type = tally_type_entry(object);
-    if (type->class_) reach(h, note_of(type->object));
+    if (type->class_) mark_reachable(h, side_mark_of(type->object));
     tally_children(object, type, visit_reach, h);
 }
 
@@ -214,14 +214,14 @@ static void drain(helper *h) {
         if (!c) {
             _Atomic uint8_t *late = tally_ring_take(&h->ring);
             if (!late) return;
-            reach(h, late);
+            mark_reachable(h, late);
             continue;
         }
         if (c == h->out) h->out = NULL;
         for (unsigned i = 0; i < c->count; i++) {
             if (i + AHEAD < c->count) __builtin_prefetch(c->at[i + AHEAD]);
-            _Atomic uint8_t *note = note_of(c->at[i]);
-            if (tally_note_load(note) == GRAY) scan(h, c->at[i], note);
+            _Atomic uint8_t *note = side_mark_of(c->at[i]);
+            if (tally_side_mark_load(note) == GRAY) scan(h, c->at[i], note);
         }
         c->next = h->spare;
         h->spare = c;
@@ -254,19 +254,19 @@ static void help_others(helper *h) {
 
 /* ---- walks ------------------------------------------------------------------ */
 
-enum walk { WALK_COUNT, WALK_LOOK, WALK_LEFT };
+enum walk { PASS_COUNT, PASS_VERIFY, PASS_MARK };
 
 TALLY_INLINE void walk_object(helper *h, tally_object *object, _Atomic uint8_t *note,
                               enum walk walk) {
-    if (walk == WALK_COUNT) {
+    if (walk == PASS_COUNT) {
         count_children(h, object);
         return;
     }
-    uint8_t value = tally_note_load(note);
+    uint8_t value = tally_side_mark_load(note);
     if (value == GRAY) {
-        if (walk == WALK_LEFT) atomic_store_explicit(&mark.missed, true, memory_order_relaxed);
+        if (walk == PASS_MARK) atomic_store_explicit(&mark.missed, true, memory_order_relaxed);
         scan(h, object, note);
-    } else if (walk == WALK_LEFT) {
+    } else if (walk == PASS_MARK) {
         h->reached += value == BLACK;
     } else if (value <= MOST && candidate(flags_of(object)) && external(object, value) != 0) {
         scan(h, object, note);
@@ -278,14 +278,14 @@ TALLY_INLINE void walk_pool(helper *h, size_t number, enum walk walk) {
     if (tally_pool_kinds[number] != TALLY_CONTAINERS) return;
     tally_pool *pool = tally_memory_pool_at(number, TALLY_CONTAINERS, &first);
     if (!pool) return;
-    if (walk == WALK_COUNT) h->blocks += pool->left + pool->notify;
-    _Atomic uint8_t *note = note_of((tally_object *)first);
-    for (char *block = first; block < pool->carved;
+    if (walk == PASS_COUNT) h->blocks += pool->left + pool->notify;
+    _Atomic uint8_t *note = side_mark_of((tally_object *)first);
+    for (char *block = first; block < pool->bump;
          block += pool->block_size, note += pool->class_) {
-        if (walk != WALK_LEFT) __builtin_prefetch(block + BYTES_AHEAD);
+        if (walk != PASS_MARK) __builtin_prefetch(block + BYTES_AHEAD);
         walk_object(h, (tally_object *)block, note, walk);
     }
-    if (walk != WALK_COUNT) drain(h);
+    if (walk != PASS_COUNT) drain(h);
 }
 
 TALLY_INLINE void walk_all(helper *h, enum walk walk) {
@@ -296,28 +296,28 @@ TALLY_INLINE void walk_all(helper *h, enum walk walk) {
     if (h->number == 0) {
         tally_large_walk large = {0};
         for (tally_object *object; (object = tally_memory_next_large(&large, TALLY_CONTAINERS));) {
-            h->blocks += walk == WALK_COUNT;
-            walk_object(h, object, note_of(object), walk);
+            h->blocks += walk == PASS_COUNT;
+            walk_object(h, object, side_mark_of(object), walk);
         }
     }
-    if (walk == WALK_COUNT)
+    if (walk == PASS_COUNT)
         count_late(h);
     else
         help_others(h);
 }
 
 /* What is there from the last collection. The first helper's: the others have new memory. */
-static void clear_notes(void) {
+static void clear_side_marks(void) {
     tally_pool_walk at = {0};
     for (tally_pool *pool; (pool = tally_memory_next_pool(&at, TALLY_CONTAINERS));)
-        memset((void *)note_of((tally_object *)at.first), 0,
-               (size_t)(pool->carved - at.first) >> TALLY_NOTE_SHIFT);
+        memset((void *)side_mark_of((tally_object *)at.first), 0,
+               (size_t)(pool->bump - at.first) >> TALLY_SIDE_MARK_SHIFT);
 }
-static void clear_large_notes(void) {
+static void clear_large_side_marks(void) {
     tally_large_walk large = {0};
     for (tally_object *object; (object = tally_memory_next_large(&large, TALLY_CONTAINERS));)
-        for (unsigned i = 0; i < TALLY_LARGE_NOTES; i++)
-            tally_note_store(&tally_large_notes(object)[i], 0);
+        for (unsigned i = 0; i < TALLY_LARGE_SIDE_MARKS; i++)
+            tally_side_mark_store(&tally_large_side_marks(object)[i], 0);
 }
 
 /* ---- all of it -------------------------------------------------------------- */
@@ -328,8 +328,8 @@ static void begin_walk(void) {
     atomic_store_explicit(&mark.busy, mark.of, memory_order_relaxed);
     atomic_store_explicit(&mark.missed, false, memory_order_relaxed);
 }
-static void begin_look(void) {
-    for (unsigned i = 0; i < mark.of; i++) tally_spills_add(&mark.helpers[i].spills, -TALLY_SPILL);
+static void begin_recheck(void) {
+    for (unsigned i = 0; i < mark.of; i++) tally_overflow_add(&mark.helpers[i].overflow, -TALLY_OVERFLOW);
     begin_walk();
 }
 static void nothing(void) {}
@@ -352,30 +352,30 @@ static void barrier(void (*then)(void)) {
 static void run(unsigned number, unsigned of, void *context) {
     (void)of, (void)context;
     helper *h = &mark.helpers[number];
-    if (number == 0) clear_notes();
-    walk_all(h, WALK_COUNT);
+    if (number == 0) clear_side_marks();
+    walk_all(h, PASS_COUNT);
     barrier(begin_look);
-    walk_all(h, WALK_LOOK);
+    walk_all(h, PASS_VERIFY);
     if (mark.of == 1 && !atomic_load_explicit(&mark.missed, memory_order_relaxed))
         return; /* there is none */
     do {
         barrier(begin_walk);
         h->reached = 0; /* those that are not scanned in this walk: all of them, in the last one */
-        walk_all(h, WALK_LEFT);
+        walk_all(h, PASS_MARK);
         barrier(nothing);
     } while (atomic_load_explicit(&mark.missed, memory_order_relaxed));
 }
 
 static size_t counts_size(void) {
-    return tally_memory_pools() * (TALLY_POOL_SIZE >> TALLY_NOTE_SHIFT);
+    return tally_memory_pools() * (TALLY_POOL_SIZE >> TALLY_SIDE_MARK_SHIFT);
 }
 
 static bool helper_start(unsigned number) {
     helper *h = &mark.helpers[number];
     memset(h, 0, sizeof *h);
     h->number = number;
-    h->counts = tally_notes;
-    h->counts_size = tally_notes_size();
+    h->counts = tally_side_marks;
+    h->counts_size = tally_side_marks_size();
     if (number > 0) {
         void *counts = mmap(NULL, counts_size(), PROT_READ | PROT_WRITE,
                             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -402,9 +402,9 @@ static void helper_end(unsigned number) {
     helper *h = &mark.helpers[number];
     if (number > 0) munmap((void *)h->counts, h->counts_size);
     free_chunks(h);
-    tally_spills_add(&h->spills, TALLY_SPILL);
-    free(h->spills.at);
-    h->spills = (tally_spills){0};
+    tally_overflow_add(&h->overflow, TALLY_OVERFLOW);
+    free(h->overflow.at);
+    h->overflow = (tally_overflow){0};
 }
 
 bool tally_mark_is_short(void) {
@@ -415,17 +415,17 @@ void tally_mark_all(unsigned processors, tally_found *found) {
     unsigned most = 1;
     while (most < MAX_HELPERS && most * 2 <= processors) most *= 2;
     if (tally_mark_is_short()) most = 1;
-    unsigned here = most > 1 ? tally_world_gather(most) : 1; /* how many are here, a power of two */
+    unsigned here = most > 1 ? tally_helpers_gather(most) : 1; /* how many are here, a power of two */
     mark.of = 0;
     while (mark.of < here && helper_start(mark.of)) mark.of++;
     for (; mark.of < here && mark.of > 1; mark.of--) helper_end(mark.of - 1); /* no memory: alone */
-    clear_large_notes();
+    clear_large_side_marks();
     begin_walk();
     if (mark.of > 1)
-        tally_world_help(run, NULL);
+        tally_helpers_run(run, NULL);
     else
         run(0, 1, NULL);
-    if (here > 1) tally_world_dismiss();
+    if (here > 1) tally_helpers_dismiss();
     *found = (tally_found){.helpers = mark.of - 1};
     for (unsigned i = 0; i < mark.of; i++) {
         found->examined += mark.helpers[i].examined;
@@ -438,12 +438,12 @@ void tally_mark_all(unsigned processors, tally_found *found) {
 
 void tally_mark_more(tally_object *object) {
     helper *h = &mark.helpers[0];
-    scan(h, object, note_of(object));
+    scan(h, object, side_mark_of(object));
     drain(h);
     while (atomic_load_explicit(&mark.missed, memory_order_relaxed)) {
         mark.of = 1;
         begin_walk();
-        walk_all(h, WALK_LEFT);
+        walk_all(h, PASS_MARK);
     }
     free_chunks(h);
 }
@@ -458,21 +458,21 @@ void tally_mark_more(tally_object *object) {
  * first, so that each of those is scanned when its turn comes. What has become immortal meanwhile
  * lives, and what it holds does: it takes nothing off.
  */
-enum { AGAIN_FIRST = 64 };
+enum { RECHECK_FIRST = 64 };
 typedef struct again {
     tally_object **stack;
     size_t depth, capacity, reached;
     bool overflow;
-    tally_object *first[AGAIN_FIRST];
+    tally_object *first[RECHECK_FIRST];
 } again;
 
 /* Not COLLECTING: what other collections have noted has that, too. */
-static bool is_again(tally_object *object) {
-    return !tally_is_plain_block(object) && flags_of(object) & TALLY_FLAG_AGAIN;
+static bool in_recheck(tally_object *object) {
+    return !tally_is_plain_block(object) && flags_of(object) & TALLY_FLAG_RECHECK;
 }
-bool tally_mark_is_again(tally_object *object) { return is_again(object); }
+bool tally_mark_in_recheck(tally_object *object) { return in_recheck(object); }
 
-static void again_mark(again *a, tally_object *object) {
+static void recheck_mark(again *a, tally_object *object) {
     set_flags(object, flags_of(object) | TALLY_FLAG_MARKED);
     a->reached++;
     if (a->depth == a->capacity) {
@@ -490,55 +490,55 @@ static void again_mark(again *a, tally_object *object) {
     }
     a->stack[a->depth++] = object;
 }
-static void again_take_off(tally_object *child, void *nothing_) {
+static void recheck_subtract(tally_object *child, void *nothing_) {
     (void)nothing_;
-    if (is_again(child)) tally_counts_trial_add(&child->counts, -1);
+    if (in_recheck(child)) tally_refcount_trial_add(&child->counts, -1);
 }
-static void again_restore(tally_object *child, void *nothing_) {
+static void recheck_restore(tally_object *child, void *nothing_) {
     (void)nothing_;
-    if (is_again(child)) tally_counts_trial_add(&child->counts, 1);
+    if (in_recheck(child)) tally_refcount_trial_add(&child->counts, 1);
 }
-static void again_put_back(tally_object *child, void *a) {
-    if (!is_again(child)) return;
-    tally_counts_trial_add(&child->counts, 1);
-    if (!(flags_of(child) & TALLY_FLAG_MARKED)) again_mark(a, child);
+static void recheck_put_back(tally_object *child, void *a) {
+    if (!in_recheck(child)) return;
+    tally_refcount_trial_add(&child->counts, 1);
+    if (!(flags_of(child) & TALLY_FLAG_MARKED)) recheck_mark(a, child);
 }
-static void again_drain(again *a) {
+static void recheck_drain(again *a) {
     while (a->depth) {
         tally_object *object = a->stack[--a->depth];
         tally_type *type = tally_type_entry(object);
-        if (type->class_ && is_again(type->object) && !(flags_of(type->object) & TALLY_FLAG_MARKED))
-            again_mark(a, type->object);
-        tally_children(object, type, again_put_back, a);
+        if (type->class_ && in_recheck(type->object) && !(flags_of(type->object) & TALLY_FLAG_MARKED))
+            recheck_mark(a, type->object);
+        tally_children(object, type, recheck_put_back, a);
     }
 }
 
-size_t tally_mark_again(tally_object **objects, size_t count) {
+size_t tally_mark_recheck(tally_object **objects, size_t count) {
     again a;
     a.stack = a.first;
     a.depth = a.reached = 0;
-    a.capacity = AGAIN_FIRST;
+    a.capacity = RECHECK_FIRST;
     a.overflow = false;
     mark.of = 1;
     memset(instances[0], 0, tally_types_used() * sizeof instances[0][0]);
     for (size_t i = 0; i < count; i++) {
-        bool immortal = tally_counts_is_immortal(&objects[i]->counts);
+        bool immortal = tally_refcount_is_immortal(&objects[i]->counts);
         set_flags(objects[i], immortal
                                   ? flags_of(objects[i]) | TALLY_FLAG_MARKED
-                                  : (flags_of(objects[i]) & ~TALLY_FLAG_MARKED) | TALLY_FLAG_AGAIN);
+                                  : (flags_of(objects[i]) & ~TALLY_FLAG_MARKED) | TALLY_FLAG_RECHECK);
         a.reached += immortal;
     }
     for (size_t i = 0; i < count; i++) {
-        if (!is_again(objects[i])) continue;
+        if (!in_recheck(objects[i])) continue;
         tally_type *type = tally_type_entry(objects[i]);
         if (type->class_) instances[0][objects[i]->type]++;
-        tally_children(objects[i], type, again_take_off, NULL);
+        tally_children(objects[i], type, recheck_subtract, NULL);
     }
     for (size_t i = 0; i < count; i++) {
         if (flags_of(objects[i]) & TALLY_FLAG_MARKED || external(objects[i], 0) == 1)
             continue; /* the caller's */
-        again_mark(&a, objects[i]);
-        again_drain(&a);
+        recheck_mark(&a, objects[i]);
+        recheck_drain(&a);
     }
     while (a.overflow) {
         a.overflow = false;
@@ -546,18 +546,18 @@ size_t tally_mark_again(tally_object **objects, size_t count) {
             if (!(flags_of(objects[i]) & TALLY_FLAG_PENDING)) continue;
             set_flags(objects[i], flags_of(objects[i]) & ~(TALLY_FLAG_PENDING | TALLY_FLAG_MARKED));
             a.reached--;
-            again_mark(&a, objects[i]);
-            again_drain(&a);
+            recheck_mark(&a, objects[i]);
+            recheck_drain(&a);
         }
     }
     for (size_t i = 0; i < count; i++)
         if (!(flags_of(objects[i]) & TALLY_FLAG_MARKED))
-            tally_children(objects[i], tally_type_entry(objects[i]), again_restore, NULL);
+            tally_children(objects[i], tally_type_entry(objects[i]), recheck_restore, NULL);
     if (a.stack != a.first) free(a.stack);
     return a.reached;
 }
 
-void tally_mark_again_end(tally_object **objects, size_t count) {
+void tally_mark_recheck_end(tally_object **objects, size_t count) {
     for (size_t i = 0; i < count; i++)
-        set_flags(objects[i], flags_of(objects[i]) & ~TALLY_FLAG_AGAIN);
+        set_flags(objects[i], flags_of(objects[i]) & ~TALLY_FLAG_RECHECK);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The stop-the-world collector, as the contract sees it (core/collector/collector.h).
+ * The stop-the-world collector, as the contract sees it (core/gc/collector.h).
  * collector.c has the collection, mark.c how the unreachable are found.
  */
 #ifndef TALLY_COLLECTOR_H

@@ -12,7 +12,7 @@
 #define TALLY_TRACK_H
 
 enum { TALLY_BIRTHS_BATCH = 64 };
-void tally_births_hand_over(bool may_collect);
+void tally_births_flush(bool may_collect);
 
 static inline void tally_track(void *object) {
     /* relaxed: the collector reads it with the world stopped */
@@ -20,12 +20,12 @@ static inline void tally_track(void *object) {
                           memory_order_relaxed);
 }
 /* Of a dead object, whose finalizer may bring it back: the other flags stay. */
-static inline void tally_track_again(tally_object *object) {
+static inline void tally_retrack(tally_object *object) {
     atomic_fetch_or_explicit(&object->flags, TALLY_FLAG_TRACKED, memory_order_relaxed);
 }
 static inline void tally_untrack(tally_object *object) {
     uint8_t flags = atomic_load_explicit(&object->flags, memory_order_relaxed);
-    atomic_store_explicit(&object->flags, flags & (TALLY_FLAG_FINALIZED | TALLY_FLAG_HANDED_OUT),
+    atomic_store_explicit(&object->flags, flags & (TALLY_FLAG_FINALIZED | TALLY_FLAG_BORROWABLE),
                           memory_order_relaxed);
 }
 /* Load and store: the thread alone writes it. */
@@ -35,10 +35,10 @@ static inline int32_t tally_births_add(int32_t by) {
     return n;
 }
 static inline void tally_collector_birth(void) {
-    if (TALLY_UNLIKELY(tally_births_add(1) >= TALLY_BIRTHS_BATCH)) tally_births_hand_over(true);
+    if (TALLY_UNLIKELY(tally_births_add(1) >= TALLY_BIRTHS_BATCH)) tally_births_flush(true);
 }
 static inline void tally_collector_death(void) {
-    if (TALLY_UNLIKELY(tally_births_add(-1) <= -TALLY_BIRTHS_BATCH)) tally_births_hand_over(false);
+    if (TALLY_UNLIKELY(tally_births_add(-1) <= -TALLY_BIRTHS_BATCH)) tally_births_flush(false);
 }
 
 #endif

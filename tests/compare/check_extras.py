@@ -14,7 +14,7 @@ SCHEMES, BUSY = ["ticks", "cpython", "deadline"], [0, 1, 2, 4]
 
 
 def convoy_faults(results, backends):
-    exclusion = {backend["name"]: backend["exclusion"] for backend in results["backends"]}
+    exclusion = {backend["name"]: backend["locking"] for backend in results["backends"]}
     found = {(block["backend"], block["scheme"], block["busy"]) for block in results["convoy"]}
     wanted = {
         (backend, scheme, busy)

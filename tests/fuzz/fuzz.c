@@ -17,8 +17,8 @@
 
 #include <tally.h>
 
-#ifdef TALLY_INJECT
-#    include "inject.h"
+#ifdef TALLY_FAILPOINTS
+#    include "instrument/failpoint.h"
 #endif
 
 #include <getopt.h>
@@ -715,8 +715,8 @@ static void query(text *t) {
 }
 
 static void in_other_thread(void *argument) {
-#ifdef TALLY_INJECT
-    tally_inject_failed(); /* it is the start of the thread that fails */
+#ifdef TALLY_FAILPOINTS
+    tally_failpoint_failed(); /* it is the start of the thread that fails */
 #endif
     run_procedure(*(int *)argument);
 }
@@ -1014,7 +1014,7 @@ release:
 
 /* ---- episodes ---- */
 
-#ifdef TALLY_INJECT
+#ifdef TALLY_FAILPOINTS
 static long injected_failures;
 #endif
 
@@ -1032,7 +1032,7 @@ static uint32_t finish_line(uint32_t crc, text *t, const char *name) {
     return crc_of(crc, t->data, (size_t)t->length);
 }
 
-#ifdef TALLY_INJECT
+#ifdef TALLY_FAILPOINTS
 static uint32_t state_crc(void) {
     static text t;
     t.length = 0;
@@ -1045,9 +1045,10 @@ static void execute_failing(const op *o, text *t) {
     for (int nth = 1; nth < 300; nth++) {
         uint32_t before = state_crc();
         int64_t serial = m.serial;
-        tally_inject_failure(nth, 0);
+        tally_failpoint_failure(nth, 0);
         execute(o, t);
-        if (!tally_inject_failed() || !strstr(t->data, o->code == OP_thread ? "!" : "!M")) return;
+        if (!tally_failpoint_failed() || !strstr(t->data, o->code == OP_thread ? "!" : "!M"))
+            return;
         injected_failures++;
         if (m.event_count || m.deferred_count || serial != m.serial || before != state_crc()) {
             printf("operation %d, %s: its allocation %d failed, and something has changed\n", m.at,
@@ -1098,11 +1099,11 @@ static uint32_t run(const script *s, bool failing, ptrdiff_t *left) {
     memset(&m, 0, offsetof(typeof(m), events));
     m.deferred_count = 0;
     playing = s;
-#ifdef TALLY_INJECT
+#ifdef TALLY_FAILPOINTS
     for (int nth = 1; failing && nth < 1000; nth++) {
-        tally_inject_failure(nth, 0);
+        tally_failpoint_failure(nth, 0);
         int failed = tally_init(NULL) < 0;
-        if (!tally_inject_failed()) {
+        if (!tally_failpoint_failed()) {
             tally_finish();
             break;
         }
@@ -1127,7 +1128,7 @@ static uint32_t run(const script *s, bool failing, ptrdiff_t *left) {
         t.length = 0;
         t.data[0] = 0;
         m.immediate = !(s->mode & MODE_PORTABLE);
-#ifdef TALLY_INJECT
+#ifdef TALLY_FAILPOINTS
         if (failing)
             execute_failing(&s->ops[m.at], &t);
         else
@@ -1234,7 +1235,7 @@ int main(int count, char **words) {
         }
     }
     if (optind < count || length < 1 || operations < 1) usage(words[0]);
-#ifndef TALLY_INJECT
+#ifndef TALLY_FAILPOINTS
     if (failing && !dumping) {
         fprintf(stderr, "--fail needs the program that is built with failing allocations\n");
         return 2;
@@ -1270,7 +1271,7 @@ int main(int count, char **words) {
         }
         putchar('\n');
     }
-#ifdef TALLY_INJECT
+#ifdef TALLY_FAILPOINTS
     if (failing && !quiet && !dumping)
         fprintf(stderr, "%ld allocations failed\n", injected_failures);
 #endif

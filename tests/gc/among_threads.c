@@ -265,7 +265,7 @@ static void make_cycles(void *argument) {
  * How much garbage there can be, whoever loses its core, and however slow the build is. With what
  * was alive at the start:
  *
- * Without a GIL (nogil/stop/collector.c) a collection is due when the births that were handed over
+ * Without a GIL (nogil/gc/collector.c) a collection is due when the births that were handed over
  * are more than limit = max(threshold, survivors / 4). Survivors are what was alive, and a ring or
  * less of each thread.
  *  - Since the last mark, a thread that makes cycles adds at most BATCH births to the limit, since
@@ -277,7 +277,7 @@ static void make_cycles(void *argument) {
  * those who are freeing at the same time took what it found, threads - j + 1 were making; one at
  * least makes now. So the sum over k = 1 ... threads, and no more.
  *
- * With a GIL (gil/generations/generations.c) a thread collects by itself, between two safepoints,
+ * With a GIL (gil/gc/generations.c) a thread collects by itself, between two safepoints,
  * so nobody else runs until all is freed. There are
  *  - threshold + 1 births in the youngest generation, and the ring just being made;
  *  - rings of which a part had been made when generation 0 was collected, which are in generation 1

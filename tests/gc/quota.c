@@ -4,7 +4,7 @@
  * of both versions of control groups. Exit 0: as expected.
  */
 #define _GNU_SOURCE
-#include "../../nogil/stop/processors.c"
+#include "../../nogil/gc/processors.c"
 
 #include "check.h"
 

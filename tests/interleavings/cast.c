@@ -23,7 +23,7 @@ static void leave(void) {}
 
 static void *play(void *argument) {
     me = argument;
-    tally_inject_role(me->role);
+    tally_failpoint_role(me->role);
     for (int next = 1;; next++) {
         int blocks = has_gil() && me->attached && !me->blocked;
         if (blocks) tally_blocking_begin();
@@ -124,7 +124,7 @@ void drop_curtain(void) {
     }
     tally_blocking_end();
     check_int(deaths(), atomic_load_explicit(&instances, memory_order_relaxed));
-    check_int(tally_inject_reset(), 0);
+    check_int(tally_failpoint_reset(), 0);
     tally_decref(class_);
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * cast.h: interleavings, each forced. Threads are actors: they do what the director (the test's
- * own thread, in a blocking region) tells them, and are held at a failpoint of core/inject.h in
- * the middle of it.
+ * own thread, in a blocking region) tells them, and are held at a failpoint of
+ * core/instrument/failpoint.h in the middle of it.
  *
  *     INTERLEAVING(no_gil, a_reader_sees_none) {
  *         tell(OWNER, make_list);                       a command from its begin to its end
@@ -20,7 +20,7 @@
 #ifndef TALLY_TESTS_CAST_H
 #define TALLY_TESTS_CAST_H
 
-#include "inject.h"
+#include "instrument/failpoint.h"
 #include "suite.h"
 
 /* The owner made the object; the others do something to it. */
@@ -84,10 +84,10 @@ int go_on(int role, const char *point);
 void move_on(int role, const char *from, const char *to);
 
 /* The single steps, where an actor passes more than one failpoint in a command. */
-#define hold(role, point)    tally_inject_hold(role, point)
-#define await(role, point)   check(tally_inject_await(role, point))
-#define release(role, point) tally_inject_release(role, point)
-#define is_held(role, point) tally_inject_is_held(role, point)
+#define hold(role, point)    tally_failpoint_hold(role, point)
+#define await(role, point)   check(tally_failpoint_await(role, point))
+#define release(role, point) tally_failpoint_release(role, point)
+#define is_held(role, point) tally_failpoint_is_held(role, point)
 
 /* ---- what a scene is about, and commands ---- */
 

@@ -60,13 +60,13 @@ TEST_IF(no_gil, a_block_on_its_way_to_a_heap_follows_its_pool) {
     raise_curtain();
     tell(OWNER, make_floats, drop_even_floats, block);
     while_held(OTHER, drop_first_odd_float, "remote_push") {
-        tally_inject_call_always(THIRD, "heap_adopt", set_flag, &adopted);
+        tally_failpoint_call_always(THIRD, "heap_adopt", set_flag, &adopted);
         tell(THIRD, make_until_adopted);
         check(atomic_load(&adopted));
     }
     tell(OTHER, drop_other_odd_floats);
     tell(OWNER, unblock, safepoint);
-    tally_inject_call_always(OWNER, "heap_pass_on", set_flag, &passed_on);
+    tally_failpoint_call_always(OWNER, "heap_pass_on", set_flag, &passed_on);
     tell(OTHER, safepoint);
     if (!atomic_load(&passed_on)) /* it stays so if the pool adopted was another */
         tell(OWNER, make_until_passed_on);

@@ -219,9 +219,9 @@ static void make_slotted_class(void) {
 INTERLEAVING(any_backend, a_sweep_leaves_a_class_that_is_being_made) {
     tell(OWNER, block);
     tell(OTHER, block);
-    tally_inject_call(THIRD, "class_unborn", sweep_unborn, NULL);
+    tally_failpoint_call(THIRD, "class_unborn", sweep_unborn, NULL);
     tell(THIRD, make_slotted_class);
-    check(tally_inject_await(THIRD, "class_unborn"));
+    check(tally_failpoint_await(THIRD, "class_unborn"));
 }
 
 INTERLEAVING(has_numbers, a_merge_in_a_collection_adds_up_what_threads_count_both_ways) {

@@ -329,9 +329,9 @@ INTERLEAVING(has_queues_no_gil, a_drop_without_memory_for_an_entry_stops_the_wor
     tell(OWNER, make_object);
     begin(OWNER, safepoints_until_flag);
     begin(THIRD, safepoints_until_flag);
-    tally_inject_failure(1, 0);
+    tally_failpoint_failure(1, 0);
     while_held(OTHER, drop_object, "merge_stopped") check_int(deaths(), 0);
-    check(tally_inject_failed());
+    check(tally_failpoint_failed());
     check_int(deaths(), 1);
     raise_flag();
     finish(OWNER);
@@ -344,9 +344,9 @@ INTERLEAVING(has_queues_no_gil, a_drop_without_memory_waits_for_a_stop_under_way
     tell(OWNER, make_object);
     tell(OWNER, take_object);
     begin(OWNER, safepoints_until_flag);
-    tally_inject_failure(1, 0);
+    tally_failpoint_failure(1, 0);
     stop_at(THIRD, drop_object, "merge_stopped");
-    check(tally_inject_failed());
+    check(tally_failpoint_failed());
     stop_at(OTHER, stop_world, "world_claiming");
     release(THIRD, "merge_stopped");
     move_on(OTHER, "world_claiming", "world_stopped");

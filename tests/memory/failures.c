@@ -9,7 +9,7 @@
  * What cannot fail (drops, removals) is run with no memory to be had at all.
  */
 #include "cycles.h"
-#include "inject.h"
+#include "instrument/failpoint.h"
 
 #include <pthread.h>
 
@@ -208,9 +208,9 @@ static void fail_each(int (*operation)(void), int shared) {
     for (; nth <= MOST_ALLOCATIONS; nth++) {
         take_picture(&before);
         made = NULL;
-        tally_inject_failure(nth, 0);
+        tally_failpoint_failure(nth, 0);
         int result = operation();
-        bool failed = tally_inject_failed();
+        bool failed = tally_failpoint_failed();
         if (!failed) {
             check_int(result, 0);
             break;
@@ -354,9 +354,9 @@ TEST(thread_start) {
     for (int nth = 1;; nth++) {
         tally_thread thread;
         started = 0;
-        tally_inject_failure(nth, 0);
+        tally_failpoint_failure(nth, 0);
         int result = tally_thread_start(&thread, count_start, NULL);
-        if (!tally_inject_failed()) {
+        if (!tally_failpoint_failed()) {
             check_int(result, 0);
             check_int(tally_thread_join(&thread), 0);
             check_int(started, 1);
@@ -371,9 +371,9 @@ TEST(thread_start) {
 }
 
 static void *attach_without_memory(void *argument) {
-    tally_inject_failure(1, 0);
+    tally_failpoint_failure(1, 0);
     check_int(tally_thread_attach(), -1);
-    check(tally_inject_failed());
+    check(tally_failpoint_failed());
     check_error(TALLY_MEMORY_ERROR);
     check_int(tally_thread_attach(), 0);
     tally_thread_detach();
@@ -390,9 +390,9 @@ TEST(init_can_be_called_again) {
     check_int(tally_finish(), 0);
     int nth = 1, refused = 0;
     for (; nth <= MOST_ALLOCATIONS; nth++) {
-        tally_inject_failure(nth, 0);
+        tally_failpoint_failure(nth, 0);
         int result = tally_init(NULL);
-        if (!tally_inject_failed()) {
+        if (!tally_failpoint_failed()) {
             check_int(result, 0);
             break;
         }
@@ -434,9 +434,9 @@ static void collect_without(int64_t more) {
             rings++;
             waiting = 3;
         }
-        tally_inject_failure(nth, more);
+        tally_failpoint_failure(nth, more);
         ptrdiff_t found = tally_gc_collect(2);
-        bool failed = tally_inject_failed();
+        bool failed = tally_failpoint_failed();
         collections++;
         if (found < 0) {
             failures++;
@@ -487,9 +487,9 @@ TEST(a_collection_in_which_a_finalizer_brings_back) {
         }
         node_of(ring)->child[1] = wide;
         tally_decref(ring);
-        tally_inject_failure(nth, INT64_MAX / 2);
+        tally_failpoint_failure(nth, INT64_MAX / 2);
         ptrdiff_t found = tally_gc_collect(2);
-        bool failed = tally_inject_failed();
+        bool failed = tally_failpoint_failed();
         if (found < 0) {
             check(failed);
             check_error(TALLY_MEMORY_ERROR);
@@ -529,9 +529,9 @@ TEST(a_collection_without_memory_to_count_with_keeps_what_it_cannot_count) {
         tally_object *list = tally_list_new(0);
         for (int i = 0; i < REFERENCES; i++) tally_list_append(list, list);
         tally_decref(list);
-        tally_inject_failure(nth, INT64_MAX / 2);
+        tally_failpoint_failure(nth, INT64_MAX / 2);
         ptrdiff_t found = tally_gc_collect(2);
-        bool failed = tally_inject_failed();
+        bool failed = tally_failpoint_failed();
         if (found < 0) check_error(TALLY_MEMORY_ERROR);
         if (found < 1) {
             check(failed);
@@ -544,16 +544,16 @@ TEST(a_collection_without_memory_to_count_with_keeps_what_it_cannot_count) {
         check(nth < MOST_ALLOCATIONS);
     }
     check(kept > 0);
-    tally_inject_failure(1, INT64_MAX / 2);
+    tally_failpoint_failure(1, INT64_MAX / 2);
     check_int(tally_gc_collect(2), 0);
-    tally_inject_failed();
+    tally_failpoint_failed();
     check_int(tally_list_length(live), 1);
     check_int(tally_refcount(live), 1 + 20000);
     tally_decref(live);
     check_int(tally_gc_collect(2), 20001);
 }
 
-static void without_memory(void) { tally_inject_failure(1, INT64_MAX / 2); }
+static void without_memory(void) { tally_failpoint_failure(1, INT64_MAX / 2); }
 
 /* Removals from containers, private ones and others, and the death of what they held. */
 static void remove_all(int shared) {
@@ -579,7 +579,7 @@ static void remove_all(int shared) {
     check_int(tally_list_clear(w.list), 0);
     check_int(tally_dict_clear(w.dict), 0);
     tally_safepoint();
-    tally_inject_failed();
+    tally_failpoint_failed();
     tally_decref(class);
     drop_world();
     settle();
@@ -596,7 +596,7 @@ TEST(a_removed_key_without_memory_is_not_lost) {
     ptrdiff_t references = tally_refcount(w.names[1]);
     without_memory();
     check_int(tally_dict_delete(w.dict, w.names[1]), 0);
-    tally_inject_failed();
+    tally_failpoint_failed();
     check_int(tally_dict_set(w.dict, w.names[NAMES - 1], w.real), 0); /* a new table */
     settle_until(tally_refcount(w.names[1]) == references - 1);
     check_int(tally_refcount(w.names[1]), references - 1);
@@ -622,7 +622,7 @@ TEST(a_large_structure_dies_without_memory) {
     }
     without_memory();
     tally_decref(top);
-    tally_inject_failed();
+    tally_failpoint_failed();
     check_int(deaths(), DEPTH * (BREADTH + 1));
     tally_decref(class);
 }
@@ -655,7 +655,7 @@ TEST(what_a_native_object_held_dies_without_asking_for_memory) {
         ((tally_object **)tally_object_data(many))[i] = tally_instance_new(class);
     without_memory();
     tally_decref(many);
-    check(!tally_inject_failed()); /* death asks for none */
+    check(!tally_failpoint_failed()); /* death asks for none */
     check_int(deaths(), MANY);
     tally_decref(class);
 }
@@ -664,7 +664,7 @@ static tally_object *handed;
 static void drop_without_memory(void *argument) {
     without_memory();
     tally_decref(handed);
-    tally_inject_failed();
+    tally_failpoint_failed();
 }
 
 /* The thread has no table to count the class in, no entry for a queue, no batch to hand over. */
@@ -701,7 +701,7 @@ TEST(retired_memory_waits_until_there_is_memory) {
         tally_decref(lists[i]);
         tally_safepoint();
     }
-    tally_inject_failed();
+    tally_failpoint_failed();
     drop_world();
     settle();
 }
@@ -730,7 +730,7 @@ TEST(what_was_handed_out_dies_without_memory) {
         without_memory();
         tally_decref(made);
         tally_safepoint();
-        tally_inject_failed();
+        tally_failpoint_failed();
         check_int(deaths(), round);
     }
     made = NULL;
@@ -749,7 +749,7 @@ TEST(nothing_is_allocated_to_borrow) {
     check(tally_borrowed_object(tally_list_borrow(w.list, 0)) != NULL);
     check(tally_borrowed_object(tally_dict_borrow(w.dict, w.names[0])) == w.number);
     check(tally_borrowed_object(tally_slot_borrow(w.slim, 0)) == w.number);
-    check(!tally_inject_failed());
+    check(!tally_failpoint_failed());
     tally_safepoint();
     drop_world();
     settle();
@@ -759,9 +759,9 @@ TEST(nothing_is_allocated_to_borrow) {
 
 static void count_without_memory(void *class_) {
     for (int i = 0; i < 3; i++) tally_incref(class_);
-    tally_inject_failure(1, 1000);
+    tally_failpoint_failure(1, 1000);
     for (int i = 0; i < 2; i++) tally_decref(class_);
-    check_int(tally_inject_failed(), is_biased() && !has_gil());
+    check_int(tally_failpoint_failed(), is_biased() && !has_gil());
     check_int(tally_refcount(class_), 2);
     tally_decref(class_); /* now there is memory */
     tally_incref(class_);

@@ -9,7 +9,7 @@
  * Inline increfs and decrefs are left out: they cannot look, and tally.h says so.
  */
 #include "child.h"
-#include "inject.h"
+#include "instrument/failpoint.h"
 
 /* Sizes that no memory has: malloc is to say so under a sanitizer, too. */
 const char *__asan_default_options(void);
@@ -311,7 +311,7 @@ static void call_all(const char *where, void (*prepare)(void)) {
 /* These begin and end the run time themselves. */
 static void run_bare(void (*body)(void)) {
     body();
-    check_int(tally_inject_reset(), 0);
+    check_int(tally_failpoint_reset(), 0);
 }
 #define BARE_TEST(name) RUNNER_TEST(name, NULL, run_bare)
 
@@ -449,7 +449,7 @@ enum { STRANGER = 1, ENDER = 2 };
 static _Atomic int result;
 
 static void *attach_held(void *unused) {
-    tally_inject_role(STRANGER);
+    tally_failpoint_role(STRANGER);
     int failed = tally_thread_attach();
     atomic_store(&result, failed ? (int)tally_error_kind() : -1);
     if (!failed) tally_thread_detach();
@@ -461,7 +461,7 @@ static void *init_held(void *unused) {
     return NULL;
 }
 static void *end_held(void *unused) {
-    tally_inject_role(ENDER);
+    tally_failpoint_role(ENDER);
     check(tally_init(NULL) == 0);
     check(tally_finish() == 0);
     return NULL;
@@ -470,11 +470,11 @@ static void *end_held(void *unused) {
 BARE_TEST(attach_comes_when_all_is_gone) {
     pthread_t stranger;
     check(tally_init(NULL) == 0);
-    tally_inject_hold(STRANGER, "attach");
+    tally_failpoint_hold(STRANGER, "attach");
     pthread_create(&stranger, NULL, attach_held, NULL);
-    check(tally_inject_await(STRANGER, "attach"));
+    check(tally_failpoint_await(STRANGER, "attach"));
     check(tally_finish() == 0);
-    tally_inject_release(STRANGER, "attach");
+    tally_failpoint_release(STRANGER, "attach");
     pthread_join(stranger, NULL);
     check(atomic_load(&result) == TALLY_RUNTIME_ERROR);
     check(tally_init(NULL) == 0 && tally_finish() == 0);
@@ -482,13 +482,13 @@ BARE_TEST(attach_comes_when_all_is_gone) {
 
 static void attach_comes_at_the_end(const char *point, void *(*comes)(void *)) {
     pthread_t ender, stranger;
-    tally_inject_hold(ENDER, point);
+    tally_failpoint_hold(ENDER, point);
     pthread_create(&ender, NULL, end_held, NULL);
-    check(tally_inject_await(ENDER, point));
+    check(tally_failpoint_await(ENDER, point));
     pthread_create(&stranger, NULL, comes, NULL);
     pthread_join(stranger, NULL);
     check(atomic_load(&result) == TALLY_RUNTIME_ERROR);
-    tally_inject_release(ENDER, point);
+    tally_failpoint_release(ENDER, point);
     pthread_join(ender, NULL);
     check(tally_init(NULL) == 0 && tally_finish() == 0);
 }

@@ -3,8 +3,8 @@
  * bias.pml: the biased lock of a container: its owner's way in and out, revocation
  * with membarrier, private sections in which a replaced array is freed at once,
  * readers without the lock, and the owner that gives the object up.
- * Stands for nogil/locks/tally_exclusion.h tally_lock_biased, tally_lock_inline,
- * tally_unlock_inline, tally_lock_unbias, tally_may_read_unlocked; nogil/locks/locks.c
+ * Stands for nogil/locking/locking_inline.h tally_lock_biased, tally_lock_inline,
+ * tally_unlock_inline, tally_lock_unbias, tally_may_read_unlocked; nogil/locking/locks.c
  * revoke_bias, wait_for_owner, try_lock, park, tally_unlock_slow.
  *
  * Bounds: one container; its owner, with ROUNDS sections, in each of which it

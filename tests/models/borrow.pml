@@ -2,9 +2,9 @@
 /*
  * borrow.pml: an object is borrowed from a slot without a count, and its child from it,
  * while it is removed, dies, and its block becomes another object. docs/borrowing.md.
- * Stands for core/object.h tally_slot_try_borrow, tally_hand_out, tally_is_handed_out;
- * core/object.c tally_borrow_secure, tally_borrow_keep, tally_retain, end_handed_out;
- * the storers' tally_hand_out_in.
+ * Stands for core/objects/object.h tally_slot_try_borrow, tally_make_borrowable, tally_is_borrowable;
+ * core/objects/death.c tally_borrow_secure, tally_borrow_keep, tally_retain, dealloc_borrowable;
+ * the storers' tally_make_borrowable_in.
  *
  * Bounds: one slot, one parent with one child, a block each. The storer puts OBJECTS parents
  * there, one after the other, each with its child made in the blocks of those before, when

@@ -2,7 +2,7 @@
 /*
  * collect.pml: a collection without a GIL finds an object that holds itself, and runs its finalizer while the world
  * runs; other threads get the object through its weak reference meanwhile.
- * Stands for nogil/stop/collector.c tally_collector_run, take_garbage, take_out_resurrected, free_all; of
+ * Stands for nogil/gc/collector.c tally_collector_run, take_garbage, move_resurrected, free_all; of
  * core/objects/weakref.c get and tally_weakrefs_clear in a stop.
  *
  * Bounds: one object with one reference to itself, one weak reference with a callback; GETTERS threads that get and

@@ -2,9 +2,9 @@
 /*
  * counts.pml: biased counts with the merge queue, blocked owners that are claimed,
  * and an owner that exits and whose slot another thread may take.
- * Stands for nogil/biased/tally_counts.h, tally_counts_part.h, counts.c; of
- * nogil/locks/world.c enter_blocking, become_running, tally_claim, tally_registration_lock,
- * the merging at the end of tally_world_start; of core/runtime.c attach and detach.
+ * Stands for nogil/biased/tally_refcount.h, refcount_internal.h, counts.c; of
+ * nogil/stop_the_world/stop_the_world.c enter_blocking, become_running, tally_claim, tally_thread_list_lock,
+ * the merging at the end of tally_resume_the_world; of core/runtime/threads.c attach and detach.
  *
  * Bounds: two objects, X with three references and Y with two. One owner slot, with
  * a thread, and perhaps a second thread after it (LIVES 2): each runs, passes
@@ -19,7 +19,7 @@
  * others have finished, and the owner is blocked or has no breaker bit, its queue is
  * empty; when all have, both objects are dead.
  *
- * Left out: entries without memory (merge_stopped), tally_counts_adopt, try-increfs
+ * Left out: entries without memory (merge_stopped), tally_refcount_adopt, try-increfs
  * (slot.pml, weakref.pml), the locks' bias (bias.pml), spurious failures of a weak CAS.
  * A queue is a set of objects: its order does not matter.
  */
@@ -184,7 +184,7 @@ inline claim(p, ok) {
 }
 inline claim_end(p) { mem[STATUS] = BLOCKED }
 
-/* tally_counts_merge_blocked */
+/* tally_refcount_merge_blocked */
 inline merge_blocked(p) {
     do
     :: atomic { mem[STATUS] != BLOCKED -> ok = false; break }
@@ -313,7 +313,7 @@ inline incref_shared(p, o) {
     atomic { settled(p) -> assert(!freed[o]); mem[SHARED(o)] = mem[SHARED(o)] + ONE; refs[o]++ }
 }
 
-/* A decref by the slot's thread: tally_counts_drop, give_up; once the owner has
+/* A decref by the slot's thread: tally_refcount_drop, give_up; once the owner has
  * given up the object, as any other. */
 inline decref_owner(o) {
     load(SLOT, OWNED(o), own);
@@ -361,7 +361,7 @@ inline decref_owner(o) {
     shared = 0
 }
 
-/* tally_counts_safepoint */
+/* tally_refcount_safepoint */
 inline safepoint() {
     atomic { drained(SLOT) -> breaker = false };
     take_queue(SLOT, gone);
@@ -426,7 +426,7 @@ runs:
     do
     ::
         safepoint();
-        /* tally_registration_lock */
+        /* tally_thread_list_lock */
         if
         :: atomic { !registration -> registration = true }
         :: registration ->

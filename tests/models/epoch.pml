@@ -2,8 +2,8 @@
 /*
  * epoch.pml: all biases of an owner end at once, and a bias of an owner that does not
  * run is revoked without a membarrier.
- * Stands for nogil/locks/locks.c end_epoch, bias_is_over, revoke_bias; tally_lock_biased in
- * tally_exclusion.h; the changes of status in nogil/locks/world.c become_blocked, become_running.
+ * Stands for nogil/locking/locks.c end_epoch, bias_is_over, revoke_bias; tally_lock_biased in
+ * locking_inline.h; the changes of status in nogil/stop_the_world/stop_the_world.c become_blocked, become_running.
  *
  * Bounds: two containers with a bias of the first epoch; their owner, which makes ROUNDS tries to
  * enter one of them by its bias, and may block and run again between them; a thread that ends the

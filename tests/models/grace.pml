@@ -2,9 +2,9 @@
 /*
  * grace.pml: what is retired is freed after a grace period, and is freed: batches,
  * the count of those under way, the breaker's bit, and liburcu's QSBR.
- * Stands for nogil/locks/reclaim.c (tally_retire, tally_reclamation_flush, _safepoint,
+ * Stands for nogil/reclaim/reclaim.c (tally_retire, tally_reclaim_flush, _safepoint,
  * _offline, _online, wait_for_grace_periods, _free, quiesce_all) and the first bits
- * in core/runtime.c tally_thread_attach; of liburcu, urcu-qsbr.h's quiescent_state,
+ * in core/runtime/threads.c tally_thread_attach; of liburcu, urcu-qsbr.h's quiescent_state,
  * thread_offline, thread_online, synchronize_rcu.
  *
  * Bounds: one place that points to a block; a writer, which replaces it RETIRES times and
@@ -79,7 +79,7 @@ inline free_ripe(t) {
     }
 }
 
-/* tally_reclamation_safepoint, from the announcement on */
+/* tally_reclaim_safepoint, from the announcement on */
 inline safepoint(t) {
     quiescent(t);
     free_ripe(t);
@@ -96,7 +96,7 @@ inline safepoint(t) {
     fi
 }
 
-/* tally_reclamation_flush of one block */
+/* tally_reclaim_flush of one block */
 inline flush(block) {
 #ifdef FREE_AT_ONCE
     freed[block] = true;
@@ -197,7 +197,7 @@ proctype reader() {
 #endif
         blocked = false;
         online(READER);
-        /* tally_reclamation_online */
+        /* tally_reclaim_online */
 #if !defined(LOOK_WHILE_BLOCKED) && !defined(NO_LOOK_ONLINE)
         again = under_way > 0;
 #endif

@@ -3,8 +3,8 @@
  * heap.pml: blocks that other threads free into a heap, taken home by its thread, or in
  * its stead while it is blocked or gone; and a pool that another heap adopts meanwhile.
  * Stands for core/memory/memory.c (tally_memory_free_remote, push_remote, take_remote,
- * take_home, serve, claim_heap, adopt, tally_heap_drain) and, of nogil/locks/world.c and
- * core/runtime.c, the claim of a blocked thread, its way back, exit and attach.
+ * take_home, serve, claim_heap, adopt, tally_heap_drain) and, of nogil/stop_the_world/stop_the_world.c and
+ * core/runtime/threads.c, the claim of a blocked thread, its way back, exit and attach.
  *
  * Bounds: one pool of two blocks, both in use, made by thread A. A blocks, runs again, exits,
  * attaches again, and takes blocks home when it runs. B frees one block, serves A's heap and may adopt the pool; so

@@ -2,7 +2,7 @@
 /*
  * hot.pml: an object becomes hot and cold in stops of the world, against increfs, decrefs,
  * try-increfs, a queue entry in a pusher's hand, and threads that exit.
- * Stands for nogil/biased/hot.c and hot.h; of tally_counts.h and tally_counts_part.h the counts,
+ * Stands for nogil/biased/hot.c and hot.h; of tally_refcount.h and refcount_internal.h the counts,
  * of counts.c merge_and_drop.
  *
  * Bounds: one object with an owner, thread 0, who has two references; thread 1 has one of the owner's making, thread 2
@@ -14,10 +14,10 @@
  * Safety: the object dies once, with no reference left, not in a stop, and while it is cold;
  * nobody counts it when it is dead; what is made hot is alive. At the end it is dead.
  *
- * With SPREAD (and each may give a reference to the owner, once): what tally_defer_count makes of an object (nogil/locks/classes.c). It is left as it is while its
+ * With SPREAD (and each may give a reference to the owner, once): what tally_defer_count makes of an object (nogil/refcount/per_thread.c). It is left as it is while its
  * state says that an entry is in a pusher's hand, which it does not once the owner has given up, and gets ordinary again only when the table's reference is the last. Classes are
  * this from birth. The owner does it without a stop: its word first, then its half and the table's reference in
- * one compare-and-swap (tally_counts_spread); a pusher that saw the owner may make it queued in between.
+ * one compare-and-swap (tally_refcount_make_per_thread); a pusher that saw the owner may make it queued in between.
  *
  * Left out: shared's states but for the entry (slot.pml and counts.pml have them), the orders of
  * memory (a stop orders all), the choice of what stays hot, a full table.

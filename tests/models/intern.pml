@@ -3,7 +3,7 @@
  * intern.pml: look-up of an interned str without a lock, against the death of the str, its
  * way out of the table, and the reuse of its block.
  * Stands for core/objects/str.c tally_str_intern, find_living, find_or_add, add,
- * tally_interned_forget; core/object.c end_handed_out.
+ * tally_interned_forget; core/objects/death.c dealloc_borrowable.
  *
  * Bounds: one text, so one place of the table; BLOCKS blocks for strs; THREADS threads, each of
  * which interns the text and drops it ROUNDS times. Full state space.

@@ -3,9 +3,9 @@
  * section.pml: when a critical section is held. Sections meet short locks that have
  * to wait, blocking regions, finalizers that have sections of their own, and a stop
  * of the world.
- * Stands for nogil/locks/locks.c tally_lock_slow, tally_unlock_waited, section_lock,
- * section_ensure, tally_critical_begin, _end, _suspend, _resume; nogil/locks/world.c
- * tally_wait_begin, tally_blocking_begin, _end, tally_world_stop, _start.
+ * Stands for nogil/locking/locks.c tally_lock_slow, tally_unlock_waited, section_lock,
+ * section_ensure, tally_critical_begin, _end, _suspend, _resume; nogil/stop_the_world/stop_the_world.c
+ * tally_wait_begin, tally_blocking_begin, _end, tally_stop_the_world, _start.
  *
  * Bounds: two objects; a mutex of the program. A has a section on object 0; inside it makes an
  * operation on object 1, passes a safepoint, and waits for the mutex in a blocking region, on whose

@@ -2,9 +2,9 @@
 /*
  * slot.pml: a slot of a container is read without the lock (load, try-incref, load
  * again) while its item is removed, dies, and its block becomes another object.
- * Stands for core/object.h tally_slot_try_read, tally_slot_locked_read;
- * nogil/biased/tally_counts.h and tally_counts_part.h tally_counts_init, tally_counts_drop,
- * tally_counts_try_incref, tally_counts_share; drop_shared and give_up in counts.c.
+ * Stands for core/objects/object.h tally_slot_try_read, tally_slot_locked_read;
+ * nogil/biased/tally_refcount.h and refcount_internal.h tally_refcount_init, tally_refcount_drop,
+ * tally_refcount_try_incref, tally_refcount_set_maybe_shared; drop_shared and give_up in counts.c.
  *
  * Bounds: two slots, one block. The owner puts OBJECTS objects, one after the other,
  * in either slot, takes each out again and drops it; each is made in the block of the
@@ -84,7 +84,7 @@ inline drop_shared() {
     atomic { shared = 0; next = 0 }
 }
 
-/* tally_counts_try_incref by another than the owner: got says whether it succeeded. */
+/* tally_refcount_try_incref by another than the owner: got says whether it succeeded. */
 inline try_incref() {
     shared = mem[SHARED];
     do
@@ -149,7 +149,7 @@ proctype reader() {
 #endif
             if
             :: mem[AT(which)] ->
-                /* tally_counts_share: D to S by compare-and-swap */
+                /* tally_refcount_set_maybe_shared: D to S by compare-and-swap */
                 atomic {
                     assert(alive);
                     if
@@ -199,7 +199,7 @@ inline merge() {
     }
 }
 
-/* tally_counts_drop by the owner, of its only reference */
+/* tally_refcount_drop by the owner, of its only reference */
 inline drop_owner() {
     load(0, OWNED, own);
     if

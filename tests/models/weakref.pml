@@ -4,8 +4,8 @@
  * dies, through its finalizer, and its block becomes another object; and while the
  * reference itself dies.
  * Stands for core/objects/weakref.c tally_weakref_new, get, tally_weakrefs_clear,
- * weakref_release; core/object.c finalize, take_apart, bury; of the counts
- * tally_counts_expose, _try_incref, _drop, _revive, _drop_last (the state machine of
+ * weakref_release; core/objects/death.c finalize, destroy_children, bury; of the counts
+ * tally_refcount_expose, _try_incref, _drop, _revive, _drop_last (the state machine of
  * biased counts; its queue is in counts.pml, so all of a decref by others is one step).
  *
  * Bounds: one referent of an owner, with a finalizer; a maker, another thread with a
@@ -99,7 +99,7 @@ inline clear() {
         list = false;
         assert(!w_freed);
         referent = false;
-        /* tally_counts_try_incref_weak of the reference, for its callback */
+        /* tally_refcount_try_incref_weak of the reference, for its callback */
         atomic {
             assert(!w_freed);
             if
@@ -125,7 +125,7 @@ inline clear() {
     fi
 }
 
-/* take_apart: by the thread that dropped the last reference; the count says dead. */
+/* destroy_children: by the thread that dropped the last reference; the count says dead. */
 inline dies() {
     if
     :: generation > 0 -> atomic { assert(!freed); freed = true }
@@ -184,7 +184,7 @@ inline look_up() {
     got = referent;
     if
     :: got ->
-        /* tally_counts_try_incref: compare-and-swap */
+        /* tally_refcount_try_incref: compare-and-swap */
         seen = shared;
         do
 #ifdef INCREF_DEAD
@@ -273,7 +273,7 @@ proctype owner() {
     do
     :: drops ->
         drops = false;
-        /* tally_counts_drop */
+        /* tally_refcount_drop */
         if
         :: !owned -> drop_other()
         :: owned && half > 1 -> atomic { half--; refs-- }

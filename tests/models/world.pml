@@ -3,9 +3,9 @@
  * world.pml: a thread stops all others: those that run park at a safepoint, those
  * that are blocked are claimed where they are, those that exit wait for the registration
  * lock; and who waited for the start has run before the next stop.
- * Stands for nogil/locks/world.c become_blocked, wait_for_start, has_entered,
- * wait_for_entering, become_running_from, tally_claim, claim_all, wait_for_all, tally_world_stop, tally_world_start,
- * tally_registration_lock, tally_exclusion_safepoint; core/runtime.c tally_thread_detach.
+ * Stands for nogil/stop_the_world/stop_the_world.c become_blocked, wait_for_start, has_resumed,
+ * wait_for_resuming, become_running_from, tally_claim, claim_all, wait_for_all, tally_stop_the_world, tally_resume_the_world,
+ * tally_thread_list_lock, tally_locking_safepoint; core/runtime/threads.c tally_thread_detach.
  *
  * Bounds: three threads. Threads 0 and 1 stop the world STOPS0 and STOPS1 times;
  * threads 1 and 2 enter a blocking region BLOCKS1 and BLOCKS2 times; CLAIMS times thread
@@ -17,7 +17,7 @@
  * has not run since. No lost wake-up: nobody sleeps forever (an invalid end state),
  * and the timeout of wait_for_all is needed only where a merger's claim was met.
  *
- * Left out: the work of parked threads (tally_world_gather), merge queues
+ * Left out: the work of parked threads (tally_helpers_gather), merge queues
  * (counts.pml), grace periods (grace.pml), attaching, which is under the
  * registration lock from its first look at a slot to its last.
  */
@@ -180,7 +180,7 @@ inline world_stop(t) {
         become_running(t)
     fi;
 #ifndef STOPS_AT_ONCE
-    /* wait_for_entering */
+    /* wait_for_resuming */
     acquire(mutex);
     if
     :: entering > 0 ->
@@ -272,7 +272,7 @@ proctype thread(byte t; byte stops; byte blocks; byte claims) {
 
     do
     :: breaker[t] ->
-        /* tally_exclusion_safepoint */
+        /* tally_locking_safepoint */
         if
         :: HAS_TO_WAIT(true) ->
             become_blocked(t);

@@ -2,9 +2,9 @@
 /*
  * changing.c: containers that change while an operation is under way in them, by foreign
  * code or by another thread. Each change is forced: it is made by a key's or a value's own
- * functions, or at a point of core/inject.h, where the thread holds no lock.
+ * functions, or at a point of core/instrument/failpoint.h, where the thread holds no lock.
  */
-#include "inject.h"
+#include "instrument/failpoint.h"
 #include "suite.h"
 
 #include <math.h>
@@ -170,12 +170,12 @@ TEST(a_search_ends_though_each_comparison_changes_the_dict) {
     for (int i = 0; i < MANY; i++) set_new(dict, own_new(type, i), tally_int_new(i));
     other_key = text("other");
     tally_object *last = own_new(type, MANY - 1), *none = own_new(type, MANY);
-    tally_inject_role(1);
-    tally_inject_call_always(1, "table_compares", toggle, NULL);
+    tally_failpoint_role(1);
+    tally_failpoint_call_always(1, "table_compares", toggle, NULL);
     check_int(take_int(tally_dict_get(dict, last)), MANY - 1);
     check_int(tally_dict_contains(dict, none), 0);
     check_int(tally_dict_set(dict, last, tally_none), 0);
-    check_int(tally_inject_reset(), 0);
+    check_int(tally_failpoint_reset(), 0);
     tally_dict_delete(dict, other_key);
     tally_error_clear();
     check_int(tally_dict_length(dict), MANY);
@@ -287,18 +287,18 @@ static void trade_values(void *nothing) {
 TEST_IF(no_gil, lists_that_are_never_equal_are_not) {
     one = shared(list_of(1, 1));
     two = shared(list_of(2, 2));
-    tally_inject_role(1);
-    tally_inject_call(1, "first_copied", trade, NULL);
+    tally_failpoint_role(1);
+    tally_failpoint_call(1, "first_copied", trade, NULL);
     check_int(tally_equal(one, two), 0);
-    check(tally_inject_await(1, "first_copied"));
-    check_int(tally_inject_reset(), 0);
+    check(tally_failpoint_await(1, "first_copied"));
+    check_int(tally_failpoint_reset(), 0);
     int order = 5;
     replace(one, 1);
     replace(two, 2);
-    tally_inject_call(1, "first_copied", trade, NULL);
+    tally_failpoint_call(1, "first_copied", trade, NULL);
     check_int(tally_compare(one, two, &order), 0);
     check(order != 0);
-    check_int(tally_inject_reset(), 0);
+    check_int(tally_failpoint_reset(), 0);
     drop(one, two);
 }
 
@@ -307,11 +307,11 @@ TEST_IF(no_gil, dicts_that_are_never_equal_are_not) {
     two = shared(tally_dict_new());
     set_new(one, text("key"), tally_int_new(1));
     set_new(two, text("key"), tally_int_new(2));
-    tally_inject_role(1);
-    tally_inject_call(1, "first_copied", trade_values, NULL);
+    tally_failpoint_role(1);
+    tally_failpoint_call(1, "first_copied", trade_values, NULL);
     check_int(tally_equal(one, two), 0);
-    check(tally_inject_await(1, "first_copied"));
-    check_int(tally_inject_reset(), 0);
+    check(tally_failpoint_await(1, "first_copied"));
+    check_int(tally_failpoint_reset(), 0);
     drop(one, two);
 }
 
@@ -324,11 +324,11 @@ static void append_to_both(void *nothing) {
 TEST_IF(no_gil, a_list_is_extended_by_what_the_other_has_then) {
     one = shared(tally_list_new(0));
     two = shared(list_of(1, 1));
-    tally_inject_role(1);
-    tally_inject_call(1, "extend_copied", append_to_both, NULL);
+    tally_failpoint_role(1);
+    tally_failpoint_call(1, "extend_copied", append_to_both, NULL);
     check_int(tally_list_extend(one, two), 0);
-    check(tally_inject_await(1, "extend_copied"));
-    check_int(tally_inject_reset(), 0);
+    check(tally_failpoint_await(1, "extend_copied"));
+    check_int(tally_failpoint_reset(), 0);
     check_repr(one, "[9, 1, 2]");
     drop(one, two);
 }
@@ -336,13 +336,13 @@ TEST_IF(no_gil, a_list_is_extended_by_what_the_other_has_then) {
 TEST_IF(no_gil, lists_are_joined_as_they_are_at_one_moment) {
     one = shared(list_of(1, 1));
     two = shared(list_of(2, 2));
-    tally_inject_role(1);
-    tally_inject_call(1, "first_copied", append_to_both, NULL);
+    tally_failpoint_role(1);
+    tally_failpoint_call(1, "first_copied", append_to_both, NULL);
     tally_object *joined = tally_add(one, two);
     check_repr(joined, "[1, 9, 2, 2]");
     tally_xdecref(joined);
-    check(tally_inject_await(1, "first_copied"));
-    check_int(tally_inject_reset(), 0);
+    check(tally_failpoint_await(1, "first_copied"));
+    check_int(tally_failpoint_reset(), 0);
     drop(one, two);
 }
 
@@ -413,12 +413,12 @@ static void count_call(void *count) { ++*(int *)count; }
 TEST(the_first_key_of_a_queue_is_found_at_once) {
     enum { MANY = 1000 };
     int skips = 0;
-    tally_inject_role(1);
+    tally_failpoint_role(1);
     for (int is_shared = 0; is_shared < 2; is_shared++) {
         dict = tally_dict_new();
         for (int i = 0; i < MANY; i++) set_new(dict, tally_int_new(i), tally_none);
         if (is_shared) shared(dict);
-        tally_inject_call_always(1, "walk_skips", count_call, &skips);
+        tally_failpoint_call_always(1, "walk_skips", count_call, &skips);
         for (int i = 0; i < 3 * MANY; i++) {
             ptrdiff_t position = 0;
             tally_object *key;
@@ -431,7 +431,7 @@ TEST(the_first_key_of_a_queue_is_found_at_once) {
         }
         ptrdiff_t position = 0;
         check_int(tally_dict_next(dict, &position, NULL, NULL), 0);
-        check_int(tally_inject_reset(), 0);
+        check_int(tally_failpoint_reset(), 0);
         check_int(skips, 0);
         /* Removed ones further behind are skipped once they are the first. */
         for (int i = 0; i < 10; i++) set_new(dict, tally_int_new(i), tally_none);
@@ -482,8 +482,8 @@ static tally_object *equal_key(int which) {
 
 TEST(equal_floats_and_tuples_are_compared_without_foreign_code) {
     int comparisons = 0;
-    tally_inject_role(1);
-    tally_inject_call_always(1, "table_compares", count_call, &comparisons);
+    tally_failpoint_role(1);
+    tally_failpoint_call_always(1, "table_compares", count_call, &comparisons);
     for (int is_shared = 0; is_shared < 2; is_shared++) {
         dict = tally_dict_new();
         for (int which = 0; which < EQUAL_KEYS; which++)
@@ -510,7 +510,7 @@ TEST(equal_floats_and_tuples_are_compared_without_foreign_code) {
         drop(key, dict);
     }
     check_int(comparisons, 0);
-    check_int(tally_inject_reset(), 0);
+    check_int(tally_failpoint_reset(), 0);
 }
 
 /* Beyond the bounds of what is compared in place they are compared as other objects. */
@@ -684,9 +684,9 @@ TEST(a_pop_without_memory_for_a_smaller_array_succeeds) {
     tally_object *list = tally_list_new(1000);
     for (int i = 0; i < 100; i++) append_new(list, tally_int_new(i));
     ptrdiff_t before = tally_sizeof(list);
-    tally_inject_failure(1, 0);
+    tally_failpoint_failure(1, 0);
     check_int(take_int(tally_list_pop(list, -1)), 99);
-    check(tally_inject_failed());
+    check(tally_failpoint_failed());
     check_int(tally_sizeof(list), before);
     check_int(tally_list_length(list), 99);
     check_int(take_int(tally_list_pop(list, -1)), 98);
@@ -748,11 +748,11 @@ static void pop_until_it_shrinks(void *nothing) {
 
 TEST_IF(no_gil, a_reader_notices_that_the_array_has_shrunk) {
     stack = shared(list_of(1, 1000));
-    tally_inject_role(1);
-    tally_inject_call(1, "list_loaded", pop_until_it_shrinks, NULL);
+    tally_failpoint_role(1);
+    tally_failpoint_call(1, "list_loaded", pop_until_it_shrinks, NULL);
     check_null(tally_list_get(stack, 500), TALLY_INDEX_ERROR);
-    check(tally_inject_await(1, "list_loaded"));
-    check_int(tally_inject_reset(), 0);
+    check(tally_failpoint_await(1, "list_loaded"));
+    check_int(tally_failpoint_reset(), 0);
     check_int(take_int(tally_list_get(stack, 9)), 10);
     tally_decref(stack);
 }

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * interning.c: the life of interned strs. They go with their last reference, so a
- * look-up may meet a str that is dying; each such meeting is forced at a point of core/inject.h.
+ * look-up may meet a str that is dying; each such meeting is forced at a point of
+ * core/instrument/failpoint.h.
  */
-#include "inject.h"
+#include "instrument/failpoint.h"
 #include "suite.h"
 
 #include <inttypes.h>
@@ -114,12 +115,12 @@ static void drop_it(void *nothing) { tally_decref(old); }
 /* Without a GIL alone: it is held where these tests step in, so no other thread comes between. */
 /* What another thread does between a thread's death of a str and the table's. */
 TEST_IF(no_gil, a_dying_str_is_replaced_and_takes_nothing_out) {
-    tally_inject_role(1);
+    tally_failpoint_role(1);
     old = intern("met");
-    tally_inject_call(1, "intern_dies", intern_it, NULL);
+    tally_failpoint_call(1, "intern_dies", intern_it, NULL);
     tally_decref(old);
-    check(tally_inject_await(1, "intern_dies"));
-    check_int(tally_inject_reset(), 0);
+    check(tally_failpoint_await(1, "intern_dies"));
+    check_int(tally_failpoint_reset(), 0);
     check(met != NULL);
     check_int(tally_refcount(met), 1);
     check_text(met, "met"); /* takes the reference */
@@ -129,12 +130,12 @@ TEST_IF(no_gil, a_dying_str_is_replaced_and_takes_nothing_out) {
 }
 
 TEST_IF(no_gil, the_one_that_replaced_a_dying_str_is_found) {
-    tally_inject_role(1);
+    tally_failpoint_role(1);
     old = intern("met");
-    tally_inject_call(1, "intern_dies", intern_it, NULL);
+    tally_failpoint_call(1, "intern_dies", intern_it, NULL);
     tally_decref(old);
-    check(tally_inject_await(1, "intern_dies"));
-    check_int(tally_inject_reset(), 0);
+    check(tally_failpoint_await(1, "intern_dies"));
+    check_int(tally_failpoint_reset(), 0);
     tally_object *same = intern("met");
     check(same == met);
     check_int(tally_refcount(met), 2);
@@ -142,12 +143,12 @@ TEST_IF(no_gil, the_one_that_replaced_a_dying_str_is_found) {
 }
 
 TEST_IF(no_gil, a_str_found_dying_is_made_anew) {
-    tally_inject_role(1);
+    tally_failpoint_role(1);
     old = intern("met");
-    tally_inject_call(1, "intern_found", drop_it, NULL);
+    tally_failpoint_call(1, "intern_found", drop_it, NULL);
     met = intern("met");
-    check(tally_inject_await(1, "intern_found"));
-    check_int(tally_inject_reset(), 0);
+    check(tally_failpoint_await(1, "intern_found"));
+    check_int(tally_failpoint_reset(), 0);
     check_int(tally_refcount(met), 1);
     tally_object *same = intern("met");
     check(same == met);
@@ -156,11 +157,11 @@ TEST_IF(no_gil, a_str_found_dying_is_made_anew) {
 }
 
 TEST_IF(no_gil, two_that_miss_it_make_one) {
-    tally_inject_role(1);
-    tally_inject_call(1, "intern_missing", intern_it, NULL);
+    tally_failpoint_role(1);
+    tally_failpoint_call(1, "intern_missing", intern_it, NULL);
     tally_object *same = intern("met");
-    check(tally_inject_await(1, "intern_missing"));
-    check_int(tally_inject_reset(), 0);
+    check(tally_failpoint_await(1, "intern_missing"));
+    check_int(tally_failpoint_reset(), 0);
     check(same == met);
     check_int(tally_refcount(met), 2);
     drop(same, met);

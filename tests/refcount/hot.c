@@ -4,9 +4,9 @@
  *
  * How often a thread loses a compare-and-swap is chance; where a test needs that something gets
  * hot, it makes a thread lose: lose_swaps changes the word between the load and the swap
- * (core/inject.h).
+ * (core/instrument/failpoint.h).
  */
-#include "inject.h"
+#include "instrument/failpoint.h"
 #include "suite.h"
 
 enum { MOST = 4, BURST = 500, BURSTS_BEFORE_FORCE = 2000 };
@@ -49,8 +49,8 @@ static void lose_swaps(tally_object *object) {
 /* Objects get hot on this backend alone. */
 static int has_hot_objects(void) { return backend_is("biased-hot"); }
 static void run_with_losers(void (*body)(void)) {
-    tally_inject_reset();
-    tally_inject_call_always(LOSER, "decref_shared", lose_swap, NULL);
+    tally_failpoint_reset();
+    tally_failpoint_call_always(LOSER, "decref_shared", lose_swap, NULL);
     suite_run(body);
 }
 #define HOT_TEST(name) RUNNER_TEST(name, has_hot_objects, run_with_losers)
@@ -58,7 +58,7 @@ static void run_with_losers(void (*body)(void)) {
 /* The word changes with the world stopped only. */
 static int is_hot(tally_object *object) {
 #if TALLY_HOT_COUNTS
-    return TALLY_OWNER_IS_HOT(tally_owned_load(&object->counts));
+    return tally_owner_is_hot(tally_owned_load(&object->counts));
 #else
     return 0;
 #endif
@@ -87,7 +87,7 @@ static void wait_a_little(void) {
 static void soldier(void *argument) {
     battle *b = argument;
     int bursts = 0;
-    tally_inject_role(LOSER);
+    tally_failpoint_role(LOSER);
     for (int command; (command = atomic_load_explicit(&b->command, memory_order_acquire)) != END;) {
         if (command == FIRE) {
             if (++bursts % BURSTS_BEFORE_FORCE == 0) lose_swaps(b->object);
@@ -426,7 +426,7 @@ static void ask_for_one(void *argument) {
     crowd *c = argument;
     int at = atomic_fetch_add_explicit(&c->next, 1, memory_order_relaxed);
     tally_object *own = c->objects[at], *other = c->objects[(at + 1) % CROWD];
-    tally_inject_role(LOSER);
+    tally_failpoint_role(LOSER);
     /* The request's reference shows that it has asked. */
     for (double end = now() + SUITE_PATIENCE_SECONDS; tally_refcount(own) == 1 && now() < end;
          usleep(1000))
@@ -489,7 +489,7 @@ static uint32_t next(uint32_t *seed) { return (*seed = *seed * 1664525 + 1013904
 static void mix(void *argument) {
     mixer *m = argument;
     tally_object *weak = NULL;
-    tally_inject_role(LOSER);
+    tally_failpoint_role(LOSER);
     force_hot(m->given);
     check_int(tally_list_set(m->list, next(&m->seed) % PLACES, m->given), 0);
     tally_decref(m->given);

@@ -13,11 +13,11 @@ static _Atomic int step __attribute__((unused));
 
 /* The references that the object has, less `room`, are as many as the count has room for. */
 static void set_near_border(int room) {
-#if TALLY_COUNTS_HAVE_OWNERS
+#if TALLY_REFCOUNT_HAVE_OWNERS
     /* Of another thread than the owner: as if it had so many. */
     atomic_fetch_add(&object->counts.shared, (uint32_t)((1 << 28) - room) * TALLY_SHARED_ONE);
-#elif defined TALLY_COUNT_LIMIT
-    atomic_store(&object->counts.count, (uint32_t)(TALLY_COUNT_LIMIT - room));
+#elif defined TALLY_REFCOUNT_LIMIT
+    atomic_store(&object->counts.count, (uint32_t)(TALLY_REFCOUNT_LIMIT - room));
 #else
     object->counts.count = UINT32_C(0x80000000) - (uint32_t)room;
 #endif
@@ -104,9 +104,9 @@ TEST(a_count_that_was_nearly_full_goes_back) {
     run_threads(1, take, NULL, 0);
     check_int(tally_is_immortal(object), 0);
     is_alive();
-#if TALLY_COUNTS_HAVE_OWNERS
+#if TALLY_REFCOUNT_HAVE_OWNERS
     atomic_fetch_sub(&object->counts.shared, (uint32_t)((1 << 28) - 4 * BEYOND) * TALLY_SHARED_ONE);
-#elif defined TALLY_COUNT_LIMIT
+#elif defined TALLY_REFCOUNT_LIMIT
     atomic_store(&object->counts.count, 2 * BEYOND);
 #else
     object->counts.count = 2 * BEYOND;
@@ -119,7 +119,7 @@ TEST(a_count_that_was_nearly_full_goes_back) {
     drop(got, reference);
 }
 
-#if !TALLY_COUNTS_HAVE_OWNERS && defined TALLY_COUNT_LIMIT
+#if !TALLY_REFCOUNT_HAVE_OWNERS && defined TALLY_REFCOUNT_LIMIT
 /* A decref in two steps: it has seen a count that is not full, which others fill before it takes
  * one off. */
 TEST(a_decref_that_crosses_the_border_back_leaves_it_immortal) {
@@ -128,14 +128,14 @@ TEST(a_decref_that_crosses_the_border_back_leaves_it_immortal) {
     for (int i = 0; i < 3; i++) /* others that skip it meanwhile */
         take(NULL);
     uint32_t before = atomic_fetch_sub(&object->counts.count, 1);
-    check(before >= (uint32_t)TALLY_COUNT_LIMIT);
+    check(before >= (uint32_t)TALLY_REFCOUNT_LIMIT);
     tally_object_zero(object);
     is_immortal();
     end();
 }
 #endif
 
-#if TALLY_COUNTS_HAVE_OWNERS
+#if TALLY_REFCOUNT_HAVE_OWNERS
 
 /* What the owner has counted does not fit into the shared half when it is merged. */
 TEST(a_merge_of_a_large_local_half_makes_immortal) {
@@ -193,11 +193,12 @@ TEST(a_full_shared_half_is_kept_in_its_range) {
     end();
 }
 
-#    if !defined TALLY_SPREAD_COUNTS || TALLY_SPREAD_COUNTS
+#    if !defined TALLY_PER_THREAD_REFCOUNTS || TALLY_PER_THREAD_REFCOUNTS
 TEST_IF(no_gil, numbers_of_threads_have_room_for_more_than_32_bits) {
     tally_object *class_ = class_named("Spread");
     tally_object *instance = tally_instance_new(class_); /* the thread has a table now */
-    _Atomic int64_t *number = &tally_self.thread->numbers[tally_owned_load(&class_->counts) >> 16];
+    _Atomic int64_t *number =
+        &tally_self.thread->refcount.per_thread[tally_owned_load(&class_->counts) >> 16];
     for (int bits = 30; bits <= 34; bits += 2) {
         int64_t many = (int64_t)1 << bits, before = tally_refcount(class_);
         atomic_fetch_add(number, many);

@@ -18,7 +18,7 @@
  * What is counted here orders no memory, so that ThreadSanitizer sees the orders of
  * the run time alone.
  */
-#include "inject.h"
+#include "instrument/failpoint.h"
 #include "suite.h"
 
 #include <getopt.h>
@@ -795,7 +795,7 @@ static void pause_a_little(void) {
     } else if (draw(40) == 0) {
         for (volatile uint32_t i = draw(20000); i > 0; i--) {}
     }
-    TALLY_POINT(safepoint);
+    TALLY_FAILPOINT(safepoint);
     tally_safepoint();
 }
 
@@ -1072,8 +1072,8 @@ int main(int count, char **words) {
     }
     for (int i = 0; i < ACTIONS; i++) all_weights += actions[i].weight;
     if (optind < count || threads < 1) number(words[0], "?", 0);
-#ifdef TALLY_INJECT
-    tally_inject_delays((uint64_t)delays);
+#ifdef TALLY_FAILPOINTS
+    tally_failpoint_delays((uint64_t)delays);
 #else
     if (delays) {
         fprintf(stderr, "--delays needs the program soak-delays-BACKEND\n");

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* inject.c: what a thread does at a point; inject.h says what a test can ask for. */
-#undef TALLY_INJECT_INSIDE /* its own memory never fails */
-#include "inject.h"
+#undef TALLY_FAILPOINTS_INSIDE /* its own memory never fails */
+#include "instrument/failpoint.h"
 
 #include <sched.h>
 #include <stdio.h>
@@ -20,8 +20,8 @@ static struct {
     _Atomic(void *) argument;
 } places[PLACES];
 
-_Atomic bool tally_inject_points;
-_Atomic int64_t tally_inject_countdown;
+_Atomic bool tally_failpoint_points;
+_Atomic int64_t tally_failpoint_countdown;
 static _Atomic int64_t failures_more, failures;
 static _Atomic uint64_t delays_seed, threads_seeded;
 static _Atomic int late;
@@ -70,7 +70,7 @@ static void delay(uint64_t seed) {
         for (volatile unsigned i = draw * 4; i; i--) {}
 }
 
-void tally_inject_reached(const char *point) {
+void tally_failpoint_reached(const char *point) {
     if (GET(delays_seed)) delay(GET(delays_seed));
     if (!own_role) return;
     for (int i = 0; i < PLACES; i++) {
@@ -101,7 +101,7 @@ static void arm(int role, const char *point, int state, void (*function)(void *)
         SET(places[i].function, function);
         SET(places[i].argument, argument);
         SET(places[i].state, state);
-        SET(tally_inject_points, true);
+        SET(tally_failpoint_points, true);
         return;
     }
     fprintf(stderr, "no more than %d points at a time\n", PLACES);
@@ -117,54 +117,54 @@ static int place_of(int role, const char *point) {
     abort();
 }
 
-void tally_inject_role(int role) { own_role = role; }
-void tally_inject_hold(int role, const char *point) { arm(role, point, ARMED, NULL, NULL); }
-void tally_inject_call(int role, const char *point, void (*function)(void *), void *argument) {
+void tally_failpoint_role(int role) { own_role = role; }
+void tally_failpoint_hold(int role, const char *point) { arm(role, point, ARMED, NULL, NULL); }
+void tally_failpoint_call(int role, const char *point, void (*function)(void *), void *argument) {
     arm(role, point, ARMED, function, argument);
 }
-void tally_inject_call_always(int role, const char *point, void (*function)(void *),
-                              void *argument) {
+void tally_failpoint_call_always(int role, const char *point, void (*function)(void *),
+                                 void *argument) {
     arm(role, point, ALWAYS, function, argument);
 }
-bool tally_inject_is_held(int role, const char *point) {
+bool tally_failpoint_is_held(int role, const char *point) {
     return GET(places[place_of(role, point)].state) == REACHED;
 }
-bool tally_inject_await(int role, const char *point) {
+bool tally_failpoint_await(int role, const char *point) {
     return poll_state(place_of(role, point), REACHED, "did not come in time");
 }
-void tally_inject_release(int role, const char *point) {
+void tally_failpoint_release(int role, const char *point) {
     SET(places[place_of(role, point)].state, RELEASED);
 }
 
-int tally_inject_reset(void) {
+int tally_failpoint_reset(void) {
     for (int i = 0; i < PLACES; i++) SET(places[i].state, UNUSED);
-    SET(tally_inject_points, GET(delays_seed) != 0);
+    SET(tally_failpoint_points, GET(delays_seed) != 0);
     return atomic_exchange_explicit(&late, 0, memory_order_relaxed);
 }
 
-void tally_inject_delays(uint64_t seed) {
+void tally_failpoint_delays(uint64_t seed) {
     SET(delays_seed, seed);
-    SET(tally_inject_points, seed != 0);
+    SET(tally_failpoint_points, seed != 0);
 }
 
 /* ---- allocations -------------------------------------------------------- */
 
-void tally_inject_failure(int64_t nth, int64_t more) {
+void tally_failpoint_failure(int64_t nth, int64_t more) {
     SET(failures_more, more);
     SET(failures, 0);
-    SET(tally_inject_countdown, nth);
+    SET(tally_failpoint_countdown, nth);
 }
 
 /* Counts down to 1, where an allocation fails; stays there while more are to. */
-bool tally_inject_fails(void) {
-    int64_t left = GET(tally_inject_countdown);
+bool tally_failpoint_fails(void) {
+    int64_t left = GET(tally_failpoint_countdown);
     while (left > 0) {
         bool fails = left == 1;
         int64_t next =
             fails && atomic_fetch_sub_explicit(&failures_more, 1, memory_order_relaxed) > 0
                 ? 1
                 : left - 1;
-        if (!atomic_compare_exchange_weak_explicit(&tally_inject_countdown, &left, next,
+        if (!atomic_compare_exchange_weak_explicit(&tally_failpoint_countdown, &left, next,
                                                    memory_order_relaxed, memory_order_relaxed))
             continue;
         if (fails) atomic_fetch_add_explicit(&failures, 1, memory_order_relaxed);
@@ -173,7 +173,7 @@ bool tally_inject_fails(void) {
     return false;
 }
 
-bool tally_inject_failed(void) {
-    SET(tally_inject_countdown, 0);
+bool tally_failpoint_failed(void) {
+    SET(tally_failpoint_countdown, 0);
     return GET(failures) > 0;
 }

@@ -69,7 +69,7 @@ static void run_time(tally_object *volatile *name, tally_object *const *values) 
     experiment_report("counting_ns", counted - bare);
     experiment_report("counting_immortal_ns",
                       time_of(assign_counted, &empty, immortals, times) - bare);
-    experiment_report("counts_bytes", sizeof(tally_counts));
+    experiment_report("counts_bytes", sizeof(tally_refcounts));
     experiment_report("header_bytes", (double)tally_header_size(false));
     experiment_report("container_header_bytes", (double)tally_header_size(true));
     experiment_report("int_bytes", (double)tally_sizeof(number));

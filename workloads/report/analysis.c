@@ -53,13 +53,13 @@ bool analysis_is_ablation(const struct analysis *analysis, const char *backend) 
 }
 
 const char *analysis_ablation_of(const struct analysis *analysis, const char *product) {
-    const char *counts = backend_fact(analysis, product, "counts");
-    const char *exclusion = backend_fact(analysis, analysis_reference(analysis), "exclusion");
+    const char *counts = backend_fact(analysis, product, "refcount");
+    const char *exclusion = backend_fact(analysis, analysis_reference(analysis), "locking");
     for (size_t i = 0; i < analysis->backend_count; i++) {
         const char *backend = analysis->backends[i];
         if (analysis_is_ablation(analysis, backend) &&
-            strcmp(backend_fact(analysis, backend, "counts"), counts) == 0 &&
-            strcmp(backend_fact(analysis, backend, "exclusion"), exclusion) == 0)
+            strcmp(backend_fact(analysis, backend, "refcount"), counts) == 0 &&
+            strcmp(backend_fact(analysis, backend, "locking"), exclusion) == 0)
             return backend;
     }
     return NULL;

@@ -42,7 +42,7 @@ bool extras_backend_has_gil(const struct run_options *options, const char *backe
     size_t index;
     json_array_foreach(options->known_backends, index,
                        entry) if (strcmp(object_string(entry, "name", ""), backend) ==
-                                  0) return strncmp(object_string(entry, "exclusion", ""), "gil",
+                                  0) return strncmp(object_string(entry, "locking", ""), "gil",
                                                     3) == 0;
     return false;
 }
