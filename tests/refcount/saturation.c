@@ -15,11 +15,11 @@ static _Atomic int step __attribute__((unused));
 static void set_near_border(int room) {
 #if TALLY_REFCOUNT_HAVE_OWNERS
     /* Of another thread than the owner: as if it had so many. */
-    atomic_fetch_add(&object->counts.shared, (uint32_t)((1 << 28) - room) * TALLY_SHARED_ONE);
+    atomic_fetch_add(&object->refcount.shared, (uint32_t)((1 << 28) - room) * TALLY_SHARED_ONE);
 #elif defined TALLY_REFCOUNT_LIMIT
-    atomic_store(&object->counts.count, (uint32_t)(TALLY_REFCOUNT_LIMIT - room));
+    atomic_store(&object->refcount.count, (uint32_t)(TALLY_REFCOUNT_LIMIT - room));
 #else
-    object->counts.count = UINT32_C(0x80000000) - (uint32_t)room;
+    object->refcount.count = UINT32_C(0x80000000) - (uint32_t)room;
 #endif
 }
 
@@ -105,11 +105,12 @@ TEST(a_count_that_was_nearly_full_goes_back) {
     check_int(tally_is_immortal(object), 0);
     is_alive();
 #if TALLY_REFCOUNT_HAVE_OWNERS
-    atomic_fetch_sub(&object->counts.shared, (uint32_t)((1 << 28) - 4 * BEYOND) * TALLY_SHARED_ONE);
+    atomic_fetch_sub(&object->refcount.shared,
+                     (uint32_t)((1 << 28) - 4 * BEYOND) * TALLY_SHARED_ONE);
 #elif defined TALLY_REFCOUNT_LIMIT
-    atomic_store(&object->counts.count, 2 * BEYOND);
+    atomic_store(&object->refcount.count, 2 * BEYOND);
 #else
-    object->counts.count = 2 * BEYOND;
+    object->refcount.count = 2 * BEYOND;
 #endif
     drop_all_but_the_lists();
     is_alive();
@@ -127,7 +128,7 @@ TEST(a_decref_that_crosses_the_border_back_leaves_it_immortal) {
     set_near_border(0);
     for (int i = 0; i < 3; i++) /* others that skip it meanwhile */
         take(NULL);
-    uint32_t before = atomic_fetch_sub(&object->counts.count, 1);
+    uint32_t before = atomic_fetch_sub(&object->refcount.count, 1);
     check(before >= (uint32_t)TALLY_REFCOUNT_LIMIT);
     tally_object_zero(object);
     is_immortal();
@@ -140,8 +141,8 @@ TEST(a_decref_that_crosses_the_border_back_leaves_it_immortal) {
 /* What the owner has counted does not fit into the shared half when it is merged. */
 TEST(a_merge_of_a_large_local_half_makes_immortal) {
     begin();
-    tally_owned_store(&object->counts,
-                      tally_owned_load(&object->counts) + ((uint64_t)5 << 30) * TALLY_OWNED_ONE);
+    tally_owned_store(&object->refcount,
+                      tally_owned_load(&object->refcount) + ((uint64_t)5 << 30) * TALLY_OWNED_ONE);
     check_int(tally_refcount(object), ((int64_t)5 << 30) + 2);
     drop_reference(NULL);
     run_threads(1, drop_reference, NULL, 0); /* the first queues it */
@@ -155,7 +156,8 @@ static void drop_many(void *unused) {
     while (atomic_load_explicit(&step, memory_order_acquire) != 2) {} /* the owner runs */
     tally_decref(object);                                             /* queued */
     /* As if it had dropped so many. */
-    atomic_fetch_sub(&object->counts.shared, (uint32_t)((1 << 28) - BEYOND / 2) * TALLY_SHARED_ONE);
+    atomic_fetch_sub(&object->refcount.shared,
+                     (uint32_t)((1 << 28) - BEYOND / 2) * TALLY_SHARED_ONE);
     drop_reference(NULL);
     atomic_store_explicit(&step, 3, memory_order_release);
 }
@@ -166,8 +168,8 @@ TEST_IF(no_gil, a_shared_half_that_is_full_from_below_makes_immortal) {
     begin();
     tally_thread other;
     atomic_store(&step, 0);
-    tally_owned_store(&object->counts,
-                      tally_owned_load(&object->counts) + ((uint64_t)1 << 28) * TALLY_OWNED_ONE);
+    tally_owned_store(&object->refcount,
+                      tally_owned_load(&object->refcount) + ((uint64_t)1 << 28) * TALLY_OWNED_ONE);
     check_int(tally_thread_start(&other, drop_many, NULL), 0);
     check(wait_for(&step, 1));
     atomic_store_explicit(&step, 2, memory_order_release);
@@ -183,11 +185,11 @@ TEST_IF(no_gil, a_shared_half_that_is_full_from_below_makes_immortal) {
 TEST(a_full_shared_half_is_kept_in_its_range) {
     begin();
     run_threads(1, take, NULL, 0);
-    atomic_fetch_add(&object->counts.shared,
+    atomic_fetch_add(&object->refcount.shared,
                      (uint32_t)((1 << 29) - BEYOND / 2 - BEYOND) * TALLY_SHARED_ONE);
     for (int i = 0; i < 5; i++) {
         run_threads(1, take, NULL, 0);
-        check((int32_t)atomic_load(&object->counts.shared) > 0);
+        check((int32_t)atomic_load(&object->refcount.shared) > 0);
     }
     is_immortal();
     end();
@@ -198,7 +200,7 @@ TEST_IF(no_gil, numbers_of_threads_have_room_for_more_than_32_bits) {
     tally_object *class_ = class_named("Spread");
     tally_object *instance = tally_instance_new(class_); /* the thread has a table now */
     _Atomic int64_t *number =
-        &tally_self.thread->refcount.per_thread[tally_owned_load(&class_->counts) >> 16];
+        &tally_self.thread->refcount.per_thread[tally_owned_load(&class_->refcount) >> 16];
     for (int bits = 30; bits <= 34; bits += 2) {
         int64_t many = (int64_t)1 << bits, before = tally_refcount(class_);
         atomic_fetch_add(number, many);
