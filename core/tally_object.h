@@ -11,20 +11,21 @@
 #ifndef TALLY_OBJECT_H
 #define TALLY_OBJECT_H
 
-#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include "tally_atomic.h"
+#include "tally_refcount_types.h"
+
+/* The order in which x86-64 shows loads and stores to other threads is relied on. */
+#if !defined __x86_64__ || !defined __linux__ || !defined __LP64__
+#    error "Tally needs Linux on x86-64: elsewhere its memory orders would be wrong without a sign"
+#endif
 
 typedef struct tally_object tally_object;
 
 #define TALLY_LIKELY(x)   __builtin_expect(!!(x), 1)
 #define TALLY_UNLIKELY(x) __builtin_expect(!!(x), 0)
-
-/* 1: biased counts move objects under heavy fire to numbers of each thread; nogil/biased/hot.h. */
-#ifndef TALLY_HOT_COUNTS
-#    define TALLY_HOT_COUNTS 0
-#endif
-#define TALLY_HOT_ROOM 256
 
 /* What a thread keeps where inline code can reach it. */
 typedef struct tally_thread_head {
@@ -34,23 +35,11 @@ typedef struct tally_thread_head {
     _Atomic uint64_t events[40]; /* written by the thread alone, read by tally_stats */
     uint64_t borrow_epoch; /* own thread; raised by what ends its borrowed references, in builds
                               with assertions */
-    _Atomic(_Atomic int64_t *) numbers; /* without a GIL: its part of the counts of classes and
-                                           spread objects; NULL: none yet */
-#if TALLY_HOT_COUNTS
-    struct {
-        _Atomic uint64_t up, down;
-    } hot[TALLY_HOT_ROOM]; /* own thread; read and cleared by who has stopped the world */
-#endif
+    tally_refcount_head refcount;
 } tally_thread_head;
 
-/* Owner ids that no thread has. */
-enum {
-    TALLY_OWNER_NONE = 0,
-    TALLY_OWNER_PER_THREAD = 0xfffc,
-    TALLY_OWNER_HOT = 0xfffd,
-    TALLY_OWNER_UNATTACHED = 0xfffe,
-    TALLY_OWNER_IMMORTAL = 0xffff
-};
+/* Owner ids that no thread has; those between the first two are the backend's. */
+enum { TALLY_OWNER_NONE = 0, TALLY_OWNER_UNATTACHED = 0xfffe, TALLY_OWNER_IMMORTAL = 0xffff };
 
 struct tally_self {
     tally_thread_head *thread; /* never NULL: an unattached thread has one whose breaker is set */
@@ -59,12 +48,10 @@ struct tally_self {
 extern _Thread_local struct tally_self tally_self __attribute__((tls_model("initial-exec")));
 
 /* Counters are their thread's own, so load and store suffice; no lock prefix. */
-#define TALLY_EVENT_ADD(index, n)                                                       \
-    atomic_store_explicit(                                                              \
-        &tally_self.thread->events[index],                                              \
-        atomic_load_explicit(&tally_self.thread->events[index], memory_order_relaxed) + \
-            (uint64_t)(n),                                                              \
-        memory_order_relaxed)
+#define TALLY_EVENT_ADD(index, n)                                                                \
+    atomic_store_explicit(&tally_self.thread->events[index],                                     \
+                          tally_load_relaxed(&tally_self.thread->events[index]) + (uint64_t)(n), \
+                          memory_order_relaxed)
 
 enum {
     TALLY_EVENT_merges,
@@ -118,12 +105,12 @@ _Static_assert(TALLY_EVENTS <= 40, "room for every event");
 
 /* Their slow paths; not for programs. */
 void tally_refcount_contended(
-    void *counts, unsigned lost); /* compare-and-swaps were lost; by who holds a reference */
+    void *refcount, unsigned lost); /* compare-and-swaps were lost; by who holds a reference */
 #ifdef TALLY_COUNT_EVENTS
-void tally_refcount_count_shared(void *counts); /* counted by a read-modify-write */
-#    define TALLY_COUNT_SHARED(counts) tally_refcount_count_shared(counts)
+void tally_refcount_count_shared(void *refcount); /* counted by a read-modify-write */
+#    define TALLY_COUNT_SHARED(refcount) tally_refcount_count_shared(refcount)
 #else
-#    define TALLY_COUNT_SHARED(counts) ((void)0)
+#    define TALLY_COUNT_SHARED(refcount) ((void)0)
 #endif
 
 #include "tally_refcount.h"
@@ -143,7 +130,7 @@ void tally_refcount_count_shared(void *counts); /* counted by a read-modify-writ
 #else
 #    define TALLY_BUILT_COUNTED
 #endif
-#if TALLY_HOT_COUNTS
+#if defined TALLY_HOT_COUNTS && TALLY_HOT_COUNTS
 #    define TALLY_BUILT_HOT _with_hot_counts
 #else
 #    define TALLY_BUILT_HOT
@@ -178,7 +165,7 @@ __attribute__((retain))
 __attribute__((used)) static const char *const tally_built_for = &TALLY_BUILT_FOR;
 
 struct tally_object {
-    _Alignas(8) tally_refcounts counts;
+    _Alignas(8) tally_refcounts refcount;
     uint16_t type;         /* index in the table of types; constant for life */
     _Atomic uint8_t lock;  /* the exclusion part's */
     _Atomic uint8_t flags; /* TALLY_FLAG_… of core/layout/thread.h */
@@ -191,10 +178,10 @@ struct tally_object {
 #    define TALLY_ENDS_BORROWS() ((void)tally_self.thread->borrow_epoch++)
 #endif
 
-static inline void tally_incref(tally_object *object) { tally_refcount_incref(&object->counts); }
+static inline void tally_incref(tally_object *object) { tally_refcount_incref(&object->refcount); }
 static inline void tally_decref(tally_object *object) {
     TALLY_ENDS_BORROWS();
-    tally_refcount_decref(&object->counts);
+    tally_refcount_decref(&object->refcount);
 }
 static inline void tally_xincref(tally_object *object) {
     if (object) tally_incref(object);
@@ -212,8 +199,7 @@ static inline void tally_safepoint(void) {
     TALLY_ENDS_BORROWS();
     /* relaxed: whoever set a bit published the cause under a lock or with seq_cst, which the slow
      * path takes */
-    if (TALLY_UNLIKELY(atomic_load_explicit(&tally_self.thread->breaker, memory_order_relaxed)))
-        tally_safepoint_slow();
+    if (TALLY_UNLIKELY(tally_load_relaxed(&tally_self.thread->breaker))) tally_safepoint_slow();
 }
 
 /* A reference that costs no count: tally.h tells when it ends. Same layout in every build. */

@@ -114,11 +114,11 @@ uint32_t tally_large_handle(const void *block) {
 /* A header that readers with a stale pointer may look at. */
 static void start_dead(void *block) {
     tally_object *object = memset(block, 0, sizeof *object);
-    tally_refcount_start_dead(&object->counts);
+    tally_refcount_start_dead(&object->refcount);
 }
 
 int tally_memory_start(void) {
-    atomic_store_explicit(&large_blocks.due, TALLY_LARGE_GARBAGE, memory_order_relaxed);
+    tally_store_relaxed(&large_blocks.due, TALLY_LARGE_GARBAGE);
     /* 64 GiB, or less where the address space is limited. */
     for (size_t size = (size_t)64 << 30; size >= (size_t)64 << 20; size /= 2) {
         char *map = mmap(NULL, size + TALLY_ARENA_SIZE, PROT_NONE,
@@ -165,7 +165,7 @@ void tally_memory_end(void) {
     }
     large_blocks.first = NULL;
     large_blocks.blocks = 0;
-    atomic_store_explicit(&large_blocks.bytes, 0, memory_order_relaxed);
+    tally_store_relaxed(&large_blocks.bytes, 0);
     munmap(tally_region, tally_region_size);
     munmap((void *)tally_side_marks, tally_region_size >> TALLY_SIDE_MARK_SHIFT);
     tally_side_marks = NULL;
@@ -190,8 +190,8 @@ void tally_heap_start(tally_heap *heap, uint32_t owner) {
     heap->rests = 0;
     heap->owner = (uint16_t)owner;
     heap->serving = false;
-    atomic_store_explicit(&heap->queued, 0, memory_order_relaxed);
-    atomic_store_explicit(&heap->remote, 0, memory_order_relaxed);
+    tally_store_relaxed(&heap->queued, 0);
+    tally_store_relaxed(&heap->remote, 0);
 }
 
 /* ---- arenas; memory.lock held ------------------------------------------- */
@@ -231,7 +231,7 @@ static int arena_map(void) {
         return -1;
     }
     /* A large heap is visited at random by the collector: with pages of 2 MiB that
-     * takes a fifth less time (docs/collectors.md). A small one stays small. */
+     * takes a fifth less time (docs/design/collectors.md). A small one stays small. */
     if (memory.arenas_live >= HUGE_FROM) {
         madvise(arena, TALLY_ARENA_SIZE, MADV_HUGEPAGE);
         madvise(arena_side_marks(number), ARENA_SIDE_MARKS, MADV_HUGEPAGE);
@@ -278,9 +278,7 @@ static void pool_give_back(tally_pool *pool) {
 /* ---- pools of a heap ---------------------------------------------------- */
 
 static void count_queued(tally_heap *heap, uint32_t by) {
-    atomic_store_explicit(&heap->queued,
-                          atomic_load_explicit(&heap->queued, memory_order_relaxed) + by,
-                          memory_order_relaxed);
+    tally_store_relaxed(&heap->queued, tally_load_relaxed(&heap->queued) + by);
 }
 static void queue_append(tally_heap *heap, tally_pool *pool) {
     count_queued(heap, 1);
@@ -331,7 +329,7 @@ static tally_pool *pool_take(tally_heap *heap, unsigned kind, unsigned class_, b
     pool->free = NULL;
     pool->left = pool->notify = 0;
     pool->block_size = class_ * 16;
-    atomic_store_explicit(&pool->owner, heap->owner, memory_order_relaxed);
+    tally_store_relaxed(&pool->owner, heap->owner);
     pool->kind = tally_pool_kinds[number * TALLY_ARENA_POOLS + index] = (uint8_t)kind;
     pool->class_ = (uint8_t)class_;
     pool->in_use = 1;
@@ -405,22 +403,21 @@ static void free_local(tally_pool *pool, char *block) {
 }
 
 static void push_remote(tally_heap *heap, char *block, unsigned link_offset, uint64_t *count) {
-    uint64_t head = atomic_load_explicit(&heap->remote, memory_order_relaxed), next;
+    uint64_t head = tally_load_relaxed(&heap->remote), next;
     do {
         *(char **)(block + link_offset) = tally_remote_block(head);
         *count = head >> 48 == UINT16_MAX ? TALLY_REMOTE_MANY : (head >> 48) + 1;
         next = *count * TALLY_REMOTE_ONE + (uintptr_t)block;
         TALLY_FAILPOINT(remote_push);
         /* release: pairs with the acquire of take_remote */
-    } while (!atomic_compare_exchange_weak_explicit(&heap->remote, &head, next,
-                                                    memory_order_release, memory_order_relaxed));
+    } while (!tally_cas_weak_release(&heap->remote, &head, next));
 }
 
 static char *take_remote(tally_heap *heap) {
-    if (!atomic_load_explicit(&heap->remote, memory_order_relaxed)) return NULL;
+    if (!tally_load_relaxed(&heap->remote)) return NULL;
     /* acquire: pairs with the release of push_remote, so the pushers' last uses of the blocks come
      * before */
-    return tally_remote_block(atomic_exchange_explicit(&heap->remote, 0, memory_order_acquire));
+    return tally_remote_block(tally_swap_acquire(&heap->remote, 0));
 }
 
 static char *next_remote(char *block) {
@@ -449,7 +446,7 @@ void tally_heap_drain(tally_heap *heap) {
 }
 
 bool tally_heap_is_behind(tally_heap *heap) {
-    return atomic_load_explicit(&heap->remote, memory_order_relaxed) >> 48 >= BEHIND;
+    return tally_load_relaxed(&heap->remote) >> 48 >= BEHIND;
 }
 
 static void give_back_empty(tally_heap *heap, unsigned kind, unsigned class_) {
@@ -511,8 +508,7 @@ void tally_heap_detach(tally_heap *heap) {
 #if TALLY_LOCK_FREE_READS
 
 static bool offers(tally_heap *heap) {
-    return atomic_load_explicit(&heap->queued, memory_order_relaxed) ||
-           atomic_load_explicit(&heap->remote, memory_order_relaxed);
+    return tally_load_relaxed(&heap->queued) || tally_load_relaxed(&heap->remote);
 }
 
 /*
@@ -522,17 +518,17 @@ static bool offers(tally_heap *heap) {
  * caller.
  */
 static bool claim_heap(tally_thread_state *thread) {
-    int status = atomic_load_explicit(&thread->status, memory_order_relaxed);
+    int status = tally_load_relaxed(&thread->status);
     if (status == TALLY_BLOCKED) return tally_claim(thread);
     if (status != TALLY_VACANT || pthread_mutex_trylock(&tally_process.thread_list) != 0)
         return false;
-    if (atomic_load_explicit(&thread->status, memory_order_relaxed) == TALLY_VACANT) return true;
+    if (tally_load_relaxed(&thread->status) == TALLY_VACANT) return true;
     pthread_mutex_unlock(&tally_process.thread_list);
     return false;
 }
 static void claim_heap_end(tally_thread_state *thread) {
     TALLY_FAILPOINT(heap_claimed);
-    if (atomic_load_explicit(&thread->status, memory_order_relaxed) == TALLY_VACANT) {
+    if (tally_load_relaxed(&thread->status) == TALLY_VACANT) {
         pthread_mutex_unlock(&tally_process.thread_list);
         return;
     }
@@ -578,7 +574,7 @@ static void serve(tally_thread_state *thread, bool trim) {
 /* A block was pushed to its heap, the last of many. */
 static __attribute__((noinline, cold)) void look_after(tally_thread_state *thread, uint64_t count) {
     if (tally_self.id == TALLY_OWNER_UNATTACHED || tally_heap_current()->serving) return;
-    if (atomic_load_explicit(&thread->status, memory_order_relaxed) != TALLY_RUNNING)
+    if (tally_load_relaxed(&thread->status) != TALLY_RUNNING)
         serve(thread, false);
     else if (count % BEHIND == 0)
         tally_breaker_set(thread, TALLY_BREAK_QUIESCE);
@@ -591,7 +587,7 @@ static void adopt_pools(tally_heap *heap, tally_heap *from, unsigned kind, unsig
         queue_remove(from, pool);
         from->empty -= is_empty(pool);
         TALLY_FAILPOINT(heap_adopt);
-        atomic_store_explicit(&pool->owner, heap->owner, memory_order_relaxed);
+        tally_store_relaxed(&pool->owner, heap->owner);
         heap->empty += is_empty(pool);
         queue_append(heap, pool);
     }
@@ -601,15 +597,15 @@ static void adopt_pools(tally_heap *heap, tally_heap *from, unsigned kind, unsig
 static void adopt(tally_heap *heap, unsigned kind, unsigned class_) {
     static _Atomic uint32_t next;
     if (heap->serving) return;
-    uint32_t used = atomic_load_explicit(&tally_process.slots_used, memory_order_acquire);
-    uint32_t at = atomic_load_explicit(&next, memory_order_relaxed);
+    uint32_t used = tally_load_acquire(&tally_process.slots_used);
+    uint32_t at = tally_load_relaxed(&next);
     unsigned adopted = 0;
     for (uint32_t looks = used < LOOK_AT_HEAPS ? used : LOOK_AT_HEAPS;
          looks > 0 && adopted < ADOPTED_POOLS; looks--) {
         at = at % used + 1;
         tally_thread_state *thread = tally_thread_slot(at);
         if (&thread->heap == heap || !offers(&thread->heap)) continue;
-        if (atomic_load_explicit(&thread->heap.remote, memory_order_relaxed)) serve(thread, false);
+        if (tally_load_relaxed(&thread->heap.remote)) serve(thread, false);
         heap->serving = true;
         if (claim_heap(thread)) {
             adopt_pools(heap, &thread->heap, kind, class_, &adopted);
@@ -619,12 +615,11 @@ static void adopt(tally_heap *heap, unsigned kind, unsigned class_) {
         }
         heap->serving = false;
     }
-    atomic_store_explicit(&next, at, memory_order_relaxed);
+    tally_store_relaxed(&next, at);
 }
 
 static void settle_others(bool all) {
-    for (uint32_t id = 1;
-         id <= atomic_load_explicit(&tally_process.slots_used, memory_order_acquire); id++) {
+    for (uint32_t id = 1; id <= tally_load_acquire(&tally_process.slots_used); id++) {
         tally_thread_state *thread = tally_thread_slot(id);
         if (&thread->heap != tally_heap_current() && offers(&thread->heap)) serve(thread, all);
     }
@@ -687,9 +682,7 @@ static bool heap_refill(tally_heap *heap, unsigned kind, unsigned class_) {
 
 /* ---- large blocks ------------------------------------------------------- */
 
-static size_t large_bytes(void) {
-    return atomic_load_explicit(&large_blocks.bytes, memory_order_relaxed);
-}
+static size_t large_bytes(void) { return tally_load_relaxed(&large_blocks.bytes); }
 
 /* Those that wait for a grace period are garbage already, and no collection frees them. */
 static size_t large_bytes_held(void) {
@@ -698,20 +691,18 @@ static size_t large_bytes_held(void) {
     return waiting < bytes ? bytes - waiting : 0;
 }
 bool tally_memory_due(void) {
-    size_t due = atomic_load_explicit(&large_blocks.due, memory_order_relaxed);
+    size_t due = tally_load_relaxed(&large_blocks.due);
     return large_bytes() > due && large_bytes_held() > due;
 }
 
 void tally_memory_collected(bool marked) {
-    if (marked)
-        atomic_store_explicit(&large_blocks.beside, memory.arenas_live * TALLY_ARENA_SIZE,
-                              memory_order_relaxed);
+    if (marked) tally_store_relaxed(&large_blocks.beside, memory.arenas_live * TALLY_ARENA_SIZE);
     size_t bytes = large_bytes_held(),
-           half = (bytes + atomic_load_explicit(&large_blocks.beside, memory_order_relaxed)) / 2;
+           half = (bytes + tally_load_relaxed(&large_blocks.beside)) / 2;
     size_t due = bytes + (half > TALLY_LARGE_GARBAGE ? half : TALLY_LARGE_GARBAGE);
     /* The end of a collection only lowers it: another one may have marked since. */
-    if (marked || due < atomic_load_explicit(&large_blocks.due, memory_order_relaxed))
-        atomic_store_explicit(&large_blocks.due, due, memory_order_relaxed);
+    if (marked || due < tally_load_relaxed(&large_blocks.due))
+        tally_store_relaxed(&large_blocks.due, due);
 }
 
 static void *large_alloc(unsigned kind, size_t size) {
@@ -734,10 +725,9 @@ static void *large_alloc(unsigned kind, size_t size) {
     large_blocks.first = block;
     large_blocks.blocks++;
     size_t bytes = large_bytes() + size;
-    atomic_store_explicit(&large_blocks.bytes, bytes, memory_order_relaxed);
+    tally_store_relaxed(&large_blocks.bytes, bytes);
     pthread_mutex_unlock(&large_blocks.lock);
-    if (TALLY_UNLIKELY(bytes > atomic_load_explicit(&large_blocks.due, memory_order_relaxed)))
-        tally_collector_nudge();
+    if (TALLY_UNLIKELY(bytes > tally_load_relaxed(&large_blocks.due))) tally_collector_nudge();
     return block->block;
 }
 
@@ -749,7 +739,7 @@ static void large_forget(large *block) {
         large_blocks.first = block->next;
     if (block->next) block->next->previous = block->previous;
     large_blocks.blocks--;
-    atomic_store_explicit(&large_blocks.bytes, large_bytes() - block->bytes, memory_order_relaxed);
+    tally_store_relaxed(&large_blocks.bytes, large_bytes() - block->bytes);
     if (TALLY_FIXED_HANDLES && block->kind == TALLY_CONTAINERS) handle_give_back(block);
     pthread_mutex_unlock(&large_blocks.lock);
     free(block);
@@ -864,11 +854,11 @@ void tally_memory_each_object(unsigned kind, void (*visit)(tally_object *, void 
     tally_pool_walk at = {0};
     for (tally_pool *pool; (pool = tally_memory_next_pool(&at, kind));)
         for (char *block = at.first; block < pool->bump; block += pool->block_size)
-            if (!tally_refcount_is_dead(&((tally_object *)block)->counts))
+            if (!tally_refcount_is_dead(&((tally_object *)block)->refcount))
                 visit((tally_object *)block, context);
     tally_large_walk large_at = {0};
     for (tally_object *object; (object = tally_memory_next_large(&large_at, kind));)
-        if (!tally_refcount_is_dead(&object->counts)) visit(object, context);
+        if (!tally_refcount_is_dead(&object->refcount)) visit(object, context);
 }
 
 static void count_pools(tally_memory_result *result, size_t number) {
@@ -889,7 +879,7 @@ static void count_pools(tally_memory_result *result, size_t number) {
 /* Nobody uses the blocks that are on their way home; they stay where they are. */
 static void count_remote(tally_memory_result *result, tally_heap *heap) {
     /* acquire: pairs with push_remote */
-    char *block = tally_remote_block(atomic_load_explicit(&heap->remote, memory_order_acquire));
+    char *block = tally_remote_block(tally_load_acquire(&heap->remote));
     for (; block; block = next_remote(block)) {
         tally_pool *pool = tally_pool_of(block);
         result->classes[pool->class_ - 1u].blocks--;
@@ -911,9 +901,7 @@ void tally_memory_stats(tally_memory_result *result) {
     for (size_t number = 0; number < memory.arenas_used; number++)
         if (memory.free_pools[number] != NOT_MAPPED) count_pools(result, number);
     for (uint32_t id = 1;
-         TALLY_LOCK_FREE_READS &&
-         id <= atomic_load_explicit(&tally_process.slots_used, memory_order_relaxed);
-         id++)
+         TALLY_LOCK_FREE_READS && id <= tally_load_relaxed(&tally_process.slots_used); id++)
         count_remote(result, &tally_thread_slot(id)->heap);
     pthread_mutex_unlock(&memory.lock);
     pthread_mutex_lock(&large_blocks.lock);

@@ -13,7 +13,7 @@ static tally_table_place *check(tally_object *object) {
 tally_object *tally_dict_new(void) {
     tally_dict *dict = tally_object_alloc(TALLY_TYPE_DICT, sizeof *dict, TALLY_CONTAINERS);
     if (!dict) return NULL;
-    atomic_store_explicit(&dict->table, NULL, memory_order_relaxed);
+    tally_store_relaxed(&dict->table, NULL);
     return tally_container_publish(dict);
 }
 
@@ -62,9 +62,7 @@ tally_object *tally_dict_set_default(tally_object *dict, tally_object *key, tall
 enum { AT_BITS = 30 };
 static uint64_t stamp_of(tally_table *table) {
     if (!table) return 0;
-    uint64_t stamp = atomic_load_explicit(&table->version, memory_order_relaxed) *
-                         UINT64_C(0x9e3779b97f4a7c15) >>
-                     AT_BITS;
+    uint64_t stamp = tally_load_relaxed(&table->version) * UINT64_C(0x9e3779b97f4a7c15) >> AT_BITS;
     return stamp ? stamp : 1;
 }
 
@@ -79,17 +77,15 @@ static int walk_locked(tally_object *dict, tally_table_place *where, walk *w) {
     TALLY_DETAIL(reads_locked);
     int result = 0;
     unsigned token = tally_lock_object(dict);
-    tally_table *table = atomic_load_explicit(where, memory_order_relaxed);
+    tally_table *table = tally_load_relaxed(where);
     uint64_t now = stamp_of(table);
     if (w->begun && w->stamp != now) {
         result = -1;
     } else if (table) {
-        uint32_t used = atomic_load_explicit(&table->used, memory_order_relaxed);
-        uint32_t first = atomic_load_explicit(&table->first, memory_order_relaxed);
+        uint32_t used = tally_load_relaxed(&table->used);
+        uint32_t first = tally_load_relaxed(&table->first);
         if (w->at < first) w->at = first;
-        for (; w->at < used &&
-               !atomic_load_explicit(&table->entries[w->at].value, memory_order_relaxed);
-             w->at++)
+        for (; w->at < used && !tally_load_relaxed(&table->entries[w->at].value); w->at++)
             TALLY_FAILPOINT(walk_skips);
         if (w->at < used) {
             if (w->want_key) w->key = tally_slot_locked_read(&table->entries[w->at].key);
@@ -111,20 +107,19 @@ static int walk_locked(tally_object *dict, tally_table_place *where, walk *w) {
  */
 static int walk_unlocked(tally_table_place *where, walk *w) {
     /* acquire: pairs with the release of publishing a table */
-    tally_table *table = atomic_load_explicit(where, memory_order_acquire);
+    tally_table *table = tally_load_acquire(where);
     uint64_t now = stamp_of(table);
     if (w->begun && w->stamp != now) return -1;
     if (!table) return 0;
     TALLY_FAILPOINT(walk_begun);
     /* acquire: pairs with the release of append_entry: the entries are filled */
-    uint32_t used = atomic_load_explicit(&table->used, memory_order_acquire);
+    uint32_t used = tally_load_acquire(&table->used);
     uint64_t at = w->at;
     /* acquire: pairs with the release of move_first: the removals before it are counted */
-    uint32_t first = atomic_load_explicit(&table->first, memory_order_acquire);
+    uint32_t first = tally_load_acquire(&table->first);
     if (at < first) at = first;
     /* acquire: pairs with the release of take_out */
-    for (; at < used && !atomic_load_explicit(&table->entries[at].value, memory_order_acquire);
-         at++)
+    for (; at < used && !tally_load_acquire(&table->entries[at].value); at++)
         TALLY_FAILPOINT(walk_skips);
     bool more = at < used;
     TALLY_FAILPOINT(walk_found);
@@ -133,8 +128,7 @@ static int walk_unlocked(tally_table_place *where, walk *w) {
     if (more && w->want_value && !(w->value = tally_slot_try_read(&table->entries[at].value)))
         goto failed;
     TALLY_FAILPOINT(walk_read);
-    if (TALLY_LOCK_FREE_READS &&
-        (stamp_of(table) != now || atomic_load_explicit(where, memory_order_relaxed) != table))
+    if (TALLY_LOCK_FREE_READS && (stamp_of(table) != now || tally_load_relaxed(where) != table))
         goto failed;
     TALLY_DETAIL(reads_unlocked);
     w->at = at;
@@ -185,9 +179,8 @@ ptrdiff_t tally_dict_length(tally_object *dict) {
     bool unlocked = tally_may_read_unlocked(dict);
     unsigned token = unlocked ? 0 : tally_lock_object(dict);
     /* acquire: pairs with publishing the table */
-    tally_table *table = atomic_load_explicit(where, memory_order_acquire);
-    ptrdiff_t length =
-        table ? (ptrdiff_t)atomic_load_explicit(&table->live, memory_order_relaxed) : 0;
+    tally_table *table = tally_load_acquire(where);
+    ptrdiff_t length = table ? (ptrdiff_t)tally_load_relaxed(&table->live) : 0;
     if (!unlocked) tally_unlock_object(dict, token);
     return length;
 }
@@ -195,7 +188,7 @@ ptrdiff_t tally_dict_length(tally_object *dict) {
 /* ---- the type ----------------------------------------------------------- */
 
 static tally_table *table_of(tally_object *self) {
-    return atomic_load_explicit(&((tally_dict *)self)->table, memory_order_relaxed);
+    return tally_load_relaxed(&((tally_dict *)self)->table);
 }
 
 static void dict_traverse(tally_object *self, tally_visit visit, void *context) {

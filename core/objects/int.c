@@ -18,7 +18,7 @@ static _Alignas(4096) tally_int small_ints[LARGEST - SMALLEST + 1];
 void tally_small_ints_start(void) {
     for (int i = 0; i <= LARGEST - SMALLEST; i++) {
         tally_int *small = &small_ints[i];
-        small->base.counts = (tally_refcounts)TALLY_REFCOUNT_IMMORTAL;
+        small->base.refcount = (tally_refcounts)TALLY_REFCOUNT_IMMORTAL;
         small->base.type = TALLY_TYPE_INT;
         small->value = i + SMALLEST;
     }

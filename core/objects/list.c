@@ -29,22 +29,18 @@ static int out_of_range(void) {
     return -1;
 }
 
-static ptrdiff_t length_of(tally_list *list) {
-    return atomic_load_explicit(&list->length, memory_order_relaxed);
-}
-static tally_items *items_of(tally_list *list) {
-    return atomic_load_explicit(&list->items, memory_order_relaxed);
-}
+static ptrdiff_t length_of(tally_list *list) { return tally_load_relaxed(&list->length); }
+static tally_items *items_of(tally_list *list) { return tally_load_relaxed(&list->items); }
 static tally_object *slot_of(tally_items *items, ptrdiff_t i) {
-    return atomic_load_explicit(&items->at[i], memory_order_relaxed);
+    return tally_load_relaxed(&items->at[i]);
 }
 /* release: pairs with the acquire of readers without the lock */
 static void store(tally_items *items, ptrdiff_t i, tally_object *item) {
-    atomic_store_explicit(&items->at[i], item, memory_order_release);
+    tally_store_release(&items->at[i], item);
 }
 /* release: pairs with holds: who sees a length sees the array that it was made for */
 static void store_length(tally_list *list, ptrdiff_t length) {
-    atomic_store_explicit(&list->length, length, memory_order_release);
+    tally_store_release(&list->length, length);
 }
 
 /*
@@ -53,8 +49,7 @@ static void store_length(tally_list *list, ptrdiff_t length) {
  */
 static inline bool holds(tally_list *list, tally_items *items, ptrdiff_t index) {
     /* acquire: pairs with store_length */
-    if (index < 0 || index >= atomic_load_explicit(&list->length, memory_order_acquire))
-        return false;
+    if (index < 0 || index >= tally_load_acquire(&list->length)) return false;
     return !TALLY_LOCK_FREE_READS || TALLY_LIKELY(items_of(list) == items);
 }
 
@@ -78,7 +73,7 @@ static void items_discard(tally_items *items, unsigned token) {
 
 /* release: pairs with the acquire of readers without the lock */
 static void publish(tally_list *list, tally_items *items) {
-    atomic_store_explicit(&list->items, items, memory_order_release);
+    tally_store_release(&list->items, items);
 }
 
 /* Lock held: the items move to an array with this room; false: no memory, and nothing has changed.
@@ -87,10 +82,8 @@ static bool move_items(tally_list *list, ptrdiff_t capacity, unsigned token) {
     tally_items *old = items_of(list), *items = items_new(capacity);
     if (!items) return false;
     ptrdiff_t i = 0, length = length_of(list);
-    for (; i < length; i++)
-        atomic_store_explicit(&items->at[i], slot_of(old, i), memory_order_relaxed);
-    for (; i < tally_items_capacity(items); i++)
-        atomic_store_explicit(&items->at[i], NULL, memory_order_relaxed);
+    for (; i < length; i++) tally_store_relaxed(&items->at[i], slot_of(old, i));
+    for (; i < tally_items_capacity(items); i++) tally_store_relaxed(&items->at[i], NULL);
     publish(list, items);
     items_discard(old, token);
     return true;
@@ -131,9 +124,9 @@ tally_object *tally_list_new(ptrdiff_t capacity) {
         return NULL;
     }
     for (ptrdiff_t i = 0; items && i < tally_items_capacity(items); i++)
-        atomic_store_explicit(&items->at[i], NULL, memory_order_relaxed);
-    atomic_store_explicit(&list->length, 0, memory_order_relaxed);
-    atomic_store_explicit(&list->items, items, memory_order_relaxed);
+        tally_store_relaxed(&items->at[i], NULL);
+    tally_store_relaxed(&list->length, 0);
+    tally_store_relaxed(&list->items, items);
     return tally_container_publish(list);
 }
 
@@ -167,13 +160,13 @@ static inline __attribute__((always_inline)) tally_object *get_unlocked(tally_li
     if (index < 0) index += length_of(list);
     TALLY_FAILPOINT(list_read);
     /* acquire: pairs with publish */
-    tally_items *items = atomic_load_explicit(&list->items, memory_order_acquire);
+    tally_items *items = tally_load_acquire(&list->items);
     TALLY_FAILPOINT(list_loaded);
     if (TALLY_UNLIKELY(!items)) return NULL; /* no capacity; the length may be newer */
     if (!holds(list, items, index)) return NULL;
     tally_object *item = tally_slot_try_read(&items->at[index]);
     if (TALLY_LOCK_FREE_READS && item &&
-        TALLY_UNLIKELY(atomic_load_explicit(&list->items, memory_order_acquire) != items)) {
+        TALLY_UNLIKELY(tally_load_acquire(&list->items) != items)) {
         tally_drop_later(item);
         return NULL;
     }
@@ -221,13 +214,12 @@ tally_object *tally_list_get(tally_object *object, ptrdiff_t index) {
 static tally_object *borrow_unlocked(tally_list *list, ptrdiff_t index) {
     if (index < 0) index += length_of(list);
     /* acquire: pairs with publish */
-    tally_items *items = atomic_load_explicit(&list->items, memory_order_acquire);
+    tally_items *items = tally_load_acquire(&list->items);
     if (TALLY_UNLIKELY(!items)) return NULL;
     if (!holds(list, items, index)) return NULL;
     TALLY_FAILPOINT(borrow_loaded);
     tally_object *item = tally_slot_try_borrow(&items->at[index]);
-    if (TALLY_LOCK_FREE_READS &&
-        TALLY_UNLIKELY(atomic_load_explicit(&list->items, memory_order_acquire) != items))
+    if (TALLY_LOCK_FREE_READS && TALLY_UNLIKELY(tally_load_acquire(&list->items) != items))
         return NULL;
     return item;
 }
@@ -385,11 +377,9 @@ static tally_object **tuple_copy(tally_object *object, ptrdiff_t *length) {
 bool tally_list_is_copy(tally_object *object, tally_object *const *items, ptrdiff_t length) {
     tally_list *list = (tally_list *)object;
     /* acquire: pairs with publish. Before a safepoint the array is not freed. */
-    tally_items *now = atomic_load_explicit(&list->items, memory_order_acquire);
+    tally_items *now = tally_load_acquire(&list->items);
     /* acquire: pairs with store_length, so that the array is looked at again after it */
-    if (atomic_load_explicit(&list->length, memory_order_acquire) != length ||
-        items_of(list) != now)
-        return false;
+    if (tally_load_acquire(&list->length) != length || items_of(list) != now) return false;
     if (!now) return length == 0; /* a clear is under way: the array has gone, the length not yet */
     for (ptrdiff_t i = 0; i < length; i++)
         if (slot_of(now, i) != items[i]) return false;
@@ -464,7 +454,7 @@ int tally_list_clear(tally_object *object) {
     unsigned token = tally_lock_object(object);
     tally_items *items = items_of(list);
     ptrdiff_t length = length_of(list);
-    atomic_store_explicit(&list->items, NULL, memory_order_release);
+    tally_store_release(&list->items, NULL);
     store_length(list, 0);
     tally_unlock_object(object, token);
     for (ptrdiff_t i = length; i-- > 0;) tally_decref(slot_of(items, i));

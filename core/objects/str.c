@@ -54,10 +54,10 @@ static uint32_t hash_bytes(const char *data, size_t length) {
 
 uint32_t tally_str_hash(tally_str *str) {
     /* relaxed: whoever computes it stores the same number */
-    uint32_t hash = atomic_load_explicit(&str->hash, memory_order_relaxed);
+    uint32_t hash = tally_load_relaxed(&str->hash);
     if (hash) return hash;
     hash = hash_bytes(str->data, str->length);
-    atomic_store_explicit(&str->hash, hash, memory_order_relaxed);
+    tally_store_relaxed(&str->hash, hash);
     return hash;
 }
 
@@ -66,8 +66,8 @@ int tally_str_equal(tally_object *first, tally_object *second) {
     if (!tally_has_type(second, TALLY_TYPE_STR)) return 0;
     tally_str *a = (tally_str *)first, *b = (tally_str *)second;
     if (a->length != b->length) return 0;
-    uint32_t hash_a = atomic_load_explicit(&a->hash, memory_order_relaxed);
-    uint32_t hash_b = atomic_load_explicit(&b->hash, memory_order_relaxed);
+    uint32_t hash_a = tally_load_relaxed(&a->hash);
+    uint32_t hash_b = tally_load_relaxed(&b->hash);
     if (hash_a && hash_b && hash_a != hash_b) return 0;
     return memcmp(a->data, b->data, a->length) == 0;
 }
@@ -80,13 +80,13 @@ size_t tally_str_extra_size(tally_object *object) {
 
 static void start_short(int index, const char *data, uint32_t length) {
     short_str *str = &short_strs[index];
-    str->base.counts = (tally_refcounts)TALLY_REFCOUNT_IMMORTAL;
+    str->base.refcount = (tally_refcounts)TALLY_REFCOUNT_IMMORTAL;
     str->base.type = TALLY_TYPE_STR;
-    atomic_store_explicit(&str->base.flags, 0, memory_order_relaxed);
+    tally_store_relaxed(&str->base.flags, 0);
     str->length = length;
     memcpy(str->data, data, length);
     str->data[length] = 0;
-    atomic_store_explicit(&str->hash, hash_bytes(data, length), memory_order_relaxed);
+    tally_store_relaxed(&str->hash, hash_bytes(data, length));
 }
 
 void tally_short_strs_start(void) {
@@ -132,7 +132,7 @@ tally_object *tally_str_new(const char *data, ptrdiff_t length) {
         tally_object_alloc(TALLY_TYPE_STR, sizeof *str + (size_t)length + 1, TALLY_PLAIN);
     if (!str) return NULL;
     str->length = (uint32_t)length;
-    atomic_store_explicit(&str->hash, 0, memory_order_relaxed);
+    tally_store_relaxed(&str->hash, 0);
     memcpy(str->data, data, (size_t)length);
     str->data[length] = 0;
     return tally_object_publish(str);
@@ -188,12 +188,8 @@ enum { FEWEST_PLACES = 256 };
 typedef _Atomic(tally_str *) interned_place;
 
 /* release: pairs with the acquire of a look-up without the mutex */
-static void place_store(interned_place *place, tally_str *str) {
-    atomic_store_explicit(place, str, memory_order_release);
-}
-static tally_str *place_load(interned_place *place) {
-    return atomic_load_explicit(place, memory_order_acquire);
-}
+static void place_store(interned_place *place, tally_str *str) { tally_store_release(place, str); }
+static tally_str *place_load(interned_place *place) { return tally_load_acquire(place); }
 
 /* The str of these contents, dead or alive; NULL: none. *place: where it is; else where it can be
  * put. */
@@ -216,7 +212,7 @@ static tally_str *find_living(interned_table *table, tally_str *str) {
     tally_str *found = find(table, str, &place);
     TALLY_FAILPOINT(intern_found);
     /* With a GIL what is in the table lives. */
-    return found && tally_refcount_try_incref(&found->base.counts) ? found : NULL;
+    return found && tally_refcount_try_incref(&found->base.refcount) ? found : NULL;
 }
 
 /* Mutex held: the strs move to a table with room for one more. *old is to be retired once the mutex
@@ -229,9 +225,8 @@ static int rebuild(interned_table **old) {
     if (!table) return -1;
     table->array.bytes = bytes;
     table->capacity = capacity;
-    for (size_t i = 0; i < capacity; i++)
-        atomic_store_explicit(&table->places[i], NULL, memory_order_relaxed);
-    *old = atomic_load_explicit(&interned.table, memory_order_relaxed);
+    for (size_t i = 0; i < capacity; i++) tally_store_relaxed(&table->places[i], NULL);
+    *old = tally_load_relaxed(&interned.table);
     for (size_t i = 0; *old && i < (*old)->capacity; i++) {
         tally_str *str = place_load(&(*old)->places[i]);
         if (!str || str == REMOVED) continue;
@@ -241,7 +236,7 @@ static int rebuild(interned_table **old) {
     }
     interned.filled = interned.living;
     /* release: pairs with the acquire of a look-up without the mutex */
-    atomic_store_explicit(&interned.table, table, memory_order_release);
+    tally_store_release(&interned.table, table);
     return 0;
 }
 
@@ -256,28 +251,27 @@ static tally_str *interned_copy(tally_str *str) {
                                             : tally_memory_alloc_apart(TALLY_PLAIN, size);
     if (!copy) return NULL;
     copy->base.type = TALLY_TYPE_STR;
-    atomic_store_explicit(&copy->base.lock, 0, memory_order_relaxed);
-    atomic_store_explicit(&copy->base.flags, TALLY_LOCK_FREE_READS ? TALLY_FLAG_BORROWABLE : 0,
-                          memory_order_relaxed);
+    tally_store_relaxed(&copy->base.lock, 0);
+    tally_store_relaxed(&copy->base.flags, TALLY_LOCK_FREE_READS ? TALLY_FLAG_BORROWABLE : 0);
     copy->length = str->length;
-    atomic_store_explicit(&copy->hash, tally_str_hash(str), memory_order_relaxed);
+    tally_store_relaxed(&copy->hash, tally_str_hash(str));
     memcpy(copy->data, str->data, (size_t)str->length + 1);
     return copy;
 }
 
 /* Mutex held: publishes the copy in the table. -1: no memory for it. */
 static int add(tally_str *copy, interned_table **old) {
-    interned_table *table = atomic_load_explicit(&interned.table, memory_order_relaxed);
+    interned_table *table = tally_load_relaxed(&interned.table);
     if (!table || 2 * (interned.filled + 1) > table->capacity) {
         if (rebuild(old) < 0) return -1;
-        table = atomic_load_explicit(&interned.table, memory_order_relaxed);
+        table = tally_load_relaxed(&interned.table);
     }
     interned_place *place;
     bool dead_there = find(table, copy, &place) != NULL;
     if (!dead_there) interned.living++;
     if (!place_load(place)) interned.filled++;
     tally_object_publish(copy);
-    tally_refcount_expose(&copy->base.counts);
+    tally_refcount_expose(&copy->base.refcount);
     place_store(place, copy);
     return 0;
 }
@@ -289,7 +283,7 @@ static tally_str *find_or_add(tally_str *str) {
     if (!copy) return NULL;
     TALLY_FAILPOINT(intern_missing);
     pthread_mutex_lock(&interned.mutex);
-    interned_table *table = atomic_load_explicit(&interned.table, memory_order_relaxed);
+    interned_table *table = tally_load_relaxed(&interned.table);
     if (table) found = find_living(table, str);
     bool added = !found && add(copy, &old) == 0;
     pthread_mutex_unlock(&interned.mutex);
@@ -308,7 +302,7 @@ tally_object *tally_str_intern(tally_object *object) {
     /* The static ones are in no table. */
     if ((size_t)((char *)object - (char *)short_strs) < sizeof short_strs) return object;
     /* acquire: pairs with the release of rebuild */
-    interned_table *table = atomic_load_explicit(&interned.table, memory_order_acquire);
+    interned_table *table = tally_load_acquire(&interned.table);
     tally_str *found = table ? find_living(table, (tally_str *)object) : NULL;
     if (TALLY_UNLIKELY(!found)) found = find_or_add((tally_str *)object);
     if (TALLY_UNLIKELY(!found)) {
@@ -344,12 +338,11 @@ void tally_interned_forget(tally_object *object) {
     /* Most that come here are not interned: these take no lock. An interned one has a hash, and was
      * put in the table before it died, so the table seen here has it, or has another in its place.
      * acquire: pairs with the release of rebuild */
-    if (atomic_load_explicit(&str->hash, memory_order_relaxed) == 0 ||
-        !place_of(atomic_load_explicit(&interned.table, memory_order_acquire), str))
+    if (tally_load_relaxed(&str->hash) == 0 || !place_of(tally_load_acquire(&interned.table), str))
         return;
     TALLY_FAILPOINT(intern_dies);
     pthread_mutex_lock(&interned.mutex);
-    interned_table *table = atomic_load_explicit(&interned.table, memory_order_relaxed);
+    interned_table *table = tally_load_relaxed(&interned.table);
     interned_place *place = place_of(table, str);
     if (place) {
         empty_place(table, place);
@@ -363,7 +356,7 @@ void tally_interned_forget(tally_object *object) {
 
 /* One thread is left, and counts what is alive. */
 void tally_interned_keep(void) {
-    interned_table *table = atomic_load_explicit(&interned.table, memory_order_relaxed);
+    interned_table *table = tally_load_relaxed(&interned.table);
     for (size_t i = 0; table && i < table->capacity; i++) {
         tally_str *str = place_load(&table->places[i]);
         if (str && str != REMOVED) tally_make_immortal(&str->base);
@@ -372,7 +365,7 @@ void tally_interned_keep(void) {
 
 /* The table and the strs go with all memory. */
 void tally_interned_end(void) {
-    atomic_store_explicit(&interned.table, NULL, memory_order_relaxed);
+    tally_store_relaxed(&interned.table, NULL);
     interned.filled = interned.living = 0;
 }
 

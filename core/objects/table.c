@@ -44,23 +44,18 @@ static uint32_t entries_for(uint32_t bits) {
 
 static inline int32_t place_get(const tally_table *table, uint32_t i) {
     /* acquire: pairs with the release of place_set: the entry is filled */
-    if (table->bits <= 7)
-        return atomic_load_explicit(&((_Atomic int8_t *)index_of(table))[i], memory_order_acquire);
-    if (table->bits <= 15)
-        return atomic_load_explicit(&((_Atomic int16_t *)index_of(table))[i], memory_order_acquire);
-    return atomic_load_explicit(&((_Atomic int32_t *)index_of(table))[i], memory_order_acquire);
+    if (table->bits <= 7) return tally_load_acquire(&((_Atomic int8_t *)index_of(table))[i]);
+    if (table->bits <= 15) return tally_load_acquire(&((_Atomic int16_t *)index_of(table))[i]);
+    return tally_load_acquire(&((_Atomic int32_t *)index_of(table))[i]);
 }
 static void place_set(tally_table *table, uint32_t i, int32_t entry) {
     /* release: pairs with the acquire of place_get */
     if (table->bits <= 7)
-        atomic_store_explicit(&((_Atomic int8_t *)index_of(table))[i], (int8_t)entry,
-                              memory_order_release);
+        tally_store_release(&((_Atomic int8_t *)index_of(table))[i], (int8_t)entry);
     else if (table->bits <= 15)
-        atomic_store_explicit(&((_Atomic int16_t *)index_of(table))[i], (int16_t)entry,
-                              memory_order_release);
+        tally_store_release(&((_Atomic int16_t *)index_of(table))[i], (int16_t)entry);
     else
-        atomic_store_explicit(&((_Atomic int32_t *)index_of(table))[i], entry,
-                              memory_order_release);
+        tally_store_release(&((_Atomic int32_t *)index_of(table))[i], entry);
 }
 /* Fibonacci hashing: spreads the many equal low bits of ints. */
 static inline uint32_t first_place(const tally_table *table, int64_t hash) {
@@ -80,28 +75,19 @@ static tally_table *table_new(uint32_t bits) {
     table->capacity = capacity;
     table->bits = bits;
     tally_thread_state *thread = tally_thread_current();
-    atomic_store_explicit(&table->version, (uint64_t)tally_self.id << 48 | thread->table_versions,
-                          memory_order_relaxed);
+    tally_store_relaxed(&table->version, (uint64_t)tally_self.id << 48 | thread->table_versions);
     thread->table_versions += TALLY_TABLE_VERSIONS(capacity);
-    atomic_store_explicit(&table->used, 0, memory_order_relaxed);
-    atomic_store_explicit(&table->live, 0, memory_order_relaxed);
-    atomic_store_explicit(&table->first, 0, memory_order_relaxed);
+    tally_store_relaxed(&table->used, 0);
+    tally_store_relaxed(&table->live, 0);
+    tally_store_relaxed(&table->first, 0);
     memset(index_of(table), 0xff, index); /* all empty */
     return table;
 }
 
-static uint32_t used_of(tally_table *table) {
-    return atomic_load_explicit(&table->used, memory_order_relaxed);
-}
-static uint32_t live_of(tally_table *table) {
-    return atomic_load_explicit(&table->live, memory_order_relaxed);
-}
-static uint64_t version_of(tally_table *table) {
-    return atomic_load_explicit(&table->version, memory_order_relaxed);
-}
-static void set_u32(_Atomic uint32_t *at, uint32_t value) {
-    atomic_store_explicit(at, value, memory_order_relaxed);
-}
+static uint32_t used_of(tally_table *table) { return tally_load_relaxed(&table->used); }
+static uint32_t live_of(tally_table *table) { return tally_load_relaxed(&table->live); }
+static uint64_t version_of(tally_table *table) { return tally_load_relaxed(&table->version); }
+static void set_u32(_Atomic uint32_t *at, uint32_t value) { tally_store_relaxed(at, value); }
 
 static void discard(tally_table *table, unsigned token, size_t more) {
     if (!table) return;
@@ -113,7 +99,7 @@ static void discard(tally_table *table, unsigned token, size_t more) {
 
 /* What waits with a reference to a key, if that is the last. */
 static size_t key_bytes(tally_object *key) {
-    return !key || tally_refcount_is_immortal(&key->counts) ? 0 : tally_memory_size(key);
+    return !key || tally_refcount_is_immortal(&key->refcount) ? 0 : tally_memory_size(key);
 }
 
 /* Nobody reads it any more. Keys left behind by a removal or a clear are dropped;
@@ -121,8 +107,8 @@ static size_t key_bytes(tally_object *key) {
 void tally_table_reclaim(tally_retired *node) {
     tally_table *table = (tally_table *)node;
     for (uint32_t i = 0; i < used_of(table); i++)
-        if (!atomic_load_explicit(&table->entries[i].value, memory_order_relaxed))
-            tally_xdecref(atomic_load_explicit(&table->entries[i].key, memory_order_relaxed));
+        if (!tally_load_relaxed(&table->entries[i].value))
+            tally_xdecref(tally_load_relaxed(&table->entries[i].key));
     tally_memory_free(TALLY_RAW, table);
 }
 
@@ -202,7 +188,7 @@ static inline enum found search(tally_table *table, tally_object *key, int64_t h
         if (e == PLACE_EMPTY) return MISSING;
         if (e == PLACE_DUMMY || table->entries[e].hash != hash) continue;
         /* acquire: pairs with the release of the removal and with publishing the key */
-        tally_object *other = atomic_load_explicit(&table->entries[e].key, memory_order_acquire);
+        tally_object *other = tally_load_acquire(&table->entries[e].key);
         enum found found = other ? same_key(key, other) : MISSING;
         if (found == MISSING) continue;
         *place = i;
@@ -271,7 +257,7 @@ static const compared *compared_find(compared_keys *keys, tally_object *key) {
 static __attribute__((noinline)) int compare_unlocked(tally_object *holder, unsigned *token,
                                                       tally_object *other, tally_object *key,
                                                       compared_keys *keys) {
-    tally_refcount_set_maybe_shared(&other->counts);
+    tally_refcount_set_maybe_shared(&other->refcount);
     tally_incref(other);
     tally_unlock_object(holder, *token);
     TALLY_FAILPOINT(table_compares);
@@ -298,14 +284,13 @@ static __attribute__((noinline)) int32_t find_by_foreign(tally_object *holder,
                                                          tally_object *key, int64_t hash,
                                                          unsigned *token, compared_keys *keys) {
 again:;
-    tally_table *table = atomic_load_explicit(where, memory_order_relaxed);
+    tally_table *table = tally_load_relaxed(where);
     if (!table) return -1;
     int32_t entry = -1;
     for (uint32_t place = first_place(table, hash);; place = next_place(table, place)) {
         enum found found = search(table, key, hash, &place, &entry);
         if (found != UNSURE) return found == FOUND ? entry : -1;
-        tally_object *other =
-            atomic_load_explicit(&table->entries[entry].key, memory_order_relaxed);
+        tally_object *other = tally_load_relaxed(&table->entries[entry].key);
         const compared *before = compared_find(keys, other);
         if (before && before->equal) return entry;
         if (before) continue;
@@ -313,8 +298,7 @@ again:;
         int equal = compare_unlocked(holder, token, other, key, keys);
         if (equal < 0) return -2;
         /* The table is looked at only if it is the current one: another may be gone. */
-        if (atomic_load_explicit(where, memory_order_relaxed) != table ||
-            version_of(table) != version) {
+        if (tally_load_relaxed(where) != table || version_of(table) != version) {
             keys->again = true;
             keys->next = 0;
             goto again;
@@ -333,7 +317,7 @@ static inline int32_t lock_and_find(tally_object *holder, tally_table_place *whe
                                     compared_keys *keys) {
     keys->count = 0;
     *token = tally_lock_object(holder);
-    tally_table *table = atomic_load_explicit(where, memory_order_relaxed);
+    tally_table *table = tally_load_relaxed(where);
     if (!table) return -1;
     int32_t entry = -1;
     uint32_t place = first_place(table, hash);
@@ -356,8 +340,7 @@ static __attribute__((noinline)) tally_object *get_locked(tally_object *holder,
         return NULL;
     }
     if (entry >= 0)
-        value = tally_slot_locked_read(
-            &atomic_load_explicit(where, memory_order_relaxed)->entries[entry].value);
+        value = tally_slot_locked_read(&tally_load_relaxed(where)->entries[entry].value);
     tally_unlock_object(holder, token);
     drop_compared(&keys);
     return value;
@@ -391,7 +374,7 @@ tally_object *tally_table_get(tally_object *holder, tally_table_place *where, ta
     if (TALLY_UNLIKELY(!tally_may_read_unlocked(holder)))
         return get_locked(holder, where, key, hash, error);
     /* acquire: pairs with the release of publishing a table */
-    tally_table *table = atomic_load_explicit(where, memory_order_acquire);
+    tally_table *table = tally_load_acquire(where);
     if (!table) return NULL;
     uint32_t place = first_place(table, hash);
     int32_t entry;
@@ -400,8 +383,7 @@ tally_object *tally_table_get(tally_object *holder, tally_table_place *where, ta
     if (TALLY_LIKELY(found == FOUND)) {
         tally_object *value = tally_slot_try_read(&table->entries[entry].value);
         if (TALLY_LIKELY(value != NULL)) {
-            if (TALLY_LIKELY(!TALLY_LOCK_FREE_READS ||
-                             atomic_load_explicit(where, memory_order_acquire) == table)) {
+            if (TALLY_LIKELY(!TALLY_LOCK_FREE_READS || tally_load_acquire(where) == table)) {
                 TALLY_DETAIL(reads_unlocked);
                 return value;
             }
@@ -430,7 +412,7 @@ int tally_table_contains(tally_object *holder, tally_table_place *where, tally_o
     if (TALLY_UNLIKELY(!tally_may_read_unlocked(holder)))
         return contains_locked(holder, where, key, hash);
     /* acquire: pairs with the release of publishing a table */
-    tally_table *table = atomic_load_explicit(where, memory_order_acquire);
+    tally_table *table = tally_load_acquire(where);
     if (!table) return 0;
     uint32_t place = first_place(table, hash);
     int32_t entry;
@@ -438,12 +420,10 @@ int tally_table_contains(tally_object *holder, tally_table_place *where, tally_o
     TALLY_FAILPOINT(contains_found);
     if (found == MISSING) return 0;
     /* acquire: before the second look at the table */
-    if (found == UNSURE ||
-        !atomic_load_explicit(&table->entries[entry].value, memory_order_acquire))
+    if (found == UNSURE || !tally_load_acquire(&table->entries[entry].value))
         return contains_locked(holder, where, key, hash);
     TALLY_FAILPOINT(contains_value);
-    if (TALLY_LOCK_FREE_READS &&
-        TALLY_UNLIKELY(atomic_load_explicit(where, memory_order_relaxed) != table))
+    if (TALLY_LOCK_FREE_READS && TALLY_UNLIKELY(tally_load_relaxed(where) != table))
         return contains_locked(holder, where, key, hash);
     TALLY_DETAIL(reads_unlocked);
     return 1;
@@ -461,7 +441,7 @@ tally_borrowed tally_table_borrow(tally_object *holder, tally_table_place *where
     int64_t hash = hash_of(key);
     if (TALLY_UNLIKELY(hash == -1)) return (tally_borrowed){0}; /* nested too deep */
     /* acquire: pairs with the release of publishing a table */
-    tally_table *table = atomic_load_explicit(where, memory_order_acquire);
+    tally_table *table = tally_load_acquire(where);
     if (!table) return (tally_borrowed){0};
     uint32_t place = first_place(table, hash);
     int32_t entry;
@@ -471,8 +451,7 @@ tally_borrowed tally_table_borrow(tally_object *holder, tally_table_place *where
         TALLY_FAILPOINT(borrow_loaded);
         tally_object *value = tally_slot_try_borrow(&table->entries[entry].value);
         if (TALLY_LIKELY(value != NULL) &&
-            TALLY_LIKELY(!TALLY_LOCK_FREE_READS ||
-                         atomic_load_explicit(where, memory_order_acquire) == table)) {
+            TALLY_LIKELY(!TALLY_LOCK_FREE_READS || tally_load_acquire(where) == table)) {
             TALLY_DETAIL(reads_unlocked);
             return tally_borrow_of(value);
         }
@@ -485,9 +464,7 @@ ptrdiff_t tally_table_find_index(tally_table *table, tally_object *key) {
     uint32_t place = first_place(table, hash);
     int32_t entry;
     if (search(table, key, hash, &place, &entry) != FOUND) return -1;
-    return (ptrdiff_t)((tally_int *)atomic_load_explicit(&table->entries[entry].value,
-                                                         memory_order_relaxed))
-        ->value;
+    return (ptrdiff_t)((tally_int *)tally_load_relaxed(&table->entries[entry].value))->value;
 }
 
 /* ---- changing ----------------------------------------------------------- */
@@ -497,10 +474,10 @@ static void append_entry(tally_table *table, tally_object *key, int64_t hash, ta
     while (place_get(table, place) >= 0) place = next_place(table, place);
     tally_entry *entry = &table->entries[used];
     entry->hash = hash;
-    atomic_store_explicit(&entry->key, key, memory_order_relaxed);
-    atomic_store_explicit(&entry->value, value, memory_order_relaxed);
+    tally_store_relaxed(&entry->key, key);
+    tally_store_relaxed(&entry->value, value);
     /* release: pairs with the acquire of a walk without the lock (dict.c) */
-    atomic_store_explicit(&table->used, used + 1, memory_order_release);
+    tally_store_release(&table->used, used + 1);
     set_u32(&table->live, live_of(table) + 1);
     place_set(table, place, (int32_t)used); /* publishes it */
 }
@@ -513,22 +490,20 @@ static tally_table *table_for(uint32_t entries) {
 
 /* Lock held: a table with room for one more; 0 or -1 without an error set. */
 static int make_room(tally_table_place *where, unsigned token) {
-    tally_table *old = atomic_load_explicit(where, memory_order_relaxed);
+    tally_table *old = tally_load_relaxed(where);
     if (old && used_of(old) < old->capacity) return 0;
     tally_table *table = table_for(old ? live_of(old) * 2 + 1 : 1);
     if (!table) return -1;
     if (old) {
         for (uint32_t i = 0; i < used_of(old); i++) {
-            tally_object *value =
-                atomic_load_explicit(&old->entries[i].value, memory_order_relaxed);
+            tally_object *value = tally_load_relaxed(&old->entries[i].value);
             if (value)
-                append_entry(table,
-                             atomic_load_explicit(&old->entries[i].key, memory_order_relaxed),
-                             old->entries[i].hash, value);
+                append_entry(table, tally_load_relaxed(&old->entries[i].key), old->entries[i].hash,
+                             value);
         }
     }
     /* release: pairs with the acquire of readers without the lock */
-    atomic_store_explicit(where, table, memory_order_release);
+    tally_store_release(where, table);
     /* A private table has no removed keys left behind: its memory is all there is to give back. */
     if (old && tally_is_private(token))
         tally_memory_free(TALLY_RAW, old);
@@ -540,7 +515,7 @@ static int make_room(tally_table_place *where, unsigned token) {
 /* Before the change is made: what it makes is published by a release, so who sees it sees the
  * version. */
 static void count_change(tally_table *table) {
-    atomic_store_explicit(&table->version, version_of(table) + 1, memory_order_relaxed);
+    tally_store_relaxed(&table->version, version_of(table) + 1);
 }
 
 int tally_table_put(tally_object *holder, tally_table_place *where, tally_object *key,
@@ -558,14 +533,14 @@ int tally_table_put(tally_object *holder, tally_table_place *where, tally_object
     }
     int result = 0;
     if (found >= 0) {
-        tally_slot *slot = &atomic_load_explicit(where, memory_order_relaxed)->entries[found].value;
+        tally_slot *slot = &tally_load_relaxed(where)->entries[found].value;
         if (existing) *existing = tally_slot_locked_read(slot);
-        old = replace ? atomic_load_explicit(slot, memory_order_relaxed) : value;
+        old = replace ? tally_load_relaxed(slot) : value;
         if (replace) tally_make_borrowable_in(holder, token, value);
         /* release: pairs with the acquire of readers without the lock */
-        if (replace) atomic_store_explicit(slot, value, memory_order_release);
+        if (replace) tally_store_release(slot, value);
     } else if ((result = make_room(where, token)) == 0) {
-        tally_table *table = atomic_load_explicit(where, memory_order_relaxed);
+        tally_table *table = tally_load_relaxed(where);
         tally_incref(key);
         tally_make_borrowable_in(holder, token, value);
         count_change(table);
@@ -591,14 +566,13 @@ int tally_table_set(tally_object *holder, tally_table_place *where, tally_object
 /* Lock held, the entry removed: a queue takes the first key again and again, so it must not look
  * for it. */
 static void move_first(tally_table *table, uint32_t entry) {
-    if (entry != atomic_load_explicit(&table->first, memory_order_relaxed)) return;
+    if (entry != tally_load_relaxed(&table->first)) return;
     uint32_t used = used_of(table);
     do entry++;
-    while (entry < used &&
-           !atomic_load_explicit(&table->entries[entry].value, memory_order_relaxed));
+    while (entry < used && !tally_load_relaxed(&table->entries[entry].value));
     /* release: pairs with the acquire of a walk without the lock, which then sees the removals
      * counted */
-    atomic_store_explicit(&table->first, entry, memory_order_release);
+    tally_store_release(&table->first, entry);
 }
 
 /* Lock held: takes the entry out; gives its value, and its key if it may be dropped at once. */
@@ -607,17 +581,17 @@ static tally_object *move_unreachable_out(tally_table *table, int32_t entry, uns
     tally_entry *e = &table->entries[entry];
     uint32_t place = first_place(table, e->hash);
     while (place_get(table, place) != entry) place = next_place(table, place);
-    tally_object *value = atomic_load_explicit(&e->value, memory_order_relaxed);
+    tally_object *value = tally_load_relaxed(&e->value);
     count_change(table);
     /* release: pairs with the acquire of a walk without the lock, which then sees the change
      * counted */
-    atomic_store_explicit(&e->value, NULL, memory_order_release);
+    tally_store_release(&e->value, NULL);
     place_set(table, place, PLACE_DUMMY);
     set_u32(&table->live, live_of(table) - 1);
     move_first(table, (uint32_t)entry);
-    *key = atomic_load_explicit(&e->key, memory_order_relaxed);
+    *key = tally_load_relaxed(&e->key);
     if (tally_is_private(token)) {
-        atomic_store_explicit(&e->key, NULL, memory_order_release);
+        tally_store_release(&e->key, NULL);
         return value;
     }
     /* A reader may be comparing with it. Without memory to note it, it stays until the table goes.
@@ -625,7 +599,7 @@ static tally_object *move_unreachable_out(tally_table *table, int32_t entry, uns
     tally_retired_reference *later = tally_memory_alloc(TALLY_RAW, sizeof *later);
     if (later) {
         later->object = *key;
-        atomic_store_explicit(&e->key, NULL, memory_order_release);
+        tally_store_release(&e->key, NULL);
         tally_retire(&later->retired, TALLY_RETIRED_REFERENCE, sizeof *later + key_bytes(*key));
     }
     *key = NULL;
@@ -641,8 +615,7 @@ int tally_table_delete(tally_object *holder, tally_table_place *where, tally_obj
     int32_t found = lock_and_find(holder, where, key, hash, &token, &keys);
     if (found == -2) return -1;
     if (found >= 0)
-        old_value = move_unreachable_out(atomic_load_explicit(where, memory_order_relaxed), found,
-                                         token, &old_key);
+        old_value = move_unreachable_out(tally_load_relaxed(where), found, token, &old_key);
     tally_unlock_object(holder, token);
     tally_xdecref(old_key);
     tally_xdecref(old_value);
@@ -652,14 +625,14 @@ int tally_table_delete(tally_object *holder, tally_table_place *where, tally_obj
 
 void tally_table_clear(tally_object *holder, tally_table_place *where) {
     unsigned token = tally_lock_object(holder);
-    tally_table *table = atomic_load_explicit(where, memory_order_relaxed);
-    atomic_store_explicit(where, NULL, memory_order_release);
+    tally_table *table = tally_load_relaxed(where);
+    tally_store_release(where, NULL);
     tally_unlock_object(holder, token);
     size_t bytes = 0;
     for (uint32_t i = 0; table && i < used_of(table); i++) {
-        tally_object *value = atomic_load_explicit(&table->entries[i].value, memory_order_relaxed);
-        bytes += key_bytes(atomic_load_explicit(&table->entries[i].key, memory_order_relaxed));
-        atomic_store_explicit(&table->entries[i].value, NULL, memory_order_release);
+        tally_object *value = tally_load_relaxed(&table->entries[i].value);
+        bytes += key_bytes(tally_load_relaxed(&table->entries[i].key));
+        tally_store_release(&table->entries[i].value, NULL);
         tally_xdecref(value);
     }
     discard(table, token, bytes); /* and its keys with it */
@@ -669,11 +642,9 @@ void tally_table_clear(tally_object *holder, tally_table_place *where) {
 
 /* From an entry on, the first that is not removed; or `used`. */
 static uint32_t next_live(tally_table *table, uint32_t at) {
-    uint32_t first = atomic_load_explicit(&table->first, memory_order_relaxed);
+    uint32_t first = tally_load_relaxed(&table->first);
     if (at < first) at = first;
-    for (; at < used_of(table) &&
-           !atomic_load_explicit(&table->entries[at].value, memory_order_relaxed);
-         at++)
+    for (; at < used_of(table) && !tally_load_relaxed(&table->entries[at].value); at++)
         TALLY_FAILPOINT(walk_skips);
     return at;
 }
@@ -682,7 +653,7 @@ int tally_table_copy(tally_object *holder, tally_table_place *where, tally_table
     *copy = NULL;
     int result = 0;
     unsigned token = tally_lock_object(holder);
-    tally_table *table = atomic_load_explicit(where, memory_order_relaxed);
+    tally_table *table = tally_load_relaxed(where);
     if (table && live_of(table) > 0) {
         *copy = table_for(live_of(table));
         if (!*copy) result = -1;
@@ -703,15 +674,13 @@ tally_entry *tally_table_next_entry(tally_table *copy, uint32_t *at) {
 }
 
 static bool same_entry(tally_entry *a, tally_entry *b) {
-    return atomic_load_explicit(&a->key, memory_order_relaxed) ==
-               atomic_load_explicit(&b->key, memory_order_relaxed) &&
-           atomic_load_explicit(&a->value, memory_order_relaxed) ==
-               atomic_load_explicit(&b->value, memory_order_relaxed);
+    return tally_load_relaxed(&a->key) == tally_load_relaxed(&b->key) &&
+           tally_load_relaxed(&a->value) == tally_load_relaxed(&b->value);
 }
 
 bool tally_table_is_copy(tally_object *holder, tally_table_place *where, tally_table *copy) {
     unsigned token = tally_lock_object(holder);
-    tally_table *table = atomic_load_explicit(where, memory_order_relaxed);
+    tally_table *table = tally_load_relaxed(where);
     bool same = (table ? live_of(table) : 0) == (copy ? live_of(copy) : 0);
     uint32_t at = 0, in_copy = 0;
     for (tally_entry *entry; same && (entry = tally_table_next_entry(copy, &in_copy)); at++) {
@@ -731,22 +700,16 @@ tally_object *tally_table_find_value(tally_table *copy, tally_object *key, int64
         enum found found = search(copy, key, hash, &place, &entry);
         if (found == MISSING) return NULL;
         int equal =
-            found == FOUND
-                ? 1
-                : tally_equal(atomic_load_explicit(&copy->entries[entry].key, memory_order_relaxed),
-                              key);
+            found == FOUND ? 1 : tally_equal(tally_load_relaxed(&copy->entries[entry].key), key);
         if (equal < 0) *error = -1;
-        if (equal)
-            return equal < 0
-                       ? NULL
-                       : atomic_load_explicit(&copy->entries[entry].value, memory_order_relaxed);
+        if (equal) return equal < 0 ? NULL : tally_load_relaxed(&copy->entries[entry].value);
     }
 }
 
 int tally_table_step(tally_object *holder, tally_table_place *where, uint32_t *at, int64_t *hash,
                      tally_object **key, tally_object **value) {
     unsigned token = tally_lock_object(holder);
-    tally_table *table = atomic_load_explicit(where, memory_order_relaxed);
+    tally_table *table = tally_load_relaxed(where);
     if (table) *at = next_live(table, *at);
     bool more = table && *at < used_of(table);
     if (more) {
@@ -763,8 +726,8 @@ int tally_table_step(tally_object *holder, tally_table_place *where, uint32_t *a
 
 void tally_table_traverse(tally_table *table, tally_visit visit, void *context) {
     for (uint32_t i = 0; i < used_of(table); i++) {
-        tally_object *key = atomic_load_explicit(&table->entries[i].key, memory_order_relaxed);
-        tally_object *value = atomic_load_explicit(&table->entries[i].value, memory_order_relaxed);
+        tally_object *key = tally_load_relaxed(&table->entries[i].key);
+        tally_object *value = tally_load_relaxed(&table->entries[i].value);
         if (key) visit(key, context);
         if (value) visit(value, context);
     }
@@ -774,10 +737,8 @@ void tally_table_traverse(tally_table *table, tally_visit visit, void *context) 
 tally_object **tally_table_current_child(tally_table *table) {
     for (; used_of(table); set_u32(&table->used, used_of(table) - 1)) {
         tally_entry *entry = &table->entries[used_of(table) - 1];
-        if (atomic_load_explicit(&entry->value, memory_order_relaxed))
-            return (tally_object **)&entry->value;
-        if (atomic_load_explicit(&entry->key, memory_order_relaxed))
-            return (tally_object **)&entry->key;
+        if (tally_load_relaxed(&entry->value)) return (tally_object **)&entry->value;
+        if (tally_load_relaxed(&entry->key)) return (tally_object **)&entry->key;
     }
     return NULL;
 }

@@ -9,7 +9,7 @@
 #include "abstract.h"
 
 static tally_tuple empty_tuple = {
-    .container.base = {.counts = TALLY_REFCOUNT_IMMORTAL, .type = TALLY_TYPE_TUPLE}};
+    .container.base = {.refcount = TALLY_REFCOUNT_IMMORTAL, .type = TALLY_TYPE_TUPLE}};
 
 #define MOST_ITEMS ((ptrdiff_t)((PTRDIFF_MAX - sizeof(tally_tuple)) / sizeof(tally_object *)))
 

@@ -10,6 +10,7 @@
  * once.
  */
 #include "objects/object.h"
+#include "objects/table.h"
 #include <stdio.h>
 
 tally_type tally_types[TALLY_MAX_TYPES];
@@ -28,29 +29,24 @@ static tally_type_object *as_type(tally_object *object) { return (tally_type_obj
 static tally_type *entry_of(tally_object *type) { return &tally_types[as_type(type)->index]; }
 
 static void type_traverse(tally_object *self, tally_visit visit, void *context) {
-    tally_table *attributes =
-        atomic_load_explicit(&as_type(self)->attributes, memory_order_relaxed);
+    tally_table *attributes = tally_load_relaxed(&as_type(self)->attributes);
     if (attributes) tally_table_traverse(attributes, visit, context);
 }
 static tally_object **type_next_child(tally_object *self) {
-    tally_table *attributes =
-        atomic_load_explicit(&as_type(self)->attributes, memory_order_relaxed);
+    tally_table *attributes = tally_load_relaxed(&as_type(self)->attributes);
     return attributes ? tally_table_next_child(attributes) : NULL;
 }
 static tally_object **type_current_child(tally_object *self) {
-    return tally_table_current_child(
-        atomic_load_explicit(&as_type(self)->attributes, memory_order_relaxed));
+    return tally_table_current_child(tally_load_relaxed(&as_type(self)->attributes));
 }
 /* The class has no instance left: its entry can be another's. */
 static void type_free_arrays(tally_object *self) {
-    tally_table *attributes =
-        atomic_load_explicit(&as_type(self)->attributes, memory_order_relaxed);
+    tally_table *attributes = tally_load_relaxed(&as_type(self)->attributes);
     if (attributes) tally_table_free(attributes);
     tally_type_release(entry_of(self));
 }
 static size_t type_extra(tally_object *self) {
-    tally_table *attributes =
-        atomic_load_explicit(&as_type(self)->attributes, memory_order_acquire);
+    tally_table *attributes = tally_load_acquire(&as_type(self)->attributes);
     return attributes ? tally_table_bytes(attributes) : 0;
 }
 static tally_object *type_repr(tally_object *self) {
@@ -83,8 +79,8 @@ tally_type *tally_type_allocate(const char *name, size_t size, unsigned flags, b
         return NULL;
     }
     object->index = (uint16_t)index;
-    atomic_store_explicit(&object->attributes, NULL, memory_order_relaxed);
-    atomic_store_explicit(&object->weak, NULL, memory_order_relaxed);
+    tally_store_relaxed(&object->attributes, NULL);
+    tally_store_relaxed(&object->weak, NULL);
     tally_types[index] = (tally_type){.name = copy,
                                       .object = &object->container.base,
                                       .size = size,
@@ -139,8 +135,8 @@ int tally_types_start(void) {
             return -1;
         }
         object->index = built_in[i].index;
-        atomic_store_explicit(&object->attributes, NULL, memory_order_relaxed);
-        atomic_store_explicit(&object->weak, NULL, memory_order_relaxed);
+        tally_store_relaxed(&object->attributes, NULL);
+        tally_store_relaxed(&object->weak, NULL);
         tally_make_immortal(tally_object_publish(object));
         *type = (tally_type){.name = name,
                              .object = &object->container.base,
@@ -182,27 +178,27 @@ static _Atomic(tally_table *) *table_of(tally_object *self) {
 
 static void slots_traverse(tally_object *self, tally_visit visit, void *context) {
     for (ptrdiff_t i = 0; i < tally_type_entry(self)->slots; i++) {
-        tally_object *child = atomic_load_explicit(&slots_of(self)[i], memory_order_relaxed);
+        tally_object *child = tally_load_relaxed(&slots_of(self)[i]);
         if (child) visit(child, context);
     }
 }
 static void open_traverse(tally_object *self, tally_visit visit, void *context) {
-    tally_table *attributes = atomic_load_explicit(table_of(self), memory_order_relaxed);
+    tally_table *attributes = tally_load_relaxed(table_of(self));
     if (attributes) tally_table_traverse(attributes, visit, context);
 }
 static tally_object **open_next_child(tally_object *self) {
-    tally_table *attributes = atomic_load_explicit(table_of(self), memory_order_relaxed);
+    tally_table *attributes = tally_load_relaxed(table_of(self));
     return attributes ? tally_table_next_child(attributes) : NULL;
 }
 static tally_object **open_current_child(tally_object *self) {
-    return tally_table_current_child(atomic_load_explicit(table_of(self), memory_order_relaxed));
+    return tally_table_current_child(tally_load_relaxed(table_of(self)));
 }
 static void open_release(tally_object *self) {
-    tally_table *attributes = atomic_load_explicit(table_of(self), memory_order_relaxed);
+    tally_table *attributes = tally_load_relaxed(table_of(self));
     if (attributes) tally_table_free(attributes);
 }
 static size_t open_extra(tally_object *self) {
-    tally_table *attributes = atomic_load_explicit(table_of(self), memory_order_acquire);
+    tally_table *attributes = tally_load_acquire(table_of(self));
     return attributes ? tally_table_bytes(attributes) : 0;
 }
 
@@ -286,8 +282,7 @@ tally_object *tally_instance_new(tally_object *class_) {
     }
     /* A slot for each name, or the word of an open instance's table; the weak word. */
     size_t words = (type->size - offsetof(tally_instance, slots)) / sizeof(void *);
-    for (size_t i = 0; i < words; i++)
-        atomic_store_explicit(&self->slots[i], NULL, memory_order_relaxed);
+    for (size_t i = 0; i < words; i++) tally_store_relaxed(&self->slots[i], NULL);
     return tally_container_publish(self);
 }
 
@@ -321,9 +316,9 @@ static inline tally_object *slot_read(tally_object *object, ptrdiff_t index) {
 
 /* In a section. Puts value there and returns what was. */
 static inline tally_object *slot_exchange(tally_slot *slot, tally_object *value) {
-    tally_object *old = atomic_load_explicit(slot, memory_order_relaxed);
+    tally_object *old = tally_load_relaxed(slot);
     /* release: pairs with the acquire of readers without a lock */
-    atomic_store_explicit(slot, value, memory_order_release);
+    tally_store_release(slot, value);
     return old;
 }
 static __attribute__((noinline)) tally_object *slot_exchange_locked(tally_object *object,
@@ -478,8 +473,8 @@ int tally_delete_attr(tally_object *object, tally_object *name) {
     int found = 0;
     if (slot >= 0) {
         unsigned token = tally_lock_object(object);
-        tally_object *old = atomic_load_explicit(&slots_of(object)[slot], memory_order_relaxed);
-        atomic_store_explicit(&slots_of(object)[slot], NULL, memory_order_release);
+        tally_object *old = tally_load_relaxed(&slots_of(object)[slot]);
+        tally_store_release(&slots_of(object)[slot], NULL);
         tally_unlock_object(object, token);
         tally_xdecref(old);
         found = old != NULL;

@@ -31,15 +31,13 @@ static _Atomic(tally_weakref *) *list_of(tally_object *object) {
     return offset ? (_Atomic(tally_weakref *) *)((char *)object + offset) : NULL;
 }
 
-static tally_weakref *first_of(tally_object *object) {
-    return atomic_load_explicit(list_of(object), memory_order_relaxed);
-}
+static tally_weakref *first_of(tally_object *object) { return tally_load_relaxed(list_of(object)); }
 
 /* Lock held: the one without a callback that is alive, with a new reference. In front of it may be
  * some that are dying. */
 static tally_weakref *plain_one(tally_object *object) {
     for (tally_weakref *w = first_of(object); w && !w->callback; w = w->next)
-        if (tally_refcount_try_incref_weak(&w->container.base.counts)) return w;
+        if (tally_refcount_try_incref_weak(&w->container.base.refcount)) return w;
     return NULL;
 }
 
@@ -52,11 +50,11 @@ static void link_to(tally_object *referent, tally_weakref *self) {
     if (self->next) self->next->previous = self;
     /* relaxed: the lock orders it; tally_weakref_get reads it once the reference is known to others
      */
-    atomic_store_explicit(&self->referent, referent, memory_order_relaxed);
+    tally_store_relaxed(&self->referent, referent);
     if (before) before->next = self;
     /* release: pairs with the acquire of tally_weakrefs_clear, which may see it without the lock */
     else
-        atomic_store_explicit(list_of(referent), self, memory_order_release);
+        tally_store_release(list_of(referent), self);
 }
 
 /* Lock held. */
@@ -66,9 +64,9 @@ static void unlink_from(tally_object *referent, tally_weakref *self) {
     /* release: pairs with the acquire of tally_weakrefs_clear: the referent may be freed once it
      * has seen an empty list, so what this thread read of it comes before */
     else
-        atomic_store_explicit(list_of(referent), self->next, memory_order_release);
+        tally_store_release(list_of(referent), self->next);
     /* release: pairs with the second look of get */
-    atomic_store_explicit(&self->referent, NULL, memory_order_release);
+    tally_store_release(&self->referent, NULL);
 }
 
 tally_object *tally_weakref_new(tally_object *referent, void (*callback)(tally_object *, void *),
@@ -88,12 +86,12 @@ tally_object *tally_weakref_new(tally_object *referent, void (*callback)(tally_o
     self->callback = callback;
     self->context = context;
     self->home = referent;
-    atomic_store_explicit(&self->hash, 0, memory_order_relaxed);
-    atomic_store_explicit(&self->hashed, false, memory_order_relaxed);
-    atomic_store_explicit(&self->referent, NULL, memory_order_relaxed);
-    tally_refcount_expose(&referent->counts);
+    tally_store_relaxed(&self->hash, 0);
+    tally_store_relaxed(&self->hashed, false);
+    tally_store_relaxed(&self->referent, NULL);
+    tally_refcount_expose(&referent->refcount);
     tally_object *object = tally_container_publish(self);
-    tally_refcount_expose(&object->counts);
+    tally_refcount_expose(&object->refcount);
     TALLY_FAILPOINT(weakref_made);
     tally_weak_lock(referent);
     /* Another thread, or a finalizer that the allocation ran, may have been faster. */
@@ -114,12 +112,11 @@ static tally_weakref *check(tally_object *object) {
 /* With a new reference; NULL: dead. */
 static tally_object *get(tally_weakref *self) {
     /* acquire: pairs with the release that published the reference */
-    tally_object *object = atomic_load_explicit(&self->referent, memory_order_acquire);
-    if (!object || !tally_refcount_try_incref_weak(&object->counts)) return NULL;
+    tally_object *object = tally_load_acquire(&self->referent);
+    if (!object || !tally_refcount_try_incref_weak(&object->refcount)) return NULL;
     /* It may be another object at the same address by now: then this one was cleared before.
      * acquire: with clear */
-    if (TALLY_LOCK_FREE_READS &&
-        TALLY_UNLIKELY(atomic_load_explicit(&self->referent, memory_order_acquire) != object)) {
+    if (TALLY_LOCK_FREE_READS && TALLY_UNLIKELY(tally_load_acquire(&self->referent) != object)) {
         tally_drop_later(object);
         return NULL;
     }
@@ -141,7 +138,7 @@ ptrdiff_t tally_weakref_count(tally_object *object) {
     if (!list_of(object)) return 0;
     tally_weak_lock(object);
     for (tally_weakref *w = first_of(object); w; w = w->next)
-        count += !tally_refcount_is_dead(&w->container.base.counts);
+        count += !tally_refcount_is_dead(&w->container.base.refcount);
     tally_weak_unlock(object);
     return count;
 }
@@ -161,7 +158,7 @@ tally_object *tally_weakref_list(tally_object *object) {
         tally_weak_lock(object);
         for (tally_weakref *w = first_of(object); w; w = w->next) count++;
         for (tally_weakref *w = count <= room ? first_of(object) : NULL; w; w = w->next)
-            if (tally_refcount_try_incref_weak(&w->container.base.counts))
+            if (tally_refcount_try_incref_weak(&w->container.base.refcount))
                 tally_list_put_new(list, &w->container.base);
         tally_weak_unlock(object);
         if (count <= room) return list;
@@ -182,16 +179,16 @@ void tally_weakrefs_clear(tally_object *object, tally_weakref **calls,
                           bool (*spare)(tally_object *reference)) {
     _Atomic(tally_weakref *) *list = list_of(object);
     /* acquire: pairs with the release of link_to and unlink_from */
-    if (!list || !atomic_load_explicit(list, memory_order_acquire)) return;
+    if (!list || !tally_load_acquire(list)) return;
     tally_weak_lock(object);
     tally_weakref *w = first_of(object);
-    atomic_store_explicit(list, NULL, memory_order_relaxed);
+    tally_store_relaxed(list, NULL);
     for (tally_weakref *next; w; w = next) {
         next = w->next;
         /* release: pairs with the second look of get */
-        atomic_store_explicit(&w->referent, NULL, memory_order_release);
+        tally_store_release(&w->referent, NULL);
         if (!w->callback || (spare && spare(&w->container.base)) ||
-            !tally_refcount_try_incref_weak(&w->container.base.counts))
+            !tally_refcount_try_incref_weak(&w->container.base.refcount))
             continue;
         w->next = *calls;
         *calls = w;
@@ -219,7 +216,7 @@ void tally_weakrefs_call(tally_weakref *calls) {
 static void weakref_release(tally_object *object) {
     tally_weakref *self = (tally_weakref *)object;
     tally_weak_lock(self->home);
-    tally_object *referent = atomic_load_explicit(&self->referent, memory_order_relaxed);
+    tally_object *referent = tally_load_relaxed(&self->referent);
     if (referent) unlink_from(referent, self);
     tally_weak_unlock(self->home);
 }
@@ -232,8 +229,7 @@ static void weakref_traverse(tally_object *self, tally_visit visit, void *contex
 static int64_t weakref_hash(tally_object *object) {
     tally_weakref *self = (tally_weakref *)object;
     /* acquire: pairs with the release below */
-    if (atomic_load_explicit(&self->hashed, memory_order_acquire))
-        return atomic_load_explicit(&self->hash, memory_order_relaxed);
+    if (tally_load_acquire(&self->hashed)) return tally_load_relaxed(&self->hash);
     tally_object *referent = get(self);
     if (!referent) {
         tally_error_set(TALLY_TYPE_ERROR,
@@ -243,8 +239,8 @@ static int64_t weakref_hash(tally_object *object) {
     int64_t hash = tally_hash(referent);
     tally_decref(referent);
     if (hash != -1) {
-        atomic_store_explicit(&self->hash, hash, memory_order_relaxed);
-        atomic_store_explicit(&self->hashed, true, memory_order_release);
+        tally_store_relaxed(&self->hash, hash);
+        tally_store_release(&self->hashed, true);
     }
     return hash;
 }

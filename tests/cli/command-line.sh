@@ -444,6 +444,10 @@ for command in compare findings trace test tune build; do
     refused no-such-option $command --no-such-option
 done
 refused no-such-preset test --preset no-such-preset
+refused no-such-backend test --backend no-such-backend
+refused gil,biased test --backend gil,biased
+refused two test one two
+refused --quick test --quick=1
 refused no-such-workload compare --workloads no-such-workload
 refused no-such-backend compare --backends no-such-backend
 refused 0 compare --threads 0

@@ -397,7 +397,7 @@ readonly_checkout() {
     work=$scratch/work
     mkdir -p "$checkout/build/release/workloads/experiments/convoy" "$work"
     cp "$root/tally" "$root/CMakeLists.txt" "$root/CMakePresets.json" "$checkout"
-    (cd "$root" && find core gil nogil workloads -name '*.py' -o -name '*.def' -o -name '*.[ch]' | tar cf - -T - | tar xf - -C "$checkout")
+    (cd "$root" && find core gil nogil workloads -name '*.py' -o -name '*.[ch]' | tar cf - -T - | tar xf - -C "$checkout")
     cp "$drivers"/CMakeCache.txt "$drivers"/backends.json "$checkout/build/release"
     cp "$drivers"/tally-compare "$drivers"/tally-"$backend" "$drivers"/tally-"$backend"-counted "$checkout/build/release"
     cp "$drivers"/workloads/experiments/convoy/convoy-"$backend" "$checkout/build/release/workloads/experiments/convoy"

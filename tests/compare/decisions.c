@@ -3,6 +3,7 @@
  * What the first screen decides, and what diff says, of results made for the purpose:
  * three workloads, gil and biased, one and two threads, six rounds.
  */
+#include "check.h"
 #include "choices.h"
 #include "diff.h"
 
@@ -10,18 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-static int failures;
-
-#define CHECK(what, ...)                                                       \
-    do {                                                                       \
-        if (!(what)) {                                                         \
-            fprintf(stderr, "%s:%d: not so: %s: ", __FILE__, __LINE__, #what); \
-            fprintf(stderr, __VA_ARGS__);                                      \
-            fputc('\n', stderr);                                               \
-            failures++;                                                        \
-        }                                                                      \
-    } while (0)
 
 enum { ROUNDS = 6 };
 
@@ -92,11 +81,11 @@ static struct choice choose(const struct made *made, size_t kind, const char *wo
     return found;
 }
 
-#define ADVICE_IS(expected, made, kind, workload)                                            \
-    do {                                                                                     \
-        struct choice choice = choose(made, kind, workload);                                 \
-        CHECK(strcmp(choice.advice.words, expected) == 0, "%s, gain %g (%g to %g)",          \
-              choice.advice.words, choice.gain.estimate, choice.gain.low, choice.gain.high); \
+#define ADVICE_IS(expected, made, kind, workload)                                                 \
+    do {                                                                                          \
+        struct choice choice = choose(made, kind, workload);                                      \
+        check_that(strcmp(choice.advice.words, expected) == 0, "%s, gain %g (%g to %g)",          \
+                   choice.advice.words, choice.gain.estimate, choice.gain.low, choice.gain.high); \
     } while (0)
 
 static void the_advice_follows_from_gain_and_price(void) {
@@ -116,8 +105,8 @@ static void the_advice_follows_from_gain_and_price(void) {
                  {UNDECIDED, BETTER, "Not enough data"},
                  {NO_VERDICT, SAME, "Not measured"}};
     for (size_t i = 0; i < sizeof table / sizeof *table; i++)
-        CHECK(strcmp(advise(table[i].gain, table[i].price).words, table[i].words) == 0, "row %zu",
-              i);
+        check_that(strcmp(advise(table[i].gain, table[i].price).words, table[i].words) == 0,
+                   "row %zu", i);
 }
 
 static void clear_figures_are_advised_on(void) {
@@ -153,8 +142,8 @@ static void a_kind_is_not_left_for_without_a_workload_that_is(void) {
         struct made made = {.gain = {1.1, 1.1, 1}, .price = {1, 1, 1}, .noise = size};
         struct choice kind = choose(&made, 0, NULL);
         bool leaves = strncmp(kind.advice.words, "Leave", 5) == 0;
-        CHECK(!leaves || kind.better > 0, "noise %g: %s on %zu", size, kind.advice.words,
-              kind.better);
+        check_that(!leaves || kind.better > 0, "noise %g: %s on %zu", size, kind.advice.words,
+                   kind.better);
     }
 }
 
@@ -162,9 +151,9 @@ static void a_kind_is_not_left_for_without_a_workload_that_is(void) {
 static void one_figure_has_one_value(void) {
     struct made made = {.gain = {1.9, 1.8, 0.5}, .price = {1, 1, 1.3}, .noise = 0.02};
     struct choice kind = choose(&made, 2, NULL), workload = choose(&made, 2, "third");
-    CHECK(kind.gain.low == workload.gain.low && kind.gain.high == workload.gain.high, "%g, %g",
-          kind.gain.low, workload.gain.low);
-    CHECK(kind.price.low == workload.price.low, "%g, %g", kind.price.low, workload.price.low);
+    check_that(kind.gain.low == workload.gain.low && kind.gain.high == workload.gain.high, "%g, %g",
+               kind.gain.low, workload.gain.low);
+    check_that(kind.price.low == workload.price.low, "%g, %g", kind.price.low, workload.price.low);
 }
 
 /* ---- diff ----------------------------------------------------------------------------- */
@@ -173,7 +162,7 @@ static json_t *diff_of(const struct made *days, size_t count) {
     json_t *roots[8];
     struct text out = {0}, doubts = {0};
     for (size_t i = 0; i < count; i++) roots[i] = make_results(&days[i]);
-    CHECK(diff_compose(roots, count, 0, true, &out, &doubts), "nothing in common");
+    check_that(diff_compose(roots, count, 0, true, &out, &doubts), "nothing in common");
     json_t *result = json_loads(text_string(&out), 0, NULL);
     for (size_t i = 0; i < count; i++) json_decref(roots[i]);
     text_free(&out);
@@ -197,12 +186,13 @@ static void a_shift_of_all_is_taken_out_and_said(void) {
     json_t *diff = diff_of(days, 2);
     const json_t *row;
     size_t index;
-    CHECK(fabs(object_number(diff, "shift", 0) / exp(0.3) - 1) < 1e-6, "shift %g",
-          object_number(diff, "shift", 0));
+    check_that(fabs(object_number(diff, "shift", 0) / exp(0.3) - 1) < 1e-6, "shift %g",
+               object_number(diff, "shift", 0));
     json_array_foreach(json_object_get(diff, "comparisons"), index, row) {
-        CHECK(fabs(object_number(row, "ratio", 0) - 1) < 1e-6, "row %zu", index);
+        check_that(fabs(object_number(row, "ratio", 0) - 1) < 1e-6, "row %zu", index);
     }
-    CHECK(verdicts(diff, "no verdict") == 12, "%zu of 12 without", verdicts(diff, "no verdict"));
+    check_that(verdicts(diff, "no verdict") == 12, "%zu of 12 without",
+               verdicts(diff, "no verdict"));
     json_decref(diff);
 }
 
@@ -218,11 +208,11 @@ static void old_sessions_tell_what_is_different(void) {
         for (size_t w = 0; w < 3; w++) days[d].price[w] = 1 + 0.02 * ((d + w) % 3);
     }
     json_t *diff = diff_of(days, 4);
-    CHECK(verdicts(diff, "different") == 0, "%zu different", verdicts(diff, "different"));
+    check_that(verdicts(diff, "different") == 0, "%zu different", verdicts(diff, "different"));
     json_decref(diff);
     days[3].gain[1] = 0.75;
     diff = diff_of(days, 4);
-    CHECK(verdicts(diff, "different") == 1, "%zu different", verdicts(diff, "different"));
+    check_that(verdicts(diff, "different") == 1, "%zu different", verdicts(diff, "different"));
     json_decref(diff);
 }
 
@@ -235,5 +225,5 @@ int main(void) {
     one_figure_has_one_value();
     a_shift_of_all_is_taken_out_and_said();
     old_sessions_tell_what_is_different();
-    return failures > 0;
+    return check_failures() > 0;
 }

@@ -4,24 +4,13 @@
  * side, in orders that favour none, and the same seed gives the same plan.
  */
 #include "plan.h"
+#include "check.h"
 
 #include "text.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-static int failures;
-
-#define CHECK(what, ...)                                                       \
-    do {                                                                       \
-        if (!(what)) {                                                         \
-            fprintf(stderr, "%s:%d: not so: %s: ", __FILE__, __LINE__, #what); \
-            fprintf(stderr, __VA_ARGS__);                                      \
-            fputc('\n', stderr);                                               \
-            failures++;                                                        \
-        }                                                                      \
-    } while (0)
 
 static struct run_options make_options(uint64_t seed) {
     struct run_options options = {.drivers = "/nowhere",
@@ -69,14 +58,14 @@ static void each_round_has_each_way_once_side_by_side(void) {
             timed += plan.jobs[i].kind == &kind_timed;
             against += plan.jobs[i].kind == &kind_against;
             for (size_t k = first; k < i; k++)
-                CHECK(plan.jobs[i].kind != plan.jobs[k].kind ||
-                          strcmp(plan.jobs[i].backend, plan.jobs[k].backend) != 0,
-                      "job %zu is there twice", i);
+                check_that(plan.jobs[i].kind != plan.jobs[k].kind ||
+                               strcmp(plan.jobs[i].backend, plan.jobs[k].backend) != 0,
+                           "job %zu is there twice", i);
         }
-        CHECK(timed == 3 && against == 3, "%zu and %zu at job %zu", timed, against, first);
+        check_that(timed == 3 && against == 3, "%zu and %zu at job %zu", timed, against, first);
         first = end;
     }
-    CHECK(points == 200 * 2 * 2, "%zu points", points);
+    check_that(points == 200 * 2 * 2, "%zu points", points);
     plan_free(&plan);
     free_options(&options);
 }
@@ -96,9 +85,10 @@ static void no_place_in_the_order_is_favoured(void) {
         }
         first = end;
     }
-    CHECK(places / count > 0.47 && places / count < 0.53, "the mean place is %.3f", places / count);
-    CHECK(first_half / count > 0.45 && first_half / count < 0.55, "%.3f in the first half",
-          first_half / count);
+    check_that(places / count > 0.47 && places / count < 0.53, "the mean place is %.3f",
+               places / count);
+    check_that(first_half / count > 0.45 && first_half / count < 0.55, "%.3f in the first half",
+               first_half / count);
     plan_free(&plan);
     free_options(&options);
 }
@@ -107,14 +97,15 @@ static void a_seed_gives_one_plan(void) {
     struct run_options options = make_options(3), other = make_options(4);
     struct plan one = plan_make(&options), again = plan_make(&options), another = plan_make(&other);
     size_t differ = 0;
-    CHECK(one.count == again.count && one.count == another.count, "counts");
+    check_that(one.count == again.count && one.count == another.count, "counts");
     for (size_t i = 0; i < one.count; i++) {
-        CHECK(one.jobs[i].kind == again.jobs[i].kind && one.jobs[i].seed == again.jobs[i].seed &&
-                  one.jobs[i].backend == again.jobs[i].backend,
-              "job %zu", i);
+        check_that(one.jobs[i].kind == again.jobs[i].kind &&
+                       one.jobs[i].seed == again.jobs[i].seed &&
+                       one.jobs[i].backend == again.jobs[i].backend,
+                   "job %zu", i);
         differ += strcmp(one.jobs[i].backend, another.jobs[i].backend) != 0;
     }
-    CHECK(differ > one.count / 4, "%zu of %zu differ", differ, one.count);
+    check_that(differ > one.count / 4, "%zu of %zu differ", differ, one.count);
     plan_free(&one);
     plan_free(&again);
     plan_free(&another);
@@ -129,10 +120,10 @@ static void every_workload_has_a_control(void) {
     size_t controls[2] = {0, 0};
     for (size_t i = 0; i < plan.count; i++)
         if (plan.jobs[i].kind == &kind_control) {
-            CHECK(strcmp(plan.jobs[i].backend, "gil") == 0, "job %zu", i);
+            check_that(strcmp(plan.jobs[i].backend, "gil") == 0, "job %zu", i);
             controls[strcmp(plan.jobs[i].workload, "two") == 0]++;
         }
-    CHECK(controls[0] == 200 && controls[1] == 200, "%zu and %zu", controls[0], controls[1]);
+    check_that(controls[0] == 200 && controls[1] == 200, "%zu and %zu", controls[0], controls[1]);
     plan_free(&plan);
     free_options(&options);
 }
@@ -142,5 +133,5 @@ int main(void) {
     no_place_in_the_order_is_favoured();
     a_seed_gives_one_plan();
     every_workload_has_a_control();
-    return failures > 0;
+    return check_failures() > 0;
 }

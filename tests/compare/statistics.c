@@ -7,24 +7,13 @@
 #include <math.h>
 #include <stdio.h>
 
+#include "check.h"
 #include "random.h"
 #include "statistics.h"
 
 enum { MOST_ROUNDS = 12, TRIALS = 2000 };
 
 static uint64_t state;
-static int failures;
-
-#define CHECK(what, ...)                                                       \
-    do {                                                                       \
-        if (!(what)) {                                                         \
-            fprintf(stderr, "%s:%d: not so: %s: ", __FILE__, __LINE__, #what); \
-            fprintf(stderr, __VA_ARGS__);                                      \
-            fputc('\n', stderr);                                               \
-            failures++;                                                        \
-        }                                                                      \
-    } while (0)
-
 static double uniform(void) {
     return ((double)(random_next(&state) >> 11) + 1) / 9007199254740994.0;
 }
@@ -86,9 +75,9 @@ static void intervals_cover_the_truth_with_few_rounds(void) {
     for (size_t n = 0; n < sizeof noises / sizeof *noises; n++)
         for (size_t rounds = 3; rounds <= 12; rounds += rounds < 6 ? 1 : 3) {
             /* 5 and three standard errors of such a share of 2000. */
-            CHECK(misses(noises[n], rounds, 0.1, 0) < 6.5, "noise %zu, %zu rounds", n, rounds);
-            CHECK(misses(noises[n], rounds, 0, 0.25) < 6.5, "noise %zu, %zu rounds, round effect",
-                  n, rounds);
+            check_that(misses(noises[n], rounds, 0.1, 0) < 6.5, "noise %zu, %zu rounds", n, rounds);
+            check_that(misses(noises[n], rounds, 0, 0.25) < 6.5,
+                       "noise %zu, %zu rounds, round effect", n, rounds);
         }
 }
 
@@ -109,10 +98,10 @@ static void a_round_effect_neither_widens_nor_spoils_intervals(void) {
                 width_without += log(calm.high / calm.low);
             }
             double share = 100.0 * covered / (2 * TRIALS);
-            CHECK(share > 93 && share < 97, "%zu backends, %zu rounds: %.1f %%", backends[b],
-                  rounds[n], share);
-            CHECK(fabs(width / width_without - 1) < 0.05, "%zu backends, %zu rounds: %.2f",
-                  backends[b], rounds[n], width / width_without);
+            check_that(share > 93 && share < 97, "%zu backends, %zu rounds: %.1f %%", backends[b],
+                       rounds[n], share);
+            check_that(fabs(width / width_without - 1) < 0.05, "%zu backends, %zu rounds: %.2f",
+                       backends[b], rounds[n], width / width_without);
         }
 }
 
@@ -123,7 +112,7 @@ static void the_power_is_what_the_docs_state(void) {
     state = 12;
     for (int i = 0; i < TRIALS; i++)
         found += compare_among(3, steady, 6, log(1.05), 0.25).p_differs < 0.05;
-    CHECK(found > 0.9 * TRIALS, "%d of %d", found, TRIALS);
+    check_that(found > 0.9 * TRIALS, "%d of %d", found, TRIALS);
 }
 
 /* A run that failed leaves the others of its round to be compared. */
@@ -143,7 +132,7 @@ static void missing_runs_leave_the_truth_covered(void) {
         covered += !ratio.known || covers(ratio, 0.2);
         fit_free(&fit);
     }
-    CHECK(covered > 0.93 * TRIALS && covered < 0.97 * TRIALS, "%d of %d", covered, TRIALS);
+    check_that(covered > 0.93 * TRIALS && covered < 0.97 * TRIALS, "%d of %d", covered, TRIALS);
 }
 
 /* The mean over workloads, taken within each round. */
@@ -160,7 +149,7 @@ static void a_mean_over_rounds_covers_the_truth(void) {
         }
         covered += covers(mean_over_rounds(means, ROUNDS, 0.02), 0.1);
     }
-    CHECK(covered > 0.93 * TRIALS && covered < 0.97 * TRIALS, "%d of %d", covered, TRIALS);
+    check_that(covered > 0.93 * TRIALS && covered < 0.97 * TRIALS, "%d of %d", covered, TRIALS);
 }
 
 /* A family of comparisons of equals: how often any is called different. Four
@@ -179,8 +168,8 @@ static void a_report_of_equals_seldom_has_a_difference(void) {
             reports += judgement.different > 0;
             called += judgement.different;
         }
-        CHECK(reports < REPORTS * 0.09, "noise %zu: %zu of %d reports", n, reports, REPORTS);
-        CHECK(called < REPORTS * FAMILY / 100, "noise %zu: %zu differences", n, called);
+        check_that(reports < REPORTS * 0.09, "noise %zu: %zu of %d reports", n, reports, REPORTS);
+        check_that(called < REPORTS * FAMILY / 100, "noise %zu: %zu differences", n, called);
     }
 }
 
@@ -195,8 +184,8 @@ static void each_comparison_of_equals_seldom_comes_out_different(void) {
                 for (size_t i = 0; i < FAMILY; i++) family[i] = compare(noises[n], rounds, 0, 0.25);
                 called += judge(family, FAMILY, 0.05, 0.02).different;
             }
-            CHECK(called < REPORTS * FAMILY / 50, "noise %zu, %zu rounds: %zu differences", n,
-                  rounds, called);
+            check_that(called < REPORTS * FAMILY / 50, "noise %zu, %zu rounds: %zu differences", n,
+                       rounds, called);
         }
 }
 
@@ -216,8 +205,8 @@ static void differences_are_found_and_few_found_are_false(void) {
             wrong += different && i % 2 == 0;
         }
     }
-    CHECK(found > REPORTS * FAMILY / 2 * 0.98, "%zu found", found);
-    CHECK((double)wrong / (double)(found + wrong) < 0.05, "%zu false", wrong);
+    check_that(found > REPORTS * FAMILY / 2 * 0.98, "%zu found", found);
+    check_that((double)wrong / (double)(found + wrong) < 0.05, "%zu false", wrong);
 }
 
 /* Exactly at the margin, "the same" is wrong, and said at most one time in twenty. */
@@ -229,7 +218,7 @@ static void what_differs_by_the_margin_is_seldom_called_the_same(void) {
         struct judgement judgement = judge(&one, 1, 0.05, 0.02);
         same += finding_of(&one, &judgement) == FINDING_SAME;
     }
-    CHECK(same < TRIALS * 0.065, "%zu of %d", same, TRIALS);
+    check_that(same < TRIALS * 0.065, "%zu of %d", same, TRIALS);
 }
 
 static double quiet(void) { return 0.003 * gauss(); }
@@ -242,7 +231,7 @@ static void equals_on_a_quiet_machine_are_called_the_same(void) {
         struct judgement judgement = judge(&one, 1, 0.05, 0.02);
         same += finding_of(&one, &judgement) == FINDING_SAME;
     }
-    CHECK(same > TRIALS * 0.98, "%zu of %d", same, TRIALS);
+    check_that(same > TRIALS * 0.98, "%zu of %d", same, TRIALS);
 }
 
 /* Slower by the margin is no alarm; slower by 10 % is. */
@@ -264,8 +253,8 @@ static void an_alarm_is_seldom_false_and_finds_what_is_slower(void) {
         judgement = judge(slower, FAMILY, 0.05, 0.02);
         found += is_slower(&slower[0], &judgement);
     }
-    CHECK(false_alarms < REPORTS / 100, "%zu of %d", false_alarms, REPORTS);
-    CHECK(found > REPORTS * 0.95, "%zu of %d", found, REPORTS);
+    check_that(false_alarms < REPORTS / 100, "%zu of %d", false_alarms, REPORTS);
+    check_that(found > REPORTS * 0.95, "%zu of %d", found, REPORTS);
 }
 
 /* The difference that more rounds are said to resolve, they find four times in five. */
@@ -282,28 +271,28 @@ static void more_rounds_resolve_what_was_said(void) {
     }
     for (int i = 0; i < TRIALS; i++)
         found += compare_among(3, steady, NOW + MORE, log1p(sum), 0.25).p_differs < 0.05;
-    CHECK(found > TRIALS * 0.75 && found < TRIALS * 0.85, "%zu of %d find %.4f", found, TRIALS,
-          sum);
+    check_that(found > TRIALS * 0.75 && found < TRIALS * 0.85, "%zu of %d find %.4f", found, TRIALS,
+               sum);
 }
 
 static void one_round_gives_no_verdict(void) {
     struct interval one = compare(steady, 1, 0.5, 0);
     struct judgement judgement = judge(&one, 1, 0.05, 0.02);
-    CHECK(!one.known, "%s", __func__);
-    CHECK(finding_of(&one, &judgement) == FINDING_OPEN, "%s", __func__);
-    CHECK(isnan(difference_resolved(&one, 4, &judgement)), "%s", __func__);
+    check_that(!one.known, "%s", __func__);
+    check_that(finding_of(&one, &judgement) == FINDING_OPEN, "%s", __func__);
+    check_that(isnan(difference_resolved(&one, 4, &judgement)), "%s", __func__);
 }
 
 static void a_rate_of_zero_gives_no_ratio(void) {
     double over[] = {1, -INFINITY, 1}, under[] = {1, 1, 1};
     struct interval ratio = pair_ratio(over, under, 3, 0.02);
-    CHECK(!ratio.known && ratio.estimate == 0, "%g", ratio.estimate);
+    check_that(!ratio.known && ratio.estimate == 0, "%g", ratio.estimate);
 }
 
 static void a_quantile_takes_a_sample_that_shows_it(void) {
-    CHECK(carries_quantile(2, 0.5) && !carries_quantile(1, 0.5), "the median");
-    CHECK(carries_quantile(100, 0.99) && !carries_quantile(99, 0.99), "99 %%");
-    CHECK(carries_quantile(1000, 0.999) && !carries_quantile(999, 0.999), "99.9 %%");
+    check_that(carries_quantile(2, 0.5) && !carries_quantile(1, 0.5), "the median");
+    check_that(carries_quantile(100, 0.99) && !carries_quantile(99, 0.99), "99 %%");
+    check_that(carries_quantile(1000, 0.999) && !carries_quantile(999, 0.999), "99.9 %%");
 }
 
 /* Rows of one variance are given it; rows of their own keep it. */
@@ -318,22 +307,22 @@ static void variances_are_moderated_as_far_as_they_agree(void) {
         mean += alike[i] / ROWS;
     }
     double freedom = moderate_variances(alike, ROWS, FREEDOM);
-    CHECK(freedom > 20, "%g degrees of freedom", freedom);
-    CHECK(fabs(alike[0] / mean - 1) < 0.5, "%g of %g", alike[0], mean);
+    check_that(freedom > 20, "%g degrees of freedom", freedom);
+    check_that(fabs(alike[0] / mean - 1) < 0.5, "%g of %g", alike[0], mean);
     freedom = moderate_variances(apart, ROWS, FREEDOM);
-    CHECK(freedom < FREEDOM + 2, "%g degrees of freedom", freedom);
+    check_that(freedom < FREEDOM + 2, "%g degrees of freedom", freedom);
 }
 
 static void a_warm_up_is_found_and_noise_is_none(void) {
     double slow_start[] = {50, 80, 95, 100, 101, 102, 100, 101}, level[] = {100, 101, 99, 100};
     double outlier_later[] = {100, 101, 60, 100, 99}, short_one[] = {10, 100, 101};
     double fast_start[] = {150, 100, 101, 100.5};
-    CHECK(warmup_length(slow_start, 8) == 3, "%s", __func__);
-    CHECK(warmup_length(level, 4) == 0, "%s", __func__);
-    CHECK(warmup_length(outlier_later, 5) == 0, "%s", __func__);
-    CHECK(warmup_length(short_one, 3) == 0, "%s", __func__);
-    CHECK(warmup_length(fast_start, 4) == 1, "%s", __func__);
-    CHECK(warmup_length(level, 0) == 0, "%s", __func__);
+    check_that(warmup_length(slow_start, 8) == 3, "%s", __func__);
+    check_that(warmup_length(level, 4) == 0, "%s", __func__);
+    check_that(warmup_length(outlier_later, 5) == 0, "%s", __func__);
+    check_that(warmup_length(short_one, 3) == 0, "%s", __func__);
+    check_that(warmup_length(fast_start, 4) == 1, "%s", __func__);
+    check_that(warmup_length(level, 0) == 0, "%s", __func__);
 }
 
 int main(void) {
@@ -354,5 +343,5 @@ int main(void) {
     a_quantile_takes_a_sample_that_shows_it();
     variances_are_moderated_as_far_as_they_agree();
     a_warm_up_is_found_and_noise_is_none();
-    return failures > 0;
+    return check_failures() > 0;
 }

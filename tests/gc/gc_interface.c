@@ -32,7 +32,7 @@ static ptrdiff_t length_of(tally_object *list) {
 
 /* ---- settings ---- */
 
-TALLY_TEST(gc_interface, thresholds_are_700_10_10_and_can_be_set) {
+TEST(thresholds_are_700_10_10_and_can_be_set) {
     int thresholds[3] = {0};
     tally_gc_get_threshold(thresholds);
     for (int i = 0; i < 3; i++) check_int(thresholds[i], defaults[i]);
@@ -58,8 +58,7 @@ static int64_t collections_so_far(void) {
     return (int64_t)(stats[0].collections + stats[1].collections + stats[2].collections);
 }
 
-TALLY_TEST(gc_interface, a_first_threshold_of_0_turns_automatic_collection_off) {
-    begin_nodes();
+NODE_TEST(a_first_threshold_of_0_turns_automatic_collection_off) {
     tally_gc_enable();
     check_int(tally_gc_set_threshold(never), 0);
     int64_t before = collections_so_far();
@@ -75,7 +74,7 @@ TALLY_TEST(gc_interface, a_first_threshold_of_0_turns_automatic_collection_off) 
     check_int(freed(), 20000);
 }
 
-TALLY_TEST(gc_interface, disable_stops_automatic_collection_only) {
+TEST(disable_stops_automatic_collection_only) {
     check_int(tally_gc_is_enabled(), 1);
     begin_nodes();
     check_int(tally_gc_is_enabled(), 0);
@@ -92,7 +91,7 @@ TALLY_TEST(gc_interface, disable_stops_automatic_collection_only) {
     check_int(freed(), 20000);
 }
 
-TALLY_TEST(gc_interface, debug_flags_are_kept) {
+TEST(debug_flags_are_kept) {
     check_int(tally_gc_get_debug(), 0);
     tally_gc_set_debug(TALLY_GC_DEBUG_LEAK);
     check_int(tally_gc_get_debug(),
@@ -101,7 +100,7 @@ TALLY_TEST(gc_interface, debug_flags_are_kept) {
     check_int(tally_gc_get_debug(), 0);
 }
 
-TALLY_TEST(gc_interface, there_are_three_generations) {
+TEST(there_are_three_generations) {
     check_fails(tally_gc_collect(-1), TALLY_VALUE_ERROR);
     check_fails(tally_gc_collect(3), TALLY_VALUE_ERROR);
     check_null(tally_gc_get_objects(-2), TALLY_VALUE_ERROR);
@@ -110,8 +109,7 @@ TALLY_TEST(gc_interface, there_are_three_generations) {
 
 /* ---- counts and statistics ---- */
 
-TALLY_TEST(gc_interface, the_first_count_is_of_containers_made_less_freed) {
-    begin_nodes();
+NODE_TEST(the_first_count_is_of_containers_made_less_freed) {
     tally_object *made[100];
     int counts[3], before[3];
     tally_gc_get_count(before);
@@ -130,8 +128,7 @@ TALLY_TEST(gc_interface, the_first_count_is_of_containers_made_less_freed) {
     tally_decref(kept);
 }
 
-TALLY_TEST(gc_interface, the_other_counts_are_of_younger_collections) {
-    begin_nodes();
+NODE_TEST(the_other_counts_are_of_younger_collections) {
     int counts[3];
     check_int(tally_gc_collect(2), 0);
     for (int i = 1; i <= 3; i++) {
@@ -150,8 +147,7 @@ TALLY_TEST(gc_interface, the_other_counts_are_of_younger_collections) {
     check_int(counts[2], 0);
 }
 
-TALLY_TEST(gc_interface, statistics_tell_of_each_generation) {
-    begin_nodes();
+NODE_TEST(statistics_tell_of_each_generation) {
     tally_gc_generation_stats before[3], after[3];
     tally_gc_get_stats(before);
     drop_ring(node_type, 3);
@@ -168,8 +164,7 @@ TALLY_TEST(gc_interface, statistics_tell_of_each_generation) {
         check_int(after[i].collected - before[i].collected, found);
         check_int(after[i].uncollectable, 0);
     }
-    tally_stats_result events;
-    tally_stats(&events);
+    tally_stats_result events = stats_now();
     check(events.collections >= 3);
     check(events.gc_found >= 12);
     check(events.gc_examined >= 12);
@@ -184,8 +179,7 @@ static int generation_of(tally_object *object) {
     return found;
 }
 
-TALLY_TEST(gc_interface, survivors_go_to_the_next_generation) {
-    begin_nodes();
+NODE_TEST(survivors_go_to_the_next_generation) {
     tally_object *object = tally_list_new(0);
     int steps = has_gil();
     check_int(generation_of(object), steps ? 0 : 2);
@@ -200,8 +194,7 @@ TALLY_TEST(gc_interface, survivors_go_to_the_next_generation) {
     tally_decref(object);
 }
 
-TALLY_TEST(gc_interface, garbage_of_an_older_generation_waits_for_its_collection) {
-    begin_nodes();
+NODE_TEST(garbage_of_an_older_generation_waits_for_its_collection) {
     tally_object *ring = ring_of(node_type, 4);
     check_int(tally_gc_collect(1), 0);
     tally_decref(ring);
@@ -233,7 +226,7 @@ static void note(const tally_gc_info *info, void *context) {
     if (t->count < 4096) t->generations[t->count++] = info->generation;
 }
 
-TALLY_TEST(gc_interface, generation_1_follows_10_collections_of_generation_0) {
+TEST(generation_1_follows_10_collections_of_generation_0) {
     static trace t;
     memset(&t, 0, sizeof t);
     begin_nodes();
@@ -262,7 +255,7 @@ TALLY_TEST(gc_interface, generation_1_follows_10_collections_of_generation_0) {
 }
 
 /* With a large old heap a full collection waits until the new survivors are a quarter of it. */
-TALLY_TEST(gc_interface, full_collections_wait_for_a_quarter_of_new_survivors) {
+TEST(full_collections_wait_for_a_quarter_of_new_survivors) {
     enum { OLD = 40000 };
     static trace t;
     memset(&t, 0, sizeof t);
@@ -284,15 +277,13 @@ TALLY_TEST(gc_interface, full_collections_wait_for_a_quarter_of_new_survivors) {
     check_int(full, 1);
     tally_gc_disable();
     check_int(tally_gc_remove_callback(note, &t), 0);
-    tally_decref(kept);
-    tally_decref(old);
+    drop(kept, old);
     check_int(tally_gc_collect(2), OLD);
 }
 
 /* ---- queries ---- */
 
-TALLY_TEST(gc_interface, objects_are_the_tracked_ones) {
-    begin_nodes();
+NODE_TEST(objects_are_the_tracked_ones) {
     tally_object *list = tally_list_new(0), *dict = tally_dict_new(),
                  *number = tally_int_new(123456);
     tally_object *atoms = pair(number, tally_none), *holder = pair(list, number),
@@ -327,12 +318,10 @@ TALLY_TEST(gc_interface, objects_are_the_tracked_ones) {
     for (size_t i = 0; i < sizeof drop / sizeof *drop; i++) tally_decref(drop[i]);
 }
 
-TALLY_TEST(gc_interface, referrers_are_the_tracked_objects_that_hold_it) {
-    begin_nodes();
+NODE_TEST(referrers_are_the_tracked_objects_that_hold_it) {
     tally_object *target = tally_list_new(0), *list = tally_list_new(0),
                  *tuple = pair(target, target), *node = node_new(node_type), *key = text("k");
-    tally_object *dict = tally_dict_new(),
-                 *class = tally_class_new(&(tally_class_spec){.name = "C"}),
+    tally_object *dict = tally_dict_new(), *class = class_named("C"),
                  *instance = tally_instance_new(class);
     check_int(length_of(tally_gc_get_referrers(list)), 0);
     tally_list_append(list, target);
@@ -352,12 +341,10 @@ TALLY_TEST(gc_interface, referrers_are_the_tracked_objects_that_hold_it) {
     for (size_t i = 0; i < sizeof drop / sizeof *drop; i++) tally_decref(drop[i]);
 }
 
-TALLY_TEST(gc_interface, referents_are_what_an_object_holds) {
-    begin_nodes();
+NODE_TEST(referents_are_what_an_object_holds) {
     tally_object *a = tally_list_new(0), *number = tally_int_new(1000), *tuple = pair(a, number),
                  *key = text("k");
-    tally_object *class = tally_class_new(&(tally_class_spec){.name = "C"}),
-                 *instance = tally_instance_new(class);
+    tally_object *class = class_named("C"), *instance = tally_instance_new(class);
     tally_object *referents = tally_gc_get_referents(tuple);
     check_int(tally_list_length(referents), 2);
     check_int(contains(referents, a), 1);
@@ -385,8 +372,7 @@ static void resurrect(tally_object *self) {
     resurrected = self;
 }
 
-TALLY_TEST(gc_interface, is_finalized_tells_whose_finalizer_has_run) {
-    begin_nodes();
+NODE_TEST(is_finalized_tells_whose_finalizer_has_run) {
     atomic_store(&on_finalize, resurrect);
     tally_object *object = node_new(finalized_node_type);
     check_int(tally_gc_is_finalized(object), 0);
@@ -402,8 +388,7 @@ TALLY_TEST(gc_interface, is_finalized_tells_whose_finalizer_has_run) {
 
 /* ---- freezing ---- */
 
-TALLY_TEST(gc_interface, frozen_objects_are_left_alone_until_unfrozen) {
-    begin_nodes();
+NODE_TEST(frozen_objects_are_left_alone_until_unfrozen) {
     tally_object *live = tally_list_new(0);
     drop_ring(node_type, 5);
     check_int(tally_gc_freeze_count(), 0);
@@ -422,8 +407,7 @@ TALLY_TEST(gc_interface, frozen_objects_are_left_alone_until_unfrozen) {
     tally_decref(live);
 }
 
-TALLY_TEST(gc_interface, what_a_frozen_object_holds_lives) {
-    begin_nodes();
+NODE_TEST(what_a_frozen_object_holds_lives) {
     tally_object *frozen = ring_of(node_type, 1);
     tally_gc_freeze();
     tally_object *ring = ring_of(node_type, 3);
@@ -442,8 +426,7 @@ TALLY_TEST(gc_interface, what_a_frozen_object_holds_lives) {
 
 /* ---- an immortal heap ---- */
 
-TALLY_TEST(gc_interface, an_immortal_heap_is_neither_counted_nor_collected) {
-    begin_nodes();
+NODE_TEST(an_immortal_heap_is_neither_counted_nor_collected) {
     tally_object *number = tally_float_new(0.5), *list = tally_list_new(0);
     check_int(tally_list_append(list, number), 0);
     drop_ring(node_type, 3);
@@ -451,17 +434,14 @@ TALLY_TEST(gc_interface, an_immortal_heap_is_neither_counted_nor_collected) {
     check_int(tally_is_immortal(number), 1);
     check_int(tally_is_immortal(list), 1);
     check_int(tally_gc_is_tracked(list), 0);
-    tally_decref(number);
-    tally_decref(number);
-    tally_decref(list);
+    drop(number, number, list);
     check_int(tally_gc_collect(2), 0);
     check_int(freed(), 0);
     check_int(tally_list_length(list), 1);
     check(tally_float_value(number) == 0.5);
 }
 
-TALLY_TEST(gc_interface, what_an_immortal_object_gets_later_is_counted_and_lives) {
-    begin_nodes();
+NODE_TEST(what_an_immortal_object_gets_later_is_counted_and_lives) {
     tally_object *list = tally_list_new(0);
     tally_gc_immortalize_heap();
     tally_object *ring = ring_of(node_type, 3);
@@ -478,16 +458,14 @@ static void use_immortal(void *list) {
     for (int i = 0; i < 1000; i++) {
         tally_object *item = tally_list_get(list, 0);
         tally_incref(list);
-        check_int(tally_list_append(list, item), 0);
-        tally_decref(item);
-        tally_decref(item);
-        tally_decref(list);
+        append_new(list, item);
+        drop(item, list);
         tally_decref(tally_list_pop(list, -1));
         tally_safepoint();
     }
 }
 
-TALLY_TEST(gc_interface, threads_use_an_immortal_heap_that_another_made) {
+TEST(threads_use_an_immortal_heap_that_another_made) {
     tally_object *list = tally_list_new(0), *item = tally_float_new(1);
     check_int(tally_list_append(list, item), 0);
     tally_gc_immortalize_heap();
@@ -501,7 +479,7 @@ TALLY_TEST(gc_interface, threads_use_an_immortal_heap_that_another_made) {
 
 /* ---- callbacks ---- */
 
-TALLY_TEST(gc_interface, callbacks_come_before_and_after_with_what_was_done) {
+TEST(callbacks_come_before_and_after_with_what_was_done) {
     static trace t;
     memset(&t, 0, sizeof t);
     begin_nodes();
@@ -544,7 +522,7 @@ static void fail(const tally_gc_info *info, void *context) {
     tally_error_set(TALLY_KEY_ERROR, "a gc callback that fails");
 }
 
-TALLY_TEST(gc_interface, callbacks_are_removed_by_function_and_context) {
+TEST(callbacks_are_removed_by_function_and_context) {
     static trace a, b;
     memset(&a, 0, sizeof a);
     memset(&b, 0, sizeof b);
@@ -567,8 +545,7 @@ TALLY_TEST(gc_interface, callbacks_are_removed_by_function_and_context) {
     check_fails(tally_gc_remove_callback(note, &b), TALLY_VALUE_ERROR);
 }
 
-TALLY_TEST(gc_interface, errors_in_callbacks_are_reported) {
-    begin_nodes();
+NODE_TEST(errors_in_callbacks_are_reported) {
     int calls = 0;
     check_int(tally_gc_add_callback(fail, &calls), 0);
     capture_begin();
@@ -582,16 +559,10 @@ TALLY_TEST(gc_interface, errors_in_callbacks_are_reported) {
 }
 
 static ptrdiff_t found_by_another;
-static void collect_here(void *nothing) {
-    (void)nothing;
-    found_by_another = tally_gc_collect(2);
-}
-static void collect_elsewhere(tally_object *self) {
-    (void)self;
-    run_threads(1, collect_here, NULL, 0);
-}
+static void collect_here(void *nothing) { found_by_another = tally_gc_collect(2); }
+static void collect_elsewhere(tally_object *self) { run_threads(1, collect_here, NULL, 0); }
 
-TALLY_TEST(gc_interface, what_another_thread_asks_for_during_a_collection_is_one_of_its_own) {
+TEST(what_another_thread_asks_for_during_a_collection_is_one_of_its_own) {
     static trace t;
     memset(&t, 0, sizeof t);
     begin_nodes();
@@ -618,8 +589,7 @@ static void query(const tally_gc_info *info, void *context) {
     check_int(tally_gc_collect(2), 0);
 }
 
-TALLY_TEST(gc_interface, callbacks_may_allocate_and_ask) {
-    begin_nodes();
+NODE_TEST(callbacks_may_allocate_and_ask) {
     int calls = 0;
     tally_object *live = tally_list_new(0);
     check_int(tally_gc_add_callback(query, &calls), 0);
@@ -633,15 +603,13 @@ TALLY_TEST(gc_interface, callbacks_may_allocate_and_ask) {
 
 static int asked_at_the_end;
 static void ask_for_garbage(tally_object *self) {
-    (void)self;
     tally_object *garbage = tally_gc_garbage();
     check(garbage == NULL);
     check_error(TALLY_RUNTIME_ERROR);
     asked_at_the_end++;
 }
 
-TALLY_TEST(gc_interface, garbage_is_not_there_while_the_run_time_ends) {
-    begin_nodes();
+NODE_TEST(garbage_is_not_there_while_the_run_time_ends) {
     asked_at_the_end = 0;
     atomic_store(&on_finalize, ask_for_garbage);
     tally_object *garbage = tally_gc_garbage();
@@ -652,24 +620,21 @@ TALLY_TEST(gc_interface, garbage_is_not_there_while_the_run_time_ends) {
     check_int(tally_init(NULL), 0);
 }
 
-TALLY_TEST(gc_interface, garbage_is_one_list) {
+TEST(garbage_is_one_list) {
     tally_object *garbage = tally_gc_garbage(), *again = tally_gc_garbage();
     check(garbage == again);
     check_int(tally_list_length(garbage), 0);
     check_int(tally_gc_collect(2), 0);
-    tally_decref(garbage);
-    tally_decref(again);
+    drop(garbage, again);
 }
 
 static void ask_again_and_again(void *argument) {
-    (void)argument;
     for (int i = 0; i < SUITE_LONG(100); i++) {
         tally_object *ring = ring_of(node_type, 2), *all = tally_gc_get_objects(-1),
                      *referrers = tally_gc_get_referrers(ring);
         check_int(contains(all, ring), 1);
         check(contains(referrers, node_of(ring)->child[0]) == 1);
-        tally_decref(all);
-        tally_decref(referrers);
+        drop(all, referrers);
         int counts[3];
         tally_gc_get_count(counts);
         if (i % 10 == 0) check(tally_gc_collect(2) >= 0);
@@ -678,8 +643,7 @@ static void ask_again_and_again(void *argument) {
     }
 }
 
-TALLY_TEST(gc_interface, threads_may_ask_while_others_collect) {
-    begin_nodes();
+NODE_TEST(threads_may_ask_while_others_collect) {
     run_threads(4, ask_again_and_again, NULL, 0);
     check(tally_gc_collect(2) >= 0);
     check_int(freed(), 4 * SUITE_LONG(100) * 2);

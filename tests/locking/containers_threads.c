@@ -20,7 +20,8 @@ static void begin(tally_object *container) {
 static void end(void) {
     tally_decref(shared);
     for (int i = 0; i < ITEMS; i++) {
-        settle_until(tally_refcount(items[i]) == 1) check_int(tally_refcount(items[i]), 1);
+        settle_until(tally_refcount(items[i]) == 1);
+        check_int(tally_refcount(items[i]), 1);
         tally_decref(items[i]);
     }
 }
@@ -52,7 +53,7 @@ static void append_numbers(void *argument) {
     }
 }
 
-TALLY_TEST(containers_threads, appends_to_one_list_are_all_there_in_each_threads_order) {
+TEST(appends_to_one_list_are_all_there_in_each_threads_order) {
     shared = tally_list_new(0);
     numbered(append_numbers);
     check_int(tally_list_length(shared), THREADS * ROUNDS);
@@ -113,7 +114,7 @@ static void push_and_pop(void *argument) {
     }
 }
 
-TALLY_TEST(containers_threads, what_is_pushed_and_not_popped_is_in_the_list) {
+TEST(what_is_pushed_and_not_popped_is_in_the_list) {
     begin(tally_list_new(0));
     atomic_store_explicit(&pushed, 0, memory_order_relaxed);
     atomic_store_explicit(&popped, 0, memory_order_relaxed);
@@ -138,7 +139,7 @@ static void get_and_set(void *argument) {
     }
 }
 
-TALLY_TEST(containers_threads, items_of_a_list_are_read_whole_while_others_set_them) {
+TEST(items_of_a_list_are_read_whole_while_others_set_them) {
     begin(tally_list_new(0));
     for (int i = 0; i < ITEMS; i++) tally_list_append(shared, items[i]);
     numbered(get_and_set);
@@ -173,8 +174,7 @@ static void set_and_move(void *argument) {
             copy = tally_list_get(shared, index);
             check(is_item(item) && copy == items[index]);
             tally_critical_end(&section);
-            tally_decref(item);
-            tally_decref(copy);
+            drop(item, copy);
             break;
         default:
             if (random % 4 == 0)
@@ -187,7 +187,7 @@ static void set_and_move(void *argument) {
     }
 }
 
-TALLY_TEST(containers_threads, items_are_set_while_the_list_moves_them) {
+TEST(items_are_set_while_the_list_moves_them) {
     begin(tally_list_new(0));
     for (int i = 0; i < ITEMS; i++) tally_list_append(shared, items[i]);
     numbered(set_and_move);
@@ -212,8 +212,7 @@ static void get_and_set_fresh(void *argument) {
     }
 }
 
-TALLY_TEST(containers_threads,
-           an_item_that_is_replaced_while_it_is_read_stays_alive_for_the_reader) {
+TEST(an_item_that_is_replaced_while_it_is_read_stays_alive_for_the_reader) {
     shared = list_of(1000, 1003);
     numbered(get_and_set_fresh);
     check_repr(shared, "[1000, 1001, 1002, 1003]");
@@ -241,7 +240,7 @@ static void clear_and_fill(void *argument) {
     }
 }
 
-TALLY_TEST(containers_threads, a_list_may_be_cleared_while_others_fill_and_read_it) {
+TEST(a_list_may_be_cleared_while_others_fill_and_read_it) {
     begin(tally_list_new(0));
     numbered(clear_and_fill);
     check_int(tally_list_length(shared) % 2, 0);
@@ -261,7 +260,7 @@ static void extend_each_other(void *argument) {
     }
 }
 
-TALLY_TEST(containers_threads, two_lists_extend_each_other_without_deadlock) {
+TEST(two_lists_extend_each_other_without_deadlock) {
     begin(tally_list_new(0));
     other_list = tally_list_new(0);
     numbered(extend_each_other);
@@ -285,7 +284,7 @@ static void own_keys(void *argument) {
     }
 }
 
-TALLY_TEST(containers_threads, each_thread_finds_its_own_keys_in_a_shared_dict) {
+TEST(each_thread_finds_its_own_keys_in_a_shared_dict) {
     shared = tally_dict_new();
     numbered(own_keys);
     check_int(tally_dict_length(shared), THREADS * ROUNDS / 2);
@@ -336,7 +335,7 @@ static void same_keys(void *argument) {
     }
 }
 
-TALLY_TEST(containers_threads, set_default_and_delete_of_the_same_keys_balance) {
+TEST(set_default_and_delete_of_the_same_keys_balance) {
     shared = tally_dict_new();
     atomic_store_explicit(&keys_added, 0, memory_order_relaxed);
     numbered(same_keys);
@@ -368,7 +367,7 @@ static void mixed_dict(void *argument) {
     }
 }
 
-TALLY_TEST(containers_threads, keys_and_values_of_a_shared_dict_keep_exact_counts) {
+TEST(keys_and_values_of_a_shared_dict_keep_exact_counts) {
     begin(tally_dict_new());
     numbered(mixed_dict);
     check(tally_dict_length(shared) <= ITEMS);
@@ -389,8 +388,7 @@ static void walk_or_change(void *argument) {
             int result;
             while ((result = tally_dict_next(shared, &position, &key, &value)) == 1) {
                 check(is_item(value));
-                tally_decref(key);
-                tally_decref(value);
+                drop(key, value);
             }
             if (result < 0) check_error(TALLY_RUNTIME_ERROR);
         }
@@ -398,7 +396,7 @@ static void walk_or_change(void *argument) {
     }
 }
 
-TALLY_TEST(containers_threads, a_walk_over_a_dict_that_others_change_is_safe) {
+TEST(a_walk_over_a_dict_that_others_change_is_safe) {
     begin(tally_dict_new());
     for (int i = 0; i < ITEMS; i++) tally_dict_set(shared, items[i], items[i]);
     numbered(walk_or_change);
@@ -457,7 +455,7 @@ static void change_and_read_kinds(void *argument) {
     }
 }
 
-TALLY_TEST(containers_threads, a_dict_gives_only_what_was_stored_for_the_key) {
+TEST(a_dict_gives_only_what_was_stored_for_the_key) {
     shared = tally_dict_new();
     for (int i = 0; i < KINDS; i++) kind_keys[i] = tally_int_new(i);
     numbered(change_and_read_kinds);
@@ -502,17 +500,14 @@ static void shared_attributes(const char *const *slots) {
     tally_decref(class);
 }
 
-TALLY_TEST(containers_threads, attributes_of_a_shared_instance_keep_exact_counts) {
-    shared_attributes(NULL);
-}
+TEST(attributes_of_a_shared_instance_keep_exact_counts) { shared_attributes(NULL); }
 
-TALLY_TEST(containers_threads, slots_of_a_shared_instance_keep_exact_counts) {
+TEST(slots_of_a_shared_instance_keep_exact_counts) {
     static const char *const slots[] = {"north", "east", "south", "west", NULL};
     shared_attributes(slots);
 }
 
 static void make_instances(void *argument) {
-    (void)argument;
     for (int i = 0; i < ROUNDS; i++) {
         tally_object *object = tally_instance_new(shared);
         check_int(tally_slot_set(object, 0, items[i % ITEMS]), 0);
@@ -521,7 +516,7 @@ static void make_instances(void *argument) {
     }
 }
 
-TALLY_TEST(containers_threads, instances_of_one_class_are_made_by_many_threads) {
+TEST(instances_of_one_class_are_made_by_many_threads) {
     begin(mortal_class());
     numbered(make_instances);
     check_int(deaths(), THREADS * ROUNDS);
@@ -537,8 +532,7 @@ static void intern_words(void *argument) {
         snprintf(word, sizeof word, "interned word %d", i);
         tally_object *str = text(word), *one = tally_str_intern(str), *two = tally_str_intern(str);
         check(one == two);
-        tally_decref(str);
-        tally_decref(two);
+        drop(str, two);
         if (i == 250)
             interned[self] = one; /* kept */
         else
@@ -547,7 +541,7 @@ static void intern_words(void *argument) {
     }
 }
 
-TALLY_TEST(containers_threads, interning_gives_all_threads_the_same_str) {
+TEST(interning_gives_all_threads_the_same_str) {
     numbered(intern_words);
     for (int i = 1; i < THREADS; i++) check(interned[i] == interned[0]);
     check_int(tally_refcount(interned[0]), THREADS);

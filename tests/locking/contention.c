@@ -44,7 +44,7 @@ static void check_against_counters(void) {
     check_int(after.lock_waits, before.lock_waits);
 }
 
-TALLY_TEST(contention, is_empty_where_nobody_fought) {
+TEST(is_empty_where_nobody_fought) {
     tally_object *list = tally_list_new(0);
     for (int i = 0; i < 1000; i++) check_int(tally_list_append(list, tally_none), 0);
     tally_decref(list);
@@ -55,23 +55,20 @@ TALLY_TEST(contention, is_empty_where_nobody_fought) {
     free(rows);
 }
 
-static void drop_all(void *list) {
+static void clear_and_drop(void *list) {
     tally_list_clear(list);
     tally_decref(list);
 }
 
 /* Objects of this thread, dropped by another one. */
-TALLY_TEST(contention, names_the_type_and_owner_whose_counts_are_merged) {
-    tally_object *class_ = tally_class_new(&(tally_class_spec){.name = "Dropped"});
+TEST(names_the_type_and_owner_whose_counts_are_merged) {
+    tally_object *class_ = class_named("Dropped");
     tally_object *list = tally_list_new(0);
     for (int i = 0; i < OBJECTS; i++) {
         tally_object *object = tally_instance_new(class_);
-        check_int(tally_list_append(list, object), 0);
-        tally_decref(object);
+        append_new(list, object);
     }
-    tally_thread thread;
-    check_int(tally_thread_start(&thread, drop_all, list), 0);
-    check_int(tally_thread_join(&thread), 0);
+    in_thread(clear_and_drop, list);
     tally_safepoint();
     check_against_counters();
     tally_contention_row *rows;
@@ -96,12 +93,9 @@ static void append_many(void *list) {
     }
 }
 
-TALLY_TEST(contention, agrees_with_the_counters_after_a_fight) {
+TEST(agrees_with_the_counters_after_a_fight) {
     tally_object *list = tally_list_new(0);
-    tally_thread threads[THREADS];
-    for (int i = 0; i < THREADS; i++)
-        check_int(tally_thread_start(&threads[i], append_many, list), 0);
-    for (int i = 0; i < THREADS; i++) check_int(tally_thread_join(&threads[i]), 0);
+    run_threads(THREADS, append_many, list, 0);
     check_int(tally_list_length(list), THREADS * APPENDS);
     check_against_counters();
     tally_decref(list);
@@ -128,18 +122,18 @@ static __attribute__((noinline)) tally_object *make_there(tally_object *class_) 
     return object;
 }
 
-static const tally_contention_row *row_of(const tally_contention_row *rows, size_t count,
-                                          const char *type) {
+/* A row of zeros where there is none of the type, which is a failure. */
+static tally_contention_row row_of(const tally_contention_row *rows, size_t count,
+                                   const char *type) {
     for (size_t i = 0; i < count; i++)
-        if (strcmp(rows[i].type, type) == 0) return &rows[i];
+        if (strcmp(rows[i].type, type) == 0) return rows[i];
     check(!"a row of this type");
-    return NULL;
+    return (tally_contention_row){.share = 0};
 }
 
 /* Known totals, and the place: in a build that counts them. Nowhere else are there any. */
-TALLY_TEST(contention, counts_by_others_are_known_with_the_place_that_made_the_object) {
-    tally_object *here = tally_class_new(&(tally_class_spec){.name = "Here"}),
-                 *there = tally_class_new(&(tally_class_spec){.name = "There"});
+TEST(counts_by_others_are_known_with_the_place_that_made_the_object) {
+    tally_object *here = class_named("Here"), *there = class_named("There");
     tally_object *object = make_here(here), *other = make_there(there);
     tally_thread threads[THREADS];
     tally_stats_result stats;
@@ -152,21 +146,17 @@ TALLY_TEST(contention, counts_by_others_are_known_with_the_place_that_made_the_o
     tally_stats(&stats);
     check_int(tally_contention(&rows, &count), 0);
     if (stats.detailed && !strstr(tally_backend(), "gil")) {
-        const tally_contention_row *a = row_of(rows, count, "Here"),
-                                   *b = row_of(rows, count, "There");
-        check_int(a->shared_counts, (THREADS - 1) * COUNTS);
-        check_int(b->shared_counts, COUNTS);
-        check((const char *)a->site > (const char *)make_here &&
-              (const char *)a->site < (const char *)make_here + 128);
-        check((const char *)b->site > (const char *)make_there &&
-              (const char *)b->site < (const char *)make_there + 128);
-        check(a->share > b->share);
+        tally_contention_row a = row_of(rows, count, "Here"), b = row_of(rows, count, "There");
+        check_int(a.shared_counts, (THREADS - 1) * COUNTS);
+        check_int(b.shared_counts, COUNTS);
+        check((const char *)a.site > (const char *)make_here &&
+              (const char *)a.site < (const char *)make_here + 128);
+        check((const char *)b.site > (const char *)make_there &&
+              (const char *)b.site < (const char *)make_there + 128);
+        check(a.share > b.share);
     } else if (!stats.detailed) {
         for (size_t i = 0; i < count; i++) check(!rows[i].site && rows[i].shared_counts == 0);
     }
     free(rows);
-    tally_decref(object);
-    tally_decref(other);
-    tally_decref(here);
-    tally_decref(there);
+    drop(object, other, here, there);
 }

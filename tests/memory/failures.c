@@ -105,7 +105,6 @@ static void drop_world(void) {
 
 /* Another thread has been everywhere: nothing is private any more. */
 static void visit_world(void *argument) {
-    (void)argument;
     tally_object *read;
     for (int i = 0; i < NAMES; i++) {
         tally_xdecref(tally_dict_get(w.dict, w.names[i]));
@@ -232,7 +231,7 @@ static void fail_each(int (*operation)(void), int shared) {
 
 #define ALLOCATES(name, call)                      \
     static int run_##name(void) { return (call); } \
-    TALLY_TEST(failures, name) {                   \
+    TEST(name) {                                   \
         fail_each(run_##name, 0);                  \
         fail_each(run_##name, 1);                  \
     }
@@ -348,13 +347,10 @@ ALLOCATES(heap_census, census())
 /* ---- threads ---- */
 
 static int started;
-static void count_start(void *argument) {
-    (void)argument;
-    started++;
-}
+static void count_start(void *argument) { started++; }
 
 /* No stack for it: a run-time error; no room for its state: a memory error. */
-TALLY_TEST(failures, thread_start) {
+TEST(thread_start) {
     for (int nth = 1;; nth++) {
         tally_thread thread;
         started = 0;
@@ -375,7 +371,6 @@ TALLY_TEST(failures, thread_start) {
 }
 
 static void *attach_without_memory(void *argument) {
-    (void)argument;
     tally_failpoint_failure(1, 0);
     check_int(tally_thread_attach(), -1);
     check(tally_failpoint_failed());
@@ -385,15 +380,13 @@ static void *attach_without_memory(void *argument) {
     return NULL;
 }
 
-TALLY_TEST(failures, thread_attach) {
+TEST(thread_attach) {
     pthread_t thread;
     check_int(pthread_create(&thread, NULL, attach_without_memory, NULL), 0);
-    tally_blocking_begin();
-    pthread_join(thread, NULL);
-    tally_blocking_end();
+    join_blocked(thread);
 }
 
-TALLY_TEST(failures, init_can_be_called_again) {
+TEST(init_can_be_called_again) {
     check_int(tally_finish(), 0);
     int nth = 1, refused = 0;
     for (; nth <= MOST_ALLOCATIONS; nth++) {
@@ -423,7 +416,6 @@ TALLY_TEST(failures, init_can_be_called_again) {
 
 static int collections_begun, collections_ended;
 static void count_collection(const tally_gc_info *info, void *context) {
-    (void)context;
     ++*(info->finished ? &collections_ended : &collections_begun);
 }
 
@@ -470,8 +462,8 @@ static void collect_without(int64_t more) {
     tally_decref(live);
 }
 
-TALLY_TEST(failures, a_collection) { collect_without(0); }
-TALLY_TEST(failures, a_collection_without_any_memory) { collect_without(INT64_MAX / 2); }
+TEST(a_collection) { collect_without(0); }
+TEST(a_collection_without_any_memory) { collect_without(INT64_MAX / 2); }
 
 static tally_object *brought_back;
 static void bring_back_the_first(tally_object *self) {
@@ -481,7 +473,7 @@ static void bring_back_the_first(tally_object *self) {
 }
 
 /* What was brought back is marked with whatever memory there is; a wide one, too. */
-TALLY_TEST(failures, a_collection_in_which_a_finalizer_brings_back) {
+TEST(a_collection_in_which_a_finalizer_brings_back) {
     enum { WIDE = 300 };
     for (int nth = 1;; nth++) {
         begin_nodes();
@@ -523,7 +515,7 @@ TALLY_TEST(failures, a_collection_in_which_a_finalizer_brings_back) {
  * A list that holds itself so often that the collector needs memory to count it: without, it lives
  * until a collection that has some. What it cannot count of a live one keeps that alive, too.
  */
-TALLY_TEST(failures, a_collection_without_memory_to_count_with_keeps_what_it_cannot_count) {
+TEST(a_collection_without_memory_to_count_with_keeps_what_it_cannot_count) {
     enum { REFERENCES = 1000 };
     tally_object *live = tally_list_new(0), *outer = live;
     for (int i = 0; i < 20000; i++) {
@@ -576,9 +568,7 @@ static void remove_all(int shared) {
     for (int i = 0; i < 4; i++) tally_decref(held[i]);
     ptrdiff_t length = tally_list_length(w.list);
     without_memory();
-    tally_object *popped = tally_list_pop(w.list, 0);
-    check(popped == held[0]);
-    tally_decref(popped);
+    check_is(tally_list_pop(w.list, 0), held[0]);
     check_int(tally_list_length(w.list), length - 1);
     check_int(tally_dict_delete(w.dict, w.names[0]), 0);
     check_int(tally_dict_contains(w.dict, w.names[0]), 0);
@@ -595,11 +585,11 @@ static void remove_all(int shared) {
     settle();
 }
 
-TALLY_TEST(failures, removals_need_no_memory) { remove_all(0); }
-TALLY_TEST(failures, removals_from_shared_containers_need_no_memory) { remove_all(1); }
+TEST(removals_need_no_memory) { remove_all(0); }
+TEST(removals_from_shared_containers_need_no_memory) { remove_all(1); }
 
 /* A removed key that could not be noted for later goes with its table. */
-TALLY_TEST(failures, a_removed_key_without_memory_is_not_lost) {
+TEST(a_removed_key_without_memory_is_not_lost) {
     make_world();
     run_threads(1, visit_world, NULL, 0);
     settle();
@@ -616,7 +606,7 @@ TALLY_TEST(failures, a_removed_key_without_memory_is_not_lost) {
 }
 
 /* Deep and broad, with native types in between, which drop in their own way. */
-TALLY_TEST(failures, a_large_structure_dies_without_memory) {
+TEST(a_large_structure_dies_without_memory) {
     tally_object *class = mortal_class(), *type = tally_type_new(&container_spec),
                  *top = tally_list_new(0);
     enum { DEPTH = 2000, BREADTH = 20 };
@@ -653,7 +643,7 @@ static void traverse_many(tally_object *self, tally_visit visit, void *context) 
         if (held[i]) visit(held[i], context);
 }
 
-TALLY_TEST(failures, what_a_native_object_held_dies_without_asking_for_memory) {
+TEST(what_a_native_object_held_dies_without_asking_for_memory) {
     tally_object *class = mortal_class();
     tally_object *type = tally_type_new(&(tally_type_spec){.name = "many",
                                                            .size = MANY * sizeof(tally_object *),
@@ -672,14 +662,13 @@ TALLY_TEST(failures, what_a_native_object_held_dies_without_asking_for_memory) {
 
 static tally_object *handed;
 static void drop_without_memory(void *argument) {
-    (void)argument;
     without_memory();
     tally_decref(handed);
     tally_failpoint_failed();
 }
 
 /* The thread has no table to count the class in, no entry for a queue, no batch to hand over. */
-TALLY_TEST(failures, an_instance_of_another_thread_is_dropped_without_memory) {
+TEST(an_instance_of_another_thread_is_dropped_without_memory) {
     tally_object *class = mortal_class();
     for (int i = 1; i <= 20; i++) {
         handed = tally_instance_new(class);
@@ -692,7 +681,7 @@ TALLY_TEST(failures, an_instance_of_another_thread_is_dropped_without_memory) {
 }
 
 /* What is retired stays in its thread's list for as long as there is no batch for it. */
-TALLY_TEST(failures, retired_memory_waits_until_there_is_memory) {
+TEST(retired_memory_waits_until_there_is_memory) {
     make_world();
     run_threads(1, visit_world, NULL, 0);
     settle();
@@ -718,13 +707,12 @@ TALLY_TEST(failures, retired_memory_waits_until_there_is_memory) {
 }
 
 static void borrow_world(void *argument) {
-    (void)argument;
     check(tally_borrowed_object(tally_list_borrow(made, 0)) != NULL);
     check(tally_borrowed_object(tally_list_borrow(made, 1)) != NULL);
 }
 
 /* What was handed out dies, and waits, without memory; all of it comes home. */
-TALLY_TEST(failures, what_was_handed_out_dies_without_memory) {
+TEST(what_was_handed_out_dies_without_memory) {
     tally_object *class = mortal_class();
     static picture before, after;
     make_world();
@@ -755,7 +743,7 @@ TALLY_TEST(failures, what_was_handed_out_dies_without_memory) {
 }
 
 /* A borrow takes no memory, by whichever way. */
-TALLY_TEST(failures, nothing_is_allocated_to_borrow) {
+TEST(nothing_is_allocated_to_borrow) {
     make_world();
     without_memory();
     check(tally_borrowed_object(tally_list_borrow(w.list, 0)) != NULL);
@@ -780,7 +768,7 @@ static void count_without_memory(void *class_) {
     tally_decref(class_);
 }
 
-TALLY_TEST(failures, a_thread_that_gets_no_table_of_numbers_counts_a_class_all_the_same) {
+TEST(a_thread_that_gets_no_table_of_numbers_counts_a_class_all_the_same) {
     tally_object *class_ = tally_class_new(&wide_spec),
                  *reference = tally_weakref_new(class_, NULL, NULL);
     run_threads(1, count_without_memory, class_, 0); /* in a slot that had no table before */
@@ -789,6 +777,5 @@ TALLY_TEST(failures, a_thread_that_gets_no_table_of_numbers_counts_a_class_all_t
     tally_gc_collect(2);
     tally_object *got = tally_weakref_get(reference);
     check(got == tally_none);
-    tally_decref(got);
-    tally_decref(reference);
+    drop(got, reference);
 }

@@ -32,13 +32,13 @@ static int arenas_return(size_t before, size_t slack) {
     return 0;
 }
 
-TALLY_TEST(memory, size_classes_are_steps_of_16_bytes_up_to_512) {
+TEST(size_classes_are_steps_of_16_bytes_up_to_512) {
     tally_memory_result memory = look();
     for (int i = 0; i < TALLY_SIZE_CLASSES; i++)
         check_int(memory.classes[i].block_size, 16 * (i + 1));
 }
 
-TALLY_TEST(memory, blocks_in_use_rise_and_fall_with_objects) {
+TEST(blocks_in_use_rise_and_fall_with_objects) {
     tally_object **objects = malloc(1000 * sizeof *objects);
     size_t before = blocks_in_use(&(tally_memory_result[]){look()}[0]);
     for (int i = 0; i < 1000; i++) objects[i] = tally_float_new(i);
@@ -50,7 +50,7 @@ TALLY_TEST(memory, blocks_in_use_rise_and_fall_with_objects) {
     free(objects);
 }
 
-TALLY_TEST(memory, the_figures_agree_with_each_other) {
+TEST(the_figures_agree_with_each_other) {
     tally_object *list = list_of(1000, 20000);
     tally_memory_result memory = look();
     check(memory.arenas > 0);
@@ -75,7 +75,7 @@ static tally_object *make_many(void) {
     return list;
 }
 
-TALLY_TEST(memory, arenas_go_back_when_all_is_dropped) {
+TEST(arenas_go_back_when_all_is_dropped) {
     tally_decref(tally_float_new(1));
     size_t before = look().arenas;
     tally_object *list = make_many();
@@ -87,7 +87,7 @@ TALLY_TEST(memory, arenas_go_back_when_all_is_dropped) {
     check(arenas_return(before, 2));
 }
 
-TALLY_TEST(memory, one_survivor_an_arena_keeps_it) {
+TEST(one_survivor_an_arena_keeps_it) {
     /* Why memory need not shrink: every thousandth object stays. */
     size_t before = look().arenas;
     tally_object *list = make_many(), *kept = tally_list_new(0);
@@ -111,24 +111,18 @@ TALLY_TEST(memory, one_survivor_an_arena_keeps_it) {
 
 static tally_object *handed;
 
-static void drop_handed(void *argument) {
-    (void)argument;
-    tally_decref(handed);
-}
+static void drop_handed(void *argument) { tally_decref(handed); }
 
-static void make_handed(void *argument) {
-    (void)argument;
-    handed = make_many();
-}
+static void make_handed(void *argument) { handed = make_many(); }
 
-TALLY_TEST(memory, arenas_go_back_when_another_thread_dropped_all) {
+TEST(arenas_go_back_when_another_thread_dropped_all) {
     size_t before = look().arenas;
     handed = make_many();
     run_threads(1, drop_handed, NULL, 0);
     check(arenas_return(before, 2));
 }
 
-TALLY_TEST(memory, arenas_of_exited_threads_go_back) {
+TEST(arenas_of_exited_threads_go_back) {
     size_t before = look().arenas;
     for (int i = 0; i < 3; i++) {
         run_threads(1, make_handed, NULL, 0);
@@ -138,21 +132,20 @@ TALLY_TEST(memory, arenas_of_exited_threads_go_back) {
 }
 
 static void churn(void *argument) {
-    (void)argument;
     for (int i = 0; i < 2000; i++) {
         tally_decref(list_of(1000, 1010));
         tally_safepoint();
     }
 }
 
-TALLY_TEST(memory, does_not_grow_with_threads_that_come_and_go) {
+TEST(does_not_grow_with_threads_that_come_and_go) {
     run_threads(4, churn, NULL, 0);
     size_t before = look().arenas;
     for (int i = 0; i < 50; i++) run_threads(4, churn, NULL, 0);
     check(arenas_return(before, 3));
 }
 
-TALLY_TEST(memory, large_objects_are_counted_and_freed) {
+TEST(large_objects_are_counted_and_freed) {
     tally_memory_result before = look();
     tally_object *type = tally_type_new(&(tally_type_spec){.name = "large", .size = 100000}),
                  *objects[10];
@@ -189,7 +182,7 @@ static size_t census(const char *type, size_t *bytes) {
     return objects;
 }
 
-TALLY_TEST(memory, the_census_counts_live_objects_by_type) {
+TEST(the_census_counts_live_objects_by_type) {
     size_t bytes, floats = census("float", &bytes), tuples = census("tuple", &bytes), fresh;
     tally_object *class = mortal_class(), *list = tally_list_new(0);
     for (int i = 0; i < 1000; i++) {
@@ -211,7 +204,7 @@ TALLY_TEST(memory, the_census_counts_live_objects_by_type) {
     tally_decref(class);
 }
 
-TALLY_TEST(memory, the_census_counts_large_objects_too) {
+TEST(the_census_counts_large_objects_too) {
     tally_object *type = tally_type_new(&(tally_type_spec){.name = "huge", .size = 50000});
     tally_object *object = tally_object_new(type, 0);
     size_t bytes;
@@ -221,7 +214,7 @@ TALLY_TEST(memory, the_census_counts_large_objects_too) {
     check_int(census("huge", &bytes), 0);
 }
 
-TALLY_TEST(memory, statistics_can_be_read_at_any_time) {
+TEST(statistics_can_be_read_at_any_time) {
     tally_stats_result first, second;
     tally_stats(&first);
     run_threads(8, churn, NULL, 0);
@@ -306,12 +299,8 @@ static void what_is_dropped_goes_back(int sleep) {
     end_makers();
 }
 
-TALLY_TEST(memory, what_others_free_goes_back_though_its_makers_are_gone) {
-    what_is_dropped_goes_back(0);
-}
-TALLY_TEST(memory, what_others_free_goes_back_though_its_makers_sleep) {
-    what_is_dropped_goes_back(1);
-}
+TEST(what_others_free_goes_back_though_its_makers_are_gone) { what_is_dropped_goes_back(0); }
+TEST(what_others_free_goes_back_though_its_makers_sleep) { what_is_dropped_goes_back(1); }
 
 /* Every pool of the makers has blocks in use; most of each is free. */
 static void pools_serve_others(int sleep) {
@@ -336,11 +325,10 @@ static void pools_serve_others(int sleep) {
     end_makers();
 }
 
-TALLY_TEST(memory, pools_of_exited_threads_serve_others) { pools_serve_others(0); }
-TALLY_TEST(memory, pools_of_sleeping_threads_serve_others) { pools_serve_others(1); }
+TEST(pools_of_exited_threads_serve_others) { pools_serve_others(0); }
+TEST(pools_of_sleeping_threads_serve_others) { pools_serve_others(1); }
 
 static void safepoints_until_told(void *argument) {
-    (void)argument;
     made[0] = tally_list_new(0);
     for (int i = 0; i < MAKERS * EACH; i++) append_new(made[0], tally_float_new(i));
     atomic_store(&makers_done, 1);
@@ -348,7 +336,7 @@ static void safepoints_until_told(void *argument) {
         tally_safepoint();
 }
 
-TALLY_TEST(memory, what_others_free_goes_back_though_its_maker_computes) {
+TEST(what_others_free_goes_back_though_its_maker_computes) {
     tally_thread maker;
     size_t before = look().arenas;
     atomic_store(&makers_done, 0);
@@ -374,7 +362,7 @@ TALLY_TEST(memory, what_others_free_goes_back_though_its_maker_computes) {
     check_int(tally_thread_join(&maker), 0);
 }
 
-TALLY_TEST(memory, a_look_changes_nothing) {
+TEST(a_look_changes_nothing) {
     start_makers(3, 1);
     for (int i = 0; i < MAKERS / 2; i++) tally_decref(made[i]);
     tally_stats_result stats[2];
@@ -397,7 +385,7 @@ static size_t pools_in_use(void) {
     return pools;
 }
 
-TALLY_TEST(memory, a_thread_that_only_sleeps_keeps_no_empty_pools) {
+TEST(a_thread_that_only_sleeps_keeps_no_empty_pools) {
     tally_gc_collect(2); /* gives back all that is kept */
     size_t before = pools_in_use();
     tally_decref(list_of(1000, 50000));

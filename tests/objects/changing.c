@@ -21,17 +21,13 @@ static void change_once(void) {
     if (now) now();
 }
 static int *number_of(tally_object *object) { return tally_object_data(object); }
-static int64_t same_hash(tally_object *self) {
-    (void)self;
-    return 7;
-}
+static int64_t same_hash(tally_object *self) { return 7; }
 static int same_number(tally_object *self, tally_object *other) {
     compared++;
     change_once();
     return *number_of(self) == *number_of(other);
 }
 static tally_object *show(tally_object *self) {
-    (void)self;
     shown++;
     change_once();
     return text("own");
@@ -62,9 +58,7 @@ static void visit(void *argument) {
     tally_decref(key);
 }
 static tally_object *shared(tally_object *container) {
-    tally_thread thread;
-    check_int(tally_thread_start(&thread, visit, container), 0);
-    check_int(tally_thread_join(&thread), 0);
+    in_thread(visit, container);
     return container;
 }
 
@@ -82,8 +76,7 @@ static void begin_keys(const int *numbers, int count) {
 }
 static void end_keys(int count) {
     for (int i = 0; i < count; i++) tally_decref(keys[i]);
-    tally_decref(dict);
-    tally_decref(type);
+    drop(dict, type);
 }
 
 /* As many keys as the length says, each found, no two equal. */
@@ -105,7 +98,7 @@ static void check_keys(ptrdiff_t length) {
  */
 static void put_equal_key_where_the_search_has_been(void) { set(2); }
 
-TALLY_TEST(changing, a_key_put_where_the_search_has_been_is_found) {
+TEST(a_key_put_where_the_search_has_been_is_found) {
     for (int operation = 0; operation < 4; operation++) {
         begin_keys((const int[]){1, 2, 9, 9}, 4);
         set(0);
@@ -126,12 +119,10 @@ TALLY_TEST(changing, a_key_put_where_the_search_has_been_is_found) {
 
 /* In threads that follow each other in one slot: tables of equal address are told apart. */
 static void fill(void *nothing) {
-    (void)nothing;
     set(0);
     set(1);
 }
 static void refill(void *nothing) {
-    (void)nothing;
     check_int(tally_dict_clear(dict), 0);
     for (int i = 0; i < 3; i++) {
         tally_gc_collect(2);
@@ -140,14 +131,10 @@ static void refill(void *nothing) {
     set(2);
     set(1);
 }
-static void in_a_thread(void (*run)(void *)) {
-    tally_thread thread;
-    check_int(tally_thread_start(&thread, run, NULL), 0);
-    check_int(tally_thread_join(&thread), 0);
-}
+static void in_a_thread(void (*run)(void *)) { in_thread(run, NULL); }
 static void refill_in_a_thread(void) { in_a_thread(refill); }
 
-TALLY_TEST(changing, a_table_made_by_the_next_thread_in_the_slot_is_another) {
+TEST(a_table_made_by_the_next_thread_in_the_slot_is_another) {
     for (int operation = 0; operation < 2; operation++) {
         begin_keys((const int[]){1, 2, 9, 9}, 4);
         in_a_thread(fill);
@@ -170,14 +157,13 @@ TALLY_TEST(changing, a_table_made_by_the_next_thread_in_the_slot_is_another) {
 /* Each comparison changes the set of keys: the search ends all the same. */
 static tally_object *other_key;
 static void toggle(void *nothing) {
-    (void)nothing;
     if (tally_dict_contains(dict, other_key) == 1)
         check_int(tally_dict_delete(dict, other_key), 0);
     else
         check_int(tally_dict_set(dict, other_key, tally_none), 0);
 }
 
-TALLY_TEST(changing, a_search_ends_though_each_comparison_changes_the_dict) {
+TEST(a_search_ends_though_each_comparison_changes_the_dict) {
     enum { MANY = 30 };
     type = own_type();
     dict = tally_dict_new();
@@ -193,11 +179,7 @@ TALLY_TEST(changing, a_search_ends_though_each_comparison_changes_the_dict) {
     tally_dict_delete(dict, other_key);
     tally_error_clear();
     check_int(tally_dict_length(dict), MANY);
-    tally_decref(other_key);
-    tally_decref(last);
-    tally_decref(none);
-    tally_decref(dict);
-    tally_decref(type);
+    drop(other_key, last, none, dict, type);
 }
 
 /* ---- comparison and repr of what changes ---- */
@@ -219,7 +201,7 @@ static tally_object *own_dict(int number) {
     return made;
 }
 
-TALLY_TEST(changing, a_dict_that_its_values_change_is_compared_and_shown) {
+TEST(a_dict_that_its_values_change_is_compared_and_shown) {
     type = own_type();
     void (*const changes[])(void) = {remove_a_key, add_a_key};
     for (int i = 0; i < 2; i++)
@@ -245,8 +227,7 @@ TALLY_TEST(changing, a_dict_that_its_values_change_is_compared_and_shown) {
             change = changes[i];
             check(tally_equal(a, b) >= 0);
             check_error(TALLY_NO_ERROR);
-            tally_decref(a);
-            tally_decref(b);
+            drop(a, b);
         }
     tally_decref(type);
 }
@@ -255,7 +236,7 @@ static void pop_all(void) {
     while (tally_list_length(changing) > 0) tally_decref(tally_list_pop(changing, -1));
 }
 
-TALLY_TEST(changing, a_list_that_its_items_change_is_compared_and_shown) {
+TEST(a_list_that_its_items_change_is_compared_and_shown) {
     type = own_type();
     for (int is_shared = 0; is_shared < 2; is_shared++) {
         tally_object *a = tally_list_new(0), *b = tally_list_new(0);
@@ -277,8 +258,7 @@ TALLY_TEST(changing, a_list_that_its_items_change_is_compared_and_shown) {
         check(repr != NULL && change == NULL);
         tally_xdecref(repr);
         check_error(TALLY_NO_ERROR);
-        tally_decref(a);
-        tally_decref(b);
+        drop(a, b);
     }
     tally_decref(type);
 }
@@ -288,11 +268,6 @@ TALLY_TEST(changing, a_list_that_its_items_change_is_compared_and_shown) {
 static tally_object *one, *two;
 static _Atomic int changers_done;
 
-static int is_apart(void) {
-    if (has_gil())
-        suite_skip("the GIL is held at this point, so no other thread can come in between");
-    return !has_gil();
-}
 static void replace(tally_object *list, int64_t value) {
     tally_object *number = tally_int_new(value);
     check_int(tally_list_set(list, 0, number), 0);
@@ -300,18 +275,16 @@ static void replace(tally_object *list, int64_t value) {
 }
 /* one and two were never equal: 1 and 2, 3 and 2, 3 and 1. */
 static void trade(void *nothing) {
-    (void)nothing;
     replace(one, 3);
     replace(two, 1);
 }
 static void trade_values(void *nothing) {
-    (void)nothing;
     set_new(one, text("key"), tally_int_new(3));
     set_new(two, text("key"), tally_int_new(1));
 }
 
-TALLY_TEST(changing, lists_that_are_never_equal_are_not) {
-    if (!is_apart()) return;
+/* With a GIL no other thread comes between. */
+TEST_IF(no_gil, lists_that_are_never_equal_are_not) {
     one = shared(list_of(1, 1));
     two = shared(list_of(2, 2));
     tally_failpoint_role(1);
@@ -326,12 +299,10 @@ TALLY_TEST(changing, lists_that_are_never_equal_are_not) {
     check_int(tally_compare(one, two, &order), 0);
     check(order != 0);
     check_int(tally_failpoint_reset(), 0);
-    tally_decref(one);
-    tally_decref(two);
+    drop(one, two);
 }
 
-TALLY_TEST(changing, dicts_that_are_never_equal_are_not) {
-    if (!is_apart()) return;
+TEST_IF(no_gil, dicts_that_are_never_equal_are_not) {
     one = shared(tally_dict_new());
     two = shared(tally_dict_new());
     set_new(one, text("key"), tally_int_new(1));
@@ -341,19 +312,16 @@ TALLY_TEST(changing, dicts_that_are_never_equal_are_not) {
     check_int(tally_equal(one, two), 0);
     check(tally_failpoint_await(1, "first_copied"));
     check_int(tally_failpoint_reset(), 0);
-    tally_decref(one);
-    tally_decref(two);
+    drop(one, two);
 }
 
 /* First what is read, then what is written or read next. */
 static void append_to_both(void *nothing) {
-    (void)nothing;
     append_new(two, tally_int_new(2));
     append_new(one, tally_int_new(9));
 }
 
-TALLY_TEST(changing, a_list_is_extended_by_what_the_other_has_then) {
-    if (!is_apart()) return;
+TEST_IF(no_gil, a_list_is_extended_by_what_the_other_has_then) {
     one = shared(tally_list_new(0));
     two = shared(list_of(1, 1));
     tally_failpoint_role(1);
@@ -362,12 +330,10 @@ TALLY_TEST(changing, a_list_is_extended_by_what_the_other_has_then) {
     check(tally_failpoint_await(1, "extend_copied"));
     check_int(tally_failpoint_reset(), 0);
     check_repr(one, "[9, 1, 2]");
-    tally_decref(one);
-    tally_decref(two);
+    drop(one, two);
 }
 
-TALLY_TEST(changing, lists_are_joined_as_they_are_at_one_moment) {
-    if (!is_apart()) return;
+TEST_IF(no_gil, lists_are_joined_as_they_are_at_one_moment) {
     one = shared(list_of(1, 1));
     two = shared(list_of(2, 2));
     tally_failpoint_role(1);
@@ -377,11 +343,10 @@ TALLY_TEST(changing, lists_are_joined_as_they_are_at_one_moment) {
     tally_xdecref(joined);
     check(tally_failpoint_await(1, "first_copied"));
     check_int(tally_failpoint_reset(), 0);
-    tally_decref(one);
-    tally_decref(two);
+    drop(one, two);
 }
 
-TALLY_TEST(changing, a_list_is_extended_by_itself_and_joined_with_itself) {
+TEST(a_list_is_extended_by_itself_and_joined_with_itself) {
     tally_object *list = list_of(1, 3);
     check_int(tally_list_extend(list, list), 0);
     check_repr(list, "[1, 2, 3, 1, 2, 3]");
@@ -390,13 +355,11 @@ TALLY_TEST(changing, a_list_is_extended_by_itself_and_joined_with_itself) {
     check_int(tally_list_clear(list), 0);
     check_int(tally_list_extend(list, list), 0);
     check_repr(list, "[]");
-    tally_decref(joined);
-    tally_decref(list);
+    drop(joined, list);
 }
 
 /* Every operation on two lists while both change. */
 static void change_both(void *nothing) {
-    (void)nothing;
     for (int i = 0; i < SUITE_LONG(20000); i++) {
         tally_object *list = i % 2 ? one : two;
         append_new(list, tally_int_new(7));
@@ -406,7 +369,6 @@ static void change_both(void *nothing) {
     atomic_fetch_add(&changers_done, 1);
 }
 static void use_both(void *nothing) {
-    (void)nothing;
     while (atomic_load(&changers_done) < 2) {
         int order;
         tally_object *sum = tally_add(one, two), *repr = tally_repr(one), *mine = tally_list_new(0);
@@ -416,14 +378,12 @@ static void use_both(void *nothing) {
         check_int(tally_list_extend(mine, two), 0);
         for (ptrdiff_t i = tally_list_length(mine); i-- > 0;)
             check_int(take_int(tally_list_get(mine, i)), 7);
-        tally_decref(sum);
-        tally_decref(repr);
-        tally_decref(mine);
+        drop(sum, repr, mine);
         tally_safepoint();
     }
 }
 
-TALLY_TEST(changing, two_lists_are_used_while_both_are_filled_and_cleared) {
+TEST(two_lists_are_used_while_both_are_filled_and_cleared) {
     one = tally_list_new(0);
     two = tally_list_new(0);
     atomic_store(&changers_done, 0);
@@ -431,13 +391,12 @@ TALLY_TEST(changing, two_lists_are_used_while_both_are_filled_and_cleared) {
     for (int i = 0; i < 4; i++)
         check_int(tally_thread_start(&threads[i], i < 2 ? change_both : use_both, NULL), 0);
     for (int i = 0; i < 4; i++) check_int(tally_thread_join(&threads[i]), 0);
-    tally_decref(one);
-    tally_decref(two);
+    drop(one, two);
 }
 
 /* ---- walks ---- */
 
-TALLY_TEST(changing, a_walk_notices_a_clear_and_as_many_inserts) {
+TEST(a_walk_notices_a_clear_and_as_many_inserts) {
     dict = tally_dict_new();
     for (int i = 0; i < 3; i++) set_new(dict, tally_int_new(i), tally_int_new(i));
     ptrdiff_t position = 0;
@@ -451,7 +410,7 @@ TALLY_TEST(changing, a_walk_notices_a_clear_and_as_many_inserts) {
 static void count_call(void *count) { ++*(int *)count; }
 
 /* The first key of a dict that shrinks from the front is not looked for behind the removed ones. */
-TALLY_TEST(changing, the_first_key_of_a_queue_is_found_at_once) {
+TEST(the_first_key_of_a_queue_is_found_at_once) {
     enum { MANY = 1000 };
     int skips = 0;
     tally_failpoint_role(1);
@@ -498,8 +457,7 @@ static tally_object *nested(int depth, tally_object *item) {
 }
 static tally_object *row(tally_object *a, tally_object *b) {
     tally_object *made = pair(a, b);
-    tally_decref(a);
-    tally_decref(b);
+    drop(a, b);
     return made;
 }
 static tally_object *wide(int length) {
@@ -522,7 +480,7 @@ static tally_object *equal_key(int which) {
     }
 }
 
-TALLY_TEST(changing, equal_floats_and_tuples_are_compared_without_foreign_code) {
+TEST(equal_floats_and_tuples_are_compared_without_foreign_code) {
     int comparisons = 0;
     tally_failpoint_role(1);
     tally_failpoint_call_always(1, "table_compares", count_call, &comparisons);
@@ -549,15 +507,14 @@ TALLY_TEST(changing, equal_floats_and_tuples_are_compared_without_foreign_code) 
         tally_decref(key);
         key = row(text("0"), text("zero"));
         check_int(tally_dict_contains(dict, key), 0);
-        tally_decref(key);
-        tally_decref(dict);
+        drop(key, dict);
     }
     check_int(comparisons, 0);
     check_int(tally_failpoint_reset(), 0);
 }
 
 /* Beyond the bounds of what is compared in place they are compared as other objects. */
-TALLY_TEST(changing, large_and_deep_tuples_are_found_as_keys) {
+TEST(large_and_deep_tuples_are_found_as_keys) {
     dict = tally_dict_new();
     set_new(dict, wide(600), text("wide"));
     set_new(dict, nested(50, tally_float_new(0.5)), text("deep"));
@@ -581,19 +538,14 @@ TALLY_TEST(changing, large_and_deep_tuples_are_found_as_keys) {
 
 /* A str and a key of the program's own type that says it is equal. */
 static int64_t hash_as_text(tally_object *self) {
-    (void)self;
     tally_object *str = text("the text");
     int64_t hash = tally_hash(str);
     tally_decref(str);
     return hash;
 }
-static int equals_all(tally_object *self, tally_object *other) {
-    (void)self;
-    (void)other;
-    return 1;
-}
+static int equals_all(tally_object *self, tally_object *other) { return 1; }
 
-TALLY_TEST(changing, a_str_is_compared_with_a_key_of_another_type) {
+TEST(a_str_is_compared_with_a_key_of_another_type) {
     type = tally_type_new(
         &(tally_type_spec){.name = "Wild", .hash = hash_as_text, .equal = equals_all});
     tally_object *wild = tally_object_new(type, 0), *str = text("the text");
@@ -602,13 +554,10 @@ TALLY_TEST(changing, a_str_is_compared_with_a_key_of_another_type) {
     check_int(tally_dict_contains(dict, str), 1);
     check_int(tally_dict_set(dict, str, tally_none), 0);
     check_int(tally_dict_length(dict), 1);
-    tally_decref(wild);
-    tally_decref(str);
-    tally_decref(dict);
-    tally_decref(type);
+    drop(wild, str, dict, type);
 }
 
-TALLY_TEST(changing, nan_keys_have_hashes_of_their_own) {
+TEST(nan_keys_have_hashes_of_their_own) {
     enum { MANY = 200 };
     tally_object *nans[MANY];
     int64_t same = 0;
@@ -632,12 +581,10 @@ TALLY_TEST(changing, nan_keys_have_hashes_of_their_own) {
 
 static tally_object *tuples[6];
 static uint64_t revoked(void) {
-    tally_stats_result stats;
-    tally_stats(&stats);
+    tally_stats_result stats = stats_now();
     return stats.lock_revocations;
 }
 static void read_tuples(void *nothing) {
-    (void)nothing;
     tally_object *list = tally_list_new(0);
     uint64_t before = revoked();
     int order;
@@ -653,7 +600,7 @@ static void read_tuples(void *nothing) {
     tally_decref(list);
 }
 
-TALLY_TEST(changing, reading_a_tuple_takes_no_lock) {
+TEST(reading_a_tuple_takes_no_lock) {
     for (int i = 0; i < 6; i++) tuples[i] = row(tally_int_new(1), text("text"));
     in_a_thread(read_tuples);
     for (int i = 0; i < 6; i++) tally_decref(tuples[i]);
@@ -661,10 +608,7 @@ TALLY_TEST(changing, reading_a_tuple_takes_no_lock) {
 
 /* ---- a pending error ---- */
 
-static int64_t hash_of_minus_one(tally_object *self) {
-    (void)self;
-    return -1;
-}
+static int64_t hash_of_minus_one(tally_object *self) { return -1; }
 
 #define KEEPS_ERROR(call)                                        \
     do {                                                         \
@@ -673,7 +617,7 @@ static int64_t hash_of_minus_one(tally_object *self) {
         check(strcmp(tally_error_message(), "pending 42") == 0); \
     } while (0)
 
-TALLY_TEST(changing, what_succeeds_leaves_a_pending_error) {
+TEST(what_succeeds_leaves_a_pending_error) {
     type = tally_type_new(
         &(tally_type_spec){.name = "Hashed", .hash = hash_of_minus_one, .equal = equals_all});
     for (int is_shared = 0; is_shared < 2; is_shared++) {
@@ -703,12 +647,7 @@ TALLY_TEST(changing, what_succeeds_leaves_a_pending_error) {
         KEEPS_ERROR(check_int(tally_dict_next(a, &position, NULL, NULL), 1));
         KEEPS_ERROR(check_int(tally_dict_delete(a, key), 0));
         tally_error_clear();
-        tally_decref(key);
-        tally_decref(a);
-        tally_decref(b);
-        tally_decref(list);
-        tally_decref(longer);
-        tally_decref(same);
+        drop(key, a, b, list, longer, same);
     }
     tally_decref(type);
 }
@@ -717,7 +656,7 @@ TALLY_TEST(changing, what_succeeds_leaves_a_pending_error) {
 
 enum { LONG = 10000 };
 
-TALLY_TEST(changing, a_list_gives_memory_back_as_it_shrinks) {
+TEST(a_list_gives_memory_back_as_it_shrinks) {
     for (int is_shared = 0; is_shared < 2; is_shared++)
         for (int from_the_front = 0; from_the_front < 2; from_the_front++) {
             tally_object *list = list_of(1, LONG);
@@ -741,7 +680,7 @@ TALLY_TEST(changing, a_list_gives_memory_back_as_it_shrinks) {
         }
 }
 
-TALLY_TEST(changing, a_pop_without_memory_for_a_smaller_array_succeeds) {
+TEST(a_pop_without_memory_for_a_smaller_array_succeeds) {
     tally_object *list = tally_list_new(1000);
     for (int i = 0; i < 100; i++) append_new(list, tally_int_new(i));
     ptrdiff_t before = tally_sizeof(list);
@@ -756,7 +695,7 @@ TALLY_TEST(changing, a_pop_without_memory_for_a_smaller_array_succeeds) {
 }
 
 /* A work list that fills and empties keeps its array. */
-TALLY_TEST(changing, a_short_list_keeps_its_array) {
+TEST(a_short_list_keeps_its_array) {
     tally_object *list = list_of(1, 64);
     ptrdiff_t full = tally_sizeof(list);
     for (int i = 64; i > 0; i--) check_int(take_int(tally_list_pop(list, -1)), i);
@@ -768,7 +707,6 @@ static tally_object *stack;
 static _Atomic bool over;
 
 static void push_and_pop(void *nothing) {
-    (void)nothing;
     for (int round = 0; round < SUITE_LONG(300); round++) {
         for (int i = 0; i < 200; i++) {
             append_new(stack, tally_int_new(100000 + i));
@@ -782,7 +720,6 @@ static void push_and_pop(void *nothing) {
     atomic_store(&over, true);
 }
 static void read_ends(void *nothing) {
-    (void)nothing;
     while (!atomic_load(&over)) {
         check_int(take_int(tally_list_get(stack, 0)), 7);
         int64_t last = take_int(tally_list_get(stack, -1));
@@ -793,7 +730,7 @@ static void read_ends(void *nothing) {
     }
 }
 
-TALLY_TEST(changing, a_list_is_read_while_it_grows_and_shrinks) {
+TEST(a_list_is_read_while_it_grows_and_shrinks) {
     stack = list_of(7, 7);
     atomic_store(&over, false);
     tally_thread threads[3];
@@ -806,12 +743,10 @@ TALLY_TEST(changing, a_list_is_read_while_it_grows_and_shrinks) {
 
 /* The reader has the array that a pop then replaces. */
 static void pop_until_it_shrinks(void *nothing) {
-    (void)nothing;
     while (tally_list_length(stack) > 10) tally_decref(tally_list_pop(stack, -1));
 }
 
-TALLY_TEST(changing, a_reader_notices_that_the_array_has_shrunk) {
-    if (!is_apart()) return;
+TEST_IF(no_gil, a_reader_notices_that_the_array_has_shrunk) {
     stack = shared(list_of(1, 1000));
     tally_failpoint_role(1);
     tally_failpoint_call(1, "list_loaded", pop_until_it_shrinks, NULL);

@@ -5,19 +5,12 @@
 
 static const char *const point_slots[] = {"x", "y", NULL};
 
-static tally_object *point_class(void) {
-    return tally_class_new(&(tally_class_spec){.name = "Point", .slots = point_slots});
-}
-
-static tally_object *open_class(const char *name) {
-    return tally_class_new(&(tally_class_spec){.name = name});
-}
+static tally_object *point_class(void) { return class_with("Point", "x", "y"); }
 
 static void set_attr(tally_object *object, const char *name, int64_t value) {
     tally_object *key = text(name), *number = tally_int_new(value);
     check_int(tally_set_attr(object, key, number), 0);
-    tally_decref(key);
-    tally_decref(number);
+    drop(key, number);
 }
 
 static int64_t attr(tally_object *object, const char *name) {
@@ -34,7 +27,7 @@ static void no_attr(tally_object *object, const char *name) {
     tally_decref(key);
 }
 
-TALLY_TEST(classes, slots_are_reached_by_index_and_by_name) {
+TEST(slots_are_reached_by_index_and_by_name) {
     tally_object *class = point_class(), *point = tally_instance_new(class), *value = text("value");
     check_null(tally_slot_get(point, 0), TALLY_ATTRIBUTE_ERROR);
     no_attr(point, "x");
@@ -60,20 +53,18 @@ TALLY_TEST(classes, slots_are_reached_by_index_and_by_name) {
     for (int i = 0; i < 4; i++) tally_decref(all[i]);
 }
 
-TALLY_TEST(classes, slots_admit_no_other_name) {
+TEST(slots_admit_no_other_name) {
     tally_object *class = point_class(), *point = tally_instance_new(class), *name = text("z");
     check_fails(tally_set_attr(point, name, tally_none), TALLY_ATTRIBUTE_ERROR);
     no_attr(point, "z");
     check_null(tally_slot_get(point, 2), TALLY_INDEX_ERROR);
     check_null(tally_slot_get(point, -3), TALLY_INDEX_ERROR);
     check_fails(tally_slot_set(point, 2, tally_none), TALLY_INDEX_ERROR);
-    tally_decref(name);
-    tally_decref(point);
-    tally_decref(class);
+    drop(name, point, class);
 }
 
-TALLY_TEST(classes, an_open_instance_takes_any_name) {
-    tally_object *class = open_class("Open"), *object = tally_instance_new(class),
+TEST(an_open_instance_takes_any_name) {
+    tally_object *class = class_named("Open"), *object = tally_instance_new(class),
                  *other = tally_instance_new(class);
     char name[32];
     for (int i = 0; i < 200; i++) {
@@ -93,14 +84,11 @@ TALLY_TEST(classes, an_open_instance_takes_any_name) {
     check_int(attr(other, "attribute_7"), -7);
     set_attr(object, "attribute_7", 8);
     check_int(attr(object, "attribute_7"), 8);
-    tally_decref(key);
-    tally_decref(object);
-    tally_decref(other);
-    tally_decref(class);
+    drop(key, object, other, class);
 }
 
-TALLY_TEST(classes, an_open_instance_has_no_slots) {
-    tally_object *class = open_class("Open"), *object = tally_instance_new(class);
+TEST(an_open_instance_has_no_slots) {
+    tally_object *class = class_named("Open"), *object = tally_instance_new(class);
     tally_object *number = tally_int_new(1000);
     tally_object *wrong[] = {object, number};
     for (int i = 0; i < 2; i++) {
@@ -112,14 +100,13 @@ TALLY_TEST(classes, an_open_instance_has_no_slots) {
         check(tally_error_kind() == TALLY_TYPE_ERROR || tally_error_kind() == TALLY_INDEX_ERROR);
         tally_error_clear();
     }
-    tally_decref(object);
-    tally_decref(class);
+    drop(object, class);
     check_int(tally_refcount(number), 1);
     tally_decref(number);
 }
 
-TALLY_TEST(classes, class_attributes_are_seen_through_instances) {
-    tally_object *class = open_class("Config"), *object = tally_instance_new(class);
+TEST(class_attributes_are_seen_through_instances) {
+    tally_object *class = class_named("Config"), *object = tally_instance_new(class);
     set_attr(class, "limit", 10);
     check_int(attr(class, "limit"), 10);
     check_int(attr(object, "limit"), 10);
@@ -133,24 +120,20 @@ TALLY_TEST(classes, class_attributes_are_seen_through_instances) {
     check_int(tally_delete_attr(class, name), 0);
     no_attr(object, "limit");
     no_attr(class, "limit");
-    tally_decref(name);
-    tally_decref(object);
-    tally_decref(class);
+    drop(name, object, class);
 }
 
-TALLY_TEST(classes, class_attributes_are_seen_beside_slots) {
+TEST(class_attributes_are_seen_beside_slots) {
     tally_object *class = point_class(), *point = tally_instance_new(class);
     set_attr(class, "dimensions", 2);
     check_int(attr(point, "dimensions"), 2);
     tally_object *name = text("dimensions");
     check_fails(tally_set_attr(point, name, tally_none), TALLY_ATTRIBUTE_ERROR);
-    tally_decref(name);
-    tally_decref(point);
-    tally_decref(class);
+    drop(name, point, class);
 }
 
-TALLY_TEST(classes, attribute_operations_refuse_other_types) {
-    tally_object *class = open_class("Open"), *object = tally_instance_new(class);
+TEST(attribute_operations_refuse_other_types) {
+    tally_object *class = class_named("Open"), *object = tally_instance_new(class);
     tally_object *number = tally_int_new(1000), *name = text("name");
     check_null(tally_get_attr(object, number), TALLY_TYPE_ERROR);
     check_fails(tally_set_attr(object, number, name), TALLY_TYPE_ERROR);
@@ -163,8 +146,8 @@ TALLY_TEST(classes, attribute_operations_refuse_other_types) {
     for (int i = 0; i < 4; i++) tally_decref(all[i]);
 }
 
-TALLY_TEST(classes, instances_are_equal_by_identity) {
-    tally_object *class = open_class("Open"), *a = tally_instance_new(class),
+TEST(instances_are_equal_by_identity) {
+    tally_object *class = class_named("Open"), *a = tally_instance_new(class),
                  *b = tally_instance_new(class);
     int order;
     check_int(tally_equal(a, a), 1);
@@ -180,7 +163,7 @@ TALLY_TEST(classes, instances_are_equal_by_identity) {
     for (int i = 0; i < 5; i++) tally_xdecref(all[i]);
 }
 
-TALLY_TEST(classes, a_class_copies_its_spec) {
+TEST(a_class_copies_its_spec) {
     char name[] = "Named", slot[] = "field";
     const char *slots[] = {slot, NULL};
     tally_object *class = tally_class_new(&(tally_class_spec){.name = name, .slots = slots});
@@ -189,21 +172,18 @@ TALLY_TEST(classes, a_class_copies_its_spec) {
     tally_object *object = tally_instance_new(class);
     set_attr(object, "field", 5);
     check(strcmp(tally_type_name(object), "Named") == 0);
-    tally_decref(object);
-    tally_decref(class);
+    drop(object, class);
 }
 
-TALLY_TEST(classes, a_class_with_no_slots_has_instances_without_attributes) {
+TEST(a_class_with_no_slots_has_instances_without_attributes) {
     static const char *const none[] = {NULL};
     tally_object *class = tally_class_new(&(tally_class_spec){.name = "Empty", .slots = none});
     tally_object *object = tally_instance_new(class), *name = text("any");
     check_fails(tally_set_attr(object, name, tally_none), TALLY_ATTRIBUTE_ERROR);
-    tally_decref(name);
-    tally_decref(object);
-    tally_decref(class);
+    drop(name, object, class);
 }
 
-TALLY_TEST(classes, a_class_lives_as_long_as_its_instances) {
+TEST(a_class_lives_as_long_as_its_instances) {
     tally_object *class = point_class(), *point = tally_instance_new(class);
     tally_decref(class);
     set_attr(point, "x", 3);
@@ -211,7 +191,7 @@ TALLY_TEST(classes, a_class_lives_as_long_as_its_instances) {
     tally_decref(point);
 }
 
-TALLY_TEST(classes, each_instance_counts_as_a_reference_to_its_class) {
+TEST(each_instance_counts_as_a_reference_to_its_class) {
     enum { COUNT = 100 };
     tally_object *class = point_class(), *points[COUNT];
     ptrdiff_t before = tally_refcount(class);
@@ -222,8 +202,8 @@ TALLY_TEST(classes, each_instance_counts_as_a_reference_to_its_class) {
     tally_decref(class);
 }
 
-TALLY_TEST(classes, slots_take_less_room_than_attributes_of_any_name) {
-    tally_object *slim = point_class(), *wide = open_class("Open");
+TEST(slots_take_less_room_than_attributes_of_any_name) {
+    tally_object *slim = point_class(), *wide = class_named("Open");
     tally_object *a = tally_instance_new(slim), *b = tally_instance_new(wide);
     set_attr(a, "x", 1), set_attr(a, "y", 2);
     set_attr(b, "x", 1), set_attr(b, "y", 2);
@@ -235,7 +215,7 @@ TALLY_TEST(classes, slots_take_less_room_than_attributes_of_any_name) {
 
 /* ---- finalizers ---- */
 
-TALLY_TEST(classes, a_finalizer_runs_when_the_count_reaches_0) {
+TEST(a_finalizer_runs_when_the_count_reaches_0) {
     tally_object *class = mortal_class(), *object = tally_instance_new(class);
     tally_incref(object);
     tally_decref(object);
@@ -252,7 +232,7 @@ static void read_x(tally_object *self) {
     last_x = take_int(tally_slot_get(self, 0));
 }
 
-TALLY_TEST(classes, a_finalizer_still_sees_the_contents) {
+TEST(a_finalizer_still_sees_the_contents) {
     tally_object *class = tally_class_new(
         &(tally_class_spec){.name = "Point", .slots = point_slots, .finalize = read_x});
     tally_object *point = tally_instance_new(class);
@@ -270,7 +250,7 @@ static void resurrect(tally_object *self) {
     tally_list_append(refuge, self);
 }
 
-TALLY_TEST(classes, a_finalizer_may_resurrect_and_runs_once) {
+TEST(a_finalizer_may_resurrect_and_runs_once) {
     static void (*const finalizers[])(tally_object *) = {resurrect};
     for (int open = 0; open < 2; open++) {
         tally_object *class = tally_class_new(&(tally_class_spec){
@@ -288,8 +268,7 @@ TALLY_TEST(classes, a_finalizer_may_resurrect_and_runs_once) {
         tally_decref(again);
         check_int(deaths(), before + 1);
         check_int(tally_list_length(refuge), 0);
-        tally_decref(refuge);
-        tally_decref(class);
+        drop(refuge, class);
     }
 }
 
@@ -304,38 +283,33 @@ static void make_another(tally_object *self) {
     }
 }
 
-TALLY_TEST(classes, a_finalizer_may_make_and_drop_instances_of_its_class) {
-    tally_object *class =
-        tally_class_new(&(tally_class_spec){.name = "Heir", .finalize = make_another});
+TEST(a_finalizer_may_make_and_drop_instances_of_its_class) {
+    tally_object *class = class_finalized("Heir", make_another);
     tally_decref(tally_instance_new(class));
     check_int(deaths(), 11);
     tally_decref(class);
 }
 
-TALLY_TEST(classes, what_an_instance_held_dies_with_it) {
-    tally_object *class = mortal_class(), *open = open_class("Holder"),
+TEST(what_an_instance_held_dies_with_it) {
+    tally_object *class = mortal_class(), *open = class_named("Holder"),
                  *holder = tally_instance_new(open);
     tally_object *slots = tally_instance_new(class), *name = text("held"),
                  *held = tally_instance_new(class);
     tally_slot_set(slots, 1, held);
     tally_set_attr(holder, name, slots);
-    tally_decref(held);
-    tally_decref(slots);
+    drop(held, slots);
     check_int(deaths(), 0);
     tally_decref(holder);
     check_int(deaths(), 2);
-    tally_decref(name);
-    tally_decref(open);
-    tally_decref(class);
+    drop(name, open, class);
 }
 
-TALLY_TEST(classes, many_classes_come_and_go) {
+TEST(many_classes_come_and_go) {
     for (int i = 0; i < 2000; i++) {
-        tally_object *class = i % 2 ? point_class() : open_class("Temporary");
+        tally_object *class = i % 2 ? point_class() : class_named("Temporary");
         set_attr(class, "number", i);
         tally_object *object = tally_instance_new(class);
         check_int(attr(object, "number"), i);
-        tally_decref(class);
-        tally_decref(object);
+        drop(class, object);
     }
 }

@@ -23,7 +23,7 @@ static int delete_int(tally_object *dict, int64_t key) {
     return result;
 }
 
-TALLY_TEST(dict, keeps_insertion_order) {
+TEST(keeps_insertion_order) {
     tally_object *dict = tally_dict_new();
     set_new(dict, text("zebra"), tally_int_new(1));
     set_new(dict, text("ant"), tally_int_new(2));
@@ -34,7 +34,7 @@ TALLY_TEST(dict, keeps_insertion_order) {
     tally_decref(dict);
 }
 
-TALLY_TEST(dict, a_key_deleted_and_set_again_moves_to_the_end) {
+TEST(a_key_deleted_and_set_again_moves_to_the_end) {
     tally_object *dict = tally_dict_new();
     for (int i = 1; i <= 4; i++) set_int(dict, i, i * 10);
     check_int(delete_int(dict, 2), 0);
@@ -48,7 +48,7 @@ TALLY_TEST(dict, a_key_deleted_and_set_again_moves_to_the_end) {
     tally_decref(dict);
 }
 
-TALLY_TEST(dict, grows_to_100000_keys_and_shrinks_to_none) {
+TEST(grows_to_100000_keys_and_shrinks_to_none) {
     enum { COUNT = 100000 };
     tally_object *dict = tally_dict_new();
     for (int i = 0; i < COUNT; i++) set_int(dict, (int64_t)i * 7919, i);
@@ -63,8 +63,7 @@ TALLY_TEST(dict, grows_to_100000_keys_and_shrinks_to_none) {
     int64_t count = 0, out_of_order = 0;
     while (tally_dict_next(dict, &position, &key, &value) == 1) {
         out_of_order += tally_int_value(value) != count++;
-        tally_decref(key);
-        tally_decref(value);
+        drop(key, value);
     }
     check_int(count, COUNT);
     check_int(out_of_order, 0);
@@ -75,7 +74,7 @@ TALLY_TEST(dict, grows_to_100000_keys_and_shrinks_to_none) {
     tally_decref(dict);
 }
 
-TALLY_TEST(dict, stays_small_when_keys_come_and_go) {
+TEST(stays_small_when_keys_come_and_go) {
     tally_object *dict = tally_dict_new();
     set_int(dict, -1, 0);
     for (int i = 0; i < 100000; i++) {
@@ -87,7 +86,7 @@ TALLY_TEST(dict, stays_small_when_keys_come_and_go) {
     tally_decref(dict);
 }
 
-TALLY_TEST(dict, keys_of_different_types_live_together) {
+TEST(keys_of_different_types_live_together) {
     tally_object *dict = tally_dict_new(), *name = text("1"), *one = tally_int_new(1);
     tally_object *key = pair(one, name), *half = tally_float_new(0.5);
     set_int(dict, 1, 100);
@@ -108,7 +107,7 @@ TALLY_TEST(dict, keys_of_different_types_live_together) {
     for (int i = 0; i < 7; i++) tally_decref(all[i]);
 }
 
-TALLY_TEST(dict, a_missing_key_is_no_error_to_get_but_one_to_delete) {
+TEST(a_missing_key_is_no_error_to_get_but_one_to_delete) {
     tally_object *dict = tally_dict_new(), *key = text("missing");
     for (int i = 0; i < 2; i++) {
         check_null(tally_dict_get(dict, key), TALLY_NO_ERROR);
@@ -117,11 +116,10 @@ TALLY_TEST(dict, a_missing_key_is_no_error_to_get_but_one_to_delete) {
         set_int(dict, 1, 1);
     }
     check_int(tally_dict_length(dict), 1);
-    tally_decref(dict);
-    tally_decref(key);
+    drop(dict, key);
 }
 
-TALLY_TEST(dict, an_unhashable_key_is_a_type_error) {
+TEST(an_unhashable_key_is_a_type_error) {
     tally_object *dict = tally_dict_new(), *key = tally_list_new(0), *tuple = one_tuple(key),
                  *value = text("value");
     set_int(dict, 1, 2);
@@ -140,7 +138,7 @@ TALLY_TEST(dict, an_unhashable_key_is_a_type_error) {
     for (int i = 0; i < 4; i++) tally_decref(all[i]);
 }
 
-TALLY_TEST(dict, operations_refuse_other_types) {
+TEST(operations_refuse_other_types) {
     tally_object *list = tally_list_new(0), *key = text("key");
     ptrdiff_t position = 0;
     check_null(tally_dict_get(list, key), TALLY_TYPE_ERROR);
@@ -151,11 +149,10 @@ TALLY_TEST(dict, operations_refuse_other_types) {
     check_fails(tally_dict_next(list, &position, NULL, NULL), TALLY_TYPE_ERROR);
     check_fails(tally_dict_clear(list), TALLY_TYPE_ERROR);
     check_fails(tally_dict_length(list), TALLY_TYPE_ERROR);
-    tally_decref(list);
-    tally_decref(key);
+    drop(list, key);
 }
 
-TALLY_TEST(dict, holds_one_reference_to_each_key_and_value) {
+TEST(holds_one_reference_to_each_key_and_value) {
     tally_object *dict = tally_dict_new(), *key = text("key"), *equal_key = text("key"),
                  *value = text("value");
     tally_dict_set(dict, key, value);
@@ -176,15 +173,13 @@ TALLY_TEST(dict, holds_one_reference_to_each_key_and_value) {
     tally_dict_set(dict, value, key);
     tally_dict_clear(dict);
     tally_decref(dict);
-    settle_until(tally_refcount(key) == 1 && tally_refcount(value) == 1)
-        check_int(tally_refcount(key), 1);
+    settle_until(tally_refcount(key) == 1 && tally_refcount(value) == 1);
+    check_int(tally_refcount(key), 1);
     check_int(tally_refcount(value), 1);
-    tally_decref(key);
-    tally_decref(equal_key);
-    tally_decref(value);
+    drop(key, equal_key, value);
 }
 
-TALLY_TEST(dict, set_default_gives_the_value_that_is_there) {
+TEST(set_default_gives_the_value_that_is_there) {
     tally_object *dict = tally_dict_new(), *key = text("key"), *first = text("first"),
                  *second = text("second");
     tally_object *got = tally_dict_set_default(dict, key, first);
@@ -200,7 +195,7 @@ TALLY_TEST(dict, set_default_gives_the_value_that_is_there) {
     for (int i = 0; i < 4; i++) tally_decref(all[i]);
 }
 
-TALLY_TEST(dict, next_walks_in_order_and_skips_what_was_deleted) {
+TEST(next_walks_in_order_and_skips_what_was_deleted) {
     tally_object *dict = tally_dict_new();
     for (int i = 0; i < 10; i++) set_int(dict, 1000 + i, i);
     for (int i = 0; i < 10; i += 2) delete_int(dict, 1000 + i);
@@ -226,7 +221,7 @@ TALLY_TEST(dict, next_walks_in_order_and_skips_what_was_deleted) {
     tally_decref(dict);
 }
 
-TALLY_TEST(dict, next_may_set_present_keys_but_reports_a_changed_size) {
+TEST(next_may_set_present_keys_but_reports_a_changed_size) {
     tally_object *dict = tally_dict_new();
     for (int i = 0; i < 3; i++) set_int(dict, i, i);
     ptrdiff_t position = 0;
@@ -255,7 +250,7 @@ TALLY_TEST(dict, next_may_set_present_keys_but_reports_a_changed_size) {
     tally_decref(dict);
 }
 
-TALLY_TEST(dict, equality_ignores_order) {
+TEST(equality_ignores_order) {
     tally_object *a = tally_dict_new(), *b = tally_dict_new();
     set_int(a, 1, 10), set_int(a, 2, 20);
     set_int(b, 2, 20);
@@ -264,31 +259,29 @@ TALLY_TEST(dict, equality_ignores_order) {
     check_int(tally_equal(a, b), 1);
     set_int(b, 1, 11);
     check_int(tally_equal(a, b), 0);
-    tally_decref(a);
-    tally_decref(b);
+    drop(a, b);
 }
 
-TALLY_TEST(dict, a_nan_is_found_by_identity) {
+TEST(a_nan_is_found_by_identity) {
     tally_object *dict = tally_dict_new(), *nan = tally_float_new(NAN);
     tally_dict_set(dict, nan, tally_true);
     check_int(tally_dict_contains(dict, nan), 1);
     set_new(dict, tally_float_new(NAN), tally_false);
     check_int(tally_dict_length(dict), 2);
-    tally_decref(dict);
-    tally_decref(nan);
+    drop(dict, nan);
 }
 
-TALLY_TEST(dict, clear_frees_keys_and_values) {
+TEST(clear_frees_keys_and_values) {
     tally_object *dict = tally_dict_new(), *class = mortal_class();
     for (int i = 0; i < 100; i++)
         set_new(dict, tally_instance_new(class), tally_instance_new(class));
     check_int(tally_dict_clear(dict), 0);
     check_int(tally_dict_length(dict), 0);
-    settle_until(deaths() == 200) check_int(deaths(), 200);
+    settle_until(deaths() == 200);
+    check_int(deaths(), 200);
     set_int(dict, 1, 2);
     check_int(get_int(dict, 1), 2);
-    tally_decref(dict);
-    tally_decref(class);
+    drop(dict, class);
 }
 
 /* ---- keys whose equal does what it likes ---- */
@@ -301,10 +294,7 @@ static tally_object *wild_dict;
 static int wild_calls;
 static enum { CALM, DELETES, CLEARS, GROWS, FAILS } wild_mood;
 
-static int64_t wild_hash(tally_object *self) {
-    (void)self;
-    return 42;
-}
+static int64_t wild_hash(tally_object *self) { return 42; }
 
 static int wild_equal(tally_object *self, tally_object *other) {
     wild_calls++;
@@ -327,8 +317,7 @@ static int wild_equal(tally_object *self, tally_object *other) {
     }
     tally_object *type = tally_type_of(self), *other_type = tally_type_of(other);
     int same_type = type == other_type;
-    tally_decref(type);
-    tally_decref(other_type);
+    drop(type, other_type);
     return same_type && ((wild_key *)tally_object_data(self))->value ==
                             ((wild_key *)tally_object_data(other))->value;
 }
@@ -344,7 +333,7 @@ static tally_object *wild_new(tally_object *type, int64_t value) {
     return key;
 }
 
-TALLY_TEST(dict, keys_that_all_collide_are_told_apart) {
+TEST(keys_that_all_collide_are_told_apart) {
     tally_object *type = wild_type(), *dict = tally_dict_new();
     for (int i = 0; i < 100; i++) set_new(dict, wild_new(type, i), tally_int_new(i));
     check_int(tally_dict_length(dict), 100);
@@ -355,11 +344,10 @@ TALLY_TEST(dict, keys_that_all_collide_are_told_apart) {
         tally_decref(key);
     }
     check_int(tally_dict_length(dict), 50);
-    tally_decref(dict);
-    tally_decref(type);
+    drop(dict, type);
 }
 
-TALLY_TEST(dict, an_equal_that_changes_the_dict_does_not_break_it) {
+TEST(an_equal_that_changes_the_dict_does_not_break_it) {
     tally_object *type = wild_type();
     static const int moods[] = {DELETES, CLEARS, GROWS};
     for (int i = 0; i < 3; i++)
@@ -400,13 +388,12 @@ TALLY_TEST(dict, an_equal_that_changes_the_dict_does_not_break_it) {
             tally_safepoint();
             check_int(tally_refcount(key), 1);
             check_int(tally_refcount(value), 1);
-            tally_decref(key);
-            tally_decref(value);
+            drop(key, value);
         }
     tally_decref(type);
 }
 
-TALLY_TEST(dict, an_equal_that_fails_makes_the_operation_fail) {
+TEST(an_equal_that_fails_makes_the_operation_fail) {
     tally_object *type = wild_type(), *dict = tally_dict_new(), *key = wild_new(type, 1);
     set_new(dict, wild_new(type, 1), tally_int_new(5));
     wild_mood = FAILS;
@@ -420,9 +407,7 @@ TALLY_TEST(dict, an_equal_that_fails_makes_the_operation_fail) {
     wild_mood = FAILS;
     check_null(tally_dict_set_default(dict, key, tally_none), TALLY_VALUE_ERROR);
     check_int(take_int(tally_dict_get(dict, key)), 5);
-    tally_decref(dict);
-    tally_decref(key);
-    tally_decref(type);
+    drop(dict, key, type);
 }
 
 static void reenter(tally_object *self) {
@@ -430,9 +415,8 @@ static void reenter(tally_object *self) {
     set_int(wild_dict, 500 + deaths(), 1);
 }
 
-TALLY_TEST(dict, finalizers_of_values_may_set_keys) {
-    tally_object *class =
-        tally_class_new(&(tally_class_spec){.name = "Reenter", .finalize = reenter});
+TEST(finalizers_of_values_may_set_keys) {
+    tally_object *class = class_finalized("Reenter", reenter);
     wild_dict = tally_dict_new();
     for (int i = 0; i < 8; i++) set_new(wild_dict, tally_int_new(i), tally_instance_new(class));
     set_int(wild_dict, 0, 0);
@@ -444,6 +428,5 @@ TALLY_TEST(dict, finalizers_of_values_may_set_keys) {
     tally_safepoint();
     check_int(deaths(), 8);
     check_int(tally_dict_length(wild_dict), 6);
-    tally_decref(wild_dict);
-    tally_decref(class);
+    drop(wild_dict, class);
 }

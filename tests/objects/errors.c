@@ -3,14 +3,14 @@
  */
 #include "suite.h"
 
-TALLY_TEST(errors, there_is_none_at_first) {
+TEST(there_is_none_at_first) {
     check_int(tally_error_kind(), TALLY_NO_ERROR);
     check(strcmp(tally_error_message(), "") == 0);
     tally_error_clear();
     check_int(tally_error_kind(), TALLY_NO_ERROR);
 }
 
-TALLY_TEST(errors, set_formats_and_clear_removes) {
+TEST(set_formats_and_clear_removes) {
     tally_error_set(TALLY_VALUE_ERROR, "%d of %s", 3, "four");
     check_int(tally_error_kind(), TALLY_VALUE_ERROR);
     check(strcmp(tally_error_message(), "3 of four") == 0);
@@ -22,7 +22,7 @@ TALLY_TEST(errors, set_formats_and_clear_removes) {
     check(strcmp(tally_error_message(), "") == 0);
 }
 
-TALLY_TEST(errors, a_long_message_is_cut_not_overrun) {
+TEST(a_long_message_is_cut_not_overrun) {
     char *letters = malloc(100001);
     memset(letters, 'm', 100000);
     letters[100000] = '\0';
@@ -35,12 +35,11 @@ TALLY_TEST(errors, a_long_message_is_cut_not_overrun) {
 }
 
 static void sees_no_error(void *argument) {
-    (void)argument;
     check_int(tally_error_kind(), TALLY_NO_ERROR);
     tally_error_set(TALLY_KEY_ERROR, "of the other thread");
 }
 
-TALLY_TEST(errors, each_thread_has_its_own) {
+TEST(each_thread_has_its_own) {
     tally_error_set(TALLY_INDEX_ERROR, "of this thread");
     tally_thread thread;
     tally_thread_start(&thread, sees_no_error, NULL);
@@ -50,7 +49,6 @@ TALLY_TEST(errors, each_thread_has_its_own) {
 }
 
 static void *unattached(void *argument) {
-    (void)argument;
     check_int(tally_error_kind(), TALLY_NO_ERROR);
     tally_error_set(TALLY_RUNTIME_ERROR, "set by %s", "an unattached thread");
     check(strcmp(tally_error_message(), "set by an unattached thread") == 0);
@@ -58,12 +56,10 @@ static void *unattached(void *argument) {
     return NULL;
 }
 
-TALLY_TEST(errors, an_unattached_thread_may_use_them) {
+TEST(an_unattached_thread_may_use_them) {
     pthread_t thread;
     check_int(pthread_create(&thread, NULL, unattached, NULL), 0);
-    tally_blocking_begin();
-    pthread_join(thread, NULL);
-    tally_blocking_end();
+    join_blocked(thread);
 }
 
 static void spoils_the_error(tally_object *self) {
@@ -76,7 +72,7 @@ static void clears_the_error(tally_object *self) {
     tally_error_clear();
 }
 
-TALLY_TEST(errors, a_pending_error_survives_finalizers) {
+TEST(a_pending_error_survives_finalizers) {
     void (*const finalizers[])(tally_object *) = {spoils_the_error, clears_the_error};
     for (int i = 0; i < 2; i++) {
         tally_object *class =
@@ -91,19 +87,17 @@ TALLY_TEST(errors, a_pending_error_survives_finalizers) {
     check_int(deaths(), 2);
 }
 
-TALLY_TEST(errors, an_error_of_a_finalizer_does_not_leak_out) {
-    tally_object *class =
-        tally_class_new(&(tally_class_spec){.name = "Spoiler", .finalize = spoils_the_error});
+TEST(an_error_of_a_finalizer_does_not_leak_out) {
+    tally_object *class = class_finalized("Spoiler", spoils_the_error);
     tally_object *list = tally_list_new(0);
     append_new(list, tally_instance_new(class));
     check_int(tally_list_clear(list), 0);
     check_int(deaths(), 1);
     check_error(TALLY_NO_ERROR);
-    tally_decref(list);
-    tally_decref(class);
+    drop(list, class);
 }
 
-TALLY_TEST(errors, a_success_leaves_a_pending_error_alone) {
+TEST(a_success_leaves_a_pending_error_alone) {
     tally_error_set(TALLY_VALUE_ERROR, "kept");
     tally_object *list = list_of(1, 10);
     check_int(tally_error_kind(), TALLY_VALUE_ERROR);

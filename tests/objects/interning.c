@@ -26,7 +26,7 @@ static size_t strs(void) {
     return found;
 }
 
-TALLY_TEST(interning, a_str_goes_with_its_last_reference) {
+TEST(a_str_goes_with_its_last_reference) {
     size_t before = strs();
     for (int i = 0; i < 100; i++) {
         char data[700];
@@ -37,14 +37,13 @@ TALLY_TEST(interning, a_str_goes_with_its_last_reference) {
         check_int(tally_refcount(a), 2);
         tally_decref(a);
         check(intern(data) == b);
-        tally_decref(b);
-        tally_decref(b);
+        drop(b, b);
     }
     settle_until(strs() == before);
     check_int((int64_t)strs(), (int64_t)before);
 }
 
-TALLY_TEST(interning, many_strs_come_and_go) {
+TEST(many_strs_come_and_go) {
     enum { MANY = 5000 };
     static tally_object *held[MANY];
     size_t before = strs();
@@ -65,8 +64,7 @@ TALLY_TEST(interning, many_strs_come_and_go) {
             snprintf(data, sizeof data, "many words %d", i);
             tally_object *again = intern(data);
             check(again == held[i]);
-            tally_decref(again);
-            tally_decref(held[i]);
+            drop(again, held[i]);
             tally_safepoint();
         }
     }
@@ -74,7 +72,7 @@ TALLY_TEST(interning, many_strs_come_and_go) {
     check_int((int64_t)strs(), (int64_t)before);
 }
 
-TALLY_TEST(interning, an_immortal_one_stays) {
+TEST(an_immortal_one_stays) {
     tally_object *name = intern("the name of a constant");
     tally_immortalize(name);
     check_int(tally_is_immortal(name), 1);
@@ -86,10 +84,10 @@ TALLY_TEST(interning, an_immortal_one_stays) {
 }
 
 /* Attributes and slots hold the names that they were set by. */
-TALLY_TEST(interning, names_in_use_stay) {
+TEST(names_in_use_stay) {
     static const char *const slots[] = {"a slot of a class", NULL};
     tally_object *slim = tally_class_new(&(tally_class_spec){.name = "Slim", .slots = slots});
-    tally_object *open = tally_class_new(&(tally_class_spec){.name = "Open"});
+    tally_object *open = class_named("Open");
     tally_object *a = tally_instance_new(slim), *b = tally_instance_new(open);
     tally_object *slot = intern("a slot of a class"), *name = intern("an attribute of it"),
                  *number = tally_int_new(77777);
@@ -97,21 +95,13 @@ TALLY_TEST(interning, names_in_use_stay) {
     check_int(tally_set_attr(b, name, number), 0);
     tally_object *again = intern("an attribute of it");
     check(again == name);
-    tally_decref(again);
-    tally_decref(name);
-    tally_decref(slot);
-    tally_decref(number);
+    drop(again, name, slot, number);
     for (int i = 0; i < 10; i++) tally_safepoint();
     name = text("an attribute of it");
     slot = text("a slot of a class");
     check_int(take_int(tally_get_attr(a, slot)), 77777);
     check_int(take_int(tally_get_attr(b, name)), 77777);
-    tally_decref(slot);
-    tally_decref(name);
-    tally_decref(a);
-    tally_decref(b);
-    tally_decref(slim);
-    tally_decref(open);
+    drop(slot, name, a, b, slim, open);
     tally_gc_collect(2);
 }
 
@@ -119,24 +109,12 @@ TALLY_TEST(interning, names_in_use_stay) {
 
 static tally_object *met, *old;
 
-static void intern_it(void *nothing) {
-    (void)nothing;
-    met = intern("met");
-}
-static void drop_it(void *nothing) {
-    (void)nothing;
-    tally_decref(old);
-}
+static void intern_it(void *nothing) { met = intern("met"); }
+static void drop_it(void *nothing) { tally_decref(old); }
 
-static int is_apart(void) {
-    if (has_gil())
-        suite_skip("the GIL is held at this point, so no other thread can come in between");
-    return !has_gil();
-}
-
+/* Without a GIL alone: it is held where these tests step in, so no other thread comes between. */
 /* What another thread does between a thread's death of a str and the table's. */
-TALLY_TEST(interning, a_dying_str_is_replaced_and_takes_nothing_out) {
-    if (!is_apart()) return;
+TEST_IF(no_gil, a_dying_str_is_replaced_and_takes_nothing_out) {
     tally_failpoint_role(1);
     old = intern("met");
     tally_failpoint_call(1, "intern_dies", intern_it, NULL);
@@ -148,12 +126,10 @@ TALLY_TEST(interning, a_dying_str_is_replaced_and_takes_nothing_out) {
     check_text(met, "met"); /* takes the reference */
     tally_object *next = intern("met"), *same = intern("met");
     check(next == same);
-    tally_decref(next);
-    tally_decref(same);
+    drop(next, same);
 }
 
-TALLY_TEST(interning, the_one_that_replaced_a_dying_str_is_found) {
-    if (!is_apart()) return;
+TEST_IF(no_gil, the_one_that_replaced_a_dying_str_is_found) {
     tally_failpoint_role(1);
     old = intern("met");
     tally_failpoint_call(1, "intern_dies", intern_it, NULL);
@@ -163,12 +139,10 @@ TALLY_TEST(interning, the_one_that_replaced_a_dying_str_is_found) {
     tally_object *same = intern("met");
     check(same == met);
     check_int(tally_refcount(met), 2);
-    tally_decref(same);
-    tally_decref(met);
+    drop(same, met);
 }
 
-TALLY_TEST(interning, a_str_found_dying_is_made_anew) {
-    if (!is_apart()) return;
+TEST_IF(no_gil, a_str_found_dying_is_made_anew) {
     tally_failpoint_role(1);
     old = intern("met");
     tally_failpoint_call(1, "intern_found", drop_it, NULL);
@@ -182,8 +156,7 @@ TALLY_TEST(interning, a_str_found_dying_is_made_anew) {
     check_text(met, "met");
 }
 
-TALLY_TEST(interning, two_that_miss_it_make_one) {
-    if (!is_apart()) return;
+TEST_IF(no_gil, two_that_miss_it_make_one) {
     tally_failpoint_role(1);
     tally_failpoint_call(1, "intern_missing", intern_it, NULL);
     tally_object *same = intern("met");
@@ -191,8 +164,7 @@ TALLY_TEST(interning, two_that_miss_it_make_one) {
     check_int(tally_failpoint_reset(), 0);
     check(same == met);
     check_int(tally_refcount(met), 2);
-    tally_decref(same);
-    tally_decref(met);
+    drop(same, met);
 }
 
 /* ---- many threads ---- */
@@ -221,7 +193,7 @@ static void come_and_go(void *number) {
     }
 }
 
-TALLY_TEST(interning, all_holders_have_the_same_str) {
+TEST(all_holders_have_the_same_str) {
     unsigned numbers[THREADS];
     size_t before = strs();
     for (unsigned i = 0; i < THREADS; i++) numbers[i] = i;
@@ -233,7 +205,6 @@ TALLY_TEST(interning, all_holders_have_the_same_str) {
 /* Made by a thread that has gone, dropped by others. */
 static tally_object *made[WORDS];
 static void make_words(void *nothing) {
-    (void)nothing;
     for (int i = 0; i < WORDS; i++) {
         char data[32];
         snprintf(data, sizeof data, "a word that is left %d", i);
@@ -241,16 +212,14 @@ static void make_words(void *nothing) {
     }
 }
 static void drop_words(void *nothing) {
-    (void)nothing;
     for (int i = 0; i < WORDS; i++) {
         tally_object *same = tally_str_intern(made[i]);
         check(same == made[i]);
-        tally_decref(same);
-        tally_decref(made[i]);
+        drop(same, made[i]);
     }
 }
 
-TALLY_TEST(interning, strs_outlive_the_thread_that_interned_them) {
+TEST(strs_outlive_the_thread_that_interned_them) {
     size_t before = strs();
     run_threads(1, make_words, NULL, 0);
     run_threads(1, drop_words, NULL, 0);

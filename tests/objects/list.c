@@ -2,7 +2,7 @@
 /* list.c: lists: contents, references, errors, and finalizers that touch the list. */
 #include "suite.h"
 
-TALLY_TEST(list, append_get_and_set) {
+TEST(append_get_and_set) {
     tally_object *list = tally_list_new(2), *value = text("value");
     for (int i = 0; i < 1000; i++) append_new(list, tally_int_new(i));
     check_int(tally_list_length(list), 1000);
@@ -12,16 +12,14 @@ TALLY_TEST(list, append_get_and_set) {
     check_int(take_int(tally_list_get(list, -1000)), 0);
     check_int(tally_list_set(list, 500, value), 0);
     check_int(tally_list_set(list, -1, value), 0);
-    tally_object *item = tally_list_get(list, 999);
-    check(item == value);
-    tally_decref(item);
+    check_is(tally_list_get(list, 999), value);
     check_int(tally_refcount(value), 3);
     tally_decref(list);
     check_int(tally_refcount(value), 1);
     tally_decref(value);
 }
 
-TALLY_TEST(list, index_errors_leave_it_as_it_was) {
+TEST(index_errors_leave_it_as_it_was) {
     tally_object *list = list_of(1, 3), *value = text("value"), *empty = tally_list_new(0);
     static const ptrdiff_t wrong[] = {3, -4, PTRDIFF_MAX, PTRDIFF_MIN};
     for (int i = 0; i < 4; i++) {
@@ -33,12 +31,10 @@ TALLY_TEST(list, index_errors_leave_it_as_it_was) {
     check_null(tally_list_get(empty, 0), TALLY_INDEX_ERROR);
     check_repr(list, "[1, 2, 3]");
     check_int(tally_refcount(value), 1);
-    tally_decref(list);
-    tally_decref(value);
-    tally_decref(empty);
+    drop(list, value, empty);
 }
 
-TALLY_TEST(list, operations_refuse_other_types) {
+TEST(operations_refuse_other_types) {
     tally_object *tuple = pair(tally_none, tally_none), *list = list_of(1, 2),
                  *number = tally_int_new(1000);
     check_fails(tally_list_append(tuple, number), TALLY_TYPE_ERROR);
@@ -52,9 +48,7 @@ TALLY_TEST(list, operations_refuse_other_types) {
     check_fails(tally_list_length(tuple), TALLY_TYPE_ERROR);
     check_repr(list, "[1, 2]");
     check_int(tally_refcount(number), 1);
-    tally_decref(tuple);
-    tally_decref(list);
-    tally_decref(number);
+    drop(tuple, list, number);
 }
 
 static void insert_int(tally_object *list, ptrdiff_t index, int64_t value) {
@@ -63,7 +57,7 @@ static void insert_int(tally_object *list, ptrdiff_t index, int64_t value) {
     tally_decref(number);
 }
 
-TALLY_TEST(list, insert_takes_an_index_past_an_end_as_that_end) {
+TEST(insert_takes_an_index_past_an_end_as_that_end) {
     tally_object *list = tally_list_new(0);
     insert_int(list, 100, 5);
     insert_int(list, -100, 1);
@@ -79,7 +73,7 @@ TALLY_TEST(list, insert_takes_an_index_past_an_end_as_that_end) {
     tally_decref(list);
 }
 
-TALLY_TEST(list, pop_hands_over_its_reference) {
+TEST(pop_hands_over_its_reference) {
     tally_object *list = list_of(1, 4), *value = text("value");
     tally_list_append(list, value);
     check_int(tally_refcount(value), 2);
@@ -93,11 +87,10 @@ TALLY_TEST(list, pop_hands_over_its_reference) {
     check_repr(list, "[4]");
     check_int(take_int(tally_list_pop(list, -1)), 4);
     check_int(tally_list_length(list), 0);
-    tally_decref(list);
-    tally_decref(value);
+    drop(list, value);
 }
 
-TALLY_TEST(list, extend_takes_lists_tuples_and_itself) {
+TEST(extend_takes_lists_tuples_and_itself) {
     tally_object *list = list_of(1, 2), *other = list_of(3, 4),
                  *tuple = pair(tally_none, tally_true);
     check_int(tally_list_extend(list, other), 0);
@@ -111,13 +104,10 @@ TALLY_TEST(list, extend_takes_lists_tuples_and_itself) {
     check_int(tally_list_extend(empty, empty), 0);
     check_int(tally_list_extend(list, empty), 0);
     check_int(tally_list_length(list), 6);
-    tally_decref(list);
-    tally_decref(other);
-    tally_decref(tuple);
-    tally_decref(empty);
+    drop(list, other, tuple, empty);
 }
 
-TALLY_TEST(list, every_operation_keeps_the_counts_of_items_exact) {
+TEST(every_operation_keeps_the_counts_of_items_exact) {
     tally_object *item = text("item"), *list = tally_list_new(0);
     tally_list_append(list, item);
     tally_list_insert(list, 0, item);
@@ -133,22 +123,19 @@ TALLY_TEST(list, every_operation_keeps_the_counts_of_items_exact) {
     tally_list_clear(list);
     check_int(tally_refcount(item), 1);
     check_int(tally_list_length(list), 0);
-    tally_decref(list);
-    tally_decref(item);
+    drop(list, item);
 }
 
-TALLY_TEST(list, equality_compares_items) {
+TEST(equality_compares_items) {
     tally_object *a = list_of(1, 300), *b = list_of(1, 300), *c = list_of(1, 299);
     check_int(tally_equal(a, b), 1);
     check_int(tally_equal(a, c), 0);
     append_new(c, tally_float_new(300));
     check_int(tally_equal(a, c), 1);
-    tally_decref(a);
-    tally_decref(b);
-    tally_decref(c);
+    drop(a, b, c);
 }
 
-TALLY_TEST(list, sizeof_grows_with_it) {
+TEST(sizeof_grows_with_it) {
     tally_object *list = tally_list_new(0);
     ptrdiff_t before = tally_sizeof(list);
     for (int i = 0; i < 1000; i++) tally_list_append(list, tally_none);
@@ -175,17 +162,15 @@ static void look_at_first(tally_object *self) {
     seen_first = tally_list_get(touched, 0);
 }
 
-TALLY_TEST(list, clear_lets_finalizers_append_to_it) {
-    tally_object *class =
-        tally_class_new(&(tally_class_spec){.name = "Appender", .finalize = append_to_touched});
+TEST(clear_lets_finalizers_append_to_it) {
+    tally_object *class = class_finalized("Appender", append_to_touched);
     touched = tally_list_new(0);
     for (int i = 0; i < 10; i++) append_new(touched, tally_instance_new(class));
     check_int(tally_list_clear(touched), 0);
     check_int(deaths(), 10);
     check_int(seen_length, 9); /* the list was empty before the first finalizer ran */
     check_int(tally_list_length(touched), 10);
-    tally_decref(touched);
-    tally_decref(class);
+    drop(touched, class);
 }
 
 static void clear_touched(tally_object *self) {
@@ -193,21 +178,18 @@ static void clear_touched(tally_object *self) {
     tally_list_clear(touched);
 }
 
-TALLY_TEST(list, clear_lets_finalizers_clear_it_again) {
-    tally_object *class =
-        tally_class_new(&(tally_class_spec){.name = "Clearer", .finalize = clear_touched});
+TEST(clear_lets_finalizers_clear_it_again) {
+    tally_object *class = class_finalized("Clearer", clear_touched);
     touched = tally_list_new(0);
     for (int i = 0; i < 100; i++) append_new(touched, tally_instance_new(class));
     check_int(tally_list_clear(touched), 0);
     check_int(deaths(), 100);
     check_int(tally_list_length(touched), 0);
-    tally_decref(touched);
-    tally_decref(class);
+    drop(touched, class);
 }
 
-TALLY_TEST(list, set_stores_the_new_item_before_the_old_one_dies) {
-    tally_object *class =
-        tally_class_new(&(tally_class_spec){.name = "Looker", .finalize = look_at_first});
+TEST(set_stores_the_new_item_before_the_old_one_dies) {
+    tally_object *class = class_finalized("Looker", look_at_first);
     touched = tally_list_new(0);
     append_new(touched, tally_instance_new(class));
     tally_object *value = text("new value");
@@ -215,12 +197,10 @@ TALLY_TEST(list, set_stores_the_new_item_before_the_old_one_dies) {
     check_int(deaths(), 1);
     check(seen_first == value);
     tally_xdecref(seen_first);
-    tally_decref(value);
-    tally_decref(touched);
-    tally_decref(class);
+    drop(value, touched, class);
 }
 
-TALLY_TEST(list, a_capacity_is_only_a_hint) {
+TEST(a_capacity_is_only_a_hint) {
     tally_object *list = tally_list_new(10000);
     check_int(tally_list_length(list), 0);
     check_null(tally_list_get(list, 0), TALLY_INDEX_ERROR);

@@ -29,10 +29,7 @@ static void holder_clear(tally_object *self) {
     tally_xdecref(second);
 }
 
-static void holder_finalize(tally_object *self) {
-    (void)self;
-    note('f');
-}
+static void holder_finalize(tally_object *self) { note('f'); }
 
 static void holder_dealloc(tally_object *self) {
     note('d');
@@ -51,7 +48,7 @@ static tally_object *holder_type(void) {
                                              .dealloc = holder_dealloc});
 }
 
-TALLY_TEST(native, a_type_is_immortal) {
+TEST(a_type_is_immortal) {
     tally_object *type = holder_type();
     check_int(tally_is_immortal(type), 1);
     tally_decref(type);
@@ -62,7 +59,7 @@ TALLY_TEST(native, a_type_is_immortal) {
     tally_decref(object);
 }
 
-TALLY_TEST(native, data_is_zeroed_and_has_the_extra_bytes) {
+TEST(data_is_zeroed_and_has_the_extra_bytes) {
     tally_object *type = tally_type_new(&(tally_type_spec){.name = "buffer", .size = 24});
     static const ptrdiff_t extras[] = {0, 1, 100, 400, 488, 513, 4096, 100000};
     for (int round = 0; round < 3; round++)
@@ -79,14 +76,14 @@ TALLY_TEST(native, data_is_zeroed_and_has_the_extra_bytes) {
         }
 }
 
-TALLY_TEST(native, a_type_may_have_no_data) {
+TEST(a_type_may_have_no_data) {
     tally_object *type = tally_type_new(&(tally_type_spec){.name = "bare"}),
                  *object = tally_object_new(type, 0);
     check(object != NULL);
     tally_decref(object);
 }
 
-TALLY_TEST(native, death_runs_finalize_then_clear_then_dealloc) {
+TEST(death_runs_finalize_then_clear_then_dealloc) {
     tally_object *type = holder_type(), *object = tally_object_new(type, 0), *held = text("held");
     holder *data = tally_object_data(object);
     data->first = held;
@@ -100,7 +97,7 @@ TALLY_TEST(native, death_runs_finalize_then_clear_then_dealloc) {
     tally_decref(held);
 }
 
-TALLY_TEST(native, without_hooks_objects_are_equal_and_hashed_by_identity) {
+TEST(without_hooks_objects_are_equal_and_hashed_by_identity) {
     tally_object *type = holder_type(), *a = tally_object_new(type, 0),
                  *b = tally_object_new(type, 0);
     check_int(tally_equal(a, a), 1);
@@ -120,21 +117,14 @@ TALLY_TEST(native, without_hooks_objects_are_equal_and_hashed_by_identity) {
 static int always_equal(tally_object *self, tally_object *other) {
     return tally_object_data(self) && other;
 }
-static int64_t constant_hash(tally_object *self) {
-    (void)self;
-    return 7;
-}
+static int64_t constant_hash(tally_object *self) { return 7; }
 static int64_t failing_hash(tally_object *self) {
-    (void)self;
     tally_error_set(TALLY_VALUE_ERROR, "no hash today");
     return -1;
 }
-static tally_object *fixed_repr(tally_object *self) {
-    (void)self;
-    return text("<fixed>");
-}
+static tally_object *fixed_repr(tally_object *self) { return text("<fixed>"); }
 
-TALLY_TEST(native, hooks_are_called) {
+TEST(hooks_are_called) {
     tally_object *type = tally_type_new(&(tally_type_spec){.name = "same",
                                                            .size = 8,
                                                            .hash = constant_hash,
@@ -151,17 +141,16 @@ TALLY_TEST(native, hooks_are_called) {
     for (int i = 0; i < 4; i++) tally_decref(all[i]);
 }
 
-TALLY_TEST(native, an_equal_without_a_hash_makes_it_unhashable) {
+TEST(an_equal_without_a_hash_makes_it_unhashable) {
     tally_object *type =
         tally_type_new(&(tally_type_spec){.name = "odd", .size = 8, .equal = always_equal});
     tally_object *object = tally_object_new(type, 0), *dict = tally_dict_new();
     check_fails(tally_hash(object), TALLY_TYPE_ERROR);
     check_fails(tally_dict_set(dict, object, tally_none), TALLY_TYPE_ERROR);
-    tally_decref(object);
-    tally_decref(dict);
+    drop(object, dict);
 }
 
-TALLY_TEST(native, an_error_of_a_hook_comes_through) {
+TEST(an_error_of_a_hook_comes_through) {
     tally_object *type =
         tally_type_new(&(tally_type_spec){.name = "sulky", .size = 8, .hash = failing_hash});
     tally_object *object = tally_object_new(type, 0), *dict = tally_dict_new(),
@@ -170,9 +159,7 @@ TALLY_TEST(native, an_error_of_a_hook_comes_through) {
     check_fails(tally_hash(tuple), TALLY_VALUE_ERROR);
     check_fails(tally_dict_set(dict, object, tally_none), TALLY_VALUE_ERROR);
     check_int(tally_dict_length(dict), 0);
-    tally_decref(object);
-    tally_decref(dict);
-    tally_decref(tuple);
+    drop(object, dict, tuple);
 }
 
 static tally_object *kept;
@@ -183,7 +170,7 @@ static void keep(tally_object *self) {
     kept = self;
 }
 
-TALLY_TEST(native, a_finalizer_may_resurrect_and_runs_once) {
+TEST(a_finalizer_may_resurrect_and_runs_once) {
     order[0] = '\0';
     tally_object *type = tally_type_new(&(tally_type_spec){.name = "phoenix",
                                                            .size = sizeof(holder),
@@ -199,7 +186,7 @@ TALLY_TEST(native, a_finalizer_may_resurrect_and_runs_once) {
     check(strcmp(order, "fcd") == 0);
 }
 
-TALLY_TEST(native, only_containers_and_native_types_make_objects) {
+TEST(only_containers_and_native_types_make_objects) {
     tally_object *number = tally_int_new(1000);
     check_null(tally_object_new(number, 0), TALLY_TYPE_ERROR);
     tally_decref(number);

@@ -2,37 +2,31 @@
 /* tuple.c: tuples: contents, references, equality, hash, errors. */
 #include "suite.h"
 
-TALLY_TEST(tuple, gives_its_items_by_index_from_both_ends) {
+TEST(gives_its_items_by_index_from_both_ends) {
     tally_object *a = tally_int_new(1000), *b = text("second"), *tuple = pair(a, b);
     check_int(tally_tuple_length(tuple), 2);
     tally_object *item = tally_tuple_get(tuple, 0);
     check(item == a);
     tally_decref(item);
-    item = tally_tuple_get(tuple, -1);
-    check(item == b);
-    tally_decref(item);
+    check_is(tally_tuple_get(tuple, -1), b);
     item = tally_tuple_get(tuple, -2);
     check(item == a);
-    tally_decref(item);
-    tally_decref(tuple);
-    tally_decref(a);
-    tally_decref(b);
+    drop(item, tuple, a, b);
 }
 
-TALLY_TEST(tuple, holds_one_reference_to_each_item) {
+TEST(holds_one_reference_to_each_item) {
     tally_object *item = text("shared item"), *items[] = {item, item, item};
     tally_object *tuple = tally_tuple_new(items, 3);
     check_int(tally_refcount(item), 4);
     check_int(tally_refcount(tuple), 1);
     tally_object *again = tally_tuple_get(tuple, 1);
     check_int(tally_refcount(item), 5);
-    tally_decref(again);
-    tally_decref(tuple);
+    drop(again, tuple);
     check_int(tally_refcount(item), 1);
     tally_decref(item);
 }
 
-TALLY_TEST(tuple, index_errors) {
+TEST(index_errors) {
     tally_object *tuple = pair(tally_none, tally_none), *empty = tally_tuple_new(NULL, 0);
     check_null(tally_tuple_get(tuple, 2), TALLY_INDEX_ERROR);
     check_null(tally_tuple_get(tuple, -3), TALLY_INDEX_ERROR);
@@ -41,18 +35,17 @@ TALLY_TEST(tuple, index_errors) {
     check_null(tally_tuple_get(empty, 0), TALLY_INDEX_ERROR);
     check_null(tally_tuple_get(empty, -1), TALLY_INDEX_ERROR);
     check_int(tally_tuple_length(empty), 0);
-    tally_decref(tuple);
-    tally_decref(empty);
+    drop(tuple, empty);
 }
 
-TALLY_TEST(tuple, operations_refuse_other_types) {
+TEST(operations_refuse_other_types) {
     tally_object *list = tally_list_new(0);
     check_null(tally_tuple_get(list, 0), TALLY_TYPE_ERROR);
     check_fails(tally_tuple_length(list), TALLY_TYPE_ERROR);
     tally_decref(list);
 }
 
-TALLY_TEST(tuple, equality_and_hash_follow_the_items) {
+TEST(equality_and_hash_follow_the_items) {
     tally_object *one = tally_int_new(1), *real = tally_float_new(1.0), *two = text("two");
     tally_object *a = pair(one, two), *b = pair(real, two), *c = pair(two, one),
                  *d = one_tuple(one);
@@ -65,7 +58,7 @@ TALLY_TEST(tuple, equality_and_hash_follow_the_items) {
     for (int i = 0; i < 7; i++) tally_decref(all[i]);
 }
 
-TALLY_TEST(tuple, of_many_items_is_whole) {
+TEST(of_many_items_is_whole) {
     enum { COUNT = 100000 };
     tally_object **items = malloc(COUNT * sizeof *items);
     for (int i = 0; i < COUNT; i++) items[i] = tally_int_new(i);
@@ -80,12 +73,11 @@ TALLY_TEST(tuple, of_many_items_is_whole) {
     tally_decref(tuple);
 }
 
-TALLY_TEST(tuple, that_dies_frees_what_only_it_held) {
+TEST(that_dies_frees_what_only_it_held) {
     tally_object *class = mortal_class(), *a = tally_instance_new(class),
                  *b = tally_instance_new(class);
     tally_object *tuple = pair(a, b);
-    tally_decref(a);
-    tally_decref(b);
+    drop(a, b);
     check_int(deaths(), 0);
     tally_decref(tuple);
     check_int(deaths(), 2);

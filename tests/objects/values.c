@@ -7,19 +7,18 @@
 
 #include <math.h>
 
-TALLY_TEST(values, small_ints_exist_once_and_are_immortal) {
+TEST(small_ints_exist_once_and_are_immortal) {
     for (int64_t value = -5; value <= 256; value++) {
         tally_object *a = tally_int_new(value), *b = tally_int_new(value);
         check(a == b);
         check_int(tally_is_immortal(a), 1);
         check(tally_refcount(a) == PTRDIFF_MAX);
         check_int(tally_int_value(a), value);
-        tally_decref(a);
-        tally_decref(b);
+        drop(a, b);
     }
 }
 
-TALLY_TEST(values, other_ints_are_objects_of_their_own) {
+TEST(other_ints_are_objects_of_their_own) {
     static const int64_t values[] = {-6, 257, 1000, INT64_MAX, INT64_MIN};
     for (size_t i = 0; i < sizeof values / sizeof values[0]; i++) {
         tally_object *a = tally_int_new(values[i]), *b = tally_int_new(values[i]);
@@ -28,18 +27,16 @@ TALLY_TEST(values, other_ints_are_objects_of_their_own) {
         check_int(tally_refcount(a), 1);
         check_int(tally_int_value(a), values[i]);
         check_int(tally_equal(a, b), 1);
-        tally_decref(a);
-        tally_decref(b);
+        drop(a, b);
     }
 }
 
-TALLY_TEST(values, singletons_are_immortal) {
+TEST(singletons_are_immortal) {
     tally_object *all[] = {tally_none, tally_true, tally_false};
     for (int i = 0; i < 3; i++) {
         check_int(tally_is_immortal(all[i]), 1);
         tally_incref(all[i]);
-        tally_decref(all[i]);
-        tally_decref(all[i]);
+        drop(all[i], all[i]);
         check(tally_refcount(all[i]) == PTRDIFF_MAX);
     }
     check_repr(tally_none, "None");
@@ -47,17 +44,16 @@ TALLY_TEST(values, singletons_are_immortal) {
     check_repr(tally_false, "False");
 }
 
-TALLY_TEST(values, true_and_false_are_the_numbers_1_and_0) {
+TEST(true_and_false_are_the_numbers_1_and_0) {
     tally_object *one = tally_int_new(1), *zero = tally_int_new(0);
     check_int(tally_equal(tally_true, one), 1);
     check_int(tally_equal(tally_false, zero), 1);
     check_int(tally_hash(tally_true), tally_hash(one));
     check_int(tally_hash(tally_false), tally_hash(zero));
-    tally_decref(one);
-    tally_decref(zero);
+    drop(one, zero);
 }
 
-TALLY_TEST(values, strs_of_one_latin_1_character_exist_once) {
+TEST(strs_of_one_latin_1_character_exist_once) {
     static const char *const letters[] = {"a", "Z", "0", " ", "\x7f", "\xc3\xa9", "\xc3\xbf"};
     for (size_t i = 0; i < sizeof letters / sizeof letters[0]; i++) {
         tally_object *a = text(letters[i]), *b = text(letters[i]);
@@ -65,15 +61,14 @@ TALLY_TEST(values, strs_of_one_latin_1_character_exist_once) {
         check_int(tally_is_immortal(a), 1);
         check_int(tally_str_length(a), (ptrdiff_t)strlen(letters[i]));
         check(strcmp(tally_str_data(a), letters[i]) == 0);
-        tally_decref(a);
-        tally_decref(b);
+        drop(a, b);
     }
     tally_object *two = text("ab");
     check_int(tally_is_immortal(two), 0);
     tally_decref(two);
 }
 
-TALLY_TEST(values, a_str_copies_its_bytes_and_ends_with_nul) {
+TEST(a_str_copies_its_bytes_and_ends_with_nul) {
     char bytes[] = "hello world";
     tally_object *str = tally_str_new(bytes, 5);
     bytes[0] = 'J';
@@ -86,8 +81,7 @@ TALLY_TEST(values, a_str_copies_its_bytes_and_ends_with_nul) {
     check(memcmp(tally_str_data(str), "a\0b", 4) == 0);
     tally_object *shorter = text("a");
     check_int(tally_equal(str, shorter), 0);
-    tally_decref(shorter);
-    tally_decref(str);
+    drop(shorter, str);
 
     str = text("");
     check_int(tally_str_length(str), 0);
@@ -95,7 +89,7 @@ TALLY_TEST(values, a_str_copies_its_bytes_and_ends_with_nul) {
     tally_decref(str);
 }
 
-TALLY_TEST(values, a_long_str_is_kept_whole) {
+TEST(a_long_str_is_kept_whole) {
     size_t length = 1000000;
     char *bytes = malloc(length);
     memset(bytes, 'x', length);
@@ -107,7 +101,7 @@ TALLY_TEST(values, a_long_str_is_kept_whole) {
     free(bytes);
 }
 
-TALLY_TEST(values, interned_strs_of_equal_contents_are_one) {
+TEST(interned_strs_of_equal_contents_are_one) {
     tally_object *a = text("counter"), *b = text("counter");
     check(a != b);
     tally_object *c = tally_str_intern(a), *d = tally_str_intern(b);
@@ -116,15 +110,13 @@ TALLY_TEST(values, interned_strs_of_equal_contents_are_one) {
     check_int(tally_refcount(c), 2);
     check_int(tally_equal(c, b), 1);
     check_int(tally_hash(c), tally_hash(b));
-    tally_decref(a);
-    tally_decref(b);
-    tally_decref(d);
+    drop(a, b, d);
     check_text(tally_str_intern(c), "counter");
     tally_decref(c);
     check_null(tally_str_intern(tally_none), TALLY_TYPE_ERROR);
 }
 
-TALLY_TEST(values, accessors_refuse_other_types) {
+TEST(accessors_refuse_other_types) {
     tally_object *str = text("no number"), *number = tally_int_new(3);
     check_fails(tally_int_value(str), TALLY_TYPE_ERROR);
     check(tally_float_value(str) == -1.0);
@@ -134,11 +126,10 @@ TALLY_TEST(values, accessors_refuse_other_types) {
     check_fails(tally_str_length(number), TALLY_TYPE_ERROR);
     check_double(tally_float_value(number), 3.0);
     check_error(TALLY_NO_ERROR);
-    tally_decref(str);
-    tally_decref(number);
+    drop(str, number);
 }
 
-TALLY_TEST(values, type_names_are_those_of_python) {
+TEST(type_names_are_those_of_python) {
     struct {
         tally_object *object;
         const char *name;
@@ -152,8 +143,7 @@ TALLY_TEST(values, type_names_are_those_of_python) {
         tally_object *a = tally_type_of(all[i].object), *b = tally_type_of(all[i].object);
         check(a == b);
         check_int(tally_is_immortal(a), 1);
-        tally_decref(a);
-        tally_decref(b);
+        drop(a, b);
         check(tally_sizeof(all[i].object) >= (ptrdiff_t)tally_header_size(false));
         tally_decref(all[i].object);
     }
@@ -161,13 +151,13 @@ TALLY_TEST(values, type_names_are_those_of_python) {
     check(strcmp(tally_type_name(tally_true), "bool") == 0);
 }
 
-TALLY_TEST(values, a_header_has_at_most_24_bytes) {
+TEST(a_header_has_at_most_24_bytes) {
     check(tally_header_size(false) <= 24);
     check(tally_header_size(true) <= 24);
     check(tally_header_size(false) <= tally_header_size(true));
 }
 
-TALLY_TEST(values, the_backend_has_a_name) {
+TEST(the_backend_has_a_name) {
     const char *name = tally_backend();
     check(!strcmp(name, "gil") || !strcmp(name, "atomic") || !strcmp(name, "biased") ||
           !strcmp(name, "gil-atomic") || !strcmp(name, "gil-biased") ||
@@ -182,11 +172,10 @@ static void same_number(int64_t whole, double real) {
     int order = 5;
     check_int(tally_compare(a, b, &order), 0);
     check_int(order, 0);
-    tally_decref(a);
-    tally_decref(b);
+    drop(a, b);
 }
 
-TALLY_TEST(values, equal_numbers_have_equal_hashes) {
+TEST(equal_numbers_have_equal_hashes) {
     same_number(1, 1.0);
     same_number(0, -0.0);
     same_number(-1, -1.0);
@@ -197,7 +186,7 @@ TALLY_TEST(values, equal_numbers_have_equal_hashes) {
     same_number(INT64_MIN, -9223372036854775808.0);
 }
 
-TALLY_TEST(values, ints_and_floats_are_compared_exactly) {
+TEST(ints_and_floats_are_compared_exactly) {
     tally_object *a = tally_int_new((INT64_C(1) << 53) + 1),
                  *b = tally_float_new(9007199254740992.0);
     int order;
@@ -206,24 +195,21 @@ TALLY_TEST(values, ints_and_floats_are_compared_exactly) {
     check_int(order, 1);
     check_int(tally_compare(b, a, &order), 0);
     check_int(order, -1);
-    tally_decref(a);
-    tally_decref(b);
+    drop(a, b);
 
     a = tally_int_new(INT64_MAX), b = tally_float_new(9223372036854775808.0);
     check_int(tally_equal(a, b), 0);
     check_int(tally_compare(a, b, &order), 0);
     check_int(order, -1);
-    tally_decref(a);
-    tally_decref(b);
+    drop(a, b);
 
     a = tally_int_new(3), b = tally_float_new(HUGE_VAL);
     check_int(tally_compare(a, b, &order), 0);
     check_int(order, -1);
-    tally_decref(a);
-    tally_decref(b);
+    drop(a, b);
 }
 
-TALLY_TEST(values, no_hash_is_minus_1) {
+TEST(no_hash_is_minus_1) {
     tally_object *number = tally_int_new(-1);
     check(tally_hash(number) != -1);
     tally_decref(number);
@@ -233,19 +219,17 @@ TALLY_TEST(values, no_hash_is_minus_1) {
     check_error(TALLY_NO_ERROR);
 }
 
-TALLY_TEST(values, a_nan_equals_nothing) {
+TEST(a_nan_equals_nothing) {
     tally_object *nan = tally_float_new(NAN), *other = tally_float_new(NAN),
                  *one = tally_int_new(1);
     check_int(tally_equal(nan, other), 0);
     check_int(tally_equal(nan, one), 0);
     (void)tally_hash(nan);
     check_error(TALLY_NO_ERROR);
-    tally_decref(nan);
-    tally_decref(other);
-    tally_decref(one);
+    drop(nan, other, one);
 }
 
-TALLY_TEST(values, equal_contents_have_equal_hashes) {
+TEST(equal_contents_have_equal_hashes) {
     tally_object *a = text("some text"), *b = tally_str_new("some text and more", 9);
     check(a != b);
     check_int(tally_equal(a, b), 1);
@@ -253,13 +237,10 @@ TALLY_TEST(values, equal_contents_have_equal_hashes) {
     tally_object *s = pair(a, tally_true), *t = pair(b, tally_true);
     check_int(tally_equal(s, t), 1);
     check_int(tally_hash(s), tally_hash(t));
-    tally_decref(a);
-    tally_decref(b);
-    tally_decref(s);
-    tally_decref(t);
+    drop(a, b, s, t);
 }
 
-TALLY_TEST(values, different_types_are_unequal_without_an_error) {
+TEST(different_types_are_unequal_without_an_error) {
     tally_object *all[] = {tally_int_new(1000), text("1000"),     tally_tuple_new(NULL, 0),
                            tally_list_new(0),   tally_dict_new(), tally_none};
     for (int i = 0; i < 6; i++)
@@ -274,11 +255,10 @@ static void ordered(tally_object *a, tally_object *b, int wanted) {
     check_int(order, wanted);
     check_int(tally_compare(b, a, &order), 0);
     check_int(order, -wanted);
-    tally_decref(a);
-    tally_decref(b);
+    drop(a, b);
 }
 
-TALLY_TEST(values, order_is_by_value) {
+TEST(order_is_by_value) {
     ordered(tally_int_new(-3), tally_int_new(400), -1);
     ordered(tally_int_new(INT64_MIN), tally_int_new(INT64_MAX), -1);
     ordered(tally_int_new(1), tally_float_new(1.5), -1);
@@ -295,25 +275,21 @@ TALLY_TEST(values, order_is_by_value) {
     ordered(pair(one, one), one_tuple(one), 1);
 }
 
-TALLY_TEST(values, types_without_an_order_give_a_type_error) {
+TEST(types_without_an_order_give_a_type_error) {
     tally_object *number = tally_int_new(1), *str = text("one"), *dict = tally_dict_new();
     int order;
     check_fails(tally_compare(number, str, &order), TALLY_TYPE_ERROR);
     check_fails(tally_compare(dict, dict, &order), TALLY_TYPE_ERROR);
     check_fails(tally_compare(tally_none, tally_none, &order), TALLY_TYPE_ERROR);
-    tally_decref(number);
-    tally_decref(str);
-    tally_decref(dict);
+    drop(number, str, dict);
 }
 
-TALLY_TEST(values, lists_and_dicts_have_no_hash) {
+TEST(lists_and_dicts_have_no_hash) {
     tally_object *list = tally_list_new(0), *dict = tally_dict_new(), *tuple = one_tuple(list);
     check_fails(tally_hash(list), TALLY_TYPE_ERROR);
     check_fails(tally_hash(dict), TALLY_TYPE_ERROR);
     check_fails(tally_hash(tuple), TALLY_TYPE_ERROR);
-    tally_decref(tuple);
-    tally_decref(list);
-    tally_decref(dict);
+    drop(tuple, list, dict);
 }
 
 static void real_repr(double value, const char *wanted) {
@@ -328,7 +304,7 @@ static void str_repr(const char *data, const char *wanted) {
     tally_decref(str);
 }
 
-TALLY_TEST(values, repr_is_that_of_python) {
+TEST(repr_is_that_of_python) {
     tally_object *number = tally_int_new(INT64_MIN);
     check_repr(number, "-9223372036854775808");
     tally_decref(number);
@@ -358,7 +334,7 @@ TALLY_TEST(values, repr_is_that_of_python) {
     str_repr("\xc3\xa9t\xc3\xa9", "'\xc3\xa9t\xc3\xa9'");
 }
 
-TALLY_TEST(values, repr_of_containers_nests) {
+TEST(repr_of_containers_nests) {
     tally_object *list = tally_list_new(0), *dict = tally_dict_new(),
                  *tuple = tally_tuple_new(NULL, 0);
     check_repr(list, "[]");
@@ -371,12 +347,10 @@ TALLY_TEST(values, repr_of_containers_nests) {
     set_new(dict, tally_int_new(3), list_of(7, 8));
     tally_list_append(list, dict);
     check_repr(list, "[1, (None,), 'x', {'key': 2.5, 3: [7, 8]}]");
-    tally_decref(list);
-    tally_decref(dict);
-    tally_decref(tuple);
+    drop(list, dict, tuple);
 }
 
-TALLY_TEST(values, repr_of_what_contains_itself_ends) {
+TEST(repr_of_what_contains_itself_ends) {
     tally_object *list = tally_list_new(0);
     tally_list_append(list, list);
     check_repr(list, "[[...]]");
@@ -398,11 +372,7 @@ TALLY_TEST(values, repr_of_what_contains_itself_ends) {
 
     tally_list_clear(list);
     tally_dict_clear(dict);
-    tally_decref(list);
-    tally_decref(dict);
-    tally_decref(name);
-    tally_decref(inner);
-    tally_decref(outer);
+    drop(list, dict, name, inner, outer);
 }
 
 /* ---- numbers ---- */
@@ -412,15 +382,13 @@ typedef tally_object *operation(tally_object *, tally_object *);
 /* Each takes its new references. */
 static int64_t ints(operation *function, int64_t a, int64_t b) {
     tally_object *x = tally_int_new(a), *y = tally_int_new(b), *result = function(x, y);
-    tally_decref(x);
-    tally_decref(y);
+    drop(x, y);
     return take_int(result);
 }
 
 static double mixed(operation *function, tally_object *x, tally_object *y) {
     tally_object *result = function(x, y);
-    tally_decref(x);
-    tally_decref(y);
+    drop(x, y);
     check(result && strcmp(tally_type_name(result), "float") == 0);
     return take_float(result);
 }
@@ -432,11 +400,10 @@ static double reals(operation *function, double a, double b) {
 static void refused(operation *function, tally_object *x, tally_object *y, tally_error kind) {
     check(function(x, y) == NULL);
     check_error(kind);
-    tally_decref(x);
-    tally_decref(y);
+    drop(x, y);
 }
 
-TALLY_TEST(values, int_arithmetic) {
+TEST(int_arithmetic) {
     check_int(ints(tally_add, 200, 300), 500);
     check_int(ints(tally_add, INT64_MAX, INT64_MIN), -1);
     check_int(ints(tally_subtract, 5, 9), -4);
@@ -445,7 +412,7 @@ TALLY_TEST(values, int_arithmetic) {
     check_int(ints(tally_multiply, INT64_C(1) << 31, INT64_C(1) << 31), INT64_C(1) << 62);
 }
 
-TALLY_TEST(values, division_floors_as_in_python) {
+TEST(division_floors_as_in_python) {
     check_int(ints(tally_floor_divide, 7, 2), 3);
     check_int(ints(tally_floor_divide, -7, 2), -4);
     check_int(ints(tally_floor_divide, 7, -2), -4);
@@ -467,21 +434,21 @@ TALLY_TEST(values, division_floors_as_in_python) {
     check_double(reals(tally_remainder, -1e-30, 3.0), 3.0);
 }
 
-TALLY_TEST(values, divide_gives_a_float) {
+TEST(divide_gives_a_float) {
     check_double(mixed(tally_divide, tally_int_new(7), tally_int_new(2)), 3.5);
     check_double(mixed(tally_divide, tally_int_new(-6), tally_int_new(3)), -2.0);
     check_double(mixed(tally_divide, tally_int_new(INT64_MAX), tally_int_new(INT64_MAX)), 1.0);
     check_double(mixed(tally_divide, tally_int_new(1), tally_float_new(4.0)), 0.25);
 }
 
-TALLY_TEST(values, an_int_with_a_float_gives_a_float) {
+TEST(an_int_with_a_float_gives_a_float) {
     check_double(mixed(tally_add, tally_int_new(1), tally_float_new(0.5)), 1.5);
     check_double(mixed(tally_subtract, tally_float_new(0.5), tally_int_new(1)), -0.5);
     check_double(mixed(tally_multiply, tally_int_new(3), tally_float_new(0.5)), 1.5);
     check_double(reals(tally_multiply, 1e200, 1e200), HUGE_VAL);
 }
 
-TALLY_TEST(values, an_int_past_64_bits_is_an_overflow_error) {
+TEST(an_int_past_64_bits_is_an_overflow_error) {
     refused(tally_add, tally_int_new(INT64_MAX), tally_int_new(1), TALLY_OVERFLOW_ERROR);
     refused(tally_add, tally_int_new(INT64_MIN), tally_int_new(-1), TALLY_OVERFLOW_ERROR);
     refused(tally_subtract, tally_int_new(INT64_MIN), tally_int_new(1), TALLY_OVERFLOW_ERROR);
@@ -491,7 +458,7 @@ TALLY_TEST(values, an_int_past_64_bits_is_an_overflow_error) {
     refused(tally_floor_divide, tally_int_new(INT64_MIN), tally_int_new(-1), TALLY_OVERFLOW_ERROR);
 }
 
-TALLY_TEST(values, division_by_zero_is_an_error) {
+TEST(division_by_zero_is_an_error) {
     static operation *const operations[] = {tally_divide, tally_floor_divide, tally_remainder};
     for (int i = 0; i < 3; i++) {
         refused(operations[i], tally_int_new(1), tally_int_new(0), TALLY_ZERO_DIVISION_ERROR);
@@ -500,7 +467,7 @@ TALLY_TEST(values, division_by_zero_is_an_error) {
     }
 }
 
-TALLY_TEST(values, arithmetic_refuses_what_is_no_number) {
+TEST(arithmetic_refuses_what_is_no_number) {
     static operation *const operations[] = {tally_add, tally_subtract, tally_divide,
                                             tally_floor_divide, tally_remainder};
     for (int i = 0; i < 5; i++) {
@@ -512,7 +479,7 @@ TALLY_TEST(values, arithmetic_refuses_what_is_no_number) {
     refused(tally_add, tally_list_new(0), tally_tuple_new(NULL, 0), TALLY_TYPE_ERROR);
 }
 
-TALLY_TEST(values, add_joins_strs_tuples_and_lists) {
+TEST(add_joins_strs_tuples_and_lists) {
     tally_object *a = text("big "), *b = text("world");
     check_text(tally_add(a, b), "big world");
     tally_object *s = pair(a, b), *t = one_tuple(b), *joined = tally_add(s, t);
@@ -520,10 +487,7 @@ TALLY_TEST(values, add_joins_strs_tuples_and_lists) {
     check_int(tally_refcount(b), 5);
     tally_decref(joined);
     check_int(tally_refcount(b), 3);
-    tally_decref(s);
-    tally_decref(t);
-    tally_decref(a);
-    tally_decref(b);
+    drop(s, t, a, b);
 
     a = list_of(1, 2), b = list_of(3, 4), joined = tally_add(a, b);
     check_repr(joined, "[1, 2, 3, 4]");
@@ -531,12 +495,10 @@ TALLY_TEST(values, add_joins_strs_tuples_and_lists) {
     tally_decref(joined);
     joined = tally_add(a, a);
     check_repr(joined, "[1, 2, 1, 2]");
-    tally_decref(joined);
-    tally_decref(a);
-    tally_decref(b);
+    drop(joined, a, b);
 }
 
-TALLY_TEST(values, the_run_time_starts_again_after_its_end) {
+TEST(the_run_time_starts_again_after_its_end) {
     check_int(tally_finish(), 0);
     for (int round = 0; round < 3; round++) {
         check_int(tally_init(&(tally_options){.switch_ticks = 100}), 0);
@@ -547,7 +509,7 @@ TALLY_TEST(values, the_run_time_starts_again_after_its_end) {
     check_int(tally_init(NULL), 0);
 }
 
-TALLY_TEST(values, finish_counts_the_objects_left_alive) {
+TEST(finish_counts_the_objects_left_alive) {
     tally_object *kept = tally_list_new(0);
     append_new(kept, tally_float_new(1.5));
     append_new(kept, tally_int_new(1000));

@@ -7,10 +7,12 @@
  */
 #include "suite.h"
 
-static uint64_t retired(void) {
-    tally_stats_result stats;
-    tally_stats(&stats);
-    return stats.retired;
+static uint64_t retired(void) { return stats_now().retired; }
+
+/* All that waited for a grace period is freed; with a GIL nothing waits. */
+static int all_is_reclaimed(void) {
+    tally_stats_result stats = stats_now();
+    return stats.retired == stats.reclaimed || has_gil();
 }
 
 static size_t blocks_in_use(void) {
@@ -29,16 +31,14 @@ static int64_t borrowed_int(tally_object *list, ptrdiff_t index) {
 /* Other threads read by these; each borrows from all that it reaches. */
 static tally_object *shared;
 static void borrow_first(void *unused) {
-    (void)unused;
     check(tally_borrowed_object(tally_list_borrow(shared, 0)) != NULL);
 }
 static void borrow_all(void *unused) {
-    (void)unused;
     for (ptrdiff_t i = 0; i < tally_list_length(shared); i++)
         check(tally_borrowed_object(tally_list_borrow(shared, i)) != NULL);
 }
 
-TALLY_TEST(borrowing, reads_what_the_counted_forms_read) {
+TEST(reads_what_the_counted_forms_read) {
     tally_object *list = list_of(100000, 100009), *dict = tally_dict_new(),
                  *class_ = mortal_class(), *instance = tally_instance_new(class_);
     for (int i = 0; i < 10; i++) {
@@ -50,8 +50,7 @@ TALLY_TEST(borrowing, reads_what_the_counted_forms_read) {
         check_int(tally_int_value(tally_borrowed_object(tally_dict_borrow(dict, key))), 200000 + i);
         check_int(tally_int_value(tally_borrowed_object(tally_dict_borrow(dict, real))),
                   200000 + i); /* compared by foreign code */
-        tally_decref(key);
-        tally_decref(real);
+        drop(key, real);
     }
     tally_object *value = tally_float_new(2.5);
     check_int(tally_slot_set(instance, 1, value), 0);
@@ -78,15 +77,11 @@ TALLY_TEST(borrowing, reads_what_the_counted_forms_read) {
     check_error(TALLY_TYPE_ERROR);
     check(tally_retain((tally_borrowed){0}) == NULL);
     check_error(TALLY_NO_ERROR);
-    tally_decref(value);
-    tally_decref(instance);
-    tally_decref(class_);
-    tally_decref(dict);
-    tally_decref(list);
+    drop(value, instance, class_, dict, list);
     check_int(deaths(), 1);
 }
 
-TALLY_TEST(borrowing, what_is_retained_is_counted) {
+TEST(what_is_retained_is_counted) {
     tally_object *list = list_of(100000, 100000);
     tally_object *item = tally_retain(tally_list_borrow(list, 0));
     check_int(tally_list_clear(list), 0);
@@ -97,7 +92,7 @@ TALLY_TEST(borrowing, what_is_retained_is_counted) {
 }
 
 /* The list is cleared by who has just borrowed from it, which ends the borrow. */
-TALLY_TEST(borrowing, a_list_is_cleared_that_was_borrowed_from) {
+TEST(a_list_is_cleared_that_was_borrowed_from) {
     tally_object *class_ = mortal_class(), *list = tally_list_new(0);
     append_new(list, tally_instance_new(class_));
     check(tally_borrowed_object(tally_list_borrow(list, 0)) != NULL);
@@ -113,12 +108,11 @@ TALLY_TEST(borrowing, a_list_is_cleared_that_was_borrowed_from) {
     check_int(tally_list_clear(list), 0);
     tally_safepoint();
     check_int(deaths(), 2);
-    tally_decref(list);
-    tally_decref(class_);
+    drop(list, class_);
 }
 
 /* A thread that borrows what it owns itself pays nothing. */
-TALLY_TEST(borrowing, what_is_private_waits_for_nothing) {
+TEST(what_is_private_waits_for_nothing) {
     tally_object *list = list_of(100000, 100999);
     uint64_t before = retired();
     for (int i = 0; i < 1000; i++) check_int(borrowed_int(list, i), 100000 + i);
@@ -128,16 +122,14 @@ TALLY_TEST(borrowing, what_is_private_waits_for_nothing) {
 }
 
 static void append_to_shared(void *unused) {
-    (void)unused;
     for (int i = 0; i < 1000; i++) append_new(shared, tally_int_new(100000 + i));
 }
 static void read_shared(void *unused) {
-    (void)unused;
     for (int i = 0; i < 1000; i++) check_int(take_int(tally_list_get(shared, i)), 100000 + i);
 }
 
 /* Made by one thread, read by counts in another, merged, dropped here: nobody borrowed. */
-TALLY_TEST(borrowing, what_moved_to_another_thread_and_merged_waits_for_nothing) {
+TEST(what_moved_to_another_thread_and_merged_waits_for_nothing) {
     shared = tally_list_new(0);
     run_threads(1, append_to_shared, NULL, 0);
     run_threads(1, read_shared, NULL, 0);
@@ -148,7 +140,7 @@ TALLY_TEST(borrowing, what_moved_to_another_thread_and_merged_waits_for_nothing)
 }
 
 /* What was borrowed by another thread waits, each piece once; the rest of the structure with it. */
-TALLY_TEST(borrowing, what_was_handed_out_dies_at_once_and_its_memory_waits) {
+TEST(what_was_handed_out_dies_at_once_and_its_memory_waits) {
     size_t before = blocks_in_use();
     tally_object *class_ = mortal_class();
     shared = tally_list_new(0);
@@ -164,17 +156,15 @@ TALLY_TEST(borrowing, what_was_handed_out_dies_at_once_and_its_memory_waits) {
     tally_safepoint();
     check_int(deaths(), 200);
     if (!has_gil()) check(retired() - waits >= 200);
-    tally_decref(shared);
-    tally_decref(class_);
-    tally_stats_result stats;
-    settle_until((tally_stats(&stats), stats.retired == stats.reclaimed) || has_gil());
+    drop(shared, class_);
+    settle_until(all_is_reclaimed());
     check(blocks_in_use() <= before + 100); /* what the run time keeps for itself */
 }
 
 enum { DEEP = 1000000 };
 
 /* A list in a list in a list …: all of it dies in one call, and waits together. */
-TALLY_TEST(borrowing, a_deep_structure_needs_one_grace_period) {
+TEST(a_deep_structure_needs_one_grace_period) {
     int deep = SUITE_LONG(DEEP);
     tally_object *class_ = mortal_class(), *inner = tally_instance_new(class_);
     for (int i = 0; i < deep; i++) {
@@ -189,8 +179,7 @@ TALLY_TEST(borrowing, a_deep_structure_needs_one_grace_period) {
     tally_decref(shared);
     check_int(deaths(), 1); /* the innermost: no grace period lies between */
     if (!has_gil()) check((int64_t)(retired() - before) >= deep);
-    tally_stats_result stats;
-    settle_until((tally_stats(&stats), stats.retired == stats.reclaimed) || has_gil());
+    settle_until(all_is_reclaimed());
     tally_decref(class_);
 }
 
@@ -201,14 +190,12 @@ static void save(tally_object *self) {
 }
 static _Atomic int called;
 static void count_call(tally_object *reference, void *context) {
-    (void)context;
     check(tally_weakref_get(reference) == tally_none);
     atomic_fetch_add_explicit(&called, 1, memory_order_relaxed);
 }
 
-TALLY_TEST(borrowing, what_was_handed_out_can_be_brought_back_by_its_finalizer) {
-    tally_object *class_ =
-        tally_class_new(&(tally_class_spec){.name = "Phoenix", .finalize = save});
+TEST(what_was_handed_out_can_be_brought_back_by_its_finalizer) {
+    tally_object *class_ = class_finalized("Phoenix", save);
     tally_object *instance = tally_instance_new(class_), *name = text("name");
     check_int(tally_set_attr(instance, name, class_), 0);
     tally_object *weak = tally_weakref_new(instance, count_call, NULL);
@@ -226,27 +213,21 @@ TALLY_TEST(borrowing, what_was_handed_out_can_be_brought_back_by_its_finalizer) 
     tally_decref(saved);
     tally_safepoint();
     check_int(called, 1);
-    tally_decref(weak);
-    tally_decref(shared);
-    tally_decref(name);
-    tally_decref(class_);
+    drop(weak, shared, name, class_);
 }
 
 static _Atomic int collecting_deaths;
 static void collect_dying(tally_object *self) {
-    (void)self;
     atomic_fetch_add_explicit(&collecting_deaths, 1, memory_order_relaxed);
     check(tally_gc_collect(2) >= 0);
 }
 
 /* What waits its turn to be taken apart, while the finalizer of another collects, is dead, and no
  * garbage of that collection. */
-TALLY_TEST(borrowing,
-           a_finalizer_collects_while_others_that_were_handed_out_wait_to_be_taken_apart) {
+TEST(a_finalizer_collects_while_others_that_were_handed_out_wait_to_be_taken_apart) {
     enum { COUNT = 20 };
     for (int kind = 0; kind < 2; kind++) {
-        tally_object *class_ =
-            tally_class_new(&(tally_class_spec){.name = "Collecting", .finalize = collect_dying});
+        tally_object *class_ = class_finalized("Collecting", collect_dying);
         collecting_deaths = 0;
         shared = tally_list_new(0);
         for (int i = 0; i < COUNT; i++) append_new(shared, tally_instance_new(class_));
@@ -259,27 +240,23 @@ TALLY_TEST(borrowing,
                                      3);
             for (int i = 0; i < 3; i++) {
                 tally_object *item = tally_tuple_get(holder, i);
-                tally_decref(item);
-                tally_decref(item);
+                drop(item, item);
             }
         }
         check_int(tally_list_clear(shared), 0);
         tally_xdecref(holder);
         tally_safepoint();
         check_int(collecting_deaths, COUNT + kind);
-        tally_decref(shared);
-        tally_decref(class_);
+        drop(shared, class_);
         check(tally_gc_collect(2) >= 0);
         check_int(collecting_deaths, COUNT + kind);
     }
-    tally_stats_result stats;
-    settle_until((tally_stats(&stats), stats.retired == stats.reclaimed) || has_gil());
+    settle_until(all_is_reclaimed());
 }
 
 /* Every kind of object is handed out, dies, and is freed: large ones, weak references, classes. */
-TALLY_TEST(borrowing, every_kind_of_object_is_handed_out_and_dies) {
-    tally_object *class_ = mortal_class(),
-                 *open = tally_class_new(&(tally_class_spec){.name = "Open"});
+TEST(every_kind_of_object_is_handed_out_and_dies) {
+    tally_object *class_ = mortal_class(), *open = class_named("Open");
     static char long_text[3000];
     memset(long_text, 'x', sizeof long_text - 1);
     for (int round = 0; round < 3; round++) {
@@ -301,7 +278,7 @@ TALLY_TEST(borrowing, every_kind_of_object_is_handed_out_and_dies) {
             tally_decref(many[i]);
         }
         append_new(shared, dict);
-        append_new(shared, tally_class_new(&(tally_class_spec){.name = "Passing"}));
+        append_new(shared, class_named("Passing"));
         run_threads(1, borrow_all, NULL, 0);
         if (round == 1) check_int(tally_list_clear(shared), 0);
         tally_decref(shared); /* else a cycle with the instance */
@@ -310,8 +287,7 @@ TALLY_TEST(borrowing, every_kind_of_object_is_handed_out_and_dies) {
         check_int(deaths(), round + 1);
         check_int(tally_weakref_count(class_), 0);
     }
-    tally_decref(class_);
-    tally_decref(open);
+    drop(class_, open);
 }
 
 /*
@@ -320,12 +296,9 @@ TALLY_TEST(borrowing, every_kind_of_object_is_handed_out_and_dies) {
  * neither is touched.
  */
 static int last_calls;
-static void count_last_call(tally_object *reference, void *context) {
-    (void)reference, (void)context;
-    last_calls++;
-}
-TALLY_TEST(borrowing, a_weak_reference_that_was_handed_out_leaves_its_referent_once) {
-    tally_object *open = tally_class_new(&(tally_class_spec){.name = "Open"});
+static void count_last_call(tally_object *reference, void *context) { last_calls++; }
+TEST(a_weak_reference_that_was_handed_out_leaves_its_referent_once) {
+    tally_object *open = class_named("Open");
     for (int fate = 0; fate < 4; fate++) {
         last_calls = 0;
         tally_object *referent = tally_instance_new(open);
@@ -340,22 +313,19 @@ TALLY_TEST(borrowing, a_weak_reference_that_was_handed_out_leaves_its_referent_o
         tally_object *later = tally_weakref_new(referent, count_last_call, NULL);
         check_int(tally_weakref_count(referent), fate % 2 ? 3 : 1);
         if (fate >= 2) tally_decref(referent);
-        tally_stats_result stats;
         check(tally_gc_collect(2) >= 0); /* a stop is a grace period */
-        settle_until((tally_stats(&stats), stats.retired == stats.reclaimed) || has_gil());
+        settle_until(all_is_reclaimed());
         if (fate < 2) {
             check_int(tally_weakref_count(referent), fate % 2 ? 3 : 1);
             tally_object *got = tally_weakref_get(later);
             check(got == referent);
-            tally_decref(got);
-            tally_decref(referent);
+            drop(got, referent);
         }
         check_int(last_calls, fate % 2 ? 3 : 1);
         check(tally_weakref_get(later) == tally_none);
         tally_xdecref(before);
         tally_xdecref(after);
-        tally_decref(later);
-        tally_decref(shared);
+        drop(later, shared);
     }
     tally_decref(open);
 }
@@ -367,14 +337,12 @@ static _Atomic int done;
 
 /* A cell has an instance with two ints that are the same. */
 static void store_cells(void *unused) {
-    (void)unused;
     for (int i = 0; i < SUITE_LONG(100000); i++) {
         tally_object *instance = tally_instance_new(saved), *number = tally_int_new(1000000 + i),
                      *same = tally_int_new(1000000 + i);
         check_int(tally_slot_set(instance, 0, number), 0);
         check_int(tally_slot_set(instance, 1, same), 0);
-        tally_decref(number);
-        tally_decref(same);
+        drop(number, same);
         check_int(tally_list_set(shared, i % CELLS, instance), 0);
         tally_decref(instance);
         if (i % 16 == 0) tally_safepoint();
@@ -383,7 +351,6 @@ static void store_cells(void *unused) {
 }
 
 static void read_cells(void *unused) {
-    (void)unused;
     for (int i = 0; !atomic_load_explicit(&done, memory_order_acquire); i++) {
         tally_borrowed cell = tally_list_borrow(shared, i % CELLS);
         tally_object *instance = tally_borrowed_object(cell);
@@ -393,9 +360,7 @@ static void read_cells(void *unused) {
             if (kept) {
                 tally_object *a = tally_slot_get(kept, 0), *b = tally_slot_get(kept, 1);
                 check(tally_int_value(a) == tally_int_value(b));
-                tally_decref(a);
-                tally_decref(b);
-                tally_decref(kept);
+                drop(a, b, kept);
             }
         } else {
             tally_object *number = tally_borrowed_object(tally_slot_borrow(instance, i % 2));
@@ -408,7 +373,7 @@ static void read_cells(void *unused) {
     }
 }
 
-TALLY_TEST(borrowing, readers_and_a_storer_of_cells) {
+TEST(readers_and_a_storer_of_cells) {
     saved = mortal_class();
     shared = tally_list_new(CELLS);
     for (int i = 0; i < CELLS; i++) {
@@ -430,7 +395,7 @@ TALLY_TEST(borrowing, readers_and_a_storer_of_cells) {
 }
 
 /* What a borrow by way of the lock keeps ends at a safepoint; so does its bit, on every backend. */
-TALLY_TEST(borrowing, nothing_is_left_of_a_borrow_after_a_safepoint) {
+TEST(nothing_is_left_of_a_borrow_after_a_safepoint) {
     tally_object *dict = tally_dict_new(), *value = tally_list_new(0),
                  *keys[] = {text("key"), tally_int_new(5000), tally_float_new(2.5),
                             pair(tally_none, tally_true)};
@@ -445,6 +410,5 @@ TALLY_TEST(borrowing, nothing_is_left_of_a_borrow_after_a_safepoint) {
         check_int(tally_refcount(value), 5);
         tally_decref(keys[i]);
     }
-    tally_decref(dict);
-    tally_decref(value);
+    drop(dict, value);
 }

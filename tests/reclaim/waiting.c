@@ -20,17 +20,10 @@ static char letters[PIECE + 1];
 static _Atomic int64_t progress, at_work;
 static _Atomic int finished;
 
-static tally_stats_result stats_now(void) {
-    tally_stats_result stats;
-    tally_stats(&stats);
-    return stats;
-}
-
 static tally_object *piece(void) { return tally_str_new(letters, PIECE); }
 
 /* Runs, and comes to a safepoint only when the others come no further. */
 static void hold_up(void *nothing) {
-    (void)nothing;
     for (int64_t last = -1; !atomic_load_explicit(&finished, memory_order_acquire);) {
         int64_t now = atomic_load_explicit(&progress, memory_order_relaxed);
         if (now == last) tally_safepoint();
@@ -59,7 +52,6 @@ static void replace_item(int64_t i) {
 
 /* The dict's reference to the key is the last, and goes after a grace period. */
 static void remove_key(int64_t i) {
-    (void)i;
     tally_object *key = piece();
     check_int(tally_dict_set(shared, key, tally_none), 0);
     if (tally_dict_delete(shared, key) != 0) check_error(TALLY_KEY_ERROR);
@@ -75,7 +67,6 @@ static void clear_keys(int64_t i) {
 
 /* The array is replaced as it grows, and given up. */
 static void fill_and_clear(int64_t i) {
-    (void)i;
     for (int k = 0; k < 100; k++) check_int(tally_list_append(shared, tally_none), 0);
     check_int(tally_list_clear(shared), 0);
 }
@@ -124,19 +115,19 @@ static tally_object *ten_nones(void) {
     return list;
 }
 
-TALLY_TEST(waiting, replaced_items_stay_under_the_bound) {
+TEST(replaced_items_stay_under_the_bound) {
     stays_bounded(ten_nones(), replace_item, by_safepoint);
 }
-TALLY_TEST(waiting, replaced_items_stay_under_the_bound_of_threads_that_only_block) {
+TEST(replaced_items_stay_under_the_bound_of_threads_that_only_block) {
     stays_bounded(ten_nones(), replace_item, by_blocking);
 }
-TALLY_TEST(waiting, removed_keys_stay_under_the_bound) {
+TEST(removed_keys_stay_under_the_bound) {
     stays_bounded(tally_dict_new(), remove_key, by_safepoint);
 }
-TALLY_TEST(waiting, cleared_keys_stay_under_the_bound) {
+TEST(cleared_keys_stay_under_the_bound) {
     stays_bounded(tally_dict_new(), clear_keys, by_safepoint);
 }
-TALLY_TEST(waiting, replaced_arrays_stay_under_the_bound) {
+TEST(replaced_arrays_stay_under_the_bound) {
     stays_bounded(tally_list_new(0), fill_and_clear, by_safepoint);
 }
 
@@ -154,7 +145,6 @@ static void set_item(tally_object *list, int64_t value) {
 /* What the section protects is whole at each safepoint's return, though the safepoint lets it go to
  * wait. */
 static void retire_in_a_section(int64_t i) {
-    (void)i;
     int64_t mine = take_int(tally_list_get(counter, 0)) + 1;
     set_item(counter, mine);
     for (int k = 0; k < STEP; k++) replace_item(k);
@@ -174,7 +164,7 @@ static void retire_in_one_section(void *bytes) {
         atomic_store_explicit(&finished, 1, memory_order_release);
 }
 
-TALLY_TEST(waiting, what_is_retired_in_long_sections_stays_under_the_bound) {
+TEST(what_is_retired_in_long_sections_stays_under_the_bound) {
     shared = ten_nones();
     sectioned = tally_list_new(0);
     counter = ten_nones();
@@ -195,9 +185,7 @@ TALLY_TEST(waiting, what_is_retired_in_long_sections_stays_under_the_bound) {
     check(stats_now().waiting_most <=
           TALLY_BACKLOG_LIMIT + 2 * (WORKERS + 2) * (list > step ? list : step));
     check(has_gil() || stats_now().waiting_most > 0);
-    tally_decref(shared);
-    tally_decref(sectioned);
-    tally_decref(counter);
+    drop(shared, sectioned, counter);
 }
 
 /* ---- objects that wait for their owner ---- */
@@ -219,7 +207,6 @@ static tally_object *make_mortal(void) { return tally_instance_new(class_); }
 static sem_t owner_is_blocked, all_are_dropped;
 
 static void drop_all_of_blocked(void *nothing) {
-    (void)nothing;
     uint64_t most = 0;
     tally_blocking_begin();
     sem_wait(&owner_is_blocked);
@@ -237,7 +224,7 @@ static void drop_all_of_blocked(void *nothing) {
     sem_post(&all_are_dropped);
 }
 
-TALLY_TEST(waiting, a_million_objects_of_a_blocked_owner_die_as_they_are_dropped) {
+TEST(a_million_objects_of_a_blocked_owner_die_as_they_are_dropped) {
     class_ = mortal_class();
     make_objects(make_mortal, OBJECTS);
     tally_thread dropper;
@@ -263,7 +250,6 @@ static void count_drop(int64_t i) {
 static _Atomic int owner_runs;
 
 static void drop_all_of_running(void *nothing) {
-    (void)nothing;
     check(wait_for(&owner_runs, 1));
     for (int64_t i = 0; i < object_count; i++) {
         count_drop(i);
@@ -272,12 +258,9 @@ static void drop_all_of_running(void *nothing) {
     atomic_store_explicit(&finished, 1, memory_order_release);
 }
 
-/* The owner runs: nobody may merge for it. Who drops its objects waits for its safepoints. */
-TALLY_TEST(waiting, objects_of_an_owner_that_comes_to_no_safepoint_stay_under_the_bound) {
-    if (has_gil()) {
-        suite_skip("with a GIL nobody drops anything while the owner runs");
-        return;
-    }
+/* The owner runs: nobody may merge for it. A thread that drops its objects waits for its
+ * safepoints. With a GIL no other thread drops anything meanwhile. */
+TEST_IF(no_gil, objects_of_an_owner_that_comes_to_no_safepoint_stay_under_the_bound) {
     memset(letters, 'x', PIECE);
     atomic_store_explicit(&progress, 0, memory_order_relaxed);
     atomic_store_explicit(&finished, 0, memory_order_relaxed);
@@ -308,14 +291,13 @@ static _Atomic int runs;
 
 /* Comes to safepoints all the time, by the fast path as long as nobody asks for more. */
 static void run_until_finished(void *nothing) {
-    (void)nothing;
     for (int i = 0; i < 100; i++) tally_safepoint();
     atomic_store_explicit(&runs, 1, memory_order_release);
     while (!atomic_load_explicit(&finished, memory_order_acquire)) tally_safepoint();
 }
 
 /* One object is over the limit, so that nothing else is under way when its thread waits. */
-TALLY_TEST(waiting, who_waits_itself_has_the_others_announce_their_quiescent_states) {
+TEST(who_waits_itself_has_the_others_announce_their_quiescent_states) {
     tally_thread other;
     atomic_store_explicit(&runs, 0, memory_order_relaxed);
     atomic_store_explicit(&finished, 0, memory_order_relaxed);
@@ -336,7 +318,7 @@ TALLY_TEST(waiting, who_waits_itself_has_the_others_announce_their_quiescent_sta
 
 /* ---- a stop of the world by the collector ---- */
 
-TALLY_TEST(waiting, a_collection_is_a_grace_period) {
+TEST(a_collection_is_a_grace_period) {
     memset(letters, 'x', PIECE);
     tally_object *large = piece();
     uint64_t before = stats_now().waiting;
@@ -350,21 +332,21 @@ TALLY_TEST(waiting, a_collection_is_a_grace_period) {
 static _Atomic int retired, collected;
 
 static void retire_and_block(void *nothing) {
-    (void)nothing;
     tally_object *large = piece();
     tally_decref(large);
     atomic_store_explicit(&retired, 1, memory_order_release);
     check(wait_for(&collected, 1));
 }
 
-TALLY_TEST(waiting, a_collection_is_a_grace_period_for_what_others_have_retired) {
+TEST(a_collection_is_a_grace_period_for_what_others_have_retired) {
     memset(letters, 'x', PIECE);
     tally_thread other;
     atomic_store_explicit(&retired, 0, memory_order_relaxed);
     atomic_store_explicit(&collected, 0, memory_order_relaxed);
     check_int(tally_thread_start(&other, retire_and_block, NULL), 0);
     check(wait_for(&retired, 1));
-    settle_until((tally_gc_collect(2), stats_now().waiting == 0)) check_int(stats_now().waiting, 0);
+    settle_until((tally_gc_collect(2), stats_now().waiting == 0));
+    check_int(stats_now().waiting, 0);
     atomic_store_explicit(&collected, 1, memory_order_release);
     check_int(tally_thread_join(&other), 0);
 }

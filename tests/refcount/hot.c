@@ -8,6 +8,9 @@
  */
 #include "instrument/failpoint.h"
 #include "suite.h"
+#ifndef TALLY_HOT_ROOM
+#    define TALLY_HOT_ROOM 256 /* not of this backend: nothing here applies to it */
+#endif
 
 enum { MOST = 4, BURST = 500, BURSTS_BEFORE_FORCE = 2000 };
 enum {
@@ -29,7 +32,6 @@ static _Thread_local int losses;
 
 /* Between the load and the swap of a drop. */
 static void lose_swap(void *nothing) {
-    (void)nothing;
     if (losses == 0) return;
     losses--;
     tally_incref(losing);
@@ -47,22 +49,20 @@ static void lose_swaps(tally_object *object) {
     while (lost--) tally_decref(object);
 }
 
-static int applies(void) {
-    if (!backend_is("biased-hot")) {
-        suite_skip("no object gets hot");
-        return 0;
-    }
+/* Objects get hot on this backend alone. */
+static int has_hot_objects(void) { return backend_is("biased-hot"); }
+static void run_with_losers(void (*body)(void)) {
     tally_failpoint_reset();
     tally_failpoint_call_always(LOSER, "decref_shared", lose_swap, NULL);
-    return 1;
+    suite_run(body);
 }
+#define HOT_TEST(name) RUNNER_TEST(name, has_hot_objects, run_with_losers)
 
 /* The word changes with the world stopped only. */
 static int is_hot(tally_object *object) {
 #if TALLY_HOT_COUNTS
-    return tally_owner_is_hot(tally_owned_load(&object->counts));
+    return tally_owner_is_hot(tally_owned_load(&object->refcount));
 #else
-    (void)object;
     return 0;
 #endif
 }
@@ -77,8 +77,7 @@ static void force_hot(tally_object *object) {
 }
 
 static tally_stats_result stats(void) {
-    tally_stats_result result;
-    tally_stats(&result);
+    tally_stats_result result = stats_now();
     return result;
 }
 
@@ -135,8 +134,7 @@ static tally_object *new_mortal(void) {
 
 static int hot_now(void) { return (int)(stats().made_hot - stats().made_cold); }
 
-TALLY_TEST(hot, gets_hot_under_fire_and_its_count_is_exact) {
-    if (!applies()) return;
+HOT_TEST(gets_hot_under_fire_and_its_count_is_exact) {
     for (int threads = 2; threads <= MOST; threads++) {
         tally_object *object = tally_int_new(INT64_C(1) << 40);
         battle b;
@@ -156,8 +154,7 @@ TALLY_TEST(hot, gets_hot_under_fire_and_its_count_is_exact) {
     }
 }
 
-TALLY_TEST(hot, what_nobody_refers_to_dies_by_a_collection) {
-    if (!applies()) return;
+HOT_TEST(what_nobody_refers_to_dies_by_a_collection) {
     tally_object *object = new_mortal();
     battle b;
     fight(&b, object, 2);
@@ -170,8 +167,7 @@ TALLY_TEST(hot, what_nobody_refers_to_dies_by_a_collection) {
     finish_fight(&b);
 }
 
-TALLY_TEST(hot, what_nobody_refers_to_dies_when_a_thread_exits) {
-    if (!applies()) return;
+HOT_TEST(what_nobody_refers_to_dies_when_a_thread_exits) {
     tally_object *object = new_mortal();
     battle b;
     fight(&b, object, 3);
@@ -180,13 +176,9 @@ TALLY_TEST(hot, what_nobody_refers_to_dies_when_a_thread_exits) {
     check_int(deaths(), 1);
 }
 
-static void count_call(tally_object *reference, void *context) {
-    (void)reference;
-    ++*(int *)context;
-}
+static void count_call(tally_object *reference, void *context) { ++*(int *)context; }
 
-TALLY_TEST(hot, weak_references_give_it_until_it_dies) {
-    if (!applies()) return;
+HOT_TEST(weak_references_give_it_until_it_dies) {
     static const char *const slots[] = {"a", "__weakref__", NULL};
     tally_object *class_ = tally_class_new(
         &(tally_class_spec){.name = "Weak", .slots = slots, .finalize = suite_count_death});
@@ -198,8 +190,7 @@ TALLY_TEST(hot, weak_references_give_it_until_it_dies) {
     tally_object *got = tally_weakref_get(weak);
     check(got == object);
     check_int(tally_refcount(object), 2);
-    tally_decref(object);
-    tally_decref(got);
+    drop(object, got);
     /* It has not died: nobody has looked. */
     got = tally_weakref_get(weak);
     check(got == object);
@@ -213,8 +204,7 @@ TALLY_TEST(hot, weak_references_give_it_until_it_dies) {
     check(!got || got == tally_none);
     tally_xdecref(got);
     finish_fight(&b);
-    tally_decref(weak);
-    tally_decref(class_);
+    drop(weak, class_);
 }
 
 static tally_object *kept;
@@ -224,10 +214,8 @@ static void keep(tally_object *self) {
     kept = self;
 }
 
-TALLY_TEST(hot, a_finalizer_brings_it_back) {
-    if (!applies()) return;
-    tally_object *class_ =
-        tally_class_new(&(tally_class_spec){.name = "Phoenix", .finalize = keep});
+HOT_TEST(a_finalizer_brings_it_back) {
+    tally_object *class_ = class_finalized("Phoenix", keep);
     tally_object *object = tally_instance_new(class_);
     battle b;
     fight(&b, object, 2);
@@ -260,8 +248,7 @@ static void take(void *argument) {
     }
 }
 
-TALLY_TEST(hot, the_counts_of_a_thread_that_is_gone_stay) {
-    if (!applies()) return;
+HOT_TEST(the_counts_of_a_thread_that_is_gone_stay) {
     tally_object *object = new_mortal();
     battle b;
     fight(&b, object, 2);
@@ -281,8 +268,7 @@ TALLY_TEST(hot, the_counts_of_a_thread_that_is_gone_stay) {
 
 static void make(void *place) { *(tally_object **)place = new_mortal(); }
 
-TALLY_TEST(hot, the_owner_is_gone) {
-    if (!applies()) return;
+HOT_TEST(the_owner_is_gone) {
     tally_object *object = NULL;
     run_threads(1, make, &object, 0);
     battle b;
@@ -294,8 +280,7 @@ TALLY_TEST(hot, the_owner_is_gone) {
     finish_fight(&b);
 }
 
-TALLY_TEST(hot, one_collection_finds_it_in_a_cycle) {
-    if (!applies()) return;
+HOT_TEST(one_collection_finds_it_in_a_cycle) {
     tally_object *object = new_mortal(), *list = tally_list_new(0);
     check_int(tally_list_append(list, list), 0);
     append_new(list, object);
@@ -308,8 +293,7 @@ TALLY_TEST(hot, one_collection_finds_it_in_a_cycle) {
     finish_fight(&b);
 }
 
-TALLY_TEST(hot, what_is_hot_within_a_live_structure_lives) {
-    if (!applies()) return;
+HOT_TEST(what_is_hot_within_a_live_structure_lives) {
     tally_object *object = new_mortal(), *list = tally_list_new(0);
     append_new(list, object);
     battle b;
@@ -322,8 +306,7 @@ TALLY_TEST(hot, what_is_hot_within_a_live_structure_lives) {
     check_int(deaths(), 1);
 }
 
-TALLY_TEST(hot, what_is_counted_no_more_gets_cold_when_another_gets_hot) {
-    if (!applies()) return;
+HOT_TEST(what_is_counted_no_more_gets_cold_when_another_gets_hot) {
     tally_object *object = new_mortal(),
                  *others[] = {tally_int_new(INT64_C(1) << 40), tally_int_new(INT64_C(1) << 41)};
     battle a, b[2];
@@ -346,8 +329,7 @@ TALLY_TEST(hot, what_is_counted_no_more_gets_cold_when_another_gets_hot) {
     }
 }
 
-TALLY_TEST(hot, what_is_hot_at_the_end_is_freed) {
-    if (!applies()) return;
+HOT_TEST(what_is_hot_at_the_end_is_freed) {
     tally_object *list = list_of(1000, 1100);
     battle b;
     fight(&b, list, 2);
@@ -360,8 +342,7 @@ TALLY_TEST(hot, what_is_hot_at_the_end_is_freed) {
     tally_decref(list);
 }
 
-TALLY_TEST(hot, a_hot_object_is_made_immortal) {
-    if (!applies()) return;
+HOT_TEST(a_hot_object_is_made_immortal) {
     tally_object *list = list_of(1000, 1003);
     battle b;
     fight(&b, list, 2);
@@ -386,8 +367,7 @@ static void append_many(void *list) {
     }
 }
 
-TALLY_TEST(hot, the_owners_bias_on_the_lock_is_given_up) {
-    if (!applies()) return;
+HOT_TEST(the_owners_bias_on_the_lock_is_given_up) {
     tally_object *list = tally_list_new(0);
     check_int(tally_list_append(list, tally_none), 0); /* by bias */
     battle b;
@@ -415,7 +395,7 @@ static void await(_Atomic int *count, int wanted) {
 }
 
 /* Blocked, and so without a request, when it is counted. */
-static void rest(_Atomic int *resting, _Atomic int *until) {
+static void stay_at_rest(_Atomic int *resting, _Atomic int *until) {
     tally_blocking_begin();
     atomic_fetch_add_explicit(resting, 1, memory_order_release);
     while (!atomic_load_explicit(until, memory_order_acquire)) usleep(200);
@@ -428,8 +408,7 @@ static void count_both(tally_object *a, tally_object *b) {
         tally_incref(b);
     }
     for (int i = 0; i < BURST; i++) {
-        tally_decref(b);
-        tally_decref(a);
+        drop(b, a);
     }
 }
 
@@ -459,18 +438,17 @@ static void ask_for_one(void *argument) {
     atomic_fetch_add_explicit(&c->asked, 1, memory_order_release);
     while (!atomic_load_explicit(&c->go, memory_order_acquire)) usleep(200);
     tally_safepoint();
-    rest(&c->answered, &c->again);
+    stay_at_rest(&c->answered, &c->again);
     /* All count while who has no place asks for one, and gets what another one gives up. */
     for (int i = 0; i < ASKED_AGAIN; i++) {
         count_both(own, other);
         lose_swaps(own);
         tally_safepoint();
     }
-    rest(&c->done, &c->leave);
+    stay_at_rest(&c->done, &c->leave);
 }
 
-TALLY_TEST(hot, where_the_table_is_full_one_is_refused_and_all_die_once) {
-    if (!applies()) return;
+HOT_TEST(where_the_table_is_full_one_is_refused_and_all_die_once) {
     static crowd c;
     static tally_thread threads[CROWD];
     memset(&c, 0, sizeof c);
@@ -550,8 +528,7 @@ static void mix(void *argument) {
     tally_xdecref(weak);
 }
 
-TALLY_TEST(hot, all_that_was_hot_dies_once) {
-    if (!applies()) return;
+HOT_TEST(all_that_was_hot_dies_once) {
     static const char *const slots[] = {"a", "__weakref__", NULL};
     tally_object *class_ = tally_class_new(
         &(tally_class_spec){.name = "Mixed", .slots = slots, .finalize = suite_count_death});

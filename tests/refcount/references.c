@@ -6,7 +6,7 @@
 
 enum { THREADS = 8, ROUNDS = 100000 };
 
-TALLY_TEST(references, a_new_object_has_one) {
+TEST(a_new_object_has_one) {
     tally_object *all[] = {tally_int_new(1000), tally_float_new(1.5), text("some text"),
                            tally_list_new(0),   tally_dict_new(),     pair(tally_none, tally_none)};
     for (int i = 0; i < 6; i++) {
@@ -35,7 +35,7 @@ static void count_up_and_down(void *argument) {
     }
 }
 
-TALLY_TEST(references, are_exact_after_many_threads_counted) {
+TEST(are_exact_after_many_threads_counted) {
     tally_object *object = text("shared by all");
     run_threads(THREADS, count_up_and_down, &object, 0);
     tally_safepoint();
@@ -53,7 +53,7 @@ static void drop_some(void *argument) {
     for (int i = 0; i < ROUNDS; i++) tally_decref(object);
 }
 
-TALLY_TEST(references, taken_by_threads_outlive_them) {
+TEST(taken_by_threads_outlive_them) {
     tally_object *object = text("shared by all");
     run_threads(THREADS, take_some, &object, 0);
     tally_safepoint();
@@ -64,7 +64,7 @@ TALLY_TEST(references, taken_by_threads_outlive_them) {
     tally_decref(object);
 }
 
-TALLY_TEST(references, taken_by_the_owner_may_be_dropped_by_others) {
+TEST(taken_by_the_owner_may_be_dropped_by_others) {
     tally_object *class = mortal_class(), *object = tally_instance_new(class);
     for (int i = 0; i < THREADS * ROUNDS; i++) tally_incref(object);
     run_threads(THREADS, drop_some, &object, 0);
@@ -76,7 +76,7 @@ TALLY_TEST(references, taken_by_the_owner_may_be_dropped_by_others) {
     tally_decref(class);
 }
 
-TALLY_TEST(references, taken_by_others_may_be_dropped_by_the_owner) {
+TEST(taken_by_others_may_be_dropped_by_the_owner) {
     tally_object *class = mortal_class(), *object = tally_instance_new(class);
     run_threads(THREADS, take_some, &object, 0);
     for (int i = 0; i < THREADS * ROUNDS; i++) tally_decref(object);
@@ -88,7 +88,7 @@ TALLY_TEST(references, taken_by_others_may_be_dropped_by_the_owner) {
     tally_decref(class);
 }
 
-TALLY_TEST(references, immortal_counts_never_change) {
+TEST(immortal_counts_never_change) {
     tally_object *all[] = {tally_none, tally_true, tally_int_new(7), text("x"), NULL};
     tally_object *long_text = text("to be interned");
     all[4] = tally_str_intern(long_text);
@@ -111,7 +111,7 @@ typedef struct last_drop {
     pthread_barrier_t *barrier;
 } last_drop;
 
-static void drop_all(void *argument) {
+static void drop_many(void *argument) {
     last_drop *work = argument;
     tally_blocking_begin();
     pthread_barrier_wait(work->barrier);
@@ -119,7 +119,7 @@ static void drop_all(void *argument) {
     for (int i = 0; i < THREADS; i++) tally_decref(work->objects[i]);
 }
 
-TALLY_TEST(references, of_which_many_threads_drop_the_last_free_once) {
+TEST(of_which_many_threads_drop_the_last_free_once) {
     tally_object *class = mortal_class();
     pthread_barrier_t barrier;
     pthread_barrier_init(&barrier, NULL, THREADS);
@@ -129,7 +129,7 @@ TALLY_TEST(references, of_which_many_threads_drop_the_last_free_once) {
             work.objects[i] = tally_instance_new(class);
             for (int k = 1; k < THREADS; k++) tally_incref(work.objects[i]);
         }
-        run_threads(THREADS, drop_all, &work, 0);
+        run_threads(THREADS, drop_many, &work, 0);
         check(wait_for(&suite_deaths, (round + 1) * THREADS));
     }
     pthread_barrier_destroy(&barrier);
@@ -169,7 +169,6 @@ static tally_object *small_ints[SMALL_LAST - SMALL_FIRST + 1], *holders[3];
 static int small_count;
 
 static void use_small_ints(void *nothing) {
-    (void)nothing;
     for (int i = 0; i < small_count * 20; i++) {
         tally_object *number = small_ints[i % small_count], *items[] = {number, number};
         tally_incref(number);
@@ -187,7 +186,7 @@ static void use_small_ints(void *nothing) {
 }
 
 /* A page of them is made read-only: a write ends the test by SIGSEGV. */
-TALLY_TEST(references, immortal_objects_are_never_written) {
+TEST(immortal_objects_are_never_written) {
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
     char *start = page_of_small_ints(page, small_ints, &small_count);
     check(start != NULL);

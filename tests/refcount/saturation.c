@@ -15,25 +15,23 @@ static _Atomic int step __attribute__((unused));
 static void set_near_border(int room) {
 #if TALLY_REFCOUNT_HAVE_OWNERS
     /* Of another thread than the owner: as if it had so many. */
-    atomic_fetch_add(&object->counts.shared, (uint32_t)((1 << 28) - room) * TALLY_SHARED_ONE);
+    atomic_fetch_add(&object->refcount.shared, (uint32_t)((1 << 28) - room) * TALLY_SHARED_ONE);
 #elif defined TALLY_REFCOUNT_LIMIT
-    atomic_store(&object->counts.count, (uint32_t)(TALLY_REFCOUNT_LIMIT - room));
+    atomic_store(&object->refcount.count, (uint32_t)(TALLY_REFCOUNT_LIMIT - room));
 #else
-    object->counts.count = UINT32_C(0x80000000) - (uint32_t)room;
+    object->refcount.count = UINT32_C(0x80000000) - (uint32_t)room;
 #endif
 }
 
 static void take(void *unused) {
-    (void)unused;
     for (int i = 0; i < BEYOND; i++) tally_incref(object);
 }
-static void drop(void *unused) {
-    (void)unused;
+static void drop_reference(void *unused) {
     for (int i = 0; i < BEYOND; i++) tally_decref(object);
 }
 
 static void begin(void) {
-    tally_object *class_ = tally_class_new(&(tally_class_spec){.name = "Counted"});
+    tally_object *class_ = class_named("Counted");
     tally_immortalize(class_); /* as long as its instance */
     object = tally_instance_new(class_);
     reference = tally_weakref_new(object, NULL, NULL);
@@ -42,12 +40,8 @@ static void begin(void) {
 }
 
 static void is_alive(void) {
-    tally_object *got = tally_weakref_get(reference);
-    check(got == object);
-    tally_decref(got);
-    got = tally_list_get(holder, 0);
-    check(got == object);
-    tally_decref(got);
+    check_is(tally_weakref_get(reference), object);
+    check_is(tally_list_get(holder, 0), object);
 }
 
 static void is_immortal(void) {
@@ -63,14 +57,13 @@ static void is_immortal(void) {
 
 /* Its references go, more than it ever had: nothing happens to it. */
 static void end(void) {
-    for (int i = 0; i < 10; i++) run_threads(1, drop, NULL, 0);
-    drop(NULL);
+    for (int i = 0; i < 10; i++) run_threads(1, drop_reference, NULL, 0);
+    drop_reference(NULL);
     is_immortal();
-    tally_decref(reference);
-    tally_decref(holder);
+    drop(reference, holder);
 }
 
-TALLY_TEST(saturation, a_count_filled_by_another_thread_makes_immortal) {
+TEST(a_count_filled_by_another_thread_makes_immortal) {
     begin();
     run_threads(1, take, NULL, 0); /* shared by now */
     set_near_border(BEYOND / 2);
@@ -79,7 +72,7 @@ TALLY_TEST(saturation, a_count_filled_by_another_thread_makes_immortal) {
     end();
 }
 
-TALLY_TEST(saturation, a_count_filled_by_reads_makes_immortal) {
+TEST(a_count_filled_by_reads_makes_immortal) {
     begin();
     set_near_border(BEYOND / 2);
     for (int i = 0; i < BEYOND; i++) check(tally_list_get(holder, 0) == object);
@@ -88,13 +81,13 @@ TALLY_TEST(saturation, a_count_filled_by_reads_makes_immortal) {
     end();
 }
 
-TALLY_TEST(saturation, a_count_filled_by_several_threads_makes_immortal) {
+TEST(a_count_filled_by_several_threads_makes_immortal) {
     begin();
     run_threads(1, take, NULL, 0);
     set_near_border(2 * BEYOND);
     run_threads(4, take, NULL, 0);
     is_immortal();
-    run_threads(4, drop, NULL, 0);
+    run_threads(4, drop_reference, NULL, 0);
     is_immortal();
     end();
 }
@@ -104,7 +97,7 @@ static void drop_all_but_the_lists(void) {
 }
 
 /* One below the border: counted as ever. */
-TALLY_TEST(saturation, a_count_that_was_nearly_full_goes_back) {
+TEST(a_count_that_was_nearly_full_goes_back) {
     begin();
     run_threads(1, take, NULL, 0);
     set_near_border(4 * BEYOND);
@@ -112,30 +105,30 @@ TALLY_TEST(saturation, a_count_that_was_nearly_full_goes_back) {
     check_int(tally_is_immortal(object), 0);
     is_alive();
 #if TALLY_REFCOUNT_HAVE_OWNERS
-    atomic_fetch_sub(&object->counts.shared, (uint32_t)((1 << 28) - 4 * BEYOND) * TALLY_SHARED_ONE);
+    atomic_fetch_sub(&object->refcount.shared,
+                     (uint32_t)((1 << 28) - 4 * BEYOND) * TALLY_SHARED_ONE);
 #elif defined TALLY_REFCOUNT_LIMIT
-    atomic_store(&object->counts.count, 2 * BEYOND);
+    atomic_store(&object->refcount.count, 2 * BEYOND);
 #else
-    object->counts.count = 2 * BEYOND;
+    object->refcount.count = 2 * BEYOND;
 #endif
     drop_all_but_the_lists();
     is_alive();
     tally_decref(holder);
     tally_object *got = tally_weakref_get(reference);
     check(got == tally_none);
-    tally_decref(got);
-    tally_decref(reference);
+    drop(got, reference);
 }
 
 #if !TALLY_REFCOUNT_HAVE_OWNERS && defined TALLY_REFCOUNT_LIMIT
 /* A decref in two steps: it has seen a count that is not full, which others fill before it takes
  * one off. */
-TALLY_TEST(saturation, a_decref_that_crosses_the_border_back_leaves_it_immortal) {
+TEST(a_decref_that_crosses_the_border_back_leaves_it_immortal) {
     begin();
     set_near_border(0);
     for (int i = 0; i < 3; i++) /* others that skip it meanwhile */
         take(NULL);
-    uint32_t before = atomic_fetch_sub(&object->counts.count, 1);
+    uint32_t before = atomic_fetch_sub(&object->refcount.count, 1);
     check(before >= (uint32_t)TALLY_REFCOUNT_LIMIT);
     tally_object_zero(object);
     is_immortal();
@@ -146,42 +139,37 @@ TALLY_TEST(saturation, a_decref_that_crosses_the_border_back_leaves_it_immortal)
 #if TALLY_REFCOUNT_HAVE_OWNERS
 
 /* What the owner has counted does not fit into the shared half when it is merged. */
-TALLY_TEST(saturation, a_merge_of_a_large_local_half_makes_immortal) {
+TEST(a_merge_of_a_large_local_half_makes_immortal) {
     begin();
-    tally_owned_store(&object->counts,
-                      tally_owned_load(&object->counts) + ((uint64_t)5 << 30) * TALLY_OWNED_ONE);
+    tally_owned_store(&object->refcount,
+                      tally_owned_load(&object->refcount) + ((uint64_t)5 << 30) * TALLY_OWNED_ONE);
     check_int(tally_refcount(object), ((int64_t)5 << 30) + 2);
-    drop(NULL);
-    run_threads(1, drop, NULL, 0); /* the first queues it */
+    drop_reference(NULL);
+    run_threads(1, drop_reference, NULL, 0); /* the first queues it */
     settle_until(tally_is_immortal(object));
     is_immortal();
     end();
 }
 
 static void drop_many(void *unused) {
-    (void)unused;
     atomic_store_explicit(&step, 1, memory_order_release);
     while (atomic_load_explicit(&step, memory_order_acquire) != 2) {} /* the owner runs */
     tally_decref(object);                                             /* queued */
     /* As if it had dropped so many. */
-    atomic_fetch_sub(&object->counts.shared, (uint32_t)((1 << 28) - BEYOND / 2) * TALLY_SHARED_ONE);
-    drop(NULL);
+    atomic_fetch_sub(&object->refcount.shared,
+                     (uint32_t)((1 << 28) - BEYOND / 2) * TALLY_SHARED_ONE);
+    drop_reference(NULL);
     atomic_store_explicit(&step, 3, memory_order_release);
 }
 
 /* References that the owner has counted and another thread drops before the owner comes to merge.
- */
-TALLY_TEST(saturation, a_shared_half_that_is_full_from_below_makes_immortal) {
-    if (has_gil()) {
-        suite_skip(
-            "with a GIL the owner is blocked while another thread runs, so nothing is queued");
-        return;
-    }
+ * With a GIL the owner is blocked while another thread runs, so nothing is queued. */
+TEST_IF(no_gil, a_shared_half_that_is_full_from_below_makes_immortal) {
     begin();
     tally_thread other;
     atomic_store(&step, 0);
-    tally_owned_store(&object->counts,
-                      tally_owned_load(&object->counts) + ((uint64_t)1 << 28) * TALLY_OWNED_ONE);
+    tally_owned_store(&object->refcount,
+                      tally_owned_load(&object->refcount) + ((uint64_t)1 << 28) * TALLY_OWNED_ONE);
     check_int(tally_thread_start(&other, drop_many, NULL), 0);
     check(wait_for(&step, 1));
     atomic_store_explicit(&step, 2, memory_order_release);
@@ -194,26 +182,25 @@ TALLY_TEST(saturation, a_shared_half_that_is_full_from_below_makes_immortal) {
 }
 
 /* The shared half climbs on by increments that nobody looks at, to where its sign changes. */
-TALLY_TEST(saturation, a_full_shared_half_is_kept_in_its_range) {
+TEST(a_full_shared_half_is_kept_in_its_range) {
     begin();
     run_threads(1, take, NULL, 0);
-    atomic_fetch_add(&object->counts.shared,
+    atomic_fetch_add(&object->refcount.shared,
                      (uint32_t)((1 << 29) - BEYOND / 2 - BEYOND) * TALLY_SHARED_ONE);
     for (int i = 0; i < 5; i++) {
         run_threads(1, take, NULL, 0);
-        check((int32_t)atomic_load(&object->counts.shared) > 0);
+        check((int32_t)atomic_load(&object->refcount.shared) > 0);
     }
     is_immortal();
     end();
 }
 
 #    if !defined TALLY_PER_THREAD_REFCOUNTS || TALLY_PER_THREAD_REFCOUNTS
-TALLY_TEST(saturation, numbers_of_threads_have_room_for_more_than_32_bits) {
-    if (has_gil()) return;
-    tally_object *class_ = tally_class_new(&(tally_class_spec){.name = "Spread"});
+TEST_IF(no_gil, numbers_of_threads_have_room_for_more_than_32_bits) {
+    tally_object *class_ = class_named("Spread");
     tally_object *instance = tally_instance_new(class_); /* the thread has a table now */
     _Atomic int64_t *number =
-        &tally_self.thread->refcount.per_thread[tally_owned_load(&class_->counts) >> 16];
+        &tally_self.thread->refcount.per_thread[tally_owned_load(&class_->refcount) >> 16];
     for (int bits = 30; bits <= 34; bits += 2) {
         int64_t many = (int64_t)1 << bits, before = tally_refcount(class_);
         atomic_fetch_add(number, many);
@@ -222,8 +209,7 @@ TALLY_TEST(saturation, numbers_of_threads_have_room_for_more_than_32_bits) {
         check_int(tally_refcount(class_), before + many);
         atomic_fetch_sub(number, many);
     }
-    tally_decref(instance);
-    tally_decref(class_);
+    drop(instance, class_);
 }
 #    endif
 

@@ -10,10 +10,6 @@ enum { THREADS = 4, TAKEN = 1000 };
 /* Classes and deferred objects are counted by each thread. */
 static int spreads(void) { return is_biased() && !has_gil(); }
 
-static tally_object *open_class(const char *name) {
-    return tally_class_new(&(tally_class_spec){.name = name});
-}
-
 static void collect(void) {
     check(tally_gc_collect(2) >= 0);
     check(tally_gc_collect(2) >= 0);
@@ -33,7 +29,6 @@ static void holder_clear(tally_object *self) {
     tally_xdecref(held);
 }
 static void bury(tally_object *self) {
-    (void)self;
     atomic_fetch_add_explicit(&buried, 1, memory_order_relaxed);
 }
 static int buried_now(void) { return atomic_load_explicit(&buried, memory_order_relaxed); }
@@ -82,8 +77,8 @@ static void counts_of(tally_object *object) {
     check_int(tally_refcount(object), before);
 }
 
-TALLY_TEST(spread, references_to_a_class_are_exact_whoever_drops_them) {
-    tally_object *class_ = open_class("Class"), *instance = tally_instance_new(class_);
+TEST(references_to_a_class_are_exact_whoever_drops_them) {
+    tally_object *class_ = class_named("Class"), *instance = tally_instance_new(class_);
     check_int(tally_refcount(class_), 2);
     counts_of(class_);
     tally_decref(instance);
@@ -91,7 +86,7 @@ TALLY_TEST(spread, references_to_a_class_are_exact_whoever_drops_them) {
     tally_decref(class_);
 }
 
-TALLY_TEST(spread, references_to_a_deferred_object_are_exact_whoever_drops_them) {
+TEST(references_to_a_deferred_object_are_exact_whoever_drops_them) {
     tally_object *function = new_function(0);
     int before = buried_now();
     tally_incref(function);
@@ -108,7 +103,7 @@ TALLY_TEST(spread, references_to_a_deferred_object_are_exact_whoever_drops_them)
 
 static void make_function(void *place) { *(tally_object **)place = new_function(0); }
 
-TALLY_TEST(spread, what_others_own_or_have_merged_can_be_deferred) {
+TEST(what_others_own_or_have_merged_can_be_deferred) {
     int before = buried_now();
     tally_object *function = NULL;
     run_threads(1, make_function, &function, 0); /* its owner is gone */
@@ -125,13 +120,12 @@ TALLY_TEST(spread, what_others_own_or_have_merged_can_be_deferred) {
     check_int(buried_now(), before + 2);
 }
 
-TALLY_TEST(spread, what_is_immortal_is_not_deferred) {
+TEST(what_is_immortal_is_not_deferred) {
     check_int(tally_defer_count(tally_none), 0);
     tally_object *name = text("name"), *interned = tally_str_intern(name);
     tally_immortalize(interned);
     check_int(tally_defer_count(interned), 0);
-    tally_decref(interned);
-    tally_decref(name);
+    drop(interned, name);
 }
 
 /* ---- lookups against changes ---------------------------------------------------- */
@@ -163,7 +157,7 @@ static void look_up(void *argument) {
 static void replace(void *argument) {
     table *t = argument;
     for (int i = 0; i < SUITE_LONG(REPLACED); i++) {
-        tally_object *class_ = open_class("Replaced"),
+        tally_object *class_ = class_named("Replaced"),
                      *weak = tally_weakref_new(class_, NULL, NULL);
         check_int(tally_set_attr(class_, t->key, class_), 0); /* a cycle */
         check_int(tally_dict_set(t->dict, t->key, class_), 0);
@@ -185,27 +179,23 @@ static void part(void *argument) {
         look_up(argument);
 }
 
-TALLY_TEST(spread, a_class_that_is_looked_up_while_it_is_replaced_dies_once) {
+TEST(a_class_that_is_looked_up_while_it_is_replaced_dies_once) {
     table t = {.dict = tally_dict_new(), .key = text("Class")};
-    tally_object *class_ = open_class("First");
+    tally_object *class_ = class_named("First");
     check_int(tally_dict_set(t.dict, t.key, class_), 0);
     tally_decref(class_);
     run_threads(THREADS, part, &t, 0);
-    tally_decref(t.dict);
-    tally_decref(t.key);
+    drop(t.dict, t.key);
     collect();
 }
 
 /* ---- death ----------------------------------------------------------------------- */
 
-static void count_call(tally_object *reference, void *context) {
-    (void)reference;
-    ++*(int *)context;
-}
+static void count_call(tally_object *reference, void *context) { ++*(int *)context; }
 
-TALLY_TEST(spread, weak_references_to_a_class_give_it_until_nobody_uses_it) {
+TEST(weak_references_to_a_class_give_it_until_nobody_uses_it) {
     int calls = 0;
-    tally_object *class_ = open_class("Weak"),
+    tally_object *class_ = class_named("Weak"),
                  *weak = tally_weakref_new(class_, count_call, &calls);
     tally_object *instance = tally_instance_new(class_);
     tally_decref(class_);
@@ -220,13 +210,12 @@ TALLY_TEST(spread, weak_references_to_a_class_give_it_until_nobody_uses_it) {
     check_int(calls, 1);
     got = tally_weakref_get(weak);
     check(got == tally_none);
-    tally_decref(got);
-    tally_decref(weak);
+    drop(got, weak);
 }
 
 static tally_object *cycle(int deferred, tally_object **weak, int *calls) {
     /* class -> attribute -> dict -> function -> class, and an instance of the class in the dict. */
-    tally_object *class_ = open_class("Cyclic"), *dict = tally_dict_new(),
+    tally_object *class_ = class_named("Cyclic"), *dict = tally_dict_new(),
                  *function = new_function(1), *name = text("name"), *other = text("other");
     tally_object *instance = tally_instance_new(class_);
     if (deferred) check_int(tally_defer_count(function), spreads());
@@ -241,7 +230,7 @@ static tally_object *cycle(int deferred, tally_object **weak, int *calls) {
     return class_;
 }
 
-TALLY_TEST(spread, one_collection_finds_a_cycle_through_a_class_and_its_method) {
+TEST(one_collection_finds_a_cycle_through_a_class_and_its_method) {
     for (int deferred = 0; deferred < 2; deferred++) {
         int calls = 0, before = buried_now();
         tally_object *weak, *class_ = cycle(deferred, &weak, &calls);
@@ -259,16 +248,14 @@ TALLY_TEST(spread, one_collection_finds_a_cycle_through_a_class_and_its_method) 
     }
 }
 
-TALLY_TEST(spread, what_a_deferred_object_held_goes_in_the_same_collection) {
+TEST(what_a_deferred_object_held_goes_in_the_same_collection) {
     int before = buried_now();
     tally_object *module = tally_dict_new();
     check_int(tally_defer_count(module), spreads());
     for (int i = 0; i < 100; i++) {
         tally_object *function = new_function(i % 2), *key = tally_int_new(i + 1000);
         if (i % 3) tally_defer_count(function);
-        check_int(tally_dict_set(module, key, function), 0);
-        tally_decref(key);
-        tally_decref(function);
+        set_new(module, key, function);
     }
     check_int(tally_gc_collect(2), 0);
     check_int(buried_now(), before);
@@ -284,12 +271,10 @@ static void keep(tally_object *self) {
     kept = self;
 }
 
-TALLY_TEST(spread, a_finalizer_brings_a_deferred_object_back) {
+TEST(a_finalizer_brings_a_deferred_object_back) {
     for (int cyclic = 0; cyclic < 2; cyclic++) {
         int before = deaths();
-        tally_object *class_ =
-                         tally_class_new(&(tally_class_spec){.name = "Phoenix", .finalize = keep}),
-                     *name = text("self");
+        tally_object *class_ = class_finalized("Phoenix", keep), *name = text("self");
         tally_object *object = tally_instance_new(class_);
         if (cyclic) check_int(tally_set_attr(object, name, object), 0);
         check_int(tally_defer_count(object), spreads());
@@ -315,14 +300,11 @@ static void keep_class(tally_object *self) {
     kept = tally_type_of(self);
 }
 
-TALLY_TEST(spread, a_finalizer_brings_a_class_back) {
-    tally_object *class_ = tally_class_new(
-                     &(tally_class_spec){.name = "Phoenix", .finalize = keep_class}),
-                 *name = text("self");
+TEST(a_finalizer_brings_a_class_back) {
+    tally_object *class_ = class_finalized("Phoenix", keep_class), *name = text("self");
     tally_object *object = tally_instance_new(class_);
     check_int(tally_set_attr(object, name, object), 0);
-    check_int(tally_set_attr(class_, name, class_), 0);
-    tally_decref(class_);
+    attr_new(class_, name, class_);
     tally_decref(object);
     collect();
     check_int(deaths(), 1);
@@ -334,8 +316,7 @@ TALLY_TEST(spread, a_finalizer_brings_a_class_back) {
     check_int(deaths(), 2);
     check_int(tally_delete_attr(class_, name), 0);
     tally_decref(kept); /* that of the second instance's finalizer */
-    tally_decref(class_);
-    tally_decref(name);
+    drop(class_, name);
     collect();
 }
 
@@ -348,21 +329,19 @@ static void use_all(void *argument) {
     for (ptrdiff_t i = 0; i < tally_list_length(list); i++) {
         tally_object *class_ = tally_list_get(list, i), *instance = tally_instance_new(class_);
         check(instance != NULL);
-        tally_decref(class_);
-        tally_decref(instance);
+        drop(class_, instance);
         if (i % 16 == 0) tally_safepoint();
     }
 }
 
-TALLY_TEST(spread, ten_thousand_classes_come_and_go) {
+TEST(ten_thousand_classes_come_and_go) {
     for (int round = 0; round < 2; round++) {
         tally_object *list = tally_list_new(CLASSES);
-        for (int i = 0; i < CLASSES; i++) append_new(list, open_class("One of many"));
+        for (int i = 0; i < CLASSES; i++) append_new(list, class_named("One of many"));
         run_threads(2, use_all, list, 0);
         tally_object *class_ = tally_list_get(list, CLASSES / 2);
         check_int(tally_refcount(class_), 2);
-        tally_decref(class_);
-        tally_decref(list);
+        drop(class_, list);
         collect();
         tally_census_row *rows;
         size_t count;
@@ -372,7 +351,7 @@ TALLY_TEST(spread, ten_thousand_classes_come_and_go) {
     }
 }
 
-TALLY_TEST(spread, beyond_the_room_objects_stay_as_they_were) {
+TEST(beyond_the_room_objects_stay_as_they_were) {
     for (int round = 0; round < 2; round++) {
         int before = deaths(), deferred = 0;
         tally_object *class_ = mortal_class(), *list = tally_list_new(MANY);
@@ -383,8 +362,7 @@ TALLY_TEST(spread, beyond_the_room_objects_stay_as_they_were) {
             append_new(list, object);
         }
         check_int(deferred, spreads() ? ROOM : 0);
-        tally_decref(class_);
-        tally_decref(list);
+        drop(class_, list);
         check_int(deaths() - before, MANY - deferred);
         collect();
         check_int(deaths() - before, MANY);
@@ -393,7 +371,7 @@ TALLY_TEST(spread, beyond_the_room_objects_stay_as_they_were) {
 
 /* ---- constants ------------------------------------------------------------------- */
 
-TALLY_TEST(spread, a_constant_is_immortal) {
+TEST(a_constant_is_immortal) {
     tally_object *items[] = {tally_int_new(INT64_C(1) << 40), tally_float_new(1.01)};
     tally_object *constant = tally_tuple_new(items, 2), *real = tally_float_new(1.01),
                  *list = list_of(0, 3);
@@ -410,8 +388,7 @@ TALLY_TEST(spread, a_constant_is_immortal) {
     }
     check_int(tally_is_immortal(items[0]), 1);
     check_int(tally_is_immortal(items[1]), 1);
-    tally_decref(items[0]);
-    tally_decref(items[1]);
+    drop(items[0], items[1]);
     taker down = {.object = constant, .by = -1};
     run_threads(2, take, &down, 0);
     check_int(tally_list_append(list, real), 0);
@@ -440,7 +417,7 @@ static void defer_self(tally_object *self) {
 }
 
 /* Its last reference is gone, and it lives for ever all the same. */
-TALLY_TEST(spread, a_finalizer_makes_its_object_immortal) {
+TEST(a_finalizer_makes_its_object_immortal) {
     static const char *const slots[] = {"a", "__weakref__", NULL};
     tally_object *class_ = tally_class_new(
         &(tally_class_spec){.name = "Eternal", .slots = slots, .finalize = become_eternal});
@@ -453,25 +430,20 @@ TALLY_TEST(spread, a_finalizer_makes_its_object_immortal) {
     tally_object *got = tally_weakref_get(weak);
     check(got == object);
     tally_xdecref(got);
-    got = tally_slot_get(object, 0);
-    check(got == number);
-    tally_decref(got);
+    check_is(tally_slot_get(object, 0), number);
     collect();
     tally_incref(object);
-    tally_decref(object);
-    tally_decref(object);
+    drop(object, object);
     check_int(tally_is_immortal(object), 1);
     /* What it holds is let go by hand, since it never is. */
     check_int(tally_slot_set(object, 0, tally_none), 0);
     check_int(tally_refcount(number), 1);
-    tally_decref(number);
-    tally_decref(weak);
+    drop(number, weak);
     tally_immortalize(class_);
 }
 
-TALLY_TEST(spread, a_finalizer_brings_back_and_defers_its_object) {
-    tally_object *class_ =
-        tally_class_new(&(tally_class_spec){.name = "Deferred", .finalize = defer_self});
+TEST(a_finalizer_brings_back_and_defers_its_object) {
+    tally_object *class_ = class_finalized("Deferred", defer_self);
     tally_object *object = tally_instance_new(class_);
     tally_decref(object);
     check(eternal == object);
@@ -479,14 +451,12 @@ TALLY_TEST(spread, a_finalizer_brings_back_and_defers_its_object) {
     collect();
     check_int(tally_refcount(object), 1);
     check_int(tally_gc_is_tracked(object), 1);
-    tally_decref(object);
-    tally_decref(class_);
+    drop(object, class_);
     collect();
 }
 
 static tally_object *looked_at;
 static void look_at_type(void *unused) {
-    (void)unused;
     tally_object *name = text("attribute");
     check(tally_sizeof(looked_at) > 0);
     check(tally_get_attr(looked_at, name) == NULL);
@@ -495,7 +465,7 @@ static void look_at_type(void *unused) {
 }
 
 /* Types that are no classes are immortal, and of no thread, from birth. */
-TALLY_TEST(spread, any_thread_locks_a_type) {
+TEST(any_thread_locks_a_type) {
     looked_at = tally_type_new(&(tally_type_spec){.name = "native", .size = 8});
     look_at_type(NULL);
     run_threads(2, look_at_type, NULL, 0);
@@ -503,7 +473,7 @@ TALLY_TEST(spread, any_thread_locks_a_type) {
     run_threads(2, look_at_type, NULL, 0);
 }
 
-TALLY_TEST(spread, constants_in_a_constant_are_immortal_to_a_bound) {
+TEST(constants_in_a_constant_are_immortal_to_a_bound) {
     tally_object *innermost = tally_float_new(1.5), *outermost = innermost,
                  *items[2 * TALLY_CONSTANT_DEPTH];
     for (int i = 0; i < 2 * TALLY_CONSTANT_DEPTH; i++) {

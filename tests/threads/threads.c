@@ -11,11 +11,9 @@ static void set_flag(void *argument) {
     atomic_store_explicit((_Atomic int *)argument, 1, memory_order_release);
 }
 
-TALLY_TEST(threads, start_runs_and_join_waits) {
+TEST(start_runs_and_join_waits) {
     _Atomic int flag = 0;
-    tally_thread thread;
-    check_int(tally_thread_start(&thread, set_flag, &flag), 0);
-    check_int(tally_thread_join(&thread), 0);
+    in_thread(set_flag, &flag);
     check_int(atomic_load_explicit(&flag, memory_order_acquire), 1);
 }
 
@@ -30,7 +28,7 @@ static void *made_elsewhere(void *argument) {
     return argument;
 }
 
-TALLY_TEST(threads, made_elsewhere_attach_and_detach_again_and_again) {
+TEST(made_elsewhere_attach_and_detach_again_and_again) {
     pthread_t threads[THREADS];
     for (int i = 0; i < THREADS; i++)
         check_int(pthread_create(&threads[i], NULL, made_elsewhere, NULL), 0);
@@ -43,16 +41,15 @@ static void short_life(void *argument) {
     tally_object *object = text("short life");
     check_int(tally_refcount(object), 1);
     tally_decref(object);
-    (void)argument;
 }
 
-TALLY_TEST(threads, thousands_come_and_go) {
+TEST(thousands_come_and_go) {
     for (int i = 0; i < 400; i++) run_threads(5, short_life, NULL, 0);
 }
 
 static void wait_until_set(void *argument) { check(wait_for(argument, 1)); }
 
-TALLY_TEST(threads, finish_refuses_while_another_is_attached) {
+TEST(finish_refuses_while_another_is_attached) {
     _Atomic int flag = 0;
     tally_thread thread;
     check_int(tally_thread_start(&thread, wait_until_set, &flag), 0);
@@ -67,17 +64,11 @@ TALLY_TEST(threads, finish_refuses_while_another_is_attached) {
 
 static tally_object *class, *handed;
 
-static void make_one(void *argument) {
-    (void)argument;
-    handed = tally_instance_new(class);
-}
+static void make_one(void *argument) { handed = tally_instance_new(class); }
 
-static void drop_one(void *argument) {
-    (void)argument;
-    tally_decref(handed);
-}
+static void drop_one(void *argument) { tally_decref(handed); }
 
-TALLY_TEST(threads, an_object_whose_maker_has_exited_dies_at_once) {
+TEST(an_object_whose_maker_has_exited_dies_at_once) {
     class = mortal_class();
     for (int i = 1; i <= 200; i++) {
         run_threads(1, make_one, NULL, 0);
@@ -88,7 +79,7 @@ TALLY_TEST(threads, an_object_whose_maker_has_exited_dies_at_once) {
     tally_decref(class);
 }
 
-TALLY_TEST(threads, an_object_made_here_may_be_dropped_there) {
+TEST(an_object_made_here_may_be_dropped_there) {
     class = mortal_class();
     for (int i = 1; i <= 200; i++) {
         handed = tally_instance_new(class);
@@ -98,7 +89,7 @@ TALLY_TEST(threads, an_object_made_here_may_be_dropped_there) {
     tally_decref(class);
 }
 
-TALLY_TEST(threads, an_object_made_by_one_dead_thread_may_be_dropped_by_another) {
+TEST(an_object_made_by_one_dead_thread_may_be_dropped_by_another) {
     class = mortal_class();
     for (int i = 1; i <= 200; i++) {
         run_threads(1, make_one, NULL, 0);
@@ -120,10 +111,10 @@ static void idle_until(_Atomic int *flag) {
     while (atomic_load_explicit(flag, memory_order_acquire) == 0) usleep(100);
 }
 
-TALLY_TEST(threads, an_object_dies_at_once_while_its_owner_is_blocked) {
+TEST(an_object_dies_at_once_while_its_owner_is_blocked) {
     class = mortal_class();
     for (int round = 0; round < 50; round++) {
-        atomic_store_explicit(&suite_deaths, 0, memory_order_relaxed);
+        forget_deaths();
         _Atomic int flags[2] = {0, 0};
         handed = tally_instance_new(class);
         tally_thread thread;
@@ -141,7 +132,6 @@ static tally_mutex gate = TALLY_MUTEX_INITIALIZER;
 static _Atomic int gate_held;
 
 static void drop_while_holding_the_gate(void *argument) {
-    (void)argument;
     tally_mutex_lock(&gate);
     atomic_store_explicit(&gate_held, 1, memory_order_release);
     /* Time enough for the owner to wait for the gate; right in any case. */
@@ -152,7 +142,7 @@ static void drop_while_holding_the_gate(void *argument) {
     tally_mutex_unlock(&gate);
 }
 
-TALLY_TEST(threads, an_object_may_be_dropped_while_its_owner_waits_for_a_mutex) {
+TEST(an_object_may_be_dropped_while_its_owner_waits_for_a_mutex) {
     class = mortal_class();
     for (int i = 1; i <= 20; i++) {
         atomic_store_explicit(&gate_held, 0, memory_order_relaxed);
@@ -178,7 +168,7 @@ static void make_and_exit_late(void *argument) {
     atomic_fetch_add_explicit(&exits, 1, memory_order_relaxed);
 }
 
-TALLY_TEST(threads, an_owner_may_exit_while_others_drop) {
+TEST(an_owner_may_exit_while_others_drop) {
     class = mortal_class();
     for (int i = 1; i <= 500; i++) {
         _Atomic int flags[2] = {0, 0};
@@ -200,7 +190,6 @@ TALLY_TEST(threads, an_owner_may_exit_while_others_drop) {
 static tally_object *channel;
 
 static void produce(void *argument) {
-    (void)argument;
     for (int i = 0; i < 5000; i++) {
         append_new(channel, tally_instance_new(class));
         tally_safepoint();
@@ -208,7 +197,6 @@ static void produce(void *argument) {
 }
 
 static void consume(void *argument) {
-    (void)argument;
     for (int left = 5000; left > 0;) {
         tally_object *object = tally_list_pop(channel, -1);
         if (object) {
@@ -224,15 +212,14 @@ static void consume(void *argument) {
 
 static void produce_or_consume(void *argument) { (*(int *)argument ? produce : consume)(NULL); }
 
-TALLY_TEST(threads, objects_handed_through_a_list_all_die) {
+TEST(objects_handed_through_a_list_all_die) {
     int sides[THREADS] = {0, 1, 0, 1, 0, 1, 0, 1};
     class = mortal_class();
     channel = tally_list_new(0);
     run_threads(THREADS, produce_or_consume, sides, sizeof sides[0]);
     check_int(tally_list_length(channel), 0);
     check(wait_for(&suite_deaths, THREADS / 2 * 5000));
-    tally_decref(channel);
-    tally_decref(class);
+    drop(channel, class);
 }
 
 /* ---- critical sections ---- */
@@ -241,7 +228,6 @@ static tally_object *locked_a, *locked_b;
 static int64_t counter_a, counter_b;
 
 static void count_within_a_section(void *argument) {
-    (void)argument;
     for (int i = 0; i < 20000; i++) {
         tally_critical section;
         tally_critical_begin(&section, locked_a);
@@ -252,7 +238,7 @@ static void count_within_a_section(void *argument) {
     }
 }
 
-TALLY_TEST(threads, a_counter_in_a_critical_section_is_exact) {
+TEST(a_counter_in_a_critical_section_is_exact) {
     locked_a = tally_list_new(0);
     counter_a = 0;
     run_threads(THREADS, count_within_a_section, NULL, 0);
@@ -278,15 +264,14 @@ static void count_within_two(void *argument) {
     }
 }
 
-TALLY_TEST(threads, sections_on_two_objects_in_both_orders_do_not_deadlock) {
+TEST(sections_on_two_objects_in_both_orders_do_not_deadlock) {
     int orders[THREADS] = {0, 1, 0, 1, 0, 1, 0, 1};
     locked_a = tally_list_new(0), locked_b = tally_dict_new();
     counter_a = counter_b = 0;
     run_threads(THREADS, count_within_two, orders, sizeof orders[0]);
     check_int(counter_a, THREADS * 20000);
     check_int(counter_b, THREADS * (2 * 20000 + 5000));
-    tally_decref(locked_a);
-    tally_decref(locked_b);
+    drop(locked_a, locked_b);
 }
 
 static void nest_sections(void *argument) {
@@ -304,18 +289,17 @@ static void nest_sections(void *argument) {
     }
 }
 
-TALLY_TEST(threads, sections_nested_in_both_orders_do_not_deadlock) {
+TEST(sections_nested_in_both_orders_do_not_deadlock) {
     int orders[THREADS] = {0, 1, 0, 1, 0, 1, 0, 1};
     locked_a = tally_list_new(0), locked_b = tally_list_new(0);
     counter_a = counter_b = 0;
     run_threads(THREADS, nest_sections, orders, sizeof orders[0]);
     check_int(counter_a, THREADS / 2 * 20000);
     check_int(counter_b, THREADS / 2 * 20000);
-    tally_decref(locked_a);
-    tally_decref(locked_b);
+    drop(locked_a, locked_b);
 }
 
-TALLY_TEST(threads, a_section_on_one_object_twice_is_one) {
+TEST(a_section_on_one_object_twice_is_one) {
     tally_object *list = tally_list_new(0), *other = tally_list_new(0);
     tally_critical both, outer, inner;
     tally_critical_begin2(&both, list, list);
@@ -335,12 +319,10 @@ TALLY_TEST(threads, a_section_on_one_object_twice_is_one) {
     tally_critical_end(&inner);
     tally_critical_end(&outer);
     check_repr(list, "[1000, 1001, 1002, 1003, 1004]");
-    tally_decref(list);
-    tally_decref(other);
+    drop(list, other);
 }
 
 static void extend_within_a_section(void *argument) {
-    (void)argument;
     for (int i = 0; i < 2000; i++) {
         tally_critical section;
         tally_critical_begin(&section, locked_a);
@@ -353,7 +335,7 @@ static void extend_within_a_section(void *argument) {
     }
 }
 
-TALLY_TEST(threads, operations_within_a_section_on_their_object_are_one_step) {
+TEST(operations_within_a_section_on_their_object_are_one_step) {
     locked_a = tally_list_new(0);
     run_threads(THREADS, extend_within_a_section, NULL, 0);
     int64_t wrong = 0;
@@ -363,7 +345,6 @@ TALLY_TEST(threads, operations_within_a_section_on_their_object_are_one_step) {
 }
 
 static void block_within_a_section(void *argument) {
-    (void)argument;
     for (int i = 0; i < 50; i++) {
         tally_critical section;
         tally_critical_begin(&section, locked_a);
@@ -375,7 +356,7 @@ static void block_within_a_section(void *argument) {
     }
 }
 
-TALLY_TEST(threads, sections_are_let_go_in_a_blocking_region) {
+TEST(sections_are_let_go_in_a_blocking_region) {
     locked_a = tally_list_new(0);
     run_threads(THREADS, block_within_a_section, NULL, 0);
     check_int(tally_list_length(locked_a), THREADS * 50);
@@ -389,7 +370,6 @@ static tally_condition condition;
 static int64_t guarded;
 
 static void count_with_the_mutex(void *argument) {
-    (void)argument;
     for (int i = 0; i < 5000; i++) {
         tally_mutex_lock(&mutex);
         int64_t value = guarded;
@@ -399,7 +379,7 @@ static void count_with_the_mutex(void *argument) {
     }
 }
 
-TALLY_TEST(threads, a_mutex_excludes_across_safepoints) {
+TEST(a_mutex_excludes_across_safepoints) {
     tally_mutex_init(&mutex);
     guarded = 0;
     run_threads(THREADS, count_with_the_mutex, NULL, 0);
@@ -417,7 +397,7 @@ static void take_turns(void *argument) {
     }
 }
 
-TALLY_TEST(threads, a_condition_wakes_who_waits) {
+TEST(a_condition_wakes_who_waits) {
     int numbers[THREADS];
     for (int i = 0; i < THREADS; i++) numbers[i] = i;
     tally_mutex_init(&mutex);
@@ -432,7 +412,7 @@ static void busy_until(void *argument) {
     while (atomic_load_explicit(flag, memory_order_acquire) == 0) tally_safepoint();
 }
 
-TALLY_TEST(threads, a_busy_thread_lets_others_run_at_its_safepoints) {
+TEST(a_busy_thread_lets_others_run_at_its_safepoints) {
     _Atomic int flag = 0;
     tally_thread threads[3];
     for (int i = 0; i < 3; i++) check_int(tally_thread_start(&threads[i], busy_until, &flag), 0);
@@ -445,7 +425,7 @@ TALLY_TEST(threads, a_busy_thread_lets_others_run_at_its_safepoints) {
     for (int i = 0; i < 3; i++) check_int(tally_thread_join(&threads[i]), 0);
 }
 
-TALLY_TEST(threads, the_scheme_of_ticks_lets_others_run_too) {
+TEST(the_scheme_of_ticks_lets_others_run_too) {
     check_int(tally_finish(), 0);
     check_int(tally_init(&(tally_options){.switch_ticks = 100}), 0);
     locked_a = tally_list_new(0);

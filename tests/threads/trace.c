@@ -32,7 +32,6 @@ static int has(const char *text, const char *name) {
 }
 
 static void block_and_run(void *nothing) {
-    (void)nothing;
     for (int i = 0; i < 20; i++) {
         tally_blocking_begin();
         usleep(100);
@@ -41,7 +40,7 @@ static void block_and_run(void *nothing) {
     }
 }
 
-TALLY_TEST(trace, shows_regions_stops_and_collections_of_all_threads) {
+TEST(shows_regions_stops_and_collections_of_all_threads) {
     tally_thread thread;
     make_path();
     check_int(tally_trace_start(0), 0);
@@ -62,7 +61,7 @@ TALLY_TEST(trace, shows_regions_stops_and_collections_of_all_threads) {
     unlink(path);
 }
 
-TALLY_TEST(trace, ends_when_it_is_written) {
+TEST(ends_when_it_is_written) {
     make_path();
     check_int(tally_trace_start(0), 0);
     check_int(tally_trace_write(path), 0);
@@ -75,7 +74,7 @@ TALLY_TEST(trace, ends_when_it_is_written) {
     unlink(path);
 }
 
-TALLY_TEST(trace, keeps_the_last_events) {
+TEST(keeps_the_last_events) {
     make_path();
     check_int(tally_trace_start(8), 0);
     for (int i = 0; i < 100; i++) check(tally_gc_collect(2) >= 0);
@@ -90,26 +89,22 @@ TALLY_TEST(trace, keeps_the_last_events) {
     unlink(path);
 }
 
-TALLY_TEST(trace, that_cannot_be_written_says_so_and_leaves_nothing) {
+TEST(that_cannot_be_written_says_so_and_leaves_nothing) {
     check_int(tally_trace_start(0), 0);
     check_fails(tally_trace_write("/nonexistent/trace.json"), TALLY_RUNTIME_ERROR);
     check_fails(tally_trace_start(-1), TALLY_VALUE_ERROR);
 }
 
 static void run_undisturbed(void *nothing) {
-    (void)nothing;
     for (int i = 0; i < 1000; i++) tally_safepoint();
 }
 
 /* Otherwise every safepoint of every program pays. */
-TALLY_TEST(trace, shows_that_a_safepoint_without_a_cause_is_not_slow) {
-    tally_thread thread;
+TEST(shows_that_a_safepoint_without_a_cause_is_not_slow) {
     make_path();
-    check_int(tally_thread_start(&thread, run_undisturbed, NULL), 0);
-    check_int(tally_thread_join(&thread), 0);
+    in_thread(run_undisturbed, NULL);
     check_int(tally_trace_start(0), 0);
-    check_int(tally_thread_start(&thread, run_undisturbed, NULL), 0);
-    check_int(tally_thread_join(&thread), 0);
+    in_thread(run_undisturbed, NULL);
     check_int(tally_trace_write(path), 0);
     char *text = contents();
     int events = 0;

@@ -8,7 +8,7 @@ import math
 import random
 
 BACKENDS = {
-    # name: counts, exclusion, collector; times one thread of gil, on 1 and on 2 threads
+    # name: refcount, locking, collector; times one thread of gil, on 1 and on 2 threads
     "gil": ("gil/refcount", "gil/lock", "gil/generations", (1, 0.97)),
     "atomic": ("nogil/refcount/atomic", "nogil/locks", "nogil/stop", (0.8, 1.3)),
     "biased": ("nogil/refcount/biased", "nogil/locks", "nogil/stop", (0.99, 1.95)),

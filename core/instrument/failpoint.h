@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * inject.h: points where a test steps into the run time: it holds a thread
+ * there, calls a function there, delays it at random, or lets an allocation
+ * fail. Only in a build with TALLY_FAILPOINTS (libraries `-injected`, made for the
+ * tests); everywhere else all of it is nothing.
+ *
+ * Invariant: a point orders no memory. Everything here is relaxed, and a held
+ * thread polls; so ThreadSanitizer sees the orders of the run time alone, and
+ * a missing one is not covered up by the test that looks for it.
+ */
+#ifndef TALLY_FAILPOINT_H
+#define TALLY_FAILPOINT_H
+
+#ifndef TALLY_FAILPOINTS
+
+#    define TALLY_FAILPOINT(name)    ((void)0)
+#    define TALLY_ALLOCATION_FAILS() 0
+
+#else
+
+#    include <errno.h>
+#    include <pthread.h>
+#    include <stdatomic.h>
+#    include <stdbool.h>
+#    include <stdint.h>
+#    include <stdlib.h>
+#    include <string.h>
+#    include <sys/mman.h>
+
+extern _Atomic bool tally_failpoint_points;       /* some point is armed, or all delay */
+extern _Atomic int64_t tally_failpoint_countdown; /* until an allocation fails; 0: none does */
+void tally_failpoint_reached(const char *point);
+bool tally_failpoint_fails(void);
+
+#    define TALLY_FAILPOINT(name) \
+        (tally_load_relaxed(&tally_failpoint_points) ? tally_failpoint_reached(#name) : (void)0)
+#    define TALLY_ALLOCATION_FAILS() \
+        (tally_load_relaxed(&tally_failpoint_countdown) > 0 && tally_failpoint_fails())
+
+#    ifdef TALLY_FAILPOINTS_INSIDE /* the library itself: what it asks the system for may fail, \
+                                      too */
+#        define malloc(size)         (TALLY_ALLOCATION_FAILS() ? NULL : (malloc)(size))
+#        define calloc(count, size)  (TALLY_ALLOCATION_FAILS() ? NULL : (calloc)(count, size))
+#        define realloc(block, size) (TALLY_ALLOCATION_FAILS() ? NULL : (realloc)(block, size))
+#        define aligned_alloc(alignment, size) \
+            (TALLY_ALLOCATION_FAILS() ? NULL : (aligned_alloc)(alignment, size))
+#        define pthread_create(...) \
+            (TALLY_ALLOCATION_FAILS() ? EAGAIN : (pthread_create)(__VA_ARGS__)) /* no stack */
+#        define mmap(...) \
+            (TALLY_ALLOCATION_FAILS() ? errno = ENOMEM, MAP_FAILED : (mmap)(__VA_ARGS__))
+#        define mprotect(...) \
+            (TALLY_ALLOCATION_FAILS() ? errno = ENOMEM, -1 : (mprotect)(__VA_ARGS__))
+#        undef strdup
+#        define strdup(text) (TALLY_ALLOCATION_FAILS() ? NULL : (strdup)(text))
+#    endif
+
+/* ---- for tests ---------------------------------------------------------- */
+
+/* A thread has a role of its own choice, 1 to 9; only threads with one are held or call. */
+void tally_failpoint_role(int role);
+/* The next thread of this role that reaches the point waits there; once. point: lives on. */
+void tally_failpoint_hold(int role, const char *point);
+/* Calls function there instead. */
+void tally_failpoint_call(int role, const char *point, void (*function)(void *), void *argument);
+/* Calls function there every time that a thread of this role comes by, until tally_failpoint_reset.
+ * Not to be awaited. */
+void tally_failpoint_call_always(int role, const char *point, void (*function)(void *),
+                                 void *argument);
+/* Waits until the thread is held (or has called) there. False, and said on stderr: not in time. */
+bool tally_failpoint_await(int role, const char *point);
+/* It is held there now. */
+bool tally_failpoint_is_held(int role, const char *point);
+/* Lets the thread go on. */
+void tally_failpoint_release(int role, const char *point);
+/* Forgets all that is armed; how many waits ran out of time since the last call. */
+int tally_failpoint_reset(void);
+/* Every point delays now and then, by a yield or a short sleep; 0: no more. */
+void tally_failpoint_delays(uint64_t seed);
+/* The nth allocation from now on fails, by whichever thread, and `more` after it; 0: none. */
+void tally_failpoint_failure(int64_t nth, int64_t more);
+/* False: no allocation has failed since. Ends it. */
+bool tally_failpoint_failed(void);
+
+#endif
+#endif

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* alloc.h: the allocator's fast paths; memory.h tells how they work. */
+#ifndef TALLY_MEMORY_ALLOC_H
+#define TALLY_MEMORY_ALLOC_H
+
+#include "heaps.h"
+#include "layout/thread.h"
+#include "memory/memory.h"
+
+static inline void *tally_memory_alloc(unsigned kind, size_t size) {
+    TALLY_CHECKED(tally_thread_require());
+    if (TALLY_ALLOCATION_FAILS()) return NULL;
+    if (kind != TALLY_RAW && size < sizeof(tally_object) + 8)
+        size = sizeof(tally_object) + 8; /* room for the link */
+    if (TALLY_UNLIKELY(size > TALLY_SMALL_LIMIT)) return tally_memory_alloc_slow(kind, size);
+    tally_pool *pool = tally_heap_current()->current[kind][(size + 15) / 16];
+    char *block = pool->free;
+    if (TALLY_UNLIKELY(!block)) return tally_memory_alloc_slow(kind, size);
+    TALLY_DETAIL(allocations);
+    pool->free = *(char **)(block + TALLY_LINK_OFFSET(kind));
+    pool->left++;
+    return block;
+}
+
+static inline void tally_memory_free(unsigned kind, void *block) {
+    if (TALLY_UNLIKELY(!tally_is_small(block))) {
+        tally_large_free(block, kind);
+        return;
+    }
+    tally_pool *pool = tally_pool_of(block);
+    if (TALLY_UNLIKELY(!tally_pool_is_mine(pool))) {
+        tally_memory_free_remote(pool, block);
+        return;
+    }
+    TALLY_DETAIL(frees_local);
+    *(char **)((char *)block + TALLY_LINK_OFFSET(kind)) = pool->free;
+    pool->free = block;
+    if (TALLY_UNLIKELY(--pool->left == 0)) tally_memory_free_notified(pool);
+}
+
+#endif

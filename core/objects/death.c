@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * object.c: how an object dies, and what any object can be asked of its header.
+ *
+ * Order of death (as CPython 3.11): the finalizer, with the object whole; then its
+ * weak references are cleared, then their callbacks called; then its contents go;
+ * then its memory; an instance drops its class last. The collector does not look
+ * at it from the moment its count is 0, but while the finalizer runs.
+ *
+ * Death is flat: it takes neither stack nor memory in proportion to what dies.
+ *  - Taking apart goes down into a child that dies and back up again without a
+ *    stack: the slot that held the child holds its parent meanwhile (Schorr and
+ *    Waite 1967). Its children are dropped by tally_refcount_drop, which leaves their
+ *    end to it. What dies by other hands meanwhile (a native type's clear, a merge)
+ *    waits in the thread's list `dying`, linked through its own header.
+ *  - What dies in a finalizer or callback is taken apart in it, at once, as long as fewer
+ *    than NESTED_DEALLOCS deaths are under way on the stack. One more waits in `dying`, until
+ *    the innermost of these deaths comes to it.
+ *  Invariant: a thread that is in no death has an empty list.
+ */
+#include "objects/object.h"
+#include "objects/table.h"
+#include <stdio.h>
+
+#define NO_PARENT ((tally_object *)1) /* not NULL, so that its slot is found again */
+
+static inline void free_block(tally_object *object, const tally_type *type) {
+    if (type->flags & TALLY_TYPE_CONTAINER) {
+        tally_collector_death();
+        tally_memory_free(TALLY_CONTAINERS, object);
+    } else {
+        tally_memory_free(TALLY_PLAIN, object);
+    }
+}
+void tally_object_free(tally_object *object) { free_block(object, tally_type_entry(object)); }
+
+enum { NESTED_DEALLOCS = 16 /* CPython's limit is 50; a stack of 128 KiB has to do */ };
+
+/* A death runs foreign code: what dies in it is a death of its own, or waits for this one. */
+typedef struct outer_dealloc {
+    bool destroying;
+    tally_dead_list dead;
+} outer_dealloc;
+
+static outer_dealloc foreign_code_begins(tally_thread_state *thread) {
+    TALLY_CHECKED(tally_check_may_run_foreign_code());
+    outer_dealloc outer = {thread->destroying, thread->dead};
+    thread->destroying = false;
+    if (thread->dealloc_depth < NESTED_DEALLOCS) thread->dead = (tally_dead_list){0};
+    return outer;
+}
+static void foreign_code_ends(tally_thread_state *thread, outer_dealloc outer) {
+    thread->destroying = outer.destroying;
+    if (thread->dealloc_depth < NESTED_DEALLOCS) thread->dead = outer.dead;
+}
+
+/* True: the object lives on. */
+static bool finalize(tally_object *object, void (*finalizer)(tally_object *)) {
+    uint8_t flags = tally_load_relaxed(&object->flags);
+    if (flags & TALLY_FLAG_FINALIZED) return false;
+    tally_thread_state *thread = tally_thread_current();
+    tally_pending_error pending;
+    tally_error_put_aside(&pending);
+    bool container = tally_type_entry(object)->flags & TALLY_TYPE_CONTAINER &&
+                     tally_type_entry(object)->traverse;
+
+    if (container) tally_retrack(object);
+    tally_or_relaxed(&object->flags, TALLY_FLAG_FINALIZED);
+    tally_refcount_revive(&object->refcount);
+    outer_dealloc outer = foreign_code_begins(thread);
+    finalizer(object);
+    foreign_code_ends(thread, outer);
+
+    tally_error_report("a finalizer", object);
+    tally_error_put_back(&pending);
+    TALLY_FAILPOINT(drop_last);
+    if (tally_is_immortal(object)) return true;
+#if TALLY_LOCK_FREE_READS
+    if (tally_refcount_per_thread_index(
+            &object->refcount)) { /* spread by its finalizer: the table's reference keeps it */
+        tally_refcount_drop(&object->refcount);
+        return true;
+    }
+#endif
+    if (!tally_refcount_drop_last(&object->refcount)) return true;
+    if (container) tally_untrack(object);
+    return false;
+}
+
+/* Callbacks are foreign code: what dies in them is taken apart in them. */
+static void drop_weakrefs(tally_thread_state *thread, tally_object *object) {
+    tally_weakref *calls = NULL;
+    tally_weakrefs_clear(object, &calls, NULL);
+    if (!calls) return;
+    outer_dealloc outer = foreign_code_begins(thread);
+    tally_weakrefs_call(calls);
+    foreign_code_ends(thread, outer);
+}
+
+/* Frees an object with no children left. */
+static void free_object(tally_object *object, tally_type *type) {
+    if (TALLY_UNLIKELY(type->native)) {
+        TALLY_CHECKED(tally_check_may_run_foreign_code());
+        if (type->clear) type->clear(object);
+        if (type->dealloc) type->dealloc(object);
+    }
+    if (type->release) type->release(object);
+    tally_object *class_ = type->class_ ? type->object : NULL;
+    free_block(object, type);
+    if (class_) tally_class_decref(class_);
+}
+
+static inline tally_object **next_slot(tally_object *object, tally_type *type) {
+    if (type->slots > 0) return tally_instance_first_slot(object, type->slots);
+    return type->next_child ? type->next_child(object) : NULL;
+}
+/* A slot whose child is gone is NULL: the first that is not is the current one, too. */
+static inline tally_object **current_slot(tally_object *object) {
+    tally_type *type = tally_type_entry(object);
+    return type->slots > 0 ? tally_instance_first_slot(object, type->slots)
+                           : type->current_child(object);
+}
+
+/* Drops children up to one that dies and has to be taken apart; NULL: none is left. *at: its slot.
+ */
+static inline tally_object *next_dead(tally_thread_state *thread, tally_object *object,
+                                      tally_type *type, tally_object ***at) {
+    for (tally_object **slot; (slot = next_slot(object, type)); *slot = NULL) {
+        tally_object *child = *slot;
+        if (!tally_refcount_drop(&child->refcount)) continue;
+        if (TALLY_UNLIKELY(tally_is_borrowable(child))) {
+            tally_dead_untrack_and_push(&thread->dead, child);
+            continue;
+        }
+        if (!(tally_type_entry(child)->flags & TALLY_TYPE_LEAF)) {
+            *at = slot;
+            return child;
+        }
+        tally_memory_free(TALLY_PLAIN, child);
+    }
+    return NULL;
+}
+
+static void destroy_children(tally_thread_state *thread, tally_object *object) {
+    tally_object *parent = NO_PARENT;
+    bool fresh = true;
+    for (;;) {
+        tally_type *type = tally_type_entry(object);
+        if (fresh && tally_is_tracked(object)) tally_untrack(object);
+        bool lives = fresh && type->finalize && finalize(object, type->finalize);
+        if (TALLY_LIKELY(!lives)) {
+            if (fresh && type->weak_offset) drop_weakrefs(thread, object);
+            tally_object **slot, *child = next_dead(thread, object, type, &slot);
+            if (child) {
+                *slot = parent;
+                parent = object;
+                object = child;
+                fresh = true;
+                continue;
+            }
+            free_object(object, type);
+        }
+        if (parent == NO_PARENT) break;
+        object = parent;
+        tally_object **slot = current_slot(object);
+        parent = *slot;
+        *slot = NULL;
+        fresh = false;
+    }
+}
+
+/* ---- death of what has been handed out ---------------------------------- */
+
+static void mark_child(tally_object *child, void *nothing) {
+    (void)nothing;
+    tally_make_borrowable(child);
+}
+static void drop_child(tally_object *child, void *thread) {
+    if (tally_refcount_drop(&child->refcount))
+        tally_dead_untrack_and_push(&((tally_thread_state *)thread)->dead, child);
+}
+
+/*
+ * A thread may hold it borrowed, and borrow from it: its contents stay, its memory waits
+ * for a grace period. All that dies with it gets the flag before it dies, and goes the same
+ * way at once: one grace period for the whole. A native object is cleared and deallocated
+ * after it, since what it holds is its own affair.
+ */
+static void dealloc_borrowable(tally_thread_state *thread, tally_object *object) {
+    tally_type *type = tally_type_entry(object);
+    bool lives = type->finalize && finalize(object, type->finalize);
+    if (!lives) {
+        if (type->weak_offset) drop_weakrefs(thread, object);
+        if (object->type == TALLY_TYPE_WEAKREF) type->release(object);
+        if (object->type == TALLY_TYPE_STR) tally_interned_forget(object);
+        size_t bytes = tally_size_locked(object);
+        if (type->traverse && !type->native) {
+            TALLY_FAILPOINT(dying_children);
+            type->traverse(object, mark_child, NULL);
+            TALLY_FAILPOINT(dying_marked);
+            type->traverse(object, drop_child, thread);
+        }
+        tally_retire_object(object, bytes);
+    }
+}
+
+void tally_object_free_borrowable(tally_object *object) {
+    tally_type *type = tally_type_entry(object);
+    tally_table *table =
+        type->shape == TALLY_SHAPE_TABLE
+            ? tally_load_relaxed((_Atomic(tally_table *) *)((char *)object + type->table_offset))
+            : NULL;
+    if (table) tally_table_forget(table);
+    free_object(object, type);
+}
+
+void tally_dealloc_slow(tally_object *object) {
+    tally_thread_state *thread = tally_thread_current();
+    if (thread->destroying || thread->dealloc_depth == NESTED_DEALLOCS) {
+        tally_dead_untrack_and_push(&thread->dead, object);
+        return;
+    }
+    thread->destroying = true;
+    thread->dealloc_depth++;
+    do {
+        if (tally_is_borrowable(object)) {
+            if (tally_is_tracked(object)) tally_untrack(object);
+            dealloc_borrowable(thread, object);
+        } else {
+            destroy_children(thread, object);
+        }
+    } while ((object = tally_dead_pop(&thread->dead)));
+    thread->dealloc_depth--;
+    thread->destroying = false;
+}
+
+/* Plain and atomic counts come here for 0 and for less, atomic ones also when they were out of
+ * room. */
+static __attribute__((noinline, cold)) void is_not_zero(tally_object *object) {
+    if (!tally_refcount_out_of_room(&object->refcount))
+        tally_fatal(object, "a reference was dropped of an object that is dead");
+}
+void tally_object_zero(tally_object *object) {
+    if (TALLY_LIKELY(tally_refcount_is_zero(&object->refcount)))
+        tally_dealloc(object);
+    else
+        is_not_zero(object);
+}
+
+/* ---- what the header tells ---------------------------------------------- */
+
+ptrdiff_t tally_refcount(tally_object *object) {
+    TALLY_PLAIN_CALL();
+    if (!object) return tally_expected("an object", NULL);
+    return tally_refcount_is_immortal(&object->refcount)
+               ? PTRDIFF_MAX
+               : tally_refcount_total(&object->refcount) + tally_class_instances(object);
+}
+int tally_is_immortal(tally_object *object) {
+    TALLY_PLAIN_CALL();
+    return object ? tally_refcount_is_immortal(&object->refcount)
+                  : tally_expected("an object", NULL);
+}

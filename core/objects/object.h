@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * object.h: how an object is made, how it dies, and how a slot is read that others may store to.
+ *
+ * Invariants:
+ *  - A constructor takes memory with tally_object_alloc, fills every field, and stores the refcount
+ *    last, by tally_object_publish: a reader without a lock may hold a stale pointer to that very
+ *    block. From then on a constructor undoes its work by tally_decref only.
+ *  - A dead object's children are dropped one after the other. The way back is kept in the slot of
+ *    the child that is being dropped (Schorr and Waite 1967): no stack, no memory.
+ */
+#ifndef TALLY_CORE_OBJECT_H
+#define TALLY_CORE_OBJECT_H
+
+#include "contract/collector.h"
+#include "contract/locking.h"
+#include "contract/reclaim.h"
+#include "contract/refcount.h"
+#include "contract/stop_the_world.h"
+#include "instrument/contention.h"
+#include "instrument/trace.h"
+#include "layout/types.h"
+#include "memory/alloc.h"
+#include "objects/borrow.h"
+#include "runtime/start.h"
+#include <string.h>
+
+/* A free entry with its type object made and filled; the caller sets the functions. NULL and an
+ * error. */
+void tally_type_release(tally_type *type);
+tally_type *tally_type_allocate(const char *name, size_t size, unsigned flags, bool class_,
+                                bool native);
+
+static inline bool tally_has_type(const tally_object *object, uint16_t type) {
+    TALLY_CHECKED(tally_thread_require());
+    return object && object->type == type;
+}
+/* Sets a type error "expected …, got …" and returns -1. */
+int tally_expected(const char *what, tally_object *got);
+int tally_no_memory(void); /* sets a memory error, returns -1 */
+
+/* Memory for an object, dead until published; NULL and a memory error. size: bytes with header. */
+static inline void *tally_object_alloc(uint16_t type, size_t size, unsigned kind) {
+    if (kind == TALLY_CONTAINERS) {
+        TALLY_ENDS_BORROWS(); /* may collect */
+        tally_collector_birth();
+    }
+    tally_object *object = tally_memory_alloc(kind, size);
+    if (TALLY_UNLIKELY(!object)) {
+        tally_no_memory();
+        return NULL;
+    }
+    object->type = type;
+    tally_store_relaxed(&object->lock, kind == TALLY_CONTAINERS ? tally_lock_initial() : 0);
+    tally_store_relaxed(&object->flags, 0);
+    return object;
+}
+static inline __attribute__((always_inline)) tally_object *tally_object_publish(void *object) {
+    TALLY_SITE(object);
+    tally_refcount_init(&((tally_object *)object)->refcount);
+    return object;
+}
+/* A container, which the collector is to look at. */
+static inline __attribute__((always_inline)) tally_object *tally_container_publish(void *object) {
+    tally_track(object);
+    return tally_object_publish(object);
+}
+static inline bool tally_is_tracked(tally_object *object) {
+    return tally_load_relaxed(&object->flags) & TALLY_FLAG_TRACKED;
+}
+void tally_dealloc_slow(tally_object *object);
+
+/* The waiting dead; their thread alone touches the list. */
+static inline void tally_dead_push(tally_dead_list *list, tally_object *object) {
+    if (TALLY_LIKELY(tally_is_small(object))) {
+        tally_refcount_set_link(&object->refcount, list->small);
+        list->small = (uint32_t)((size_t)((char *)object - tally_region) >> 4);
+    } else {
+        *tally_large_link(object) = list->large;
+        list->large = object;
+    }
+}
+/* Dead: it waits in the thread's list until it is taken apart. Foreign code may run before
+ * that, and a collection in it: it is not to be found. */
+static inline void tally_dead_untrack_and_push(tally_dead_list *dying, tally_object *object) {
+    if (tally_is_tracked(object)) tally_untrack(object);
+    tally_dead_push(dying, object);
+}
+/* NULL: none is left. Its count words are those of any dead object. */
+static inline tally_object *tally_dead_pop(tally_dead_list *list) {
+    tally_object *object = list->large;
+    if (list->small) {
+        object = (tally_object *)(tally_region + ((size_t)list->small << 4));
+        list->small = tally_refcount_link(&object->refcount);
+        tally_refcount_set_link(&object->refcount, 0);
+        return object;
+    }
+    if (object) list->large = *tally_large_link(object);
+    return object;
+}
+static inline bool tally_dead_any(const tally_dead_list *list) {
+    return list->small || list->large;
+}
+/* After a grace period: frees a dead object that had been handed out; its children have been
+ * dropped. */
+void tally_object_free_borrowable(tally_object *object);
+/* By the thread that dropped the last reference, once; the count says dead. */
+static inline void tally_dealloc(tally_object *object) {
+    if (TALLY_UNLIKELY(tally_self.id == TALLY_OWNER_UNATTACHED)) tally_thread_require();
+    if (tally_type_entry(object)->flags & TALLY_TYPE_LEAF && !tally_is_borrowable(object))
+        tally_memory_free(TALLY_PLAIN, object);
+    else
+        tally_dealloc_slow(object);
+}
+
+/* tally_sizeof, by who holds the object's lock or has stopped the world. */
+size_t tally_size_locked(tally_object *object);
+/* Bytes of the object's block. */
+size_t tally_memory_size(const void *block);
+
+/* ---- death of referents (weakref.c) ------------------------------------- */
+
+void tally_weakrefs_clear(tally_object *object, tally_weakref **calls,
+                          bool (*spare)(tally_object *reference));
+void tally_weakrefs_call(tally_weakref *calls);
+
+/* ---- errors around foreign code ----------------------------------------- */
+
+typedef struct tally_pending_error {
+    tally_error kind;
+    char message[256];
+} tally_pending_error;
+void tally_error_put_aside(tally_pending_error *pending); /* and clears it */
+void tally_error_put_back(const tally_pending_error *pending);
+void tally_error_report(
+    const char *where,
+    tally_object *object); /* on standard error, if there is one, and clears it */
+
+/* ---- references that a plain call has to drop --------------------------- */
+
+/*
+ * A function marked [plain] runs no foreign code. A decref may run some, even if it is not the
+ * last: it may merge for another thread. So what such a function has to drop goes to its thread's
+ * list, which is emptied at the next safepoint (tally_drop_kept).
+ */
+typedef struct tally_reference_batch {
+    struct tally_reference_batch *next;
+    ptrdiff_t count;
+    tally_object *at[];
+} tally_reference_batch;
+void tally_drop_later(tally_object *object) __attribute__((cold));
+void tally_drop_batch_later(tally_reference_batch *batch); /* of malloc; takes it */
+
+/* ---- reads of a slot that others may store to --------------------------- */
+
+/*
+ * The object in *slot with a new reference, or NULL: empty, or not to be had
+ * without the lock. If the slot is in an array that can be replaced, the caller
+ * looks afterwards whether the array is still the same.
+ */
+static inline tally_object *tally_slot_try_read(tally_slot *slot) {
+    /* acquire: pairs with the release store of the slot, so the object's fields are there */
+    tally_object *object = tally_load_acquire(slot);
+    if (!object || !tally_refcount_try_incref(&object->refcount)) return NULL;
+    if (TALLY_LOCK_FREE_READS && TALLY_UNLIKELY(tally_load_acquire(slot) != object)) {
+        tally_drop_later(object);
+        return NULL;
+    }
+    return object;
+}
+
+/* Under the lock: the object with a new reference, readable without it from now on; NULL: empty. */
+static inline tally_object *tally_slot_locked_read(tally_slot *slot) {
+    tally_object *object = tally_load_relaxed(slot);
+    if (!object) return NULL;
+    tally_refcount_set_maybe_shared(&object->refcount);
+    tally_incref(object);
+    return object;
+}
+
+/* An item for a list with room for it that no other thread knows; takes the reference. */
+void tally_list_put_new(tally_object *list, tally_object *item);
+/* Equality and hash of strs without type checks. */
+uint32_t tally_str_hash(tally_str *str); /* never 0 */
+
+/* Makes an object immortal; no other thread knows it yet, or the world stands. */
+static inline void tally_make_immortal(tally_object *object) {
+    if (tally_is_tracked(object)) tally_untrack(object);
+    tally_lock_unbias(object); /* of no owner from now on */
+    tally_refcount_make_immortal(&object->refcount);
+}
+
+#endif

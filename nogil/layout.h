@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What the layout of memory is without a global lock: a heap for each thread
+ * slot; containers are found by walking pools, so their header has no links.
+ */
+#ifndef TALLY_LAYOUT_H
+#define TALLY_LAYOUT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct tally_links {
+    char nothing[0];
+} tally_links;
+
+/* Readers without a lock may still look at what has been replaced. */
+#define TALLY_LOCK_FREE_READS 1
+
+/* Large containers are found in the list of large blocks: no handles. */
+#define TALLY_REGION_LIMIT  SIZE_MAX
+#define TALLY_FIXED_HANDLES 0
+
+#endif

@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Exclusion without a global lock: a lock of one byte in every object.
+ *
+ * Where counts have owners, the lock of a new container is biased: its owner
+ * enters by storing the object's address in its thread state and looking at the
+ * lock byte, both plain. Another thread that wants in takes the byte by
+ * compare-and-swap, calls membarrier, and waits until the owner's mark is not
+ * this object; from then on the lock is an ordinary one. (Kawachiya, Koseki,
+ * Onodera 2002, with membarrier in place of the owner's fence.)
+ * A biased container is private: no other thread has ever been in it, and
+ * readers without a lock keep out until it has been revoked.
+ *
+ * A biased byte has the epoch of its slot in which it was made, and the owner enters only if
+ * that is the slot's epoch still. So all biases of an owner end at once, by the end of an
+ * epoch: what a running owner has made and hands over is not revoked one by one. (Bulk
+ * revocation: Russell and Detlefs 2006.) Epochs of a slot only go up; after the last it biases no
+ * more.
+ *
+ * Invariants:
+ *  - The byte leaves TALLY_LOCK_BIASED once in an object's life, by compare-and-swap;
+ *    the bit stays until the owner is out of its section, and readers with it.
+ *  - In a leaf section there is no safepoint, no foreign code and no other lock.
+ *  - In none of them while the world is stopped by this thread, or while it is not running.
+ */
+#ifndef TALLY_LOCKING_INLINE_H
+#define TALLY_LOCKING_INLINE_H
+
+#include "layout/thread.h"
+#include "layout/types.h"
+#include "refcount_internal.h"
+#include <stdlib.h>
+
+enum {
+    TALLY_LOCK_FREE = 0,
+    TALLY_LOCK_HELD = 1,
+    TALLY_LOCK_PARKED = 2 /* somebody waits */,
+    TALLY_LOCK_BIASED = 4 /* with HELD: being revoked */
+};
+/* Above the bit BIASED a byte has the epoch of the bias. */
+enum {
+    TALLY_BIAS_FIRST = TALLY_LOCK_BIASED,
+    TALLY_BIAS_EPOCH = 8,
+    TALLY_BIAS_LAST = 0xf4,
+    TALLY_BIAS_NONE = 0xfc /* no byte has it */
+};
+/* NESTED: a critical section of this thread holds the lock. WAITED: the wait for it let the
+ * sections go. */
+enum { TALLY_TOKEN_BIASED, TALLY_TOKEN_HELD, TALLY_TOKEN_NESTED, TALLY_TOKEN_WAITED };
+
+unsigned tally_lock_slow(tally_object *object);
+void tally_unlock_slow(tally_object *object);
+void tally_unlock_waited(tally_object *object);
+/* With HELD it is being revoked. */
+static inline bool tally_lock_byte_is_biased(uint8_t lock) {
+    return (lock & (TALLY_LOCK_BIASED | TALLY_LOCK_HELD)) == TALLY_LOCK_BIASED;
+}
+
+static inline uint8_t tally_lock_initial(void) {
+    return TALLY_REFCOUNT_HAVE_OWNERS
+               ? tally_load_relaxed(&tally_thread_current()->locking.lock_initial)
+               : TALLY_LOCK_FREE;
+}
+static inline bool tally_is_private(unsigned token) {
+    return TALLY_REFCOUNT_HAVE_OWNERS && token == TALLY_TOKEN_BIASED;
+}
+
+#ifdef TALLY_LOCKS_OFF
+/*
+ * A what-if, never a product: short locks that exclude no thread, for workloads in which no thread
+ * changes what another can reach. The owner of a container is in it as with a biased lock; all
+ * other threads may read without the lock. Lock bytes stay as they were made.
+ */
+static inline unsigned tally_lock_object(tally_object *object) {
+    return TALLY_REFCOUNT_HAVE_OWNERS && tally_refcount_owned(&object->refcount)
+               ? TALLY_TOKEN_BIASED
+               : TALLY_TOKEN_NESTED;
+}
+static inline void tally_unlock_object(tally_object *object, unsigned token) {
+    (void)object, (void)token;
+}
+static inline bool tally_lock_fast(tally_object *object) {
+    return TALLY_REFCOUNT_HAVE_OWNERS && tally_refcount_owned(&object->refcount);
+}
+static inline void tally_unlock_fast(tally_object *object) { (void)object; }
+static inline bool tally_may_read_unlocked(tally_object *object) {
+    (void)object;
+    return true;
+}
+#else
+static inline bool tally_lock_biased(tally_locking_thread *self, tally_object *object) {
+    if (!TALLY_REFCOUNT_HAVE_OWNERS || TALLY_UNLIKELY(!tally_refcount_owned(&object->refcount)))
+        return false;
+    /* release: pairs with the revoker's acquire; costs nothing here */
+    tally_store_release(&self->biased_hold, object);
+    /* The store must come before this load for the revoker's eyes: its membarrier sees to that. */
+    atomic_signal_fence(memory_order_seq_cst);
+    TALLY_FAILPOINT(bias_marked);
+    if (TALLY_LIKELY(tally_load_acquire(&object->lock) == tally_load_relaxed(&self->bias))) {
+        TALLY_DETAIL(locks_biased);
+        TALLY_FAILPOINT(bias_inside);
+        return true;
+    }
+    tally_store_release(&self->biased_hold, NULL);
+    return false;
+}
+
+static inline unsigned tally_lock_object(tally_object *object) {
+    TALLY_ENDS_BORROWS();
+    TALLY_CHECKED(tally_check_may_wait());
+    if (tally_lock_biased(&tally_thread_current()->locking, object)) return TALLY_TOKEN_BIASED;
+    uint8_t expected = TALLY_LOCK_FREE;
+    /* acquire: pairs with the release of unlock */
+    if (TALLY_LIKELY(tally_cas_acquire(&object->lock, &expected, TALLY_LOCK_HELD))) {
+        TALLY_DETAIL(locks_atomic);
+        return TALLY_TOKEN_HELD;
+    }
+    return tally_lock_slow(object);
+}
+
+/* By bias, or not at all. */
+static inline bool tally_lock_fast(tally_object *object) {
+    return tally_lock_biased(&tally_thread_current()->locking, object);
+}
+static inline void tally_unlock_fast(tally_object *object) {
+    (void)object;
+    tally_store_release(&tally_thread_current()->locking.biased_hold, NULL);
+}
+
+static inline void tally_unlock_object(tally_object *object, unsigned token) {
+    if (TALLY_LIKELY(tally_is_private(token))) {
+        /* release: pairs with the acquire of the revoker, who then sees all that was done inside */
+        tally_store_release(&tally_thread_current()->locking.biased_hold, NULL);
+        return;
+    }
+    if (TALLY_UNLIKELY(token != TALLY_TOKEN_HELD)) {
+        if (token == TALLY_TOKEN_WAITED) tally_unlock_waited(object);
+        return;
+    }
+    uint8_t expected = TALLY_LOCK_HELD;
+    /* release: pairs with the acquire of lock */
+    if (TALLY_UNLIKELY(!tally_cas_release(&object->lock, &expected, TALLY_LOCK_FREE)))
+        tally_unlock_slow(object);
+}
+
+#endif
+
+/* The owner gives up a bias before it gives up the object (or in the owner's stead). */
+static inline void tally_lock_unbias(tally_object *object) {
+    uint8_t expected = tally_load_relaxed(&object->lock);
+    /* release: pairs with the acquire of the next who locks */
+    if (tally_lock_byte_is_biased(expected))
+        tally_cas_release(&object->lock, &expected, TALLY_LOCK_FREE);
+}
+
+/* No other thread than the owner has ever been in it. */
+static inline bool tally_lock_is_biased(tally_object *object) {
+    return tally_load_relaxed(&object->lock) & TALLY_LOCK_BIASED;
+}
+#ifndef TALLY_LOCKS_OFF
+static inline bool tally_may_read_unlocked(tally_object *object) {
+    /* acquire: pairs with the revoker's release, after which arrays are retired, not freed */
+    return !TALLY_REFCOUNT_HAVE_OWNERS || tally_refcount_owned(&object->refcount) ||
+           !(tally_load_acquire(&object->lock) & TALLY_LOCK_BIASED);
+}
+#endif
+
+/* References of instances to their class are counted in a table of each thread; classes.c.
+ * Its thread alone writes an entry: load and store. False: no table yet. */
+static inline bool tally_class_count(tally_thread_head *head, uint16_t index, int64_t by) {
+    _Atomic int64_t *numbers = tally_load_relaxed(&head->refcount.per_thread);
+    if (TALLY_UNLIKELY(!numbers)) return false;
+    tally_store_relaxed(&numbers[index], tally_load_relaxed(&numbers[index]) + by);
+    return true;
+}
+int tally_class_incref_slow(tally_object *class_);
+void tally_class_decref_slow(tally_object *class_);
+static inline int tally_class_incref(tally_object *class_) {
+    return tally_class_count(tally_self.thread, ((tally_type_object *)class_)->index, 1)
+               ? 0
+               : tally_class_incref_slow(class_);
+}
+static inline void tally_class_decref(tally_object *class_) {
+    if (!tally_class_count(tally_self.thread, ((tally_type_object *)class_)->index, -1))
+        tally_class_decref_slow(class_);
+}
+
+static inline void tally_class_refcounts_free(tally_thread_state *thread) {
+    free((void *)tally_load_relaxed(&thread->head.refcount.per_thread));
+}
+
+/* The heap of unattached threads has no pools. */
+static inline void tally_locking_orphan(void) {}
+
+#endif

@@ -1,0 +1,304 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The biased counts' side of the contract; core/contract/refcount.h says what each does. */
+#ifndef TALLY_REFCOUNT_INTERNAL_H
+#define TALLY_REFCOUNT_INTERNAL_H
+
+#include "layout/flags.h"
+#include "layout/thread.h"
+
+/* The caller's array of per-thread refcounts; false: no memory, without an error. */
+bool tally_per_thread_allocate(void);
+
+static inline int32_t tally_shared_count(uint32_t shared) { return (int32_t)shared >> 2; }
+/* From 2^28 to 3 * 2^28 as numbers of 30 bits; tally_refcount.h. */
+enum { TALLY_SHARED_FULL = (1 << 28) + (1 << 27), TALLY_SHARED_FULL_FROM = 1 << 28 };
+static inline bool tally_shared_is_full(uint32_t shared) {
+    return shared - (UINT32_C(1) << 30) < UINT32_C(1) << 31;
+}
+/* A shared half of this many references: full if it is too many. */
+static inline uint32_t tally_shared_of(int64_t references, uint32_t state) {
+    return (uint32_t)(references < TALLY_SHARED_FULL_FROM ? references : TALLY_SHARED_FULL) << 2 |
+           state;
+}
+
+/* A hot or spread object's is none. */
+static inline uint32_t tally_refcount_owner(tally_refcounts *refcount) {
+    uint16_t owner = (uint16_t)tally_owned_load(refcount);
+    return tally_owner_is_per_thread(owner) || tally_owner_is_hot(owner) ? TALLY_OWNER_NONE : owner;
+}
+static inline bool tally_refcount_owned(tally_refcounts *refcount) {
+    return (uint16_t)tally_owned_load(refcount) == tally_self.id;
+}
+
+static inline void tally_refcount_init(tally_refcounts *refcount) {
+    tally_store_relaxed(&refcount->shared, TALLY_SHARED_PRIVATE);
+    /* release: pairs with nothing that could succeed (default makes a stranger's
+     * try-incref fail); it keeps the fields in front for the owner compare */
+    tally_owned_publish(refcount, TALLY_OWNED_ONE | tally_self.id);
+}
+/* Of memory that is new. */
+static inline void tally_refcount_start_dead(tally_refcounts *refcount) {
+    tally_owned_store(refcount, TALLY_OWNER_NONE);
+    tally_store_relaxed(&refcount->shared, TALLY_SHARED_PRIVATE);
+}
+static inline bool tally_refcount_is_immortal(tally_refcounts *refcount) {
+    return tally_refcount_owner(refcount) == TALLY_OWNER_IMMORTAL ||
+           tally_shared_is_full(tally_load_relaxed(&refcount->shared));
+}
+
+static inline bool tally_refcount_try_incref(tally_refcounts *refcount) {
+    TALLY_FAILPOINT(try_incref);
+    uint64_t owned = tally_owned_load(refcount);
+    if (TALLY_LIKELY((uint16_t)owned == tally_self.id)) {
+        /* Only this thread frees it, and is not doing so: alive. */
+        TALLY_DETAIL(local_increfs);
+        tally_owned_store(refcount, owned + TALLY_OWNED_ONE);
+        return true;
+    }
+    if (tally_refcount_incref_special(owned)) return true;
+    /* Counted per thread, and this thread has no array. */
+    if (tally_owner_is_per_thread(owned)) {
+        TALLY_DETAIL(per_thread_increfs);
+        tally_add_relaxed(&refcount->shared, TALLY_SHARED_ONE);
+        return true;
+    }
+    uint32_t shared = tally_load_relaxed(&refcount->shared);
+    unsigned lost = 0;
+    for (;;) {
+        if (shared == TALLY_SHARED_MERGED || (shared & TALLY_SHARED_STATE) == TALLY_SHARED_PRIVATE)
+            return false;
+        TALLY_FAILPOINT(try_incref_swap);
+        /* acquire: pairs with the release of the compare-and-swap that left default or merged */
+        if (tally_cas_weak_acquire(&refcount->shared, &shared, shared + TALLY_SHARED_ONE)) {
+            TALLY_DETAIL(shared_increfs);
+            if (TALLY_UNLIKELY(lost)) { /* now that it cannot die */
+                tally_refcount_contended(refcount, lost);
+                TALLY_HOT_NOTE(refcount, lost);
+            }
+            return true;
+        }
+        TALLY_DETAIL(lost_cas);
+        lost++;
+    }
+}
+
+static inline bool tally_refcount_try_incref_weak(tally_refcounts *refcount) {
+    return tally_refcount_try_incref(refcount);
+}
+
+static inline void tally_refcount_expose(tally_refcounts *refcount) {
+    uint32_t shared = tally_load_relaxed(&refcount->shared);
+    if (tally_refcount_owner(refcount) == TALLY_OWNER_IMMORTAL) return;
+    /* release: as in tally_refcount_set_maybe_shared */
+    while ((shared & TALLY_SHARED_STATE) == TALLY_SHARED_PRIVATE &&
+           !tally_cas_weak_release(&refcount->shared, &shared, shared | TALLY_SHARED_MAYBE)) {}
+}
+
+/*
+ * A new object, of which the caller's references, two at most, are all there are, is merged at once
+ * if the caller owns it: then whoever drops it needs nobody's queue. Not for one with a lock, whose
+ * bias would have to go.
+ */
+static inline void tally_refcount_merge_and_expose(tally_refcounts *refcount) {
+    uint64_t owned = tally_owned_load(refcount);
+    uint32_t shared = tally_load_relaxed(&refcount->shared);
+    if ((uint16_t)owned != tally_self.id || owned >= 3 * TALLY_OWNED_ONE ||
+        shared != TALLY_SHARED_PRIVATE) {
+        tally_refcount_expose(refcount);
+        return;
+    }
+    TALLY_FAILPOINT(expose_new);
+    /* The owner goes first, as in every merge. Others that hold a reference may count meanwhile. */
+    tally_owned_store(refcount, TALLY_OWNER_NONE);
+    TALLY_FAILPOINT(expose_new_swap);
+    uint32_t local = (uint32_t)(owned / TALLY_OWNED_ONE);
+    /* release: pairs with the acquire of try-increfs and of the last drop */
+    while (!tally_cas_weak_release(&refcount->shared, &shared,
+                                   (shared + local * TALLY_SHARED_ONE) | TALLY_SHARED_MERGED)) {}
+    TALLY_EVENT(merges);
+}
+
+/* Not queued: the queue's reference comes from outside, so what is garbage is in no queue. */
+static inline void tally_refcount_adopt(tally_refcounts *refcount) {
+    uint64_t owned = tally_owned_load(refcount);
+    /* A spread one stays so: this thread counts it without atomics, and the sweep frees it. */
+    if ((uint16_t)owned == tally_self.id || (uint16_t)owned == TALLY_OWNER_IMMORTAL ||
+        tally_owner_is_per_thread(owned))
+        return;
+    uint32_t shared = tally_load_relaxed(&refcount->shared);
+    if (TALLY_UNLIKELY(tally_shared_is_full(shared))) return;
+    uint64_t total = owned / TALLY_OWNED_ONE + (uint64_t)(int64_t)tally_shared_count(shared);
+    tally_store_relaxed(&refcount->shared, (shared & TALLY_SHARED_STATE) == TALLY_SHARED_PRIVATE
+                                               ? TALLY_SHARED_PRIVATE
+                                               : TALLY_SHARED_MAYBE);
+    tally_owned_store(refcount, total * TALLY_OWNED_ONE + tally_self.id);
+}
+static inline void tally_refcount_trial_add(tally_refcounts *refcount, int32_t by) {
+    /* relaxed: one thread at a time has this object, and the world stands still */
+    uint32_t shared = tally_load_relaxed(&refcount->shared);
+    if (TALLY_UNLIKELY(tally_shared_is_full(shared))) return;
+    tally_store_relaxed(&refcount->shared, shared + (uint32_t)by * TALLY_SHARED_ONE);
+}
+bool tally_refcount_drop_slow(tally_refcounts *refcount);
+static inline bool tally_refcount_drop(tally_refcounts *refcount) {
+    uint64_t owned = tally_owned_load(refcount);
+    if (TALLY_LIKELY((uint16_t)owned == tally_self.id)) {
+        TALLY_DETAIL(local_decrefs);
+        if (owned >= 2 * TALLY_OWNED_ONE) {
+            tally_owned_store(refcount, owned - TALLY_OWNED_ONE);
+            return false;
+        }
+        TALLY_FAILPOINT(local_zero);
+        /* The last of the owner's half. acquire: pairs with the release of other threads' decrefs,
+         * which brought shared back to 0 */
+        if (TALLY_LIKELY(tally_load_acquire(&refcount->shared) == TALLY_SHARED_PRIVATE)) {
+            /* No other thread holds a reference, nor can get one: default makes its try-incref
+             * fail. */
+            tally_store_relaxed(&refcount->shared, TALLY_SHARED_MERGED);
+            tally_owned_store(refcount, TALLY_OWNER_NONE);
+            return true;
+        }
+    } else if (tally_refcount_decref_special(owned)) {
+        return false;
+    }
+    return tally_refcount_drop_slow(refcount);
+}
+static inline bool tally_refcount_try_drop(tally_refcounts *refcount) {
+    uint64_t owned = tally_owned_load(refcount);
+    if ((uint16_t)owned == TALLY_OWNER_IMMORTAL) return true;
+    if ((uint16_t)owned == tally_self.id) {
+        if (owned < 2 * TALLY_OWNED_ONE) return false;
+        tally_owned_store(refcount, owned - TALLY_OWNED_ONE);
+        return true;
+    }
+    if (tally_owner_is_hot(owned) || tally_owner_is_per_thread(owned))
+        return !tally_refcount_drop(refcount); /* never the last */
+    uint32_t shared = tally_load_relaxed(&refcount->shared);
+    for (;;) {
+        if (TALLY_UNLIKELY(tally_shared_is_full(shared))) return true;
+        uint32_t state = shared & TALLY_SHARED_STATE;
+        if (state != TALLY_SHARED_QUEUED &&
+            tally_shared_count(shared) <= (state == TALLY_SHARED_MERGED))
+            return false;
+        TALLY_FAILPOINT(decref_shared);
+        /* acq_rel: as every decref */
+        if (tally_cas_weak_acq_rel(&refcount->shared, &shared, shared - TALLY_SHARED_ONE))
+            return true;
+    }
+}
+static inline void tally_refcount_set_maybe_shared(tally_refcounts *refcount) {
+    uint32_t owner = tally_refcount_owner(refcount);
+    if (owner == tally_self.id || owner == TALLY_OWNER_IMMORTAL) return;
+    uint32_t shared = tally_load_relaxed(&refcount->shared);
+    /* release: pairs with the acquire of try-increfs */
+    while ((shared & TALLY_SHARED_STATE) == TALLY_SHARED_PRIVATE &&
+           !tally_cas_weak_release(&refcount->shared, &shared, shared | TALLY_SHARED_MAYBE)) {}
+}
+
+/* Dead is merged with 0 and no owner: from now on merged with 1. release: as in try-incref's
+ * pairing. */
+static inline void tally_refcount_revive(tally_refcounts *refcount) {
+    tally_store_release(&refcount->shared, TALLY_SHARED_MERGED + TALLY_SHARED_ONE);
+}
+static inline bool tally_refcount_drop_last(tally_refcounts *refcount) {
+    /* acq_rel: as a decref */
+    return tally_sub_acq_rel(&refcount->shared, TALLY_SHARED_ONE) ==
+           TALLY_SHARED_MERGED + TALLY_SHARED_ONE;
+}
+static inline void tally_refcount_make_immortal(tally_refcounts *refcount) {
+    tally_owned_store(refcount, TALLY_OWNER_IMMORTAL);
+}
+/* Its place in the tables of numbers; 0: it is not spread. */
+static inline uint32_t tally_refcount_per_thread_index(tally_refcounts *refcount) {
+    uint64_t owned = tally_owned_load(refcount);
+    return tally_owner_is_per_thread(owned) ? (uint32_t)(owned >> 16) : 0;
+}
+/* The owner gives the object up, as in a merge: its word first, then its half goes to shared in one
+ * compare-and-swap, whatever others count there meanwhile. */
+static inline bool tally_refcount_make_per_thread(tally_refcounts *refcount, uint32_t place,
+                                                  uint32_t more) {
+    uint64_t owned = tally_owned_load(refcount);
+    uint32_t shared = tally_load_relaxed(&refcount->shared), merged;
+    uint64_t most = (uint16_t)owned == TALLY_OWNER_NONE ? 0 : owned / TALLY_OWNED_ONE;
+    if (!TALLY_PER_THREAD_REFCOUNTS || most >= TALLY_SHARED_FULL_FROM / 2) return false;
+    uint32_t local = (uint32_t)most;
+    /* The owner first: who gets a reference from merged, by a stale pointer to this block, sees it
+     * when it drops that. */
+    tally_owned_store(refcount, (uint64_t)place << 16 | TALLY_OWNER_PER_THREAD);
+    TALLY_FAILPOINT(spread_swap);
+    do {
+        /* Queued, perhaps, by a thread that had seen the owner: merge_and_drop finds it spread. */
+        merged = ((shared & ~(uint32_t)TALLY_SHARED_STATE) + (local + more) * TALLY_SHARED_ONE) |
+                 TALLY_SHARED_MERGED;
+        /* release: pairs with the acquire of a try-incref */
+    } while (!tally_cas_weak_release(&refcount->shared, &shared, merged));
+    return true;
+}
+/* World stopped: these are counted in the shared half from now on. */
+static inline void tally_refcount_fold(tally_refcounts *refcount, int64_t references) {
+    uint32_t shared = tally_load_relaxed(&refcount->shared);
+    if (TALLY_UNLIKELY(tally_shared_is_full(shared))) return;
+    tally_store_relaxed(&refcount->shared, tally_shared_of(tally_shared_count(shared) + references,
+                                                           shared & TALLY_SHARED_STATE));
+}
+static inline void tally_refcount_end_per_thread(tally_refcounts *refcount, int64_t elsewhere) {
+    tally_refcount_fold(refcount, elsewhere);
+    tally_owned_store(refcount, TALLY_OWNER_NONE);
+}
+static inline ptrdiff_t tally_refcount_total(tally_refcounts *refcount) {
+    if (TALLY_UNLIKELY(tally_shared_is_full(tally_load_relaxed(&refcount->shared))))
+        return PTRDIFF_MAX / 4;
+    uint64_t owned = tally_owned_load(refcount);
+    if (tally_owner_is_hot(owned))
+        return tally_shared_count(tally_load_relaxed(&refcount->shared)) +
+               tally_hot_sum((unsigned)(owned >> 16));
+    uint64_t local = tally_refcount_per_thread_index(refcount)
+                         ? 0
+                         : tally_owned_load(refcount) / TALLY_OWNED_ONE;
+    return (ptrdiff_t)local + tally_shared_count(tally_load_relaxed(&refcount->shared));
+}
+static inline bool tally_refcount_is_dead(tally_refcounts *refcount) {
+    uint32_t shared = tally_load_relaxed(&refcount->shared);
+    return (uint16_t)tally_owned_load(refcount) == TALLY_OWNER_NONE &&
+           (shared == TALLY_SHARED_PRIVATE || shared == TALLY_SHARED_MERGED);
+}
+/* Nobody comes to tally_object_zero. */
+static inline bool tally_refcount_out_of_room(tally_refcounts *refcount) {
+    (void)refcount;
+    return false;
+}
+static inline bool tally_refcount_is_zero(tally_refcounts *refcount) {
+    return tally_refcount_is_dead(refcount);
+}
+static inline bool tally_refcount_is_queued(tally_refcounts *refcount) {
+    return (tally_load_relaxed(&refcount->shared) & TALLY_SHARED_STATE) == TALLY_SHARED_QUEUED;
+}
+/* In the owner's half, which a dead object does not use: owner none. */
+static inline void tally_refcount_set_link(tally_refcounts *refcount, uint32_t link) {
+    tally_owned_store(refcount, (uint64_t)link << 16 | TALLY_OWNER_NONE);
+}
+static inline uint32_t tally_refcount_link(tally_refcounts *refcount) {
+    return (uint32_t)(tally_owned_load(refcount) >> 16);
+}
+typedef struct tally_refcount_dead {
+    tally_merge_entry *entries;
+#if TALLY_HOT_COUNTS
+    tally_hot_cooled cooled;
+#endif
+} tally_refcount_dead;
+tally_refcount_dead tally_refcount_merge_stopped(void);
+void tally_refcount_destroy(tally_refcount_dead dead);
+void tally_refcount_attach(struct tally_thread_state *thread);
+bool tally_refcount_detach(struct tally_thread_state *thread);
+void tally_refcount_safepoint(struct tally_thread_state *thread);
+/* After blocked was published: objects wait, which nobody may have seen. */
+bool tally_refcount_pending(struct tally_thread_state *thread);
+bool tally_refcount_is_queue_pending(
+    struct tally_thread_state *thread); /* the same, of the queue alone */
+void tally_refcount_merge_later(struct tally_thread_state *thread);
+void tally_refcount_merge_blocked(struct tally_thread_state *thread);
+void tally_refcount_merge_blocked_later(struct tally_thread_state *thread);
+bool tally_refcount_dealloc_pending(struct tally_thread_state *thread);
+void tally_refcount_queued_bytes(size_t *bytes, size_t *most);
+
+#endif

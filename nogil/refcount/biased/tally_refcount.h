@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Biased counts (Choi, Shull, Torrellas 2018; PEP 703): an object has an owner,
+ * who counts in `owned` without read-modify-writes; all others count in
+ * `shared`, atomically. docs/design/refcounts.md draws the states and proves the orders.
+ *
+ * Invariants:
+ *  - Only the owner, or who claimed it while blocked, or who holds the
+ *    registration lock once it is gone, writes `owned`: the local count and the owner.
+ *  - References = local + shared. In state queued, the queue's entry is one of them.
+ *  - An object dies only in state default by its owner, or in state merged.
+ *    Dead is: owner none, shared merged with 0.
+ *
+ * What all threads use by its nature, as a class or a function, is *spread*: its owner is
+ * TALLY_OWNER_PER_THREAD, which no thread is, its place in the tables of numbers is where
+ * the local count was, and each thread counts it in the number at that place of a table of its own.
+ *  - The owner makes an object spread, or any thread with the world stopped; it
+ *    ceases to be with the world stopped. Its shared half has state merged. Between a look
+ *    at the owner and the count there is no safepoint.
+ *  - References = shared + the sum of the threads' numbers, which have 64 bits and never run over.
+ * Shared counts one that is the table's of places, or of types. No sum of a part says that the
+ * object is dead, and nobody but who has stopped the world looks at the whole to free it
+ * (nogil/refcount/per_thread.c).
+ *  - Any count may go to shared instead: that of a thread that has no table, as long as it has only
+ * taken references, or for want of memory; an entry's that was on its way to the owner's queue.
+ *
+ * A count that is out of room makes its object immortal (as PEP 683 has it). The local half has 48
+ * bits: to fill them takes 2^48 increments by one thread, which is days of nothing else. The shared
+ * half has 30 bits. It is *full* from 2^28 to 3 * 2^28 (modulo 2^30; what is above reads as a
+ * negative count). The object of a full half is immortal:
+ *  - Who changes the half by compare-and-swap reads it first. A drop leaves a full half alone, a
+ * merge keeps it full. So nothing leads from a full half to the state merged with 0, nor to
+ * default.
+ *  - The owner's half may be given up as ever: what is left is merged, and full.
+ *  - Only an incref by another thread than the owner goes on to count. The processor tells whether
+ * its sum is negative, and the slow path then sets a full half back to FULL. A drop that finds a
+ * full half near an end of the range does the same. So the half leaves the range only by 2^28
+ * try-increfs in a row without an incref or drop by another thread than the owner.
+ *  - References that the owner has counted and others drop make the half negative, in state queued.
+ * If they are more than 2^28, it becomes full from below, and the object immortal.
+ */
+/* That header includes this one where the functions below belong. */
+#include "tally_object.h"
+
+#ifndef TALLY_REFCOUNT_H
+#    define TALLY_REFCOUNT_H
+
+/*
+ * Relaxed load and store of `owned`. Compilers take an atomic access for one that may change any
+ * memory, and load tally_self.id again after each, which makes the fast path a third slower. So
+ * these are volatile accesses of an aligned word, which are single instructions; ThreadSanitizer
+ * sees atomics.
+ */
+#    ifdef TALLY_THREAD_SANITIZER
+static inline uint64_t tally_owned_load(const tally_refcounts *refcount) {
+    return __atomic_load_n((const uint64_t *)__builtin_assume_aligned(refcount, _Alignof(uint64_t)),
+                           __ATOMIC_RELAXED);
+}
+static inline void tally_owned_store(tally_refcounts *refcount, uint64_t word) {
+    __atomic_store_n((uint64_t *)__builtin_assume_aligned(refcount, _Alignof(uint64_t)), word,
+                     __ATOMIC_RELAXED);
+}
+#    else
+static inline uint64_t tally_owned_load(const tally_refcounts *refcount) {
+    return *(const volatile uint64_t *)&refcount->owned;
+}
+static inline void tally_owned_store(tally_refcounts *refcount, uint64_t word) {
+    *(volatile uint64_t *)&refcount->owned = word;
+}
+#    endif
+
+/* The word of a new object. The cast through void tells clang, which goes by the type of the field,
+ * that the header aligns it. */
+static inline void tally_owned_publish(tally_refcounts *refcount, uint64_t word) {
+    __atomic_store_n((uint64_t *)__builtin_assume_aligned((void *)refcount, _Alignof(uint64_t)),
+                     word, __ATOMIC_RELEASE);
+}
+
+/* The owner drops the last reference of its half, or another thread drops one. One call for both,
+ * as each costs the caller registers. */
+void tally_refcount_decref_slow(tally_refcounts *refcount) __attribute__((cold));
+/* The shared half is negative, or full: if it is full, it is kept so. */
+void tally_refcount_saturate(tally_refcounts *refcount) __attribute__((cold));
+
+/*
+ * Objects that the calling thread counts in numbers of its own: by index if they are counted per
+ * thread, in two numbers if they are hot (hot.h). Its thread alone writes a number, so a load and a
+ * store do, both relaxed; a thread that reads it to act on it has stopped the world.
+ */
+static inline _Bool tally_owner_is_per_thread(uint64_t owned) {
+    return TALLY_PER_THREAD_REFCOUNTS && (uint16_t)owned == TALLY_OWNER_PER_THREAD;
+}
+static inline _Bool tally_owner_is_hot(uint64_t owned) {
+    return TALLY_HOT_COUNTS && (uint16_t)owned == TALLY_OWNER_HOT;
+}
+/* False: the thread has no array. */
+static inline _Bool tally_per_thread_add(uint64_t owned, int64_t by) {
+    _Atomic int64_t *counts = tally_load_relaxed(&tally_self.thread->refcount.per_thread);
+    if (TALLY_UNLIKELY(!counts)) return 0;
+    tally_store_relaxed(&counts[owned >> 16], tally_load_relaxed(&counts[owned >> 16]) + by);
+    return 1;
+}
+static inline void tally_hot_up(uint64_t owned) {
+    _Atomic uint64_t *up = &tally_self.thread->refcount.hot[owned >> 16].up;
+    tally_store_relaxed(up, tally_load_relaxed(up) + 1);
+}
+static inline void tally_hot_down(uint64_t owned) {
+    _Atomic uint64_t *down = &tally_self.thread->refcount.hot[owned >> 16].down;
+    tally_store_relaxed(down, tally_load_relaxed(down) + 1);
+}
+
+/*
+ * The dispatch for an object that another thread owns, or none. True: the object is immortal, hot
+ * or counted per thread, and has been counted. False: the shared half counts it. It stays what it
+ * is until this thread's next safepoint, and lives: the table that lists it holds a reference. One
+ * comparison tells all of these from the rest.
+ */
+static inline _Bool tally_refcount_incref_special(uint64_t owned) {
+    if (TALLY_LIKELY((uint16_t)owned < TALLY_OWNER_PER_THREAD)) return 0;
+    if (tally_owner_is_per_thread(owned)) {
+        if (!tally_per_thread_add(owned, 1)) return 0;
+        TALLY_DETAIL(per_thread_increfs);
+    } else if (tally_owner_is_hot(owned)) {
+        TALLY_DETAIL(per_thread_increfs);
+        tally_hot_up(owned);
+    } else {
+        TALLY_DETAIL(immortal_skips);
+    }
+    return 1;
+}
+/* Likewise of a decref, but of no object that is counted per thread: those are left to the slow
+ * path, since inline they cost the others a register. */
+static inline _Bool tally_refcount_decref_special(uint64_t owned) {
+    if ((uint16_t)owned == TALLY_OWNER_IMMORTAL) {
+        TALLY_DETAIL(immortal_skips);
+        return 1;
+    }
+    if (!tally_owner_is_hot(owned)) return 0;
+    TALLY_DETAIL(per_thread_decrefs);
+    tally_hot_down(owned);
+    return 1;
+}
+
+static inline void tally_refcount_incref(tally_refcounts *refcount) {
+    uint64_t owned = tally_owned_load(refcount);
+    if (TALLY_LIKELY((uint16_t)owned == tally_self.id)) {
+        TALLY_DETAIL(local_increfs);
+        tally_owned_store(refcount, owned + TALLY_OWNED_ONE);
+        return;
+    }
+    if (tally_refcount_incref_special(owned)) return;
+    TALLY_DETAIL(shared_increfs);
+    TALLY_COUNT_SHARED(refcount);
+    /* relaxed: the caller's own reference keeps the object alive */
+    if (TALLY_UNLIKELY((int32_t)(tally_add_relaxed(&refcount->shared, TALLY_SHARED_ONE) +
+                                 TALLY_SHARED_ONE) < 0))
+        tally_refcount_saturate(refcount);
+}
+
+static inline void tally_refcount_decref(tally_refcounts *refcount) {
+    uint64_t owned = tally_owned_load(refcount);
+    if (TALLY_LIKELY((uint16_t)owned == tally_self.id)) {
+        if (TALLY_LIKELY(owned >= 2 * TALLY_OWNED_ONE)) {
+            TALLY_DETAIL(local_decrefs);
+            tally_owned_store(refcount, owned - TALLY_OWNED_ONE);
+            return;
+        }
+    } else if (tally_refcount_decref_special(owned)) {
+        return;
+    }
+    tally_refcount_decref_slow(refcount);
+}
+
+#endif
