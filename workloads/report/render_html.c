@@ -3,7 +3,7 @@
 // Renders a document as one HTML file that asks for nothing outside itself.  How
 // it looks is in page.css.
 #include "document.h"
-#include "page.h" // made of page.css and page.js
+#include "page.h"
 #include "svg.h"
 
 #include <math.h>
@@ -126,7 +126,10 @@ static void html_strips_cell(struct text *out, const struct table *table, size_t
              index < table->columns ? "columnheader"
              : column == 0          ? "rowheader"
                                     : "cell");
-    if (index < table->columns || table->left[column]) return;
+    // A name and a piece of advice speak for themselves.
+    const struct cell_note *note = &table->notes[index];
+    bool spoken = note->verdict || (note->colour && !(note->estimate > 0));
+    if (index < table->columns || column == 0 || spoken) return;
     const char *head = table->cells[column], *feed = strchr(head, '\n');
     char *name = checked_strdup(head);
     if (feed) name[feed - head] = '\0';
@@ -262,7 +265,6 @@ static const char *group_tag(enum part_kind kind, bool opening) {
 // Headings of the second level, each with a list of its own third ones.
 static void html_contents(struct text *out, const struct document *document) {
     int depth = 0; // 2 in an item of the second level, 3 in its list
-    text_add(out, "<nav aria-label=\"Contents\"><strong>Contents</strong><ul>\n");
     for (size_t i = 0; i < document->count; i++) {
         const struct part *part = &document->parts[i];
         if (part->kind != HEADING || part->level > 3 || (part->level == 3 && depth == 0)) continue;
@@ -277,28 +279,25 @@ static void html_contents(struct text *out, const struct document *document) {
         depth = part->level;
         free(id);
     }
-    text_add(out, "%s</ul>\n", depth == 3 ? "</ul></li>\n" : depth == 2 ? "</li>\n" : "");
-    text_add(out, "<p>All samples: <a download=\"results.csv\" "
-                  "href=\"results.csv\">results.csv</a>, which is in this page, "
-                  "and <a href=\"results.json\">results.json</a> beside it</p></nav>\n");
+    text_add(out, "%s", depth == 3 ? "</ul></li>\n" : depth == 2 ? "</li>\n" : "");
 }
 
-void render_html(const struct document *document, struct text *out) {
-    text_add(out, "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n"
-                  "<meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\n"
-                  "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; "
-                  "style-src 'unsafe-inline'; "
-                  "script-src 'unsafe-inline'; img-src data:\">\n"
-                  "<link rel=\"icon\" href=\"data:,\">\n<title>");
+static void html_title(struct text *out, const struct document *document) {
+    (void)document;
     html_text(out, document_title, false);
-    text_add(out,
-             "</title>\n<style>\n%s</style></head><body>\n<a class=\"skip\" href=\"#report\">Skip "
-             "the contents</a>\n",
-             page_css);
-    html_contents(out, document);
-    text_add(out, "<main id=\"report\">\n<h1>");
-    html_text(out, document_title, false);
-    text_add(out, "</h1>\n");
+}
+
+static void html_style(struct text *out, const struct document *document) {
+    (void)document;
+    text_add_bytes(out, page_css, strlen(page_css));
+}
+
+static void html_script(struct text *out, const struct document *document) {
+    (void)document;
+    text_add_bytes(out, page_js, strlen(page_js));
+}
+
+static void html_body(struct text *out, const struct document *document) {
     enum part_kind last = HEADING;
     for (size_t i = 0; i < document->count; i++) {
         enum part_kind kind = document->parts[i].kind;
@@ -306,6 +305,26 @@ void render_html(const struct document *document, struct text *out) {
         html_part(out, document, i);
         last = kind;
     }
-    text_add(out, "%s</main>\n<script>\n%s</script></body></html>\n", group_tag(last, false),
-             page_js);
+    text_add(out, "%s", group_tag(last, false));
+}
+
+// The frame, with what stands at each {{name}}.
+void render_html(const struct document *document, struct text *out) {
+    static const struct {
+        const char *name;
+        void (*add)(struct text *out, const struct document *document);
+    } places[] = {{"{{title}}", html_title},
+                  {"{{style}}", html_style},
+                  {"{{contents}}", html_contents},
+                  {"{{body}}", html_body},
+                  {"{{script}}", html_script}};
+    const char *at = page_html, *next;
+    while ((next = strstr(at, "{{")) != NULL) {
+        text_add_bytes(out, at, (size_t)(next - at));
+        for (size_t i = 0; i < sizeof places / sizeof *places; i++)
+            if (strncmp(next, places[i].name, strlen(places[i].name)) == 0)
+                places[i].add(out, document);
+        at = strstr(next, "}}") + 2;
+    }
+    text_add(out, "%s", at);
 }

@@ -26,18 +26,6 @@ const char *state_name(enum state state) {
     return names[state];
 }
 
-static void add(struct conditions *conditions, const char *name, enum state state, char *found,
-                const char *advice) {
-    if (conditions->count < MAX_CONDITIONS)
-        conditions->items[conditions->count++] =
-            (struct condition){.name = name,
-                               .state = state,
-                               .found = found,
-                               .advice = state == STATE_SPOILS ? advice : NULL};
-    else
-        free(found);
-}
-
 // The file's first bytes, at most size - 1; false where it cannot be read or is empty.
 static bool read_text(const char *root, const char *path, char *text, size_t size) {
     char *whole = format("%s%s", root, path);
@@ -109,39 +97,49 @@ static void count_governor(const char *folder, void *context) {
     snprintf(governors->other, sizeof governors->other, "%s", line);
 }
 
-static void look_governor(struct conditions *conditions, const char *root) {
-    struct governors governors = {0};
-    each_processor(root, count_governor, &governors);
-    if (governors.known == 0)
-        add(conditions, "frequency governor", STATE_UNKNOWN, format("the machine does not tell"),
-            NULL);
-    else if (governors.others == 0)
-        add(conditions, "frequency governor", STATE_GOOD,
-            format("performance on all %d processors", governors.known), NULL);
-    else
-        add(conditions, "frequency governor", STATE_SPOILS,
-            format("%s on %d of %d processors: clocks change during a run", governors.other,
-                   governors.others, governors.known),
-            "sudo cpupower frequency-set --governor performance");
+// What a look finds; its name, the text for what is not told, and the advice are in the table
+// below, but for advice of its own.
+struct look {
+    enum state state;
+    char *found; // NULL: not told
+    const char *advice;
+};
+
+static struct look look_of(bool spoils, char *found) {
+    return (struct look){spoils ? STATE_SPOILS : STATE_GOOD, found, NULL};
 }
 
-static void look_turbo(struct conditions *conditions, const char *root) {
+static const struct look NOT_TOLD = {STATE_UNKNOWN, NULL, NULL};
+
+static struct look look_governor(const char *root) {
+    struct governors governors = {0};
+    each_processor(root, count_governor, &governors);
+    if (governors.known == 0) return NOT_TOLD;
+    if (governors.others == 0)
+        return look_of(false, format("performance on all %d processors", governors.known));
+    return look_of(true, format("%s on %d of %d processors: clocks change during a run",
+                                governors.other, governors.others, governors.known));
+}
+
+static struct look look_turbo(const char *root) {
+    static const struct {
+        const char *path, *advice;
+        char on;
+    } files[] = {{"/sys/devices/system/cpu/intel_pstate/no_turbo",
+                  "echo 1 | sudo tee /sys/devices/system/cpu/intel_pstate/no_turbo", '0'},
+                 {"/sys/devices/system/cpu/cpufreq/boost",
+                  "echo 0 | sudo tee /sys/devices/system/cpu/cpufreq/boost", '1'}};
     char line[16];
-    const char *advice;
-    bool on;
-    if (read_line(root, "/sys/devices/system/cpu/intel_pstate/no_turbo", line, sizeof line)) {
-        on = line[0] == '0';
-        advice = "echo 1 | sudo tee /sys/devices/system/cpu/intel_pstate/no_turbo";
-    } else if (read_line(root, "/sys/devices/system/cpu/cpufreq/boost", line, sizeof line)) {
-        on = line[0] == '1';
-        advice = "echo 0 | sudo tee /sys/devices/system/cpu/cpufreq/boost";
-    } else {
-        add(conditions, "turbo", STATE_UNKNOWN, format("the machine does not tell"), NULL);
-        return;
+    for (size_t i = 0; i < 2; i++) {
+        if (!read_line(root, files[i].path, line, sizeof line)) continue;
+        bool on = line[0] == files[i].on;
+        struct look look = look_of(
+            on, format(on ? "on: one busy core runs faster than several do, which lowers speedups"
+                          : "off"));
+        look.advice = files[i].advice;
+        return look;
     }
-    add(conditions, "turbo", on ? STATE_SPOILS : STATE_GOOD,
-        format(on ? "on: one busy core runs faster than several do, which lowers speedups" : "off"),
-        advice);
+    return NOT_TOLD;
 }
 
 static void count_siblings(const char *folder, void *context) {
@@ -152,108 +150,83 @@ static void count_siblings(const char *folder, void *context) {
         *most = siblings;
 }
 
-static void look_siblings(struct conditions *conditions, const char *root) {
+static struct look look_siblings(const char *root) {
     int most = 0;
     each_processor(root, count_siblings, &most);
-    if (most == 0)
-        add(conditions, "hardware threads", STATE_UNKNOWN,
-            format("the machine does not tell its cores"), NULL);
-    else if (most == 1)
-        add(conditions, "hardware threads", STATE_GOOD, format("one a core"), NULL);
-    else
-        add(conditions, "hardware threads", STATE_SPOILS,
-            format("%d share a core: the second adds less than a core", most),
-            "give --threads no more than there are cores, or: echo off | sudo tee "
-            "/sys/devices/system/cpu/smt/control");
+    if (most == 0) return NOT_TOLD;
+    return most == 1
+               ? look_of(false, format("one a core"))
+               : look_of(true, format("%d share a core: the second adds less than a core", most));
 }
 
-static void look_cores(struct conditions *conditions, const char *root) {
+static struct look look_cores(const char *root) {
     int cores = cores_of(root);
-    if (cores == 0)
-        add(conditions, "cores", STATE_UNKNOWN, format("the machine does not tell"), NULL);
-    else
-        add(conditions, "cores", cores < FEW_CORES ? STATE_SPOILS : STATE_GOOD,
-            format("%d%s", cores,
-                   cores < FEW_CORES ? ": curves are short, and say little about larger machines"
-                                     : ""),
-            "measure on a machine with four or more");
+    if (cores == 0) return NOT_TOLD;
+    bool few = cores < FEW_CORES;
+    return look_of(few,
+                   format("%d%s", cores,
+                          few ? ": curves are short, and say little about larger machines" : ""));
 }
 
-static void look_load(struct conditions *conditions, const char *root) {
+static struct look look_load(const char *root) {
     char line[128];
     double load;
     int running;
     if (!read_line(root, "/proc/loadavg", line, sizeof line) ||
-        sscanf(line, "%lf %*f %*f %d/", &load, &running) != 2) {
-        add(conditions, "other load", STATE_UNKNOWN, format("/proc/loadavg cannot be read"), NULL);
-        return;
-    }
+        sscanf(line, "%lf %*f %*f %d/", &load, &running) != 2)
+        return NOT_TOLD;
     running = running > 0 ? running - 1 : 0; // who reads it
-    add(conditions, "other load", load > BUSY_LOAD || running > 0 ? STATE_SPOILS : STATE_GOOD,
-        format("load %.2f in the last minute, %d other task%s running now", load, running,
-               running == 1 ? "" : "s"),
-        "end what else runs (top shows it), and wait a minute");
+    return look_of(load > BUSY_LOAD || running > 0,
+                   format("load %.2f in the last minute, %d other task%s running now", load,
+                          running, running == 1 ? "" : "s"));
 }
 
-static void look_steal(struct conditions *conditions, const char *root) {
+static struct look look_steal(const char *root) {
     char line[512];
     double ticks[8] = {0}, total = 0;
     bool good = read_line(root, "/proc/stat", line, sizeof line) &&
                 sscanf(line, "cpu %lf %lf %lf %lf %lf %lf %lf %lf", &ticks[0], &ticks[1], &ticks[2],
                        &ticks[3], &ticks[4], &ticks[5], &ticks[6], &ticks[7]) == 8;
     for (size_t i = 0; i < 8; i++) total += ticks[i];
-    if (!good || total <= 0)
-        add(conditions, "steal time", STATE_UNKNOWN, format("/proc/stat does not tell"), NULL);
-    else
-        add(conditions, "steal time", ticks[7] / total > STOLEN_SHARE ? STATE_SPOILS : STATE_GOOD,
-            format("the hypervisor took %.2f %% of the time since the start",
-                   100 * ticks[7] / total),
-            "measure on a host of one's own, or when its other guests are idle");
+    if (!good || total <= 0) return NOT_TOLD;
+    return look_of(
+        ticks[7] / total > STOLEN_SHARE,
+        format("the hypervisor took %.2f %% of the time since the start", 100 * ticks[7] / total));
 }
 
-// A line of /proc/meminfo in KiB; -1: there is none.
-static double meminfo(const char *text, const char *key) {
-    const char *at = strstr(text, key);
-    return at && (at == text || at[-1] == '\n') ? atof(at + strlen(key)) : -1;
-}
-
-static void look_memory(struct conditions *conditions, const char *root) {
+// A line of /proc/meminfo in MiB; -1: there is none.
+static double meminfo(const char *root, const char *key) {
     char text[8192];
-    if (!read_text(root, "/proc/meminfo", text, sizeof text)) {
-        add(conditions, "swapped memory", STATE_UNKNOWN, format("/proc/meminfo cannot be read"),
-            NULL);
-        return;
-    }
-    double swapped = (meminfo(text, "SwapTotal:") - meminfo(text, "SwapFree:")) / 1024;
-    double all = meminfo(text, "MemTotal:"), free_kib = meminfo(text, "MemAvailable:");
-    add(conditions, "swapped memory", swapped > SWAPPED_MIB ? STATE_SPOILS : STATE_GOOD,
-        format("%.0f MiB", swapped),
-        "end what takes the memory, then: sudo swapoff -a && sudo swapon -a");
-    if (all > 0 && free_kib >= 0)
-        add(conditions, "free memory", free_kib < FREE_SHARE * all ? STATE_SPOILS : STATE_GOOD,
-            format("%.0f MiB of %.0f", free_kib / 1024, all / 1024), "end what takes the memory");
+    const char *at = read_text(root, "/proc/meminfo", text, sizeof text) ? strstr(text, key) : NULL;
+    return at && (at == text || at[-1] == '\n') ? atof(at + strlen(key)) / 1024 : -1;
 }
 
-static void look_virtual(struct conditions *conditions, const char *root) {
+static struct look look_swap(const char *root) {
+    double all = meminfo(root, "SwapTotal:"), swapped = all - meminfo(root, "SwapFree:");
+    if (all < 0) return NOT_TOLD;
+    return look_of(swapped > SWAPPED_MIB, format("%.0f MiB", swapped));
+}
+
+static struct look look_memory(const char *root) {
+    double all = meminfo(root, "MemTotal:"), left = meminfo(root, "MemAvailable:");
+    if (!(all > 0) || left < 0) return NOT_TOLD;
+    return look_of(left < FREE_SHARE * all, format("%.0f MiB of %.0f", left, all));
+}
+
+static struct look look_virtual(const char *root) {
     char *text = checked_calloc(1, 1 << 16), line[128];
     bool known = read_text(root, "/proc/cpuinfo", text, 1 << 16);
     const char *flags = known ? strstr(text, "\nflags") : NULL;
     char *end = flags ? strchr(flags + 1, '\n') : NULL;
     if (end) *end = '\0';
-    bool virtual = flags && strstr(flags, " hypervisor");
+    bool virtual = flags && strstr(flags, " hypervisor"), told = flags;
     bool named = read_line(root, "/sys/hypervisor/type", line, sizeof line) ||
                  read_line(root, "/sys/class/dmi/id/product_name", line, sizeof line);
-    if (virtual)
-        add(conditions, "virtual machine", STATE_SPOILS,
-            format("yes%s%s: what else the host does is not seen from here", named ? ", " : "",
-                   named ? line : ""),
-            "measure on a machine itself, or on a host of one's own");
-    else if (flags)
-        add(conditions, "virtual machine", STATE_GOOD, format("no"), NULL);
-    else
-        add(conditions, "virtual machine", STATE_UNKNOWN, format("the processor does not tell"),
-            NULL);
     free(text);
+    if (!told) return NOT_TOLD;
+    if (!virtual) return look_of(false, format("no"));
+    return look_of(true, format("yes%s%s: what else the host does is not seen from here",
+                                named ? ", " : "", named ? line : ""));
 }
 
 // The processors that the quota in this folder of cgroup version 2 allows; 0: no limit.
@@ -290,14 +263,10 @@ static double least_quota(const char *root, char *folder,
     }
 }
 
-static void look_limits(struct conditions *conditions, const char *root) {
+static struct look look_limits(const char *root) {
     char text[4096], *rest = NULL;
     double least = 0;
-    if (!read_text(root, "/proc/self/cgroup", text, sizeof text)) {
-        add(conditions, "processor limit", STATE_UNKNOWN,
-            format("/proc/self/cgroup cannot be read"), NULL);
-        return;
-    }
+    if (!read_text(root, "/proc/self/cgroup", text, sizeof text)) return NOT_TOLD;
     // Each line is number:controllers:folder; version 2 has number 0 and none named.
     for (char *line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
         char *controllers = strchr(line, ':'),
@@ -313,65 +282,88 @@ static void look_limits(struct conditions *conditions, const char *root) {
         if (quota > 0 && (least == 0 || quota < least)) least = quota;
     }
     int cores = cores_of(root);
-    if (least == 0)
-        add(conditions, "processor limit", STATE_GOOD, format("none"), NULL);
-    else
-        add(conditions, "processor limit", cores == 0 || least < cores ? STATE_SPOILS : STATE_GOOD,
-            format("a cgroup allows the time of %.2f processors, of %d: threads stand still when "
-                   "it is used up",
-                   least, cores),
-            "start the container without a limit of processor time (docker: no --cpus), or give "
-            "fewer --threads");
+    if (least == 0) return look_of(false, format("none"));
+    return look_of(cores == 0 || least < cores,
+                   format("a cgroup allows the time of %.2f processors, of %d: threads stand still "
+                          "when it is used up",
+                          least, cores));
 }
 
-static void look_randomization(struct conditions *conditions, const char *root) {
+static struct look look_randomization(const char *root) {
     enum { ASK = 0xffffffff };
     char line[16];
-    bool known = read_line(root, "/proc/sys/kernel/randomize_va_space", line, sizeof line);
-    bool here = *root != '\0' || !(personality(ASK) & ADDR_NO_RANDOMIZE);
-    if (!known)
-        add(conditions, "address randomization", STATE_UNKNOWN, format("the kernel does not tell"),
-            NULL);
-    else if (!here)
-        add(conditions, "address randomization", STATE_SPOILS,
-            format("off for this process: all runs share one layout of memory, and its luck"),
-            "do not start it by setarch -R");
-    else
-        add(conditions, "address randomization", atoi(line) == 2 ? STATE_GOOD : STATE_SPOILS,
-            format(atoi(line) == 2   ? "on"
-                   : atoi(line) == 1 ? "on but for the heap: runs share its layout, and its luck"
-                                     : "off: all runs share one layout of memory, and its luck"),
-            "echo 2 | sudo tee /proc/sys/kernel/randomize_va_space");
+    if (!read_line(root, "/proc/sys/kernel/randomize_va_space", line, sizeof line)) return NOT_TOLD;
+    if (*root == '\0' && (personality(ASK) & ADDR_NO_RANDOMIZE)) {
+        struct look look = look_of(
+            true,
+            format("off for this process: all runs share one layout of memory, and its luck"));
+        look.advice = "do not start it by setarch -R";
+        return look;
+    }
+    int level = atoi(line);
+    return look_of(level != 2,
+                   format(level == 2   ? "on"
+                          : level == 1 ? "on but for the heap: runs share its layout, and its luck"
+                                       : "off: all runs share one layout of memory, and its luck"));
 }
 
-static void look_build(struct conditions *conditions) {
+// Of this program, so on this machine alone.
+static struct look look_build(const char *root) {
+    if (*root) return (struct look){STATE_ABSENT, NULL, NULL};
     json_t *build = build_facts();
     const char *type = object_string(build, "type", "unknown"),
                *flags = object_string(build, "flags", "");
-    if (strstr(flags, "-fsanitize"))
-        add(conditions, "build", STATE_SPOILS, format("has a sanitizer: its times mean nothing"),
-            "./tally build --preset release");
-    else if (strcmp(type, "Release") != 0)
-        add(conditions, "build", STATE_SPOILS, format("%s, not Release", type),
-            "./tally build --preset release");
-    else
-        add(conditions, "build", STATE_GOOD, format("Release, without a sanitizer"), NULL);
+    bool sanitizer = strstr(flags, "-fsanitize"), release = strcmp(type, "Release") == 0;
+    struct look look =
+        look_of(sanitizer || !release, sanitizer ? format("has a sanitizer: its times mean nothing")
+                                       : !release ? format("%s, not Release", type)
+                                                  : format("Release, without a sanitizer"));
     json_decref(build);
+    return look;
 }
+
+static const struct {
+    const char *name;
+    struct look (*look)(const char *root);
+    const char *unknown, *advice;
+} table[] = {
+    {"frequency governor", look_governor, "the machine does not tell",
+     "sudo cpupower frequency-set --governor performance"},
+    {"turbo", look_turbo, "the machine does not tell", NULL},
+    {"hardware threads", look_siblings, "the machine does not tell its cores",
+     "give --threads no more than there are cores, or: echo off | sudo tee "
+     "/sys/devices/system/cpu/smt/control"},
+    {"cores", look_cores, "the machine does not tell", "measure on a machine with four or more"},
+    {"other load", look_load, "/proc/loadavg cannot be read",
+     "end what else runs (top shows it), and wait a minute"},
+    {"steal time", look_steal, "/proc/stat does not tell",
+     "measure on a host of one's own, or when its other guests are idle"},
+    {"virtual machine", look_virtual, "the processor does not tell",
+     "measure on a machine itself, or on a host of one's own"},
+    {"processor limit", look_limits, "/proc/self/cgroup cannot be read",
+     "start the container without a limit of processor time (docker: no --cpus), or give fewer "
+     "--threads"},
+    {"swapped memory", look_swap, "/proc/meminfo cannot be read",
+     "end what takes the memory, then: sudo swapoff -a && sudo swapon -a"},
+    {"free memory", look_memory, "/proc/meminfo does not tell", "end what takes the memory"},
+    {"address randomization", look_randomization, "the kernel does not tell",
+     "echo 2 | sudo tee /proc/sys/kernel/randomize_va_space"},
+    {"build", look_build, "", "./tally build --preset release"},
+};
 
 struct conditions conditions_look(const char *root) {
     struct conditions conditions = {0};
-    look_governor(&conditions, root);
-    look_turbo(&conditions, root);
-    look_siblings(&conditions, root);
-    look_cores(&conditions, root);
-    look_load(&conditions, root);
-    look_steal(&conditions, root);
-    look_virtual(&conditions, root);
-    look_limits(&conditions, root);
-    look_memory(&conditions, root);
-    look_randomization(&conditions, root);
-    if (*root == '\0') look_build(&conditions);
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        struct look look = table[i].look(root);
+        if (look.state == STATE_ABSENT) continue;
+        conditions.items[conditions.count++] =
+            (struct condition){.name = table[i].name,
+                               .state = look.state,
+                               .found = look.found ? look.found : checked_strdup(table[i].unknown),
+                               .advice = look.state != STATE_SPOILS ? NULL
+                                         : look.advice              ? look.advice
+                                                                    : table[i].advice};
+    }
     return conditions;
 }
 

@@ -8,7 +8,7 @@
 #include <jansson.h>
 #include <stddef.h>
 
-enum state { STATE_GOOD, STATE_SPOILS, STATE_UNKNOWN };
+enum state { STATE_GOOD, STATE_SPOILS, STATE_UNKNOWN, STATE_ABSENT };
 
 struct condition {
     const char *name;
