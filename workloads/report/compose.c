@@ -144,13 +144,13 @@ struct table compose_terminal_table(const struct analysis *analysis) {
     char *many = format("%d thread%s", threads, plural(threads));
     char *times = format("times %s", analysis->baseline);
     const struct column columns[] = {
-        {"workload", TEXT, offsetof(struct terminal_row, workload), 0},
-        {"backend", TEXT, offsetof(struct terminal_row, backend), 0},
-        {"1 thread", RATE, offsetof(struct terminal_row, one), 0},
-        {many, RATE, offsetof(struct terminal_row, many), 0},
-        {"times 1 thread", RATIO, offsetof(struct terminal_row, speedup), 0},
-        {times, RATIO, offsetof(struct terminal_row, gain), 0},
-        {"verdict", TEXT, offsetof(struct terminal_row, verdict), 0},
+        COLUMN("workload", TEXT, terminal_row, workload, 0),
+        COLUMN("backend", TEXT, terminal_row, backend, 0),
+        COLUMN("1 thread", RATE, terminal_row, one, 0),
+        COLUMN(many, RATE, terminal_row, many, 0),
+        COLUMN("times 1 thread", RATIO, terminal_row, speedup, 0),
+        COLUMN(times, RATIO, terminal_row, gain, 0),
+        COLUMN("verdict", TEXT, terminal_row, verdict, 0),
     };
     struct table table =
         table_make(results, "Operations per second; 95 % intervals in brackets", columns,

@@ -314,14 +314,14 @@ static void compose_table(const struct diff *diff, struct text *out) {
                commit_of(diff, newest(diff)), newest(diff), commit_of(diff, 0),
                newest(diff) > 1 ? ", ..." : "");
     const struct column columns[] = {
-        {"workload", TEXT, offsetof(struct row, workload), 0},
-        {"backend", TEXT, offsetof(struct row, backend), 0},
-        {"threads", COUNT, offsetof(struct row, threads), 0},
-        {"older, shifted", RATE, offsetof(struct row, older), 0},
-        {"newest", RATE, offsetof(struct row, newer), 0},
+        COLUMN("workload", TEXT, row, workload, 0),
+        COLUMN("backend", TEXT, row, backend, 0),
+        COLUMN("threads", COUNT, row, threads, 0),
+        COLUMN("older, shifted", RATE, row, older, 0),
+        COLUMN("newest", RATE, row, newer, 0),
         {"ratio", newest(diff) > 1 ? RATIO : NUMBER,
          newest(diff) > 1 ? offsetof(struct row, ratio) : offsetof(struct row, ratio.estimate), 2},
-        {"verdict", TEXT, offsetof(struct row, verdict), 0},
+        COLUMN("verdict", TEXT, row, verdict, 0),
     };
     struct table table =
         table_make(&diff->results[newest(diff)], caption, columns, sizeof columns / sizeof *columns,

@@ -43,6 +43,9 @@ struct column {
     int digits;
 };
 
+#define COLUMN(head, type, row, member, digits) \
+    { head, type, offsetof(struct row, member), digits }
+
 // What a cell is beside its text.
 struct cell_note {
     enum verdict verdict;

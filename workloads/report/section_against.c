@@ -57,11 +57,11 @@ void section_against(struct document *document, const struct analysis *analysis)
                            : show_finding(document, &one->ratio, &list->judgement, true)};
     }
     const struct column columns[] = {
-        {"workload", LINK, offsetof(struct against_row, workload), 0},
-        {"backend", BACKEND, offsetof(struct against_row, backend), 0},
-        {"verdict", TEXT, offsetof(struct against_row, finding), 0},
-        {"threads", COUNT, offsetof(struct against_row, threads), 0},
-        {"throughput\ntimes the other build's", BAR, offsetof(struct against_row, ratio), 0},
+        COLUMN("workload", LINK, against_row, workload, 0),
+        COLUMN("backend", BACKEND, against_row, backend, 0),
+        COLUMN("verdict", TEXT, against_row, finding, 0),
+        COLUMN("threads", COUNT, against_row, threads, 0),
+        COLUMN("throughput\ntimes the other build's", BAR, against_row, ratio, 0),
     };
     TABLE_OF(document, "", columns, rows, list->count);
     free(rows);

@@ -96,21 +96,20 @@ void part_pauses(struct document *document, const struct analysis *analysis,
     static const char *const names[QUANTILES] = {"latency\nmedian", "latency\n90th percentile",
                                                  "latency\n99th percentile",
                                                  "latency\n99.9th percentile", "latency\nlongest"};
-    struct column columns[QUANTILES + 5] = {
-        {"backend", BACKEND, offsetof(struct pause_row, backend), 0}};
+    struct column columns[QUANTILES + 5] = {COLUMN("backend", BACKEND, pause_row, backend, 0)};
     size_t column_count = 1;
     for (size_t q = 0; latencies && q < QUANTILES; q++)
         columns[column_count++] = (struct column){
             names[q], TIME, offsetof(struct pause_row, latency) + q * sizeof(double), 0};
     if (collections) {
-        columns[column_count++] = (struct column){"collections\nall runs", COUNT,
-                                                  offsetof(struct pause_row, collections), 0};
-        columns[column_count++] = (struct column){"time in pauses\nof the wall time", PERCENT,
-                                                  offsetof(struct pause_row, share), 0};
         columns[column_count++] =
-            (struct column){"pause\nmedian", TIME, offsetof(struct pause_row, median), 0};
+            (struct column)COLUMN("collections\nall runs", COUNT, pause_row, collections, 0);
         columns[column_count++] =
-            (struct column){"pause\nlongest", TIME, offsetof(struct pause_row, longest), 0};
+            (struct column)COLUMN("time in pauses\nof the wall time", PERCENT, pause_row, share, 0);
+        columns[column_count++] =
+            (struct column)COLUMN("pause\nmedian", TIME, pause_row, median, 0);
+        columns[column_count++] =
+            (struct column)COLUMN("pause\nlongest", TIME, pause_row, longest, 0);
     }
     if (latencies || collections)
         document_table(document,
@@ -203,18 +202,18 @@ static void compare_ways(struct document *document, const struct analysis *analy
                           cells_ratio(analysis, cell_of(analysis, other), cell_of(analysis, one)));
         }
     struct column columns[QUANTILES + 8] = {
-        {"backend", BACKEND, offsetof(struct task_row, backend), 0},
-        {"reference", TEXT, offsetof(struct task_row, version), 0},
-        {"threads", COUNT, offsetof(struct task_row, threads), 0},
-        {"operations per second", RATE, offsetof(struct task_row, rate), 0}};
+        COLUMN("backend", BACKEND, task_row, backend, 0),
+        COLUMN("reference", TEXT, task_row, version, 0),
+        COLUMN("threads", COUNT, task_row, threads, 0),
+        COLUMN("operations per second", RATE, task_row, rate, 0)};
     static const char *const names[QUANTILES] = {"50 %", "90 %", "99 %", "99.9 %", "longest"};
     for (size_t q = 0; q < QUANTILES; q++)
         columns[4 + q] = (struct column){
             names[q], TIME, offsetof(struct task_row, latency) + q * sizeof(double), 0};
-    columns[9] = (struct column){"collections", COUNT, offsetof(struct task_row, collections), 0};
-    columns[10] = (struct column){"full", COUNT, offsetof(struct task_row, full), 0};
-    columns[11] = (struct column){"longest pause", TIME, offsetof(struct task_row, longest), 0};
-    columns[12] = (struct column){"time in pauses", PERCENT, offsetof(struct task_row, share), 0};
+    columns[9] = (struct column)COLUMN("collections", COUNT, task_row, collections, 0);
+    columns[10] = (struct column)COLUMN("full", COUNT, task_row, full, 0);
+    columns[11] = (struct column)COLUMN("longest pause", TIME, task_row, longest, 0);
+    columns[12] = (struct column)COLUMN("time in pauses", PERCENT, task_row, share, 0);
     TABLE_OF(document,
              "How long an operation takes, and the collections beside it. Medians over runs; the "
              "counts and the longest pause are of all runs together",
@@ -283,29 +282,29 @@ static void add_collections(struct document *document, const struct analysis *an
                 rows[count++] = collection_row(runs);
         }
     const struct column pauses[] = {
-        {"workload", TEXT, offsetof(struct collection_row, workload), 0},
-        {"backend", BACKEND, offsetof(struct collection_row, backend), 0},
-        {"collections", COUNT, offsetof(struct collection_row, count), 0},
-        {"full", COUNT, offsetof(struct collection_row, full), 0},
-        {"time in pauses", PERCENT, offsetof(struct collection_row, share), 0},
-        {"median pause", TIME, offsetof(struct collection_row, median), 0},
-        {"99 %", TIME, offsetof(struct collection_row, p99), 0},
-        {"longest", TIME, offsetof(struct collection_row, longest), 0},
-        {"examined", RATE, offsetof(struct collection_row, examined), 0},
-        {"found", RATE, offsetof(struct collection_row, found), 0},
-        {"per object", TIME, offsetof(struct collection_row, object), 0},
+        COLUMN("workload", TEXT, collection_row, workload, 0),
+        COLUMN("backend", BACKEND, collection_row, backend, 0),
+        COLUMN("collections", COUNT, collection_row, count, 0),
+        COLUMN("full", COUNT, collection_row, full, 0),
+        COLUMN("time in pauses", PERCENT, collection_row, share, 0),
+        COLUMN("median pause", TIME, collection_row, median, 0),
+        COLUMN("99 %", TIME, collection_row, p99, 0),
+        COLUMN("longest", TIME, collection_row, longest, 0),
+        COLUMN("examined", RATE, collection_row, examined, 0),
+        COLUMN("found", RATE, collection_row, found, 0),
+        COLUMN("per object", TIME, collection_row, object, 0),
     };
     const struct column parts[] = {
-        {"workload", TEXT, offsetof(struct collection_row, workload), 0},
-        {"backend", BACKEND, offsetof(struct collection_row, backend), 0},
-        {"came last", TEXT, offsetof(struct collection_row, last), 0},
-        {"stop", TIME, offsetof(struct collection_row, stop), 0},
-        {"mark", TIME, offsetof(struct collection_row, mark), 0},
-        {"finalize", TIME, offsetof(struct collection_row, finalize), 0},
-        {"check", TIME, offsetof(struct collection_row, check), 0},
-        {"free", TIME, offsetof(struct collection_row, free), 0},
-        {"re-entry", TIME, offsetof(struct collection_row, reentry), 0},
-        {"helpers", NUMBER, offsetof(struct collection_row, helpers), 0},
+        COLUMN("workload", TEXT, collection_row, workload, 0),
+        COLUMN("backend", BACKEND, collection_row, backend, 0),
+        COLUMN("came last", TEXT, collection_row, last, 0),
+        COLUMN("stop", TIME, collection_row, stop, 0),
+        COLUMN("mark", TIME, collection_row, mark, 0),
+        COLUMN("finalize", TIME, collection_row, finalize, 0),
+        COLUMN("check", TIME, collection_row, check, 0),
+        COLUMN("free", TIME, collection_row, free, 0),
+        COLUMN("re-entry", TIME, collection_row, reentry, 0),
+        COLUMN("helpers", NUMBER, collection_row, helpers, 0),
     };
     document_heading(document, 3, "Collections");
     document_paragraph(document,
@@ -430,17 +429,17 @@ static void add_variants(struct document *document, const struct analysis *analy
                 if (runs.count) rows[count++] = variant_row(analysis, runs);
             }
     const struct column columns[] = {
-        {"backend", BACKEND, offsetof(struct variant_row, backend), 0},
-        {"threads", COUNT, offsetof(struct variant_row, threads), 0},
-        {"variant", TEXT, offsetof(struct variant_row, variant), 0},
-        {keep(document, "throughput\n%s per second", workload->unit), RATE,
-         offsetof(struct variant_row, rate), 0},
-        {"its 95 % interval", SPAN, offsetof(struct variant_row, interval), 0},
-        {"one operation", TIME, offsetof(struct variant_row, operation), 0},
-        {"pause\nper object examined", TIME, offsetof(struct variant_row, object), 0},
-        {"pause\nmedian", TIME, offsetof(struct variant_row, pause), 0},
-        {"time in pauses\nof the wall time", PERCENT, offsetof(struct variant_row, share), 0},
-        {"freed\nof the garbage found", PERCENT, offsetof(struct variant_row, freed), 0},
+        COLUMN("backend", BACKEND, variant_row, backend, 0),
+        COLUMN("threads", COUNT, variant_row, threads, 0),
+        COLUMN("variant", TEXT, variant_row, variant, 0),
+        COLUMN(keep(document, "throughput\n%s per second", workload->unit), RATE, variant_row, rate,
+               0),
+        COLUMN("its 95 % interval", SPAN, variant_row, interval, 0),
+        COLUMN("one operation", TIME, variant_row, operation, 0),
+        COLUMN("pause\nper object examined", TIME, variant_row, object, 0),
+        COLUMN("pause\nmedian", TIME, variant_row, pause, 0),
+        COLUMN("time in pauses\nof the wall time", PERCENT, variant_row, share, 0),
+        COLUMN("freed\nof the garbage found", PERCENT, variant_row, freed, 0),
     };
     if (count) {
         document_heading(document, 3, "%s",

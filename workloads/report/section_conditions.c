@@ -142,8 +142,8 @@ static void facts_table(struct document *document, const struct analysis *analys
     add_fact(&facts, "GIL hand-over; without one ignored", gil_of(document, timed));
     add_fact(&facts, "seed", keep(document, "%.0f", object_number(root, "seed", 0)));
     const struct column columns[] = {
-        {"fact", TEXT, offsetof(struct fact_row, name), 0},
-        {"value", TEXT, offsetof(struct fact_row, value), 0},
+        COLUMN("fact", TEXT, fact_row, name, 0),
+        COLUMN("value", TEXT, fact_row, value, 0),
     };
     const struct fact_row *rows = facts.rows;
     TABLE_OF(document, "", columns, rows, facts.count);

@@ -55,10 +55,10 @@ static struct comparison_row row_of(struct document *document, const struct comp
 static void comparison_table(struct document *document, const char *first, const char *ratio,
                              const struct comparison_row *rows, size_t count) {
     const struct column columns[] = {
-        {first, TEXT, offsetof(struct comparison_row, what), 0},
-        {"verdict", TEXT, offsetof(struct comparison_row, finding), 0},
-        {ratio, RATIO, offsetof(struct comparison_row, ratio), 0},
-        {"rounds", COUNT, offsetof(struct comparison_row, rounds), 0},
+        COLUMN(first, TEXT, comparison_row, what, 0),
+        COLUMN("verdict", TEXT, comparison_row, finding, 0),
+        COLUMN(ratio, RATIO, comparison_row, ratio, 0),
+        COLUMN("rounds", COUNT, comparison_row, rounds, 0),
     };
     TABLE_OF(document, "", columns, rows, count);
 }

@@ -180,17 +180,16 @@ void section_convoy(struct document *document, const struct analysis *analysis) 
     plot_shares(document, rows, count);
     plot_tails(document, rows, count);
     const struct column columns[] = {
-        {"scheme", TEXT, offsetof(struct convoy_row, name), 0},
-        {"busy threads", COUNT, offsetof(struct convoy_row, busy), 0},
-        {"answers", COUNT, offsetof(struct convoy_row, count), 0},
-        {"50 %\nms", NUMBER, offsetof(struct convoy_row, p50), 3},
-        {"50 % of each process\nms", RANGE, offsetof(struct convoy_row, p50_each), 3},
-        {"90 %\nms", NUMBER, offsetof(struct convoy_row, p90), 3},
-        {"99 %\nms", NUMBER, offsetof(struct convoy_row, p99), 3},
-        {"99 % of each process\nms", RANGE, offsetof(struct convoy_row, p99_each), 3},
-        {"longest\nms", NUMBER, offsetof(struct convoy_row, longest), 3},
-        {"their operations per second\nall busy threads", RATE,
-         offsetof(struct convoy_row, operations), 0},
+        COLUMN("scheme", TEXT, convoy_row, name, 0),
+        COLUMN("busy threads", COUNT, convoy_row, busy, 0),
+        COLUMN("answers", COUNT, convoy_row, count, 0),
+        COLUMN("50 %\nms", NUMBER, convoy_row, p50, 3),
+        COLUMN("50 % of each process\nms", RANGE, convoy_row, p50_each, 3),
+        COLUMN("90 %\nms", NUMBER, convoy_row, p90, 3),
+        COLUMN("99 %\nms", NUMBER, convoy_row, p99, 3),
+        COLUMN("99 % of each process\nms", RANGE, convoy_row, p99_each, 3),
+        COLUMN("longest\nms", NUMBER, convoy_row, longest, 3),
+        COLUMN("their operations per second\nall busy threads", RATE, convoy_row, operations, 0),
     };
     TABLE_OF(document, "Milliseconds until an answer; of each process: least to most", columns,
              rows, count);

@@ -153,11 +153,10 @@ void part_culprit(struct document *document, const struct analysis *analysis,
             count += culprit_rows(document, run, rows + count);
     }
     struct column columns[5 + CONTENTION_EVENTS] = {
-        {"backend", BACKEND, offsetof(struct culprit_row, backend), 0},
-        {"type", TEXT, offsetof(struct culprit_row, type), 0},
-        {"owner", TEXT, offsetof(struct culprit_row, owner), 0},
-        {"made in", TEXT, offsetof(struct culprit_row, place), 0},
-        {"share", PERCENT, offsetof(struct culprit_row, share), 0}};
+        COLUMN("backend", BACKEND, culprit_row, backend, 0),
+        COLUMN("type", TEXT, culprit_row, type, 0), COLUMN("owner", TEXT, culprit_row, owner, 0),
+        COLUMN("made in", TEXT, culprit_row, place, 0),
+        COLUMN("share", PERCENT, culprit_row, share, 0)};
     for (size_t e = 0; e < CONTENTION_EVENTS; e++)
         columns[5 + e] = (struct column){
             heads[e], NUMBER, offsetof(struct culprit_row, events) + e * sizeof(double), 0};

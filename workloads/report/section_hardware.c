@@ -72,9 +72,8 @@ void section_hardware(struct document *document, const struct analysis *analysis
             shown[e] |= json_object_get(timed.items[i].perf_counts, events[e].name) != NULL;
     }
     if (!told) return;
-    struct column columns[2 + EVENTS] = {
-        {"workload", TEXT, offsetof(struct hardware_row, workload), 0},
-        {"backend", BACKEND, offsetof(struct hardware_row, backend), 0}};
+    struct column columns[2 + EVENTS] = {COLUMN("workload", TEXT, hardware_row, workload, 0),
+                                         COLUMN("backend", BACKEND, hardware_row, backend, 0)};
     size_t column_count = 2, count = 0;
     for (size_t e = 0; e < EVENTS; e++)
         if (shown[e])

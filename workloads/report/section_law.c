@@ -98,16 +98,14 @@ void section_law(struct document *document, const struct analysis *analysis) {
                            "whether it holds.",
                            counts, plural((double)counts), SCALABILITY_POINTS);
     const struct column columns[] = {
-        {"workload", TEXT, offsetof(struct law_row, workload), 0},
-        {"backend", BACKEND, offsetof(struct law_row, backend), 0},
-        {"points", COUNT, offsetof(struct law_row, points), 0},
-        {"λ\noperations per second, one thread", RATE, offsetof(struct law_row, lambda), 0},
-        {"σ, contention\nshare of the work", TEXT, offsetof(struct law_row, sigma), 0},
-        {"κ, coherence\nshare of the work, per pair of threads", TEXT,
-         offsetof(struct law_row, kappa), 0},
-        {"peak\noperations per second on threads, all threads", TEXT,
-         offsetof(struct law_row, peak), 0},
-        {"worst point\noff the law by", PERCENT, offsetof(struct law_row, worst), 0},
+        COLUMN("workload", TEXT, law_row, workload, 0),
+        COLUMN("backend", BACKEND, law_row, backend, 0),
+        COLUMN("points", COUNT, law_row, points, 0),
+        COLUMN("λ\noperations per second, one thread", RATE, law_row, lambda, 0),
+        COLUMN("σ, contention\nshare of the work", TEXT, law_row, sigma, 0),
+        COLUMN("κ, coherence\nshare of the work, per pair of threads", TEXT, law_row, kappa, 0),
+        COLUMN("peak\noperations per second on threads, all threads", TEXT, law_row, peak, 0),
+        COLUMN("worst point\noff the law by", PERCENT, law_row, worst, 0),
     };
     TABLE_OF(document, "", columns, rows, count);
     free(rows);

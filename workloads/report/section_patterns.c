@@ -36,11 +36,11 @@ void section_patterns(struct document *document, const struct analysis *analysis
                                                              : (struct interval){0}};
         }
     const struct column columns[] = {
-        {"pattern", TEXT, offsetof(struct pattern_row, workload), 0},
-        {"backend", BACKEND, offsetof(struct pattern_row, backend), 0},
-        {keep(document, "speedup on %d threads\ntimes one thread", threads), RATIO,
-         offsetof(struct pattern_row, speedup), 0},
-        {"one thread\noperations per second", RATE, offsetof(struct pattern_row, rate), 0},
+        COLUMN("pattern", TEXT, pattern_row, workload, 0),
+        COLUMN("backend", BACKEND, pattern_row, backend, 0),
+        COLUMN(keep(document, "speedup on %d threads\ntimes one thread", threads), RATIO,
+               pattern_row, speedup, 0),
+        COLUMN("one thread\noperations per second", RATE, pattern_row, rate, 0),
     };
     document_heading(document, 2, "The patterns of CPython's scaling benchmark, and %s", name);
     document_paragraph(document,

@@ -128,10 +128,10 @@ static void split_table(struct document *document, const struct analysis *analys
         "**geometric mean of those in the price**", mean_time_ratio(analysis, ablation, base),
         mean_time_ratio(analysis, product, ablation), mean_time_ratio(analysis, product, base)};
     const struct column columns[] = {
-        {"workload", TEXT, offsetof(struct split_row, workload), 0},
-        {"counts", MARKED, offsetof(struct split_row, counts), 0},
-        {"locks, reads, allocator", MARKED, offsetof(struct split_row, rest), 0},
-        {"the whole", MARKED, offsetof(struct split_row, whole), 0},
+        COLUMN("workload", TEXT, split_row, workload, 0),
+        COLUMN("counts", MARKED, split_row, counts, 0),
+        COLUMN("locks, reads, allocator", MARKED, split_row, rest, 0),
+        COLUMN("the whole", MARKED, split_row, whole, 0),
     };
     TABLE_OF(document,
              keep(document,

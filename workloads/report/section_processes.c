@@ -52,19 +52,16 @@ void section_processes(struct document *document, const struct analysis *analysi
                                                  .ratio = cells_ratio(analysis, thread, process)};
         }
     const struct column columns[] = {
-        {"workload", TEXT, offsetof(struct process_row, workload), 0},
-        {"backend of the threads", BACKEND, offsetof(struct process_row, backend), 0},
-        {"number\nof threads, or processes", COUNT, offsetof(struct process_row, number), 0},
-        {"threads\noperations per second, all threads", RATE, offsetof(struct process_row, threads),
-         0},
-        {keep(document, "processes with %s\noperations per second, all processes", reference), RATE,
-         offsetof(struct process_row, processes), 0},
-        {"threads over processes\nthroughput, all", RATIO, offsetof(struct process_row, ratio), 0},
-        {"memory of threads\nMiB (PSS), all threads", NUMBER, offsetof(struct process_row, memory),
-         1},
-        {"memory of processes\nMiB (PSS), all processes", NUMBER,
-         offsetof(struct process_row, apart), 1},
-        {"threads over processes\nmemory, all", NUMBER, offsetof(struct process_row, share), 2},
+        COLUMN("workload", TEXT, process_row, workload, 0),
+        COLUMN("backend of the threads", BACKEND, process_row, backend, 0),
+        COLUMN("number\nof threads, or processes", COUNT, process_row, number, 0),
+        COLUMN("threads\noperations per second, all threads", RATE, process_row, threads, 0),
+        COLUMN(keep(document, "processes with %s\noperations per second, all processes", reference),
+               RATE, process_row, processes, 0),
+        COLUMN("threads over processes\nthroughput, all", RATIO, process_row, ratio, 0),
+        COLUMN("memory of threads\nMiB (PSS), all threads", NUMBER, process_row, memory, 1),
+        COLUMN("memory of processes\nMiB (PSS), all processes", NUMBER, process_row, apart, 1),
+        COLUMN("threads over processes\nmemory, all", NUMBER, process_row, share, 2),
     };
     if (count) {
         document_heading(document, 2, "Threads without a GIL beside processes with one");

@@ -60,18 +60,14 @@ static void scaling_table(struct document *document, const struct analysis *anal
                 fairness_of(cell->runs)};
         }
     const struct column columns[] = {
-        {"backend", BACKEND, offsetof(struct scaling_row, backend), 0},
-        {"threads", TEXT, offsetof(struct scaling_row, threads), 0},
-        {"same time\ntimes 1 thread, all threads", MARKED, offsetof(struct scaling_row, same_time),
-         0},
-        {"same total\ntimes 1 thread, all threads", MARKED,
-         offsetof(struct scaling_row, same_total), 0},
-        {keep(document, "mean thread\n%s per second, one thread", workload->unit), RATE,
-         offsetof(struct scaling_row, fairness.mean), 0},
-        {"slowest\ntimes the mean, one thread", NUMBER,
-         offsetof(struct scaling_row, fairness.slowest), 2},
-        {"fastest\ntimes the mean, one thread", NUMBER,
-         offsetof(struct scaling_row, fairness.fastest), 2},
+        COLUMN("backend", BACKEND, scaling_row, backend, 0),
+        COLUMN("threads", TEXT, scaling_row, threads, 0),
+        COLUMN("same time\ntimes 1 thread, all threads", MARKED, scaling_row, same_time, 0),
+        COLUMN("same total\ntimes 1 thread, all threads", MARKED, scaling_row, same_total, 0),
+        COLUMN(keep(document, "mean thread\n%s per second, one thread", workload->unit), RATE,
+               scaling_row, fairness.mean, 0),
+        COLUMN("slowest\ntimes the mean, one thread", NUMBER, scaling_row, fairness.slowest, 2),
+        COLUMN("fastest\ntimes the mean, one thread", NUMBER, scaling_row, fairness.fastest, 2),
     };
     document_details(document, "%s", workload->name);
     TABLE_OF(document, "", columns, rows, count);

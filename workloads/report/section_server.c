@@ -126,18 +126,18 @@ void section_server(struct document *document, const struct analysis *analysis) 
     plot(document, rows, count, false);
     plot(document, rows, count, true);
     const struct column columns[] = {
-        {"backend", BACKEND, offsetof(struct server_row, backend), 0},
-        {"model", TEXT, offsetof(struct server_row, version), 0},
-        {"worker threads", COUNT, offsetof(struct server_row, threads), 0},
-        {"requests per second\nall threads", RATE, offsetof(struct server_row, requests), 0},
-        {"of each process\nleast to most", SPAN, offsetof(struct server_row, each), 0},
-        {"50 %\nms", NUMBER, offsetof(struct server_row, p50), 2},
-        {"90 %\nms", NUMBER, offsetof(struct server_row, p90), 2},
-        {"99 %\nms", NUMBER, offsetof(struct server_row, p99), 2},
-        {"longest\nms", NUMBER, offsetof(struct server_row, longest), 2},
-        {"collections", COUNT, offsetof(struct server_row, collections), 0},
-        {"longest pause\nms", NUMBER, offsetof(struct server_row, pause), 2},
-        {"peak memory\nMiB", NUMBER, offsetof(struct server_row, memory), 1},
+        COLUMN("backend", BACKEND, server_row, backend, 0),
+        COLUMN("model", TEXT, server_row, version, 0),
+        COLUMN("worker threads", COUNT, server_row, threads, 0),
+        COLUMN("requests per second\nall threads", RATE, server_row, requests, 0),
+        COLUMN("of each process\nleast to most", SPAN, server_row, each, 0),
+        COLUMN("50 %\nms", NUMBER, server_row, p50, 2),
+        COLUMN("90 %\nms", NUMBER, server_row, p90, 2),
+        COLUMN("99 %\nms", NUMBER, server_row, p99, 2),
+        COLUMN("longest\nms", NUMBER, server_row, longest, 2),
+        COLUMN("collections", COUNT, server_row, collections, 0),
+        COLUMN("longest pause\nms", NUMBER, server_row, pause, 2),
+        COLUMN("peak memory\nMiB", NUMBER, server_row, memory, 1),
     };
     TABLE_OF(document, "Medians over processes", columns, rows, count);
     free(rows);

@@ -19,15 +19,14 @@ static void choice_table(struct document *document, const struct analysis *analy
     const struct column columns[] = {
         {kinds ? "kind of workload" : "workload", kinds ? TEXT : LINK,
          offsetof(struct choice_row, name), 0},
-        {"backend", BACKEND, offsetof(struct choice_row, backend), 0},
-        {keep(document, "leave %s?", analysis->baseline), ADVICE,
-         offsetof(struct choice_row, advice), 0},
-        {keep(document, "gain on %d threads\nthroughput of all, times %s", analysis->scale_threads,
-              analysis->baseline),
-         BAR, offsetof(struct choice_row, gain), 0},
-        {keep(document, "price on one thread\ntime, times %s", analysis->baseline), BAR,
-         offsetof(struct choice_row, price), 0},
-        {"faster, slower\nof its workloads", TEXT, offsetof(struct choice_row, counts), 0},
+        COLUMN("backend", BACKEND, choice_row, backend, 0),
+        COLUMN(keep(document, "leave %s?", analysis->baseline), ADVICE, choice_row, advice, 0),
+        COLUMN(keep(document, "gain on %d threads\nthroughput of all, times %s",
+                    analysis->scale_threads, analysis->baseline),
+               BAR, choice_row, gain, 0),
+        COLUMN(keep(document, "price on one thread\ntime, times %s", analysis->baseline), BAR,
+               choice_row, price, 0),
+        COLUMN("faster, slower\nof its workloads", TEXT, choice_row, counts, 0),
     };
     document_table(document, caption, columns, kinds ? 6 : 5, rows, count, sizeof *rows);
 }

@@ -60,9 +60,8 @@ static void gains_table(struct document *document, const struct analysis *analys
             if (any) rows[count++] = row;
         }
     for (size_t i = 0; i < count; i++) say_largest(document, &rows[i]);
-    struct column columns[2 + WHAT_IF_CAUSES] = {
-        {"workload", TEXT, offsetof(struct gain_row, workload), 0},
-        {"backend", BACKEND, offsetof(struct gain_row, backend), 0}};
+    struct column columns[2 + WHAT_IF_CAUSES] = {COLUMN("workload", TEXT, gain_row, workload, 0),
+                                                 COLUMN("backend", BACKEND, gain_row, backend, 0)};
     for (size_t c = 0; c < WHAT_IF_CAUSES; c++)
         columns[2 + c] =
             (struct column){shown_causes[c], GAIN,
@@ -113,10 +112,10 @@ static void reasons_table(struct document *document, const struct analysis *anal
                 if (names) rows[count++] = (struct reason_row){workload, cause, names, reason};
             }
     const struct column columns[] = {
-        {"workload", TEXT, offsetof(struct reason_row, workload), 0},
-        {"cause", TEXT, offsetof(struct reason_row, cause), 0},
-        {"stays on", TEXT, offsetof(struct reason_row, backends), 0},
-        {"since", TEXT, offsetof(struct reason_row, reason), 0},
+        COLUMN("workload", TEXT, reason_row, workload, 0),
+        COLUMN("cause", TEXT, reason_row, cause, 0),
+        COLUMN("stays on", TEXT, reason_row, backends, 0),
+        COLUMN("since", TEXT, reason_row, reason, 0),
     };
     document_details(document, "Causes that cannot be removed, and why");
     TABLE_OF(document, "", columns, rows, count);

@@ -155,15 +155,14 @@ static void rate_table(struct document *document, const struct analysis *analysi
                 .peak = cell->peak_kib / 1024};
         }
     const struct column columns[] = {
-        {"backend", BACKEND, offsetof(struct rate_row, backend), 0},
-        {"threads", TEXT, offsetof(struct rate_row, threads), 0},
-        {keep(document, "throughput\n%s per second, all threads", workload->unit), RATE,
-         offsetof(struct rate_row, rate), 0},
-        {"its 95 % interval", SPAN, offsetof(struct rate_row, interval), 0},
-        {"speedup\ntimes 1 thread", MARKED, offsetof(struct rate_row, speedup), 0},
-        {keep(document, "gain\ntimes %s", analysis->baseline), MARKED,
-         offsetof(struct rate_row, gain), 0},
-        {"peak memory\nMiB, process", NUMBER, offsetof(struct rate_row, peak), 1},
+        COLUMN("backend", BACKEND, rate_row, backend, 0),
+        COLUMN("threads", TEXT, rate_row, threads, 0),
+        COLUMN(keep(document, "throughput\n%s per second, all threads", workload->unit), RATE,
+               rate_row, rate, 0),
+        COLUMN("its 95 % interval", SPAN, rate_row, interval, 0),
+        COLUMN("speedup\ntimes 1 thread", MARKED, rate_row, speedup, 0),
+        COLUMN(keep(document, "gain\ntimes %s", analysis->baseline), MARKED, rate_row, gain, 0),
+        COLUMN("peak memory\nMiB, process", NUMBER, rate_row, peak, 1),
     };
     TABLE_OF(document, "Throughput, speedup and memory", columns, rows, count);
     document_paragraph(document, "%s%s= the same within the margin. ? not enough data.",
