@@ -120,6 +120,15 @@ static inline tally_thread_state *tally_thread_slot(uint32_t id) {
     return tally_load_acquire(&tally_process.slots[id]);
 }
 
+/* All slots so far, with a thread or without. seq_cst: a slot that the walk does not see is taken
+ * by a thread that sees what was stored before the walk; on x86 it is a plain load. */
+static inline tally_thread_state *tally_thread_after(uint32_t id) {
+    return id < tally_load_seq_cst(&tally_process.slots_used) ? tally_thread_slot(id + 1) : NULL;
+}
+#define tally_each_thread(thread)                                    \
+    for (tally_thread_state *thread = tally_thread_after(0); thread; \
+         thread = tally_thread_after(thread->head.id))
+
 /* Drops what ends at a safepoint; runs foreign code. */
 void tally_drop_kept(tally_thread_state *thread);
 static inline bool tally_keeps_any(tally_thread_state *thread) {

@@ -15,7 +15,7 @@
  * relaxed, and are volatile for the same reason as those of biased counts: behind an atomic one the
  * compiler loads tally_self again.
  */
-#ifdef __SANITIZE_THREAD__
+#ifdef TALLY_THREAD_SANITIZER
 static inline int32_t tally_births_load(const int32_t *births) {
     return __atomic_load_n(births, __ATOMIC_RELAXED);
 }

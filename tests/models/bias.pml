@@ -4,7 +4,7 @@
  * with membarrier, private sections in which a replaced array is freed at once,
  * readers without the lock, and the owner that gives the object up.
  * Stands for nogil/locking/locking_inline.h tally_lock_biased, tally_lock_inline,
- * tally_unlock_inline, tally_lock_unbias, tally_may_read_unlocked; nogil/locking/locks.c
+ * tally_unlock_inline, tally_lock_unbias, tally_may_read_unlocked; nogil/locking/biased_lock.c
  * revoke_bias, wait_for_owner, try_lock, park, tally_unlock_slow.
  *
  * Bounds: one container; its owner, with ROUNDS sections, in each of which it

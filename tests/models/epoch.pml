@@ -2,7 +2,7 @@
 /*
  * epoch.pml: all biases of an owner end at once, and a bias of an owner that does not
  * run is revoked without a membarrier.
- * Stands for nogil/locking/locks.c end_epoch, bias_is_over, revoke_bias; tally_lock_biased in
+ * Stands for nogil/locking/biased_lock.c end_epoch, bias_is_over, revoke_bias; tally_lock_biased in
  * locking_inline.h; the changes of status in nogil/stop_the_world/stop_the_world.c become_blocked, become_running.
  *
  * Bounds: two containers with a bias of the first epoch; their owner, which makes ROUNDS tries to

@@ -3,7 +3,7 @@
  * section.pml: when a critical section is held. Sections meet short locks that have
  * to wait, blocking regions, finalizers that have sections of their own, and a stop
  * of the world.
- * Stands for nogil/locking/locks.c tally_lock_slow, tally_unlock_waited, section_lock,
+ * Stands for nogil/locking/critical_section.c, parking.c tally_lock_slow, tally_unlock_waited, section_lock,
  * section_ensure, tally_critical_begin, _end, _suspend, _resume; nogil/stop_the_world/stop_the_world.c
  * tally_wait_begin, tally_blocking_begin, _end, tally_stop_the_world, _start.
  *

@@ -65,14 +65,7 @@ typedef struct tally_refcounts {
  * makes the fast path a third slower. So they are volatile accesses of an
  * aligned word, which are single instructions; ThreadSanitizer sees atomics.
  */
-#if defined(__SANITIZE_THREAD__)
-#    define TALLY_OWNED_ATOMIC 1
-#elif defined(__has_feature)
-#    if __has_feature(thread_sanitizer)
-#        define TALLY_OWNED_ATOMIC 1
-#    endif
-#endif
-#ifdef TALLY_OWNED_ATOMIC
+#ifdef TALLY_THREAD_SANITIZER
 static inline uint64_t tally_owned_load(const tally_refcounts *refcount) {
     return __atomic_load_n((const uint64_t *)__builtin_assume_aligned(refcount, _Alignof(uint64_t)),
                            __ATOMIC_RELAXED);
