@@ -68,7 +68,7 @@ void tally_world_has_resumed(void) {
  * that it claims now. */
 static bool claim_all(tally_thread_state *self, bool late) {
     bool all = true;
-    tally_each_thread (thread) {
+    tally_each_thread(thread) {
         if (thread == self || thread->locking.claimed_by_stop) continue;
         if (tally_load_seq_cst(&thread->status) == TALLY_VACANT) continue;
         if (!tally_claim(thread)) {
@@ -97,7 +97,7 @@ static void wait_for_all(tally_thread_state *self) {
 }
 
 static void break_all(tally_thread_state *self) {
-    tally_each_thread (thread)
+    tally_each_thread(thread)
         if (thread != self) tally_breaker_set(thread, TALLY_BREAK_STOP);
 }
 
@@ -144,7 +144,7 @@ void tally_resume_the_world(void) {
     tally_thread_current()->world_stopped = false;
     if (tally_load_relaxed(&tally_tracing))
         tally_trace_add(TALLY_TRACK_WORLD, "the world is stopped", last.stopped_at, tally_now());
-    tally_each_thread (thread) {
+    tally_each_thread(thread) {
         tally_breaker_clear(thread, TALLY_BREAK_STOP);
         if (thread->locking.claimed_by_stop) {
             thread->locking.claimed_by_stop = false;
@@ -162,5 +162,5 @@ void tally_resume_the_world(void) {
     pthread_mutex_unlock(&tally_world.stopper);
     TALLY_FAILPOINT(world_started);
     /* A thread that queued an object for a claimed owner has left the merge to this thread. */
-    tally_each_thread (thread) tally_refcount_merge_blocked(thread);
+    tally_each_thread(thread) tally_refcount_merge_blocked(thread);
 }

@@ -74,7 +74,7 @@ void tally_hot_safepoint(struct tally_thread_state *thread);
 /* World stopped: all become cold; what nobody else refers to is dropped once it runs. */
 void tally_hot_cool_all(tally_hot_cooled *cooled);
 void tally_hot_drop(tally_hot_cooled *cooled);
-/* World stopped; counts.c. */
+/* World stopped; merge_queue.c. */
 struct tally_merge_entry *tally_refcount_merge_queues(void);
 
 #else
