@@ -2,7 +2,7 @@
 /*
  * grace.pml: what is retired is freed after a grace period, and is freed: batches,
  * the count of those under way, the breaker's bit, and liburcu's QSBR.
- * Stands for nogil/reclaim/reclaim.c (tally_retire, tally_reclaim_flush, _safepoint,
+ * Stands for nogil/reclaim/grace_period.c, retire.c (tally_retire, tally_reclaim_flush, _safepoint,
  * _offline, _online, wait_for_grace_periods, _free, quiesce_all) and the first bits
  * in core/runtime/runtime.c tally_thread_attach; of liburcu, urcu-qsbr.h's quiescent_state,
  * thread_offline, thread_online, synchronize_rcu.
