@@ -228,6 +228,10 @@ static inline void tally_overflow_add(const tally_overflow *list, int32_t by) {
         tally_refcount_trial_add(&list->at[i]->refcount, by);
 }
 
+/* Of all containers in pools; of all large ones. */
+void tally_side_marks_clear_pools(void);
+void tally_side_marks_clear_large(void);
+
 /* ---- the contract's functions that are not inline ------------------------ */
 
 int tally_collector_start(void);
