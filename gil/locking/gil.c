@@ -30,7 +30,7 @@ static struct {
     pthread_cond_t taken;
     bool locked;
     unsigned waiters;
-    tally_thread_state *last; /* who holds it, or held it last */
+    tally_thread_state *last; /* the holder, or the last one */
     uint64_t switches;        /* times that it went to another thread */
     unsigned interval_us, ticks;
     bool line;                  /* the policy is deadline */

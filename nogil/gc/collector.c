@@ -352,7 +352,7 @@ size_t tally_collector_frozen(void) {
     return count;
 }
 
-/* A snapshot, which stops nobody: threads make and free meanwhile. */
+/* A snapshot: threads make and free meanwhile. */
 void tally_collector_count(int counts[3]) {
     int64_t births = tally_load_relaxed(&collector.births);
     tally_each_thread(thread) births += births_of(thread);

@@ -176,7 +176,7 @@ void tally_reclaim_online(void) {
     urcu_qsbr_thread_online();
     TALLY_FAILPOINT(online);
     /* seq_cst, after the status: pairs with the announcement, which leaves out blocked threads.
-     * What came under way before it saw this thread run is seen here. */
+     * A grace period that began before the announcement saw this thread run is seen here. */
     if (tally_load_seq_cst(&tally_grace_periods_under_way))
         tally_breaker_set(tally_thread_current(), TALLY_BREAK_QUIESCE);
 }
@@ -184,7 +184,7 @@ void tally_reclaim_online(void) {
 /* A blocked thread hinders no grace period, and looks itself when it comes back: that costs it a
  * load. */
 void tally_grace_period_announce(void) {
-    /* tally_each_thread's seq_cst: after the count of what is under way; pairs with slot_take: a
+    /* tally_each_thread's seq_cst: after the count; pairs with slot_take: a
      * slot that is not seen here belongs to a thread whose safepoints see the count */
     tally_each_thread(thread) {
         /* seq_cst, after the count; pairs with tally_reclaim_online */

@@ -3,7 +3,7 @@
  * retire.c: memory that lock-free readers may still see is retired: it waits for a grace period
  * (grace_period.c) and is freed afterwards.
  *
- * A thread collects in a list what it retires. A full list goes as one batch to the thread that
+ * A thread collects retired memory in a list. A full list goes as one batch to the thread that
  * waits for grace periods. An attached thread frees expired batches at its safepoints.
  *
  * Bound of the backlog: a thread that retires more while the backlog is past TALLY_BACKLOG_LIMIT is
@@ -11,9 +11,9 @@
  * critical section does not prevent that: it is suspended for the wait and resumed before the
  * safepoint returns. (If its lock were held, other threads might wait for it without ever coming to
  * a safepoint, and the grace period for them.) So the backlog is at most the limit and two lists
- * per thread: one that the thread waits for itself, one of what it merged before it did. A list is
- * 128 KiB, or what the thread retires between two such points. Expired batches are freed first.
- * A stop of the world by the collector is a grace period too.
+ * per thread: one that the thread waits for itself, one of objects that it merged before that. A
+ * list is 128 KiB, or what the thread retires between two such points. Expired batches are freed
+ * first. A stop of the world by the collector is a grace period too.
  */
 #include "reclaim_internal.h"
 
@@ -277,8 +277,8 @@ void tally_reclaim_drain(tally_thread_state *thread) {
     }
 }
 
-/* No thread is attached. What the last detach retired is pools and blocks, which go with the
- * region. */
+/* No thread is attached. The last detach retired only pools and blocks, which go with the region.
+ */
 void tally_reclaim_end(void) {
     tally_grace_period_end();
     tally_batch *b = tally_grace_period_take_expired();

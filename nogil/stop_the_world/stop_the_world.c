@@ -24,7 +24,7 @@ enum { CLAIM_AGAIN_NS = 200000 };
 /* About the last stop, and the last resume. */
 static struct {
     unsigned thread; /* the last one that was claimed late; 0: none was */
-    const char *was; /* what it did; static text */
+    const char *was; /* its `doing`; static text */
     uint64_t stopped_at;
     _Atomic uint64_t resumed_at, longest_resume;
 } last;

@@ -260,8 +260,7 @@ proctype owner() {
 
     do
     :: objects > 0 && !alive ->
-        /* A new object in the block: fields, shared half, owner and local half;
-                then into a slot. */
+        /* A new object in the block: fields, shared half, owner, local half; then a slot. */
         objects--;
         atomic { alive = true; born++; refs = 1 };
         store(0, SHARED, D);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * owner_exit.c: who merges an object for which its owner's merge queue is not enough: the owner is
- * blocked, gone, or there is no memory for an entry.
+ * owner_exit.c: merges in place of an owner that cannot: the owner is blocked or gone, or there is
+ * no memory for an entry of its merge queue.
  *
  * Invariants:
  *  - An object of owner T is merged by T itself; by the thread that has claimed T while T is
