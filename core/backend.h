@@ -51,7 +51,7 @@
  *   tally_lock_initial(o)            the lock byte of a new container
  *   tally_may_read_unlocked(o)       a reader may try without the lock
  *   tally_is_private(o)              in a leaf section: no reader without a lock can be there
- *   tally_unlocked_recheck           1 where a value read may have changed meanwhile
+ *   TALLY_LOCK_FREE_READS           1 where a value read may have changed meanwhile
  *   tally_locking_start, _end, _attach, _detach, _safepoint
  *   tally_locking_before_fork(running), _after_fork(running, child)   the forking thread is the
  * only one attached, if any, and holds the registration lock; running: not in a blocking region
@@ -86,7 +86,7 @@
  * Layout (layout.h)
  *   tally_links                      what the collector needs in a container's header
  *   tally_heap_current(), tally_pool_is_mine(p), tally_pool_heap(p)
- *   TALLY_READERS_WITHOUT_LOCK       1: freed memory may still be looked at
+ *   TALLY_LOCK_FREE_READS       1: freed memory may still be looked at
  *
  * Weak references (exclusion part)
  *   tally_weak_lock(address), tally_weak_unlock(address)   the lock of the weak references
@@ -98,7 +98,7 @@
 #ifndef TALLY_BACKEND_H
 #define TALLY_BACKEND_H
 
+#include "layout/thread.h"
 #include "objects/object.h"
-#include "runtime/runtime.h"
 
 #endif

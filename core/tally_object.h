@@ -180,7 +180,7 @@ struct tally_object {
     _Alignas(8) tally_refcounts refcount;
     uint16_t type;         /* index in the table of types; constant for life */
     _Atomic uint8_t lock;  /* the exclusion part's */
-    _Atomic uint8_t flags; /* TALLY_FLAG_… of core/runtime/runtime.h */
+    _Atomic uint8_t flags; /* TALLY_FLAG_… of core/layout/thread.h */
 };
 
 /* What ends the borrowed references of the calling thread says so, in builds with assertions. */

@@ -22,7 +22,7 @@ extern struct tally_heap tally_one_heap;
 #define tally_pool_is_mine(pool) ((void)(pool), 1)
 #define tally_pool_heap(pool)    (&tally_one_heap)
 /* Nobody reads without the lock: nothing has to wait. */
-#define TALLY_READERS_WITHOUT_LOCK 0
+#define TALLY_LOCK_FREE_READS 0
 
 /* 62 GiB of the region can be linked; the allocator uses no more of it. */
 #define TALLY_LINK_HANDLES  UINT32_C(0xf8000000)

@@ -20,7 +20,7 @@ typedef struct tally_links {
 #define tally_pool_is_mine(pool) (tally_pool_owner(pool) == tally_self.id)
 #define tally_pool_heap(pool)    (&tally_thread_slot(tally_pool_owner(pool))->heap)
 /* Readers without a lock may still look at what has been replaced. */
-#define TALLY_READERS_WITHOUT_LOCK 1
+#define TALLY_LOCK_FREE_READS 1
 
 /* Large containers are found in the list of large blocks: no handles. */
 #define TALLY_REGION_LIMIT  SIZE_MAX

@@ -60,7 +60,7 @@ static int applies(void) {
 /* The word changes with the world stopped only. */
 static int is_hot(tally_object *object) {
 #if TALLY_HOT_COUNTS
-    return TALLY_OWNER_IS_HOT(tally_owned_load(&object->refcount));
+    return tally_owner_is_hot(tally_owned_load(&object->refcount));
 #else
     (void)object;
     return 0;

@@ -215,7 +215,7 @@ TALLY_TEST(saturation, numbers_of_threads_have_room_for_more_than_32_bits) {
     tally_object *class_ = tally_class_new(&(tally_class_spec){.name = "Spread"});
     tally_object *instance = tally_instance_new(class_); /* the thread has a table now */
     _Atomic int64_t *number =
-        &tally_self.thread->per_thread_refcounts[tally_owned_load(&class_->refcount) >> 16];
+        &tally_self.thread->refcount.per_thread[tally_owned_load(&class_->refcount) >> 16];
     for (int bits = 30; bits <= 34; bits += 2) {
         int64_t many = (int64_t)1 << bits, before = tally_refcount(class_);
         atomic_fetch_add(number, many);

@@ -49,7 +49,7 @@
 #ifndef TALLY_COLLECTOR_CONTRACT_H
 #define TALLY_COLLECTOR_CONTRACT_H
 
-#include "backend.h"
+#include "objects/object.h"
 #include "objects/table.h"
 
 /* ---- state of the interface (gc.c) -------------------------------------- */
@@ -224,8 +224,7 @@ typedef struct tally_overflow {
 } tally_overflow;
 bool tally_overflow_entry(tally_overflow *list, tally_object *object);
 static inline void tally_overflow_add(const tally_overflow *list, int32_t by) {
-    for (size_t i = 0; i < list->count; i++)
-        tally_refcount_trial_add(&list->at[i]->refcount, by);
+    for (size_t i = 0; i < list->count; i++) tally_refcount_trial_add(&list->at[i]->refcount, by);
 }
 
 /* Of all containers in pools; of all large ones. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* contention.c: counts fights, and lists them. */
 #define _GNU_SOURCE
-#include "backend.h"
+#include "objects/object.h"
 #include <dlfcn.h>
 #include <stdio.h>
 #include <sys/mman.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* trace.c: records the timeline and writes it in Chrome's trace format (opens in Perfetto,
  * chrome://tracing). */
-#include "backend.h"
+#include "objects/object.h"
 #include <errno.h>
 #include <stdio.h>
 #include <time.h>

@@ -8,8 +8,8 @@
  * heap. The lock is taken for one pool in hundreds of blocks.
  */
 #define _GNU_SOURCE
-#include "backend.h"
 #include "gc/collector.h"
+#include "objects/object.h"
 #include <sys/mman.h>
 
 char *tally_region;
@@ -361,7 +361,7 @@ static bool is_empty(const tally_pool *pool) { return pool->left == 0 && pool->n
 /* An empty pool that is in no list leaves its heap. */
 static void pool_release(tally_pool *pool) {
     pool->in_use = 0;
-    if (TALLY_READERS_WITHOUT_LOCK && pool->kind != TALLY_RAW) {
+    if (TALLY_LOCK_FREE_READS && pool->kind != TALLY_RAW) {
         pthread_mutex_lock(&memory.lock);
         memory.waiting++;
         pthread_mutex_unlock(&memory.lock);
@@ -505,7 +505,7 @@ void tally_heap_detach(tally_heap *heap) {
 
 /* ---- heaps of threads that are blocked or gone ----------------------------- */
 
-#if TALLY_READERS_WITHOUT_LOCK
+#if TALLY_LOCK_FREE_READS
 
 static bool offers(tally_heap *heap) {
     return tally_load_relaxed(&heap->queued) || tally_load_relaxed(&heap->remote);
@@ -749,9 +749,9 @@ void *tally_memory_alloc_apart(unsigned kind, size_t size) { return large_alloc(
 
 void tally_large_free(void *memory_, unsigned kind) {
     /* An interned str; without a GIL its death has done so before. */
-    if (!TALLY_READERS_WITHOUT_LOCK && kind == TALLY_PLAIN) tally_interned_forget(memory_);
+    if (!TALLY_LOCK_FREE_READS && kind == TALLY_PLAIN) tally_interned_forget(memory_);
     large *block = (large *)((char *)memory_ - offsetof(large, block));
-    if (TALLY_READERS_WITHOUT_LOCK && kind != TALLY_RAW)
+    if (TALLY_LOCK_FREE_READS && kind != TALLY_RAW)
         tally_retire(&block->retired, TALLY_RETIRED_LARGE, block->bytes);
     else
         large_forget(block);
@@ -901,7 +901,7 @@ void tally_memory_stats(tally_memory_result *result) {
     for (size_t number = 0; number < memory.arenas_used; number++)
         if (memory.free_pools[number] != NOT_MAPPED) count_pools(result, number);
     for (uint32_t id = 1;
-         TALLY_READERS_WITHOUT_LOCK && id <= tally_load_relaxed(&tally_process.slots_used); id++)
+         TALLY_LOCK_FREE_READS && id <= tally_load_relaxed(&tally_process.slots_used); id++)
         count_remote(result, &tally_thread_slot(id)->heap);
     pthread_mutex_unlock(&memory.lock);
     pthread_mutex_lock(&large_blocks.lock);

@@ -90,7 +90,7 @@ typedef struct tally_pool {
     _Atomic uint16_t owner; /* slot of its heap */
     uint8_t kind, class_;   /* class_: block_size / 16 */
     uint8_t in_use;         /* 0: free or waiting */
-    char *bump, *end;     /* blocks up to bump have been made */
+    char *bump, *end;       /* blocks up to bump have been made */
     struct tally_pool *next, *previous;
     tally_retired retired;
 } __attribute__((aligned(64))) tally_pool;

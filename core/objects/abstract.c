@@ -176,7 +176,7 @@ int tally_item_equal(tally_object *a, tally_object *b) { return a == b ? 1 : tal
 
 /* Other threads may be in it. */
 static bool is_shared(tally_object *container) {
-    return tally_unlocked_recheck &&
+    return TALLY_LOCK_FREE_READS &&
            !(tally_refcount_owned(&container->refcount) && tally_lock_is_biased(container));
 }
 

@@ -9,7 +9,7 @@
 #ifndef TALLY_OBJECTS_ANY_H
 #define TALLY_OBJECTS_ANY_H
 
-#include "backend.h"
+#include "objects/object.h"
 
 /* A bool counts as the int 0 or 1. */
 static inline bool tally_is_integral(const tally_object *object) {

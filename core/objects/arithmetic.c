@@ -59,7 +59,7 @@ static tally_object *list_merge(tally_object *a, tally_object *b) {
             tally_no_memory();
             return NULL;
         }
-        if (!tally_unlocked_recheck || --tries == 0 || tally_list_is_copy(a, of_a, in_a)) {
+        if (!TALLY_LOCK_FREE_READS || --tries == 0 || tally_list_is_copy(a, of_a, in_a)) {
             tally_object *list = list_of(of_a, in_a, of_b, in_b);
             if (list) {
                 tally_list_free_copy(of_a);

@@ -18,7 +18,7 @@
  *    the innermost of these deaths comes to it.
  *  Invariant: a thread that is in no death has an empty list.
  */
-#include "backend.h"
+#include "objects/object.h"
 #include <stdio.h>
 
 #define NO_PARENT ((tally_object *)1) /* not NULL, so that its slot is found again */
@@ -74,7 +74,7 @@ static bool finalize(tally_object *object, void (*finalizer)(tally_object *)) {
     tally_error_put_back(&pending);
     TALLY_FAILPOINT(drop_last);
     if (tally_is_immortal(object)) return true;
-#if TALLY_READERS_WITHOUT_LOCK
+#if TALLY_LOCK_FREE_READS
     if (tally_refcount_per_thread_index(
             &object->refcount)) { /* spread by its finalizer: the table's reference keeps it */
         tally_refcount_drop(&object->refcount);
@@ -269,7 +269,7 @@ bool tally_borrow_secure(tally_object *container, bool *held) {
 /* What another thread has been in hands out what it holds from now on; what its owner
  * alone has been in pays nothing. */
 tally_borrowed tally_borrow_keep(tally_object *container, bool held, tally_object *object) {
-    if (object && tally_unlocked_recheck) {
+    if (object && TALLY_LOCK_FREE_READS) {
         if (!tally_refcount_owned(&object->refcount)) tally_make_borrowable(object);
         if (!tally_lock_is_biased(container)) tally_make_borrowable(container);
     }
@@ -287,7 +287,7 @@ tally_borrowed tally_borrow_keep(tally_object *container, bool held, tally_objec
 void tally_drop_later(tally_object *object) {
     if (tally_refcount_try_drop(&object->refcount)) return;
     tally_thread_state *thread = tally_thread_current();
-    if (thread->put_off_count == sizeof thread->put_off / sizeof *thread->put_off) {
+    if (thread->drops == sizeof thread->put_off / sizeof *thread->put_off) {
         tally_reference_batch *batch = malloc(sizeof *batch + sizeof thread->put_off);
         /* More races were lost since the last safepoint than there is room for, and no memory: at
          * once. */
@@ -295,12 +295,12 @@ void tally_drop_later(tally_object *object) {
             tally_decref(object);
             return;
         }
-        batch->count = thread->put_off_count;
+        batch->count = thread->drops;
         memcpy(batch->at, thread->put_off, sizeof thread->put_off);
-        thread->put_off_count = 0;
+        thread->drops = 0;
         tally_drop_batch_later(batch);
     }
-    thread->put_off[thread->put_off_count++] = object;
+    thread->put_off[thread->drops++] = object;
     tally_breaker_set(thread, TALLY_BREAK_KEPT);
 }
 void tally_drop_batch_later(tally_reference_batch *batch) {
@@ -318,7 +318,7 @@ void tally_drop_kept(tally_thread_state *thread) {
         tally_object *kept = thread->kept;
         thread->kept = NULL;
         tally_xdecref(kept);
-        while (thread->put_off_count) tally_decref(thread->put_off[--thread->put_off_count]);
+        while (thread->drops) tally_decref(thread->put_off[--thread->drops]);
         tally_reference_batch *batch = thread->batches;
         if (!batch) continue;
         thread->batches = batch->next;

@@ -128,7 +128,7 @@ static int walk_unlocked(tally_table_place *where, walk *w) {
     if (more && w->want_value && !(w->value = tally_slot_try_read(&table->entries[at].value)))
         goto failed;
     TALLY_FAILPOINT(walk_read);
-    if (tally_unlocked_recheck && (stamp_of(table) != now || tally_load_relaxed(where) != table))
+    if (TALLY_LOCK_FREE_READS && (stamp_of(table) != now || tally_load_relaxed(where) != table))
         goto failed;
     TALLY_DETAIL(reads_unlocked);
     w->at = at;

@@ -17,7 +17,7 @@
  * of its time in list-own).
  */
 #include "abstract.h"
-#include "backend.h"
+#include "objects/object.h"
 
 static tally_list *check(tally_object *object) {
     if (TALLY_LIKELY(tally_has_type(object, TALLY_TYPE_LIST))) return (tally_list *)object;
@@ -50,7 +50,7 @@ static void store_length(tally_list *list, ptrdiff_t length) {
 static inline bool holds(tally_list *list, tally_items *items, ptrdiff_t index) {
     /* acquire: pairs with store_length */
     if (index < 0 || index >= tally_load_acquire(&list->length)) return false;
-    return !tally_unlocked_recheck || TALLY_LIKELY(items_of(list) == items);
+    return !TALLY_LOCK_FREE_READS || TALLY_LIKELY(items_of(list) == items);
 }
 
 static tally_items *items_new(ptrdiff_t capacity) {
@@ -165,7 +165,7 @@ static inline __attribute__((always_inline)) tally_object *get_unlocked(tally_li
     if (TALLY_UNLIKELY(!items)) return NULL; /* no capacity; the length may be newer */
     if (!holds(list, items, index)) return NULL;
     tally_object *item = tally_slot_try_read(&items->at[index]);
-    if (tally_unlocked_recheck && item &&
+    if (TALLY_LOCK_FREE_READS && item &&
         TALLY_UNLIKELY(tally_load_acquire(&list->items) != items)) {
         tally_drop_later(item);
         return NULL;
@@ -219,7 +219,7 @@ static tally_object *borrow_unlocked(tally_list *list, ptrdiff_t index) {
     if (!holds(list, items, index)) return NULL;
     TALLY_FAILPOINT(borrow_loaded);
     tally_object *item = tally_slot_try_borrow(&items->at[index]);
-    if (tally_unlocked_recheck && TALLY_UNLIKELY(tally_load_acquire(&list->items) != items))
+    if (TALLY_LOCK_FREE_READS && TALLY_UNLIKELY(tally_load_acquire(&list->items) != items))
         return NULL;
     return item;
 }
@@ -422,7 +422,7 @@ static int extend_by(tally_list *list, tally_object *sequence, unsigned tries) {
     if (!items) return tally_no_memory();
     TALLY_FAILPOINT(extend_copied);
     unsigned token = tally_lock_object(object);
-    bool changed = tally_unlocked_recheck && is_list && tries > 1 &&
+    bool changed = TALLY_LOCK_FREE_READS && is_list && tries > 1 &&
                    !tally_list_is_copy(sequence, items, count);
     int result = changed ? -1 : reserve(list, count, token);
     if (result == 0) put_all(list, items, count);

@@ -16,7 +16,7 @@
 #ifndef TALLY_CORE_OBJECT_H
 #define TALLY_CORE_OBJECT_H
 
-#include "runtime/runtime.h"
+#include "layout/thread.h"
 #include <string.h>
 
 typedef struct tally_container {
@@ -234,7 +234,7 @@ void tally_dealloc_slow(tally_object *object);
 static inline bool tally_is_borrowable(tally_object *object) {
     /* acquire: pairs with the release of tally_make_borrowable, so that a second look at a slot
      * sees what came before */
-    return TALLY_READERS_WITHOUT_LOCK && tally_load_acquire(&object->flags) & TALLY_FLAG_BORROWABLE;
+    return TALLY_LOCK_FREE_READS && tally_load_acquire(&object->flags) & TALLY_FLAG_BORROWABLE;
 }
 static inline void tally_make_borrowable(tally_object *object) {
     if (tally_is_borrowable(object)) return;
@@ -248,9 +248,9 @@ static inline void tally_make_borrowable(tally_object *object) {
 }
 /* By who stores the item in a leaf section of the container: one that was borrowed from will be
  * again. */
-#define tally_make_borrowable_in(container, token, item)                                      \
-    (TALLY_READERS_WITHOUT_LOCK && !tally_is_private(token) && tally_is_borrowable(container) \
-         ? tally_make_borrowable(item)                                                        \
+#define tally_make_borrowable_in(container, token, item)                                 \
+    (TALLY_LOCK_FREE_READS && !tally_is_private(token) && tally_is_borrowable(container) \
+         ? tally_make_borrowable(item)                                                   \
          : (void)0)
 
 /* The waiting dead; their thread alone touches the list. */
@@ -355,7 +355,7 @@ static inline tally_object *tally_slot_try_read(tally_slot *slot) {
     /* acquire: pairs with the release store of the slot, so the object's fields are there */
     tally_object *object = tally_load_acquire(slot);
     if (!object || !tally_refcount_try_incref(&object->refcount)) return NULL;
-    if (tally_unlocked_recheck && TALLY_UNLIKELY(tally_load_acquire(slot) != object)) {
+    if (TALLY_LOCK_FREE_READS && TALLY_UNLIKELY(tally_load_acquire(slot) != object)) {
         tally_drop_later(object);
         return NULL;
     }
@@ -369,7 +369,7 @@ static inline tally_object *tally_slot_try_read(tally_slot *slot) {
 static inline tally_object *tally_slot_try_borrow(tally_slot *slot) {
     /* acquire: as above */
     tally_object *object = tally_load_acquire(slot);
-    if (!tally_unlocked_recheck || !object) return object;
+    if (!TALLY_LOCK_FREE_READS || !object) return object;
     TALLY_FAILPOINT(borrow_read);
     if (!tally_is_borrowable(object) && !tally_refcount_owned(&object->refcount)) return NULL;
     TALLY_FAILPOINT(borrow_marked);

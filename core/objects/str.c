@@ -247,12 +247,12 @@ static void retire(interned_table *table) {
 /* A copy that nobody knows; NULL: no memory. */
 static tally_str *interned_copy(tally_str *str) {
     size_t size = sizeof *str + str->length + 1;
-    tally_str *copy = TALLY_READERS_WITHOUT_LOCK ? tally_memory_alloc(TALLY_PLAIN, size)
-                                                 : tally_memory_alloc_apart(TALLY_PLAIN, size);
+    tally_str *copy = TALLY_LOCK_FREE_READS ? tally_memory_alloc(TALLY_PLAIN, size)
+                                            : tally_memory_alloc_apart(TALLY_PLAIN, size);
     if (!copy) return NULL;
     copy->base.type = TALLY_TYPE_STR;
     tally_store_relaxed(&copy->base.lock, 0);
-    tally_store_relaxed(&copy->base.flags, TALLY_READERS_WITHOUT_LOCK ? TALLY_FLAG_BORROWABLE : 0);
+    tally_store_relaxed(&copy->base.flags, TALLY_LOCK_FREE_READS ? TALLY_FLAG_BORROWABLE : 0);
     copy->length = str->length;
     tally_store_relaxed(&copy->hash, tally_str_hash(str));
     memcpy(copy->data, str->data, (size_t)str->length + 1);

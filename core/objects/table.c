@@ -383,7 +383,7 @@ tally_object *tally_table_get(tally_object *holder, tally_table_place *where, ta
     if (TALLY_LIKELY(found == FOUND)) {
         tally_object *value = tally_slot_try_read(&table->entries[entry].value);
         if (TALLY_LIKELY(value != NULL)) {
-            if (TALLY_LIKELY(!tally_unlocked_recheck || tally_load_acquire(where) == table)) {
+            if (TALLY_LIKELY(!TALLY_LOCK_FREE_READS || tally_load_acquire(where) == table)) {
                 TALLY_DETAIL(reads_unlocked);
                 return value;
             }
@@ -423,7 +423,7 @@ int tally_table_contains(tally_object *holder, tally_table_place *where, tally_o
     if (found == UNSURE || !tally_load_acquire(&table->entries[entry].value))
         return contains_locked(holder, where, key, hash);
     TALLY_FAILPOINT(contains_value);
-    if (tally_unlocked_recheck && TALLY_UNLIKELY(tally_load_relaxed(where) != table))
+    if (TALLY_LOCK_FREE_READS && TALLY_UNLIKELY(tally_load_relaxed(where) != table))
         return contains_locked(holder, where, key, hash);
     TALLY_DETAIL(reads_unlocked);
     return 1;
@@ -451,7 +451,7 @@ tally_borrowed tally_table_borrow(tally_object *holder, tally_table_place *where
         TALLY_FAILPOINT(borrow_loaded);
         tally_object *value = tally_slot_try_borrow(&table->entries[entry].value);
         if (TALLY_LIKELY(value != NULL) &&
-            TALLY_LIKELY(!tally_unlocked_recheck || tally_load_acquire(where) == table)) {
+            TALLY_LIKELY(!TALLY_LOCK_FREE_READS || tally_load_acquire(where) == table)) {
             TALLY_DETAIL(reads_unlocked);
             return tally_borrow_of(value);
         }

@@ -3,7 +3,7 @@
 #ifndef TALLY_TABLE_H
 #define TALLY_TABLE_H
 
-#include "backend.h"
+#include "objects/object.h"
 
 typedef struct tally_entry {
     int64_t hash;

@@ -9,7 +9,7 @@
  *    can be added without a look; its offsets fit into their fields. Who makes a type checks that
  * once.
  */
-#include "backend.h"
+#include "objects/object.h"
 #include <stdio.h>
 
 tally_type tally_types[TALLY_MAX_TYPES];

@@ -116,7 +116,7 @@ static tally_object *get(tally_weakref *self) {
     if (!object || !tally_refcount_try_incref_weak(&object->refcount)) return NULL;
     /* It may be another object at the same address by now: then this one was cleared before.
      * acquire: with clear */
-    if (tally_unlocked_recheck && TALLY_UNLIKELY(tally_load_acquire(&self->referent) != object)) {
+    if (TALLY_LOCK_FREE_READS && TALLY_UNLIKELY(tally_load_acquire(&self->referent) != object)) {
         tally_drop_later(object);
         return NULL;
     }

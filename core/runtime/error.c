@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* error.c: the pending error of each thread; needs no memory, so that "no memory" can be said. */
-#include "backend.h"
+#include "objects/object.h"
 #include <stdarg.h>
 #include <stdio.h>
 

@@ -330,7 +330,7 @@ static void dealloc_all(void) {
     uint32_t used = tally_load_relaxed(&tally_process.slots_used);
     for (uint32_t id = 1; id <= used; id++) {
         tally_thread_state *thread = tally_load_relaxed(&tally_process.slots[id]);
-        free((void *)tally_load_relaxed(&thread->head.per_thread_refcounts));
+        free((void *)tally_load_relaxed(&thread->head.refcount.per_thread));
         free(thread);
         tally_store_relaxed(&tally_process.slots[id], NULL);
     }

@@ -76,7 +76,7 @@ typedef struct tally_thread_state {
     tally_dead_list dead;
     /* References that end at the next safepoint; own thread. */
     tally_object *kept; /* what was borrowed by way of the lock */
-    unsigned put_off_count;
+    unsigned drops;
     tally_object *put_off[64];             /* dropped by plain calls */
     struct tally_reference_batch *batches; /* more of these */
     bool world_stopped;                    /* by this thread; own thread */
@@ -132,7 +132,7 @@ static inline tally_thread_state *tally_thread_after(uint32_t id) {
 /* Drops what ends at a safepoint; runs foreign code. */
 void tally_drop_kept(tally_thread_state *thread);
 static inline bool tally_keeps_any(tally_thread_state *thread) {
-    return thread->kept || thread->put_off_count || thread->batches;
+    return thread->kept || thread->drops || thread->batches;
 }
 
 _Noreturn void tally_fatal(tally_object *object, const char *what);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* class_refcount.c: under a GIL a class is counted like any object, and dies at once. */
-#include "backend.h"
+#include "objects/object.h"
 
 void tally_class_born(tally_object *class_) { (void)class_; }
 size_t tally_classes_sweep(void) { return 0; }

@@ -18,7 +18,7 @@
  * guards everything else of the run time.
  */
 #define _GNU_SOURCE
-#include "backend.h"
+#include "objects/object.h"
 
 tally_heap tally_one_heap;
 /* The heap has no pool, so that an allocation before the run time's start is told so. */

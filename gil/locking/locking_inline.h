@@ -13,7 +13,7 @@ typedef struct tally_locking_thread {
     unsigned ticks_left; /* of the tick scheme; own thread */
 } tally_locking_thread;
 
-enum { tally_unlocked_recheck = 0 };
+enum { TALLY_LOCK_FREE_READS = 0 };
 
 struct tally_thread_state;
 #define tally_lock_initial()               0

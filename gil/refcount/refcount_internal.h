@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The plain counts' side of the contract; core/backend.h says what each does. */
+/* The plain counts' side of the contract; core/contract/ says what each does. */
 #ifndef TALLY_REFCOUNT_PART_H
 #define TALLY_REFCOUNT_PART_H
 

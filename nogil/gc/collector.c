@@ -46,7 +46,9 @@ typedef struct garbage {
     bool no_memory;
 } garbage;
 
-static bool is_noted(uint8_t flags) { return flags & TALLY_FLAG_COLLECTING; } /* by a collection */
+static bool is_marked_aside(uint8_t flags) {
+    return flags & TALLY_FLAG_COLLECTING;
+} /* by a collection */
 static bool is_garbage(tally_object *object) {
     return tally_is_candidate(tally_flags_of(object)) && !tally_mark_reached(object);
 }
@@ -314,7 +316,7 @@ typedef struct each_visit {
 /* Not noted objects: a query would resurrect them behind the back of the recheck. */
 static void visit_each(tally_object *object, void *context) {
     each_visit *e = context;
-    if (!is_noted(tally_flags_of(object))) e->visit(object, e->context);
+    if (!is_marked_aside(tally_flags_of(object))) e->visit(object, e->context);
 }
 static void visit_unfrozen(tally_object *object, void *context) {
     if (!(tally_flags_of(object) & TALLY_FLAG_FROZEN)) visit_each(object, context);
@@ -330,7 +332,7 @@ void tally_collector_each(int generation, void (*visit)(tally_object *, void *),
 /* A noted object is in no generation. */
 static void freeze(tally_object *object, void *count) {
     (void)count;
-    if (is_noted(tally_flags_of(object))) return;
+    if (is_marked_aside(tally_flags_of(object))) return;
     tally_store_relaxed(&object->flags, tally_flags_of(object) | TALLY_FLAG_FROZEN);
 }
 static void unfreeze(tally_object *object, void *count) {

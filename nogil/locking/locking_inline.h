@@ -66,7 +66,7 @@ typedef struct tally_locking_thread {
     bool throttle_requested;      /* for a grace period, at the next safepoint; own thread */
 } tally_locking_thread;
 
-enum { tally_unlocked_recheck = 1 };
+enum { TALLY_LOCK_FREE_READS = 1 };
 
 struct tally_thread_state;
 unsigned tally_lock_slow(tally_object *object);
@@ -215,7 +215,7 @@ void tally_reclaim_drain(struct tally_thread_state *thread); /* contract: tally_
 void tally_reclaim_flush(struct tally_thread_state *thread);
 void tally_reclaim_before_blocking(struct tally_thread_state *thread);
 
-/* The contract; core/backend.h. */
+/* The contract; core/contract/. */
 int tally_locking_start(void);
 void tally_locking_end(void);
 void tally_locking_before_fork(bool running);

@@ -5,7 +5,7 @@
  *
  * Invariant: a lock is held for a few instructions, with no safepoint inside.
  */
-#include "backend.h"
+#include "objects/object.h"
 
 enum { WEAK_LOCKS = 64 };
 static struct {

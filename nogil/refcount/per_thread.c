@@ -51,7 +51,7 @@ bool tally_per_thread_allocate(void) {
     _Atomic int64_t *counts =
         calloc(TALLY_MAX_TYPES + INDICES, sizeof *counts); /* touched only where used */
     /* release: pairs with sum_of */
-    if (counts) tally_store_release(&tally_self.thread->per_thread_refcounts, counts);
+    if (counts) tally_store_release(&tally_self.thread->refcount.per_thread, counts);
     return counts;
 }
 
@@ -93,7 +93,7 @@ void tally_class_born(tally_object *class_) {
 
 /* acquire: pairs with the release of tally_per_thread_allocate */
 static _Atomic int64_t *array_of(tally_thread_state *thread) {
-    return tally_load_acquire(&thread->head.per_thread_refcounts);
+    return tally_load_acquire(&thread->head.refcount.per_thread);
 }
 
 /* While threads run it is a snapshot: each thread's count is its own to write. */

@@ -5,7 +5,7 @@
  * Stands for nogil/refcount/biased/tally_refcount.h, refcount_internal.h, merge_queue.c,
  * owner_exit.c and decref_slow.c; nogil/stop_the_world/thread_status.c tally_blocking_begin,
  * become_running, tally_claim, tally_thread_list_lock; the merge at the end of
- * tally_resume_the_world; attach and detach in core/runtime/runtime.c.
+ * tally_resume_the_world; attach and detach in core/runtime/threads.c.
  *
  * Bounds: two objects, X with three references and Y with two. One owner slot with a thread, and
  * perhaps a second one after it (LIVES 2): each runs, passes safepoints, blocks (BLOCKS times in

@@ -4,7 +4,7 @@
  * those under way, the breaker's bit, and liburcu's QSBR.
  * Stands for nogil/reclaim/grace_period.c (wait_for_grace_periods, tally_grace_period_announce,
  * tally_reclaim_offline, _online) and retire.c (tally_retire, tally_reclaim_flush, _safepoint,
- * _free); the first bits of the breaker in core/runtime/runtime.c attach; of liburcu, urcu-qsbr.h's
+ * _free); the first bits of the breaker in core/runtime/threads.c attach; of liburcu, urcu-qsbr.h's
  * quiescent_state, thread_offline, thread_online, synchronize_rcu.
  *
  * Bounds: one place that points to a block. A writer replaces it RETIRES times and retires the old

@@ -4,7 +4,7 @@
  * another while that thread is blocked or gone. Meanwhile another heap may adopt the pool.
  * Stands for core/memory/memory.c (tally_memory_free_remote, push_remote, take_remote, take_home,
  * serve, claim_heap, adopt, tally_heap_drain); of nogil/stop_the_world/thread_status.c and
- * core/runtime/runtime.c the claim of a blocked thread, its way back, exit and attach.
+ * core/runtime/threads.c the claim of a blocked thread, its way back, exit and attach.
  *
  * Bounds: one pool of two blocks, both in use, made by thread A. A blocks, runs again, exits,
  * attaches again, and takes blocks home when it runs. B frees one block, serves A's heap and may

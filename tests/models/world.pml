@@ -7,7 +7,7 @@
  * tally_claim, tally_thread_list_lock, tally_locking_safepoint;
  * nogil/stop_the_world/stop_the_world.c tally_world_wait_for_resume, tally_world_has_resumed,
  * wait_for_resuming, claim_all, wait_for_all, tally_stop_the_world, tally_resume_the_world;
- * core/runtime/runtime.c tally_thread_detach.
+ * core/runtime/threads.c tally_thread_detach.
  * Names differ: asked is stop_requested, entering is resuming, early is parked_early, starts is
  * resumes, the registration lock is the thread list's.
  *

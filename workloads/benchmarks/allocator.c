@@ -13,7 +13,7 @@
 // no harm. Intervals: percentile bootstrap over rounds.
 // Exit status: 0, 1 where something failed, 2 for bad input.
 #define _GNU_SOURCE
-#include "backend.h"
+#include "objects/object.h"
 #include "output.h"
 
 #include <argp.h>

@@ -81,7 +81,7 @@ static __attribute__((noinline)) void drop_per_thread(tally_refcounts *refcount,
 bool tally_refcount_drop_slow(tally_refcounts *refcount) {
 #if TALLY_PER_THREAD_REFCOUNTS
     uint64_t owned = tally_owned_load(refcount);
-    if (TALLY_OWNER_IS_PER_THREAD(owned)) {
+    if (tally_owner_is_per_thread(owned)) {
         TALLY_DETAIL(per_thread_decrefs);
         if (TALLY_UNLIKELY(!tally_per_thread_add(owned, -1))) drop_per_thread(refcount, owned);
         return false;

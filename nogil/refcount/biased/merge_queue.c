@@ -24,11 +24,11 @@ bool tally_merge_and_drop(tally_refcounts *refcount) {
     uint64_t local = 0;
     /* The object may have changed its owner while a pusher had the entry in its hand. */
     if (TALLY_UNLIKELY((uint16_t)owned == TALLY_OWNER_IMMORTAL)) return false;
-    if (TALLY_OWNER_IS_HOT(owned)) { /* the table's reference keeps it */
-        TALLY_HOT_ADD(owned, down);
+    if (tally_owner_is_hot(owned)) { /* the table's reference keeps it */
+        tally_hot_down(owned);
         return false;
     }
-    if (TALLY_OWNER_IS_PER_THREAD(owned)) { /* the table's reference keeps it */
+    if (tally_owner_is_per_thread(owned)) { /* the table's reference keeps it */
         /* release: pairs with the stop in which the object is freed */
         if (!tally_per_thread_add(owned, -1))
             tally_sub_release(&refcount->shared, TALLY_SHARED_ONE);

@@ -3,7 +3,7 @@
 #ifndef TALLY_MERGE_QUEUE_H
 #define TALLY_MERGE_QUEUE_H
 
-#include "backend.h"
+#include "objects/object.h"
 
 #define TALLY_QUEUE_CLOSED ((tally_merge_entry *)1) /* no thread is attached in the slot */
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The biased counts' side of the contract; core/backend.h says what each does. */
+/* The biased counts' side of the contract; core/contract/ says what each does. */
 #ifndef TALLY_REFCOUNT_PART_H
 #define TALLY_REFCOUNT_PART_H
 
@@ -35,7 +35,7 @@ static inline uint32_t tally_shared_of(int64_t references, uint32_t state) {
 /* A hot or spread object's is none. */
 static inline uint32_t tally_refcount_owner(tally_refcounts *refcount) {
     uint16_t owner = (uint16_t)tally_owned_load(refcount);
-    if (TALLY_OWNER_IS_PER_THREAD(owner)) return TALLY_OWNER_NONE;
+    if (tally_owner_is_per_thread(owner)) return TALLY_OWNER_NONE;
     return TALLY_HOT_COUNTS && owner == TALLY_OWNER_HOT ? TALLY_OWNER_NONE : owner;
 }
 static inline bool tally_refcount_owned(tally_refcounts *refcount) {
@@ -73,13 +73,13 @@ static inline bool tally_refcount_try_incref(tally_refcounts *refcount) {
     }
     /* A hot one: the table's reference keeps it alive, and it stays hot until this thread's next
      * safepoint. */
-    if (TALLY_OWNER_IS_HOT(owned)) {
+    if (tally_owner_is_hot(owned)) {
         TALLY_DETAIL(per_thread_increfs);
-        TALLY_HOT_ADD(owned, up);
+        tally_hot_up(owned);
         return true;
     }
     /* A spread one, likewise: it lives, and stays spread until this thread's next safepoint. */
-    if (TALLY_OWNER_IS_PER_THREAD(owned)) {
+    if (tally_owner_is_per_thread(owned)) {
         TALLY_DETAIL(per_thread_increfs);
         if (TALLY_LIKELY(tally_per_thread_add(owned, 1))) return true;
         tally_add_relaxed(&refcount->shared, TALLY_SHARED_ONE);
@@ -146,7 +146,7 @@ static inline void tally_refcount_adopt(tally_refcounts *refcount) {
     uint64_t owned = tally_owned_load(refcount);
     /* A spread one stays so: this thread counts it without atomics, and the sweep frees it. */
     if ((uint16_t)owned == tally_self.id || (uint16_t)owned == TALLY_OWNER_IMMORTAL ||
-        TALLY_OWNER_IS_PER_THREAD(owned))
+        tally_owner_is_per_thread(owned))
         return;
     uint32_t shared = tally_load_relaxed(&refcount->shared);
     if (TALLY_UNLIKELY(tally_shared_is_full(shared))) return;
@@ -184,9 +184,9 @@ static inline bool tally_refcount_drop(tally_refcounts *refcount) {
     } else if ((uint16_t)owned == TALLY_OWNER_IMMORTAL) {
         TALLY_DETAIL(immortal_skips);
         return false;
-    } else if (TALLY_OWNER_IS_HOT(owned)) {
+    } else if (tally_owner_is_hot(owned)) {
         TALLY_DETAIL(per_thread_decrefs);
-        TALLY_HOT_ADD(owned, down);
+        tally_hot_down(owned);
         return false;
     }
     return tally_refcount_drop_slow(refcount);
@@ -199,7 +199,7 @@ static inline bool tally_refcount_try_drop(tally_refcounts *refcount) {
         tally_owned_store(refcount, owned - TALLY_OWNED_ONE);
         return true;
     }
-    if (TALLY_OWNER_IS_HOT(owned) || TALLY_OWNER_IS_PER_THREAD(owned))
+    if (tally_owner_is_hot(owned) || tally_owner_is_per_thread(owned))
         return !tally_refcount_drop(refcount); /* never the last */
     uint32_t shared = tally_load_relaxed(&refcount->shared);
     for (;;) {
@@ -239,7 +239,7 @@ static inline void tally_refcount_make_immortal(tally_refcounts *refcount) {
 /* Its place in the tables of numbers; 0: it is not spread. */
 static inline uint32_t tally_refcount_per_thread_index(tally_refcounts *refcount) {
     uint64_t owned = tally_owned_load(refcount);
-    return TALLY_OWNER_IS_PER_THREAD(owned) ? (uint32_t)(owned >> 16) : 0;
+    return tally_owner_is_per_thread(owned) ? (uint32_t)(owned >> 16) : 0;
 }
 /* The owner gives the object up, as in a merge: its word first, then its half goes to shared in one
  * compare-and-swap, whatever others count there meanwhile. */

@@ -108,7 +108,7 @@ void tally_refcount_saturate(tally_refcounts *refcount) __attribute__((cold));
 /* Hot (hot.h): counted in a number of the thread; the place is in `owned`. Looked at behind the
  * owner's and the immortals' ways, in front of a read-modify-write, so that nobody else pays. */
 #if TALLY_HOT_COUNTS
-#    define TALLY_OWNER_IS_HOT(owned) ((uint16_t)(owned) == TALLY_OWNER_HOT)
+#    define tally_owner_is_hot(owned) ((uint16_t)(owned) == TALLY_OWNER_HOT)
 /* Load and store, both relaxed: its thread alone writes the number, and who reads it to act on it
  * has stopped the world. */
 #    define TALLY_HOT_ADD(owned, way)                                                          \
@@ -118,7 +118,7 @@ void tally_refcount_saturate(tally_refcounts *refcount) __attribute__((cold));
                                   1,                                                           \
                               memory_order_relaxed)
 #else
-#    define TALLY_OWNER_IS_HOT(owned) 0
+#    define tally_owner_is_hot(owned) 0
 #    define TALLY_HOT_ADD(owned, way) ((void)0)
 #endif
 
@@ -127,17 +127,17 @@ void tally_refcount_saturate(tally_refcounts *refcount) __attribute__((cold));
 #    define TALLY_PER_THREAD_REFCOUNTS 1
 #endif
 #if TALLY_PER_THREAD_REFCOUNTS
-#    define TALLY_OWNER_IS_PER_THREAD(owned) ((uint16_t)(owned) == TALLY_OWNER_PER_THREAD)
+#    define tally_owner_is_per_thread(owned) ((uint16_t)(owned) == TALLY_OWNER_PER_THREAD)
 /* Load and store, both relaxed, as of a hot one. False: the thread has no table. Decrefs of spread
  * objects are left to the slow path: inline, they cost others a register. */
 static inline _Bool tally_per_thread_add(uint64_t owned, int64_t by) {
-    _Atomic int64_t *numbers = tally_load_relaxed(&tally_self.thread->per_thread_refcounts);
+    _Atomic int64_t *numbers = tally_load_relaxed(&tally_self.thread->refcount.per_thread);
     if (TALLY_UNLIKELY(!numbers)) return 0;
     tally_store_relaxed(&numbers[owned >> 16], tally_load_relaxed(&numbers[owned >> 16]) + by);
     return 1;
 }
 #else
-#    define TALLY_OWNER_IS_PER_THREAD(owned) 0
+#    define tally_owner_is_per_thread(owned) 0
 #    define tally_per_thread_add(owned, by)  ((void)(owned), 0)
 #endif
 
@@ -148,9 +148,9 @@ static inline void tally_refcount_incref(tally_refcounts *refcount) {
         tally_owned_store(refcount, owned + TALLY_OWNED_ONE);
         return;
     }
-    if (TALLY_OWNER_IS_HOT(owned)) {
+    if (tally_owner_is_hot(owned)) {
         TALLY_DETAIL(per_thread_increfs);
-        TALLY_HOT_ADD(owned, up);
+        tally_hot_up(owned);
         return;
     }
     /* One comparison tells an immortal object, a spread one, and any other; that pays for the look
@@ -159,7 +159,7 @@ static inline void tally_refcount_incref(tally_refcounts *refcount) {
         TALLY_DETAIL(immortal_skips);
         return;
     }
-    if (TALLY_OWNER_IS_PER_THREAD(owned) && tally_per_thread_add(owned, 1)) {
+    if (tally_owner_is_per_thread(owned) && tally_per_thread_add(owned, 1)) {
         TALLY_DETAIL(per_thread_increfs);
         return;
     }
@@ -182,9 +182,9 @@ static inline void tally_refcount_decref(tally_refcounts *refcount) {
     } else if ((uint16_t)owned == TALLY_OWNER_IMMORTAL) {
         TALLY_DETAIL(immortal_skips);
         return;
-    } else if (TALLY_OWNER_IS_HOT(owned)) {
+    } else if (tally_owner_is_hot(owned)) {
         TALLY_DETAIL(per_thread_decrefs);
-        TALLY_HOT_ADD(owned, down);
+        tally_hot_down(owned);
         return;
     }
     tally_refcount_decref_slow(refcount);
