@@ -177,7 +177,7 @@ void tally_condition_broadcast(tally_condition *condition);                /* [p
 /*
  * Borrowed references: tally_list_borrow, tally_dict_borrow and tally_slot_borrow
  * (below, with their containers) read like the counted forms, but count nothing.
- * The caller must hold the container, counted or borrowed. docs/borrowing.md has
+ * The caller must hold the container, counted or borrowed. docs/design/borrowing.md has
  * the proof.
  *
  * A borrowed reference ends at its thread's next safepoint, call that blocks, or
@@ -399,7 +399,7 @@ tally_object *tally_weakref_list(tally_object *object); /* a list of them; [coll
  * 0, and what survives a collection goes to the next. Without: one generation, and a collection
  * stops the world. Every object is in generation 2; 0 and 1 are always empty, and to collect either
  * collects 2, as statistics and callbacks then say. Frozen objects are in no generation.
- * docs/collectors.md tells how both work.
+ * docs/design/collectors.md tells how both work.
  */
 
 /* Collects generations 0 ... generation. How many unreachable objects were found,

@@ -15,17 +15,12 @@
 #include <stdint.h>
 
 #include "tally_atomic.h"
+#include "tally_refcount_types.h"
 
 typedef struct tally_object tally_object;
 
 #define TALLY_LIKELY(x)   __builtin_expect(!!(x), 1)
 #define TALLY_UNLIKELY(x) __builtin_expect(!!(x), 0)
-
-/* 1: biased counts move objects under heavy fire to numbers of each thread; nogil/biased/hot.h. */
-#ifndef TALLY_HOT_COUNTS
-#    define TALLY_HOT_COUNTS 0
-#endif
-#define TALLY_HOT_ROOM 256
 
 /* What a thread keeps where inline code can reach it. */
 typedef struct tally_thread_head {
@@ -35,23 +30,11 @@ typedef struct tally_thread_head {
     _Atomic uint64_t events[40]; /* written by the thread alone, read by tally_stats */
     uint64_t borrow_epoch; /* own thread; raised by what ends its borrowed references, in builds
                               with assertions */
-    _Atomic(_Atomic int64_t *) per_thread_refcounts; /* without a GIL: its part of the counts of
-                                           classes and spread objects; NULL: none yet */
-#if TALLY_HOT_COUNTS
-    struct {
-        _Atomic uint64_t up, down;
-    } hot[TALLY_HOT_ROOM]; /* own thread; read and cleared by who has stopped the world */
-#endif
+    tally_refcount_head refcount;
 } tally_thread_head;
 
-/* Owner ids that no thread has. */
-enum {
-    TALLY_OWNER_NONE = 0,
-    TALLY_OWNER_PER_THREAD = 0xfffc,
-    TALLY_OWNER_HOT = 0xfffd,
-    TALLY_OWNER_UNATTACHED = 0xfffe,
-    TALLY_OWNER_IMMORTAL = 0xffff
-};
+/* Owner ids that no thread has; those between the first two are the backend's. */
+enum { TALLY_OWNER_NONE = 0, TALLY_OWNER_UNATTACHED = 0xfffe, TALLY_OWNER_IMMORTAL = 0xffff };
 
 struct tally_self {
     tally_thread_head *thread; /* never NULL: an unattached thread has one whose breaker is set */
@@ -142,7 +125,7 @@ void tally_refcount_count_shared(void *refcount); /* counted by a read-modify-wr
 #else
 #    define TALLY_BUILT_COUNTED
 #endif
-#if TALLY_HOT_COUNTS
+#if defined TALLY_HOT_COUNTS && TALLY_HOT_COUNTS
 #    define TALLY_BUILT_HOT _with_hot_counts
 #else
 #    define TALLY_BUILT_HOT

@@ -17,11 +17,7 @@ typedef struct tally_links {
     uint32_t next, previous;
 } tally_links;
 
-extern struct tally_heap tally_one_heap;
-#define tally_heap_current()     (&tally_one_heap)
-#define tally_pool_is_mine(pool) ((void)(pool), 1)
-#define tally_pool_heap(pool)    (&tally_one_heap)
-/* Nobody reads without the lock: nothing has to wait. */
+/* No reader comes without the lock, so no memory has to wait. */
 #define TALLY_LOCK_FREE_READS 0
 
 /* 62 GiB of the region can be linked; the allocator uses no more of it. */

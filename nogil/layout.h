@@ -13,12 +13,6 @@ typedef struct tally_links {
     char nothing[0];
 } tally_links;
 
-#define tally_heap_current() (&tally_thread_current()->heap)
-/* relaxed: a pool changes owner between two other heaps, or to this thread by itself; never away
- * from a thread that runs */
-#define tally_pool_owner(pool)   tally_load_relaxed(&(pool)->owner)
-#define tally_pool_is_mine(pool) (tally_pool_owner(pool) == tally_self.id)
-#define tally_pool_heap(pool)    (&tally_thread_slot(tally_pool_owner(pool))->heap)
 /* Readers without a lock may still look at what has been replaced. */
 #define TALLY_LOCK_FREE_READS 1
 

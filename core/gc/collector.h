@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * collector.h: what every cycle collector needs: the view of an object's
- * children, the steps that run foreign code, and the part's contract.
+ * children, and the steps that run foreign code. contract/collector.h has what each provides.
  *
  * A collector finds the tracked objects that only unreachable objects hold, in
  * its own way, and then takes these steps (PEP 442, with weak references as in CPython 3.14):
@@ -28,26 +28,9 @@
  *    included. An object that is not tracked holds what it holds from outside.
  *  - An object is tracked from its publishing until its count reaches 0, and
  *    while its finalizer runs.
- *
- * A collector part (a folder with collector_inline.h and track.h) provides:
- *   tally_collector_thread           its state of a thread; zeroed in a new slot
- *   tally_track(o), tally_untrack(o) inline; by its maker, by who lets it die
- *   tally_collector_birth()          inline, before a container is allocated: may collect
- *   tally_collector_death()          inline, a container's memory is given back
- *   tally_collector_start, _end      of the run time; _start: 0 or -1
- *   tally_collector_begin()          before a collection; false: there is no memory for one beside
- * another's tally_collector_run(g, info)     the collection; found objects, or -1 and an error
- *   tally_collector_each(g, v, c)    visits the tracked objects of generation g but for the frozen;
- * -1: all, the frozen too; not what a collection under way has found; world stopped
- *   tally_collector_freeze, _unfreeze, _frozen   world stopped
- *   tally_collector_count(counts)    as tally_gc_get_count
- *   tally_collector_settings()       thresholds or enabled have changed
- *   tally_collector_nudge()          the caller's next allocation of a container looks whether a
- * collection is due; also a full one, if tally_memory_due() and calls tally_memory_collected() in
- * each full collection (memory.h).
  */
-#ifndef TALLY_COLLECTOR_CONTRACT_H
-#define TALLY_COLLECTOR_CONTRACT_H
+#ifndef TALLY_GC_COLLECTOR_H
+#define TALLY_GC_COLLECTOR_H
 
 #include "objects/object.h"
 #include "objects/table.h"
@@ -230,19 +213,5 @@ static inline void tally_overflow_add(const tally_overflow *list, int32_t by) {
 /* Of all containers in pools; of all large ones. */
 void tally_side_marks_clear_pools(void);
 void tally_side_marks_clear_large(void);
-
-/* ---- the contract's functions that are not inline ------------------------ */
-
-int tally_collector_start(void);
-void tally_collector_end(void);
-bool tally_collector_begin(void);
-ptrdiff_t tally_collector_run(int generation, tally_gc_info *info);
-void tally_collector_each(int generation, void (*visit)(tally_object *, void *), void *context);
-void tally_collector_freeze(void);
-void tally_collector_unfreeze(void);
-size_t tally_collector_frozen(void);
-void tally_collector_count(int counts[3]);
-void tally_collector_settings(void);
-void tally_collector_nudge(void);
 
 #endif

@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* inline.h: the allocator's fast paths; memory.h tells how they work. */
-#ifndef TALLY_MEMORY_INLINE_H
-#define TALLY_MEMORY_INLINE_H
+/* alloc.h: the allocator's fast paths; memory.h tells how they work. */
+#ifndef TALLY_MEMORY_ALLOC_H
+#define TALLY_MEMORY_ALLOC_H
+
+#include "heaps.h"
+#include "layout/thread.h"
+#include "memory/memory.h"
 
 static inline void *tally_memory_alloc(unsigned kind, size_t size) {
     TALLY_CHECKED(tally_thread_require());

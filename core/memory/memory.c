@@ -231,7 +231,7 @@ static int arena_map(void) {
         return -1;
     }
     /* A large heap is visited at random by the collector: with pages of 2 MiB that
-     * takes a fifth less time (docs/collectors.md). A small one stays small. */
+     * takes a fifth less time (docs/design/collectors.md). A small one stays small. */
     if (memory.arenas_live >= HUGE_FROM) {
         madvise(arena, TALLY_ARENA_SIZE, MADV_HUGEPAGE);
         madvise(arena_side_marks(number), ARENA_SIDE_MARKS, MADV_HUGEPAGE);

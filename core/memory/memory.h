@@ -48,75 +48,12 @@
 #ifndef TALLY_MEMORY_H
 #define TALLY_MEMORY_H
 
-#include "layout.h"
-#include "tally.h"
+#include "layout/heap.h"
 #include <stdlib.h>
 
-enum { TALLY_PLAIN, TALLY_CONTAINERS, TALLY_RAW, TALLY_KINDS };
-
-#define TALLY_ARENA_SHIFT 21
-#define TALLY_POOL_SHIFT  15
-#define TALLY_ARENA_SIZE  ((size_t)1 << TALLY_ARENA_SHIFT)
-#define TALLY_POOL_SIZE   ((size_t)1 << TALLY_POOL_SHIFT)
-#define TALLY_ARENA_POOLS (TALLY_ARENA_SIZE / TALLY_POOL_SIZE)
-#define TALLY_SMALL_LIMIT 512
-
-/* Memory that waits for a grace period. */
-typedef struct tally_retired {
-    uintptr_t next; /* low bits: what it is */
-} tally_retired;
-enum {
-    TALLY_RETIRED_ARRAY,
-    TALLY_RETIRED_TABLE,
-    TALLY_RETIRED_POOL,
-    TALLY_RETIRED_LARGE,
-    TALLY_RETIRED_REFERENCE,
-    TALLY_RETIRED_KIND = 7
-};
 /* Gives it back at last; attached thread, no locks held. */
 void tally_reclaim(tally_retired *node, unsigned what);
-/* A reference to drop after a grace period. */
-typedef struct tally_retired_reference {
-    tally_retired retired;
-    tally_object *object;
-} tally_retired_reference;
 void tally_table_reclaim(tally_retired *node);
-
-typedef struct tally_pool {
-    char *free;    /* list of free blocks */
-    uint32_t left; /* frees until one has more to do: until the pool is empty, or no longer full */
-    uint32_t notify; /* blocks in use = left + notify; not 0 only while the pool is full */
-    uint32_t block_size;
-    _Atomic uint16_t owner; /* slot of its heap */
-    uint8_t kind, class_;   /* class_: block_size / 16 */
-    uint8_t in_use;         /* 0: free or waiting */
-    char *bump, *end;       /* blocks up to bump have been made */
-    struct tally_pool *next, *previous;
-    tally_retired retired;
-} __attribute__((aligned(64))) tally_pool;
-
-typedef struct tally_heap {
-    tally_pool *current[TALLY_KINDS][TALLY_SIZE_CLASSES + 1];
-    /* Others that may have free blocks, first in, first out: one that was full a
-     * moment ago goes last, so that it has more than one free block when it is needed. */
-    tally_pool *queue[TALLY_KINDS][TALLY_SIZE_CLASSES + 1],
-        *queue_last[TALLY_KINDS][TALLY_SIZE_CLASSES + 1];
-    unsigned empty; /* pools in the queues that have no block in use */
-    unsigned keeps; /* at most so many of them */
-    uint16_t owner;
-    bool serving;  /* its thread is in another's heap */
-    uint8_t rests; /* blocking regions since it last needed a pool, or got one to keep; 2: it has
-                      given those back */
-    _Atomic uint32_t queued; /* pools in the queues; others read it as a hint */
-    /* Blocks freed by other threads: the address of the last one, and above it how many; from 2^16
-     * on that starts again at TALLY_REMOTE_MANY. */
-    _Alignas(64) _Atomic uint64_t remote;
-} tally_heap;
-#define TALLY_REMOTE_ONE  ((uint64_t)1 << 48)
-#define TALLY_REMOTE_MANY ((uint64_t)1 << 15)
-static inline char *tally_remote_block(uint64_t remote) {
-    return (char *)(uintptr_t)(remote & (TALLY_REMOTE_ONE - 1));
-}
 
 extern char *tally_region; /* start of the reserved region */
 extern size_t tally_region_size;
@@ -195,10 +132,6 @@ static inline tally_pool *tally_pool_of(const void *block) {
     return &pools[(address & (TALLY_ARENA_SIZE - 1)) >> TALLY_POOL_SHIFT];
 }
 
-/* The owner's way, by far the most frequent: a pop, a push (inline.h). kind is a constant. */
-static inline void *tally_memory_alloc(unsigned kind, size_t size);
-static inline void tally_memory_free(unsigned kind, void *block);
-
 /* Walks, by several threads at once if they like; the world is stopped. Start with
  * zeroes; NULL: no more. A pool's blocks begin at `first` and end at pool->bump. */
 typedef struct tally_pool_walk {
@@ -215,15 +148,6 @@ tally_pool *tally_memory_pool_at(size_t number, unsigned kind, char **first);
 size_t tally_memory_pools(void);
 tally_object *tally_memory_next_large(tally_large_walk *walk, unsigned kind);
 
-/*
- * A list of dead objects, linked through words that the dead do not need: no memory,
- * and what they hold stays readable. Small ones by their place in the region, in units
- * of 16 bytes, in the count words (tally_refcount_set_link); large ones in front of the block.
- */
-typedef struct tally_dead_list {
-    uint32_t small;
-    tally_object *large;
-} tally_dead_list;
 tally_object **tally_large_link(tally_object *object);
 
 /* Calls visit for each live object of a kind; the world is stopped. */

@@ -19,6 +19,7 @@
  *  Invariant: a thread that is in no death has an empty list.
  */
 #include "objects/object.h"
+#include "objects/table.h"
 #include <stdio.h>
 
 #define NO_PARENT ((tally_object *)1) /* not NULL, so that its slot is found again */
@@ -231,100 +232,6 @@ void tally_dealloc_slow(tally_object *object) {
     } while ((object = tally_dead_pop(&thread->dead)));
     thread->dealloc_depth--;
     thread->destroying = false;
-}
-
-/* ---- borrowed references ------------------------------------------------ */
-
-void tally_borrowed_check(tally_borrowed borrowed) {
-    if (borrowed.object && borrowed.epoch &&
-        borrowed.epoch != (tally_self.thread->borrow_epoch << 16 | tally_self.id))
-        tally_fatal(NULL, "a borrowed reference was used after its end");
-}
-
-tally_object *tally_retain(tally_borrowed borrowed) {
-    TALLY_PLAIN_CALL();
-    tally_thread_require();
-    tally_object *object = tally_borrowed_object(borrowed);
-    /* What is borrowed is owned by this thread or has been handed out: this fails on the dead
-     * alone. */
-    return object && tally_refcount_try_incref(&object->refcount) ? object : NULL;
-}
-
-/*
- * A container that is borrowed and was handed out can die at any time: so it is held.
- * What was not handed out is either counted by the caller, or owned by this thread, and so is
- * alive; a try-incref of an owned one succeeds. The flag is read first: with it a try-incref fails
- * on the dead alone.
- */
-bool tally_borrow_secure(tally_object *container, bool *held) {
-    bool handed_out = tally_is_borrowable(container);
-    TALLY_FAILPOINT(borrow_secure);
-    *held = tally_refcount_try_incref(&container->refcount);
-    if (*held || !handed_out) return true;
-    tally_error_set(TALLY_RUNTIME_ERROR, "the %s was borrowed and has died",
-                    tally_type_entry(container)->name);
-    return false;
-}
-
-/* What another thread has been in hands out what it holds from now on; what its owner
- * alone has been in pays nothing. */
-tally_borrowed tally_borrow_keep(tally_object *container, bool held, tally_object *object) {
-    if (object && TALLY_LOCK_FREE_READS) {
-        if (!tally_refcount_owned(&object->refcount)) tally_make_borrowable(object);
-        if (!tally_lock_is_biased(container)) tally_make_borrowable(container);
-    }
-    if (held) tally_decref(container); /* may run foreign code: the object is counted */
-    if (!object) return (tally_borrowed){0};
-    tally_thread_state *thread = tally_thread_current();
-    tally_drop_kept(thread);
-    thread->kept = object;
-    tally_breaker_set(thread, TALLY_BREAK_KEPT);
-    return tally_borrow_of(object);
-}
-
-/* ---- references that end at a safepoint ---------------------------------- */
-
-void tally_drop_later(tally_object *object) {
-    if (tally_refcount_try_drop(&object->refcount)) return;
-    tally_thread_state *thread = tally_thread_current();
-    if (thread->drops == sizeof thread->put_off / sizeof *thread->put_off) {
-        tally_reference_batch *batch = malloc(sizeof *batch + sizeof thread->put_off);
-        /* More races were lost since the last safepoint than there is room for, and no memory: at
-         * once. */
-        if (!batch) {
-            tally_decref(object);
-            return;
-        }
-        batch->count = thread->drops;
-        memcpy(batch->at, thread->put_off, sizeof thread->put_off);
-        thread->drops = 0;
-        tally_drop_batch_later(batch);
-    }
-    thread->put_off[thread->drops++] = object;
-    tally_breaker_set(thread, TALLY_BREAK_KEPT);
-}
-void tally_drop_batch_later(tally_reference_batch *batch) {
-    tally_thread_state *thread = tally_thread_current();
-    batch->next = thread->batches;
-    thread->batches = batch;
-    tally_breaker_set(thread, TALLY_BREAK_KEPT);
-}
-
-void tally_drop_kept(tally_thread_state *thread) {
-    if (TALLY_LIKELY(!tally_keeps_any(thread))) return;
-    tally_breaker_clear(thread, TALLY_BREAK_KEPT);
-    /* Again and again: finalizers may keep some, too, or come here. */
-    while (tally_keeps_any(thread)) {
-        tally_object *kept = thread->kept;
-        thread->kept = NULL;
-        tally_xdecref(kept);
-        while (thread->drops) tally_decref(thread->put_off[--thread->drops]);
-        tally_reference_batch *batch = thread->batches;
-        if (!batch) continue;
-        thread->batches = batch->next;
-        for (ptrdiff_t i = 0; i < batch->count; i++) tally_decref(batch->at[i]);
-        free(batch);
-    }
 }
 
 /* Plain and atomic counts come here for 0 and for less, atomic ones also when they were out of

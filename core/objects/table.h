@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* table.h: what dict.c needs of tables beyond core/objects/object.h; table.c explains them. */
+/* table.h: hash tables from keys to values, in the order of insertion; table.c explains them. */
 #ifndef TALLY_TABLE_H
 #define TALLY_TABLE_H
 
@@ -28,6 +28,27 @@ struct tally_table {
 
 typedef _Atomic(tally_table *) tally_table_place;
 
+/*
+ * `holder` is the object whose lock guards the table at *place. A lookup in a table whose
+ * keys are strs runs no foreign code.
+ */
+tally_object *tally_table_get(tally_object *holder, _Atomic(tally_table *) *place,
+                              tally_object *key, int *error);
+int tally_table_set(tally_object *holder, _Atomic(tally_table *) *place, tally_object *key,
+                    tally_object *value);
+int tally_table_delete(tally_object *holder, _Atomic(tally_table *) *place,
+                       tally_object *key); /* 1 deleted, 0 missing, -1 */
+ptrdiff_t tally_table_find_index(
+    tally_table *table,
+    tally_object *key); /* the int value of a str key in a table that never changes; -1 */
+void tally_table_traverse(tally_table *table, tally_visit visit, void *context);
+tally_object **tally_table_next_child(tally_table *table);
+tally_object **tally_table_current_child(tally_table *table);
+tally_borrowed tally_table_borrow(tally_object *holder, _Atomic(tally_table *) *place,
+                                  tally_object *key);
+void tally_table_forget(tally_table *table); /* its children have been dropped */
+void tally_table_free(tally_table *table);   /* nobody reads it any more */
+size_t tally_table_bytes(tally_table *table);
 /* As tally_table_set; where replace is false and the key is there, its value is
  * left and given in *existing, a new reference. */
 int tally_table_put(tally_object *holder, tally_table_place *place, tally_object *key,

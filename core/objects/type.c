@@ -10,6 +10,7 @@
  * once.
  */
 #include "objects/object.h"
+#include "objects/table.h"
 #include <stdio.h>
 
 tally_type tally_types[TALLY_MAX_TYPES];

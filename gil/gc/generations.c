@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * generations.c: the generational cycle collector of CPython up to 3.13, under a GIL (Neil
- * Schemenauer 2000; the forms of the talks in docs/collectors.md).
+ * Schemenauer 2000; the forms of the talks in docs/design/collectors.md).
  *
  * A collection of generation g merges the younger generations into g, finds the unreachable ones
  * among these young objects (young_collection.c), and moves the survivors to the next generation.

@@ -10,6 +10,10 @@
 #ifndef TALLY_TRACK_H
 #define TALLY_TRACK_H
 
+#include "layout/thread.h"
+#include "layout/types.h"
+#include "memory/memory.h"
+
 /* Heads of lists. The generations first; then those of a collection. */
 enum {
     TALLY_LIST_YOUNG,
@@ -63,7 +67,7 @@ static inline void tally_track(void *object) {
     tally_store_relaxed(&container->base.flags, TALLY_FLAG_TRACKED);
     tally_link_append(TALLY_LIST_YOUNG, container);
 }
-#define tally_retrack(object) tally_track(object)
+static inline void tally_retrack(tally_object *object) { tally_track(object); }
 static inline void tally_untrack(tally_object *object) {
     uint8_t flags = tally_load_relaxed(&object->flags);
     tally_store_relaxed(&object->flags, flags & ~(TALLY_FLAG_TRACKED | TALLY_FLAG_COLLECTING |

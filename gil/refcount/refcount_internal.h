@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The plain counts' side of the contract; core/contract/ says what each does. */
-#ifndef TALLY_REFCOUNT_PART_H
-#define TALLY_REFCOUNT_PART_H
+/* The plain counts' side of the contract; core/contract/refcount.h says what each does. */
+#ifndef TALLY_REFCOUNT_INTERNAL_H
+#define TALLY_REFCOUNT_INTERNAL_H
 
-typedef struct tally_refcount_thread {
-    char nothing[0];
-} tally_refcount_thread;
+#include "layout/flags.h"
+#include "layout/thread.h"
 
 static inline void tally_refcount_init(tally_refcounts *refcount) { refcount->count = 1; }
 /* Of memory that is new. */

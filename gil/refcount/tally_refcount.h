@@ -1,22 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Plain counts: one word that only the holder of the one lock touches. The top
+ * Plain refcounts: one word that only the holder of the one lock touches. The top
  * bit marks an immortal object, whose count is never written. The incref of an object with 2^31 - 1
  * references sets that bit, so a count that is out of room makes its object immortal (as PEP 683
  * has it).
  */
+/* That header includes this one where the functions below belong. */
+#include "tally_object.h"
+
 #ifndef TALLY_REFCOUNT_H
-#define TALLY_REFCOUNT_H
-
-#define TALLY_REFCOUNT_NAME        "plain"
-#define TALLY_REFCOUNT_HAVE_OWNERS 0
-
-typedef struct tally_refcounts {
-    uint32_t count;
-} tally_refcounts;
-
-#define TALLY_REFCOUNT_IMMORTAL \
-    { UINT32_C(1) << 31 }
+#    define TALLY_REFCOUNT_H
 
 void tally_object_zero(tally_object *object); /* the last reference is gone */
 

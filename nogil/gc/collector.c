@@ -24,6 +24,7 @@
  *  - A thread that asks while another is stopping the world for a collection shares that one: it
  *    finds all that was garbage at that time.
  */
+#include "internal.h"
 #include "mark.h"
 #include "processors.h"
 

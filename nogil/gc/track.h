@@ -11,6 +11,9 @@
 #ifndef TALLY_TRACK_H
 #define TALLY_TRACK_H
 
+#include "layout/thread.h"
+#include "layout/types.h"
+
 enum { TALLY_BIRTHS_BATCH = 64 };
 void tally_births_flush(bool may_collect);
 

@@ -26,9 +26,10 @@
 #ifndef TALLY_LOCKING_INLINE_H
 #define TALLY_LOCKING_INLINE_H
 
+#include "layout/thread.h"
+#include "layout/types.h"
 #include "refcount_internal.h"
-
-#define TALLY_LOCKING_NAME "lock an object"
+#include <stdlib.h>
 
 enum {
     TALLY_LOCK_FREE = 0,
@@ -47,28 +48,6 @@ enum {
  * sections go. */
 enum { TALLY_TOKEN_BIASED, TALLY_TOKEN_HELD, TALLY_TOKEN_NESTED, TALLY_TOKEN_WAITED };
 
-typedef struct tally_locking_thread {
-    _Atomic(tally_object *) biased_hold; /* the object whose biased lock its owner is in */
-    _Atomic uint8_t bias; /* a lock byte that is biased to this slot now; goes up, for as long as
-                             the slot is there */
-    _Atomic uint8_t bias_over; /* biases up to this one are over; 0: none is */
-    _Atomic uint8_t
-        lock_initial; /* of its new containers: biased, unless they keep being revoked */
-    _Atomic uint8_t revocations;
-    bool claimed_by_stop;         /* by who stops the world */
-    const char *_Atomic doing;    /* what it left RUNNING for last; static text */
-    uint64_t left_at;             /* when, if that is traced; own thread */
-    tally_retired *retired;       /* not yet handed over; own thread */
-    tally_dead_list retired_dead; /* objects, the same */
-    size_t retired_count;         /* of those that are no dead objects */
-    _Atomic size_t retired_bytes; /* own thread; read by statistics */
-    bool helping;                 /* waits for a grace period; own thread */
-    bool throttle_requested;      /* for a grace period, at the next safepoint; own thread */
-} tally_locking_thread;
-
-enum { TALLY_LOCK_FREE_READS = 1 };
-
-struct tally_thread_state;
 unsigned tally_lock_slow(tally_object *object);
 void tally_unlock_slow(tally_object *object);
 void tally_unlock_waited(tally_object *object);
@@ -77,20 +56,37 @@ static inline bool tally_lock_byte_is_biased(uint8_t lock) {
     return (lock & (TALLY_LOCK_BIASED | TALLY_LOCK_HELD)) == TALLY_LOCK_BIASED;
 }
 
-#define tally_lock_initial()                                                   \
-    (TALLY_REFCOUNT_HAVE_OWNERS                                                \
-         ? atomic_load_explicit(&tally_thread_current()->locking.lock_initial, \
-                                memory_order_relaxed)                          \
-         : TALLY_LOCK_FREE)
-
-#define tally_lock_object(object)            tally_lock_object_of(tally_thread_current(), object)
-#define tally_lock_object_of(thread, object) tally_lock_inline(&(thread)->locking, object)
-
-/* In a leaf section entered with this token. */
-#define tally_is_private(token) (TALLY_REFCOUNT_HAVE_OWNERS && (token) == TALLY_TOKEN_BIASED)
+static inline uint8_t tally_lock_initial(void) {
+    return TALLY_REFCOUNT_HAVE_OWNERS
+               ? tally_load_relaxed(&tally_thread_current()->locking.lock_initial)
+               : TALLY_LOCK_FREE;
+}
+static inline bool tally_is_private(unsigned token) {
+    return TALLY_REFCOUNT_HAVE_OWNERS && token == TALLY_TOKEN_BIASED;
+}
 
 #ifdef TALLY_LOCKS_OFF
-#    include "locks_off.h"
+/*
+ * A what-if, never a product: short locks that exclude no thread, for workloads in which no thread
+ * changes what another can reach. The owner of a container is in it as with a biased lock; all
+ * other threads may read without the lock. Lock bytes stay as they were made.
+ */
+static inline unsigned tally_lock_object(tally_object *object) {
+    return TALLY_REFCOUNT_HAVE_OWNERS && tally_refcount_owned(&object->refcount)
+               ? TALLY_TOKEN_BIASED
+               : TALLY_TOKEN_NESTED;
+}
+static inline void tally_unlock_object(tally_object *object, unsigned token) {
+    (void)object, (void)token;
+}
+static inline bool tally_lock_fast(tally_object *object) {
+    return TALLY_REFCOUNT_HAVE_OWNERS && tally_refcount_owned(&object->refcount);
+}
+static inline void tally_unlock_fast(tally_object *object) { (void)object; }
+static inline bool tally_may_read_unlocked(tally_object *object) {
+    (void)object;
+    return true;
+}
 #else
 static inline bool tally_lock_biased(tally_locking_thread *self, tally_object *object) {
     if (!TALLY_REFCOUNT_HAVE_OWNERS || TALLY_UNLIKELY(!tally_refcount_owned(&object->refcount)))
@@ -109,10 +105,10 @@ static inline bool tally_lock_biased(tally_locking_thread *self, tally_object *o
     return false;
 }
 
-static inline unsigned tally_lock_inline(tally_locking_thread *self, tally_object *object) {
+static inline unsigned tally_lock_object(tally_object *object) {
     TALLY_ENDS_BORROWS();
     TALLY_CHECKED(tally_check_may_wait());
-    if (tally_lock_biased(self, object)) return TALLY_TOKEN_BIASED;
+    if (tally_lock_biased(&tally_thread_current()->locking, object)) return TALLY_TOKEN_BIASED;
     uint8_t expected = TALLY_LOCK_FREE;
     /* acquire: pairs with the release of unlock */
     if (TALLY_LIKELY(tally_cas_acquire(&object->lock, &expected, TALLY_LOCK_HELD))) {
@@ -122,18 +118,19 @@ static inline unsigned tally_lock_inline(tally_locking_thread *self, tally_objec
     return tally_lock_slow(object);
 }
 
-/* Enters by bias, or not at all. */
-#    define tally_lock_fast(object) tally_lock_biased(&tally_thread_current()->locking, object)
-#    define tally_unlock_fast(object) \
-        ((void)(object), tally_store_release(&tally_thread_current()->locking.biased_hold, NULL))
+/* By bias, or not at all. */
+static inline bool tally_lock_fast(tally_object *object) {
+    return tally_lock_biased(&tally_thread_current()->locking, object);
+}
+static inline void tally_unlock_fast(tally_object *object) {
+    (void)object;
+    tally_store_release(&tally_thread_current()->locking.biased_hold, NULL);
+}
 
-#    define tally_unlock_object(object, token) \
-        tally_unlock_inline(&tally_thread_current()->locking, object, token)
-static inline void tally_unlock_inline(tally_locking_thread *self, tally_object *object,
-                                       unsigned token) {
+static inline void tally_unlock_object(tally_object *object, unsigned token) {
     if (TALLY_LIKELY(tally_is_private(token))) {
         /* release: pairs with the acquire of the revoker, who then sees all that was done inside */
-        tally_store_release(&self->biased_hold, NULL);
+        tally_store_release(&tally_thread_current()->locking.biased_hold, NULL);
         return;
     }
     if (TALLY_UNLIKELY(token != TALLY_TOKEN_HELD)) {
@@ -168,79 +165,31 @@ static inline bool tally_may_read_unlocked(tally_object *object) {
 }
 #endif
 
-void tally_weak_lock(const void *address);
-void tally_weak_unlock(const void *address);
 /* References of instances to their class are counted in a table of each thread; classes.c.
  * Its thread alone writes an entry: load and store. False: no table yet. */
 static inline bool tally_class_count(tally_thread_head *head, uint16_t index, int64_t by) {
-    _Atomic int64_t *numbers = tally_load_relaxed(&head->per_thread_refcounts);
+    _Atomic int64_t *numbers = tally_load_relaxed(&head->refcount.per_thread);
     if (TALLY_UNLIKELY(!numbers)) return false;
     tally_store_relaxed(&numbers[index], tally_load_relaxed(&numbers[index]) + by);
     return true;
 }
-void tally_per_thread_start(void);
-bool tally_per_thread_allocate(void); /* the caller's table; false: no memory, without an error */
-bool tally_per_thread_seem_unused(void); /* spread objects seem to be unused; a snapshot */
-size_t tally_per_thread_sweep(void);     /* as tally_classes_sweep, of those that are no classes */
 int tally_class_incref_slow(tally_object *class_);
 void tally_class_decref_slow(tally_object *class_);
-#define tally_class_incref(class_)                                                   \
-    (tally_class_count(tally_self.thread, ((tally_type_object *)(class_))->index, 1) \
-         ? 0                                                                         \
-         : tally_class_incref_slow(class_))
-#define tally_class_decref(class_)                                                    \
-    (tally_class_count(tally_self.thread, ((tally_type_object *)(class_))->index, -1) \
-         ? (void)0                                                                    \
-         : tally_class_decref_slow(class_))
+static inline int tally_class_incref(tally_object *class_) {
+    return tally_class_count(tally_self.thread, ((tally_type_object *)class_)->index, 1)
+               ? 0
+               : tally_class_incref_slow(class_);
+}
+static inline void tally_class_decref(tally_object *class_) {
+    if (!tally_class_count(tally_self.thread, ((tally_type_object *)class_)->index, -1))
+        tally_class_decref_slow(class_);
+}
 
-/* The parts of this folder, to each other. */
-void tally_locks_start(void);
-void tally_locks_attach(tally_locking_thread *self);
-void tally_critical_suspend(struct tally_thread_state *thread);
-void tally_critical_resume(struct tally_thread_state *thread);
-/* Around a wait of the run time itself: runs no foreign code. Critical sections are the caller's
- * business. */
-void tally_wait_begin(struct tally_thread_state *thread, const char *doing);
-void tally_wait_end(void);
-int tally_reclaim_start(void);
-void tally_reclaim_end(void);
-void tally_reclaim_attach(void);
-void tally_reclaim_detach(struct tally_thread_state *thread);
-void tally_reclaim_safepoint(struct tally_thread_state *thread);
-void tally_reclaim_offline(void);
-void tally_reclaim_online(void);
-void tally_reclaim_before_fork(bool reader);
-void tally_reclaim_after_fork(bool reader, bool child);
-void tally_reclaim_drain(struct tally_thread_state *thread); /* contract: tally_locking_drain */
-void tally_reclaim_flush(struct tally_thread_state *thread);
-void tally_reclaim_before_blocking(struct tally_thread_state *thread);
+static inline void tally_class_refcounts_free(tally_thread_state *thread) {
+    free((void *)tally_load_relaxed(&thread->head.refcount.per_thread));
+}
 
-/* The contract; core/contract/. */
-int tally_locking_start(void);
-void tally_locking_end(void);
-void tally_locking_before_fork(bool running);
-void tally_locking_after_fork(bool running, bool child);
-static inline void tally_locking_orphan(void) {} /* the heap of unattached threads has no pools */
-void tally_locking_drain(struct tally_thread_state *thread);
-void tally_locking_attach(struct tally_thread_state *thread);
-void tally_locking_detach(struct tally_thread_state *thread);
-void tally_locking_safepoint(struct tally_thread_state *thread);
-bool tally_claim(struct tally_thread_state *thread);
-void tally_claim_end(struct tally_thread_state *thread);
-void tally_thread_list_lock(void); /* by an attached thread: a blocking region while it waits */
-void tally_stop_the_world(void);
-void tally_resume_the_world(void);
-unsigned tally_helpers_gather(unsigned most);
-void tally_helpers_run(void (*work)(unsigned number, unsigned of, void *context), void *context);
-void tally_helpers_dismiss(void);
-void tally_last_stop(unsigned *thread, const char **was);
-uint64_t tally_last_resume_ns(void); /* nanoseconds */
-void tally_retire(tally_retired *node, unsigned what, size_t bytes);
-void tally_reclaim_stopped(void);
-void tally_reclaim_free(void);
-void tally_reclaim_request_throttle(void);
-bool tally_reclaim_throttle(void);
-void tally_reclaim_backlog(size_t *bytes, size_t *most);
-void tally_retire_object(tally_object *object, size_t bytes);
+/* The heap of unattached threads has no pools. */
+static inline void tally_locking_orphan(void) {}
 
 #endif

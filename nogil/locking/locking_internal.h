@@ -3,7 +3,7 @@
 #ifndef TALLY_LOCKING_INTERNAL_H
 #define TALLY_LOCKING_INTERNAL_H
 
-#include "objects/object.h"
+#include "internal.h"
 
 enum { TALLY_LOCK_SPINS = 40 }; /* looks at a lock before the thread sleeps or yields */
 

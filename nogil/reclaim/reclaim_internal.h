@@ -3,7 +3,7 @@
 #ifndef TALLY_RECLAIM_INTERNAL_H
 #define TALLY_RECLAIM_INTERNAL_H
 
-#include "objects/object.h"
+#include "internal.h"
 
 /* Memory that waits for one grace period; made by retire.c. */
 typedef struct tally_batch {

@@ -21,6 +21,7 @@
  *    first drop, or its first instance, allocates the array.
  */
 #include "gc/collector.h"
+#include "internal.h"
 
 enum { FIRST_SWEEP = 64 };
 static _Atomic size_t born, sweep_at = FIRST_SWEEP;

@@ -4,7 +4,7 @@
 #ifndef TALLY_WORLD_H
 #define TALLY_WORLD_H
 
-#include "objects/object.h"
+#include "internal.h"
 
 struct tally_world {
     pthread_mutex_t stopper; /* held from before a stop until after the resume */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * borrow.pml: an object is borrowed from a slot without a count, and its child from it, while the
- * object is removed, dies, and its block becomes another object. docs/borrowing.md.
+ * object is removed, dies, and its block becomes another object. docs/design/borrowing.md.
  * Stands for core/objects/object.h tally_slot_try_borrow, tally_make_borrowable,
  * tally_is_borrowable; core/objects/death.c tally_borrow_secure, tally_borrow_keep, tally_retain,
  * dealloc_borrowable; the storers' tally_make_borrowable_in.

@@ -9,7 +9,7 @@
 //
 // Two series are compared by Welch's t test on the logarithms of their blocks'
 // medians, which keeps its level from three blocks up, also with heavy tails,
-// skew and outliers (tests/test_statistics.c); tests on ranks cannot reach a
+// skew and outliers (tests/compare/statistics.c); tests on ranks cannot reach a
 // corrected level with so few.  That two are the same is tested by two one-sided
 // tests against the margin (D. J. Schuirmann, "A Comparison of the Two
 // One-Sided Tests Procedure and the Power Approach", 1987).  Both tests are

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Atomic counts: one word that every thread changes by atomic read-modify-writes. It holds
+ * Atomic refcounts: one word that every thread changes by atomic read-modify-writes. It holds
  * the references less 2, as a signed number:
  *
  *   -2^31 ... -2^30-1   dead, and in a list (tally_refcount_set_link)
@@ -21,23 +21,11 @@
  *  - Between that decref's two steps others may count, which does harm only if they drop 2^29
  *    references meanwhile.
  */
+/* That header includes this one where the functions below belong. */
+#include "tally_object.h"
+
 #ifndef TALLY_REFCOUNT_H
-#define TALLY_REFCOUNT_H
-
-#define TALLY_REFCOUNT_NAME        "atomic"
-#define TALLY_REFCOUNT_HAVE_OWNERS 0
-
-typedef struct tally_refcounts {
-    _Atomic uint32_t count; /* references - 2; of a dead object a try-incref fails */
-} tally_refcounts;
-
-#define TALLY_REFCOUNT_ONE           UINT32_MAX /* one reference */
-#define TALLY_REFCOUNT_DEAD          (UINT32_MAX - 1)
-#define TALLY_REFCOUNT_LIMIT         (INT32_C(1) << 29)
-#define TALLY_REFCOUNT_IMMORTAL_WORD (UINT32_C(1) << 30)
-#define TALLY_REFCOUNT_LINK          (UINT32_C(1) << 31)
-#define TALLY_REFCOUNT_IMMORTAL \
-    { TALLY_REFCOUNT_IMMORTAL_WORD }
+#    define TALLY_REFCOUNT_H
 
 void tally_object_zero(
     tally_object *object); /* the last reference is gone, or the count is out of room */

@@ -39,8 +39,8 @@ ptrdiff_t tally_hot_sum(unsigned place) {
     uint64_t sum = 0;
     for (uint32_t id = 1; id <= slots_used(); id++) {
         tally_thread_head *head = &tally_thread_slot(id)->head;
-        sum +=
-            tally_load_relaxed(&head->hot[place].up) - tally_load_relaxed(&head->hot[place].down);
+        sum += tally_load_relaxed(&head->refcount.hot[place].up) -
+               tally_load_relaxed(&head->refcount.hot[place].down);
     }
     return (ptrdiff_t)sum - 1;
 }
@@ -53,11 +53,11 @@ static void fold(unsigned index) {
     uint64_t sum = 0;
     for (uint32_t id = 1; id <= slots_used(); id++) {
         tally_thread_head *head = &tally_thread_slot(id)->head;
-        uint64_t up = tally_load_relaxed(&head->hot[index].up);
-        uint64_t down = tally_load_relaxed(&head->hot[index].down);
+        uint64_t up = tally_load_relaxed(&head->refcount.hot[index].up);
+        uint64_t down = tally_load_relaxed(&head->refcount.hot[index].down);
         if (up + down == 0) continue;
-        tally_store_relaxed(&head->hot[index].up, 0);
-        tally_store_relaxed(&head->hot[index].down, 0);
+        tally_store_relaxed(&head->refcount.hot[index].up, 0);
+        tally_store_relaxed(&head->refcount.hot[index].down, 0);
         sum += up - down;
         at->counted += up + down;
         at->by = at->by == 0 || at->by == id ? id : SEVERAL;

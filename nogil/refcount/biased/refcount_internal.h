@@ -1,24 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The biased counts' side of the contract; core/contract/ says what each does. */
-#ifndef TALLY_REFCOUNT_PART_H
-#define TALLY_REFCOUNT_PART_H
+/* The biased counts' side of the contract; core/contract/refcount.h says what each does. */
+#ifndef TALLY_REFCOUNT_INTERNAL_H
+#define TALLY_REFCOUNT_INTERNAL_H
 
-#include "hot.h"
+#include "layout/flags.h"
+#include "layout/thread.h"
 
-/* An entry of a merge queue; a counted reference. */
-typedef struct tally_merge_entry {
-    struct tally_merge_entry *next;
-    tally_object *object;
-} tally_merge_entry;
-
-typedef struct tally_refcount_thread {
-    _Atomic(tally_merge_entry *) queue;   /* a stack; TALLY_QUEUE_CLOSED: the owner is gone */
-    _Atomic size_t waiting, waiting_most; /* bytes of the blocks of the objects in it */
-    tally_merge_entry *deferred; /* dead, to be destroyed at the next safepoint; own thread */
-#if TALLY_HOT_COUNTS
-    tally_hot_thread hot;
-#endif
-} tally_refcount_thread;
+/* The caller's array of per-thread refcounts; false: no memory, without an error. */
+bool tally_per_thread_allocate(void);
 
 static inline int32_t tally_shared_count(uint32_t shared) { return (int32_t)shared >> 2; }
 /* From 2^28 to 3 * 2^28 as numbers of 30 bits; tally_refcount.h. */
@@ -35,8 +24,7 @@ static inline uint32_t tally_shared_of(int64_t references, uint32_t state) {
 /* A hot or spread object's is none. */
 static inline uint32_t tally_refcount_owner(tally_refcounts *refcount) {
     uint16_t owner = (uint16_t)tally_owned_load(refcount);
-    if (tally_owner_is_per_thread(owner)) return TALLY_OWNER_NONE;
-    return TALLY_HOT_COUNTS && owner == TALLY_OWNER_HOT ? TALLY_OWNER_NONE : owner;
+    return tally_owner_is_per_thread(owner) || tally_owner_is_hot(owner) ? TALLY_OWNER_NONE : owner;
 }
 static inline bool tally_refcount_owned(tally_refcounts *refcount) {
     return (uint16_t)tally_owned_load(refcount) == tally_self.id;
@@ -67,21 +55,10 @@ static inline bool tally_refcount_try_incref(tally_refcounts *refcount) {
         tally_owned_store(refcount, owned + TALLY_OWNED_ONE);
         return true;
     }
-    if ((uint16_t)owned == TALLY_OWNER_IMMORTAL) {
-        TALLY_DETAIL(immortal_skips);
-        return true;
-    }
-    /* A hot one: the table's reference keeps it alive, and it stays hot until this thread's next
-     * safepoint. */
-    if (tally_owner_is_hot(owned)) {
-        TALLY_DETAIL(per_thread_increfs);
-        tally_hot_up(owned);
-        return true;
-    }
-    /* A spread one, likewise: it lives, and stays spread until this thread's next safepoint. */
+    if (tally_refcount_incref_special(owned)) return true;
+    /* Counted per thread, and this thread has no array. */
     if (tally_owner_is_per_thread(owned)) {
         TALLY_DETAIL(per_thread_increfs);
-        if (TALLY_LIKELY(tally_per_thread_add(owned, 1))) return true;
         tally_add_relaxed(&refcount->shared, TALLY_SHARED_ONE);
         return true;
     }
@@ -181,12 +158,7 @@ static inline bool tally_refcount_drop(tally_refcounts *refcount) {
             tally_owned_store(refcount, TALLY_OWNER_NONE);
             return true;
         }
-    } else if ((uint16_t)owned == TALLY_OWNER_IMMORTAL) {
-        TALLY_DETAIL(immortal_skips);
-        return false;
-    } else if (tally_owner_is_hot(owned)) {
-        TALLY_DETAIL(per_thread_decrefs);
-        tally_hot_down(owned);
+    } else if (tally_refcount_decref_special(owned)) {
         return false;
     }
     return tally_refcount_drop_slow(refcount);
@@ -276,12 +248,10 @@ static inline void tally_refcount_end_per_thread(tally_refcounts *refcount, int6
 static inline ptrdiff_t tally_refcount_total(tally_refcounts *refcount) {
     if (TALLY_UNLIKELY(tally_shared_is_full(tally_load_relaxed(&refcount->shared))))
         return PTRDIFF_MAX / 4;
-#if TALLY_HOT_COUNTS
     uint64_t owned = tally_owned_load(refcount);
-    if ((uint16_t)owned == TALLY_OWNER_HOT)
+    if (tally_owner_is_hot(owned))
         return tally_shared_count(tally_load_relaxed(&refcount->shared)) +
                tally_hot_sum((unsigned)(owned >> 16));
-#endif
     uint64_t local = tally_refcount_per_thread_index(refcount)
                          ? 0
                          : tally_owned_load(refcount) / TALLY_OWNED_ONE;

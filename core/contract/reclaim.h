@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * reclaim.h: how memory waits until no reader without a lock can still look at it: one grace
+ * period, in which every thread has been at a safepoint or was blocked.
+ */
+#ifndef TALLY_CONTRACT_RECLAIM_H
+#define TALLY_CONTRACT_RECLAIM_H
+
+#include "layout/heap.h"
+#include "locking_inline.h"
+
+/* Gives the memory back after a grace period (tally_reclaim); cannot fail. The second: a dead
+ * object that was borrowable, by tally_object_free_borrowable. */
+extern void tally_retire(tally_retired *node, unsigned what, size_t bytes);
+extern void tally_retire_object(tally_object *object, size_t bytes);
+
+/* The caller is to wait at its next safepoint, outside of critical sections, for a grace period. */
+extern void tally_reclaim_request_throttle(void);
+/* Where foreign code may run: if the caller has retired much, it flushes it, or waits as above.
+ * False: it waits already, below on the stack, and is to retire no more until then. */
+extern bool tally_reclaim_throttle(void);
+/* Bytes that wait for a grace period, now and at most so far. */
+extern void tally_reclaim_backlog(size_t *bytes, size_t *most);
+
+/* ---- without a GIL only ---- */
+
+/* World stopped: a grace period has passed for all that waits. Later: frees it. */
+extern void tally_reclaim_stopped(void);
+extern void tally_reclaim_free(void);
+
+#endif

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* heap.h: pools, heaps, and lists of memory that waits; memory/memory.h has their invariants. */
+#ifndef TALLY_HEAP_H
+#define TALLY_HEAP_H
+
+#include "layout.h"
+#include "tally.h"
+
+enum { TALLY_PLAIN, TALLY_CONTAINERS, TALLY_RAW, TALLY_KINDS };
+
+#define TALLY_ARENA_SHIFT 21
+#define TALLY_POOL_SHIFT  15
+#define TALLY_ARENA_SIZE  ((size_t)1 << TALLY_ARENA_SHIFT)
+#define TALLY_POOL_SIZE   ((size_t)1 << TALLY_POOL_SHIFT)
+#define TALLY_ARENA_POOLS (TALLY_ARENA_SIZE / TALLY_POOL_SIZE)
+#define TALLY_SMALL_LIMIT 512
+
+/* Memory that waits for a grace period. */
+typedef struct tally_retired {
+    uintptr_t next; /* low bits: what it is */
+} tally_retired;
+enum {
+    TALLY_RETIRED_ARRAY,
+    TALLY_RETIRED_TABLE,
+    TALLY_RETIRED_POOL,
+    TALLY_RETIRED_LARGE,
+    TALLY_RETIRED_REFERENCE,
+    TALLY_RETIRED_KIND = 7
+};
+/* A reference to drop after a grace period. */
+typedef struct tally_retired_reference {
+    tally_retired retired;
+    tally_object *object;
+} tally_retired_reference;
+
+typedef struct tally_pool {
+    char *free;    /* list of free blocks */
+    uint32_t left; /* frees until one has more to do: until the pool is empty, or no longer full */
+    uint32_t notify; /* blocks in use = left + notify; not 0 only while the pool is full */
+    uint32_t block_size;
+    _Atomic uint16_t owner; /* slot of its heap */
+    uint8_t kind, class_;   /* class_: block_size / 16 */
+    uint8_t in_use;         /* 0: free or waiting */
+    char *bump, *end;       /* blocks up to bump have been made */
+    struct tally_pool *next, *previous;
+    tally_retired retired;
+} __attribute__((aligned(64))) tally_pool;
+
+typedef struct tally_heap {
+    tally_pool *current[TALLY_KINDS][TALLY_SIZE_CLASSES + 1];
+    /* Others that may have free blocks, first in, first out: one that was full a
+     * moment ago goes last, so that it has more than one free block when it is needed. */
+    tally_pool *queue[TALLY_KINDS][TALLY_SIZE_CLASSES + 1],
+        *queue_last[TALLY_KINDS][TALLY_SIZE_CLASSES + 1];
+    unsigned empty; /* pools in the queues that have no block in use */
+    unsigned keeps; /* at most so many of them */
+    uint16_t owner;
+    bool serving;  /* its thread is in another's heap */
+    uint8_t rests; /* blocking regions since it last needed a pool, or got one to keep; 2: it has
+                      given those back */
+    _Atomic uint32_t queued; /* pools in the queues; others read it as a hint */
+    /* Blocks freed by other threads: the address of the last one, and above it how many; from 2^16
+     * on that starts again at TALLY_REMOTE_MANY. */
+    _Alignas(64) _Atomic uint64_t remote;
+} tally_heap;
+#define TALLY_REMOTE_ONE  ((uint64_t)1 << 48)
+#define TALLY_REMOTE_MANY ((uint64_t)1 << 15)
+static inline char *tally_remote_block(uint64_t remote) {
+    return (char *)(uintptr_t)(remote & (TALLY_REMOTE_ONE - 1));
+}
+
+/*
+ * A list of dead objects, linked through words that the dead do not need: no memory,
+ * and what they hold stays readable. Small ones by their place in the region, in units
+ * of 16 bytes, in the count words (tally_refcount_set_link); large ones in front of the block.
+ */
+typedef struct tally_dead_list {
+    uint32_t small;
+    tally_object *large;
+} tally_dead_list;
+
+#endif

@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * threads.c: threads attach to a slot and leave it. thread.h states what a slot is.
+ *
+ * Invariants:
+ *  - A thread attaches under the thread list lock, while the phase is TALLY_ON. tally_finish sets
+ *    TALLY_ENDING under the same lock when no other thread is attached. From then on the ending
+ *    thread is the only one, and no thread looks at what it frees. tally_init needs TALLY_OFF,
+ * which is set when all is gone.
+ *  - A thread that is not attached comes to tally_thread_require before it touches anything that
+ * may be gone.
+ */
+#include "objects/object.h"
+#include <stdio.h>
+
+/* What unattached threads have: every safepoint goes to the slow path, which says so;
+ * without a GIL every allocation too, since no pool has a free block. */
+static tally_thread_state unattached = {
+    .head = {.breaker = TALLY_BREAK_UNATTACHED, .id = TALLY_OWNER_UNATTACHED}};
+_Thread_local struct tally_self tally_self
+    __attribute__((tls_model("initial-exec"))) = {&unattached.head, TALLY_OWNER_UNATTACHED};
+__attribute__((constructor)) static void start_unattached(void) {
+    tally_heap_start(&unattached.heap, 0);
+}
+
+void tally_thread_forget(void) {
+    tally_self.thread = &unattached.head;
+    tally_self.id = TALLY_OWNER_UNATTACHED;
+}
+
+void tally_fatal(tally_object *object, const char *what) {
+    char thread[24] = "(not attached)";
+    if (tally_self.id != TALLY_OWNER_UNATTACHED)
+        snprintf(thread, sizeof thread, "%u", tally_self.id);
+    if (object)
+        fprintf(stderr, "tally: %s: object %p of type %s, thread %s\n", what, (void *)object,
+                tally_types[object->type].name ? tally_types[object->type].name : "(none)", thread);
+    else
+        fprintf(stderr, "tally: %s, thread %s\n", what, thread);
+    abort();
+}
+
+static const char forked[] =
+    "this process was forked while other threads were attached, so it can't use the run time";
+
+void tally_thread_require(void) {
+    if (TALLY_LIKELY(tally_thread_is_attached())) return;
+    if (tally_load_relaxed(&tally_process.orphaned)) tally_fatal(NULL, forked);
+    tally_fatal(NULL, "a function of tally.h was called by a thread that is not attached");
+}
+
+/* Sets the error of who wanted another phase; -1. */
+int tally_wrong_phase(int is) {
+    static const char *const why[] = {"is not started: call tally_init first", "is being started",
+                                      "is started already", "is ending"};
+    if (tally_load_relaxed(&tally_process.orphaned))
+        tally_error_set(TALLY_RUNTIME_ERROR, "%s", forked);
+    else
+        tally_error_set(TALLY_RUNTIME_ERROR, "the run time %s", why[is]);
+    return -1;
+}
+
+void tally_check_may_wait(void) {
+    if (tally_thread_current()->world_stopped)
+        tally_fatal(NULL, "a thread that has stopped the world waits, or takes a lock");
+}
+void tally_check_may_run_foreign_code(void) {
+    tally_check_may_wait();
+    if (tally_thread_current()->plain_calls)
+        tally_fatal(NULL, "foreign code starts in a call that runs none");
+}
+
+/* The thread list lock is held: a vacant slot, the lowest first, since its heap may have memory. */
+static tally_thread_state *slot_take(void) {
+    uint32_t used = tally_load_relaxed(&tally_process.slots_used);
+    for (uint32_t id = 1; id <= used; id++) {
+        tally_thread_state *thread = tally_thread_slot(id);
+        if (tally_load_relaxed(&thread->status) == TALLY_VACANT) return thread;
+    }
+    if (used + 1 >= TALLY_MAX_THREADS) return NULL;
+    tally_thread_state *thread = aligned_alloc(64, (sizeof *thread + 63) & ~(size_t)63);
+    if (!thread) return NULL;
+    memset(thread, 0, sizeof *thread);
+    thread->head.id = used + 1;
+    tally_heap_start(&thread->heap, used + 1);
+    /* release: pairs with tally_thread_slot */
+    tally_store_release(&tally_process.slots[used + 1], thread);
+    /* seq_cst: before it looks at what is under way; pairs with those who set a bit in every slot
+     */
+    tally_store_seq_cst(&tally_process.slots_used, used + 1);
+    return thread;
+}
+
+/* By a thread of its own, or by the one that starts the run time. */
+int tally_attach(enum tally_phase wanted) {
+    if (tally_thread_is_attached()) {
+        tally_error_set(TALLY_RUNTIME_ERROR, "this thread is attached already");
+        return -1;
+    }
+    TALLY_FAILPOINT(attach);
+    pthread_mutex_lock(&tally_process.thread_list);
+    int is = tally_load_relaxed(&tally_process.phase);
+    if (is != (int)wanted || tally_load_relaxed(&tally_process.orphaned)) {
+        pthread_mutex_unlock(&tally_process.thread_list);
+        return tally_wrong_phase(is);
+    }
+    tally_thread_state *thread = slot_take();
+    if (thread) {
+        /* Only what a part will clear again: a bit that stays sends every safepoint to the slow
+         * path. */
+        tally_store_relaxed(&thread->head.breaker,
+                            TALLY_REFCOUNT_HAVE_OWNERS ? TALLY_BREAK_MERGE : 0);
+        thread->critical = NULL;
+        thread->mutexes_held = 0;
+        thread->collection_put_off = false;
+        tally_refcount_attach(thread);
+        tally_heap_attach(&thread->heap);
+        tally_self.thread = &thread->head;
+        tally_self.id = (uint16_t)thread->head.id;
+        /* seq_cst: as every change of a status */
+        tally_store_seq_cst(&thread->status, TALLY_RUNNING);
+        tally_add_relaxed(&tally_process.attached, 1);
+    }
+    pthread_mutex_unlock(&tally_process.thread_list);
+    if (!thread) {
+        tally_error_set(TALLY_MEMORY_ERROR, "no room for another thread");
+        return -1;
+    }
+    TALLY_FAILPOINT(attached);
+    tally_locking_attach(thread);
+    return 0;
+}
+
+int tally_thread_attach(void) { return tally_attach(TALLY_ON); }
+
+static bool runs(tally_thread_state *thread) {
+    return tally_load_relaxed(&thread->status) == TALLY_RUNNING;
+}
+
+void tally_thread_detach(void) {
+    tally_thread_require();
+    tally_thread_state *thread = tally_thread_current();
+    if (!runs(thread)) tally_fatal(NULL, "a thread detached in a blocking region");
+    if (thread->collecting) tally_fatal(NULL, "a thread detached inside a collection");
+    if (thread->dealloc_depth)
+        tally_fatal(NULL, "a thread detached in a finalizer or a callback of a weak reference");
+    if (thread->critical)
+        tally_fatal(thread->critical->first, "a thread detached inside a critical section");
+    tally_safepoint(); /* what it has retired */
+    for (;;) {
+        do {
+            tally_drop_kept(thread);
+            tally_refcount_safepoint(thread); /* may run finalizers, which may queue more */
+        } while (tally_keeps_any(thread));
+        TALLY_FAILPOINT(detach);
+        if (tally_heap_current() == &thread->heap)
+            tally_heap_drain(&thread->heap); /* here, where nobody waits for the lock */
+        tally_thread_list_lock();
+        TALLY_FAILPOINT(queue_close);
+        if (tally_refcount_detach(thread)) break;
+        pthread_mutex_unlock(&tally_process.thread_list);
+    }
+    if (tally_heap_current() == &thread->heap) tally_heap_detach(&thread->heap);
+    tally_locking_detach(thread);
+    tally_store_seq_cst(&thread->status, TALLY_VACANT);
+    tally_thread_forget();
+    tally_sub_relaxed(&tally_process.attached, 1);
+    pthread_mutex_unlock(&tally_process.thread_list);
+}
+
+typedef struct start {
+    tally_thread *thread;
+    pthread_mutex_t mutex;
+    pthread_cond_t done;
+    int result;
+    tally_pending_error error; /* why it could not attach */
+} start;
+
+static void *thread_main(void *argument) {
+    start *s = argument;
+    tally_thread *thread = s->thread;
+    int result = tally_thread_attach() == 0 ? 1 : -1;
+    pthread_mutex_lock(&s->mutex);
+    s->result = result;
+    if (result < 0) tally_error_put_aside(&s->error);
+    pthread_cond_signal(&s->done);
+    pthread_mutex_unlock(&s->mutex);
+    if (result == 1) {
+        thread->run(thread->argument);
+        tally_thread_detach();
+    }
+    return NULL;
+}
+
+/* Returns once the thread is attached, so that a failure to attach is this call's. */
+int tally_thread_start(tally_thread *thread, void (*run)(void *), void *argument) {
+    tally_thread_require();
+    if (!thread || !run) {
+        tally_error_set(TALLY_VALUE_ERROR, "a thread needs a place and a function");
+        return -1;
+    }
+    start s = {
+        .thread = thread, .mutex = PTHREAD_MUTEX_INITIALIZER, .done = PTHREAD_COND_INITIALIZER};
+    thread->run = run;
+    thread->argument = argument;
+    int failed = pthread_create(&thread->handle, NULL, thread_main, &s);
+    if (failed) {
+        tally_error_set(TALLY_RUNTIME_ERROR, "no thread to be had: %s", strerror(failed));
+        return -1;
+    }
+    tally_blocking_begin();
+    pthread_mutex_lock(&s.mutex);
+    while (s.result == 0) pthread_cond_wait(&s.done, &s.mutex);
+    pthread_mutex_unlock(&s.mutex);
+    if (s.result < 0) pthread_join(thread->handle, NULL);
+    tally_blocking_end();
+    if (s.result < 0) {
+        tally_error_put_back(&s.error);
+        return -1;
+    }
+    return 0;
+}
+
+int tally_thread_join(tally_thread *thread) {
+    tally_thread_require();
+    if (!thread) {
+        tally_error_set(TALLY_VALUE_ERROR, "no thread to join");
+        return -1;
+    }
+    tally_blocking_begin();
+    int failed = pthread_join(thread->handle, NULL);
+    tally_blocking_end();
+    if (failed) {
+        tally_error_set(TALLY_RUNTIME_ERROR, "cannot join: %s", strerror(failed));
+        return -1;
+    }
+    return 0;
+}
+
+void tally_safepoint_slow(void) {
+    tally_thread_require();
+    tally_thread_state *thread = tally_thread_current();
+    TALLY_FAILPOINT(safepoint);
+    TALLY_ENDS_BORROWS();
+    tally_drop_kept(thread);
+    uint64_t begin = tally_trace_begin();
+    tally_locking_safepoint(thread);
+    if (tally_load_relaxed(&thread->head.breaker) & TALLY_BREAK_MERGE)
+        tally_refcount_safepoint(thread);
+    tally_trace_end(TALLY_TRACK_THREAD, "safepoint", begin);
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* internal.h: what the parts without a GIL offer each other, beyond the contract. */
+#ifndef TALLY_NOGIL_INTERNAL_H
+#define TALLY_NOGIL_INTERNAL_H
+
+#include "objects/object.h"
+
+void tally_locks_start(void);
+void tally_locks_attach(tally_locking_thread *self);
+void tally_critical_suspend(tally_thread_state *thread);
+void tally_critical_resume(tally_thread_state *thread);
+/* Around a wait of the run time itself: runs no foreign code. Critical sections are the caller's
+ * business. */
+void tally_wait_begin(tally_thread_state *thread, const char *doing);
+void tally_wait_end(void);
+int tally_reclaim_start(void);
+void tally_reclaim_end(void);
+void tally_reclaim_attach(void);
+void tally_reclaim_detach(tally_thread_state *thread);
+void tally_reclaim_safepoint(tally_thread_state *thread);
+void tally_reclaim_offline(void);
+void tally_reclaim_online(void);
+void tally_reclaim_before_fork(bool reader);
+void tally_reclaim_after_fork(bool reader, bool child);
+void tally_reclaim_drain(tally_thread_state *thread); /* contract: tally_locking_drain */
+void tally_reclaim_flush(tally_thread_state *thread);
+void tally_reclaim_before_blocking(tally_thread_state *thread);
+
+/* Per-thread refcounts. allocate: the caller's array; false: no memory, without an error. */
+void tally_per_thread_start(void);
+bool tally_per_thread_allocate(void);
+bool tally_per_thread_seem_unused(void); /* some counted objects seem to be unused; a snapshot */
+size_t tally_per_thread_sweep(void);     /* as tally_classes_sweep, of those that are no classes */
+
+#endif

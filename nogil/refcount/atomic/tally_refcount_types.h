@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* tally_refcount_types.h: the word of an atomic refcount; tally_refcount.h explains it. */
+#ifndef TALLY_REFCOUNT_TYPES_H
+#define TALLY_REFCOUNT_TYPES_H
+
+#include <stdint.h>
+
+#define TALLY_REFCOUNT_HAVE_OWNERS 0
+
+typedef struct tally_refcounts {
+    _Atomic uint32_t count; /* references - 2; of a dead object a try-incref fails */
+} tally_refcounts;
+
+#define TALLY_REFCOUNT_ONE           UINT32_MAX /* one reference */
+#define TALLY_REFCOUNT_DEAD          (UINT32_MAX - 1)
+#define TALLY_REFCOUNT_LIMIT         (INT32_C(1) << 29)
+#define TALLY_REFCOUNT_IMMORTAL_WORD (UINT32_C(1) << 30)
+#define TALLY_REFCOUNT_LINK          (UINT32_C(1) << 31)
+#define TALLY_REFCOUNT_IMMORTAL \
+    { TALLY_REFCOUNT_IMMORTAL_WORD }
+
+typedef struct tally_refcount_head {
+    /* The thread's part of the refcounts of classes; NULL: none yet. */
+    _Atomic(_Atomic int64_t *) per_thread;
+} tally_refcount_head;
+
+#endif

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* refcount_thread.h: what biased refcounts keep per thread. */
+#ifndef TALLY_REFCOUNT_THREAD_H
+#define TALLY_REFCOUNT_THREAD_H
+
+#include "hot.h"
+#include "tally.h"
+
+/* An entry of a merge queue; a counted reference. */
+typedef struct tally_merge_entry {
+    struct tally_merge_entry *next;
+    tally_object *object;
+} tally_merge_entry;
+
+typedef struct tally_refcount_thread {
+    _Atomic(tally_merge_entry *) queue;   /* a stack; TALLY_QUEUE_CLOSED: the owner is gone */
+    _Atomic size_t waiting, waiting_most; /* bytes of the blocks of the objects in it */
+    tally_merge_entry *deferred;          /* dead: destroyed at the next safepoint; own thread */
+#if TALLY_HOT_COUNTS
+    tally_hot_thread hot;
+#endif
+} tally_refcount_thread;
+
+#endif

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* tally_refcount_types.h: the words of a biased refcount; tally_refcount.h explains them. */
+#ifndef TALLY_REFCOUNT_TYPES_H
+#define TALLY_REFCOUNT_TYPES_H
+
+#include <stdint.h>
+
+#define TALLY_REFCOUNT_HAVE_OWNERS 1
+
+/* One word, local << 16 | owner: the owner's way is a load, a comparison and a
+ * store, and giving up an object is one store. Aligned to 4 that no padding
+ * follows `shared`; the header itself is aligned to 8. */
+typedef uint64_t tally_owned __attribute__((aligned(4)));
+#define TALLY_OWNED_ONE ((uint64_t)1 << 16)
+
+typedef struct tally_refcounts {
+    tally_owned owned;
+    _Atomic uint32_t shared; /* two state bits below a signed count */
+} tally_refcounts;
+
+#define TALLY_REFCOUNT_IMMORTAL \
+    { TALLY_OWNER_IMMORTAL, 0 }
+
+enum {
+    TALLY_SHARED_PRIVATE,
+    TALLY_SHARED_MAYBE,
+    TALLY_SHARED_QUEUED,
+    TALLY_SHARED_MERGED,
+    TALLY_SHARED_STATE = 3,
+    TALLY_SHARED_ONE = 4
+};
+
+/* Owner ids of objects that threads count in numbers of their own. */
+enum { TALLY_OWNER_PER_THREAD = 0xfffc, TALLY_OWNER_HOT = 0xfffd };
+
+/* 1: refcounts may be counted per thread. 0: under one lock no thread contends. */
+#ifndef TALLY_PER_THREAD_REFCOUNTS
+#    define TALLY_PER_THREAD_REFCOUNTS 1
+#endif
+/* 1: objects that threads contend for move to two numbers per thread; hot.h. */
+#ifndef TALLY_HOT_COUNTS
+#    define TALLY_HOT_COUNTS 0
+#endif
+#define TALLY_HOT_ROOM 256
+
+typedef struct tally_refcount_head {
+    /* The thread's part of the refcounts of classes and of objects that are counted per thread, by
+     * index; NULL: none yet. */
+    _Atomic(_Atomic int64_t *) per_thread;
+    /* Increments and decrements of hot objects; own thread. A thread that has stopped the world
+     * reads and clears them. */
+    struct {
+        _Atomic uint64_t up, down;
+    } hot[TALLY_HOT_COUNTS ? TALLY_HOT_ROOM : 0];
+} tally_refcount_head;
+
+#endif

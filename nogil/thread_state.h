@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* thread_state.h: what locks, reclamation and the collector keep per thread without a GIL. */
+#ifndef TALLY_THREAD_STATE_H
+#define TALLY_THREAD_STATE_H
+
+#include "layout/heap.h"
+#include "tally.h"
+
+/* Its own thread alone touches what no comment says otherwise about. */
+typedef struct tally_locking_thread {
+    /* The object whose biased lock its owner holds; others read it to revoke the bias. */
+    _Atomic(tally_object *) biased_hold;
+    _Atomic uint8_t bias; /* a lock byte that is biased to this slot now; goes up while it lives */
+    _Atomic uint8_t bias_over; /* biases up to this one are over; 0: none is */
+    _Atomic uint8_t
+        lock_initial; /* of its new containers: biased, unless they keep being revoked */
+    _Atomic uint8_t revocations;
+    bool claimed_by_stop;         /* by the thread that stops the world */
+    const char *_Atomic doing;    /* what it left RUNNING for last; static text */
+    uint64_t left_at;             /* when, if that is traced */
+    tally_retired *retired;       /* not yet flushed */
+    tally_dead_list retired_dead; /* objects, the same */
+    size_t retired_count;         /* of those that are no dead objects */
+    _Atomic size_t retired_bytes; /* read by statistics */
+    bool helping;                 /* it waits for a grace period */
+    bool throttle_requested;      /* it is to wait for one, at the next safepoint */
+} tally_locking_thread;
+
+/*
+ * Containers made less freed that are not flushed yet: births - ahead. A thread that is nudged sets
+ * births ahead to one below the batch, so that its next birth looks whether a collection is due.
+ * Written by their own thread, or with the world stopped; read by any thread. All accesses are
+ * relaxed. They are volatile for the same reason as those of biased refcounts: behind an atomic one
+ * the compiler loads tally_self again.
+ */
+typedef struct tally_collector_thread {
+    int32_t births, ahead;
+} tally_collector_thread;
+
+#ifdef TALLY_THREAD_SANITIZER
+static inline int32_t tally_births_load(const int32_t *births) {
+    return __atomic_load_n(births, __ATOMIC_RELAXED);
+}
+static inline void tally_births_store(int32_t *births, int32_t n) {
+    __atomic_store_n(births, n, __ATOMIC_RELAXED);
+}
+#else
+static inline int32_t tally_births_load(const int32_t *births) {
+    return *(const volatile int32_t *)births;
+}
+static inline void tally_births_store(int32_t *births, int32_t n) {
+    *(volatile int32_t *)births = n;
+}
+#endif
+
+#endif

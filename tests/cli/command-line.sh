@@ -1,0 +1,474 @@
+#!/bin/sh
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# command-line.sh: what the programs answer to a call for help, to bad input and
+# to Ctrl-C. Bad input: exit status 2, one line that says what is wrong on
+# standard error, nothing on standard output, no file.
+#
+#     command-line.sh DRIVER_DIR
+set -u
+
+if [ $# -ne 1 ] || [ ! -d "$1" ]; then
+    echo "usage: $0 DRIVER_DIR" >&2
+    exit 2
+fi
+drivers=$(cd "$1" && pwd)
+root=$(cd "$(dirname "$0")/../.." && pwd)
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+passed=0
+failed=0
+program=
+
+# judge NAME PROBLEM: counts a check; no problem means that it passed
+judge() {
+    if [ -z "$2" ]; then
+        passed=$((passed + 1))
+    else
+        failed=$((failed + 1))
+        echo "$(basename "$program") $1: $2" >&2
+        sed 's/^/    /' "$scratch/err" | head -5 >&2
+    fi
+}
+
+# call ARGUMENT...: runs the program; sets status
+call() {
+    timeout 300 "$program" "$@" >"$scratch/out" 2>"$scratch/err" </dev/null
+    status=$?
+}
+
+# refused WORD ARGUMENT...: the program refuses the arguments; its line names WORD
+refused() {
+    word=$1
+    shift
+    call "$@"
+    lines=$(wc -l <"$scratch/err")
+    problem=
+    [ "$status" -eq 2 ] || problem="exit status $status, not 2"
+    [ "$lines" -eq 1 ] || problem="$problem${problem:+; }$lines lines on standard error, not 1"
+    [ ! -s "$scratch/out" ] || problem="$problem${problem:+; }something on standard output"
+    grep -qF -- "$word" "$scratch/err" || problem="$problem${problem:+; }'$word' is not named"
+    [ ! -e "$scratch/none" ] || problem="$problem${problem:+; }it made the folder all the same"
+    rm -rf "$scratch/none"
+    judge "$*" "$problem"
+}
+
+# shows WORD ARGUMENT...: it succeeds, and WORD is in what it prints
+shows() {
+    word=$1
+    shift
+    call "$@"
+    problem=
+    [ "$status" -eq 0 ] || problem="exit status $status, not 0"
+    [ ! -s "$scratch/err" ] || problem="$problem${problem:+; }something on standard error"
+    grep -qF -- "$word" "$scratch/out" || problem="$problem${problem:+; }'$word' is not printed"
+    judge "$*" "$problem"
+}
+
+# has FILE PATTERN: the file has a line that matches
+has() {
+    problem=
+    grep -qE -- "$2" "$1" || problem="no '$2' in $(basename "$1")"
+    judge "wrote $(basename "$1")" "$problem"
+}
+
+# interrupted SECONDS ARGUMENT...: SIGINT after so many seconds ends it, with
+# status 130. interrupt.sh sees to it that this takes no more than a second
+interrupted() {
+    seconds=$1
+    shift
+    timeout --preserve-status -s INT -k 10 "$seconds" "$program" "$@" >"$scratch/out" 2>"$scratch/err" </dev/null
+    status=$?
+    problem=
+    [ $status -eq 130 ] || problem="exit status $status after SIGINT, not 130"
+    judge "$*" "$problem"
+}
+
+# ---- the drivers ------------------------------------------------------------
+
+backends=
+python=$(command -v python3 || true)
+for program in "$drivers"/tally-*; do
+    if [ ! -f "$program" ] || [ ! -x "$program" ]; then
+        continue
+    fi
+    case $(basename "$program") in tally-compare* | *-counted | *-unlocked) continue ;; esac
+    backends=$backends${backends:+,}${program##*/tally-}
+    shows --sample-ms --help
+    shows --sample-ms --usage
+    shows "$(basename "$program") " --version
+    shows churn --list
+    refused 'list-own' --workload list-onw
+    refused 0 --workload churn --threads 0
+    refused -1 --workload churn --threads=-1
+    refused --total --workload churn --total 0
+    refused --time-limit --workload churn --time-limit 0
+    shows '"total":100000' --workload churn --total 100000 --samples 2 --warmup-ms 1 --threads 2
+    shows '"total":100000' --workload churn --total 100000 --samples 2 --warmup-ms 1 --processes 2
+    shows '"per_thread_seconds":[' --workload pipeline --total 1000 --samples 2 --warmup-ms 1 --threads 3
+    shows '"pss_kib":' --workload churn --samples 1 --sample-ms 1 --warmup-ms 0 --processes 2
+    refused many --workload churn --threads many
+    refused 257 --workload churn --threads 257
+    refused no-such-workload --workload no-such-workload
+    refused no-such-option --workload churn --no-such-option
+    refused --workload --workload
+    refused --workload
+    refused churn churn
+    shows --set --help
+    shows 'order=allocation' --list
+    shows '"quick_variants":["nodes=' --list --json
+    refused 'has no parameters' --workload churn --set nodes=1
+    refused 'it has nodes, edges, order' --workload gc-live --set node=1
+    refused 'allocation,shuffled' --workload gc-live --set order=backwards
+    refused 'from 1 to' --workload gc-live --set nodes=0
+    refused 'from 1 to' --workload gc-live --set nodes=-1
+    refused 'from 1 to' --workload gc-live --set nodes=99999999999999999999999999
+    refused NAME=VALUE --workload gc-live --set nodes
+    refused NAME=VALUE --workload gc-live --set ''
+    refused NAME=VALUE --workload gc-live --set nodes=10,=3
+    shows '"parameters":{"nodes":1000,"edges":2,"order":"shuffled"}' --workload gc-live \
+        --set nodes=1000,edges=2 --set order=shuffled --samples 1 --sample-ms 1 --warmup-ms 0
+    shows '"collector":{"collections":' --workload gc-garbage --set cycles=100,finalizers=python2 --samples 1 \
+        --sample-ms 1 --threads 2
+    shows '"p99_9_ns":' --workload tasks-cycle --set tasks=10,subtasks=1,writes=50 --samples 1 --sample-ms 1 --threads 2
+    shows '"each_process":[{"collector":' --workload tasks-weakref --set tasks=10 --samples 1 --sample-ms 1 --processes 2
+    shows '"perf":{"counts":{' --workload churn --samples 1 --sample-ms 1 --threads 2
+    has "$scratch/out" '"context_switches":[0-9].*"page_faults":[0-9]'
+    has "$scratch/out" '"instructions":([0-9]|"(this machine|not allowed|the kernel has no|the counters were))'
+    shows '"instructions":"turned off by --no-perf"' --workload churn --samples 1 --sample-ms 1 --no-perf
+    has "$scratch/out" '"from_getrusage":\["context_switches","page_faults"\]'
+    shows '"perf":{"counts":{"' --workload churn --samples 1 --sample-ms 1 --processes 2 --no-perf
+    shows '"causes":{"sharing":"its threads share no objects"' --list --json
+    for cause in sharing counting collector; do
+        shows "\"without\":\"$cause\"" --workload list-shared-read --without $cause --threads 2 --samples 1 --sample-ms 1
+    done
+    shows '"without":null' --workload list-shared-read --samples 1 --sample-ms 1
+    shows '"live_at_finish":0' --workload handoff --without sharing --threads 2 --samples 1 --sample-ms 1
+    refused "not 'luck'" --workload churn --without luck
+    refused 'share no objects' --workload list-own --without sharing
+    refused 'its garbage' --workload tasks-cycle --without=collector
+    case $program in
+        *gil*) refused 'the one lock' --workload list-shared-read --without locks ;;
+        *) refused unlocked --workload list-shared-read --without locks ;;
+    esac
+    refused "$scratch/no-such-text" --workload wordcount --text "$scratch/no-such-text"
+    refused "$scratch" --workload wordcount --text "$scratch"
+    refused 'cpython, deadline or ticks' --workload churn --switch-policy fair
+    refused --switch-policy --workload churn --switch-policy deadline --switch-ticks 100
+    refused --switch-interval-us --workload churn --switch-ticks 100 --switch-interval-us 100
+    refused /nonexistent/trace.json --workload churn --trace /nonexistent/trace.json
+    refused "$scratch" --workload churn --trace "$scratch"
+    refused --processes --workload churn --trace "$scratch/trace.json" --processes 2
+    call --workload gc-garbage --set cycles=100 --threads 2 --samples 1 --sample-ms 20 --switch-policy deadline \
+        --switch-interval-us 500 --trace "$scratch/trace.json"
+    problem=
+    [ "$status" -eq 0 ] || problem="exit status $status"
+    case $program in
+        */tally-gil*) has "$scratch/out" '"gil":\{"policy":"deadline","interval_us":500\}' && events='holds the GIL' ;;
+        *) has "$scratch/err" 'no GIL' && events='the world is stopped' ;;
+    esac
+    [ -z "$python" ] || "$python" "$root/tests/compare/check_trace.py" "$scratch/trace.json" "$events" collection mark \
+        >"$scratch/err" 2>&1 || problem="$problem${problem:+; }its timeline is wrong"
+    judge "--trace" "$problem"
+    for workers in --threads=2 --processes=2; do
+        interrupted 1 --workload=handoff "$workers" --samples=1000 --sample-ms=50
+        has "$scratch/out" '"samples":\[\{.*"incomplete":true'
+    done
+done
+if [ -z "$backends" ]; then
+    echo "no driver tally-* in $drivers" >&2
+    exit 1
+fi
+
+# ---- the report -------------------------------------------------------------
+
+program=$drivers/tally-compare
+cores=$(nproc)
+run="run --drivers $drivers --backends ${backends%%,*} --output $scratch/none"
+shows --workloads --help
+shows --workloads --usage
+shows 'tally-compare ' --version
+refused run
+refused no-such-command no-such-command --output "$scratch/none"
+refused --output run --drivers "$drivers"
+refused --drivers run --output "$scratch/none"
+refused "$scratch/backends.json" run --drivers "$scratch" --output "$scratch/none"
+# shellcheck disable=SC2086 # the words of $run are arguments
+{
+    refused no-such-option $run --no-such-option
+    refused no-such-workload $run --workloads churn,no-such-workload
+    refused --workloads $run --workloads ,
+    refused no-such-backend $run --backends no-such-backend
+    refused 0 $run --threads 0
+    refused 1,x $run --threads 1,x
+    refused --time-limit $run --time-limit 0
+    refused --mode $run --mode processes
+    refused --time-limit $run --time-limit 1x
+    refused "$scratch/no-such-text" $run --text "$scratch/no-such-text"
+    refused /dev/null/report $run --output /dev/null/report
+    refused /proc/report $run --output /proc/report
+    refused fair $run --switch-policy fair
+    refused --switch-ticks $run --switch-policy deadline --switch-ticks 100
+    refused --python-script $run --with-python python3
+    refused no-such-python $run --with-python no-such-python --python-script "$root/workloads/python/collector.py"
+}
+refused --check tune
+refused '--check goes with tune' run --drivers "$drivers" --check
+shows --what-if --help
+
+# Every cause of list-shared-read is measured or named with the reason; the drivers without locks may not be built.
+call run --drivers "$drivers" --backends "${backends%%,*}" --workloads list-shared-read,queens --quick --rounds 2 --threads 2 \
+    --what-if --output "$scratch/what-if"
+problem=
+[ $status -eq 0 ] || problem="exit status $status"
+judge "run with what-if" "$problem"
+for pattern in '^## What if a cause were gone' '^\| list-shared-read \| [a-z-]+ \| [0-9.]+ \(.*\| [0-9.]+ \(.*\| [0-9.]+ \(' \
+    '^\| queens \| [a-z-]+ \| – \| – \| [0-9.]+ \(' '^\| queens \| sharing \| [a-z-]+ \| its threads share no objects' \
+    '^\| list-shared-read \| locks \| gil|^\| list-shared-read \| locks \| .*is not built|^\| list-shared-read .*\) .*\) .*\) .*\)' \
+    '^## What the processor and the kernel counted'; do
+    has "$scratch/what-if/report.md" "$pattern"
+done
+has "$scratch/what-if/results.json" '"without": "counting"'
+has "$scratch/what-if/results.json" '"name": "frequency governor"'
+
+touch "$scratch/file"
+refused "$scratch/file" report "$scratch/file" --output "$scratch/none"
+refused "$scratch/no-such-file" report "$scratch/no-such-file" --output "$scratch/none"
+
+call run --drivers "$drivers" --backends "${backends%%,*}" --workloads refcount-own --quick --rounds 2 \
+    --threads "1,$((2 * cores))" --output "$scratch/report"
+problem=
+[ $status -eq 0 ] || problem="exit status $status"
+[ "$(tail -n 1 "$scratch/out")" = "$scratch/report" ] || problem="$problem${problem:+; }the folder is not named last"
+judge "run with more threads than cores" "$problem"
+has "$scratch/report/report.md" "\| $((2 * cores)) † \|"
+has "$scratch/report/report.html" '<svg'
+results=$scratch/report/results.json
+
+refused convoi run --drivers "$drivers" --workloads convoi --output "$scratch/none"
+refused 1000000 run --drivers "$drivers" --switch-interval-us 0 --output "$scratch/none"
+mkdir "$scratch/empty"
+env PATH="$scratch/empty" "$program" run --drivers "$drivers" --workloads task-server --server-script "$root/workloads/server/measure.py" \
+    --output "$scratch/none" >"$scratch/out" 2>"$scratch/err"
+status=$?
+problem=
+[ $status -eq 2 ] || problem="exit status $status, not 2"
+grep -q 'apt-get install wrk' "$scratch/err" || problem="$problem${problem:+; }it does not say how to install wrk"
+[ ! -e "$scratch/none" ] || problem="$problem${problem:+; }it made the folder all the same"
+judge "task-server without wrk" "$problem"
+
+# The interval is that of a GIL.
+locked=$(echo "$backends" | tr , '\n' | sed -n '/^gil/{p;q}')
+call run --drivers "$drivers" --backends "${locked:-${backends%%,*}}" --workloads convoy --quick --switch-interval-us 1000 --output "$scratch/convoy"
+problem=
+[ "$status" -eq 0 ] || problem="exit status $status"
+judge "run of convoy alone" "$problem"
+[ -z "$locked" ] || has "$scratch/convoy/results.json" '"interval_us": 1000'
+has "$scratch/convoy/report.md" '^## Convoys'
+
+if [ -n "$python" ] && command -v wrk >"$scratch/out" && [ -x "$drivers/workloads/server/task-server-${backends%%,*}" ]; then
+    timeout 600 "$program" run --drivers "$drivers" --backends "$backends" --workloads convoy,task-server,load-tuple-const \
+        --quick --rounds 2 --threads 1,2 --output "$scratch/extras" --with-python "$python" --python-script "$root/workloads/python/collector.py" \
+        --patterns-script "$root/workloads/python/patterns.py" --server-script "$root/workloads/server/measure.py" >"$scratch/out" 2>"$scratch/err"
+    status=$?
+    problem=
+    [ $status -eq 0 ] || problem="exit status $status"
+    judge "run of convoy, task-server and a pattern" "$problem"
+    problem=
+    "$python" "$root/tests/compare/check_extras.py" "$scratch/extras" "$backends" 2>"$scratch/err" || problem="faults"
+    judge "convoy, task-server and a pattern in the results" "$problem"
+else
+    echo "no python3, no wrk or no task-server: what task-server is in a report is not tested" >&2
+fi
+
+call run --drivers "$drivers" --backends "$backends" --workloads churn,handoff --quick --rounds 2 --threads 1,2 \
+    --mode threads,processes --output "$scratch/processes"
+problem=
+[ $status -eq 0 ] || problem="exit status $status"
+judge "run with processes" "$problem"
+if [ "$cores" -ge 2 ] && [ "${backends#*gil}" != "$backends" ]; then
+    has "$scratch/processes/report.md" '^## Threads without a GIL beside processes with one'
+    has "$scratch/processes/report.md" '^\| churn \| .*\| 2 \|.* [0-9.]+ \|$'
+    has "$scratch/processes/report.md" 'Left out, .*: handoff\.'
+fi
+has "$scratch/processes/report.md" 'No fit: '
+
+timeout 300 "$program" run --drivers "$drivers" --backends "${backends%%,*}" --workloads churn --threads 1,2 --rounds 2 \
+    --output "$scratch/totals" >"$scratch/out" 2>"$scratch/err"
+status=$?
+problem=
+[ $status -eq 0 ] || problem="exit status $status"
+judge "run with a fixed total" "$problem"
+[ "$cores" -lt 2 ] || has "$scratch/totals/results.json" '"total": [0-9]{3}'
+
+if [ -n "$python" ]; then
+    call run --drivers "$drivers" --backends "${backends%%,*}" --workloads tasks-cycle,tasks-weakref,gc-live,gc-garbage \
+        --quick --rounds 2 --threads 1 --output "$scratch/collector" --with-python "$python" \
+        --python-script "$root/workloads/python/collector.py"
+    problem=
+    [ $status -eq 0 ] || problem="exit status $status"
+    judge "run with a Python" "$problem"
+    for pattern in '^### Relying on the collector' '^\| CPython [0-9.]+ .* weak \|' '^### A pause against live objects' \
+        '^\| .* nodes=10000 \|' 'finalizers=python2' '^Measured with nodes='; do
+        has "$scratch/collector/report.md" "$pattern"
+    done
+    program=$python
+    shows --workload "$root/workloads/python/collector.py" --help
+    shows '"name": ' "$root/workloads/python/collector.py" --list
+    program=$drivers/tally-compare
+else
+    echo "no python3: what --with-python does is not tested" >&2
+fi
+
+head -c 3000 "$results" >"$scratch/short.json"
+refused "cut short" report "$scratch/short.json" --output "$scratch/none"
+echo '{"format": "other"}' >"$scratch/other.json"
+refused "no tally results" report "$scratch/other.json" --output "$scratch/none"
+sed 's/"backends":/"others":/' "$results" >"$scratch/damaged.json"
+refused damaged report "$scratch/damaged.json" --output "$scratch/none"
+refused "$scratch/file" report "$results" --output "$scratch/file"
+
+env PATH=/nonexistent "$program" report "$results" --output "$scratch/plain" >"$scratch/out" 2>"$scratch/err"
+status=$?
+problem=
+[ $status -eq 0 ] || problem="exit status $status"
+judge "report without gnuplot" "$problem"
+has "$scratch/plain/report.html" 'gnuplot is missing'
+if [ "$(grep -c '<td' "$scratch/plain/report.html")" -eq "$(grep -c '<td' "$scratch/report/report.html")" ]; then
+    judge "report without gnuplot" ""
+else
+    judge "report without gnuplot" "its tables differ"
+fi
+
+interrupted 3 run --drivers "$drivers" --backends "$backends" --workloads churn,handoff --full \
+    --output "$scratch/stopped"
+has "$scratch/stopped/results.json" '"incomplete": true'
+has "$scratch/stopped/results.json" '"operations": [1-9]'
+has "$scratch/stopped/report.md" 'Incomplete'
+has "$scratch/out" 'marked incomplete'
+
+# ---- going on, two files, the control -----------------------------------------
+
+run="run --drivers $drivers --backends ${backends%%,*} --quick"
+if [ -z "$python" ] || ! "$python" -c 'import jsonschema' 2>"$scratch/err"; then
+    judge "python3 with jsonschema" "it is missing; install python3-jsonschema"
+else
+    problem=
+    "$python" "$root/tests/compare/resume.py" "$program" "$drivers" "${backends%%,*}" "$scratch/resumed" 2>"$scratch/err" ||
+        problem="a run that was ended did not go on as it should"
+    judge "resume" "$problem"
+    for folder in report stopped resumed collector; do
+        problem=
+        "$python" "$root/workloads/report/check_schema.py" "$scratch/$folder/results.json" 2>"$scratch/err" ||
+            problem="its results do not follow the schema"
+        judge "schema of $folder" "$problem"
+    done
+    for damage in 's/"version": 3/"version": 2/' 's/"threads": [0-9]*/"threads": 0/' 's/"seconds": [0-9]/"seconds": -&/' \
+        's/"self": false/"self": 0/'; do
+        sed "$damage" "$results" >"$scratch/wrong.json"
+        problem=
+        ! "$python" "$root/workloads/report/check_schema.py" "$scratch/wrong.json" 2>"$scratch/err" ||
+            problem="the schema takes it"
+        judge "schema after $damage" "$problem"
+    done
+fi
+refused "$scratch/report" run --drivers "$drivers" --resume "$scratch/report"
+refused '--quick' run --drivers "$drivers" --resume "$scratch/report" --quick
+mkdir "$scratch/foreign" "$scratch/aged"
+echo '{"format":"other"}' >"$scratch/foreign/journal.jsonl"
+refused 'no journal' run --drivers "$drivers" --resume "$scratch/foreign"
+echo '{"format":"tally-journal","version":2}' >"$scratch/aged/journal.jsonl"
+refused 'version 2' run --drivers "$drivers" --resume "$scratch/aged"
+refused 'other options' run --drivers "$drivers" --backends "$backends" --workloads handoff --output "$scratch/stopped"
+# shellcheck disable=SC2086 # the words of $run are arguments
+{
+    refused 1 $run --rounds 1 --output "$scratch/none"
+    refused --margin $run --margin 0 --output "$scratch/none"
+    refused --margin $run --margin x --output "$scratch/none"
+    call $run --rounds 2 --self --workloads refcount-own --threads 1 --output "$scratch/self"
+}
+problem=
+[ $status -eq 0 ] || problem="exit status $status"
+grep -q '^Control: [0-9]* of 1 comparisons' "$scratch/out" || problem="$problem${problem:+; }it names no rate"
+judge "run --self" "$problem"
+has "$scratch/self/results.json" '"self": true'
+has "$scratch/self/report.md" '^## The control'
+has "$scratch/report/report.md" '^## The control'
+has "$scratch/report/comparisons.csv" '^"refcount-own",.*,(different|same|not enough data),'
+has "$scratch/report/results.csv" ',warmup,control$'
+
+refused 'two results files' diff "$results"
+refused "$scratch/no-such-file" diff "$results" "$scratch/no-such-file"
+sed 's/"version": 3/"version": 2/' "$results" >"$scratch/aged.json"
+refused 'version 2' diff "$scratch/aged.json" "$results"
+refused 'version 2' report "$scratch/aged.json" --output "$scratch/none"
+refused 'no tally results' diff "$results" "$scratch/other.json"
+sed 's/"workload": "[a-z-]*"/"workload": "another"/' "$results" >"$scratch/apart.json"
+refused 'in common' diff "$results" "$scratch/apart.json"
+shows '"verdict": ' diff --json "$results" "$results"
+shows 'verdict' diff --margin 5 "$results" "$results"
+sed 's/"compiler": "/&other /; s/"cores": /&1/' "$results" >"$scratch/elsewhere.json"
+call diff "$results" "$scratch/elsewhere.json"
+problem=
+[ $status -eq 0 ] || problem="exit status $status"
+grep -q 'beware: the compiler differs' "$scratch/err" || problem="$problem${problem:+; }the compiler is not named"
+grep -q 'beware: the number of cores differs' "$scratch/err" || problem="$problem${problem:+; }the cores are not named"
+judge "diff of two machines" "$problem"
+
+# ---- the script -------------------------------------------------------------
+
+program=$root/tally
+shows compare --help
+shows --workloads compare --help
+shows --resume compare --help
+shows --json diff --help
+shows --all test --help
+shows --preset build --help
+shows --check tune --help
+shows --what-if compare --help
+refused --check tune
+refused "takes no value" compare --what-if=1
+refused no-such-command no-such-command
+refused compare
+shows --rounds findings --help
+refused 0 findings --rounds 0
+refused /proc/report findings --output /proc/report
+refused --switch-interval-us compare --switch-interval-us 0
+shows --switch-policy compare --help
+shows --sample-ms trace --help
+refused workload trace
+refused no-such-workload trace no-such-workload
+refused no-such-backend trace churn --backend no-such-backend
+refused --threads trace churn --threads 0
+refused no-such-policy trace churn --switch-policy no-such-policy
+refused --switch-ticks compare --switch-ticks many
+refused "$scratch" trace churn --output "$scratch"
+refused /dev/null/x trace churn --output /dev/null/x/y
+for command in compare findings trace test tune build; do
+    refused no-such-option $command --no-such-option
+done
+refused no-such-preset test --preset no-such-preset
+refused no-such-backend test --backend no-such-backend
+refused gil,biased test --backend gil,biased
+refused two test one two
+refused --quick test --quick=1
+refused no-such-workload compare --workloads no-such-workload
+refused no-such-backend compare --backends no-such-backend
+refused 0 compare --threads 0
+refused 90000 compare --time-limit 90000
+refused fibres compare --mode fibres
+refused 1 compare --rounds 1
+refused --margin compare --margin 99
+refused "$scratch/none" compare --resume "$scratch/none"
+refused --resume compare --quick --resume "$scratch/none"
+refused 'two results files' diff
+refused no-such-option diff --no-such-option
+refused "$scratch/no-such-file" diff "$scratch/no-such-file" "$scratch/no-such-file"
+refused --output compare --output
+refused "$scratch/no-such-text" compare --text "$scratch/no-such-text"
+refused no-such-python compare --with-python no-such-python
+refused /bin/false compare --with-python=/bin/false
+refused /dev/null/report compare --output /dev/null/report
+refused /proc/report compare --output /proc/report
+
+echo "$passed passed, $failed failed"
+[ $failed -eq 0 ]

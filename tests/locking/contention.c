@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* contention.c: the list of what threads fought over agrees with the counters, and names the
+ * culprit. */
+#include "suite.h"
+
+enum { OBJECTS = 2000, THREADS = 3, APPENDS = 20000 };
+
+static tally_contention_row total(tally_contention_row **rows, size_t *count) {
+    tally_contention_row sum = {.share = 0};
+    check_int(tally_contention(rows, count), 0);
+    for (size_t i = 0; i < *count; i++) {
+        tally_contention_row *row = &(*rows)[i];
+        sum.lost_cas += row->lost_cas;
+        sum.lock_waits += row->lock_waits;
+        sum.lock_revocations += row->lock_revocations;
+        sum.lock_handovers += row->lock_handovers;
+        sum.merges += row->merges;
+        sum.share += row->share;
+        if (i) check(row->share <= row[-1].share);
+    }
+    return sum;
+}
+
+static void check_against_counters(void) {
+    tally_contention_row *rows;
+    size_t count;
+    tally_stats_result before, after;
+    tally_stats(&before);
+    tally_contention_row sum = total(&rows, &count);
+    check_int(sum.lock_waits, before.lock_waits);
+    check_int(sum.lock_handovers, before.lock_handovers);
+    check_int(sum.lock_revocations, before.lock_revocations);
+    if (before.detailed) check_int(sum.lost_cas, before.lost_cas);
+    check_int(sum.merges, before.queued);
+    if (count) check(sum.share > 0.999 && sum.share < 1.001);
+    free(rows);
+    tally_contention_row again = total(&rows, &count); /* reading changes nothing */
+    check_int(again.lock_waits, sum.lock_waits);
+    check_int(again.merges, sum.merges);
+    check_int(again.lock_revocations, sum.lock_revocations);
+    free(rows);
+    tally_stats(&after);
+    check_int(after.queued, before.queued);
+    check_int(after.lock_waits, before.lock_waits);
+}
+
+TEST(is_empty_where_nobody_fought) {
+    tally_object *list = tally_list_new(0);
+    for (int i = 0; i < 1000; i++) check_int(tally_list_append(list, tally_none), 0);
+    tally_decref(list);
+    tally_contention_row *rows;
+    size_t count;
+    total(&rows, &count);
+    check_int(count, 0);
+    free(rows);
+}
+
+static void clear_and_drop(void *list) {
+    tally_list_clear(list);
+    tally_decref(list);
+}
+
+/* Objects of this thread, dropped by another one. */
+TEST(names_the_type_and_owner_whose_counts_are_merged) {
+    tally_object *class_ = class_named("Dropped");
+    tally_object *list = tally_list_new(0);
+    for (int i = 0; i < OBJECTS; i++) {
+        tally_object *object = tally_instance_new(class_);
+        append_new(list, object);
+    }
+    tally_thread thread;
+    check_int(tally_thread_start(&thread, clear_and_drop, list), 0);
+    check_int(tally_thread_join(&thread), 0);
+    tally_safepoint();
+    check_against_counters();
+    tally_contention_row *rows;
+    size_t count;
+    total(&rows, &count);
+    if (strstr(tally_backend(), "biased")) {
+        uint64_t merges = 0;
+        for (size_t i = 0; i < count; i++)
+            if (strcmp(rows[i].type, "Dropped") == 0 && rows[i].owner == 1)
+                merges += rows[i].merges;
+        check_int(merges, OBJECTS);
+        check_text(tally_str_new(rows[0].type, -1), "Dropped");
+    }
+    free(rows);
+    tally_decref(class_);
+}
+
+static void append_many(void *list) {
+    for (int i = 0; i < APPENDS; i++) {
+        tally_list_append(list, tally_none);
+        if (i % 64 == 0) tally_safepoint();
+    }
+}
+
+TEST(agrees_with_the_counters_after_a_fight) {
+    tally_object *list = tally_list_new(0);
+    tally_thread threads[THREADS];
+    for (int i = 0; i < THREADS; i++)
+        check_int(tally_thread_start(&threads[i], append_many, list), 0);
+    for (int i = 0; i < THREADS; i++) check_int(tally_thread_join(&threads[i]), 0);
+    check_int(tally_list_length(list), THREADS * APPENDS);
+    check_against_counters();
+    tally_decref(list);
+}
+
+enum { COUNTS = 5000 };
+
+static void count_up_and_down(void *object) {
+    for (int i = 0; i < COUNTS; i++) {
+        tally_incref(object);
+        tally_decref(object);
+    }
+}
+
+/* Each with something after the call, so that it is no jump. */
+static __attribute__((noinline)) tally_object *make_here(tally_object *class_) {
+    tally_object *object = tally_instance_new(class_);
+    check(object != NULL);
+    return object;
+}
+static __attribute__((noinline)) tally_object *make_there(tally_object *class_) {
+    tally_object *object = tally_instance_new(class_);
+    check(object && tally_error_kind() == TALLY_NO_ERROR);
+    return object;
+}
+
+static const tally_contention_row *row_of(const tally_contention_row *rows, size_t count,
+                                          const char *type) {
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(rows[i].type, type) == 0) return &rows[i];
+    check(!"a row of this type");
+    return NULL;
+}
+
+/* Known totals, and the place: in a build that counts them. Nowhere else are there any. */
+TEST(counts_by_others_are_known_with_the_place_that_made_the_object) {
+    tally_object *here = class_named("Here"), *there = class_named("There");
+    tally_object *object = make_here(here), *other = make_there(there);
+    tally_thread threads[THREADS];
+    tally_stats_result stats;
+    tally_contention_row *rows;
+    size_t count;
+
+    for (int i = 0; i < THREADS; i++)
+        check_int(tally_thread_start(&threads[i], count_up_and_down, i ? object : other), 0);
+    for (int i = 0; i < THREADS; i++) check_int(tally_thread_join(&threads[i]), 0);
+    tally_stats(&stats);
+    check_int(tally_contention(&rows, &count), 0);
+    if (stats.detailed && !strstr(tally_backend(), "gil")) {
+        const tally_contention_row *a = row_of(rows, count, "Here"),
+                                   *b = row_of(rows, count, "There");
+        check_int(a->shared_counts, (THREADS - 1) * COUNTS);
+        check_int(b->shared_counts, COUNTS);
+        check((const char *)a->site > (const char *)make_here &&
+              (const char *)a->site < (const char *)make_here + 128);
+        check((const char *)b->site > (const char *)make_there &&
+              (const char *)b->site < (const char *)make_there + 128);
+        check(a->share > b->share);
+    } else if (!stats.detailed) {
+        for (size_t i = 0; i < count; i++) check(!rows[i].site && rows[i].shared_counts == 0);
+    }
+    free(rows);
+    drop(object, other, here, there);
+}
