@@ -153,9 +153,7 @@ void tally_refcount_safepoint(tally_thread_state *thread) {
     thread->refcount.deferred = NULL;
     tally_merge_destroy(deferred);
     tally_merge_destroy(tally_merge_take_queue(thread));
-#if TALLY_HOT_COUNTS
     tally_hot_safepoint(thread);
-#endif
 }
 
 void tally_refcount_merge_later(tally_thread_state *thread) {
@@ -164,11 +162,7 @@ void tally_refcount_merge_later(tally_thread_state *thread) {
 
 /* ---- with the world stopped: the queues of all threads ---------------------- */
 
-#if !TALLY_HOT_COUNTS
-static
-#endif
-    tally_merge_entry *
-    tally_refcount_merge_queues(void) {
+tally_merge_entry *tally_merge_queues(void) {
     tally_merge_entry *dead = NULL, **last = &dead;
     tally_each_thread(thread) {
         *last = tally_merge_take_queue(thread);
@@ -178,16 +172,12 @@ static
 }
 
 tally_refcount_dead tally_refcount_merge_stopped(void) {
-    tally_refcount_dead dead = {.entries = tally_refcount_merge_queues()};
-#if TALLY_HOT_COUNTS
+    tally_refcount_dead dead = {.entries = tally_merge_queues()};
     tally_hot_cool_all(&dead.cooled);
-#endif
     return dead;
 }
 /* Once the world runs. */
 void tally_refcount_destroy(tally_refcount_dead dead) {
     tally_merge_destroy(dead.entries);
-#if TALLY_HOT_COUNTS
     tally_hot_drop(&dead.cooled);
-#endif
 }

@@ -15,18 +15,14 @@
 /* The thread list is locked: opens the queue of a slot, new or taken over. */
 void tally_refcount_attach(tally_thread_state *thread) {
     tally_store_seq_cst(&thread->refcount.queue, NULL);
-#if TALLY_HOT_COUNTS
     tally_hot_attach(thread);
-#endif
 }
 
 /* The thread list is locked: closes the queue if it is empty; false: it is not. */
 bool tally_refcount_detach(tally_thread_state *thread) {
     tally_merge_entry *none = NULL;
     if (thread->refcount.deferred) return false;
-#if TALLY_HOT_COUNTS
     if (!tally_hot_detach(thread)) return false;
-#endif
     /* seq_cst: pairs with push, which sees closed or is seen here */
     return tally_cas_seq_cst(&thread->refcount.queue, &none, TALLY_QUEUE_CLOSED);
 }
@@ -37,9 +33,7 @@ bool tally_refcount_is_queue_pending(tally_thread_state *thread) {
     return tally_load_seq_cst(&thread->refcount.queue) != NULL;
 }
 bool tally_refcount_pending(tally_thread_state *thread) {
-#if TALLY_HOT_COUNTS
     if (tally_hot_pending(thread)) return true;
-#endif
     return tally_refcount_is_queue_pending(thread);
 }
 
