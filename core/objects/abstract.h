@@ -79,6 +79,14 @@ void tally_list_free_copy(tally_object **items);
  * lock. */
 bool tally_list_is_copy(tally_object *list, tally_object *const *items, ptrdiff_t length);
 
+/* The fields of a new str; its maker fills the data and publishes it. */
+static inline void tally_str_begin(tally_str *str, uint32_t length) {
+    str->length = length;
+    tally_store_relaxed(&str->hash, 0);
+    str->data[length] = 0;
+}
+bool tally_str_is_short(const tally_object *object); /* one of the static strs */
+
 void tally_small_ints_start(void), tally_short_strs_start(void);
 size_t tally_str_extra_size(tally_object *object);
 

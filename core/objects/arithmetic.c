@@ -89,10 +89,9 @@ static tally_object *str_join(tally_object *first, tally_object *second) {
         return tally_str_new(a->data, (ptrdiff_t)length); /* copies nothing: value error */
     tally_str *str = tally_object_alloc(TALLY_TYPE_STR, sizeof *str + length + 1, TALLY_PLAIN);
     if (!str) return NULL;
-    str->length = (uint32_t)length;
-    tally_store_relaxed(&str->hash, 0);
+    tally_str_begin(str, (uint32_t)length);
     memcpy(str->data, a->data, a->length);
-    memcpy(str->data + a->length, b->data, (size_t)b->length + 1); /* its NUL, too */
+    memcpy(str->data + a->length, b->data, b->length);
     return tally_object_publish(str);
 }
 

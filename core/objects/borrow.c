@@ -3,6 +3,7 @@
  * borrow.c: borrowed references, which take no count.
  */
 #include "objects/object.h"
+#include "objects/table.h"
 
 void tally_borrowed_check(tally_borrowed borrowed) {
     if (borrowed.object && borrowed.epoch &&
@@ -49,4 +50,49 @@ tally_borrowed tally_borrow_keep(tally_object *container, bool held, tally_objec
     thread->kept = object;
     tally_breaker_set(thread, TALLY_BREAK_KEPT);
     return tally_borrow_of(object);
+}
+
+/* ---- death of what has been handed out ---------------------------------- */
+
+static void mark_child(tally_object *child, void *nothing) {
+    (void)nothing;
+    tally_make_borrowable(child);
+}
+static void drop_child(tally_object *child, void *thread) {
+    if (tally_refcount_drop(&child->refcount))
+        tally_dead_untrack_and_push(&((tally_thread_state *)thread)->dead, child);
+}
+
+/*
+ * A thread may hold it borrowed, and borrow from it: its contents stay, its memory waits
+ * for a grace period. All that dies with it gets the flag before it dies, and goes the same
+ * way at once: one grace period for the whole. A native object is cleared and deallocated
+ * after it, since what it holds is its own affair.
+ */
+void tally_dealloc_borrowable(tally_thread_state *thread, tally_object *object) {
+    tally_type *type = tally_type_entry(object);
+    bool lives = type->finalize && tally_dealloc_finalize(object, type->finalize);
+    if (!lives) {
+        if (type->weak_offset) tally_dealloc_weakrefs(thread, object);
+        if (object->type == TALLY_TYPE_WEAKREF) type->release(object);
+        if (object->type == TALLY_TYPE_STR) tally_interned_forget(object);
+        size_t bytes = tally_size_locked(object);
+        if (type->traverse && !type->native) {
+            TALLY_FAILPOINT(dying_children);
+            type->traverse(object, mark_child, NULL);
+            TALLY_FAILPOINT(dying_marked);
+            type->traverse(object, drop_child, thread);
+        }
+        tally_retire_object(object, bytes);
+    }
+}
+
+void tally_object_free_borrowable(tally_object *object) {
+    tally_type *type = tally_type_entry(object);
+    tally_table *table =
+        type->shape == TALLY_SHAPE_TABLE
+            ? tally_load_relaxed((_Atomic(tally_table *) *)((char *)object + type->table_offset))
+            : NULL;
+    if (table) tally_table_forget(table);
+    tally_dealloc_free(object, type);
 }

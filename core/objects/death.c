@@ -32,7 +32,6 @@ static inline void free_block(tally_object *object, const tally_type *type) {
         tally_memory_free(TALLY_PLAIN, object);
     }
 }
-void tally_object_free(tally_object *object) { free_block(object, tally_type_entry(object)); }
 
 enum { NESTED_DEALLOCS = 16 /* CPython's limit is 50; a stack of 128 KiB has to do */ };
 
@@ -55,7 +54,7 @@ static void foreign_code_ends(tally_thread_state *thread, outer_dealloc outer) {
 }
 
 /* True: the object lives on. */
-static bool finalize(tally_object *object, void (*finalizer)(tally_object *)) {
+bool tally_dealloc_finalize(tally_object *object, void (*finalizer)(tally_object *)) {
     uint8_t flags = tally_load_relaxed(&object->flags);
     if (flags & TALLY_FLAG_FINALIZED) return false;
     tally_thread_state *thread = tally_thread_current();
@@ -88,7 +87,7 @@ static bool finalize(tally_object *object, void (*finalizer)(tally_object *)) {
 }
 
 /* Callbacks are foreign code: what dies in them is taken apart in them. */
-static void drop_weakrefs(tally_thread_state *thread, tally_object *object) {
+void tally_dealloc_weakrefs(tally_thread_state *thread, tally_object *object) {
     tally_weakref *calls = NULL;
     tally_weakrefs_clear(object, &calls, NULL);
     if (!calls) return;
@@ -98,7 +97,7 @@ static void drop_weakrefs(tally_thread_state *thread, tally_object *object) {
 }
 
 /* Frees an object with no children left. */
-static void free_object(tally_object *object, tally_type *type) {
+void tally_dealloc_free(tally_object *object, tally_type *type) {
     if (TALLY_UNLIKELY(type->native)) {
         TALLY_CHECKED(tally_check_may_run_foreign_code());
         if (type->clear) type->clear(object);
@@ -147,9 +146,9 @@ static void destroy_children(tally_thread_state *thread, tally_object *object) {
     for (;;) {
         tally_type *type = tally_type_entry(object);
         if (fresh && tally_is_tracked(object)) tally_untrack(object);
-        bool lives = fresh && type->finalize && finalize(object, type->finalize);
+        bool lives = fresh && type->finalize && tally_dealloc_finalize(object, type->finalize);
         if (TALLY_LIKELY(!lives)) {
-            if (fresh && type->weak_offset) drop_weakrefs(thread, object);
+            if (fresh && type->weak_offset) tally_dealloc_weakrefs(thread, object);
             tally_object **slot, *child = next_dead(thread, object, type, &slot);
             if (child) {
                 *slot = parent;
@@ -158,7 +157,7 @@ static void destroy_children(tally_thread_state *thread, tally_object *object) {
                 fresh = true;
                 continue;
             }
-            free_object(object, type);
+            tally_dealloc_free(object, type);
         }
         if (parent == NO_PARENT) break;
         object = parent;
@@ -167,51 +166,6 @@ static void destroy_children(tally_thread_state *thread, tally_object *object) {
         *slot = NULL;
         fresh = false;
     }
-}
-
-/* ---- death of what has been handed out ---------------------------------- */
-
-static void mark_child(tally_object *child, void *nothing) {
-    (void)nothing;
-    tally_make_borrowable(child);
-}
-static void drop_child(tally_object *child, void *thread) {
-    if (tally_refcount_drop(&child->refcount))
-        tally_dead_untrack_and_push(&((tally_thread_state *)thread)->dead, child);
-}
-
-/*
- * A thread may hold it borrowed, and borrow from it: its contents stay, its memory waits
- * for a grace period. All that dies with it gets the flag before it dies, and goes the same
- * way at once: one grace period for the whole. A native object is cleared and deallocated
- * after it, since what it holds is its own affair.
- */
-static void dealloc_borrowable(tally_thread_state *thread, tally_object *object) {
-    tally_type *type = tally_type_entry(object);
-    bool lives = type->finalize && finalize(object, type->finalize);
-    if (!lives) {
-        if (type->weak_offset) drop_weakrefs(thread, object);
-        if (object->type == TALLY_TYPE_WEAKREF) type->release(object);
-        if (object->type == TALLY_TYPE_STR) tally_interned_forget(object);
-        size_t bytes = tally_size_locked(object);
-        if (type->traverse && !type->native) {
-            TALLY_FAILPOINT(dying_children);
-            type->traverse(object, mark_child, NULL);
-            TALLY_FAILPOINT(dying_marked);
-            type->traverse(object, drop_child, thread);
-        }
-        tally_retire_object(object, bytes);
-    }
-}
-
-void tally_object_free_borrowable(tally_object *object) {
-    tally_type *type = tally_type_entry(object);
-    tally_table *table =
-        type->shape == TALLY_SHAPE_TABLE
-            ? tally_load_relaxed((_Atomic(tally_table *) *)((char *)object + type->table_offset))
-            : NULL;
-    if (table) tally_table_forget(table);
-    free_object(object, type);
 }
 
 void tally_dealloc_slow(tally_object *object) {
@@ -225,7 +179,7 @@ void tally_dealloc_slow(tally_object *object) {
     do {
         if (tally_is_borrowable(object)) {
             if (tally_is_tracked(object)) tally_untrack(object);
-            dealloc_borrowable(thread, object);
+            tally_dealloc_borrowable(thread, object);
         } else {
             destroy_children(thread, object);
         }

@@ -69,6 +69,10 @@ static inline bool tally_is_tracked(tally_object *object) {
     return tally_load_relaxed(&object->flags) & TALLY_FLAG_TRACKED;
 }
 void tally_dealloc_slow(tally_object *object);
+/* The steps of a dealloc (death.c), for borrow.c. finalize: true: the object lives on. */
+bool tally_dealloc_finalize(tally_object *object, void (*finalizer)(tally_object *));
+void tally_dealloc_weakrefs(tally_thread_state *thread, tally_object *object);
+void tally_dealloc_free(tally_object *object, tally_type *type);
 
 /* The waiting dead; their thread alone touches the list. */
 static inline void tally_dead_push(tally_dead_list *list, tally_object *object) {
