@@ -103,8 +103,7 @@ void tally_refcount_count_shared(void *refcount) {
 
 void tally_contention_start(void) { sites_start(); }
 void tally_contention_end(void) {
-    for (uint32_t id = 1; id <= tally_load_relaxed(&tally_process.slots_used); id++) {
-        tally_thread_state *thread = tally_thread_slot(id);
+    tally_each_thread(thread) {
         free(thread->contention);
         thread->contention = NULL;
     }
@@ -173,9 +172,8 @@ int tally_contention(tally_contention_row **rows, size_t *count) {
         return tally_no_memory();
     }
     tally_stop_the_world();
-    for (uint32_t id = 1; id <= tally_load_relaxed(&tally_process.slots_used); id++) {
-        struct tally_contention_table *fights =
-            tally_thread_slot(id) ? tally_thread_slot(id)->contention : NULL;
+    tally_each_thread(thread) {
+        struct tally_contention_table *fights = thread->contention;
         for (unsigned i = 0; fights && i < ROOM; i++)
             if (fights->at[i].used) add(sum, &fights->at[i]);
         if (fights) add(sum, &fights->others);

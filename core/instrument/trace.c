@@ -45,14 +45,14 @@ void tally_trace_add(unsigned track, const char *name, uint64_t begin, uint64_t 
 
 /* The world stands still: nobody has a ring any more. A list. */
 static tally_trace_ring *take_rings(void) {
-    tally_trace_ring *rings = NULL;
-    for (uint32_t id = tally_load_acquire(&tally_process.slots_used); id > 0; id--) {
-        tally_thread_state *thread = tally_thread_slot(id);
-        if (!thread || !thread->trace) continue;
-        thread->trace->next = rings;
-        rings = thread->trace;
+    tally_trace_ring *rings = NULL, **last = &rings;
+    tally_each_thread(thread) {
+        if (!thread->trace) continue;
+        *last = thread->trace;
+        last = &thread->trace->next;
         thread->trace = NULL;
     }
+    *last = NULL;
     return rings;
 }
 

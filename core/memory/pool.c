@@ -373,8 +373,7 @@ static void adopt(tally_heap *heap, unsigned kind, unsigned class_) {
 }
 
 static void settle_others(bool all) {
-    for (uint32_t id = 1; id <= tally_load_acquire(&tally_process.slots_used); id++) {
-        tally_thread_state *thread = tally_thread_slot(id);
+    tally_each_thread(thread) {
         if (&thread->heap != tally_heap_current() && offers(&thread->heap)) serve(thread, all);
     }
 }

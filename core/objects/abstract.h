@@ -48,22 +48,23 @@ int tally_item_equal(tally_object *a, tally_object *b);
 /* For numbers of any type: 1 and *order, or 0 if one is a NaN. */
 int tally_number_order(tally_object *a, tally_object *b, int *order);
 
+/* ---- functions of the built-in types ---- */
+
 int tally_number_equal(tally_object *a, tally_object *b);
 int tally_str_equal(tally_object *a, tally_object *b);
-int tally_tuple_equal(tally_object *a, tally_object *b);
 int tally_list_equal(tally_object *a, tally_object *b);
 int tally_dict_equal(tally_object *a, tally_object *b);
 
 int64_t tally_int_hash(tally_object *object);
-int64_t tally_float_hash(tally_object *object);
-int64_t tally_tuple_hash(tally_object *object);
 
-tally_object *tally_int_repr(tally_object *object);
-tally_object *tally_float_repr(tally_object *object);
-tally_object *tally_str_repr(tally_object *object);
 tally_object *tally_tuple_repr(tally_object *object);
 tally_object *tally_list_repr(tally_object *object);
 tally_object *tally_dict_repr(tally_object *object);
+
+/* Each fills the entry of its type in the table of types. */
+void tally_register_singletons(void), tally_register_int(void), tally_register_float(void),
+    tally_register_str(void), tally_register_tuple(void), tally_register_list(void),
+    tally_register_dict(void), tally_register_weakref(void);
 
 tally_object *tally_tuple_join(tally_object *a, tally_object *b);
 
@@ -86,9 +87,6 @@ static inline void tally_str_begin(tally_str *str, uint32_t length) {
     str->data[length] = 0;
 }
 bool tally_str_is_short(const tally_object *object); /* one of the static strs */
-
-void tally_small_ints_start(void), tally_short_strs_start(void);
-size_t tally_str_extra_size(tally_object *object);
 
 int64_t tally_hash_known(tally_object *object); /* tally_hash, not of NULL */
 

@@ -2,8 +2,8 @@
 /*
  * borrow.c: borrowed references, which take no count.
  */
+#include "objects/children.h"
 #include "objects/object.h"
-#include "objects/table.h"
 
 void tally_borrowed_check(tally_borrowed borrowed) {
     if (borrowed.object && borrowed.epoch &&
@@ -63,6 +63,13 @@ static void drop_child(tally_object *child, void *thread) {
         tally_dead_untrack_and_push(&((tally_thread_state *)thread)->dead, child);
 }
 
+tally_borrowed tally_borrow_item_locked(tally_object *container, ptrdiff_t index,
+                                        tally_object *(*get)(tally_object *, ptrdiff_t)) {
+    bool held;
+    if (!tally_borrow_secure(container, &held)) return (tally_borrowed){0};
+    return tally_borrow_keep(container, held, get(container, index));
+}
+
 /*
  * A thread may hold it borrowed, and borrow from it: its contents stay, its memory waits
  * for a grace period. All that dies with it gets the flag before it dies, and goes the same
@@ -77,11 +84,11 @@ void tally_dealloc_borrowable(tally_thread_state *thread, tally_object *object) 
         if (object->type == TALLY_TYPE_WEAKREF) type->release(object);
         if (object->type == TALLY_TYPE_STR) tally_interned_forget(object);
         size_t bytes = tally_size_locked(object);
-        if (type->traverse && !type->native) {
+        if (type->shape != TALLY_SHAPE_LEAF && !type->native) {
             TALLY_FAILPOINT(dying_children);
-            type->traverse(object, mark_child, NULL);
+            tally_children(object, type, mark_child, NULL);
             TALLY_FAILPOINT(dying_marked);
-            type->traverse(object, drop_child, thread);
+            tally_children(object, type, drop_child, thread);
         }
         tally_retire_object(object, bytes);
     }

@@ -60,6 +60,9 @@ static inline tally_object *tally_slot_try_borrow(tally_slot *slot) {
  */
 bool tally_borrow_secure(tally_object *container, bool *held);
 tally_borrowed tally_borrow_keep(tally_object *container, bool held, tally_object *object);
+/* The lock path of an item or a slot, by its counted read. */
+tally_borrowed tally_borrow_item_locked(tally_object *container, ptrdiff_t index,
+                                        tally_object *(*get)(tally_object *, ptrdiff_t));
 /* To the caller, from now on. */
 static inline tally_borrowed tally_borrow_of(tally_object *object) {
 #ifdef NDEBUG

@@ -17,22 +17,9 @@ static _Atomic(tally_table *) *table_of(tally_object *self) {
     return &((tally_open_instance *)self)->table;
 }
 
-static void slots_traverse(tally_object *self, tally_visit visit, void *context) {
-    for (ptrdiff_t i = 0; i < tally_type_entry(self)->slots; i++) {
-        tally_object *child = tally_load_relaxed(&slots_of(self)[i]);
-        if (child) visit(child, context);
-    }
-}
-static void open_traverse(tally_object *self, tally_visit visit, void *context) {
+static tally_object **open_child(tally_object *self) {
     tally_table *attributes = tally_load_relaxed(table_of(self));
-    if (attributes) tally_table_traverse(attributes, visit, context);
-}
-static tally_object **open_next_child(tally_object *self) {
-    tally_table *attributes = tally_load_relaxed(table_of(self));
-    return attributes ? tally_table_next_child(attributes) : NULL;
-}
-static tally_object **open_current_child(tally_object *self) {
-    return tally_table_current_child(tally_load_relaxed(table_of(self)));
+    return attributes ? tally_table_current_child(attributes) : NULL;
 }
 static void open_release(tally_object *self) {
     tally_table *attributes = tally_load_relaxed(table_of(self));
@@ -93,9 +80,8 @@ tally_object *tally_class_new(const tally_class_spec *spec) {
     type->shape = spec->slots ? TALLY_SHAPE_SLOTS : TALLY_SHAPE_TABLE;
     type->table_offset = spec->slots ? 0 : offsetof(tally_open_instance, table);
     type->finalize = spec->finalize;
-    type->traverse = spec->slots ? slots_traverse : open_traverse;
-    type->next_child = spec->slots ? NULL : open_next_child;
-    type->current_child = spec->slots ? NULL : open_current_child;
+    type->next_child = spec->slots ? NULL : open_child;
+    type->current_child = spec->slots ? NULL : open_child;
     type->release = spec->slots ? NULL : open_release;
     type->extra_size = spec->slots ? NULL : open_extra;
     if (spec->slots && name_slots(type, spec->slots) < 0) {
@@ -217,12 +203,6 @@ tally_object *tally_slot_get(tally_object *object, ptrdiff_t index) {
     }
     return slot_get_checked(object, index);
 }
-static __attribute__((noinline)) tally_borrowed slot_borrow_locked(tally_object *object,
-                                                                   ptrdiff_t index) {
-    bool held;
-    if (!tally_borrow_secure(object, &held)) return (tally_borrowed){0};
-    return tally_borrow_keep(object, held, tally_slot_get(object, index));
-}
 tally_borrowed tally_slot_borrow(tally_object *object, ptrdiff_t index) {
     TALLY_ENDS_BORROWS();
     if (TALLY_LIKELY(slot_is_plain(object, index)) &&
@@ -233,7 +213,7 @@ tally_borrowed tally_slot_borrow(tally_object *object, ptrdiff_t index) {
             return tally_borrow_of(value);
         }
     }
-    return slot_borrow_locked(object, index);
+    return tally_borrow_item_locked(object, index, tally_slot_get);
 }
 static __attribute__((noinline)) int slot_set_checked(tally_object *object, ptrdiff_t index,
                                                       tally_object *value) {
@@ -313,10 +293,7 @@ int tally_delete_attr(tally_object *object, tally_object *name) {
     _Atomic(tally_table *) *place = attributes_of(object);
     int found = 0;
     if (slot >= 0) {
-        unsigned token = tally_lock_object(object);
-        tally_object *old = tally_load_relaxed(&slots_of(object)[slot]);
-        tally_store_release(&slots_of(object)[slot], NULL);
-        tally_unlock_object(object, token);
+        tally_object *old = slot_exchange_locked(object, slot, NULL);
         tally_xdecref(old);
         found = old != NULL;
     } else if (place) {

@@ -60,9 +60,8 @@ bool tally_dealloc_finalize(tally_object *object, void (*finalizer)(tally_object
     tally_thread_state *thread = tally_thread_current();
     tally_pending_error pending;
     tally_error_put_aside(&pending);
-    bool container = tally_type_entry(object)->flags & TALLY_TYPE_CONTAINER &&
-                     tally_type_entry(object)->traverse;
-
+    tally_type *type = tally_type_entry(object);
+    bool container = type->flags & TALLY_TYPE_CONTAINER && type->shape != TALLY_SHAPE_LEAF;
     if (container) tally_retrack(object);
     tally_or_relaxed(&object->flags, TALLY_FLAG_FINALIZED);
     tally_refcount_revive(&object->refcount);

@@ -191,9 +191,6 @@ static tally_table *table_of(tally_object *self) {
     return tally_load_relaxed(&((tally_dict *)self)->table);
 }
 
-static void dict_traverse(tally_object *self, tally_visit visit, void *context) {
-    if (table_of(self)) tally_table_traverse(table_of(self), visit, context);
-}
 static tally_object **dict_child(tally_object *self) {
     return table_of(self) ? tally_table_current_child(table_of(self)) : NULL;
 }
@@ -208,7 +205,6 @@ void tally_register_dict(void) {
     tally_type *type = &tally_types[TALLY_TYPE_DICT];
     type->shape = TALLY_SHAPE_TABLE;
     type->table_offset = offsetof(tally_dict, table);
-    type->traverse = dict_traverse;
     type->next_child = dict_child;
     type->current_child = dict_child;
     type->release = dict_release;

@@ -26,7 +26,7 @@ double tally_float_value(tally_object *object) {
     return tally_expected("a float", object);
 }
 
-int64_t tally_float_hash(tally_object *object) {
+static int64_t float_hash(tally_object *object) {
     double value = ((tally_float *)object)->value;
     /* equal to no other object: n of them in a dict are to have n hashes */
     if (isnan(value)) return tally_identity_hash(object);
@@ -80,7 +80,7 @@ static size_t lay_out(char *out, const char *digits, int count, int point) {
     return (size_t)(at - out);
 }
 
-tally_object *tally_float_repr(tally_object *object) {
+static tally_object *float_repr(tally_object *object) {
     double value = ((tally_float *)object)->value;
     if (isnan(value)) return tally_str_new("nan", 3);
     char text[48], digits[18] = "0";
@@ -94,4 +94,11 @@ tally_object *tally_float_repr(tally_object *object) {
     int point = 1, count = value == 0 ? 1 : shortest_digits(value, digits, &point);
     length += lay_out(text + length, digits, count, point);
     return tally_str_new(text, (ptrdiff_t)length);
+}
+
+void tally_register_float(void) {
+    tally_type *type = &tally_types[TALLY_TYPE_FLOAT];
+    type->hash = float_hash;
+    type->equal = tally_number_equal;
+    type->repr = float_repr;
 }

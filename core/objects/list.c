@@ -224,13 +224,6 @@ static tally_object *borrow_unlocked(tally_list *list, ptrdiff_t index) {
     return item;
 }
 
-static __attribute__((noinline)) tally_borrowed borrow_locked(tally_object *object,
-                                                              ptrdiff_t index) {
-    bool held;
-    if (!tally_borrow_secure(object, &held)) return (tally_borrowed){0};
-    return tally_borrow_keep(object, held, tally_list_get(object, index));
-}
-
 tally_borrowed tally_list_borrow(tally_object *object, ptrdiff_t index) {
     tally_list *list = check(object);
     TALLY_ENDS_BORROWS();
@@ -242,7 +235,7 @@ tally_borrowed tally_list_borrow(tally_object *object, ptrdiff_t index) {
             return tally_borrow_of(item);
         }
     }
-    return borrow_locked(object, index);
+    return tally_borrow_item_locked(object, index, tally_list_get);
 }
 
 /* The item that was in the slot, whose reference is the caller's now; NULL: out of range. The
@@ -470,10 +463,6 @@ ptrdiff_t tally_list_length(tally_object *object) {
 
 /* ---- the type ----------------------------------------------------------- */
 
-static void list_traverse(tally_object *self, tally_visit visit, void *context) {
-    tally_list *list = (tally_list *)self;
-    for (ptrdiff_t i = 0; i < length_of(list); i++) visit(slot_of(items_of(list), i), context);
-}
 static tally_object **list_current_child(tally_object *self) {
     tally_list *list = (tally_list *)self;
     return (tally_object **)&items_of(list)->at[length_of(list)];
@@ -497,7 +486,6 @@ static size_t list_extra(tally_object *self) {
 void tally_register_list(void) {
     tally_type *type = &tally_types[TALLY_TYPE_LIST];
     type->shape = TALLY_SHAPE_LIST;
-    type->traverse = list_traverse;
     type->next_child = list_next_child;
     type->current_child = list_current_child;
     type->release = list_release;

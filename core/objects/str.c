@@ -72,9 +72,10 @@ int tally_str_equal(tally_object *first, tally_object *second) {
     return memcmp(a->data, b->data, a->length) == 0;
 }
 
-size_t tally_str_extra_size(tally_object *object) {
+static size_t str_extra_size(tally_object *object) {
     return (size_t)((tally_str *)object)->length + 1;
 }
+static int64_t str_hash(tally_object *object) { return tally_str_hash((tally_str *)object); }
 
 /* ---- construction and access -------------------------------------------- */
 
@@ -88,7 +89,7 @@ static void start_short(int index, const char *data, uint32_t length) {
     tally_store_relaxed(&str->hash, hash_bytes(data, length));
 }
 
-void tally_short_strs_start(void) {
+static void short_strs_start(void) {
     for (int c = 0; c < LATIN1_CHARACTERS; c++) {
         char one = (char)c, two[2] = {(char)(0xc0 | c >> 6), (char)(0x80 | (c & 0x3f))};
         if (c < 0x80)
@@ -200,8 +201,17 @@ static int add_quoted(tally_text *text, tally_str *str) {
     return tally_text_add(text, &quote, 1);
 }
 
-tally_object *tally_str_repr(tally_object *object) {
+static tally_object *str_repr(tally_object *object) {
     tally_text text = {0};
     int failed = add_quoted(&text, (tally_str *)object);
     return tally_text_finish(&text, failed < 0);
+}
+
+void tally_register_str(void) {
+    short_strs_start();
+    tally_type *type = &tally_types[TALLY_TYPE_STR];
+    type->hash = str_hash;
+    type->equal = tally_str_equal;
+    type->repr = str_repr;
+    type->extra_size = str_extra_size;
 }

@@ -724,15 +724,6 @@ int tally_table_step(tally_object *holder, tally_table_place *where, uint32_t *a
 
 /* ---- death and the collector's view ------------------------------------- */
 
-void tally_table_traverse(tally_table *table, tally_visit visit, void *context) {
-    for (uint32_t i = 0; i < used_of(table); i++) {
-        tally_object *key = tally_load_relaxed(&table->entries[i].key);
-        tally_object *value = tally_load_relaxed(&table->entries[i].value);
-        if (key) visit(key, context);
-        if (value) visit(value, context);
-    }
-}
-
 /* From the last entry down, value before key; what is gone is NULL. */
 tally_object **tally_table_current_child(tally_table *table) {
     for (; used_of(table); set_u32(&table->used, used_of(table) - 1)) {
@@ -742,10 +733,6 @@ tally_object **tally_table_current_child(tally_table *table) {
     }
     return NULL;
 }
-tally_object **tally_table_next_child(tally_table *table) {
-    return tally_table_current_child(table);
-}
-
 void tally_table_forget(tally_table *table) { set_u32(&table->used, 0); }
 void tally_table_free(tally_table *table) {
     for (tally_object **child; (child = tally_table_current_child(table)); *child = NULL)

@@ -41,8 +41,6 @@ int tally_table_delete(tally_object *holder, _Atomic(tally_table *) *place,
 ptrdiff_t tally_table_find_index(
     tally_table *table,
     tally_object *key); /* the int value of a str key in a table that never changes; -1 */
-void tally_table_traverse(tally_table *table, tally_visit visit, void *context);
-tally_object **tally_table_next_child(tally_table *table);
 tally_object **tally_table_current_child(tally_table *table);
 tally_borrowed tally_table_borrow(tally_object *holder, _Atomic(tally_table *) *place,
                                   tally_object *key);

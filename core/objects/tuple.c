@@ -94,12 +94,6 @@ ptrdiff_t tally_tuple_length(tally_object *object) {
 
 /* ---- operations of the type --------------------------------------------- */
 
-static void tuple_traverse(tally_object *object, tally_visit visit, void *context) {
-    tally_tuple *tuple = (tally_tuple *)object;
-    for (ptrdiff_t i = 0; i < tuple->length; i++)
-        if (tuple->items[i]) visit(tuple->items[i], context);
-}
-
 static tally_object **tuple_next_child(tally_object *object) {
     tally_tuple *tuple = (tally_tuple *)object;
     while (tuple->length > 0)
@@ -117,7 +111,7 @@ static size_t tuple_extra_size(tally_object *object) {
 }
 
 /* The order of the items matters: rotate between them, as xxHash does. */
-int64_t tally_tuple_hash(tally_object *object) {
+static int64_t tuple_hash(tally_object *object) {
     tally_tuple *tuple = (tally_tuple *)object;
     uint64_t hash = UINT64_C(0x27d4eb2f165667c5);
     for (ptrdiff_t i = 0; i < tuple->length; i++) {
@@ -129,7 +123,7 @@ int64_t tally_tuple_hash(tally_object *object) {
     return tally_valid_hash((int64_t)(hash + (uint64_t)tuple->length));
 }
 
-int tally_tuple_equal(tally_object *first, tally_object *second) {
+static int tuple_equal(tally_object *first, tally_object *second) {
     if (first == second) return 1;
     if (!tally_has_type(second, TALLY_TYPE_TUPLE)) return 0;
     tally_tuple *a = (tally_tuple *)first, *b = (tally_tuple *)second;
@@ -141,15 +135,11 @@ int tally_tuple_equal(tally_object *first, tally_object *second) {
 
 void tally_register_tuple(void) {
     tally_type *type = &tally_types[TALLY_TYPE_TUPLE];
-    if (!type->name) type->name = (char *)"tuple"; /* else whoever made the entry named it */
-    type->size = sizeof(tally_tuple);
-    type->flags |= TALLY_TYPE_CONTAINER;
     type->shape = TALLY_SHAPE_TUPLE;
-    type->traverse = tuple_traverse;
     type->next_child = tuple_next_child;
     type->current_child = tuple_current_child;
     type->extra_size = tuple_extra_size;
-    type->hash = tally_tuple_hash;
-    type->equal = tally_tuple_equal;
+    type->hash = tuple_hash;
+    type->equal = tuple_equal;
     type->repr = tally_tuple_repr;
 }

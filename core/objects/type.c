@@ -9,7 +9,7 @@
  *    can be added without a look; its offsets fit into their fields. Who makes a type checks that
  * once.
  */
-#include "objects/object.h"
+#include "objects/abstract.h"
 #include "objects/table.h"
 #include <stdio.h>
 
@@ -27,16 +27,9 @@ static struct {
 static tally_type_object *as_type(tally_object *object) { return (tally_type_object *)object; }
 static tally_type *entry_of(tally_object *type) { return &tally_types[as_type(type)->index]; }
 
-static void type_traverse(tally_object *self, tally_visit visit, void *context) {
+static tally_object **type_child(tally_object *self) {
     tally_table *attributes = tally_load_relaxed(&as_type(self)->attributes);
-    if (attributes) tally_table_traverse(attributes, visit, context);
-}
-static tally_object **type_next_child(tally_object *self) {
-    tally_table *attributes = tally_load_relaxed(&as_type(self)->attributes);
-    return attributes ? tally_table_next_child(attributes) : NULL;
-}
-static tally_object **type_current_child(tally_object *self) {
-    return tally_table_current_child(tally_load_relaxed(&as_type(self)->attributes));
+    return attributes ? tally_table_current_child(attributes) : NULL;
 }
 /* The class has no instance left: its entry can be another's. */
 static void type_free_arrays(tally_object *self) {
@@ -146,13 +139,15 @@ int tally_types_start(void) {
     type->shape = TALLY_SHAPE_TABLE;
     type->table_offset = offsetof(tally_type_object, attributes);
     type->weak_offset = offsetof(tally_type_object, weak);
-    type->traverse = type_traverse;
-    type->next_child = type_next_child;
-    type->current_child = type_current_child;
+    type->next_child = type_child;
+    type->current_child = type_child;
     type->release = type_free_arrays;
     type->extra_size = type_extra;
     type->repr = type_repr;
-    tally_register_values();
+    tally_register_singletons();
+    tally_register_int();
+    tally_register_float();
+    tally_register_str();
     tally_register_tuple();
     tally_register_list();
     tally_register_dict();

@@ -221,10 +221,6 @@ static void weakref_release(tally_object *object) {
     tally_weak_unlock(self->home);
 }
 
-static void weakref_traverse(tally_object *self, tally_visit visit, void *context) {
-    (void)self, (void)visit, (void)context;
-}
-
 /* The referent's, kept: it stays when the referent is gone. */
 static int64_t weakref_hash(tally_object *object) {
     tally_weakref *self = (tally_weakref *)object;
@@ -269,7 +265,6 @@ static tally_object *weakref_repr(tally_object *object) {
 void tally_register_weakref(void) {
     tally_type *type = &tally_types[TALLY_TYPE_WEAKREF];
     type->shape = TALLY_SHAPE_LEAF;
-    type->traverse = weakref_traverse;
     type->release = weakref_release;
     type->hash = weakref_hash;
     type->equal = weakref_equal;

@@ -4,19 +4,9 @@
 
 struct tally_process tally_process = {.thread_list = PTHREAD_MUTEX_INITIALIZER};
 
-tally_object tally_singletons[3] = {
-    {TALLY_REFCOUNT_IMMORTAL, TALLY_TYPE_NONE, 0, 0},
-    {TALLY_REFCOUNT_IMMORTAL, TALLY_TYPE_BOOL, 0, 0},
-    {TALLY_REFCOUNT_IMMORTAL, TALLY_TYPE_BOOL, 0, 0},
-};
-
 static int phase(void) { return tally_load_relaxed(&tally_process.phase); }
 /* The thread list lock is held. */
 static void set_phase(enum tally_phase phase) { tally_store_relaxed(&tally_process.phase, phase); }
-
-static bool runs(tally_thread_state *thread) {
-    return tally_load_relaxed(&thread->status) == TALLY_RUNNING;
-}
 
 /* ---- fork ---------------------------------------------------------------- */
 
@@ -30,7 +20,7 @@ static struct { bool alone, reader; } fork_;
 
 static void before_fork(void) {
     bool attached = tally_thread_is_attached();
-    fork_.reader = attached && runs(tally_thread_current());
+    fork_.reader = attached && tally_thread_runs(tally_thread_current());
     if (fork_.reader)
         tally_thread_list_lock();
     else
@@ -79,7 +69,6 @@ static void dealloc_all(void) {
     tally_trace_end_all();
     tally_locking_end();
     tally_interned_end();
-    tally_values_end();
     tally_types_end();
     tally_collector_end();
     tally_memory_end();
@@ -121,7 +110,7 @@ int tally_init(const tally_options *options) {
         return tally_no_memory();
     }
     if (tally_collector_start() == 0 && tally_attach(TALLY_STARTING) == 0) {
-        if (tally_types_start() == 0 && tally_values_start() == 0 && tally_gc_start() == 0) {
+        if (tally_types_start() == 0 && tally_gc_start() == 0) {
             pthread_mutex_lock(&tally_process.thread_list);
             set_phase(TALLY_ON);
             pthread_mutex_unlock(&tally_process.thread_list);
@@ -139,11 +128,11 @@ static void count_object(tally_object *object, void *count) {
 
 /* From a success on nobody can attach. */
 static int begin_end(tally_thread_state *self) {
-    const char *where = !runs(self)           ? "a blocking region"
-                        : self->collecting    ? "a collection"
-                        : self->critical      ? "a critical section"
-                        : self->dealloc_depth ? "a finalizer or a callback"
-                                              : NULL;
+    const char *where = !tally_thread_runs(self) ? "a blocking region"
+                        : self->collecting       ? "a collection"
+                        : self->critical         ? "a critical section"
+                        : self->dealloc_depth    ? "a finalizer or a callback"
+                                                 : NULL;
     if (where) {
         tally_error_set(TALLY_RUNTIME_ERROR, "the run time cannot end in %s", where);
         return -1;

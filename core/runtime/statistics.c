@@ -13,21 +13,19 @@ void tally_stats(tally_stats_result *result) {
 #ifdef TALLY_COUNT_EVENTS
     result->detailed = true;
 #endif
-    uint32_t used = tally_load_acquire(&tally_process.slots_used);
-    for (uint32_t id = 1; id <= used; id++) {
-        tally_thread_head *head = &tally_thread_slot(id)->head;
-#define SUM(name) result->name += tally_load_relaxed(&head->events[TALLY_EVENT_##name]);
+    tally_each_thread(thread) {
+#define SUM(name) result->name += tally_load_relaxed(&thread->head.events[TALLY_EVENT_##name]);
         TALLY_STATS_CHEAP(SUM)
         TALLY_STATS_DETAILED(SUM)
 #undef SUM
     }
-    size_t waiting, waiting_most, merge_queued, merge_queued_most;
-    tally_reclaim_backlog(&waiting, &waiting_most);
-    tally_refcount_queued_bytes(&merge_queued, &merge_queued_most);
-    result->waiting = waiting;
-    result->waiting_most = waiting_most;
-    result->merge_queued = merge_queued;
-    result->merge_queued_most = merge_queued_most;
+    size_t now, most;
+    tally_reclaim_backlog(&now, &most);
+    result->waiting = now;
+    result->waiting_most = most;
+    tally_refcount_queued_bytes(&now, &most);
+    result->merge_queued = now;
+    result->merge_queued_most = most;
 }
 
 /*

@@ -72,11 +72,10 @@ void tally_check_may_run_foreign_code(void) {
 
 /* The thread list lock is held: a vacant slot, the lowest first, since its heap may have memory. */
 static tally_thread_state *slot_take(void) {
-    uint32_t used = tally_load_relaxed(&tally_process.slots_used);
-    for (uint32_t id = 1; id <= used; id++) {
-        tally_thread_state *thread = tally_thread_slot(id);
-        if (tally_load_relaxed(&thread->status) == TALLY_VACANT) return thread;
+    tally_each_thread(vacant) {
+        if (tally_load_relaxed(&vacant->status) == TALLY_VACANT) return vacant;
     }
+    uint32_t used = tally_load_relaxed(&tally_process.slots_used);
     if (used + 1 >= TALLY_MAX_THREADS) return NULL;
     tally_thread_state *thread = aligned_alloc(64, (sizeof *thread + 63) & ~(size_t)63);
     if (!thread) return NULL;
@@ -133,14 +132,10 @@ int tally_attach(enum tally_phase wanted) {
 
 int tally_thread_attach(void) { return tally_attach(TALLY_ON); }
 
-static bool runs(tally_thread_state *thread) {
-    return tally_load_relaxed(&thread->status) == TALLY_RUNNING;
-}
-
 void tally_thread_detach(void) {
     tally_thread_require();
     tally_thread_state *thread = tally_thread_current();
-    if (!runs(thread)) tally_fatal(NULL, "a thread detached in a blocking region");
+    if (!tally_thread_runs(thread)) tally_fatal(NULL, "a thread detached in a blocking region");
     if (thread->collecting) tally_fatal(NULL, "a thread detached inside a collection");
     if (thread->dealloc_depth)
         tally_fatal(NULL, "a thread detached in a finalizer or a callback of a weak reference");
