@@ -81,20 +81,6 @@ void tally_memory_end(void) {
 
 /* ---- arenas; the lock is held ------------------------------------------- */
 
-void tally_pool_list_push(tally_pool **list, tally_pool *pool) {
-    pool->previous = NULL;
-    pool->next = *list;
-    if (pool->next) pool->next->previous = pool;
-    *list = pool;
-}
-void tally_pool_list_remove(tally_pool **list, tally_pool *pool) {
-    if (pool->previous)
-        pool->previous->next = pool->next;
-    else
-        *list = pool->next;
-    if (pool->next) pool->next->previous = pool->previous;
-}
-
 enum { ARENA_SIDE_MARKS = TALLY_ARENA_SIZE >> TALLY_SIDE_MARK_SHIFT };
 static char *arena_side_marks(size_t number) {
     return (char *)tally_side_marks + number * ARENA_SIDE_MARKS;

@@ -29,6 +29,20 @@ static inline tally_pool *tally_arena_pools(size_t arena) {
     return (tally_pool *)(tally_region + arena * TALLY_ARENA_SIZE);
 }
 
+static inline void tally_pool_list_push(tally_pool **list, tally_pool *pool) {
+    pool->previous = NULL;
+    pool->next = *list;
+    if (pool->next) pool->next->previous = pool;
+    *list = pool;
+}
+static inline void tally_pool_list_remove(tally_pool **list, tally_pool *pool) {
+    if (pool->previous)
+        pool->previous->next = pool->next;
+    else
+        *list = pool->next;
+    if (pool->next) pool->next->previous = pool->previous;
+}
+
 /* A free pool, from a new arena if `map` and none is free; NULL: none. */
 tally_pool *tally_arena_take_pool(bool map);
 /* A pool that no heap uses; at once, or after a grace period. */
@@ -38,8 +52,6 @@ void tally_arena_reclaim_pool(tally_retired *node);
 
 /* Where the blocks of a pool begin. */
 char *tally_pool_first_block(tally_pool *pool);
-void tally_pool_list_push(tally_pool **list, tally_pool *pool);
-void tally_pool_list_remove(tally_pool **list, tally_pool *pool);
 /* The block that the other blocks on their way to a heap follow. */
 char *tally_remote_next(char *block);
 /* New memory for an object gets a header that readers with a stale pointer may look at. */

@@ -54,7 +54,7 @@ static void foreign_code_ends(tally_thread_state *thread, outer_dealloc outer) {
 }
 
 /* True: the object lives on. */
-bool tally_dealloc_finalize(tally_object *object, void (*finalizer)(tally_object *)) {
+inline bool tally_dealloc_finalize(tally_object *object, void (*finalizer)(tally_object *)) {
     uint8_t flags = tally_load_relaxed(&object->flags);
     if (flags & TALLY_FLAG_FINALIZED) return false;
     tally_thread_state *thread = tally_thread_current();
@@ -86,7 +86,7 @@ bool tally_dealloc_finalize(tally_object *object, void (*finalizer)(tally_object
 }
 
 /* Callbacks are foreign code: what dies in them is taken apart in them. */
-void tally_dealloc_weakrefs(tally_thread_state *thread, tally_object *object) {
+inline void tally_dealloc_weakrefs(tally_thread_state *thread, tally_object *object) {
     tally_weakref *calls = NULL;
     tally_weakrefs_clear(object, &calls, NULL);
     if (!calls) return;
@@ -96,7 +96,7 @@ void tally_dealloc_weakrefs(tally_thread_state *thread, tally_object *object) {
 }
 
 /* Frees an object with no children left. */
-void tally_dealloc_free(tally_object *object, tally_type *type) {
+inline void tally_dealloc_free(tally_object *object, tally_type *type) {
     if (TALLY_UNLIKELY(type->native)) {
         TALLY_CHECKED(tally_check_may_run_foreign_code());
         if (type->clear) type->clear(object);
