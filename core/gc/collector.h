@@ -87,27 +87,27 @@ TALLY_INLINE bool tally_is_plain_block(const tally_object *object) {
 }
 
 /*
- * The byte in `notes` of a child that may be tracked; NULL: it never is. notes: as
+ * The byte in `marks` of a child that may be tracked; NULL: it never is. marks: as
  * tally_side_marks, a byte for 16 of the region; which: of a large block's. An object in a pool of
  * containers has one, be it tracked or not.
  */
-TALLY_INLINE _Atomic uint8_t *tally_side_mark_in(_Atomic uint8_t *notes, unsigned which,
+TALLY_INLINE _Atomic uint8_t *tally_side_mark_in(_Atomic uint8_t *marks, unsigned which,
                                                  tally_object *object) {
     size_t at = (size_t)((const char *)object - tally_region);
     if (TALLY_LIKELY(at < tally_region_size))
         return tally_pool_kinds[at >> TALLY_POOL_SHIFT] == TALLY_CONTAINERS
-                   ? &notes[at >> TALLY_SIDE_MARK_SHIFT]
+                   ? &marks[at >> TALLY_SIDE_MARK_SHIFT]
                    : NULL;
     return tally_is_tracked(object) ? &tally_large_side_marks(object)[which] : NULL;
 }
-TALLY_INLINE uint8_t tally_side_mark_load(_Atomic uint8_t *note) {
-    return tally_load_relaxed(note);
+TALLY_INLINE uint8_t tally_side_mark_load(_Atomic uint8_t *mark) {
+    return tally_load_relaxed(mark);
 }
-TALLY_INLINE void tally_side_mark_store(_Atomic uint8_t *note, unsigned value) {
-    tally_store_relaxed(note, (uint8_t)value);
+TALLY_INLINE void tally_side_mark_store(_Atomic uint8_t *mark, unsigned value) {
+    tally_store_relaxed(mark, (uint8_t)value);
 }
 /*
- * A note is not looked at when a child is found: it is requested, and the one looked at
+ * A mark is not looked at when a child is found: it is requested, and the one looked at
  * that has been in the ring the longest, which has come from memory meanwhile.
  */
 enum { TALLY_PREFETCH_BUFFER = 16 };
@@ -115,11 +115,11 @@ typedef struct tally_prefetch_buffer {
     _Atomic uint8_t *at[TALLY_PREFETCH_BUFFER];
     unsigned next;
 } tally_prefetch_buffer;
-TALLY_INLINE _Atomic uint8_t *tally_ring_swap(tally_prefetch_buffer *ring, _Atomic uint8_t *note) {
-    __builtin_prefetch((const void *)note, 1);
+TALLY_INLINE _Atomic uint8_t *tally_ring_swap(tally_prefetch_buffer *ring, _Atomic uint8_t *mark) {
+    __builtin_prefetch((const void *)mark, 1);
     unsigned next = ring->next;
     _Atomic uint8_t *old = ring->at[next];
-    ring->at[next] = note;
+    ring->at[next] = mark;
     ring->next = (next + 1) % TALLY_PREFETCH_BUFFER;
     return old;
 }
@@ -136,10 +136,10 @@ TALLY_INLINE _Atomic uint8_t *tally_ring_take(tally_prefetch_buffer *ring) {
 }
 
 /* Tracked or not, a container that the caller found in a pool, or among the large ones. */
-TALLY_INLINE _Atomic uint8_t *tally_side_mark_of(_Atomic uint8_t *notes, unsigned which,
+TALLY_INLINE _Atomic uint8_t *tally_side_mark_of(_Atomic uint8_t *marks, unsigned which,
                                                  const tally_object *object) {
     size_t at = (size_t)((const char *)object - tally_region);
-    return TALLY_LIKELY(at < tally_region_size) ? &notes[at >> TALLY_SIDE_MARK_SHIFT]
+    return TALLY_LIKELY(at < tally_region_size) ? &marks[at >> TALLY_SIDE_MARK_SHIFT]
                                                 : &tally_large_side_marks(object)[which];
 }
 

@@ -27,14 +27,13 @@ enum { HUGE_FROM = 4 }; /* arenas */
 struct tally_arenas tally_arenas = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 int tally_memory_start(void) {
-    /* 64 GiB, or less where the address space is limited. */
     for (size_t size = (size_t)64 << 30; size >= (size_t)64 << 20; size /= 2) {
         char *map = mmap(NULL, size + TALLY_ARENA_SIZE, PROT_NONE,
                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
         if (map == MAP_FAILED) continue;
-        char *notes = mmap(NULL, size >> TALLY_SIDE_MARK_SHIFT, PROT_NONE,
+        char *marks = mmap(NULL, size >> TALLY_SIDE_MARK_SHIFT, PROT_NONE,
                            MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-        if (notes == MAP_FAILED) {
+        if (marks == MAP_FAILED) {
             munmap(map, size + TALLY_ARENA_SIZE);
             continue;
         }
@@ -44,7 +43,7 @@ int tally_memory_start(void) {
         if (!free_pools || !tally_pool_kinds || tally_large_start() != 0) {
             free(free_pools);
             free(tally_pool_kinds);
-            munmap(notes, size >> TALLY_SIDE_MARK_SHIFT);
+            munmap(marks, size >> TALLY_SIDE_MARK_SHIFT);
             munmap(map, size + TALLY_ARENA_SIZE);
             return -1;
         }
@@ -55,7 +54,7 @@ int tally_memory_start(void) {
         size_t behind = (size_t)(map + TALLY_ARENA_SIZE - start);
         if (behind) munmap(start + size, behind);
         tally_region = start;
-        tally_side_marks = (_Atomic uint8_t *)notes;
+        tally_side_marks = (_Atomic uint8_t *)marks;
         tally_region_size = size;
         tally_arenas.reserved = count;
         tally_arenas.free_pools = free_pools;
@@ -98,8 +97,8 @@ static int arena_map(void) {
         mprotect(arena_side_marks(number), ARENA_SIDE_MARKS, PROT_NONE);
         return -1;
     }
-    /* A large heap is visited at random by the collector: with pages of 2 MiB that
-     * takes a fifth less time (docs/design/collectors.md). A small one stays small. */
+    /* A collector visits a large heap at random. Pages of 2 MiB make that a fifth faster
+     * (docs/design/collectors.md). A small heap stays small. */
     if (tally_arenas.live >= HUGE_FROM) {
         madvise(arena, TALLY_ARENA_SIZE, MADV_HUGEPAGE);
         madvise(arena_side_marks(number), ARENA_SIDE_MARKS, MADV_HUGEPAGE);
@@ -114,10 +113,8 @@ static int arena_map(void) {
     return 0;
 }
 
-/*
- * Mapping anew gives the memory back and keeps the address space reserved. Refused (too
- * many mappings), it stays accessible; the memory goes back all the same.
- */
+/* Mapping anew gives the memory back and keeps the address space. If the system refuses (too many
+ * mappings), the range stays accessible, and its memory goes back all the same. */
 static void give_back(char *start, size_t bytes) {
     if (mmap(start, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1,
              0) == MAP_FAILED)

@@ -59,7 +59,6 @@ void tally_block_start_dead(void *block);
 
 int tally_large_start(void); /* 0, or -1: no memory */
 void tally_large_end(void);
-void *tally_large_alloc(unsigned kind, size_t size);
 void tally_large_reclaim(tally_retired *node);
 void tally_large_stats(tally_memory_result *result);
 

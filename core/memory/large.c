@@ -6,15 +6,15 @@
 #include "gc/collector.h"
 #include "memory/arena.h"
 
-/* A block over the limit, in malloc: in front of it its links, so that it can be found. */
+/* A large block. Its fields lie in front of it, so that its address finds them. */
 typedef struct large {
     struct large *next, *previous;
     size_t bytes;
     tally_retired retired;
     tally_object *link; /* in a tally_dead_list */
     uint8_t kind;
-    uint32_t handle; /* where the layout has them, of a container */
-    _Atomic uint8_t notes[TALLY_LARGE_SIDE_MARKS];
+    uint32_t handle; /* Of a container, where the layout has handles. */
+    _Atomic uint8_t marks[TALLY_LARGE_SIDE_MARKS];
     _Alignas(16) char block[];
 } large;
 
@@ -23,10 +23,11 @@ static struct {
     large *first;
     size_t blocks;
     _Atomic size_t bytes;  /* changed under the lock */
-    _Atomic size_t due;    /* more bytes than that make a collection due */
-    _Atomic size_t beside; /* bytes of arenas when the last full collection marked */
-    uint32_t handles, handles_used, handle_free; /* room; ever used; first of the free ones, linked
-                                                    through the table; 0: none */
+    _Atomic size_t due;    /* A collection is due above that many bytes. */
+    _Atomic size_t beside; /* Bytes of arenas when the last full collection marked. */
+    /* Handles: room; ever used; the first free one, which links to the next through the table (0:
+     * none). */
+    uint32_t handles, handles_used, handle_free;
 } large_blocks = {.lock = PTHREAD_MUTEX_INITIALIZER};
 tally_object **tally_handles;
 
@@ -79,7 +80,7 @@ uint32_t tally_large_handle(const void *block) {
 
 static size_t large_bytes(void) { return tally_load_relaxed(&large_blocks.bytes); }
 
-/* Those that wait for a grace period are garbage already, and no collection frees them. */
+/* No collection frees the blocks that wait for a grace period: they are garbage already. */
 static size_t large_bytes_held(void) {
     size_t bytes = large_bytes(), waiting, most;
     tally_reclaim_backlog(&waiting, &most);
@@ -95,7 +96,7 @@ void tally_memory_collected(bool marked) {
     size_t bytes = large_bytes_held(),
            half = (bytes + tally_load_relaxed(&large_blocks.beside)) / 2;
     size_t due = bytes + (half > TALLY_LARGE_GARBAGE ? half : TALLY_LARGE_GARBAGE);
-    /* The end of a collection only lowers it: another one may have marked since. */
+    /* The end of a collection only lowers it: another collection may have marked since. */
     if (marked || due < tally_load_relaxed(&large_blocks.due))
         tally_store_relaxed(&large_blocks.due, due);
 }
@@ -106,7 +107,7 @@ void *tally_large_alloc(unsigned kind, size_t size) {
     if (!block) return NULL;
     block->bytes = size;
     block->kind = (uint8_t)kind;
-    memset((void *)block->notes, 0, sizeof block->notes);
+    memset((void *)block->marks, 0, sizeof block->marks);
     if (kind != TALLY_RAW) tally_block_start_dead(block->block);
     pthread_mutex_lock(&large_blocks.lock);
     if (TALLY_FIXED_HANDLES && kind == TALLY_CONTAINERS && !handle_take(block)) {
@@ -140,10 +141,8 @@ static void large_forget(large *block) {
     free(block);
 }
 
-void *tally_memory_alloc_apart(unsigned kind, size_t size) { return tally_large_alloc(kind, size); }
-
 void tally_large_free(void *memory_, unsigned kind) {
-    /* An interned str; without a GIL its death has done so before. */
+    /* An interned str may die here. Without a GIL its dealloc has forgotten it before. */
     if (!TALLY_LOCK_FREE_READS && kind == TALLY_PLAIN) tally_interned_forget(memory_);
     large *block = (large *)((char *)memory_ - offsetof(large, block));
     if (TALLY_LOCK_FREE_READS && kind != TALLY_RAW)
@@ -157,11 +156,11 @@ tally_object **tally_large_link(tally_object *object) {
 }
 
 _Atomic uint8_t *tally_large_side_marks(const void *block) {
-    return ((large *)((uintptr_t)block - offsetof(large, block)))->notes;
+    return ((large *)((uintptr_t)block - offsetof(large, block)))->marks;
 }
 
-tally_object *tally_large_of_side_marks(_Atomic uint8_t *notes) {
-    return (tally_object *)((large *)((char *)notes - offsetof(large, notes)))->block;
+tally_object *tally_large_of_side_marks(_Atomic uint8_t *marks) {
+    return (tally_object *)((large *)((char *)marks - offsetof(large, marks)))->block;
 }
 
 tally_object *tally_memory_next_large(tally_large_walk *walk, unsigned kind) {

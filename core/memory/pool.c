@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/*
- * pool.c: the slow half of alloc and free: the pools of a heap, and blocks that other threads free
- * into it. memory.h has the map and the invariants.
- */
+/* pool.c: the slow half of alloc and free: a heap gets pools, fills up and empties them, and takes
+ * home the blocks that other threads freed. memory.h has the map and the invariants. */
 #include "contract/stop_the_world.h"
 #include "memory/alloc.h"
 #include "memory/arena.h"
@@ -14,16 +12,16 @@ const unsigned char tally_link_offset[TALLY_KINDS] = {sizeof(tally_object), size
 /* Full at once, so that the fast path needs no test for "no pool yet". */
 static tally_pool no_pool;
 
-enum { KEPT_POOLS = 16 }; /* empty ones of a heap, all classes together: half a megabyte */
+enum { KEPT_POOLS = 16 }; /* Empty pools of a heap, all classes together: half a megabyte. */
 enum {
-    SERVE_EACH = 64, /* blocks that are pushed to a heap before somebody looks after it */
-    BEHIND = 1024,   /* the same while its thread runs */
-    CLAIM_BLOCKS =
-        256, /* taken home during one claim, so that the thread waits little for its end */
-    ADOPTED_POOLS = 16,  /* at most, at a time */
-    LOOK_AT_HEAPS = 1024 /* at most, at a time, for pools to adopt */
+    SERVE_EACH = 64, /* Blocks pushed to a heap before a thread looks after it. */
+    BEHIND = 1024,   /* The same while its thread runs. */
+    /* Blocks taken home per claim: the claimed thread waits for its end. */
+    CLAIM_BLOCKS = 256,
+    ADOPTED_POOLS = 16,  /* at most, per refill */
+    LOOK_AT_HEAPS = 1024 /* at most, per refill */
 };
-/* A header that readers with a stale pointer may look at. */
+/* A reader with a stale pointer may look at this header. */
 void tally_block_start_dead(void *block) {
     tally_object *object = memset(block, 0, sizeof *object);
     tally_refcount_start_dead(&object->refcount);
@@ -64,12 +62,10 @@ static void queue_remove(tally_heap *heap, tally_pool *pool) {
     tally_pool_list_remove(&heap->queue[pool->kind][pool->class_], pool);
 }
 
-/*
- * Where the blocks begin: pool 0 behind the descriptors. Blocks of 512 bytes
- * fall into 8 of the 64 sets of a first-level cache, the same 8 in each pool, so
- * neighbouring pools begin a line apart, for one block in 64 (Bonwick 1994:
- * colouring). Smaller blocks fall into more sets.
- */
+/* Pool 0 begins behind the descriptors. Blocks of 512 bytes fall into 8 of the 64 sets of a
+ * first-level cache, the same 8 in each pool. So neighbouring pools of that size begin a line
+ * apart, which costs one block in 64 (Bonwick 1994: colouring). Smaller blocks fall into more
+ * sets. */
 char *tally_pool_first_block(tally_pool *pool) {
     char *arena = tally_region + tally_arena_of(pool) * TALLY_ARENA_SIZE;
     size_t index = (size_t)(pool - (tally_pool *)arena);
@@ -96,8 +92,8 @@ static tally_pool *pool_take(tally_heap *heap, unsigned kind, unsigned class_, b
     return pool;
 }
 
-/* Makes the next few blocks of a pool: a page's worth, so that a pool little used touches little
- * memory. */
+/* Makes the next blocks of a pool, half a page of them, so that a pool that is hardly used touches
+ * little memory. */
 static bool pool_carve(tally_pool *pool) {
     size_t size = pool->block_size, most = size > 2048 / 8 ? 8 : 2048 / size;
     char *first = NULL, **link = &first;
@@ -115,7 +111,7 @@ static bool pool_carve(tally_pool *pool) {
 
 static bool is_empty(const tally_pool *pool) { return pool->left == 0 && pool->notify == 0; }
 
-/* An empty pool that is in no list leaves its heap. */
+/* An empty pool, which is in no list, leaves its heap. */
 static void pool_release(tally_pool *pool) {
     pool->in_use = 0;
     if (TALLY_LOCK_FREE_READS && pool->kind != TALLY_RAW) {
@@ -125,7 +121,7 @@ static void pool_release(tally_pool *pool) {
     }
 }
 
-/* A free brought `left` down to 0: the pool was full, or is now empty. */
+/* A free brought `left` down to 0: the pool was full, or is empty now. */
 void tally_memory_free_notified(tally_pool *pool) {
     tally_heap *heap = tally_pool_heap(pool);
     if (is_empty(pool)) {
@@ -169,7 +165,7 @@ static void push_remote(tally_heap *heap, char *block, unsigned link_offset, uin
 
 static char *take_remote(tally_heap *heap) {
     if (!tally_load_relaxed(&heap->remote)) return NULL;
-    /* acquire: pairs with the release of push_remote, so the pushers' last uses of the blocks come
+    /* acquire: pairs with the release of push_remote: the pushers' last uses of the blocks come
      * before */
     return tally_remote_block(tally_swap_acquire(&heap->remote, 0));
 }
@@ -178,7 +174,8 @@ char *tally_remote_next(char *block) {
     return *(char **)(block + tally_link_offset[tally_pool_of(block)->kind]);
 }
 
-/* By who has the heap: a block that was pushed to it goes home, or to where its pool is now. */
+/* The caller has the heap. A block that was pushed to it goes home, or on to the heap that has its
+ * pool now. */
 static void take_home(tally_heap *heap, char *block) {
     tally_pool *pool = tally_pool_of(block);
     tally_heap *home = tally_pool_heap(pool);
@@ -191,7 +188,6 @@ static void take_home(tally_heap *heap, char *block) {
     }
 }
 
-/* Takes back all that others freed. */
 void tally_heap_drain(tally_heap *heap) {
     for (char *block = take_remote(heap), *next; block; block = next) {
         next = tally_remote_next(block);
@@ -217,7 +213,7 @@ static void give_back_empty(tally_heap *heap, unsigned kind, unsigned class_) {
     pool_release(pool);
 }
 
-/* Lets go of the empty pools, current or kept: each would hold an arena. */
+/* Each empty pool, current or kept, would hold an arena. */
 static void give_back_all_empty(tally_heap *heap) {
     for (unsigned kind = 0; kind < TALLY_KINDS; kind++)
         for (unsigned class_ = 1; class_ <= TALLY_SIZE_CLASSES; class_++)
@@ -233,7 +229,7 @@ void tally_heap_rest(tally_heap *heap) {
     if (heap->rests < 2 && ++heap->rests == 2) give_back_all_empty(heap);
 }
 
-/* A current pool has no more to give: its next free puts it back in the queue. */
+/* The pool has no free block. The first free in it puts it back into the queue. */
 static void set_full(tally_pool *pool) {
     pool->notify = pool->left - 1;
     pool->left = 1;
@@ -241,7 +237,7 @@ static void set_full(tally_pool *pool) {
 
 void tally_heap_attach(tally_heap *heap) { heap->keeps = KEPT_POOLS; }
 
-/* So that all its pools with free blocks are in the queues. */
+/* All pools with free blocks go to the queues, where other threads adopt them. */
 void tally_heap_detach(tally_heap *heap) {
     heap->keeps = 0;
     tally_heap_trim(heap);
@@ -266,10 +262,10 @@ static bool offers(tally_heap *heap) {
 }
 
 /*
- * The caller has the heap until claim_heap_end: its thread is claimed where it is blocked, or the
- * slot is vacant, and nobody can attach there. False: its thread runs, or somebody else has it.
- * Waits for nothing: who holds the registration lock may be waiting for the caller, or be the
- * caller.
+ * The caller has the heap until claim_heap_end: its thread is blocked and claimed, or the slot is
+ * vacant and no thread can attach there. False: its thread runs, or another thread has it. This
+ * waits for nothing, since the holder of the thread list lock may be waiting for the caller, or be
+ * the caller.
  */
 static bool claim_heap(tally_thread_state *thread) {
     int status = tally_load_relaxed(&thread->status);
@@ -287,12 +283,12 @@ static void claim_heap_end(tally_thread_state *thread) {
         return;
     }
     tally_claim_end(thread);
-    /* What was pushed to its merge queue while it was claimed was left to this thread. What dies by
-     * that is destroyed later: the caller may be anywhere, and destroying runs foreign code. */
+    /* Objects pushed to its merge queue while it was claimed were left to this thread. Dead ones
+     * are destroyed later: that runs foreign code, and the caller may be anywhere. */
     tally_refcount_merge_blocked_later(thread);
 }
 
-/* Back, since its thread runs again: it takes them home itself. */
+/* The thread runs again: it takes the blocks home itself. */
 static void push_back(tally_heap *heap, char *block) {
     for (char *next; block; block = next) {
         next = tally_remote_next(block);
@@ -300,8 +296,8 @@ static void push_back(tally_heap *heap, char *block) {
     }
 }
 
-/* Takes home what was freed into the heap, in several short claims. trim: gives back empty pools,
- * too. */
+/* Takes home what was freed into the heap, in several short claims. trim: also gives back empty
+ * pools. */
 static void serve(tally_thread_state *thread, bool trim) {
     tally_heap *heap = &thread->heap, *self = tally_heap_current();
     char *blocks = NULL;
@@ -309,7 +305,7 @@ static void serve(tally_thread_state *thread, bool trim) {
     self->serving = true;
     while (!done && claim_heap(thread)) {
         unsigned keeps = heap->keeps;
-        heap->keeps = 0; /* its thread does not need soon what gets empty now */
+        heap->keeps = 0; /* its thread will not soon need a pool that gets empty now */
         if (!blocks) blocks = take_remote(heap);
         for (unsigned i = 0; blocks && i < CLAIM_BLOCKS; i++) {
             char *next = tally_remote_next(blocks);
@@ -325,7 +321,7 @@ static void serve(tally_thread_state *thread, bool trim) {
     self->serving = false;
 }
 
-/* A block was pushed to its heap, the last of many. */
+/* The caller has pushed a block, the last of many. */
 static __attribute__((noinline, cold)) void look_after(tally_thread_state *thread, uint64_t count) {
     if (tally_self.id == TALLY_OWNER_UNATTACHED || tally_heap_current()->serving) return;
     if (tally_load_relaxed(&thread->status) != TALLY_RUNNING)
@@ -347,7 +343,7 @@ static void adopt_pools(tally_heap *heap, tally_heap *from, unsigned kind, unsig
     }
 }
 
-/* Pools with free blocks come to the heap from those of threads that are blocked or gone. */
+/* Takes pools with free blocks from heaps of threads that are blocked or gone. */
 static void adopt(tally_heap *heap, unsigned kind, unsigned class_) {
     static _Atomic uint32_t next;
     if (heap->serving) return;
@@ -363,7 +359,8 @@ static void adopt(tally_heap *heap, unsigned kind, unsigned class_) {
         heap->serving = true;
         if (claim_heap(thread)) {
             adopt_pools(heap, &thread->heap, kind, class_, &adopted);
-            /* For other classes they have to wait, but not there. */
+            /* Empty pools serve other classes after a grace period, which does not pass in this
+             * heap. */
             if (thread->heap.empty) give_back_all_empty(&thread->heap);
             claim_heap_end(thread);
         }
@@ -394,7 +391,8 @@ static void adopt(tally_heap *heap, unsigned kind, unsigned class_) {
 static void settle_others(bool all) { (void)all; }
 void tally_memory_free_remote(tally_pool *pool, void *block) {
     (void)pool, (void)block;
-} /* all are at home */
+    /* With one heap all blocks are at home. */
+}
 
 #endif
 
@@ -403,7 +401,7 @@ void tally_memory_settle(bool all) {
     settle_others(all);
 }
 
-/* Makes a pool with a free block current; false: no memory. */
+/* Makes a pool with a free block current. False: no memory, and nothing has changed. */
 static bool heap_refill(tally_heap *heap, unsigned kind, unsigned class_) {
     tally_pool **current = &heap->current[kind][class_];
     heap->rests = 0;
@@ -413,7 +411,7 @@ static bool heap_refill(tally_heap *heap, unsigned kind, unsigned class_) {
         if (pool != &no_pool) {
             if (pool->free || pool_carve(pool)) return true;
             set_full(pool);
-            *current = &no_pool; /* it is in no list; what follows may free blocks of it */
+            *current = &no_pool; /* it is in no list: adopt may run frees in it */
         }
         tally_pool *next = heap->queue[kind][class_];
         if (!next) {

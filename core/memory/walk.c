@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/*
- * walk.c: walks of the whole heap, with the world stopped, and its statistics.
- */
+/* walk.c: walks over all pools and objects, with the world stopped, and the statistics of
+ * memory. */
 #include "contract/stop_the_world.h"
 #include "memory/arena.h"
 #include "objects/object.h"
@@ -60,7 +59,7 @@ static void count_pools(tally_memory_result *result, size_t number) {
     }
 }
 
-/* Nobody uses the blocks that are on their way home; they stay where they are. */
+/* Blocks on their way home count as free, and stay where they are. */
 static void count_remote(tally_memory_result *result, tally_heap *heap) {
     /* acquire: pairs with push_remote */
     char *block = tally_remote_block(tally_load_acquire(&heap->remote));

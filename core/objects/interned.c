@@ -1,20 +1,23 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The table has the addresses of the interned strs, by hash: open addressing, a power of two of
- * places, at most half of them filled. Look-up against death, as tests/models/intern.pml has it:
- *  - The table is changed under the mutex. A look-up takes no lock: it finds a str of the same
- *    contents and takes a reference by a try-incref, which fails on the dead alone, since the
- *    str was exposed before it was put there.
- *  - The thread in which a str dies takes it out of the table, by its address, before the str
- * begins to wait for a grace period. So what a look-up has found can be read until the next
- * safepoint, and is no other object.
- *  - Between its death and that, the dead str is still there. Who wants the contents then puts a
- * new str in its place; so the dead one may find that it is not there any more. With a GIL a str is
- * out of the table before anybody else runs.
+ * interned.c: the interned strs: at most one living str per contents.
  *
- * How death knows an interned str, at no cost for others: without a GIL it bears the flag
- * HANDED_OUT, with which all that dies goes the slow way anyway. With a GIL it is in a block of its
- * own, apart from the pools, and such blocks are freed by a slow way, too.
+ * A table has their addresses, by hash: open addressing, a power of two of places, at most half of
+ * them filled. It holds no references, so an interned str goes with its last reference. Look-up
+ * against death (tests/models/intern.pml):
+ *  - The table changes under the mutex. A look-up takes no lock: it finds a str of the same
+ *    contents and takes a reference by a try-incref. That fails only on a dead str, since each str
+ *    was exposed before it was put there.
+ *  - The thread in which a str dies takes it out of the table, by its address, before the str
+ *    starts to wait for a grace period. So a look-up can read the str that it found until its next
+ *    safepoint, and its address is no other object's.
+ *  - Until it is taken out, a dead str is still in the table. A thread that wants its contents puts
+ *    a new str in its place, so the dead one may not find itself there any more. With a GIL a str
+ *    is out of the table before another thread runs.
+ *
+ * Dealloc knows an interned str at no cost for other objects. Without a GIL it bears the flag
+ * BORROWABLE, which sends a dead object the slow way anyway. With a GIL it is a large block, and
+ * those are freed by a slow way.
  */
 #include "abstract.h"
 
@@ -25,9 +28,9 @@ typedef struct interned_table {
 } interned_table;
 
 static struct {
-    pthread_mutex_t mutex;           /* for all changes */
+    pthread_mutex_t mutex;
     _Atomic(interned_table *) table; /* NULL: none yet */
-    size_t filled, living;           /* filled: also by REMOVED */
+    size_t filled, living;           /* filled counts places that are REMOVED, too */
 } interned = {.mutex = PTHREAD_MUTEX_INITIALIZER};
 
 #define REMOVED ((tally_str *)1)
@@ -39,7 +42,7 @@ typedef _Atomic(tally_str *) interned_place;
 static void place_store(interned_place *place, tally_str *str) { tally_store_release(place, str); }
 static tally_str *place_load(interned_place *place) { return tally_load_acquire(place); }
 
-/* The str of these contents, dead or alive; NULL: none. *place: where it is; else where it can be
+/* The str of these contents, dead or alive; NULL: none. *place is its place, or one where it can be
  * put. */
 static tally_str *find(interned_table *table, tally_str *str, interned_place **place) {
     *place = NULL;
@@ -54,17 +57,16 @@ static tally_str *find(interned_table *table, tally_str *str, interned_place **p
     }
 }
 
-/* With a new reference; NULL: none, or it is dead. */
+/* With a new reference; NULL: there is none, or it is dead. */
 static tally_str *find_living(interned_table *table, tally_str *str) {
     interned_place *place;
     tally_str *found = find(table, str, &place);
     TALLY_FAILPOINT(intern_found);
-    /* With a GIL what is in the table lives. */
     return found && tally_refcount_try_incref(&found->base.refcount) ? found : NULL;
 }
 
-/* Mutex held: the strs move to a table with room for one more. *old is to be retired once the mutex
- * is let go. -1: no memory. */
+/* Mutex held: the strs move to a table with room for one more. The caller retires *old once it has
+ * unlocked. -1: no memory. */
 static int rebuild(interned_table **old) {
     size_t capacity = FEWEST_PLACES;
     while (capacity < 4 * (interned.living + 1)) capacity *= 2;
@@ -92,11 +94,11 @@ static void retire(interned_table *table) {
     if (table) tally_retire(&table->array.retired, TALLY_RETIRED_ARRAY, table->array.bytes);
 }
 
-/* A copy that nobody knows; NULL: no memory. */
+/* A copy that no other thread knows; NULL: no memory. */
 static tally_str *interned_copy(tally_str *str) {
     size_t size = sizeof *str + str->length + 1;
     tally_str *copy = TALLY_LOCK_FREE_READS ? tally_memory_alloc(TALLY_PLAIN, size)
-                                            : tally_memory_alloc_apart(TALLY_PLAIN, size);
+                                            : tally_large_alloc(TALLY_PLAIN, size);
     if (!copy) return NULL;
     copy->base.type = TALLY_TYPE_STR;
     tally_store_relaxed(&copy->base.lock, 0);
@@ -107,7 +109,7 @@ static tally_str *interned_copy(tally_str *str) {
     return copy;
 }
 
-/* Mutex held: publishes the copy in the table. -1: no memory for it. */
+/* Mutex held: publishes the copy in the table. -1: no memory. */
 static int add(tally_str *copy, interned_table **old) {
     interned_table *table = tally_load_relaxed(&interned.table);
     if (!table || 2 * (interned.filled + 1) > table->capacity) {
@@ -124,7 +126,7 @@ static int add(tally_str *copy, interned_table **old) {
     return 0;
 }
 
-/* The str with a new reference, made if there is none; NULL: no memory. */
+/* The interned str, made if there is none, with a new reference; NULL: no memory. */
 static tally_str *find_or_add(tally_str *str) {
     tally_str *copy = interned_copy(str), *found = NULL;
     interned_table *old = NULL;
@@ -159,7 +161,7 @@ tally_object *tally_str_intern(tally_object *object) {
     return &found->base;
 }
 
-/* The place of this very str; NULL: it is in none. */
+/* The place of this very str; NULL: it has none. */
 static interned_place *place_of(interned_table *table, tally_str *str) {
     if (!table) return NULL;
     for (size_t at = tally_str_hash(str);; at++) {
@@ -169,7 +171,7 @@ static interned_place *place_of(interned_table *table, tally_str *str) {
     }
 }
 
-/* Mutex held. If no str lies behind the place, it is as if it had never been filled. */
+/* Mutex held: takes the str out. If the next place was never filled, no search needs this one. */
 static void empty_place(interned_table *table, interned_place *place) {
     size_t next = (size_t)(place - table->places) + 1;
     bool is_last = !place_load(&table->places[next & (table->capacity - 1)]);
@@ -182,9 +184,9 @@ void tally_interned_forget(tally_object *object) {
     if (object->type != TALLY_TYPE_STR) return;
     tally_str *str = (tally_str *)object;
     interned_table *old = NULL;
-    /* Most that come here are not interned: these take no lock. An interned one has a hash, and was
-     * put in the table before it died, so the table seen here has it, or has another in its place.
-     * acquire: pairs with the release of rebuild */
+    /* Most strs that come here are not interned and take no lock. An interned one has a hash, and
+     * was in the table before it died; so the table seen here has it, or has another str in its
+     * place. acquire: pairs with the release of rebuild */
     if (tally_load_relaxed(&str->hash) == 0 || !place_of(tally_load_acquire(&interned.table), str))
         return;
     TALLY_FAILPOINT(intern_dies);
@@ -201,7 +203,7 @@ void tally_interned_forget(tally_object *object) {
     retire(old);
 }
 
-/* One thread is left, and counts what is alive. */
+/* One thread is left, and counts the objects alive. */
 void tally_interned_keep(void) {
     interned_table *table = tally_load_relaxed(&interned.table);
     for (size_t i = 0; table && i < table->capacity; i++) {
@@ -210,7 +212,7 @@ void tally_interned_keep(void) {
     }
 }
 
-/* The table and the strs go with all memory. */
+/* The memory of the table and the strs goes with all memory. */
 void tally_interned_end(void) {
     tally_store_relaxed(&interned.table, NULL);
     interned.filled = interned.living = 0;
