@@ -1,17 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * any.c: what can be done with an object of any type: its type, hash, equality,
- * order, repr and size.
+ * abstract.c: operations on an object of any type: type, size, hash, equality, and the order of
+ * numbers.
  *
  * Invariants:
- *  - Objects that are equal and hashable have the same hash: 1, 1.0 and True.
- *  - A list or dict that other threads may change is copied as it is at one moment, and the
- *    copy is compared or shown. Of two, the first is looked at again after the second was copied:
- *    if it is still so, both were as their copies at that moment. One that foreign code alone may
- * change is read an item at a time, as it is then, each item with a reference of its own. So a
- * change meanwhile is no error. A comparison without memory for copies reads item by item, too. No
- * lock is held while an item is hashed, compared or shown.
- *  - What succeeds leaves a pending error as it was.
+ *  - Equal and hashable objects have the same hash: 1, 1.0 and True.
+ *  - An operation that succeeds leaves a pending error as it was.
  *  - Nesting is bounded, so no object can exhaust the stack.
  */
 #include "abstract.h"
@@ -53,7 +47,7 @@ const char *tally_type_name(tally_object *object) {
 
 size_t tally_size_locked(tally_object *object) {
     tally_type *type = tally_type_entry(object);
-    if (type->native) return tally_memory_size(object); /* extra bytes are in no field of it */
+    if (type->native) return tally_memory_size(object); /* its extra bytes are in no field */
     return type->size + (type->extra_size ? type->extra_size(object) : 0);
 }
 
@@ -65,7 +59,7 @@ ptrdiff_t tally_sizeof(tally_object *object) {
     bool has_array = type->flags & TALLY_TYPE_CONTAINER && !type->native && type->extra_size &&
                      object->type != TALLY_TYPE_TUPLE;
     if (!has_array) return (ptrdiff_t)tally_size_locked(object);
-    /* Its array might be freed by another thread while it is looked at. */
+    /* another thread might free its array */
     unsigned token = tally_lock_object(object);
     size_t size = tally_size_locked(object);
     tally_unlock_object(object, token);
@@ -74,7 +68,7 @@ ptrdiff_t tally_sizeof(tally_object *object) {
 
 /* ---- hash --------------------------------------------------------------- */
 
-/* A user's function that gives -1 without an error means no failure. */
+/* A user's function that gives -1 without an error has not failed. */
 static __attribute__((noinline)) int64_t hash_by_user(tally_type *type, tally_object *object) {
     tally_pending_error pending;
     tally_error_put_aside(&pending);
@@ -109,7 +103,7 @@ int64_t tally_hash_known(tally_object *object) {
 
 static int sign_of(int64_t a, int64_t b) { return (a > b) - (a < b); }
 
-/* Exact: the double is never compared with a rounded int. value is no NaN. */
+/* Exact: no int is rounded. value is no NaN. */
 static int int_to_double_order(int64_t integer, double value) {
     if (value >= 0x1p63) return -1;
     if (value < -0x1p63) return 1;
@@ -146,7 +140,7 @@ int tally_equal(tally_object *a, tally_object *b) {
     if (TALLY_UNLIKELY(!a || !b)) return tally_expected("an object", NULL);
     if (a->type == TALLY_TYPE_STR && b->type == TALLY_TYPE_STR) return tally_str_equal(a, b);
     tally_type *type = tally_type_entry(a), *other = tally_type_entry(b);
-    /* a native type knows about built-in ones, not the other way round */
+    /* a native type knows the built-in ones, not the other way round */
     if (other->native && other->equal && !(type->native && type->equal)) {
         tally_object *swapped = a;
         a = b;

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/*
- * class.c: classes, their instances, slots and attributes.
- */
+/* class.c: classes and their instances: slots, attributes, and the methods of both for dealloc. */
 #include "objects/object.h"
 #include "objects/table.h"
 
@@ -107,7 +105,7 @@ tally_object *tally_instance_new(tally_object *class_) {
         tally_memory_free(TALLY_CONTAINERS, self);
         return NULL;
     }
-    /* A slot for each name, or the word of an open instance's table; the weak word. */
+    /* The slots, or the word of the table; and the weak word. */
     size_t words = (type->size - offsetof(tally_instance, slots)) / sizeof(void *);
     for (size_t i = 0; i < words; i++) tally_store_relaxed(&self->slots[i], NULL);
     return tally_container_publish(self);
@@ -120,7 +118,7 @@ static tally_object *missing(tally_object *object, const char *name) {
     return NULL;
 }
 
-/* The slow halves stand alone, so that the fast ones save no registers. */
+/* The slow halves are functions of their own, so that the fast ones save no registers. */
 static __attribute__((noinline)) tally_object *slot_read_locked(tally_object *object,
                                                                 ptrdiff_t index) {
     TALLY_DETAIL(reads_locked);
@@ -141,7 +139,7 @@ static inline tally_object *slot_read(tally_object *object, ptrdiff_t index) {
     return slot_read_locked(object, index);
 }
 
-/* In a section. Puts value there and returns what was. */
+/* Under the short lock: stores value and returns the old one. */
 static inline tally_object *slot_exchange(tally_slot *slot, tally_object *value) {
     tally_object *old = tally_load_relaxed(slot);
     /* release: pairs with the acquire of readers without a lock */
@@ -170,7 +168,7 @@ static inline __attribute__((always_inline)) void slot_write(tally_object *objec
     tally_xdecref(old);
 }
 
-/* Any other index than one from 0 of an instance with slots. */
+/* For any index that is not one from 0 of an instance with slots. */
 static __attribute__((noinline)) int slot_check(tally_object *object, ptrdiff_t *index) {
     tally_type *type = tally_type_entry(object);
     if (!type->class_ || type->slots < 0) return tally_expected("an instance with slots", object);
@@ -230,14 +228,15 @@ int tally_slot_set(tally_object *object, ptrdiff_t index, tally_object *value) {
 
 /* ---- attributes --------------------------------------------------------- */
 
-/* Where an attribute of this object is kept. */
+/* The table that has the attributes of this object; NULL: it has none. */
 static _Atomic(tally_table *) *attributes_of(tally_object *object) {
     if (object->type == TALLY_TYPE_TYPE) return &as_type(object)->attributes;
     tally_type *type = tally_type_entry(object);
     return type->class_ && type->slots < 0 ? table_of(object) : NULL;
 }
 
-/* The index of a slot by name; -1: none. slot_names never changes, nor do its small ints die. */
+/* The index of a slot by name; -1: none. slot_names never changes, and its small ints are
+ * immortal. */
 static ptrdiff_t slot_by_name(tally_object *object, tally_object *name) {
     tally_type *type = tally_type_entry(object);
     if (!type->class_ || !type->slot_names) return -1;

@@ -1,10 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * compare.c: equality and order of containers, and order of any two objects.
+ * compare.c: equality of containers, and order.
+ *
+ * Two lists or dicts that other threads may change are copied first, and the copies are compared.
+ * After the second was copied the first is rechecked: if it is still as its copy, both were so at
+ * that moment. Without memory for copies, and where foreign code alone may change a container, it
+ * is read item by item, each with a reference. So a change meanwhile is no error. No lock is held
+ * while items are compared.
  */
 #include "objects/snapshot.h"
 
-/* Of this many tries to find both of two containers as they were copied. */
 enum { COPY_TRIES = 100 };
 
 static int sign_of(int64_t a, int64_t b) { return (a > b) - (a < b); }
@@ -29,10 +34,8 @@ static void sequences_end(sequence pair[2]) {
     sequence_end(&pair[1]);
 }
 
-/*
- * The first items of two sequences that differ, with new references: 1; 0: none,
- * *order says which is longer; -1.
- */
+/* The first items of two sequences that differ, with new references: 1. 0: no items differ, and
+ * *order says which sequence is longer. -1 and an error. */
 static int first_difference(sequence pair[2], tally_object *items[2], int *order) {
     for (ptrdiff_t i = 0;; i++) {
         items[0] = sequence_item(&pair[0], i);
@@ -51,7 +54,7 @@ static void drop_pair(tally_object *pair[2]) {
     tally_decref(pair[1]);
 }
 
-/* Lengths that are not the same were so at one moment, though read at two: one list changes at a
+/* Lengths that differ did so at one moment, though they are read at two: one list changes at a
  * time. */
 int tally_list_equal(tally_object *a, tally_object *b) {
     if (a == b) return 1;
@@ -67,7 +70,7 @@ int tally_list_equal(tally_object *a, tally_object *b) {
     return different == 0 && order == 0;
 }
 
-/* Whether dict has the key with an equal value. */
+/* The dict has the key with an equal value. */
 static int dict_has_equal(tally_object *dict, tally_object *key, int64_t hash,
                           tally_object *value) {
     int error;
@@ -78,7 +81,7 @@ static int dict_has_equal(tally_object *dict, tally_object *key, int64_t hash,
     return equal;
 }
 
-/* Entry by entry, as they are then. */
+/* Entry by entry, each as it is then. */
 static int dicts_equal(tally_object *a, tally_object *b) {
     tally_object *key, *value;
     uint32_t at = 0;
@@ -92,7 +95,7 @@ static int dicts_equal(tally_object *a, tally_object *b) {
     return 1;
 }
 
-/* Copies have a reference to each key and value. */
+/* A copy holds its keys and values. */
 static int copies_equal(tally_table *a, tally_table *b) {
     uint32_t at = 0;
     for (tally_entry *entry; (entry = tally_table_next_entry(a, &at));) {
@@ -140,7 +143,7 @@ static int number_compare(tally_object *a, tally_object *b, int *order) {
     return -1;
 }
 
-/* Bytes of UTF-8 are in the order of the characters. */
+/* UTF-8 has the order of its characters. */
 static int str_compare(tally_str *a, tally_str *b, int *order) {
     int difference = memcmp(a->data, b->data, a->length < b->length ? a->length : b->length);
     *order = difference ? (difference > 0) - (difference < 0) : sign_of(a->length, b->length);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* dict.c: the dict type: a table (table.c) with an interface. */
+/* dict.c: the type `dict`: a table (table.c) with an interface, and walks over it. */
 #include "abstract.h"
 #include "table.h"
 
@@ -55,9 +55,10 @@ tally_object *tally_dict_set_default(tally_object *dict, tally_object *key, tall
 /* ---- walking ------------------------------------------------------------ */
 
 /*
- * A position is the next entry's number in its low 30 bits, and above it a stamp: 34 bits of the
- * table's version, never 0, which an empty dict has. No two versions of one table have the same
- * stamp (multiples of the golden ratio lie further apart); two tables have by a chance of 2^-34.
+ * A position is the number of the next entry in its low 30 bits, and above it a stamp: 34 bits of
+ * the table's version, never 0, which stands for an empty dict. No two versions of one table have
+ * the same stamp (multiples of the golden ratio lie further apart); two tables have with a
+ * probability of 2^-34.
  */
 enum { AT_BITS = 30 };
 static uint64_t stamp_of(tally_table *table) {
@@ -66,7 +67,7 @@ static uint64_t stamp_of(tally_table *table) {
     return stamp ? stamp : 1;
 }
 
-/* Where the walk is, in a table; and what it gives: NULL where it is not asked for. */
+/* The place of a walk in a table, and what it gives; NULL where it is not wanted. */
 typedef struct walk {
     uint64_t at, stamp;
     bool begun, want_key, want_value;
@@ -99,11 +100,10 @@ static int walk_locked(tally_object *dict, tally_table_place *where, walk *w) {
 }
 
 /*
- * Without the lock, or -1: not to be had so. The table gets its next version before its set of
- * keys changes, and what the change makes (an entry within `used`, a value that is gone, another
- * `first`, another table) is published by a release. So if, after all that was read by an
- * acquire, table and version are what they were before, then nothing of a later
- * version was read: the walk saw the dict as it was at one moment.
+ * -1: the lock is needed. The table gets its next version before its set of keys changes, and a
+ * release publishes each part of the change (an entry within `used`, a removed value, another
+ * `first`, another table). So if table and version are unchanged after all the acquires, the walk
+ * read nothing of a later version: it saw the dict as it was at one moment.
  */
 static int walk_unlocked(tally_table_place *where, walk *w) {
     /* acquire: pairs with the release of publishing a table */
@@ -118,7 +118,7 @@ static int walk_unlocked(tally_table_place *where, walk *w) {
     /* acquire: pairs with the release of move_first: the removals before it are counted */
     uint32_t first = tally_load_acquire(&table->first);
     if (at < first) at = first;
-    /* acquire: pairs with the release of take_out */
+    /* acquire: pairs with the release of move_unreachable_out */
     for (; at < used && !tally_load_acquire(&table->entries[at].value); at++)
         TALLY_FAILPOINT(walk_skips);
     bool more = at < used;
@@ -137,7 +137,7 @@ static int walk_unlocked(tally_table_place *where, walk *w) {
 failed:;
     tally_object *key = w->key, *value = w->value;
     w->key = w->value = NULL;
-    tally_xdecref(key); /* after this, look at nothing that was read */
+    tally_xdecref(key); /* from here on the table may be gone */
     tally_xdecref(value);
     return -1;
 }

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * repr.c: the repr of any object, and text under construction.
+ *
+ * A list or dict that other threads may change is copied first. A container that foreign code alone
+ * may change is read item by item, each with a reference. No lock is held while items are shown.
  */
 #include "objects/snapshot.h"
 #include <stdio.h>
@@ -137,7 +140,8 @@ static int add_entries(tally_text *text, tally_object *dict) {
     return result;
 }
 
-/* What add adds for a container, in brackets; a container within itself is shown as dots. */
+/* The text that `add` adds for a container, in brackets. A container within itself is shown as
+ * dots. */
 static tally_object *container_repr(tally_object *object, const char brackets[2],
                                     int (*add)(tally_text *, tally_object *)) {
     char dots[5] = {brackets[0], '.', '.', '.', brackets[1]};

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/*
- * snapshot.h: reads of a list or dict that may change meanwhile, for compare.c and repr.c.
- */
+/* snapshot.h: the items of a tuple, list or dict, read in place or from a copy; for compare.c and
+ * repr.c. */
 #ifndef TALLY_SNAPSHOT_H
 #define TALLY_SNAPSHOT_H
 
@@ -14,13 +13,13 @@ static inline bool is_shared(tally_object *container) {
            !(tally_refcount_owned(&container->refcount) && tally_lock_is_biased(container));
 }
 
-/* A tuple or a list that is read item by item: a tuple's own items, or copied ones, or NULL: as
- * they are then. */
+/* A tuple or list, read item by item. */
 typedef struct sequence {
     tally_object *object;
     tally_object *const *items;
-    tally_object **copy; /* NULL: none */
-    ptrdiff_t length;    /* of items */
+    /* A list's, for items; NULL: none. */
+    tally_object **copy;
+    ptrdiff_t length;
 } sequence;
 
 static inline sequence sequence_of(tally_object *object) {
@@ -34,7 +33,7 @@ static inline void sequence_end(sequence *s) {
     if (s->copy) tally_list_drop_copy(s->copy, s->length);
     s->items = s->copy = NULL;
 }
-/* Of a list. Without memory it is read as it is then. */
+/* Copies a list. Without memory it is read in place. */
 static inline bool sequence_copy(sequence *s) {
     s->items = s->copy = tally_list_copy(s->object, &s->length);
     return s->copy != NULL;

@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * str.c: the type `str`, UTF-8 with its length in bytes, and the interned strs.
+ * str.c: the type `str`: UTF-8 with its length in bytes. interned.c has the interned ones.
  *
  * Invariants:
- *  - The empty str and the 256 strs of one Latin-1 character are always the one
- *    static, immortal object of their contents, which is interned.
- *  - At most one living str of given contents is interned, a copy made for this. The table of
- *    interned strs has no reference to it; it goes with its last reference.
+ *  - The empty str and the 256 strs of one Latin-1 character are each one static, immortal object,
+ *    which is interned.
  *  - A str's cached hash, once not 0, is the hash of its contents.
  */
 #include "abstract.h"
@@ -29,7 +27,7 @@ static short_str short_strs[LATIN1_CHARACTERS + 1];
 
 __extension__ typedef unsigned __int128 wide;
 
-/* All bits of the product of two words reach the result. */
+/* Each bit of the product reaches the result. */
 static inline uint64_t mix(uint64_t a, uint64_t b) {
     wide product = (wide)a * b;
     return (uint64_t)product ^ (uint64_t)(product >> 64);
@@ -49,11 +47,11 @@ static uint32_t hash_bytes(const char *data, size_t length) {
     for (; length > 8; data += 8, length -= 8) hash = mix(hash ^ read_word(data, 8), k1);
     hash = mix(hash ^ read_word(data, length), k1);
     uint32_t result = (uint32_t)(hash ^ hash >> 32);
-    return result ? result : 1; /* 0 means: not computed */
+    return result ? result : 1; /* 0: not computed */
 }
 
 uint32_t tally_str_hash(tally_str *str) {
-    /* relaxed: whoever computes it stores the same number */
+    /* relaxed: all threads compute the same number */
     uint32_t hash = tally_load_relaxed(&str->hash);
     if (hash) return hash;
     hash = hash_bytes(str->data, str->length);
@@ -168,15 +166,15 @@ static int add_escape(tally_text *text, unsigned character) {
     }
 }
 
-/* Bytes at data that need an escape, and what they stand for; 0: none. */
+/* The bytes at data that need an escape together, and the character they are; 0: none. */
 static size_t to_escape(const unsigned char *data, const unsigned char *end, char quote,
                         unsigned *character) {
     *character = data[0];
     if (data[0] < 0x20 || data[0] == 0x7f || data[0] == '\\' || data[0] == (unsigned char)quote)
         return 1;
     if (data[0] != 0xc2 || end - data < 2 || (data[1] & 0xc0) != 0x80) return 0;
-    *character = data[1]; /* U+0080 to U+00BF: Python shows the controls, the hard space and the
-                             soft hyphen by number */
+    /* U+0080 to U+00BF: Python escapes the controls, the hard space and the soft hyphen. */
+    *character = data[1];
     return data[1] <= 0xa0 || data[1] == 0xad ? 2 : 0;
 }
 

@@ -32,7 +32,7 @@ static void take_items(tally_object **to, tally_object *const *items, ptrdiff_t 
     }
 }
 
-/* A tuple of items that can be in no cycle never will be in one: it is not tracked. */
+/* A tuple whose items can be in no cycle is never in one itself: it is not tracked. */
 static tally_object *publish(tally_tuple *tuple) {
     for (ptrdiff_t i = 0; i < tuple->length; i++)
         if (tally_is_tracked(tuple->items[i])) return tally_container_publish(tuple);

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * type.c: the table of types, classes and their instances, native types.
+ * type.c: the table of types, and native types.
  *
  * Invariants:
- *  - An entry's fields are set before its type object is known to
- *    anybody and do not change until the object dies, when no instance is left.
- *  - An entry's size is at most MAX_SIZE, so header, weak word, fields and extra bytes of an object
- *    can be added without a look; its offsets fit into their fields. Who makes a type checks that
- * once.
+ *  - An entry's fields are set before another thread knows its type object, and do not change until
+ *    that dies, when no instance is left.
+ *  - An entry's size is at most MAX_SIZE, and its offsets fit into their fields, so header, weak
+ *    word, fields and extra bytes of an object can be added without a check. The maker of a type
+ *    checks this once.
  */
 #include "objects/abstract.h"
 #include "objects/table.h"
@@ -31,7 +31,7 @@ static tally_object **type_child(tally_object *self) {
     tally_table *attributes = tally_load_relaxed(&as_type(self)->attributes);
     return attributes ? tally_table_current_child(attributes) : NULL;
 }
-/* The class has no instance left: its entry can be another's. */
+/* The class has no instance left, so its entry is free. */
 static void type_free_arrays(tally_object *self) {
     tally_table *attributes = tally_load_relaxed(&as_type(self)->attributes);
     if (attributes) tally_table_free(attributes);
@@ -224,7 +224,7 @@ tally_object *tally_object_new(tally_object *type_object, ptrdiff_t extra_bytes)
     if (!self) return NULL;
     size_t header = tally_header_size(container);
     memset((char *)self + header, 0, size - header);
-    /* Without traverse nobody can tell what it holds: it is held to be alive. */
+    /* without traverse its references count as external ones, so it is not tracked */
     return container && type->traverse ? tally_container_publish(self) : tally_object_publish(self);
 }
 
