@@ -1,11 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/*
- * gc.c: the gc interface on any collector: settings, callbacks, statistics,
- * debug output, queries; and those steps of a collection that run foreign code.
- *
- * Queries stop the world, walk the tracked objects, and append to a list that no
- * other thread knows: that needs no safepoint, so the walk sees one state.
- */
+/* gc.c: the gc interface on any collector: settings, callbacks, statistics, debug output; and the
+ * steps of a collection that run foreign code. */
 #include "collector.h"
 #include <limits.h>
 #include <stdio.h>
@@ -13,10 +8,10 @@
 struct tally_gc tally_gc;
 
 /*
- * Callbacks are read and changed under the lock, and called without it; so a callback may add and
- * remove callbacks, itself included. Each has a serial number, and the array is in the order of
- * these. A walk goes by the number, not by the index: it calls the callbacks that were there when
- * it began and that are there when their turn comes.
+ * Callbacks are read and changed under the lock and called without it, so a callback may add and
+ * remove callbacks, itself included. The array is in the order of serial numbers. A round of calls
+ * goes by number, not by index: it calls the callbacks that were there when it began and are there
+ * when their turn comes.
  */
 typedef struct registered {
     tally_gc_callback callback;
@@ -47,10 +42,10 @@ int tally_gc_start(void) {
     return 0;
 }
 
-/* Before the objects that are left are counted. */
+/* Comes before the objects that are left are counted. */
 void tally_gc_end(void) {
     tally_gc_disable();
-    /* Finalizers of what is in it may ask for it. */
+    /* A finalizer of an object in it may ask for the list. */
     tally_object *garbage = tally_gc.garbage;
     tally_gc.garbage = NULL;
     tally_xdecref(garbage);
@@ -58,7 +53,7 @@ void tally_gc_end(void) {
 
 /* ---- collections --------------------------------------------------------- */
 
-/* The first callback with a serial number above `after` and up to `last`. False: there is none. */
+/* The first callback with a serial number above `after` and up to `last`; false: there is none. */
 static bool next_callback(uint64_t after, uint64_t last, registered *next) {
     bool found = false;
     pthread_mutex_lock(&callbacks.lock);
@@ -113,7 +108,7 @@ static ptrdiff_t collect(int generation, bool automatic) {
     tally_thread_state *thread = tally_thread_current();
     if (thread->collecting || !tally_collector_begin()) return 0;
     thread->collecting = true;
-    /* Within the death of an object: what dies in here is taken apart here. */
+    /* In a dealloc that runs foreign code: objects that die here are destroyed here. */
     bool destroying = thread->destroying;
     thread->destroying = false;
     tally_pending_error pending;
@@ -155,8 +150,8 @@ ptrdiff_t tally_gc_collect(int generation) {
         tally_error_set(TALLY_VALUE_ERROR, "there are generations 0, 1 and 2, not %d", generation);
         return -1;
     }
-    tally_drop_kept(
-        tally_thread_current()); /* a borrow has ended here, and is not to keep garbage alive */
+    /* A borrow ends here, and its object is not to keep garbage alive. */
+    tally_drop_kept(tally_thread_current());
     return collect(generation, false);
 }
 
@@ -200,7 +195,7 @@ void tally_gc_clear(tally_object *object) {
         if (type->clear) type->clear(object);
         tally_error_report("a clear function", object);
         break;
-    default: /* a tuple cannot be in a cycle of tuples alone */ break;
+    default: /* a cycle has at least one object that is no tuple */ break;
     }
 }
 
@@ -239,7 +234,7 @@ int tally_gc_is_enabled(void) {
     return tally_load_relaxed(&tally_gc.enabled);
 }
 
-/* Where a void function has no way to say so. */
+/* A void function has no error to return. */
 static void require(const void *given, const char *what) {
     tally_thread_require();
     if (!given) tally_fatal(NULL, what);

@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * queries.c: questions about the tracked objects, freezing, and immortal objects.
+ * queries.c: lists of tracked objects, freezing, and immortal objects.
+ *
+ * Objects found while the world is stopped are counted and put into memory of malloc. They become a
+ * list once the world runs: another query could find and lock the list, so a stop is no place to
+ * append to it.
  */
 #include "collector.h"
 
-/*
- * What is found while the world is stopped is counted and put into memory of malloc. It becomes a
- * list once the world runs: a list that others could find by a query of their own, and lock, is not
- * to be appended to in a stop.
- */
 typedef struct query {
     tally_object *object;
     tally_object **at;
@@ -117,8 +116,8 @@ void tally_gc_unfreeze(void) {
     tally_collector_unfreeze();
     tally_resume_the_world();
 }
-/* No thread is within a count or a leaf section: the world stands. What is untracked
- * counts as holding its children from outside, so they live on, too. */
+/* The world is stopped, so no thread is inside a refcount or a short lock. An untracked object
+ * holds its children as if from outside, so they live on, too. */
 static void immortalize(tally_object *object, void *context) {
     (void)context;
     if (tally_refcount_is_immortal(&object->refcount) ||
@@ -126,7 +125,7 @@ static void immortalize(tally_object *object, void *context) {
         return;
     tally_make_immortal(object);
 }
-/* World stopped. An entry in a merge queue finds it immortal. */
+/* World stopped. An entry in a merge queue finds its object immortal. */
 static void make_constant(tally_object *object, unsigned depth) {
     if (tally_refcount_is_immortal(&object->refcount)) return;
     tally_make_immortal(object);

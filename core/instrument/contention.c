@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* contention.c: counts fights, and lists them. */
+/* contention.c: counts contended accesses by object type, owner and maker, and lists them. */
 #define _GNU_SOURCE
 #include "objects/object.h"
 #include <dlfcn.h>
@@ -17,14 +17,14 @@ typedef struct fight {
 
 struct tally_contention_table {
     fight at[ROOM]; /* open addressing */
-    fight others;   /* what finds no room */
+    fight others;   /* the sum of those that found no room */
 };
 
 /* ---- where objects were made -------------------------------------------- */
 
 #ifdef TALLY_COUNT_EVENTS
-/* For each 16 bytes of the region the distance of the maker's address from this
- * file's code; touched only where objects are. NULL: no address space for it. */
+/* Per 16 bytes of the region: the distance of the maker's address from this file's code. Memory is
+ * touched only where objects are. NULL: no address space for it. */
 static _Atomic int32_t *sites;
 static size_t sites_bytes;
 
@@ -78,7 +78,7 @@ static fight *find(struct tally_contention_table *fights, const void *site, uint
 
 void tally_contended(tally_object *object, unsigned kind) {
     tally_thread_state *thread = tally_thread_current();
-    /* Without memory it goes uncounted. In brackets, since no test is to fail this allocation
+    /* Without memory it is not counted. The brackets keep a test from failing this allocation
      * instead of its own. */
     if (!thread->contention && !(thread->contention = (calloc)(1, sizeof *thread->contention)))
         return;
@@ -92,8 +92,8 @@ void tally_refcount_contended(void *refcount, unsigned lost) {
 }
 
 #ifdef TALLY_COUNT_EVENTS
-/* By a thread that did not make it: by the owner of the heap where there are no owners of counts.
- */
+/* By a thread that did not make the object; without owners of counts, by another than the owner of
+ * the heap. */
 void tally_refcount_count_shared(void *refcount) {
     tally_object *object = refcount;
     if (tally_is_small(object) && tally_pool_is_mine(tally_pool_of(object))) return;
@@ -112,7 +112,7 @@ void tally_contention_end(void) {
 
 /* ---- listing ------------------------------------------------------------- */
 
-/* A handover is the end of a wait that is counted. */
+/* A hand-over ends a wait, which is counted already. */
 static uint64_t total_of(const tally_contention_row *row) {
     return row->lost_cas + row->lock_waits + row->lock_revocations + row->merges +
            row->shared_counts;

@@ -17,8 +17,8 @@ TALLY_INLINE void tally_children_of_table(tally_table *table, tally_visit visit,
     }
 }
 
-/* The children of an object but for its class. visit is a constant and is inlined:
- * an indirect call for each edge costs a third of a collection. */
+/* The children of an object but for its class. visit is a constant and is inlined: an indirect call
+ * per edge costs a third of a collection. */
 TALLY_INLINE void tally_children(tally_object *object, tally_type *type, tally_visit visit,
                                  void *context) {
     switch (type->shape) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* statistics.c: the events of all threads are summed; the objects alive are counted by type. */
+/* statistics.c: the events of all threads, and the census of live objects. */
 #include "objects/object.h"
 
 static void require(const void *place, const char *function) {
@@ -29,10 +29,10 @@ void tally_stats(tally_stats_result *result) {
 }
 
 /*
- * Rows are found by a hash of type and owner, so that a census takes time in proportion to the
- * objects, however many types there are. Nothing is allocated while the world is stopped: a census
- * that has too little room is taken again with more. `at` has twice as many places as there may be
- * rows: a row's number, counted from 1; 0: none.
+ * A hash of type and owner finds the row, so a census takes time in proportion to the objects,
+ * however many types there are. Nothing is allocated while the world is stopped: a census with too
+ * little room is taken again with more. `at` has twice as many places as there may be rows; a place
+ * has the number of a row, counted from 1, or 0.
  */
 typedef struct census {
     tally_census_row *rows;
@@ -67,7 +67,7 @@ static void census_free(census *c) {
     free(c->keys);
     free(c->at);
 }
-/* room: a power of two. False: no memory. */
+/* room is a power of two. False: no memory. */
 static bool census_take(census *c, size_t room) {
     *c = (census){.room = room};
     c->rows = malloc(room * sizeof *c->rows);

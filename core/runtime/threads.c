@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * threads.c: threads attach to a slot and leave it. thread.h states what a slot is.
+ * threads.c: threads attach to a slot and exit from it. layout/thread.h says what a slot is.
  *
  * Invariants:
  *  - A thread attaches under the thread list lock, while the phase is TALLY_ON. tally_finish sets
  *    TALLY_ENDING under the same lock when no other thread is attached. From then on the ending
- *    thread is the only one, and no thread looks at what it frees. tally_init needs TALLY_OFF,
- * which is set when all is gone.
+ *    thread is the only one, and no thread looks at memory that it frees. tally_init needs
+ *    TALLY_OFF, which is set when all is freed.
  *  - A thread that is not attached comes to tally_thread_require before it touches anything that
- * may be gone.
+ *    may be gone.
  */
 #include "objects/object.h"
 #include <stdio.h>
 
-/* What unattached threads have: every safepoint goes to the slow path, which says so;
- * without a GIL every allocation too, since no pool has a free block. */
+/* The state of all unattached threads. Every safepoint goes to the slow path, which reports the
+ * missing attach; without a GIL every allocation does too, since no pool has a free block. */
 static tally_thread_state unattached = {
     .head = {.breaker = TALLY_BREAK_UNATTACHED, .id = TALLY_OWNER_UNATTACHED}};
 _Thread_local struct tally_self tally_self
@@ -49,7 +49,6 @@ void tally_thread_require(void) {
     tally_fatal(NULL, "a function of tally.h was called by a thread that is not attached");
 }
 
-/* Sets the error of who wanted another phase; -1. */
 int tally_wrong_phase(int is) {
     static const char *const why[] = {"is not started: call tally_init first", "is being started",
                                       "is started already", "is ending"};
@@ -84,13 +83,12 @@ static tally_thread_state *slot_take(void) {
     tally_heap_start(&thread->heap, used + 1);
     /* release: pairs with tally_thread_slot */
     tally_store_release(&tally_process.slots[used + 1], thread);
-    /* seq_cst: before it looks at what is under way; pairs with those who set a bit in every slot
-     */
+    /* seq_cst: before the thread looks for work that is under way; pairs with threads that set a
+     * bit in every slot */
     tally_store_seq_cst(&tally_process.slots_used, used + 1);
     return thread;
 }
 
-/* By a thread of its own, or by the one that starts the run time. */
 int tally_attach(enum tally_phase wanted) {
     if (tally_thread_is_attached()) {
         tally_error_set(TALLY_RUNTIME_ERROR, "this thread is attached already");
@@ -105,7 +103,7 @@ int tally_attach(enum tally_phase wanted) {
     }
     tally_thread_state *thread = slot_take();
     if (thread) {
-        /* Only what a part will clear again: a bit that stays sends every safepoint to the slow
+        /* Only bits that a part will clear: a bit that stays sends every safepoint to the slow
          * path. */
         tally_store_relaxed(&thread->head.breaker,
                             TALLY_REFCOUNT_HAVE_OWNERS ? TALLY_BREAK_MERGE : 0);
@@ -141,15 +139,15 @@ void tally_thread_detach(void) {
         tally_fatal(NULL, "a thread detached in a finalizer or a callback of a weak reference");
     if (thread->critical)
         tally_fatal(thread->critical->first, "a thread detached inside a critical section");
-    tally_safepoint(); /* what it has retired */
+    tally_safepoint(); /* for the memory that it has retired */
     for (;;) {
         do {
             tally_drop_kept(thread);
-            tally_refcount_safepoint(thread); /* may run finalizers, which may queue more */
+            tally_refcount_safepoint(thread); /* finalizers may queue more */
         } while (tally_keeps_any(thread));
         TALLY_FAILPOINT(detach);
-        if (tally_heap_current() == &thread->heap)
-            tally_heap_drain(&thread->heap); /* here, where nobody waits for the lock */
+        /* here, where no thread waits for the thread list lock */
+        if (tally_heap_current() == &thread->heap) tally_heap_drain(&thread->heap);
         tally_thread_list_lock();
         TALLY_FAILPOINT(queue_close);
         if (tally_refcount_detach(thread)) break;
@@ -168,7 +166,8 @@ typedef struct start {
     pthread_mutex_t mutex;
     pthread_cond_t done;
     int result;
-    tally_pending_error error; /* why it could not attach */
+    /* Why it could not attach. */
+    tally_pending_error error;
 } start;
 
 static void *thread_main(void *argument) {
@@ -187,7 +186,7 @@ static void *thread_main(void *argument) {
     return NULL;
 }
 
-/* Returns once the thread is attached, so that a failure to attach is this call's. */
+/* Returns once the thread is attached, so a failure to attach is this call's error. */
 int tally_thread_start(tally_thread *thread, void (*run)(void *), void *argument) {
     tally_thread_require();
     if (!thread || !run) {
