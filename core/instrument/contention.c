@@ -8,16 +8,16 @@
 
 enum { ROOM = 256 };
 
-typedef struct fight {
+typedef struct contention_entry {
     const void *site;
     uint16_t type, owner;
     bool used;
     uint64_t counts[TALLY_CONTENDED_KINDS];
-} fight;
+} contention_entry;
 
 struct tally_contention_table {
-    fight at[ROOM]; /* open addressing */
-    fight others;   /* the sum of those that found no room */
+    contention_entry at[ROOM]; /* open addressing */
+    contention_entry others;   /* the sum of those that found no room */
 };
 
 /* ---- where objects were made -------------------------------------------- */
@@ -60,20 +60,20 @@ static const void *site_of(tally_object *object) {
 
 /* ---- counting ------------------------------------------------------------ */
 
-static fight *find(struct tally_contention_table *fights, const void *site, uint16_t type,
-                   uint16_t owner) {
+static contention_entry *find(struct tally_contention_table *table, const void *site, uint16_t type,
+                              uint16_t owner) {
     uint64_t hash = ((uintptr_t)site ^ (uint64_t)type << 32 ^ (uint64_t)owner << 48) *
                     UINT64_C(0x9e3779b97f4a7c15);
     for (unsigned i = (unsigned)(hash >> 56), tries = 0; tries < ROOM;
          tries++, i = (i + 1) % ROOM) {
-        fight *f = &fights->at[i];
+        contention_entry *f = &table->at[i];
         if (!f->used) {
-            *f = (fight){.site = site, .type = type, .owner = owner, .used = true};
+            *f = (contention_entry){.site = site, .type = type, .owner = owner, .used = true};
             return f;
         }
         if (f->site == site && f->type == type && f->owner == owner) return f;
     }
-    return &fights->others;
+    return &table->others;
 }
 
 void tally_contended(tally_object *object, unsigned kind) {
@@ -122,8 +122,8 @@ static int most_first(const void *a, const void *b) {
     return x > y ? -1 : x < y;
 }
 
-static void add(struct tally_contention_table *sum, const fight *f) {
-    fight *to = f->used ? find(sum, f->site, f->type, f->owner) : &sum->others;
+static void add(struct tally_contention_table *sum, const contention_entry *f) {
+    contention_entry *to = f->used ? find(sum, f->site, f->type, f->owner) : &sum->others;
     for (unsigned kind = 0; kind < TALLY_CONTENDED_KINDS; kind++)
         to->counts[kind] += f->counts[kind];
 }
@@ -142,7 +142,7 @@ static void name_index(tally_contention_row *row) {
         snprintf(row->place, sizeof row->place, "%p", row->site);
 }
 
-static tally_contention_row row_of(const fight *f) {
+static tally_contention_row row_of(const contention_entry *f) {
     const char *type = f->used ? tally_types[f->type].name : "(others)";
     tally_contention_row row = {.owner = f->owner,
                                 .site = f->site,
@@ -173,10 +173,10 @@ int tally_contention(tally_contention_row **rows, size_t *count) {
     }
     tally_stop_the_world();
     tally_each_thread(thread) {
-        struct tally_contention_table *fights = thread->contention;
-        for (unsigned i = 0; fights && i < ROOM; i++)
-            if (fights->at[i].used) add(sum, &fights->at[i]);
-        if (fights) add(sum, &fights->others);
+        struct tally_contention_table *table = thread->contention;
+        for (unsigned i = 0; table && i < ROOM; i++)
+            if (table->at[i].used) add(sum, &table->at[i]);
+        if (table) add(sum, &table->others);
     }
     size_t n = 0;
     for (unsigned i = 0; i < ROOM; i++)

@@ -88,9 +88,9 @@ static inline void tally_dead_push(tally_dead_list *list, tally_object *object) 
 }
 /* A dead object waits in the thread's list until it is destroyed. Foreign code may run before that,
  * and a collection in it, which is not to find the object. */
-static inline void tally_dead_untrack_and_push(tally_dead_list *dying, tally_object *object) {
+static inline void tally_dead_untrack_and_push(tally_dead_list *list, tally_object *object) {
     if (tally_is_tracked(object)) tally_untrack(object);
-    tally_dead_push(dying, object);
+    tally_dead_push(list, object);
 }
 /* NULL: the list is empty. The count words are those of any dead object again. */
 static inline tally_object *tally_dead_pop(tally_dead_list *list) {

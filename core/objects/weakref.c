@@ -63,7 +63,7 @@ static void unlink_from(tally_object *referent, tally_weakref *self) {
      * referent may be freed, so this thread's reads of it come before */
     else
         tally_store_release(list_of(referent), self->next);
-    /* release: pairs with the second look of get */
+    /* release: pairs with the recheck of get */
     tally_store_release(&self->referent, NULL);
 }
 
@@ -183,7 +183,7 @@ void tally_weakrefs_clear(tally_object *object, tally_weakref **calls,
     tally_store_relaxed(list, NULL);
     for (tally_weakref *next; w; w = next) {
         next = w->next;
-        /* release: pairs with the second look of get */
+        /* release: pairs with the recheck of get */
         tally_store_release(&w->referent, NULL);
         if (!w->callback || (spare && spare(&w->container.base)) ||
             !tally_refcount_try_incref_weak(&w->container.base.refcount))
