@@ -2,7 +2,7 @@
 /*
  * heap.pml: blocks that other threads free into a heap, taken home by its thread, or in
  * its stead while it is blocked or gone; and a pool that another heap adopts meanwhile.
- * Stands for core/memory/memory.c (tally_memory_free_remote, push_remote, take_remote,
+ * Stands for core/memory/pool.c (tally_memory_free_remote, push_remote, take_remote,
  * take_home, serve, claim_heap, adopt, tally_heap_drain) and, of nogil/stop_the_world/stop_the_world.c and
  * core/runtime/threads.c, the claim of a blocked thread, its way back, exit and attach.
  *

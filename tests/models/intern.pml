@@ -2,8 +2,8 @@
 /*
  * intern.pml: look-up of an interned str without a lock, against the death of the str, its
  * way out of the table, and the reuse of its block.
- * Stands for core/objects/str.c tally_str_intern, find_living, find_or_add, add,
- * tally_interned_forget; core/objects/death.c dealloc_borrowable.
+ * Stands for core/objects/interned.c tally_str_intern, find_living, find_or_add, add,
+ * tally_interned_forget; core/objects/borrow.c tally_dealloc_borrowable.
  *
  * Bounds: one text, so one place of the table; BLOCKS blocks for strs; THREADS threads, each of
  * which interns the text and drops it ROUNDS times. Full state space.

@@ -4,7 +4,7 @@
  * dies, through its finalizer, and its block becomes another object; and while the
  * reference itself dies.
  * Stands for core/objects/weakref.c tally_weakref_new, get, tally_weakrefs_clear,
- * weakref_release; core/objects/death.c finalize, destroy_children, bury; of the counts
+ * weakref_release; core/objects/death.c tally_dealloc_finalize, destroy_children, tally_dealloc_free; of the counts
  * tally_refcount_expose, _try_incref, _drop, _revive, _drop_last (the state machine of
  * biased counts; its queue is in counts.pml, so all of a decref by others is one step).
  *
