@@ -146,10 +146,9 @@ static ptrdiff_t collect(int generation, bool automatic) {
 
 ptrdiff_t tally_gc_collect(int generation) {
     tally_thread_require();
-    if (generation < 0 || generation > 2) {
-        tally_error_set(TALLY_VALUE_ERROR, "there are generations 0, 1 and 2, not %d", generation);
-        return -1;
-    }
+    if (generation < 0 || generation > 2)
+        return tally_fail(TALLY_VALUE_ERROR, "there are generations 0, 1 and 2, not %d",
+                          generation);
     /* A borrow ends here, and its object is not to keep garbage alive. */
     tally_drop_kept(tally_thread_current());
     return collect(generation, false);
@@ -247,16 +246,10 @@ void tally_gc_get_threshold(int thresholds[3]) {
 }
 int tally_gc_set_threshold(const int thresholds[3]) {
     TALLY_PLAIN_CALL();
-    if (!thresholds) {
-        tally_error_set(TALLY_VALUE_ERROR, "no thresholds");
-        return -1;
-    }
+    if (!thresholds) return tally_fail(TALLY_VALUE_ERROR, "no thresholds");
     tally_thread_require();
     for (int i = 0; i < 3; i++)
-        if (thresholds[i] < 0) {
-            tally_error_set(TALLY_VALUE_ERROR, "a threshold is negative");
-            return -1;
-        }
+        if (thresholds[i] < 0) return tally_fail(TALLY_VALUE_ERROR, "a threshold is negative");
     for (int i = 0; i < 3; i++) tally_store_relaxed(&tally_gc.threshold[i], thresholds[i]);
     tally_collector_settings();
     return 0;
@@ -287,31 +280,24 @@ unsigned tally_gc_get_debug(void) {
 tally_object *tally_gc_garbage(void) {
     TALLY_PLAIN_CALL();
     tally_thread_require();
-    if (!tally_gc.garbage) {
-        tally_error_set(TALLY_RUNTIME_ERROR,
-                        "the run time ends: there is no list of garbage any more");
-        return NULL;
-    }
+    if (!tally_gc.garbage)
+        return tally_fail_null(TALLY_RUNTIME_ERROR,
+                               "the run time ends: there is no list of garbage any more");
     tally_incref(tally_gc.garbage);
     return tally_gc.garbage;
 }
 
 int tally_gc_add_callback(tally_gc_callback callback, void *context) {
     TALLY_PLAIN_CALL();
-    if (!callback) {
-        tally_error_set(TALLY_VALUE_ERROR, "no callback");
-        return -1;
-    }
+    if (!callback) return tally_fail(TALLY_VALUE_ERROR, "no callback");
     pthread_mutex_lock(&callbacks.lock);
     bool room = callbacks.count < sizeof callbacks.at / sizeof *callbacks.at;
     if (room)
         callbacks.at[callbacks.count++] = (registered){callback, context, ++callbacks.last_serial};
     pthread_mutex_unlock(&callbacks.lock);
-    if (!room) {
-        tally_error_set(TALLY_RUNTIME_ERROR, "no more than %zu gc callbacks",
-                        sizeof callbacks.at / sizeof *callbacks.at);
-        return -1;
-    }
+    if (!room)
+        return tally_fail(TALLY_RUNTIME_ERROR, "no more than %zu gc callbacks",
+                          sizeof callbacks.at / sizeof *callbacks.at);
     return 0;
 }
 int tally_gc_remove_callback(tally_gc_callback callback, void *context) {
@@ -325,9 +311,6 @@ int tally_gc_remove_callback(tally_gc_callback callback, void *context) {
         for (unsigned j = i; j < callbacks.count; j++) callbacks.at[j] = callbacks.at[j + 1];
     }
     pthread_mutex_unlock(&callbacks.lock);
-    if (!found) {
-        tally_error_set(TALLY_VALUE_ERROR, "there is no such gc callback");
-        return -1;
-    }
+    if (!found) return tally_fail(TALLY_VALUE_ERROR, "there is no such gc callback");
     return 0;
 }

@@ -46,11 +46,10 @@ static tally_object *finish(query *q) {
 
 tally_object *tally_gc_get_objects(int generation) {
     tally_thread_require();
-    if (generation < -1 || generation > 2) {
-        tally_error_set(TALLY_VALUE_ERROR,
-                        "there are generations 0, 1 and 2, and -1 for all, not %d", generation);
-        return NULL;
-    }
+    if (generation < -1 || generation > 2)
+        return tally_fail_null(TALLY_VALUE_ERROR,
+                               "there are generations 0, 1 and 2, and -1 for all, not %d",
+                               generation);
     query q = {0};
     tally_stop_the_world();
     tally_collector_each(generation, take_object, &q);
@@ -80,10 +79,7 @@ tally_object *tally_gc_get_referrers(tally_object *object) {
 }
 
 tally_object *tally_gc_get_referents(tally_object *object) {
-    if (!object) {
-        tally_expected("an object", NULL);
-        return NULL;
-    }
+    if (!object) return tally_expected_null("an object", NULL);
     tally_thread_require();
     query q = {0};
     tally_type *type = tally_type_entry(object);

@@ -159,11 +159,9 @@ static tally_contention_row row_of(const contention_entry *f) {
 
 int tally_contention(tally_contention_row **rows, size_t *count) {
     tally_thread_require();
-    if (!rows || !count) {
-        tally_error_set(TALLY_VALUE_ERROR,
-                        "the contention needs places for its rows and their number");
-        return -1;
-    }
+    if (!rows || !count)
+        return tally_fail(TALLY_VALUE_ERROR,
+                          "the contention needs places for its rows and their number");
     struct tally_contention_table *sum = calloc(1, sizeof *sum);
     tally_contention_row *list = malloc((ROOM + 1) * sizeof *list);
     if (!sum || !list) {

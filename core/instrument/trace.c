@@ -67,10 +67,7 @@ static void free_rings(tally_trace_ring *rings) {
 
 int tally_trace_start(ptrdiff_t events) {
     tally_thread_require();
-    if (events < 0) {
-        tally_error_set(TALLY_VALUE_ERROR, "a trace of %td events", events);
-        return -1;
-    }
+    if (events < 0) return tally_fail(TALLY_VALUE_ERROR, "a trace of %td events", events);
     tally_stop_the_world();
     tally_trace_ring *old = take_rings();
     tally_store_relaxed(&capacity, events ? (size_t)events : 65536);
@@ -181,10 +178,7 @@ static bool write_file(const char *path, const char *temporary, const tally_trac
 }
 
 int tally_trace_write(const char *path) {
-    if (!path) {
-        tally_error_set(TALLY_VALUE_ERROR, "a trace needs a path");
-        return -1;
-    }
+    if (!path) return tally_fail(TALLY_VALUE_ERROR, "a trace needs a path");
     tally_thread_require();
     size_t length = strlen(path), count;
     char *temporary = malloc(length + 5);

@@ -20,8 +20,7 @@ int tally_recursion_enter(void) {
         nested++;
         return 0;
     }
-    tally_error_set(TALLY_RUNTIME_ERROR, "nested deeper than %d objects", MOST_NESTED);
-    return -1;
+    return tally_fail(TALLY_RUNTIME_ERROR, "nested deeper than %d objects", MOST_NESTED);
 }
 
 void tally_recursion_leave(void) { nested--; }
@@ -30,10 +29,7 @@ void tally_recursion_leave(void) { nested--; }
 
 tally_object *tally_type_of(tally_object *object) {
     TALLY_PLAIN_CALL();
-    if (!object) {
-        tally_expected("an object", NULL);
-        return NULL;
-    }
+    if (!object) return tally_expected_null("an object", NULL);
     tally_thread_require();
     tally_object *type = tally_type_entry(object)->object;
     tally_incref(type); /* the object keeps its type alive */
@@ -88,10 +84,8 @@ int64_t tally_hash_known(tally_object *object) {
     if (object->type == TALLY_TYPE_STR) return tally_str_hash((tally_str *)object);
     if (object->type == TALLY_TYPE_INT) return tally_int_hash(object);
     tally_type *type = tally_type_entry(object);
-    if (type->unhashable || (!type->hash && type->equal)) {
-        tally_error_set(TALLY_TYPE_ERROR, "unhashable type: '%s'", type->name);
-        return -1;
-    }
+    if (type->unhashable || (!type->hash && type->equal))
+        return tally_fail(TALLY_TYPE_ERROR, "unhashable type: '%s'", type->name);
     if (!type->hash) return tally_identity_hash(object);
     if (tally_recursion_enter() < 0) return -1;
     int64_t hash = type->native ? hash_by_user(type, object) : type->hash(object);

@@ -10,19 +10,16 @@
 #include <math.h>
 
 static tally_object *unsupported(const char *symbol, tally_object *a, tally_object *b) {
-    tally_error_set(TALLY_TYPE_ERROR, "unsupported operand types for %s: '%s' and '%s'", symbol,
-                    tally_type_name(a), tally_type_name(b));
-    return NULL;
+    return tally_fail_null(TALLY_TYPE_ERROR, "unsupported operand types for %s: '%s' and '%s'",
+                           symbol, tally_type_name(a), tally_type_name(b));
 }
 
 static tally_object *overflow(void) {
-    tally_error_set(TALLY_OVERFLOW_ERROR, "int too large");
-    return NULL;
+    return tally_fail_null(TALLY_OVERFLOW_ERROR, "int too large");
 }
 
 static tally_object *zero_division(void) {
-    tally_error_set(TALLY_ZERO_DIVISION_ERROR, "division by zero");
-    return NULL;
+    return tally_fail_null(TALLY_ZERO_DIVISION_ERROR, "division by zero");
 }
 
 static bool both_integral(tally_object *a, tally_object *b) {
@@ -56,10 +53,7 @@ static tally_object *list_merge(tally_object *a, tally_object *b) {
         TALLY_FAILPOINT(first_copied);
         tally_object **of_b = of_a ? tally_list_copy(b, &in_b) : NULL;
         if (of_a && !of_b) tally_list_drop_copy_later(of_a, in_a);
-        if (!of_b) {
-            tally_no_memory();
-            return NULL;
-        }
+        if (!of_b) return tally_no_memory_null();
         if (!TALLY_LOCK_FREE_READS || --tries == 0 || tally_list_is_copy(a, of_a, in_a)) {
             tally_object *list = list_of(of_a, in_a, of_b, in_b);
             if (list) {

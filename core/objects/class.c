@@ -49,10 +49,7 @@ static int name_slots(tally_type *type, const char *const *slots) {
 
 tally_object *tally_class_new(const tally_class_spec *spec) {
     tally_thread_require();
-    if (!spec || !spec->name) {
-        tally_error_set(TALLY_VALUE_ERROR, "a class needs a name");
-        return NULL;
-    }
+    if (!spec || !spec->name) return tally_fail_null(TALLY_VALUE_ERROR, "a class needs a name");
     ptrdiff_t slots = 0;
     bool weak = !spec->slots;
     for (ptrdiff_t i = 0; spec->slots && spec->slots[i]; i++) {
@@ -60,10 +57,8 @@ tally_object *tally_class_new(const tally_class_spec *spec) {
             weak = true;
         else
             slots++;
-        if (slots > MAX_SLOTS) {
-            tally_error_set(TALLY_VALUE_ERROR, "a class has at most %d slots", MAX_SLOTS);
-            return NULL;
-        }
+        if (slots > MAX_SLOTS)
+            return tally_fail_null(TALLY_VALUE_ERROR, "a class has at most %d slots", MAX_SLOTS);
     }
     size_t size = spec->slots ? sizeof(tally_instance) + (size_t)slots * sizeof(tally_slot)
                               : sizeof(tally_open_instance);
@@ -94,10 +89,8 @@ tally_object *tally_class_new(const tally_class_spec *spec) {
 }
 
 tally_object *tally_instance_new(tally_object *class_) {
-    if (!tally_has_type(class_, TALLY_TYPE_TYPE) || !entry_of(class_)->class_) {
-        tally_expected("a class", class_);
-        return NULL;
-    }
+    if (!tally_has_type(class_, TALLY_TYPE_TYPE) || !entry_of(class_)->class_)
+        return tally_expected_null("a class", class_);
     tally_type *type = entry_of(class_);
     tally_instance *self = tally_object_alloc(as_type(class_)->index, type->size, TALLY_CONTAINERS);
     if (!self) return NULL;
@@ -114,8 +107,8 @@ tally_object *tally_instance_new(tally_object *class_) {
 /* ---- slots -------------------------------------------------------------- */
 
 static tally_object *missing(tally_object *object, const char *name) {
-    tally_error_set(TALLY_ATTRIBUTE_ERROR, "%s has no attribute %s", tally_type_name(object), name);
-    return NULL;
+    return tally_fail_null(TALLY_ATTRIBUTE_ERROR, "%s has no attribute %s", tally_type_name(object),
+                           name);
 }
 
 /* The slow halves are functions of their own, so that the fast ones save no registers. */
@@ -174,9 +167,8 @@ static __attribute__((noinline)) int slot_check(tally_object *object, ptrdiff_t 
     if (!type->class_ || type->slots < 0) return tally_expected("an instance with slots", object);
     if (*index < 0) *index += type->slots;
     if (*index >= 0 && *index < type->slots) return 0;
-    tally_error_set(TALLY_INDEX_ERROR, "slot index out of range: %s has %d", type->name,
-                    type->slots);
-    return -1;
+    return tally_fail(TALLY_INDEX_ERROR, "slot index out of range: %s has %d", type->name,
+                      type->slots);
 }
 static inline bool slot_is_plain(tally_object *object, ptrdiff_t index) {
     return index >= 0 && index < tally_type_entry(object)->slots;

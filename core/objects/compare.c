@@ -139,8 +139,7 @@ int tally_dict_equal(tally_object *a, tally_object *b) {
 
 static int number_compare(tally_object *a, tally_object *b, int *order) {
     if (tally_number_order(a, b, order)) return 0;
-    tally_error_set(TALLY_VALUE_ERROR, "a NaN has no order");
-    return -1;
+    return tally_fail(TALLY_VALUE_ERROR, "a NaN has no order");
 }
 
 /* UTF-8 has the order of its characters. */
@@ -174,7 +173,6 @@ int tally_compare(tally_object *a, tally_object *b, int *order) {
         if (a->type == TALLY_TYPE_TUPLE || a->type == TALLY_TYPE_LIST)
             return sequence_compare(a, b, order);
     }
-    tally_error_set(TALLY_TYPE_ERROR, "no order between '%s' and '%s'", tally_type_name(a),
-                    tally_type_name(b));
-    return -1;
+    return tally_fail(TALLY_TYPE_ERROR, "no order between '%s' and '%s'", tally_type_name(a),
+                      tally_type_name(b));
 }

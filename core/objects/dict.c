@@ -6,8 +6,7 @@
 static tally_table_place *check(tally_object *object) {
     if (TALLY_LIKELY(tally_has_type(object, TALLY_TYPE_DICT)))
         return &((tally_dict *)object)->table;
-    tally_expected("a dict", object);
-    return NULL;
+    return tally_expected_null("a dict", object);
 }
 
 tally_object *tally_dict_new(void) {
@@ -144,10 +143,8 @@ failed:;
 
 int tally_dict_next(tally_object *dict, ptrdiff_t *position, tally_object **key,
                     tally_object **value) {
-    if (TALLY_UNLIKELY(!position)) {
-        tally_error_set(TALLY_VALUE_ERROR, "a walk over a dict needs a place for its position");
-        return -1;
-    }
+    if (TALLY_UNLIKELY(!position))
+        return tally_fail(TALLY_VALUE_ERROR, "a walk over a dict needs a place for its position");
     tally_table_place *where = check(dict);
     if (!where) return -1;
     walk w = {.at = (uint64_t)*position & ((1 << AT_BITS) - 1),

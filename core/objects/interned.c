@@ -145,19 +145,13 @@ static tally_str *find_or_add(tally_str *str) {
 
 tally_object *tally_str_intern(tally_object *object) {
     TALLY_PLAIN_CALL();
-    if (!tally_has_type(object, TALLY_TYPE_STR)) {
-        tally_expected("a str", object);
-        return NULL;
-    }
+    if (!tally_has_type(object, TALLY_TYPE_STR)) return tally_expected_null("a str", object);
     if (tally_str_is_short(object)) return object;
     /* acquire: pairs with the release of rebuild */
     interned_table *table = tally_load_acquire(&interned.table);
     tally_str *found = table ? find_living(table, (tally_str *)object) : NULL;
     if (TALLY_UNLIKELY(!found)) found = find_or_add((tally_str *)object);
-    if (TALLY_UNLIKELY(!found)) {
-        tally_no_memory();
-        return NULL;
-    }
+    if (TALLY_UNLIKELY(!found)) return tally_no_memory_null();
     return &found->base;
 }
 

@@ -21,12 +21,10 @@
 
 static tally_list *check(tally_object *object) {
     if (TALLY_LIKELY(tally_has_type(object, TALLY_TYPE_LIST))) return (tally_list *)object;
-    tally_expected("a list", object);
-    return NULL;
+    return tally_expected_null("a list", object);
 }
 static int out_of_range(void) {
-    tally_error_set(TALLY_INDEX_ERROR, "list index out of range");
-    return -1;
+    return tally_fail(TALLY_INDEX_ERROR, "list index out of range");
 }
 
 static ptrdiff_t length_of(tally_list *list) { return tally_load_relaxed(&list->length); }
@@ -107,15 +105,9 @@ static __attribute__((noinline)) void shrink(tally_list *list, unsigned token) {
 }
 
 tally_object *tally_list_new(ptrdiff_t capacity) {
-    if (capacity < 0) {
-        tally_error_set(TALLY_VALUE_ERROR, "capacity is negative");
-        return NULL;
-    }
+    if (capacity < 0) return tally_fail_null(TALLY_VALUE_ERROR, "capacity is negative");
     tally_items *items = capacity ? items_new(capacity) : NULL;
-    if (capacity && !items) {
-        tally_no_memory();
-        return NULL;
-    }
+    if (capacity && !items) return tally_no_memory_null();
     tally_list *list = tally_object_alloc(TALLY_TYPE_LIST, sizeof *list, TALLY_CONTAINERS);
     if (!list) {
         if (items) tally_memory_free(TALLY_RAW, items);

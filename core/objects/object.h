@@ -37,9 +37,14 @@ static inline bool tally_has_type(const tally_object *object, uint16_t type) {
     TALLY_CHECKED(tally_thread_require());
     return object && object->type == type;
 }
-/* Sets a type error "expected WHAT, got TYPE"; -1. */
+/* Sets a type error "expected WHAT, got TYPE", or a memory error; -1. */
 int tally_expected(const char *what, tally_object *got);
-int tally_no_memory(void); /* sets a memory error; -1 */
+int tally_no_memory(void);
+/* Sets the error; -1, or NULL from a function that returns a pointer. */
+#define tally_fail(...)                (tally_error_set(__VA_ARGS__), -1)
+#define tally_fail_null(...)           (tally_error_set(__VA_ARGS__), NULL)
+#define tally_expected_null(what, got) (tally_expected(what, got), NULL)
+#define tally_no_memory_null()         (tally_no_memory(), NULL)
 
 /* Memory for an object, which is dead until published; NULL and a memory error. size: with the
  * header. */
@@ -49,10 +54,7 @@ static inline void *tally_object_alloc(uint16_t type, size_t size, unsigned kind
         tally_collector_birth();
     }
     tally_object *object = tally_memory_alloc(kind, size);
-    if (TALLY_UNLIKELY(!object)) {
-        tally_no_memory();
-        return NULL;
-    }
+    if (TALLY_UNLIKELY(!object)) return tally_no_memory_null();
     object->type = type;
     tally_store_relaxed(&object->lock, kind == TALLY_CONTAINERS ? tally_lock_initial() : 0);
     tally_store_relaxed(&object->flags, 0);

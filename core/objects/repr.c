@@ -55,10 +55,7 @@ static tally_object *default_repr(tally_object *object) {
 }
 
 tally_object *tally_repr(tally_object *object) {
-    if (!object) {
-        tally_expected("an object", NULL);
-        return NULL;
-    }
+    if (!object) return tally_expected_null("an object", NULL);
     tally_thread_require();
     tally_type *type = tally_type_entry(object);
     if (!type->repr) return default_repr(object);

@@ -114,18 +114,15 @@ static int short_index(const char *data, ptrdiff_t length) {
 
 tally_object *tally_str_new(const char *data, ptrdiff_t length) {
     TALLY_PLAIN_CALL();
-    if (TALLY_UNLIKELY(!data) && length) {
-        tally_error_set(TALLY_VALUE_ERROR, "a str of %td bytes of NULL", length);
-        return NULL;
-    }
+    if (TALLY_UNLIKELY(!data) && length)
+        return tally_fail_null(TALLY_VALUE_ERROR, "a str of %td bytes of NULL", length);
     if (length == -1) {
         size_t measured = strlen(data);
         length = measured > INT32_MAX ? PTRDIFF_MAX : (ptrdiff_t)measured;
     }
-    if (length < 0 || length > INT32_MAX) {
-        tally_error_set(TALLY_VALUE_ERROR, "a str has 0 to %d bytes, not %td", INT32_MAX, length);
-        return NULL;
-    }
+    if (length < 0 || length > INT32_MAX)
+        return tally_fail_null(TALLY_VALUE_ERROR, "a str has 0 to %d bytes, not %td", INT32_MAX,
+                               length);
     if (length <= 2) {
         int index = short_index(data, length);
         if (index >= 0) return &short_strs[index].base;
@@ -141,8 +138,7 @@ tally_object *tally_str_new(const char *data, ptrdiff_t length) {
 const char *tally_str_data(tally_object *object) {
     TALLY_PLAIN_CALL();
     if (tally_has_type(object, TALLY_TYPE_STR)) return ((tally_str *)object)->data;
-    tally_expected("a str", object);
-    return NULL;
+    return tally_expected_null("a str", object);
 }
 
 ptrdiff_t tally_str_length(tally_object *object) {

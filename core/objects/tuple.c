@@ -15,10 +15,7 @@ static tally_tuple empty_tuple = {
 
 /* A tuple for length > 0 items, not published. */
 static tally_tuple *tuple_alloc(ptrdiff_t length) {
-    if (length > MOST_ITEMS) {
-        tally_no_memory();
-        return NULL;
-    }
+    if (length > MOST_ITEMS) return tally_no_memory_null();
     size_t size = sizeof(tally_tuple) + (size_t)length * sizeof(tally_object *);
     tally_tuple *tuple = tally_object_alloc(TALLY_TYPE_TUPLE, size, TALLY_CONTAINERS);
     if (tuple) tuple->length = length;
@@ -40,15 +37,9 @@ static tally_object *publish(tally_tuple *tuple) {
 }
 
 tally_object *tally_tuple_new(tally_object *const *items, ptrdiff_t length) {
-    if (length < 0) {
-        tally_error_set(TALLY_VALUE_ERROR, "negative length of a tuple");
-        return NULL;
-    }
+    if (length < 0) return tally_fail_null(TALLY_VALUE_ERROR, "negative length of a tuple");
     if (length == 0) return &empty_tuple.container.base;
-    if (!items) {
-        tally_error_set(TALLY_VALUE_ERROR, "a tuple of %td items of NULL", length);
-        return NULL;
-    }
+    if (!items) return tally_fail_null(TALLY_VALUE_ERROR, "a tuple of %td items of NULL", length);
     tally_tuple *tuple = tuple_alloc(length);
     if (!tuple) return NULL;
     take_items(tuple->items, items, length);
@@ -72,16 +63,11 @@ tally_object *tally_tuple_join(tally_object *first, tally_object *second) {
 
 tally_object *tally_tuple_get(tally_object *object, ptrdiff_t index) {
     TALLY_PLAIN_CALL();
-    if (!tally_has_type(object, TALLY_TYPE_TUPLE)) {
-        tally_expected("a tuple", object);
-        return NULL;
-    }
+    if (!tally_has_type(object, TALLY_TYPE_TUPLE)) return tally_expected_null("a tuple", object);
     tally_tuple *tuple = (tally_tuple *)object;
     if (index < 0) index += tuple->length;
-    if (index < 0 || index >= tuple->length) {
-        tally_error_set(TALLY_INDEX_ERROR, "tuple index out of range");
-        return NULL;
-    }
+    if (index < 0 || index >= tuple->length)
+        return tally_fail_null(TALLY_INDEX_ERROR, "tuple index out of range");
     tally_incref(tuple->items[index]);
     return tuple->items[index];
 }

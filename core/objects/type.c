@@ -56,8 +56,7 @@ tally_type *tally_type_allocate(const char *name, size_t size, unsigned flags, b
         copy ? tally_object_alloc(TALLY_TYPE_TYPE, sizeof *object, TALLY_CONTAINERS) : NULL;
     if (!object) {
         free(copy);
-        tally_no_memory();
-        return NULL;
+        return tally_no_memory_null();
     }
     pthread_mutex_lock(&table.lock);
     uint32_t index = table.free_count               ? table.free[--table.free_count]
@@ -67,8 +66,7 @@ tally_type *tally_type_allocate(const char *name, size_t size, unsigned flags, b
     if (!index) {
         tally_memory_free(TALLY_CONTAINERS, object);
         free(copy);
-        tally_error_set(TALLY_MEMORY_ERROR, "no more than %d types", TALLY_MAX_TYPES - 1);
-        return NULL;
+        return tally_fail_null(TALLY_MEMORY_ERROR, "no more than %d types", TALLY_MAX_TYPES - 1);
     }
     object->index = (uint16_t)index;
     tally_store_relaxed(&object->attributes, NULL);
@@ -167,20 +165,12 @@ void tally_types_end(void) {
 
 tally_object *tally_type_new(const tally_type_spec *spec) {
     tally_thread_require();
-    if (!spec || !spec->name) {
-        tally_error_set(TALLY_VALUE_ERROR, "a type needs a name");
-        return NULL;
-    }
+    if (!spec || !spec->name) return tally_fail_null(TALLY_VALUE_ERROR, "a type needs a name");
     unsigned unknown =
         spec->flags & ~(unsigned)(TALLY_TYPE_CONTAINER | TALLY_TYPE_WEAKLY_REFERENCABLE);
-    if (unknown) {
-        tally_error_set(TALLY_VALUE_ERROR, "a type has no flags %#x", unknown);
-        return NULL;
-    }
-    if (spec->size > MAX_SIZE - 64) {
-        tally_error_set(TALLY_VALUE_ERROR, "objects of %zu bytes are too large", spec->size);
-        return NULL;
-    }
+    if (unknown) return tally_fail_null(TALLY_VALUE_ERROR, "a type has no flags %#x", unknown);
+    if (spec->size > MAX_SIZE - 64)
+        return tally_fail_null(TALLY_VALUE_ERROR, "objects of %zu bytes are too large", spec->size);
     size_t header =
         spec->flags & TALLY_TYPE_CONTAINER ? sizeof(tally_container) : sizeof(tally_object);
     bool weak = spec->flags & TALLY_TYPE_WEAKLY_REFERENCABLE;
@@ -203,19 +193,11 @@ tally_object *tally_type_new(const tally_type_spec *spec) {
 }
 
 tally_object *tally_object_new(tally_object *type_object, ptrdiff_t extra_bytes) {
-    if (!tally_has_type(type_object, TALLY_TYPE_TYPE) || !entry_of(type_object)->native) {
-        tally_expected("a native type", type_object);
-        return NULL;
-    }
+    if (!tally_has_type(type_object, TALLY_TYPE_TYPE) || !entry_of(type_object)->native)
+        return tally_expected_null("a native type", type_object);
     tally_type *type = entry_of(type_object);
-    if (extra_bytes < 0) {
-        tally_error_set(TALLY_VALUE_ERROR, "extra_bytes is negative");
-        return NULL;
-    }
-    if ((size_t)extra_bytes > MAX_SIZE) {
-        tally_no_memory();
-        return NULL;
-    }
+    if (extra_bytes < 0) return tally_fail_null(TALLY_VALUE_ERROR, "extra_bytes is negative");
+    if ((size_t)extra_bytes > MAX_SIZE) return tally_no_memory_null();
     size_t size = type->size + (size_t)extra_bytes;
     bool container = type->flags & TALLY_TYPE_CONTAINER;
     tally_object *self =
@@ -230,10 +212,7 @@ tally_object *tally_object_new(tally_object *type_object, ptrdiff_t extra_bytes)
 
 void *tally_object_data(tally_object *object) {
     TALLY_PLAIN_CALL();
-    if (TALLY_UNLIKELY(!object)) {
-        tally_expected("an object", NULL);
-        return NULL;
-    }
+    if (TALLY_UNLIKELY(!object)) return tally_expected_null("an object", NULL);
     tally_type *type = tally_type_entry(object);
     return (char *)object + tally_header_size(type->flags & TALLY_TYPE_CONTAINER) +
            (type->weak_offset ? sizeof(tally_weak_word) : 0);

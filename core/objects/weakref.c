@@ -69,10 +69,8 @@ static void unlink_from(tally_object *referent, tally_weakref *self) {
 
 tally_object *tally_weakref_new(tally_object *referent, void (*callback)(tally_object *, void *),
                                 void *context) {
-    if (!referent || !list_of(referent)) {
-        tally_expected("an object that allows weak references", referent);
-        return NULL;
-    }
+    if (!referent || !list_of(referent))
+        return tally_expected_null("an object that allows weak references", referent);
     if (!callback && first_of(referent)) {
         tally_weak_lock(referent);
         tally_weakref *same = plain_one(referent);
@@ -103,8 +101,7 @@ tally_object *tally_weakref_new(tally_object *referent, void (*callback)(tally_o
 
 static tally_weakref *check(tally_object *object) {
     if (TALLY_LIKELY(tally_has_type(object, TALLY_TYPE_WEAKREF))) return (tally_weakref *)object;
-    tally_expected("a weak reference", object);
-    return NULL;
+    return tally_expected_null("a weak reference", object);
 }
 
 /* With a new reference; NULL: the referent is dead. */
@@ -142,10 +139,7 @@ ptrdiff_t tally_weakref_count(tally_object *object) {
 }
 
 tally_object *tally_weakref_list(tally_object *object) {
-    if (!object) {
-        tally_expected("an object", NULL);
-        return NULL;
-    }
+    if (!object) return tally_expected_null("an object", NULL);
     tally_thread_require();
     for (ptrdiff_t room = 0;;) {
         /* The list is made before the lock is taken, with room for all of them. */
@@ -225,11 +219,9 @@ static int64_t weakref_hash(tally_object *object) {
     /* acquire: pairs with the release below */
     if (tally_load_acquire(&self->hashed)) return tally_load_relaxed(&self->hash);
     tally_object *referent = get(self);
-    if (!referent) {
-        tally_error_set(TALLY_TYPE_ERROR,
-                        "a weak reference that was never hashed, to an object that is gone");
-        return -1;
-    }
+    if (!referent)
+        return tally_fail(TALLY_TYPE_ERROR,
+                          "a weak reference that was never hashed, to an object that is gone");
     int64_t hash = tally_hash(referent);
     tally_decref(referent);
     if (hash != -1) {

@@ -133,10 +133,7 @@ static int begin_end(tally_thread_state *self) {
                         : self->critical         ? "a critical section"
                         : self->dealloc_depth    ? "a finalizer or a callback"
                                                  : NULL;
-    if (where) {
-        tally_error_set(TALLY_RUNTIME_ERROR, "the run time cannot end in %s", where);
-        return -1;
-    }
+    if (where) return tally_fail(TALLY_RUNTIME_ERROR, "the run time cannot end in %s", where);
     tally_thread_list_lock();
     uint32_t others = tally_load_relaxed(&tally_process.attached) - 1;
     int is = phase();

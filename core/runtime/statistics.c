@@ -86,10 +86,8 @@ static bool census_take(census *c, size_t room) {
 
 int tally_heap_census(tally_census_row **rows, size_t *count) {
     tally_thread_require();
-    if (!rows || !count) {
-        tally_error_set(TALLY_VALUE_ERROR, "a census needs places for its rows and their number");
-        return -1;
-    }
+    if (!rows || !count)
+        return tally_fail(TALLY_VALUE_ERROR, "a census needs places for its rows and their number");
     census c;
     for (size_t room = 1024;; room *= 4) {
         if (!census_take(&c, room)) return tally_no_memory();

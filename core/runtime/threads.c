@@ -53,10 +53,8 @@ int tally_wrong_phase(int is) {
     static const char *const why[] = {"is not started: call tally_init first", "is being started",
                                       "is started already", "is ending"};
     if (tally_load_relaxed(&tally_process.orphaned))
-        tally_error_set(TALLY_RUNTIME_ERROR, "%s", forked);
-    else
-        tally_error_set(TALLY_RUNTIME_ERROR, "the run time %s", why[is]);
-    return -1;
+        return tally_fail(TALLY_RUNTIME_ERROR, "%s", forked);
+    return tally_fail(TALLY_RUNTIME_ERROR, "the run time %s", why[is]);
 }
 
 void tally_check_may_wait(void) {
@@ -90,10 +88,8 @@ static tally_thread_state *slot_take(void) {
 }
 
 int tally_attach(enum tally_phase wanted) {
-    if (tally_thread_is_attached()) {
-        tally_error_set(TALLY_RUNTIME_ERROR, "this thread is attached already");
-        return -1;
-    }
+    if (tally_thread_is_attached())
+        return tally_fail(TALLY_RUNTIME_ERROR, "this thread is attached already");
     TALLY_FAILPOINT(attach);
     pthread_mutex_lock(&tally_process.thread_list);
     int is = tally_load_relaxed(&tally_process.phase);
@@ -119,10 +115,7 @@ int tally_attach(enum tally_phase wanted) {
         tally_add_relaxed(&tally_process.attached, 1);
     }
     pthread_mutex_unlock(&tally_process.thread_list);
-    if (!thread) {
-        tally_error_set(TALLY_MEMORY_ERROR, "no room for another thread");
-        return -1;
-    }
+    if (!thread) return tally_fail(TALLY_MEMORY_ERROR, "no room for another thread");
     TALLY_FAILPOINT(attached);
     tally_locking_attach(thread);
     return 0;
@@ -189,19 +182,14 @@ static void *thread_main(void *argument) {
 /* Returns once the thread is attached, so a failure to attach is this call's error. */
 int tally_thread_start(tally_thread *thread, void (*run)(void *), void *argument) {
     tally_thread_require();
-    if (!thread || !run) {
-        tally_error_set(TALLY_VALUE_ERROR, "a thread needs a place and a function");
-        return -1;
-    }
+    if (!thread || !run)
+        return tally_fail(TALLY_VALUE_ERROR, "a thread needs a place and a function");
     start s = {
         .thread = thread, .mutex = PTHREAD_MUTEX_INITIALIZER, .done = PTHREAD_COND_INITIALIZER};
     thread->run = run;
     thread->argument = argument;
     int failed = pthread_create(&thread->handle, NULL, thread_main, &s);
-    if (failed) {
-        tally_error_set(TALLY_RUNTIME_ERROR, "no thread to be had: %s", strerror(failed));
-        return -1;
-    }
+    if (failed) return tally_fail(TALLY_RUNTIME_ERROR, "no thread to be had: %s", strerror(failed));
     tally_blocking_begin();
     pthread_mutex_lock(&s.mutex);
     while (s.result == 0) pthread_cond_wait(&s.done, &s.mutex);
@@ -217,17 +205,11 @@ int tally_thread_start(tally_thread *thread, void (*run)(void *), void *argument
 
 int tally_thread_join(tally_thread *thread) {
     tally_thread_require();
-    if (!thread) {
-        tally_error_set(TALLY_VALUE_ERROR, "no thread to join");
-        return -1;
-    }
+    if (!thread) return tally_fail(TALLY_VALUE_ERROR, "no thread to join");
     tally_blocking_begin();
     int failed = pthread_join(thread->handle, NULL);
     tally_blocking_end();
-    if (failed) {
-        tally_error_set(TALLY_RUNTIME_ERROR, "cannot join: %s", strerror(failed));
-        return -1;
-    }
+    if (failed) return tally_fail(TALLY_RUNTIME_ERROR, "cannot join: %s", strerror(failed));
     return 0;
 }
 
