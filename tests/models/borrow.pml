@@ -2,9 +2,9 @@
 /*
  * borrow.pml: an object is borrowed from a slot without a count, and its child from it, while the
  * object is removed, dies, and its block becomes another object. docs/design/borrowing.md.
- * Stands for core/objects/object.h tally_slot_try_borrow, tally_make_borrowable,
- * tally_is_borrowable; core/objects/death.c tally_borrow_secure, tally_borrow_keep, tally_retain,
- * dealloc_borrowable; the storers' tally_make_borrowable_in.
+ * Stands for core/objects/borrow.h tally_slot_try_borrow, tally_make_borrowable,
+ * tally_is_borrowable; core/objects/borrow.c tally_borrow_secure, tally_borrow_keep, tally_retain,
+ * tally_dealloc_borrowable; the storers' tally_make_borrowable_in.
  *
  * Bounds: one slot, one parent with one child, a block each. The storer puts OBJECTS parents there,
  * one after the other. Each is made with its child in the blocks of those before, once these are

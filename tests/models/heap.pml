@@ -2,7 +2,7 @@
 /*
  * heap.pml: blocks that other threads free into a heap are taken home by the heap's thread, or by
  * another while that thread is blocked or gone. Meanwhile another heap may adopt the pool.
- * Stands for core/memory/memory.c (tally_memory_free_remote, push_remote, take_remote, take_home,
+ * Stands for core/memory/pool.c (tally_memory_free_remote, push_remote, take_remote, take_home,
  * serve, claim_heap, adopt, tally_heap_drain); of nogil/stop_the_world/thread_status.c and
  * core/runtime/threads.c the claim of a blocked thread, its way back, exit and attach.
  *
