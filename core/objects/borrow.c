@@ -94,10 +94,9 @@ void tally_dealloc_borrowable(tally_thread_state *thread, tally_object *object) 
 
 void tally_object_free_borrowable(tally_object *object) {
     tally_type *type = tally_type_entry(object);
-    tally_table *table =
-        type->shape == TALLY_SHAPE_TABLE
-            ? tally_load_relaxed((_Atomic(tally_table *) *)((char *)object + type->table_offset))
-            : NULL;
+    tally_table *table = type->shape == TALLY_SHAPE_TABLE
+                             ? tally_load_relaxed(tally_table_place_in(object, type))
+                             : NULL;
     if (table) tally_table_forget(table);
     tally_dealloc_free(object, type);
 }

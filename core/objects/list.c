@@ -23,9 +23,7 @@ static tally_list *check(tally_object *object) {
     if (TALLY_LIKELY(tally_has_type(object, TALLY_TYPE_LIST))) return (tally_list *)object;
     return tally_expected_null("a list", object);
 }
-static int out_of_range(void) {
-    return tally_fail(TALLY_INDEX_ERROR, "list index out of range");
-}
+static int out_of_range(void) { return tally_fail(TALLY_INDEX_ERROR, "list index out of range"); }
 
 static ptrdiff_t length_of(tally_list *list) { return tally_load_relaxed(&list->length); }
 static tally_items *items_of(tally_list *list) { return tally_load_relaxed(&list->items); }
