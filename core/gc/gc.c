@@ -312,3 +312,18 @@ int tally_gc_remove_callback(tally_gc_callback callback, void *context) {
     if (!found) return tally_fail(TALLY_VALUE_ERROR, "there is no such gc callback");
     return 0;
 }
+
+/* ---- side mark bytes ------------------------------------------------------ */
+
+void tally_side_marks_clear_pools(void) {
+    tally_pool_walk at = {0};
+    for (tally_pool *pool; (pool = tally_memory_next_pool(&at, TALLY_CONTAINERS));)
+        memset((void *)tally_side_mark_of(tally_side_marks, 0, (tally_object *)at.first), 0,
+               (size_t)(pool->bump - at.first) >> TALLY_SIDE_MARK_SHIFT);
+}
+void tally_side_marks_clear_large(void) {
+    tally_large_walk large = {0};
+    for (tally_object *object; (object = tally_memory_next_large(&large, TALLY_CONTAINERS));)
+        for (unsigned i = 0; i < TALLY_LARGE_SIDE_MARKS; i++)
+            tally_side_mark_store(&tally_large_side_marks(object)[i], 0);
+}

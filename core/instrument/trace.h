@@ -11,6 +11,7 @@
 #define TALLY_TRACE_H
 
 #include "tally.h"
+#include <time.h>
 
 /* A thread's own track, and those that all threads share, on which one thread is at a time. */
 enum { TALLY_TRACK_THREAD, TALLY_TRACK_GIL, TALLY_TRACK_WORLD, TALLY_TRACKS };
@@ -31,6 +32,10 @@ typedef struct tally_trace_ring {
 
 extern _Atomic bool tally_tracing;
 uint64_t tally_now(void); /* CLOCK_MONOTONIC, nanoseconds */
+static inline struct timespec tally_deadline(uint64_t ns) {
+    uint64_t until = tally_now() + ns;
+    return (struct timespec){(time_t)(until / 1000000000u), (long)(until % 1000000000u)};
+}
 void tally_trace_add(unsigned track, const char *name, uint64_t begin, uint64_t end);
 
 /* 0: nothing is recorded. */

@@ -164,7 +164,7 @@ for program in "$drivers"/tally-*; do
     [ "$status" -eq 0 ] || problem="exit status $status"
     case $program in
         */tally-gil*) has "$scratch/out" '"gil":\{"policy":"deadline","interval_us":500\}' && events='holds the GIL' ;;
-        *) has "$scratch/err" 'no GIL' && events='the world stands still' ;;
+        *) has "$scratch/err" 'no GIL' && events='the world is stopped' ;;
     esac
     [ -z "$python" ] || "$python" "$root/tests/compare/check_trace.py" "$scratch/trace.json" "$events" collection mark \
         >"$scratch/err" 2>&1 || problem="$problem${problem:+; }its timeline is wrong"
@@ -209,7 +209,7 @@ refused "$scratch/backends.json" run --drivers "$scratch" --output "$scratch/non
     refused fair $run --switch-policy fair
     refused --switch-ticks $run --switch-policy deadline --switch-ticks 100
     refused --python-script $run --with-python python3
-    refused no-such-python $run --with-python no-such-python --python-script "$root/workloads/python/collector.py"
+    refused no-such-python $run --with-python no-such-python --python-script "$root/workloads/experiments/python/collector.py"
 }
 refused --check tune
 refused '--check goes with tune' run --drivers "$drivers" --check
@@ -247,7 +247,7 @@ results=$scratch/report/results.json
 refused convoi run --drivers "$drivers" --workloads convoi --output "$scratch/none"
 refused 1000000 run --drivers "$drivers" --switch-interval-us 0 --output "$scratch/none"
 mkdir "$scratch/empty"
-env PATH="$scratch/empty" "$program" run --drivers "$drivers" --workloads task-server --server-script "$root/workloads/server/measure.py" \
+env PATH="$scratch/empty" "$program" run --drivers "$drivers" --workloads task-server --server-script "$root/workloads/experiments/server/measure.py" \
     --output "$scratch/none" >"$scratch/out" 2>"$scratch/err"
 status=$?
 problem=
@@ -265,10 +265,10 @@ judge "run of convoy alone" "$problem"
 [ -z "$locked" ] || has "$scratch/convoy/results.json" '"interval_us": 1000'
 has "$scratch/convoy/report.md" '^## Convoys'
 
-if [ -n "$python" ] && command -v wrk >"$scratch/out" && [ -x "$drivers/workloads/server/task-server-${backends%%,*}" ]; then
+if [ -n "$python" ] && command -v wrk >"$scratch/out" && [ -x "$drivers/workloads/experiments/server/task-server-${backends%%,*}" ]; then
     timeout 600 "$program" run --drivers "$drivers" --backends "$backends" --workloads convoy,task-server,load-tuple-const \
-        --quick --rounds 2 --threads 1,2 --output "$scratch/extras" --with-python "$python" --python-script "$root/workloads/python/collector.py" \
-        --patterns-script "$root/workloads/python/patterns.py" --server-script "$root/workloads/server/measure.py" >"$scratch/out" 2>"$scratch/err"
+        --quick --rounds 2 --threads 1,2 --output "$scratch/extras" --with-python "$python" --python-script "$root/workloads/experiments/python/collector.py" \
+        --patterns-script "$root/workloads/experiments/python/patterns.py" --server-script "$root/workloads/experiments/server/measure.py" >"$scratch/out" 2>"$scratch/err"
     status=$?
     problem=
     [ $status -eq 0 ] || problem="exit status $status"
@@ -303,7 +303,7 @@ judge "run with a fixed total" "$problem"
 if [ -n "$python" ]; then
     call run --drivers "$drivers" --backends "${backends%%,*}" --workloads tasks-cycle,tasks-weakref,gc-live,gc-garbage \
         --quick --rounds 2 --threads 1 --output "$scratch/collector" --with-python "$python" \
-        --python-script "$root/workloads/python/collector.py"
+        --python-script "$root/workloads/experiments/python/collector.py"
     problem=
     [ $status -eq 0 ] || problem="exit status $status"
     judge "run with a Python" "$problem"
@@ -312,8 +312,8 @@ if [ -n "$python" ]; then
         has "$scratch/collector/report.md" "$pattern"
     done
     program=$python
-    shows --workload "$root/workloads/python/collector.py" --help
-    shows '"name": ' "$root/workloads/python/collector.py" --list
+    shows --workload "$root/workloads/experiments/python/collector.py" --help
+    shows '"name": ' "$root/workloads/experiments/python/collector.py" --list
     program=$drivers/tally-compare
 else
     echo "no python3: what --with-python does is not tested" >&2

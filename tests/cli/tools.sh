@@ -197,7 +197,7 @@ journals() {
 interpreter() {
     if command -v python3 >"$scratch/out"; then
         # The interpreter is given again.
-        python="--with-python python3 --python-script $root/workloads/python/collector.py"
+        python="--with-python python3 --python-script $root/workloads/experiments/python/collector.py"
         # shellcheck disable=SC2086 # words
         "$compare" run --drivers "$drivers" --backends "$backend" --workloads tasks-weakref --threads 1 --quick --rounds 2 $python \
             --output "$scratch/python" >"$scratch/out" 2>"$scratch/err" </dev/null &
@@ -264,13 +264,13 @@ output() {
     lost 1 "$driver" --list --json
     lost 1 "$driver" --workload churn --samples 1 --sample-ms 1 --warmup-ms 0
     lost 1 "$driver" --workload churn --samples 1 --sample-ms 1 --warmup-ms 0 --processes 2
-    lost 1 "$drivers/workloads/findings/findings-$backend" --list
-    lost 1 "$drivers/workloads/findings/findings-$backend" slots --size 1
-    lost 1 "$drivers/workloads/convoy/convoy-$backend" --help
-    lost 1 "$drivers/workloads/convoy/convoy-$backend" --requests 2 --pause 10
-    lost 1 "$drivers/workloads/benchmarks/allocator-benchmark-$backend" --quick
-    lost 1 "$drivers/workloads/benchmarks/collector-benchmark-$backend" -c 2 stop
-    [ ! -x "$drivers/workloads/server/task-server-$backend" ] || lost 1 "$drivers/workloads/server/task-server-$backend" --seconds 1
+    lost 1 "$drivers/workloads/experiments/findings/findings-$backend" --list
+    lost 1 "$drivers/workloads/experiments/findings/findings-$backend" slots --size 1
+    lost 1 "$drivers/workloads/experiments/convoy/convoy-$backend" --help
+    lost 1 "$drivers/workloads/experiments/convoy/convoy-$backend" --requests 2 --pause 10
+    lost 1 "$drivers/workloads/experiments/benchmarks/allocator-benchmark-$backend" --quick
+    lost 1 "$drivers/workloads/experiments/benchmarks/collector-benchmark-$backend" -c 2 stop
+    [ ! -x "$drivers/workloads/experiments/server/task-server-$backend" ] || lost 1 "$drivers/workloads/experiments/server/task-server-$backend" --seconds 1
     lost 1 "$compare" --help
     lost 1 "$compare" tune --check
     call "$compare" run --drivers "$drivers" --backends "$backend" --workloads churn --threads 1 --quick --rounds 2 --output "$scratch/report"
@@ -284,7 +284,7 @@ output() {
     if command -v python3 >"$scratch/out"; then
         for script in 'python/collector.py --list' 'python/patterns.py --list' 'convoy/convoy.py --requests 2 --pause 10' \
             "findings/findings.py --page $root/docs/results/findings.json --output $scratch/findings"; do
-            lost 1 python3 -B "$root/workloads/"$script
+            lost 1 python3 -B "$root/workloads/experiments/"$script
         done
     fi
 }
@@ -344,25 +344,25 @@ kills() {
     killed 'a comparison with processes' 3 "$compare" run --drivers "$drivers" --backends "$backend" --workloads churn --threads 2 \
         --mode threads,processes --full --output "$scratch/processes"
     if command -v python3 >"$scratch/out"; then
-        [ ! -x "$drivers/workloads/convoy/convoy-gil" ] ||
-            killed 'the measurement of the convoy' 1 python3 -B "$root/workloads/convoy/measure.py" --programs "$drivers/workloads/convoy" --requests 3000 --output "$scratch/convoy"
-        killed 'the convoy of Python' 1 python3 -B "$root/workloads/convoy/convoy.py" --requests 3000
+        [ ! -x "$drivers/workloads/experiments/convoy/convoy-gil" ] ||
+            killed 'the measurement of the convoy' 1 python3 -B "$root/workloads/experiments/convoy/measure.py" --programs "$drivers/workloads/experiments/convoy" --requests 3000 --output "$scratch/convoy"
+        killed 'the convoy of Python' 1 python3 -B "$root/workloads/experiments/convoy/convoy.py" --requests 3000
         if [ -x "$drivers/tally-atomic" ] && [ -x "$drivers/tally-biased" ] && [ -x "$drivers/tally-gil" ]; then
-            killed 'findings' 1 python3 -B "$root/workloads/findings/findings.py" --programs "$drivers" --output "$scratch/findings"
+            killed 'findings' 1 python3 -B "$root/workloads/experiments/findings/findings.py" --programs "$drivers" --output "$scratch/findings"
         fi
     fi
 }
 
 # The task server and what loads it end with the script.
 load() {
-    if [ -x "$drivers/workloads/server/task-server-$backend" ] && command -v wrk >"$scratch/out"; then
-        killed 'the load of the task server' 2 python3 -B "$root/workloads/server/measure.py" --programs "$drivers/workloads/server" --backends "$backend" \
+    if [ -x "$drivers/workloads/experiments/server/task-server-$backend" ] && command -v wrk >"$scratch/out"; then
+        killed 'the load of the task server' 2 python3 -B "$root/workloads/experiments/server/measure.py" --programs "$drivers/workloads/experiments/server" --backends "$backend" \
             --no-check --seconds 60 --output "$scratch/server"
-        python3 -B "$root/workloads/server/measure.py" --programs "$drivers/workloads/server" --backends "$backend" --no-check --seconds 3 \
+        python3 -B "$root/workloads/experiments/server/measure.py" --programs "$drivers/workloads/experiments/server" --backends "$backend" --no-check --seconds 3 \
             --threads 1 --versions 1 --output "$scratch/server" >"$scratch/out" 2>"$scratch/err" </dev/null &
         process=$!
         sleep 1
-        call python3 -B "$root/workloads/server/measure.py" --programs "$drivers/workloads/server" --backends "$backend" --no-check --output "$scratch/server"
+        call python3 -B "$root/workloads/experiments/server/measure.py" --programs "$drivers/workloads/experiments/server" --backends "$backend" --no-check --output "$scratch/server"
         refused 'a second load in one folder' 'another run writes'
         wait $process
         judge 'the first load' "$([ -s "$scratch/server/task-server.md" ] || echo 'it wrote nothing')"
@@ -384,7 +384,7 @@ signals() {
             judge "$(basename "$driver") $arguments, whole" "$(grep -q '"incomplete":false' "$scratch/out" || echo 'it is not whole')"
         done
         # shellcheck disable=SC2086 # words
-        call timeout -s KILL 30 $interrupted "$drivers/workloads/convoy/convoy-${driver##*/tally-}" --requests 20 --pause 500
+        call timeout -s KILL 30 $interrupted "$drivers/workloads/experiments/convoy/convoy-${driver##*/tally-}" --requests 20 --pause 500
         judge "convoy of $(basename "$driver")" "$([ $status -eq 0 ] || echo "exit status $status")"
     done
     # shellcheck disable=SC2086 # words
@@ -395,12 +395,12 @@ signals() {
 readonly_checkout() {
     checkout=$scratch/checkout
     work=$scratch/work
-    mkdir -p "$checkout/build/release/workloads/convoy" "$work"
+    mkdir -p "$checkout/build/release/workloads/experiments/convoy" "$work"
     cp "$root/tally" "$root/CMakeLists.txt" "$root/CMakePresets.json" "$checkout"
-    (cd "$root" && find core gil nogil workloads -name '*.py' -o -name '*.def' -o -name '*.[ch]' | tar cf - -T - | tar xf - -C "$checkout")
+    (cd "$root" && find core gil nogil workloads -name '*.py' -o -name '*.[ch]' | tar cf - -T - | tar xf - -C "$checkout")
     cp "$drivers"/CMakeCache.txt "$drivers"/backends.json "$checkout/build/release"
     cp "$drivers"/tally-compare "$drivers"/tally-"$backend" "$drivers"/tally-"$backend"-counted "$checkout/build/release"
-    cp "$drivers"/workloads/convoy/convoy-"$backend" "$checkout/build/release/workloads/convoy"
+    cp "$drivers"/workloads/experiments/convoy/convoy-"$backend" "$checkout/build/release/workloads/experiments/convoy"
     chmod 755 "$scratch"
     chmod -R a+rX,a-w "$checkout"
     chmod 777 "$work"

@@ -12,7 +12,7 @@ import subprocess
 import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-FOLDER = os.path.join(HERE, "..", "..", "workloads", "findings")
+FOLDER = os.path.join(HERE, "..", "..", "workloads", "experiments", "findings")
 sys.path.insert(0, FOLDER)
 sys.dont_write_bytecode = True
 import claims  # noqa: E402

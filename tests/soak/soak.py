@@ -171,7 +171,7 @@ class Soak:
                         'failures',
                     )
                 )
-            server = self.program('workloads/server', 'task-server-' + backend)
+            server = self.program('workloads/experiments/server', 'task-server-' + backend)
             if 'server' in only and shutil.which('wrk') and os.access(server, os.X_OK):
                 jobs.append(
                     Job(

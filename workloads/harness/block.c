@@ -68,7 +68,23 @@ static json_t *stats_to_json(const tally_stats_result *stats) {
     return result;
 }
 
-static const char *sharing_name(enum sharing sharing) { return sharing == OWN ? "own" : "shared"; }
+/* Whether the threads use the same objects: what a curve against threads can be expected to look
+ * like depends on this. */
+static const char *sharing_name(const tally_workload *workload) {
+    bool shared = workload->kind == SHARED_OBJECTS || workload->kind == BORROWED_READS ||
+                  workload->kind == SINGLE_OPERATIONS || workload->shares;
+
+    return shared ? "shared" : "own";
+}
+
+static const char *const kind_names[KINDS] = {
+    [PROGRAMS] = "programs",
+    [OWN_OBJECTS] = "own objects",
+    [SHARED_OBJECTS] = "shared objects",
+    [BORROWED_READS] = "borrowed reads",
+    [SINGLE_OPERATIONS] = "single operations",
+    [CYCLE_COLLECTOR] = "cycle collector",
+};
 
 static void add_memory(json_t *result, const block *block) {
     json_t *kinds = json_object();
@@ -145,7 +161,7 @@ json_t *block_to_json(const block *block, const options *options) {
     json_object_set_new(result, "mode", json_string(options->processes ? "processes" : "threads"));
     json_object_set_new(result, "threads", json_integer(block->workers));
     json_object_set_new(result, "unit", json_string(options->workload->unit));
-    json_object_set_new(result, "sharing", json_string(sharing_name(options->workload->sharing)));
+    json_object_set_new(result, "sharing", json_string(sharing_name(options->workload)));
     json_object_set_new(result, "parameters", parameters_to_json(options));
     json_object_set_new(result, "gil", gil_to_json(&options->runtime));
     json_object_set_new(result, "without",
@@ -177,7 +193,7 @@ void block_print(json_t *json) {
 }
 
 static void print_lines(void) {
-    for (const tally_workload *const *each = options_workloads; *each != NULL; each++) {
+    for (const tally_workload **each = options_workloads; *each != NULL; each++) {
         printf("%-19s %s\n", (*each)->name, (*each)->description);
         for (const workload_parameter *p = (*each)->parameters; p != NULL && p->name != NULL; p++) {
             json_t *value = value_to_json(p, p->value);
@@ -215,6 +231,27 @@ static json_t *declared_to_json(const workload_parameter *parameters) {
     return result;
 }
 
+static json_t *about_variants_to_json(const tally_workload *workload) {
+    if (workload->about_variants.title == NULL) return json_null();
+    return json_pack("{s:s, s:s, s:s, s:s?}", "title", workload->about_variants.title, "text",
+                     workload->about_variants.text, "caption", workload->about_variants.caption,
+                     "axis", workload->about_variants.axis);
+}
+
+static json_t *workload_to_json(const tally_workload *workload) {
+    return json_pack(
+        "{s:s, s:s, s:s, s:s, s:s, s:b, s:b, s:b, s:b, s:b, s:s?, s:i, s:o, s:o, s:o, s:o, s:o}",
+        "name", workload->name, "description", workload->description, "unit", workload->unit,
+        "kind", kind_names[workload->kind], "sharing", sharing_name(workload), "in_price",
+        workload->in_price, "takes_text", workload->takes_text, "makes_garbage",
+        workload->makes_garbage, "in_quick", !workload->not_quick, "latency", workload->latency,
+        "counterpart", workload->counterpart, "least_sample_ms", (int)workload->least_sample_ms,
+        "causes", causes_to_json(workload), "parameters", declared_to_json(workload->parameters),
+        "variants", variants_to_json(workload->variants), "quick_variants",
+        variants_to_json(workload->quick_variants), "about_variants",
+        about_variants_to_json(workload));
+}
+
 void block_print_workloads(bool json) {
     if (!json) {
         print_lines();
@@ -222,15 +259,7 @@ void block_print_workloads(bool json) {
     }
     json_t *list = json_array();
 
-    for (const tally_workload *const *each = options_workloads; *each != NULL; each++)
-        json_array_append_new(
-            list,
-            json_pack("{s:s, s:s, s:s, s:s, s:b, s:i, s:o, s:o, s:o, s:o}", "name", (*each)->name,
-                      "description", (*each)->description, "unit", (*each)->unit, "sharing",
-                      sharing_name((*each)->sharing), "in_quick", !(*each)->not_quick,
-                      "least_sample_ms", (int)(*each)->least_sample_ms, "causes",
-                      causes_to_json(*each), "parameters", declared_to_json((*each)->parameters),
-                      "variants", variants_to_json((*each)->variants), "quick_variants",
-                      variants_to_json((*each)->quick_variants)));
+    for (const tally_workload **each = options_workloads; *each != NULL; each++)
+        json_array_append_new(list, workload_to_json(*each));
     block_print(list);
 }

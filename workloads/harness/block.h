@@ -46,8 +46,7 @@ void block_free(block *block);
 json_t *block_to_json(const block *block, const options *options);
 /* Prints it on stdout, on one line; ends the driver if that fails. */
 void block_print(json_t *json);
-/* All workloads and their parameters, a line each, or as [{name, description, unit,
- * sharing, least_sample_ms, causes, parameters, variants, quick_variants}, ...]. */
+/* All workloads and their parameters, one per line, or as a JSON list of their descriptors. */
 void block_print_workloads(bool json);
 
 #endif

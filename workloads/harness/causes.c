@@ -25,7 +25,8 @@ int cause_find(const char *name) {
 }
 
 const char *cause_kept(const tally_workload *workload, enum cause cause) {
-    if (workload->kept[cause] != NULL) return workload->kept[cause];
+    if (workload->needs[cause] != NULL) return workload->needs[cause];
+    if (workload->kind == CYCLE_COLLECTOR) return "the collector is what it measures";
     switch (cause) {
     case CAUSE_SHARING:
     case CAUSE_COUNTING: return workload->setup == NULL ? "its threads share no objects" : NULL;

@@ -33,6 +33,7 @@
 #include "gate.h"
 #include "perf.h"
 #include "pinning.h"
+#include "state.h"
 #include "stop.h"
 #include "watch.h"
 
@@ -47,9 +48,7 @@ struct worker {
     uint64_t operations;
     double began, ended, seconds; /* seconds: in run */
     perf_set perf;
-    /* Where each worker has a state of its own. */
-    workload_context context;
-    void *state;
+    shared_state own; /* set up by the worker, where each has a shared state of its own */
 };
 
 struct measurement {
@@ -57,9 +56,10 @@ struct measurement {
     workload_context context;
     pinning pinning;
     gate gate;
-    void *state;
+    shared_state shared;
     struct worker *workers;
-    bool from_pot; /* of this sample; handed over by the gate's mutex */
+    histogram *latencies; /* one per worker; NULL: not measured */
+    bool from_pot;        /* of this sample; handed over by the gate's mutex */
     /* All are relaxed: the gate orders everything else, and a worker that sees
      * the flag a little later only works a little longer. */
     alignas(WORKLOAD_LINE) atomic_bool stop;
@@ -77,15 +77,23 @@ static double now(void) {
 
 /* ---- a worker ----------------------------------------------------------- */
 
-/* As if it were the only worker: so its objects are its own. */
-static void set_up_own(struct worker *worker) {
+/* Without sharing each worker sets up, as if it were the only one: so its objects are its own. */
+static void enter(struct worker *worker, local_state *state) {
     struct measurement *all = worker->measurement;
+    const tally_workload *workload = all->options->workload;
+    workload_context context = all->context;
+    shared_state *shared = &all->shared;
 
-    worker->context = all->context;
-    worker->context.workers = 1;
-    worker->context.seed += worker->index;
-    if (worker->context.latencies != NULL) worker->context.latencies += worker->index;
-    worker->state = all->options->workload->setup(&worker->context);
+    if (all->latencies != NULL) context.latency = &all->latencies[worker->index];
+    if (all->options->without == CAUSE_SHARING) {
+        context.workers = 1;
+        context.seed += worker->index;
+        shared = &worker->own;
+        state_set_up(shared, workload, &context);
+    } else {
+        context.worker = worker->index;
+    }
+    state_enter(state, shared, workload, &context);
 }
 
 /* The name shows in the stacks of a run that hangs. */
@@ -110,15 +118,14 @@ static void work(void *argument) {
     struct worker *worker = argument;
     struct measurement *all = worker->measurement;
     const tally_workload *workload = all->options->workload;
-    uint64_t (*run)(void *) = workload->run;
-    void (*prepare)(void *) = workload->prepare;
+    bool prepares = workload->prepare != NULL;
+    local_state state = {.local = NULL};
 
     name_thread(worker->index);
     worker->pinned = pinning_bind(&all->pinning, all->options->index + worker->index);
-    if (all->options->without == CAUSE_SHARING) set_up_own(worker);
-    bool own = worker->state != NULL;
-    void *state = own ? worker->state : all->state;
-    void *local = workload->enter != NULL ? workload->enter(state, own ? 0 : worker->index) : state;
+    enter(worker, &state);
+    struct shared *shared = state.over->shared;
+    struct local *local = state.local;
     perf_open(&worker->perf, all->options->perf);
     for (;;) {
         uint64_t operations = 0;
@@ -135,23 +142,23 @@ static void work(void *argument) {
         /* Once at least: on a busy machine a worker may leave the gate after a
          * short sample is over, and one that did nothing has no rate. */
         do {
-            if (prepare != NULL) {
-                prepare(local);
+            if (prepares) {
+                workload->prepare(shared, local, &state.context);
                 start = now();
             }
-            uint64_t done = run(local);
+            uint64_t done = workload->run(shared, local, &state.context);
             operations += done;
-            if (prepare != NULL) in_run += now() - start;
+            if (prepares) in_run += now() - start;
             if (all->from_pot) take_from_pot(all, done);
         } while (!atomic_load_explicit(&all->stop, memory_order_relaxed));
         worker->ended = now();
-        worker->seconds = prepare != NULL ? in_run : worker->ended - start;
+        worker->seconds = prepares ? in_run : worker->ended - start;
         worker->operations = operations;
         if (counted) perf_stop(&worker->perf);
     }
     perf_close(&worker->perf);
-    if (workload->leave != NULL) workload->leave(local);
-    if (own && workload->teardown != NULL) workload->teardown(state);
+    state_leave(&state, workload);
+    if (state.over == &worker->own) state_tear_down(&worker->own, workload);
 }
 
 static void start_workers(struct measurement *all) {
@@ -192,12 +199,14 @@ static bool meet_other_processes(const options *options) {
 }
 
 static void wake(const struct measurement *all) {
-    void (*wake)(void *) = all->options->workload->wake;
+    const tally_workload *workload = all->options->workload;
+    bool own = all->options->without == CAUSE_SHARING;
 
-    if (all->options->without != CAUSE_SHARING)
-        wake(all->state);
-    else
-        for (unsigned i = 0; i < all->context.workers; i++) wake(all->workers[i].state);
+    for (unsigned i = 0; i < (own ? all->context.workers : 1); i++) {
+        const shared_state *state = own ? &all->workers[i].own : &all->shared;
+
+        workload->wake(state->shared, &state->context);
+    }
 }
 
 /* Lets all workers run for so long, or until they have done `total` operations
@@ -298,8 +307,8 @@ static void run_workload(struct measurement *all, block *block) {
     const tally_workload *workload = all->options->workload;
 
     watch_step("setup", 0);
-    bool shared = workload->setup != NULL && all->options->without != CAUSE_SHARING;
-    all->state = shared ? workload->setup(&all->context) : NULL;
+    bool shared = all->options->without != CAUSE_SHARING;
+    if (shared) state_set_up(&all->shared, workload, &all->context);
     if (all->options->without == CAUSE_COUNTING) {
         workload_immortal = true;
         tally_gc_immortalize_heap();
@@ -312,7 +321,7 @@ static void run_workload(struct measurement *all, block *block) {
     watch_step("the workers' end", 0);
     end_workers(all); /* ends the region */
     watch_step("teardown", 0);
-    if (shared && workload->teardown != NULL) workload->teardown(all->state);
+    if (shared) state_tear_down(&all->shared, workload);
 }
 
 static uint64_t clock_cost(void) {
@@ -358,7 +367,7 @@ void measure(const options *options, block *block) {
     if (options->workload->latency) {
         block->clock_ns = clock_cost();
         block->latencies = workload_allocate(workers * sizeof *block->latencies);
-        all->context.latencies = block->latencies;
+        all->latencies = block->latencies;
     }
     pinning_load(&all->pinning);
     if (tally_init(&options->runtime) != 0)

@@ -23,21 +23,25 @@
 #include "text.h"
 #include "watch.h"
 
-/* Tests of the harness have workloads of their own. */
-#ifndef TALLY_WORKLOADS
-#    define TALLY_WORKLOADS "../workloads.def"
-#endif
+/* The linker puts the pointers that WORKLOAD defines between these. */
+extern const tally_workload *const __start_tally_workloads[], *const __stop_tally_workloads[];
 
-#define WORKLOAD(name) extern const tally_workload workload_##name;
-#include TALLY_WORKLOADS
-#undef WORKLOAD
+const tally_workload **options_workloads;
 
-const tally_workload *const options_workloads[] = {
-#define WORKLOAD(name) &workload_##name,
-#include TALLY_WORKLOADS
-#undef WORKLOAD
-    NULL,
-};
+static int compare_workloads(const void *left, const void *right) {
+    const tally_workload *a = *(const tally_workload *const *)left;
+    const tally_workload *b = *(const tally_workload *const *)right;
+
+    return a->kind != b->kind ? (int)a->kind - (int)b->kind : strcmp(a->name, b->name);
+}
+
+static void sort_workloads(void) {
+    size_t count = (size_t)(__stop_tally_workloads - __start_tally_workloads);
+
+    options_workloads = workload_allocate((count + 1) * sizeof *options_workloads);
+    memcpy(options_workloads, __start_tally_workloads, count * sizeof *options_workloads);
+    qsort(options_workloads, count, sizeof *options_workloads, compare_workloads);
+}
 
 enum {
     KEY_LIST = 256,
@@ -183,7 +187,7 @@ static const tally_workload *find_workload(const char *name) {
     size_t least = SIZE_MAX, used = 0;
     char nearest[1024] = "";
 
-    for (const tally_workload *const *each = options_workloads; *each != NULL; each++) {
+    for (const tally_workload **each = options_workloads; *each != NULL; each++) {
         if (strcmp(name, (*each)->name) == 0) return *each;
         /* A part of a name is nearer than any misspelling. */
         size_t distance =
@@ -456,6 +460,7 @@ void options_parse(options *result, int argc, char **argv) {
         .processes_in_all = 1,
     };
     struct command_line line = {.result = result};
+    sort_workloads();
     argp_parse(&argp, argc, argv, ARGP_NO_ERRS | ARGP_NO_HELP, NULL, &line);
     if (result->workers == 0) result->workers = 1;
     if (result->json && !result->list)
@@ -474,4 +479,7 @@ void options_parse(options *result, int argc, char **argv) {
     if (!result->list && result->trace != NULL) check_trace(result);
 }
 
-void options_free(options *options) { free(options->texts); }
+void options_free(options *options) {
+    free(options->texts);
+    free(options_workloads);
+}

@@ -42,8 +42,8 @@ typedef struct options {
 void options_parse(options *result, int argc, char **argv);
 void options_free(options *options);
 
-/* All workloads in the order of workloads.def, and NULL. */
-extern const tally_workload *const options_workloads[];
+/* All workloads by kind, then name, and NULL at the end. */
+extern const tally_workload **options_workloads;
 
 _Noreturn void options_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
 

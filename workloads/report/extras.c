@@ -48,7 +48,7 @@ bool extras_backend_has_gil(const struct run_options *options, const char *backe
 }
 
 char *extras_program(const struct run_options *options, const char *name, const char *backend) {
-    return format("%s/workloads/%s/%s-%s", options->drivers,
+    return format("%s/workloads/experiments/%s/%s-%s", options->drivers,
                   strcmp(name, "task-server") == 0 ? "server" : name, name, backend);
 }
 
@@ -81,7 +81,7 @@ static bool on_path(const char *program) {
 
 static char *server_lacks(const struct run_options *options) {
     if (!options->server_script)
-        return format("it needs --server-script, workloads/server/measure.py");
+        return format("it needs --server-script, workloads/experiments/server/measure.py");
     if (!on_path("wrk"))
         return format("it needs wrk, which is not installed (Debian: apt-get install wrk)");
     return missing_program(

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //
-// The task server: workloads/server/measure.py starts task-server-<backend>, loads it with
-// wrk and prints what both say.  A job's threads are the server's workers, its
-// variant is the version of the model.  The first of each version on a backend
-// has its answers compared with the model's before.
+// The task server: workloads/experiments/server/measure.py starts task-server-<backend>, loads it
+// with wrk and prints what both say.  A job's threads are the server's workers, its variant is the
+// version of the model.  The first of each version on a backend has its answers compared with the
+// model's before.
 #include "extras.h"
 
 #include "plan.h"
@@ -48,7 +48,7 @@ static void add_server_program(const struct plan *plan, const struct job *job,
     arguments_add(arguments, "python3");
     arguments_add(arguments, "-B"); // writes nothing beside the script
     arguments_add(arguments, "%s", options->server_script);
-    arguments_add(arguments, "--programs=%s/workloads/server", options->drivers);
+    arguments_add(arguments, "--programs=%s/workloads/experiments/server", options->drivers);
     arguments_add(arguments, "--backends=%s", job->backend);
     arguments_add(arguments, "--versions=%s", job->variant);
     arguments_add(arguments, "--threads=%d", job->threads);

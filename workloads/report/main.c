@@ -6,9 +6,9 @@
 #include "compose.h"
 #include "diff.h"
 #include "files.h"
+#include "harness/output.h"
 #include "journal.h"
 #include "machine.h"
-#include "output.h"
 #include "process.h"
 #include "results.h"
 #include "run.h"
@@ -76,10 +76,11 @@ static const struct argp_option option_list[] = {
     {"with-python", PYTHON, "PROGRAM", 0, "Measure the collector of this Python 3 interpreter too",
      2},
     {"python-script", PYTHON_SCRIPT, "FILE", 0,
-     "What it runs, workloads/python/collector.py; goes with --with-python", 2},
-    {"patterns-script", PATTERNS_SCRIPT, "FILE", 0, "And workloads/python/patterns.py", 2},
+     "What it runs, workloads/experiments/python/collector.py; goes with --with-python", 2},
+    {"patterns-script", PATTERNS_SCRIPT, "FILE", 0, "And workloads/experiments/python/patterns.py",
+     2},
     {"server-script", SERVER_SCRIPT, "FILE", 0,
-     "What loads the task server, workloads/server/measure.py", 2},
+     "What loads the task server, workloads/experiments/server/measure.py", 2},
     {"resume", RESUME, "DIR", 0,
      "Go on with the run in this folder, which was ended early; takes its options from there, but "
      "for those that name "

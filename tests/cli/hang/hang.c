@@ -11,8 +11,8 @@
 static tally_mutex mutex;
 static tally_condition condition;
 
-static uint64_t run_well(void *local) {
-    (void)local;
+static uint64_t run_well(struct shared *shared, struct local *local,
+                         const workload_context *context) {
     return workload_stand_by() + 1;
 }
 
@@ -22,8 +22,8 @@ __attribute__((noinline)) static void spin_for_ever(void) {
     for (;;) workload_compiler_barrier();
 }
 
-static uint64_t run_spinning(void *local) {
-    (void)local;
+static uint64_t run_spinning(struct shared *shared, struct local *local,
+                             const workload_context *context) {
     spin_for_ever();
     return 1;
 }
@@ -38,17 +38,15 @@ __attribute__((noinline)) static void read_for_ever(void) {
     tally_blocking_end();
 }
 
-static uint64_t run_reading(void *local) {
-    (void)local;
+static uint64_t run_reading(struct shared *shared, struct local *local,
+                            const workload_context *context) {
     read_for_ever();
     return 1;
 }
 
-static void *set_up_waiting(const workload_context *context) {
-    (void)context;
+static void set_up_waiting(struct shared *shared, const workload_context *context) {
     tally_mutex_init(&mutex);
     tally_condition_init(&condition);
-    return NULL;
 }
 
 __attribute__((noinline)) static void wait_for_ever(void) {
@@ -56,21 +54,22 @@ __attribute__((noinline)) static void wait_for_ever(void) {
     for (;;) tally_condition_wait(&condition, &mutex);
 }
 
-static uint64_t run_waiting(void *local) {
-    (void)local;
+static uint64_t run_waiting(struct shared *shared, struct local *local,
+                            const workload_context *context) {
     wait_for_ever();
     return 1;
 }
 
-static void *set_up_spinning(const workload_context *context) {
-    (void)context;
+static void set_up_spinning(struct shared *shared, const workload_context *context) {
     spin_for_ever();
-    return NULL;
 }
 
-#define HANG(variable, text, ...)                \
-    const tally_workload workload_##variable = { \
-        .name = text, .description = "Of a test.", .unit = "runs", .sharing = OWN, __VA_ARGS__}
+#define HANG(variable, text, ...)                      \
+    WORKLOAD(variable) = {.name = text,                \
+                          .description = "Of a test.", \
+                          .unit = "runs",              \
+                          .kind = OWN_OBJECTS,         \
+                          __VA_ARGS__}
 
 HANG(hang_not, "hang-not", .run = run_well);
 HANG(hang_in_run, "hang-in-run", .run = run_spinning);

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * gc-churn: every thread makes cycles and drops them, beside a standing
+ * population; automatic collection frees them. It stands for programs that do
+ * not break their cycles. An operation is an instance made.
+ *
+ * That the cycles are freed is checked by a weak reference to one of them, kept
+ * until its cycle is dead: by teardown at the latest.
+ */
+#include "workload.h"
+
+enum { RING, LIVE };
+enum { INSTANCES_PER_RUN = 4096 };
+
+static const workload_parameter parameters[] = {
+    {.name = "ring", .help = "instances in a cycle", .value = 4, .least = 1, .most = 4096},
+    {.name = "live",
+     .help = "instances that stay alive, of all threads together",
+     .value = 50000,
+     .least = 0,
+     .most = 100000000,
+     .quick = 5000},
+    {0},
+};
+
+static const char *const slots[] = {"next", "__weakref__", NULL};
+
+struct shared {
+    tally_object *class_;
+    tally_object **canaries; /* one per worker; its own until it leaves */
+};
+
+struct local {
+    tally_object *live; /* a list */
+};
+
+static void setup(struct shared *shared, const workload_context *context) {
+    shared->class_ = workload_keep_class(context, "Link", slots);
+    shared->canaries = workload_memory(context, context->workers * sizeof *shared->canaries);
+}
+
+static void enter(struct shared *shared, struct local *local, const workload_context *context) {
+    local->live = workload_keep(context, tally_list_new(0), ANY_HOLDERS);
+    for (uint64_t i = context->worker; i < context->parameters[LIVE]; i += context->workers) {
+        tally_object *link = workload_object(tally_instance_new(shared->class_));
+
+        workload_done(tally_list_append(local->live, link));
+        tally_decref(link);
+    }
+}
+
+/* A new reference to the first of a ring, whose last has one to it as well. */
+static tally_object *make_ring(tally_object *class_, uint64_t length) {
+    tally_object *first = workload_object(tally_instance_new(class_)), *last = first;
+
+    for (uint64_t i = 1; i < length; i++) {
+        tally_object *next = workload_object(tally_instance_new(class_));
+
+        workload_done(tally_slot_set(last, 0, next));
+        tally_decref(next); /* last keeps it */
+        last = next;
+    }
+    workload_done(tally_slot_set(last, 0, first));
+    return first;
+}
+
+static uint64_t run(struct shared *shared, struct local *local, const workload_context *context) {
+    uint64_t length = context->parameters[RING], made = 0, looked = 0;
+
+    for (; made < INSTANCES_PER_RUN; made += length) {
+        tally_object *ring = make_ring(shared->class_, length);
+
+        if (made == 0) workload_watch(&shared->canaries[context->worker], ring);
+        tally_decref(ring);
+        if (made - looked >= 64) {
+            looked = made;
+            tally_safepoint();
+        }
+    }
+    tally_safepoint();
+    return made;
+}
+
+static void leave(struct shared *shared, struct local *local, const workload_context *context) {
+    for (ptrdiff_t i = 0; i < tally_list_length(local->live); i++) {
+        tally_object *link = workload_object(tally_list_get(local->live, i));
+
+        workload_check_count(link, 2); /* the list's and this one */
+        tally_decref(link);
+    }
+}
+
+static void teardown(struct shared *shared, const workload_context *context) {
+    workload_check_canaries(shared->canaries, context->workers);
+}
+
+WORKLOAD(gc_churn) = {
+    .name = "gc-churn",
+    .kind = CYCLE_COLLECTOR,
+    .makes_garbage = true,
+    .description =
+        "All threads make cycles that automatic collection frees: programs that never break one.",
+    .unit = "instances",
+    .parameters = parameters,
+    .least_sample_ms = 15,
+    .shared_size = sizeof(struct shared),
+    .local_size = sizeof(struct local),
+    .setup = setup,
+    .enter = enter,
+    .run = run,
+    .leave = leave,
+    .teardown = teardown,
+};

@@ -1,0 +1,284 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The nine pattern workloads of ../patterns.h as Python, on the interpreter that runs this.
+
+Takes the options of a Tally driver and prints a block of the same form:
+
+    python3.13t workloads/experiments/python/patterns.py --workload object-cfunction --threads 4
+
+An operation is what the workload of the same name counts. Each thread times itself
+from the common start to the end of its last batch, and the rate is the sum over
+the threads, as in Tally's drivers. Every batch is checked. Python 3.8 or later.
+"""
+import argparse
+import json
+import math
+import os
+import platform
+import resource
+import sys
+import sysconfig
+import threading
+import time
+
+ITERATIONS = 2048  # of one batch, as in patterns.h
+
+
+class WrongResult(Exception):
+    pass
+
+
+def check(result, known):
+    if result != known:
+        raise WrongResult(f"the result is {result}, not {known}")
+
+
+class Counter:
+    def __init__(self):
+        self.i = 0
+
+    def next_number(self):
+        self.i += 1
+        return self.i
+
+
+class MyObject:
+    pass
+
+
+context = threading.local()
+
+
+def object_cfunction():
+    items = [1] * 100
+    total = 0
+    for i in range(ITERATIONS):
+        items.pop(0)
+        items.append(i)
+        total += items[50]
+    later = ITERATIONS - 49  # before, the middle is a one of the beginning
+    check(total, 49 + later * (later - 1) // 2)
+    return ITERATIONS
+
+
+def cmodule_function():
+    result = None
+    for i in range(ITERATIONS):
+        result = math.floor(i * i)
+    check(result, (ITERATIONS - 1) ** 2)
+    return ITERATIONS
+
+
+def mult_constant():
+    x = 1.0
+    for _ in range(ITERATIONS):
+        x *= 1.01
+    if not math.isclose(x, 1.01**ITERATIONS, rel_tol=1e-9):
+        raise WrongResult(f"the product is {x}")
+    return ITERATIONS
+
+
+def pymethod():
+    counter = Counter()
+    for _ in range(ITERATIONS):
+        counter.next_number()
+    check(counter.i, ITERATIONS)
+    return ITERATIONS
+
+
+def create_pyobject():
+    instance = None
+    for _ in range(ITERATIONS):
+        instance = MyObject()
+    check(type(instance), MyObject)
+    return ITERATIONS
+
+
+def create_dict():
+    record = None
+    for _ in range(ITERATIONS):
+        record = {"key": "value"}
+    check(record, dict([("key", "value")]))
+    return ITERATIONS
+
+
+def load_string_const():
+    different = 0
+    for i in range(ITERATIONS):
+        if i == "a string":
+            raise WrongResult("an int is equal to a str")
+        different += 1
+    check(different, ITERATIONS)
+    return ITERATIONS
+
+
+def load_tuple_const():
+    different = 0
+    for i in range(ITERATIONS):
+        if i == (1, 2):
+            raise WrongResult("an int is equal to a tuple")
+        different += 1
+    check(different, ITERATIONS)
+    return ITERATIONS
+
+
+def thread_local_read():
+    mine = context
+    mine.x = value = threading.get_ident()
+    x = None
+    rounds = ITERATIONS // 4
+    for _ in range(rounds):
+        x = mine.x
+        x = mine.x
+        x = mine.x
+        x = mine.x
+        x = mine.x
+    check(x, value)
+    return rounds * 5
+
+
+PATTERNS = {
+    function.__name__.replace("_", "-"): function
+    for function in (
+        object_cfunction,
+        cmodule_function,
+        mult_constant,
+        pymethod,
+        create_pyobject,
+        create_dict,
+        load_string_const,
+        load_tuple_const,
+        thread_local_read,
+    )
+}
+
+
+def sample(function, count, seconds):
+    """`count` threads call the function for so long: operations and seconds of each."""
+    start = threading.Barrier(count)
+    results = [None] * count
+    failures = []
+
+    def work(index):
+        try:
+            function()  # specialises the bytecode, and checks that it works here at all
+            start.wait()
+            began = now = time.perf_counter()
+            done = 0
+            while now - began < seconds:
+                done += function()
+                now = time.perf_counter()
+            results[index] = done, now - began
+        except Exception as error:  # of a thread: told by the main one
+            failures.append(error)
+            start.abort()
+
+    threads = [threading.Thread(target=work, args=(index,)) for index in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    causes = [error for error in failures if not isinstance(error, threading.BrokenBarrierError)]
+    if failures:
+        raise (causes or failures)[0]
+    return {
+        "seconds": sum(spent for _, spent in results) / count,
+        "operations": sum(done for done, _ in results),
+        "rate": sum(done / spent for done, spent in results),
+        "per_thread": [done for done, _ in results],
+    }
+
+
+def name_of_this():
+    """The interpreter, and whether it runs with a GIL, which a build without one can still have."""
+    gil = getattr(sys, "_is_gil_enabled", lambda: True)()
+    built_without = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
+    kind = (
+        "free-threaded"
+        if not gil
+        else "free-threaded build with its GIL on"
+        if built_without
+        else "with GIL"
+    )
+    return f"{platform.python_implementation()} {platform.python_version()} {kind}"
+
+
+def measure(options):
+    function = PATTERNS[options.workload]
+    if options.warmup_ms:
+        sample(function, options.threads, options.warmup_ms / 1000)
+    samples = [
+        sample(function, options.threads, options.sample_ms / 1000) for _ in range(options.samples)
+    ]
+    processors = (
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    )
+    return {
+        "format": "tally-block",
+        "version": 1,
+        "workload": options.workload,
+        "backend": name_of_this(),
+        "mode": "threads",
+        "threads": options.threads,
+        "unit": "operations",
+        "sharing": "own",
+        "parameters": {},
+        "samples": samples,
+        "oversubscribed": options.threads > processors,
+        "pinned": False,
+        "peak_rss_kib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss,
+    }
+
+
+def whole(least, most):
+    def convert(text):
+        value = int(text)
+        if not least <= value <= most:
+            raise argparse.ArgumentTypeError(f"{value} is not from {least} to {most}")
+        return value
+
+    return convert
+
+
+def arguments():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--list", action="store_true", help="only name this Python and the workloads, as JSON"
+    )
+    parser.add_argument("--workload", choices=PATTERNS, help="the workload; must be given")
+    parser.add_argument("--threads", type=whole(1, 256), default=1, metavar="N")
+    parser.add_argument("--samples", type=whole(1, 10000), default=5, metavar="N")
+    parser.add_argument("--sample-ms", type=whole(1, 600000), default=200, metavar="MS")
+    parser.add_argument("--warmup-ms", type=whole(0, 600000), default=100, metavar="MS")
+    parser.add_argument("--seed", type=int, default=1, help="not used: there is nothing random")
+    options = parser.parse_args()
+    if not options.list and not options.workload:
+        parser.error("which workload? Give --workload NAME")
+    return options
+
+
+def main():
+    options = arguments()
+    if options.list:
+        print(json.dumps({"name": name_of_this(), "workloads": list(PATTERNS)}))
+    else:
+        print(json.dumps(measure(options)))
+
+
+if __name__ == "__main__":
+    try:
+        if sys.stdout is None:
+            sys.exit("patterns.py: cannot write to standard output: it is closed")
+        main()
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except OSError as error:
+        print(
+            f"patterns.py: cannot write to standard output: {error.strerror}",
+            file=sys.stderr,
+            flush=True,
+        )
+        os._exit(1)  # what is left to print is lost, and not to be tried again
