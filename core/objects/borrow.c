@@ -25,10 +25,10 @@ tally_object *tally_retain(tally_borrowed borrowed) {
  * fails only on a dead object.
  */
 bool tally_borrow_secure(tally_object *container, bool *held) {
-    bool handed_out = tally_is_borrowable(container);
+    bool borrowable = tally_is_borrowable(container);
     TALLY_FAILPOINT(borrow_secure);
     *held = tally_refcount_try_incref(&container->refcount);
-    if (*held || !handed_out) return true;
+    if (*held || !borrowable) return true;
     tally_error_set(TALLY_RUNTIME_ERROR, "the %s was borrowed and has died",
                     tally_type_entry(container)->name);
     return false;
