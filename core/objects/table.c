@@ -163,7 +163,7 @@ static inline enum found same_key(tally_object *a, tally_object *b) {
     return same_other_key(a, b);
 }
 
-/* No foreign code is needed to hash it. */
+/* The key can be hashed without foreign code. */
 static bool is_plain_key(tally_object *key, unsigned depth, unsigned *parts) {
     if (!is_plain_value(key->type) || *parts == 0) return false;
     --*parts;
@@ -186,7 +186,7 @@ static inline enum found search(tally_table *table, tally_object *key, int64_t h
         int32_t e = place_get(table, i);
         if (e == PLACE_EMPTY) return MISSING;
         if (e == PLACE_DUMMY || table->entries[e].hash != hash) continue;
-        /* acquire: pairs with the release of the removal and with publishing the key */
+        /* acquire: pairs with the releases that publish the key and remove it */
         tally_object *other = tally_load_acquire(&table->entries[e].key);
         enum found found = other ? same_key(key, other) : MISSING;
         if (found == MISSING) continue;
