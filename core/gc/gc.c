@@ -186,9 +186,7 @@ void tally_gc_clear(tally_object *object) {
         for (ptrdiff_t i = 0; i < type->slots; i++) tally_slot_set(object, i, NULL);
         break;
     case TALLY_SHAPE_LIST: tally_list_clear(object); break;
-    case TALLY_SHAPE_TABLE:
-        tally_table_clear(object, (tally_table_place *)((char *)object + type->table_offset));
-        break;
+    case TALLY_SHAPE_TABLE: tally_table_clear(object, tally_table_place_in(object, type)); break;
     case TALLY_SHAPE_NATIVE:
         TALLY_CHECKED(tally_check_may_run_foreign_code());
         if (type->clear) type->clear(object);

@@ -76,7 +76,7 @@ int tally_trace_start(ptrdiff_t events) {
     tally_store_relaxed(&tally_tracing, true);
     tally_resume_the_world();
     free_rings(old);
-    /* So that the caller's hold of the GIL begins in the trace. */
+    /* The caller gives up the GIL, so that its next hold begins in the trace. */
     tally_blocking_begin();
     tally_blocking_end();
     return 0;
@@ -103,7 +103,7 @@ static size_t kept(const tally_trace_ring *ring) {
     return ring->written < ring->capacity ? ring->written : ring->capacity;
 }
 
-/* In order; NULL: no memory. */
+/* The events of all rings in order; NULL: no memory. */
 static line *lines_of(const tally_trace_ring *rings, size_t *count) {
     size_t n = 0;
     for (const tally_trace_ring *ring = rings; ring; ring = ring->next) n += kept(ring);
@@ -185,7 +185,7 @@ int tally_trace_write(const char *path) {
     if (!temporary) return tally_no_memory();
     memcpy(temporary, path, length);
     memcpy(temporary + length, ".tmp", 5);
-    /* So that the caller's hold of the GIL ends in the trace. */
+    /* The caller gives up the GIL, so that its hold ends in the trace. */
     tally_blocking_begin();
     tally_blocking_end();
     tally_stop_the_world();

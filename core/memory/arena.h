@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * arena.h: arenas and large blocks, for the files of this folder alone.
+ * arena.h: the interface between the files of this folder: arenas, pools, large blocks.
  *
- * Invariant: `lock` guards the arenas, the free pools, and which of them is which. A pool in use
- * belongs to its heap.
+ * Invariant: `lock` guards the arenas and the free pools. A pool in use belongs to its heap.
  */
 #ifndef TALLY_ARENA_H
 #define TALLY_ARENA_H
@@ -52,7 +51,7 @@ void tally_arena_reclaim_pool(tally_retired *node);
 
 /* Where the blocks of a pool begin. */
 char *tally_pool_first_block(tally_pool *pool);
-/* The block that the other blocks on their way to a heap follow. */
+/* The next of the blocks on their way to a heap. */
 char *tally_remote_next(char *block);
 /* New memory for an object gets a header that readers with a stale pointer may look at. */
 void tally_block_start_dead(void *block);

@@ -9,7 +9,7 @@
 const unsigned char tally_link_offset[TALLY_KINDS] = {sizeof(tally_object), sizeof(tally_object),
                                                       0};
 
-/* Full at once, so that the fast path needs no test for "no pool yet". */
+/* This pool is always full, so the fast path needs no test for "no pool yet". */
 static tally_pool no_pool;
 
 enum { KEPT_POOLS = 16 }; /* Empty pools of a heap, all classes together: half a megabyte. */

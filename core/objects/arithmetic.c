@@ -26,7 +26,7 @@ static bool both_integral(tally_object *a, tally_object *b) {
     return tally_is_integral(a) && tally_is_integral(b);
 }
 
-/* Both as doubles; false unless both are numbers. */
+/* Gives both as doubles; false: one is no number. */
 static bool as_doubles(tally_object *a, tally_object *b, double *x, double *y) {
     if (!tally_is_number(a) || !tally_is_number(b)) return false;
     *x = tally_float_value(a);
@@ -136,7 +136,7 @@ tally_object *tally_divide(tally_object *a, tally_object *b) {
     return y == 0 ? zero_division() : tally_float_new(x / y);
 }
 
-/* Quotient rounded down and remainder of doubles, y not 0, as CPython's float_divmod. */
+/* The quotient, rounded down, and the remainder of doubles, y not 0, as CPython's float_divmod. */
 static double double_divide(double x, double y, double *remainder) {
     double rest = fmod(x, y);
     double quotient = (x - rest) / y; /* nearly whole */

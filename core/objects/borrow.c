@@ -25,10 +25,10 @@ tally_object *tally_retain(tally_borrowed borrowed) {
  * fails only on a dead object.
  */
 bool tally_borrow_secure(tally_object *container, bool *held) {
-    bool handed_out = tally_is_borrowable(container);
+    bool borrowable = tally_is_borrowable(container);
     TALLY_FAILPOINT(borrow_secure);
     *held = tally_refcount_try_incref(&container->refcount);
-    if (*held || !handed_out) return true;
+    if (*held || !borrowable) return true;
     tally_error_set(TALLY_RUNTIME_ERROR, "the %s was borrowed and has died",
                     tally_type_entry(container)->name);
     return false;
@@ -94,10 +94,9 @@ void tally_dealloc_borrowable(tally_thread_state *thread, tally_object *object) 
 
 void tally_object_free_borrowable(tally_object *object) {
     tally_type *type = tally_type_entry(object);
-    tally_table *table =
-        type->shape == TALLY_SHAPE_TABLE
-            ? tally_load_relaxed((_Atomic(tally_table *) *)((char *)object + type->table_offset))
-            : NULL;
+    tally_table *table = type->shape == TALLY_SHAPE_TABLE
+                             ? tally_load_relaxed(tally_table_place_in(object, type))
+                             : NULL;
     if (table) tally_table_forget(table);
     tally_dealloc_free(object, type);
 }

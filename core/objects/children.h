@@ -47,8 +47,7 @@ TALLY_INLINE void tally_children(tally_object *object, tally_type *type, tally_v
         break;
     }
     case TALLY_SHAPE_TABLE: {
-        tally_table *table =
-            tally_load_relaxed((_Atomic(tally_table *) *)((char *)object + type->table_offset));
+        tally_table *table = tally_load_relaxed(tally_table_place_in(object, type));
         if (table) tally_children_of_table(table, visit, context);
         break;
     }

@@ -11,21 +11,8 @@ static tally_type *entry_of(tally_object *type) { return &tally_types[as_type(ty
 /* ---- instances ---------------------------------------------------------- */
 
 static tally_slot *slots_of(tally_object *self) { return ((tally_instance *)self)->slots; }
-static _Atomic(tally_table *) *table_of(tally_object *self) {
+static tally_table_place *table_of(tally_object *self) {
     return &((tally_open_instance *)self)->table;
-}
-
-static tally_object **open_child(tally_object *self) {
-    tally_table *attributes = tally_load_relaxed(table_of(self));
-    return attributes ? tally_table_current_child(attributes) : NULL;
-}
-static void open_release(tally_object *self) {
-    tally_table *attributes = tally_load_relaxed(table_of(self));
-    if (attributes) tally_table_free(attributes);
-}
-static size_t open_extra(tally_object *self) {
-    tally_table *attributes = tally_load_acquire(table_of(self));
-    return attributes ? tally_table_bytes(attributes) : 0;
 }
 
 static bool is_weak_slot(const char *name) { return strcmp(name, "__weakref__") == 0; }
@@ -70,13 +57,11 @@ tally_object *tally_class_new(const tally_class_spec *spec) {
     if (!type) return NULL;
     type->weak_offset = (uint32_t)weak_offset;
     type->slots = spec->slots ? (int32_t)slots : -1;
-    type->shape = spec->slots ? TALLY_SHAPE_SLOTS : TALLY_SHAPE_TABLE;
-    type->table_offset = spec->slots ? 0 : offsetof(tally_open_instance, table);
     type->finalize = spec->finalize;
-    type->next_child = spec->slots ? NULL : open_child;
-    type->current_child = spec->slots ? NULL : open_child;
-    type->release = spec->slots ? NULL : open_release;
-    type->extra_size = spec->slots ? NULL : open_extra;
+    if (spec->slots)
+        type->shape = TALLY_SHAPE_SLOTS;
+    else
+        tally_type_has_table(type, offsetof(tally_open_instance, table));
     if (spec->slots && name_slots(type, spec->slots) < 0) {
         tally_decref(type->object);
         return NULL;
@@ -221,7 +206,7 @@ int tally_slot_set(tally_object *object, ptrdiff_t index, tally_object *value) {
 /* ---- attributes --------------------------------------------------------- */
 
 /* The table that has the attributes of this object; NULL: it has none. */
-static _Atomic(tally_table *) *attributes_of(tally_object *object) {
+static tally_table_place *attributes_of(tally_object *object) {
     if (object->type == TALLY_TYPE_TYPE) return &as_type(object)->attributes;
     tally_type *type = tally_type_entry(object);
     return type->class_ && type->slots < 0 ? table_of(object) : NULL;
@@ -251,7 +236,7 @@ tally_object *tally_get_attr(tally_object *object, tally_object *name) {
     tally_object *value = NULL;
     int error = 0;
     ptrdiff_t slot = slot_by_name(object, name);
-    _Atomic(tally_table *) *place = attributes_of(object);
+    tally_table_place *place = attributes_of(object);
     if (slot >= 0)
         value = slot_read(object, slot);
     else if (place)
@@ -270,7 +255,7 @@ int tally_set_attr(tally_object *object, tally_object *name, tally_object *value
         slot_write(object, slot, value);
         return 0;
     }
-    _Atomic(tally_table *) *place = attributes_of(object);
+    tally_table_place *place = attributes_of(object);
     if (!place) {
         missing(object, tally_str_data(name));
         return -1;
@@ -281,7 +266,7 @@ int tally_set_attr(tally_object *object, tally_object *name, tally_object *value
 int tally_delete_attr(tally_object *object, tally_object *name) {
     if (check_name(name) < 0 || check_object(object) < 0) return -1;
     ptrdiff_t slot = slot_by_name(object, name);
-    _Atomic(tally_table *) *place = attributes_of(object);
+    tally_table_place *place = attributes_of(object);
     int found = 0;
     if (slot >= 0) {
         tally_object *old = slot_exchange_locked(object, slot, NULL);

@@ -12,8 +12,6 @@
 
 enum { COPY_TRIES = 100 };
 
-static int sign_of(int64_t a, int64_t b) { return (a > b) - (a < b); }
-
 /* Lists, or tuples. */
 static void sequences_begin(sequence pair[2], tally_object *a, tally_object *b) {
     pair[0] = sequence_of(a);
@@ -144,8 +142,9 @@ static int number_compare(tally_object *a, tally_object *b, int *order) {
 
 /* UTF-8 has the order of its characters. */
 static int str_compare(tally_str *a, tally_str *b, int *order) {
-    int difference = memcmp(a->data, b->data, a->length < b->length ? a->length : b->length);
-    *order = difference ? (difference > 0) - (difference < 0) : sign_of(a->length, b->length);
+    int64_t difference = memcmp(a->data, b->data, a->length < b->length ? a->length : b->length);
+    if (difference == 0) difference = (int64_t)a->length - b->length;
+    *order = (difference > 0) - (difference < 0);
     return 0;
 }
 

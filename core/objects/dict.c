@@ -184,28 +184,9 @@ ptrdiff_t tally_dict_length(tally_object *dict) {
 
 /* ---- the type ----------------------------------------------------------- */
 
-static tally_table *table_of(tally_object *self) {
-    return tally_load_relaxed(&((tally_dict *)self)->table);
-}
-
-static tally_object **dict_child(tally_object *self) {
-    return table_of(self) ? tally_table_current_child(table_of(self)) : NULL;
-}
-static void dict_release(tally_object *self) {
-    if (table_of(self)) tally_table_free(table_of(self));
-}
-static size_t dict_extra(tally_object *self) {
-    return table_of(self) ? tally_table_bytes(table_of(self)) : 0;
-}
-
 void tally_register_dict(void) {
     tally_type *type = &tally_types[TALLY_TYPE_DICT];
-    type->shape = TALLY_SHAPE_TABLE;
-    type->table_offset = offsetof(tally_dict, table);
-    type->next_child = dict_child;
-    type->current_child = dict_child;
-    type->release = dict_release;
-    type->extra_size = dict_extra;
+    tally_type_has_table(type, offsetof(tally_dict, table));
     type->equal = tally_dict_equal;
     type->repr = tally_dict_repr;
     type->unhashable = true;

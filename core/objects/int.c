@@ -12,7 +12,7 @@
 #define SMALLEST (-5)
 #define LARGEST  256
 
-/* A page of their own, so that they share no line with anything that is written. */
+/* They have a page of their own, which nothing writes, so no line of theirs is shared. */
 static _Alignas(4096) tally_int small_ints[LARGEST - SMALLEST + 1];
 
 static void small_ints_start(void) {

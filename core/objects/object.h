@@ -28,10 +28,10 @@
 #include <string.h>
 
 /* A free entry with its type object, made and filled; the caller sets the functions. NULL and an
- * error. */
-void tally_type_release(tally_type *type);
+ * error. release: the entry is free again. */
 tally_type *tally_type_allocate(const char *name, size_t size, unsigned flags, bool class_,
                                 bool native);
+void tally_type_release(tally_type *type);
 
 static inline bool tally_has_type(const tally_object *object, uint16_t type) {
     TALLY_CHECKED(tally_thread_require());

@@ -43,12 +43,9 @@ tally_object *tally_text_finish(tally_text *text, bool failed) {
 static tally_object *default_repr(tally_object *object) {
     tally_text text = {0};
     char address[40];
-    bool is_type = object->type == TALLY_TYPE_TYPE;
-    const char *name =
-        is_type ? tally_types[((tally_type_object *)object)->index].name : tally_type_name(object);
-    int length = is_type ? snprintf(address, sizeof address, "'>")
-                         : snprintf(address, sizeof address, " object at %p>", (void *)object);
-    bool failed = tally_text_add(&text, is_type ? "<class '" : "<", is_type ? 8 : 1) < 0 ||
+    const char *name = tally_type_name(object);
+    int length = snprintf(address, sizeof address, " object at %p>", (void *)object);
+    bool failed = tally_text_add(&text, "<", 1) < 0 ||
                   tally_text_add(&text, name, strlen(name)) < 0 ||
                   tally_text_add(&text, address, (size_t)length) < 0;
     return tally_text_finish(&text, failed);

@@ -7,7 +7,7 @@
 #include "objects/abstract.h"
 #include "objects/table.h"
 
-/* Other threads may be in it. */
+/* Other threads may use the container. */
 static inline bool is_shared(tally_object *container) {
     return TALLY_LOCK_FREE_READS &&
            !(tally_refcount_owned(&container->refcount) && tally_lock_is_biased(container));

@@ -33,7 +33,6 @@ static inline uint64_t mix(uint64_t a, uint64_t b) {
     return (uint64_t)product ^ (uint64_t)(product >> 64);
 }
 
-/* Up to 8 bytes as a word. */
 static inline uint64_t read_word(const char *data, size_t length) {
     uint64_t word = 0;
     memcpy(&word, data, length);

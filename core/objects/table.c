@@ -163,7 +163,7 @@ static inline enum found same_key(tally_object *a, tally_object *b) {
     return same_other_key(a, b);
 }
 
-/* No foreign code is needed to hash it. */
+/* The key can be hashed without foreign code. */
 static bool is_plain_key(tally_object *key, unsigned depth, unsigned *parts) {
     if (!is_plain_value(key->type) || *parts == 0) return false;
     --*parts;
@@ -186,7 +186,7 @@ static inline enum found search(tally_table *table, tally_object *key, int64_t h
         int32_t e = place_get(table, i);
         if (e == PLACE_EMPTY) return MISSING;
         if (e == PLACE_DUMMY || table->entries[e].hash != hash) continue;
-        /* acquire: pairs with the release of the removal and with publishing the key */
+        /* acquire: pairs with the releases that publish the key and remove it */
         tally_object *other = tally_load_acquire(&table->entries[e].key);
         enum found found = other ? same_key(key, other) : MISSING;
         if (found == MISSING) continue;
@@ -717,7 +717,7 @@ int tally_table_step(tally_object *holder, tally_table_place *where, uint32_t *a
 /* ---- death and the collector's view ------------------------------------- */
 
 /* From the last entry down, value before key; a child that is gone is NULL. */
-tally_object **tally_table_current_child(tally_table *table) {
+static tally_object **current_child(tally_table *table) {
     for (; used_of(table); set_u32(&table->used, used_of(table) - 1)) {
         tally_entry *entry = &table->entries[used_of(table) - 1];
         if (tally_load_relaxed(&entry->value)) return (tally_object **)&entry->value;
@@ -727,9 +727,32 @@ tally_object **tally_table_current_child(tally_table *table) {
 }
 void tally_table_forget(tally_table *table) { set_u32(&table->used, 0); }
 void tally_table_free(tally_table *table) {
-    for (tally_object **child; (child = tally_table_current_child(table)); *child = NULL)
-        tally_decref(*child);
+    for (tally_object **child; (child = current_child(table)); *child = NULL) tally_decref(*child);
     tally_memory_free(TALLY_RAW, table);
 }
 
-size_t tally_table_bytes(tally_table *table) { return table->array.bytes; }
+/* ---- types whose objects have a table ------------------------------------ */
+
+static tally_table *table_in(tally_object *object) {
+    return tally_load_relaxed(tally_table_place_in(object, tally_type_entry(object)));
+}
+static tally_object **child_in(tally_object *object) {
+    tally_table *table = table_in(object);
+    return table ? current_child(table) : NULL;
+}
+static void release_in(tally_object *object) {
+    tally_table *table = table_in(object);
+    if (table) tally_table_free(table);
+}
+static size_t extra_size_in(tally_object *object) {
+    tally_table *table = table_in(object);
+    return table ? table->array.bytes : 0;
+}
+void tally_type_has_table(tally_type *type, size_t offset) {
+    type->shape = TALLY_SHAPE_TABLE;
+    type->table_offset = (uint16_t)offset;
+    type->next_child = child_in;
+    type->current_child = child_in;
+    type->release = release_in;
+    type->extra_size = extra_size_in;
+}

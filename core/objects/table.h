@@ -31,20 +31,24 @@ typedef _Atomic(tally_table *) tally_table_place;
 
 /* The lock of `holder` guards the table at *place. A lookup in a table whose keys are strs runs no
  * foreign code. get: NULL: missing, or *error is -1. */
-tally_object *tally_table_get(tally_object *holder, _Atomic(tally_table *) *place,
-                              tally_object *key, int *error);
-int tally_table_set(tally_object *holder, _Atomic(tally_table *) *place, tally_object *key,
+tally_object *tally_table_get(tally_object *holder, tally_table_place *place, tally_object *key,
+                              int *error);
+int tally_table_set(tally_object *holder, tally_table_place *place, tally_object *key,
                     tally_object *value);
 /* 1: deleted; 0: missing; -1 and an error. */
-int tally_table_delete(tally_object *holder, _Atomic(tally_table *) *place, tally_object *key);
+int tally_table_delete(tally_object *holder, tally_table_place *place, tally_object *key);
 /* The int value of a str key in a table that never changes; -1: missing. */
 ptrdiff_t tally_table_find_index(tally_table *table, tally_object *key);
-tally_object **tally_table_current_child(tally_table *table);
-tally_borrowed tally_table_borrow(tally_object *holder, _Atomic(tally_table *) *place,
+tally_borrowed tally_table_borrow(tally_object *holder, tally_table_place *place,
                                   tally_object *key);
 void tally_table_forget(tally_table *table); /* its children have been dropped */
 void tally_table_free(tally_table *table);   /* no thread reads it any more */
-size_t tally_table_bytes(tally_table *table);
+/* The objects of this type hold their children in a table whose place is at this offset. */
+void tally_type_has_table(tally_type *type, size_t offset);
+static inline tally_table_place *tally_table_place_in(const tally_object *object,
+                                                      const tally_type *type) {
+    return (tally_table_place *)((char *)object + type->table_offset);
+}
 /* As tally_table_set; but if replace is false and the key is there, its value stays, and *existing
  * gets a new reference to it. */
 int tally_table_put(tally_object *holder, tally_table_place *place, tally_object *key,

@@ -27,19 +27,11 @@ static struct {
 static tally_type_object *as_type(tally_object *object) { return (tally_type_object *)object; }
 static tally_type *entry_of(tally_object *type) { return &tally_types[as_type(type)->index]; }
 
-static tally_object **type_child(tally_object *self) {
-    tally_table *attributes = tally_load_relaxed(&as_type(self)->attributes);
-    return attributes ? tally_table_current_child(attributes) : NULL;
-}
 /* The class has no instance left, so its entry is free. */
-static void type_free_arrays(tally_object *self) {
+static void type_release(tally_object *self) {
     tally_table *attributes = tally_load_relaxed(&as_type(self)->attributes);
     if (attributes) tally_table_free(attributes);
     tally_type_release(entry_of(self));
-}
-static size_t type_extra(tally_object *self) {
-    tally_table *attributes = tally_load_acquire(&as_type(self)->attributes);
-    return attributes ? tally_table_bytes(attributes) : 0;
 }
 static tally_object *type_repr(tally_object *self) {
     char text[300];
@@ -134,13 +126,9 @@ int tally_types_start(void) {
                              .flags = built_in[i].flags};
     }
     tally_type *type = &tally_types[TALLY_TYPE_TYPE];
-    type->shape = TALLY_SHAPE_TABLE;
-    type->table_offset = offsetof(tally_type_object, attributes);
+    tally_type_has_table(type, offsetof(tally_type_object, attributes));
     type->weak_offset = offsetof(tally_type_object, weak);
-    type->next_child = type_child;
-    type->current_child = type_child;
-    type->release = type_free_arrays;
-    type->extra_size = type_extra;
+    type->release = type_release;
     type->repr = type_repr;
     tally_register_singletons();
     tally_register_int();

@@ -216,7 +216,7 @@ static void weakref_release(tally_object *object) {
 /* The hash of the referent, which stays when the referent is gone. */
 static int64_t weakref_hash(tally_object *object) {
     tally_weakref *self = (tally_weakref *)object;
-    /* acquire: pairs with the release below */
+    /* acquire: pairs with the release of `hashed` below */
     if (tally_load_acquire(&self->hashed)) return tally_load_relaxed(&self->hash);
     tally_object *referent = get(self);
     if (!referent)
