@@ -30,8 +30,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "block.h"
 #include "pinning.h"
+#include "run.h"
 #include "stop.h"
 
 extern char **environ;
@@ -42,7 +42,7 @@ struct child {
     pid_t process;
     int socket; /* -1: closed */
     int output; /* what it prints */
-    json_t *block;
+    json_t *run;
 };
 
 struct family {
@@ -162,7 +162,7 @@ static void *allocate_json(size_t size) {
     return memory;
 }
 
-static json_t *read_block(struct family *family, const struct child *child) {
+static json_t *read_run(struct family *family, const struct child *child) {
     char *text = NULL;
     size_t size = 0;
     FILE *whole = open_memstream(&text, &size);
@@ -175,15 +175,15 @@ static json_t *read_block(struct family *family, const struct child *child) {
         fwrite(buffer, 1, (size_t)got, whole);
     }
     fclose(whole);
-    json_t *block = json_loadb(text, size, 0, NULL);
+    json_t *run = json_loadb(text, size, 0, NULL);
     free(text);
-    return block;
+    return run;
 }
 
 static void finish_child(struct family *family, struct child *child, unsigned index) {
     int status;
 
-    child->block = read_block(family, child);
+    child->run = read_run(family, child);
     close(child->output);
     if (TEMP_FAILURE_RETRY(waitpid(child->process, &status, 0)) < 0)
         workload_fail("cannot wait for process %u: %s", index + 1, strerror(errno));
@@ -194,7 +194,7 @@ static void finish_child(struct family *family, struct child *child, unsigned in
         family->incomplete = true;
     else if (WEXITSTATUS(status) != 0)
         _Exit(WEXITSTATUS(status)); /* it has said why; its siblings see our socket close */
-    if (child->block == NULL) workload_fail("process %u printed no result", index + 1);
+    if (child->run == NULL) workload_fail("process %u printed no result", index + 1);
 }
 
 /* ---- merging ------------------------------------------------------------ */
@@ -283,15 +283,15 @@ static void finish_sample(json_t *sample, const struct family *family) {
 }
 
 static json_t *merge_all(struct family *family) {
-    json_t *result = family->children[0].block, *sample;
+    json_t *result = family->children[0].run, *sample;
     pinning pinning;
     size_t i;
 
     keep_apart(result, result);
     for (unsigned child = 1; child < family->count; child++) {
-        keep_apart(result, family->children[child].block);
-        merge(result, family->children[child].block);
-        json_decref(family->children[child].block);
+        keep_apart(result, family->children[child].run);
+        merge(result, family->children[child].run);
+        json_decref(family->children[child].run);
     }
     json_array_foreach(json_object_get(result, "samples"), i, sample) finish_sample(sample, family);
     if (family->options->total > 0)

@@ -37,8 +37,8 @@ bool results_check_block(const json_t *block, const char **why) {
     const json_t *threads = json_object_get(block, "threads");
     size_t index;
     const json_t *sample;
-    *why = "it is no tally-block of version 1";
-    if (strcmp(object_string(block, "format", ""), "tally-block") != 0 ||
+    *why = "it is no tally-run of version 1";
+    if (strcmp(object_string(block, "format", ""), "tally-run") != 0 ||
         object_number(block, "version", 0) != 1)
         return false;
     *why = "it names no workload or backend";
