@@ -2,15 +2,15 @@
 /*
  * measure.c: the samples. All workers wait at a gate, the main thread opens it,
  * sleeps for the length of the sample, and sets a flag that each worker looks
- * at between two calls of `run`. A worker times itself, from the gate to its
- * last operation: how fast the others leave the gate does not matter.
+ * at between two calls of `run`. A sample's time is that from the first start to the last end,
+ * and its rate all operations over this time: a worker that waits for the GIL when the
+ * sample ends does its run later, and both the run and the wait count.
  *
  * Where a sample is a total of operations, the workers take them from one pot,
  * and whoever takes the last one sets the flag. One pot and not a part each:
  * what one worker leaves undone another does, and workers that wait for each
- * other, or stand by, need no rule of their own. The time is that from the first
- * start to the last end. A run is never cut short, so somewhat more than the
- * total is done; the sample says how much.
+ * other, or stand by, need no rule of their own. A run is never cut short, so somewhat more than
+ * the total is done; the sample says how much.
  *
  * The invariant: whoever sleeps is in a blocking region. The main thread is in
  * one from the first gate on, except while it asks for statistics or wakes
@@ -35,6 +35,7 @@
 #include "pinning.h"
 #include "state.h"
 #include "stop.h"
+#include "switching.h"
 #include "watch.h"
 
 struct measurement;
@@ -232,7 +233,7 @@ static bool run_for(struct measurement *all, const char *step, unsigned millisec
 }
 
 static void record(const struct measurement *all, run *run) {
-    double seconds = 0, rate = 0, longest = 0, began = INFINITY, ended = 0;
+    double longest = 0, began = INFINITY, ended = 0;
     uint64_t operations = 0;
     unsigned sample = run->samples++;
 
@@ -242,18 +243,18 @@ static void record(const struct measurement *all, run *run) {
         run->operations[(size_t)sample * run->workers + i] = worker->operations;
         run->worker_seconds[(size_t)sample * run->workers + i] = worker->seconds;
         operations += worker->operations;
-        if (worker->operations > 0) { /* who stands by keeps nobody waiting */
+        if (worker->operations > 0) { /* a worker that stands by keeps no other waiting */
             began = fmin(began, worker->began);
             ended = fmax(ended, worker->ended);
             longest = fmax(longest, worker->seconds);
         }
-        seconds += worker->seconds;
-        rate += (double)worker->operations / worker->seconds;
     }
-    /* Preparing is not measured, and each does it by itself. */
-    double whole = all->options->workload->prepare != NULL ? longest : ended - began;
-    run->seconds[sample] = all->from_pot ? whole : seconds / run->workers;
-    run->rates[sample] = all->from_pot ? (double)operations / whole : rate;
+    /* Preparing is not measured, and each worker does it by itself. */
+    double seconds = all->options->workload->prepare != NULL ? longest : ended - began;
+    run->seconds[sample] = seconds;
+    run->rates[sample] = (double)operations / seconds;
+    double turns = 10.0 * run->workers * switching_turn_seconds(&all->options->runtime);
+    run->few_turns |= run->workers > 1 && seconds < turns;
 }
 
 static void read_stats(tally_stats_result *stats, contention *contention,

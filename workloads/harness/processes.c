@@ -215,20 +215,16 @@ static void keep_longest(json_t *into, json_t *from) {
         longest, fmax(json_real_value(longest), json_real_value(json_object_get(from, "seconds"))));
 }
 
-/* Makes the first child's samples those of all; cut to those that every child
- * took. A time: its mean, and the rates add up; a total: until the last is done. */
-static void merge_samples(json_t *into, json_t *from, bool total) {
+/* Makes the first child's samples those of all; cut to those that every child took. They began
+ * together, so the time is that until the last is done. */
+static void merge_samples(json_t *into, json_t *from) {
     while (json_array_size(into) > json_array_size(from))
         json_array_remove(into, json_array_size(into) - 1);
     for (size_t i = 0; i < json_array_size(into); i++) {
         json_t *sum = json_array_get(into, i), *sample = json_array_get(from, i);
 
-        if (total)
-            keep_longest(sum, sample);
-        else
-            add_number(sum, sample, "seconds"); /* divided in the end */
+        keep_longest(sum, sample);
         add_number(sum, sample, "operations");
-        add_number(sum, sample, "rate");
         json_array_extend(json_object_get(sum, "per_thread"),
                           json_object_get(sample, "per_thread"));
         json_array_extend(json_object_get(sum, "per_thread_seconds"),
@@ -262,24 +258,22 @@ static void merge(json_t *into, json_t *from) {
     json_t *stats = json_object_get(into, "stats"), *value;
     const char *name;
 
-    merge_samples(json_object_get(into, "samples"), json_object_get(from, "samples"),
-                  json_object_get(into, "total") != NULL);
+    merge_samples(json_object_get(into, "samples"), json_object_get(from, "samples"));
     for (size_t i = 0; i < sizeof sums / sizeof *sums; i++) add_number(into, from, sums[i]);
     json_object_foreach(stats, name, value) add_number(stats, json_object_get(from, "stats"), name);
     perf_merge(json_object_get(into, "perf"), json_object_get(from, "perf"));
     if (!json_is_true(json_object_get(from, "pinned")))
         json_object_set_new(into, "pinned", json_false());
+    if (json_is_true(json_object_get(from, "few_turns")))
+        json_object_set_new(into, "few_turns", json_true());
 }
 
-static void finish_sample(json_t *sample, const struct family *family) {
-    double seconds = json_real_value(json_object_get(sample, "seconds"));
+static void set_rate(json_t *sample) {
+    double operations = (double)json_integer_value(json_object_get(sample, "operations"));
 
-    if (family->options->total > 0)
-        json_object_set_new(
-            sample, "rate",
-            json_real((double)json_integer_value(json_object_get(sample, "operations")) / seconds));
-    else
-        json_object_set_new(sample, "seconds", json_real(seconds / family->count));
+    json_object_set_new(
+        sample, "rate",
+        json_real(operations / json_real_value(json_object_get(sample, "seconds"))));
 }
 
 static json_t *merge_all(struct family *family) {
@@ -293,7 +287,7 @@ static json_t *merge_all(struct family *family) {
         merge(result, family->children[child].run);
         json_decref(family->children[child].run);
     }
-    json_array_foreach(json_object_get(result, "samples"), i, sample) finish_sample(sample, family);
+    json_array_foreach(json_object_get(result, "samples"), i, sample) set_rate(sample);
     if (family->options->total > 0)
         json_object_set_new(result, "total", json_integer((json_int_t)family->options->total));
     pinning_load(&pinning);

@@ -181,6 +181,7 @@ json_t *run_to_json(const run *run, const options *options) {
     json_object_set_new(result, "live_at_finish", json_integer(run->live_at_finish));
     json_object_set_new(result, "pinned", json_boolean(run->pinned));
     json_object_set_new(result, "oversubscribed", json_boolean(run->oversubscribed));
+    json_object_set_new(result, "few_turns", json_boolean(run->few_turns));
     json_object_set_new(result, "incomplete", json_boolean(run->incomplete));
     return result;
 }

@@ -20,9 +20,11 @@ enum { RUN_VERSION = 1 };
 typedef struct run {
     unsigned workers;
     unsigned samples; /* taken; fewer than asked for if incomplete */
-    double *seconds;  /* of each sample: the workers' mean; of a total: until the last was done */
-    double *rates;    /* operations a second: the sum of the workers' own rates; of a total: over
-                         seconds */
+    double *seconds;  /* of each sample: from the first worker's start to the last one's end */
+    double *rates;    /* operations of all workers per second of these */
+    /* A sample was too short for ten turns of each thread with the GIL: its shares, and how far
+     * they vary, say little. */
+    bool few_turns;
     /* Of worker w in sample s: [s * workers + w]. */
     uint64_t *operations;
     double *worker_seconds;
