@@ -11,6 +11,14 @@
 
 #include <stdatomic.h>
 
+#if defined(__SANITIZE_THREAD__)
+#    define TALLY_THREAD_SANITIZER 1
+#elif defined(__has_feature)
+#    if __has_feature(thread_sanitizer)
+#        define TALLY_THREAD_SANITIZER 1
+#    endif
+#endif
+
 #define tally_load_relaxed(object) atomic_load_explicit(object, memory_order_relaxed)
 #define tally_load_acquire(object) atomic_load_explicit(object, memory_order_acquire)
 #define tally_load_seq_cst(object) atomic_load_explicit(object, memory_order_seq_cst)

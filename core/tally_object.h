@@ -17,6 +17,11 @@
 #include "tally_atomic.h"
 #include "tally_refcount_types.h"
 
+/* The order in which x86-64 shows loads and stores to other threads is relied on. */
+#if !defined __x86_64__ || !defined __linux__ || !defined __LP64__
+#    error "Tally needs Linux on x86-64: elsewhere its memory orders would be wrong without a sign"
+#endif
+
 typedef struct tally_object tally_object;
 
 #define TALLY_LIKELY(x)   __builtin_expect(!!(x), 1)

@@ -37,7 +37,7 @@ typedef struct tally_collector_thread {
     int32_t births, ahead;
 } tally_collector_thread;
 
-#ifdef __SANITIZE_THREAD__
+#ifdef TALLY_THREAD_SANITIZER
 static inline int32_t tally_births_load(const int32_t *births) {
     return __atomic_load_n(births, __ATOMIC_RELAXED);
 }

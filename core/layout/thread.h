@@ -93,15 +93,14 @@ static inline bool tally_thread_is_attached(void) {
 static inline tally_thread_state *tally_thread_slot(uint32_t id) {
     return tally_load_acquire(&tally_process.slots[id]);
 }
-/* The slots that were ever used, attached or not, in order: the one after `last` (NULL: the first);
- * NULL: no more. acquire: pairs with the store in attach, so each slot up to that number is there.
- */
-static inline tally_thread_state *tally_thread_next(const tally_thread_state *last) {
-    uint32_t id = last ? last->head.id + 1 : 1;
-    return id <= tally_load_acquire(&tally_process.slots_used) ? tally_thread_slot(id) : NULL;
+/* All slots so far, with a thread or without. seq_cst: a slot that the walk does not see is taken
+ * by a thread that sees what was stored before the walk; on x86 it is a plain load. */
+static inline tally_thread_state *tally_thread_after(uint32_t id) {
+    return id < tally_load_seq_cst(&tally_process.slots_used) ? tally_thread_slot(id + 1) : NULL;
 }
-#define tally_each_thread(thread) \
-    for (tally_thread_state *thread = NULL; (thread = tally_thread_next(thread));)
+#define tally_each_thread(thread)                                    \
+    for (tally_thread_state *thread = tally_thread_after(0); thread; \
+         thread = tally_thread_after(thread->head.id))
 
 /* Drops the references that end at a safepoint; runs foreign code. */
 void tally_drop_kept(tally_thread_state *thread);

@@ -4,24 +4,13 @@
  * coefficients again, keeps its bounds, covers them with its intervals, and
  * refuses what it cannot fit.
  */
-#include "../../workloads/report/scalability.h"
+#include "scalability.h"
+#include "check.h"
 
 #include <math.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
-
-static unsigned failures;
-
-#define CHECK(condition, ...)                              \
-    do {                                                   \
-        if (!(condition)) {                                \
-            failures++;                                    \
-            printf("line %d: %s: ", __LINE__, #condition); \
-            printf(__VA_ARGS__);                           \
-            putchar('\n');                                 \
-        }                                                  \
-    } while (0)
 
 static const double threads[] = {1, 2, 4, 8, 16, 32, 48, 64};
 enum { POINTS = sizeof threads / sizeof *threads, RESAMPLES = 500 };
@@ -52,11 +41,11 @@ static void exact_data_give_their_coefficients(void) {
             struct scalability fit;
             make_rates(laws[i][0], laws[i][1], laws[i][2], rates);
             bool good = scalability_fit(threads, rates, points, &fit);
-            CHECK(good, "law %zu", i);
-            CHECK(fabs(fit.lambda / laws[i][0] - 1) < 1e-6, "lambda %g", fit.lambda);
-            CHECK(fabs(fit.sigma - laws[i][1]) < 1e-6, "sigma %g", fit.sigma);
-            CHECK(fabs(fit.kappa - laws[i][2]) < 1e-6, "kappa %g", fit.kappa);
-            CHECK(fit.worst < 1e-6, "worst %g", fit.worst);
+            check_that(good, "law %zu", i);
+            check_that(fabs(fit.lambda / laws[i][0] - 1) < 1e-6, "lambda %g", fit.lambda);
+            check_that(fabs(fit.sigma - laws[i][1]) < 1e-6, "sigma %g", fit.sigma);
+            check_that(fabs(fit.kappa - laws[i][2]) < 1e-6, "kappa %g", fit.kappa);
+            check_that(fit.worst < 1e-6, "worst %g", fit.worst);
         }
 }
 
@@ -65,14 +54,14 @@ static void coefficients_are_never_negative(void) {
     double rates[POINTS];
     struct scalability fit;
     for (size_t i = 0; i < POINTS; i++) rates[i] = pow(threads[i], 1.2);
-    CHECK(scalability_fit(threads, rates, POINTS, &fit), "no fit");
-    CHECK(fit.sigma == 0 && fit.kappa == 0, "sigma %g, kappa %g", fit.sigma, fit.kappa);
+    check_that(scalability_fit(threads, rates, POINTS, &fit), "no fit");
+    check_that(fit.sigma == 0 && fit.kappa == 0, "sigma %g, kappa %g", fit.sigma, fit.kappa);
     uint64_t state = 1;
     for (unsigned trial = 0; trial < 1000; trial++) {
         for (size_t i = 0; i < POINTS; i++) rates[i] = 1 + 100 * random_share(&state);
-        CHECK(scalability_fit(threads, rates, POINTS, &fit), "trial %u", trial);
-        CHECK(fit.lambda > 0 && fit.sigma >= 0 && fit.kappa >= 0, "sigma %g, kappa %g", fit.sigma,
-              fit.kappa);
+        check_that(scalability_fit(threads, rates, POINTS, &fit), "trial %u", trial);
+        check_that(fit.lambda > 0 && fit.sigma >= 0 && fit.kappa >= 0, "sigma %g, kappa %g",
+                   fit.sigma, fit.kappa);
     }
 }
 
@@ -91,7 +80,7 @@ static void the_answer_is_the_least(void) {
         struct scalability fit;
         make_rates(1e6, 0.2 * random_share(&state), 0.01 * random_share(&state), rates);
         for (size_t i = 0; i < POINTS; i++) rates[i] *= 1 + 0.05 * random_normal(&state);
-        CHECK(scalability_fit(threads, rates, POINTS, &fit), "trial %u", trial);
+        check_that(scalability_fit(threads, rates, POINTS, &fit), "trial %u", trial);
         double least = sum_of_squares(&fit, rates);
         for (int direction = 0; direction < 6; direction++) {
             struct scalability near = fit;
@@ -102,8 +91,8 @@ static void the_answer_is_the_least(void) {
                 near.sigma = fmax(0, near.sigma + step);
             else
                 near.kappa = fmax(0, near.kappa + step / 10);
-            CHECK(sum_of_squares(&near, rates) >= least - 1e-12, "trial %u, direction %d", trial,
-                  direction);
+            check_that(sum_of_squares(&near, rates) >= least - 1e-12, "trial %u, direction %d",
+                       trial, direction);
         }
     }
 }
@@ -125,36 +114,38 @@ static void intervals_hold_the_truth(void) {
                 drawn[i][r] = rates[i] * (1 + 0.02 * random_normal(&state));
             replicates[i] = drawn[i];
         }
-        CHECK(scalability_intervals(threads, replicates, POINTS, RESAMPLES, &sigma, &kappa),
-              "trial %u", trial);
-        CHECK(sigma.low <= sigma.high && kappa.low <= kappa.high && sigma.low >= 0 &&
-                  kappa.low >= 0,
-              "trial %u", trial);
+        check_that(scalability_intervals(threads, replicates, POINTS, RESAMPLES, &sigma, &kappa),
+                   "trial %u", trial);
+        check_that(sigma.low <= sigma.high && kappa.low <= kappa.high && sigma.low >= 0 &&
+                       kappa.low >= 0,
+                   "trial %u", trial);
         held +=
             sigma.low <= 0.08 && 0.08 <= sigma.high && kappa.low <= 0.0005 && 0.0005 <= kappa.high;
     }
-    CHECK(held >= 85, "%u of %d", held, TRIALS);
+    check_that(held >= 85, "%u of %d", held, TRIALS);
 }
 
 static void peaks(void) {
-    CHECK(fabs(scalability_peak(&(struct scalability){1, 0.1, 0.001, 0}) - 30) < 1e-9,
-          "sqrt(0.9 / 0.001) is 30");
-    CHECK(isinf(scalability_peak(&(struct scalability){1, 0.1, 0, 0})), "no coherence, no peak");
-    CHECK(scalability_peak(&(struct scalability){1, 0, 4, 0}) == 1, "never under one thread");
-    CHECK(scalability_peak(&(struct scalability){1, 1.5, 0, 0}) == 1, "all is done one at a time");
+    check_that(fabs(scalability_peak(&(struct scalability){1, 0.1, 0.001, 0}) - 30) < 1e-9,
+               "sqrt(0.9 / 0.001) is 30");
+    check_that(isinf(scalability_peak(&(struct scalability){1, 0.1, 0, 0})),
+               "no coherence, no peak");
+    check_that(scalability_peak(&(struct scalability){1, 0, 4, 0}) == 1, "never under one thread");
+    check_that(scalability_peak(&(struct scalability){1, 1.5, 0, 0}) == 1,
+               "all is done one at a time");
 }
 
 static void bad_points_are_refused(void) {
     double rates[POINTS];
     struct scalability fit;
     make_rates(1, 0.1, 0.001, rates);
-    CHECK(!scalability_fit(threads, rates, SCALABILITY_POINTS - 1, &fit), "too few");
+    check_that(!scalability_fit(threads, rates, SCALABILITY_POINTS - 1, &fit), "too few");
     const double twice[] = {1, 2, 2, 4, 8};
-    CHECK(!scalability_fit(twice, rates, 5, &fit), "one count twice");
+    check_that(!scalability_fit(twice, rates, 5, &fit), "one count twice");
     rates[2] = 0;
-    CHECK(!scalability_fit(threads, rates, POINTS, &fit), "a rate of 0");
+    check_that(!scalability_fit(threads, rates, POINTS, &fit), "a rate of 0");
     rates[2] = NAN;
-    CHECK(!scalability_fit(threads, rates, POINTS, &fit), "no rate");
+    check_that(!scalability_fit(threads, rates, POINTS, &fit), "no rate");
 }
 
 int main(void) {
@@ -164,6 +155,5 @@ int main(void) {
     intervals_hold_the_truth();
     peaks();
     bad_points_are_refused();
-    printf("%u failed\n", failures);
-    return failures ? EXIT_FAILURE : EXIT_SUCCESS;
+    return check_failures() ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -7,24 +7,13 @@
 #include <math.h>
 #include <stdio.h>
 
+#include "check.h"
 #include "random.h"
 #include "statistics.h"
 
 enum { MOST_BLOCKS = 12, TRIALS = 2000 };
 
 static uint64_t state;
-static int failures;
-
-#define CHECK(what, ...)                                                       \
-    do {                                                                       \
-        if (!(what)) {                                                         \
-            fprintf(stderr, "%s:%d: not so: %s: ", __FILE__, __LINE__, #what); \
-            fprintf(stderr, __VA_ARGS__);                                      \
-            fputc('\n', stderr);                                               \
-            failures++;                                                        \
-        }                                                                      \
-    } while (0)
-
 static double uniform(void) {
     return ((double)(random_next(&state) >> 11) + 1) / 9007199254740994.0;
 }
@@ -70,9 +59,9 @@ static void intervals_cover_the_truth_with_few_blocks(void) {
     for (size_t n = 0; n < sizeof noises / sizeof *noises; n++)
         for (size_t blocks = 3; blocks <= MOST_BLOCKS; blocks += blocks < 6 ? 1 : 3) {
             /* 5 and three standard errors of such a share of 2000. */
-            CHECK(misses(noises[n], blocks, 0.1, 0) < 6.5, "noise %zu, %zu blocks", n, blocks);
-            CHECK(misses(noises[n], blocks, 0, 0.01) < 6.5, "noise %zu, %zu blocks, drift", n,
-                  blocks);
+            check_that(misses(noises[n], blocks, 0.1, 0) < 6.5, "noise %zu, %zu blocks", n, blocks);
+            check_that(misses(noises[n], blocks, 0, 0.01) < 6.5, "noise %zu, %zu blocks, drift", n,
+                       blocks);
         }
 }
 
@@ -94,8 +83,8 @@ static void a_report_of_equals_seldom_has_a_difference(void) {
             reports += judgement.different > 0;
             called += judgement.different;
         }
-        CHECK(reports < REPORTS * 0.09, "noise %zu: %zu of %d reports", n, reports, REPORTS);
-        CHECK(called < REPORTS * FAMILY / 100, "noise %zu: %zu differences", n, called);
+        check_that(reports < REPORTS * 0.09, "noise %zu: %zu of %d reports", n, reports, REPORTS);
+        check_that(called < REPORTS * FAMILY / 100, "noise %zu: %zu differences", n, called);
     }
 }
 
@@ -112,8 +101,8 @@ static void each_comparison_of_equals_seldom_comes_out_different(void) {
                                               draw(noises[n], blocks, 0, 0), 0.02);
                 called += judge(family, FAMILY, 0.05, 0.02).different;
             }
-            CHECK(called < REPORTS * FAMILY / 50, "noise %zu, %zu blocks: %zu differences", n,
-                  blocks, called);
+            check_that(called < REPORTS * FAMILY / 50, "noise %zu, %zu blocks: %zu differences", n,
+                       blocks, called);
         }
 }
 
@@ -134,8 +123,8 @@ static void differences_are_found_and_few_found_are_false(void) {
             wrong += different && i % 2 == 0;
         }
     }
-    CHECK(found > REPORTS * FAMILY / 2 * 0.98, "%zu found", found);
-    CHECK((double)wrong / (double)(found + wrong) < 0.05, "%zu false", wrong);
+    check_that(found > REPORTS * FAMILY / 2 * 0.98, "%zu found", found);
+    check_that((double)wrong / (double)(found + wrong) < 0.05, "%zu false", wrong);
 }
 
 /* Exactly at the margin, "the same" is wrong, and said at most one time in twenty. */
@@ -148,7 +137,7 @@ static void what_differs_by_the_margin_is_seldom_called_the_same(void) {
         struct judgement judgement = judge(&one, 1, 0.05, 0.02);
         same += finding_of(&one, &judgement) == FINDING_SAME;
     }
-    CHECK(same < TRIALS * 0.065, "%zu of %d", same, TRIALS);
+    check_that(same < TRIALS * 0.065, "%zu of %d", same, TRIALS);
 }
 
 static double quiet(void) { return 0.003 * gauss(); }
@@ -161,7 +150,7 @@ static void equals_on_a_quiet_machine_are_called_the_same(void) {
         struct judgement judgement = judge(&one, 1, 0.05, 0.02);
         same += finding_of(&one, &judgement) == FINDING_SAME;
     }
-    CHECK(same > TRIALS * 0.98, "%zu of %d", same, TRIALS);
+    check_that(same > TRIALS * 0.98, "%zu of %d", same, TRIALS);
 }
 
 /* As many blocks as were said to do, do in most of further runs. */
@@ -172,24 +161,24 @@ static void the_blocks_said_to_do_mostly_do(void) {
         .level = 0.05, .margin = 0.02, .comparisons = 1, .differs_below = 0.05};
     size_t needed = blocks_for_verdict(over, under, &judgement), settled = 0;
     state = 6;
-    CHECK(needed > 4, "%s", __func__);
-    CHECK(needed <= MOST_BLOCKS, "%s", __func__);
+    check_that(needed > 4, "%s", __func__);
+    check_that(needed <= MOST_BLOCKS, "%s", __func__);
     for (int i = 0; i < TRIALS; i++) {
         over = draw(steady, needed, 0.04, 0);
         under = draw(steady, needed, 0, 0);
         settled += compare_means(over, under, 0.02).p_differs < 0.05;
     }
     /* The noise and the difference are both 0.4 of those that were asked about. */
-    CHECK(settled > TRIALS * 0.72, "%zu of %d with %zu blocks", settled, TRIALS, needed);
+    check_that(settled > TRIALS * 0.72, "%zu of %d with %zu blocks", settled, TRIALS, needed);
 }
 
 static void one_block_gives_no_verdict(void) {
     struct interval one = compare_means(draw(steady, 1, 0.5, 0), draw(steady, 1, 0, 0), 0.02);
     struct judgement judgement = judge(&one, 1, 0.05, 0.02);
-    CHECK(!one.known, "%s", __func__);
-    CHECK(finding_of(&one, &judgement) == FINDING_OPEN, "%s", __func__);
-    CHECK(blocks_for_verdict(draw(steady, 1, 0, 0), draw(steady, 4, 0, 0), &judgement) == 0, "%s",
-          __func__);
+    check_that(!one.known, "%s", __func__);
+    check_that(finding_of(&one, &judgement) == FINDING_OPEN, "%s", __func__);
+    check_that(blocks_for_verdict(draw(steady, 1, 0, 0), draw(steady, 4, 0, 0), &judgement) == 0,
+               "%s", __func__);
 }
 
 static void a_bootstrap_resamples_blocks_alone(void) {
@@ -198,21 +187,21 @@ static void a_bootstrap_resamples_blocks_alone(void) {
     struct series series = {blocks, 2};
     series_bootstrap(&series, 7, replicates);
     for (size_t i = 0; i < RESAMPLES; i++)
-        CHECK(fabs(replicates[i] - 100) < 1e-6 || fabs(replicates[i] - 200) < 1e-6 ||
-                  fabs(replicates[i] - 400) < 1e-6,
-              "%s", __func__);
+        check_that(fabs(replicates[i] - 100) < 1e-6 || fabs(replicates[i] - 200) < 1e-6 ||
+                       fabs(replicates[i] - 400) < 1e-6,
+                   "%s", __func__);
 }
 
 static void a_warm_up_is_found_and_noise_is_none(void) {
     double slow_start[] = {50, 80, 95, 100, 101, 102, 100, 101}, level[] = {100, 101, 99, 100};
     double outlier_later[] = {100, 101, 60, 100, 99}, short_one[] = {10, 100, 101};
     double fast_start[] = {150, 100, 101, 100.5};
-    CHECK(warmup_length(slow_start, 8) == 3, "%s", __func__);
-    CHECK(warmup_length(level, 4) == 0, "%s", __func__);
-    CHECK(warmup_length(outlier_later, 5) == 0, "%s", __func__);
-    CHECK(warmup_length(short_one, 3) == 0, "%s", __func__);
-    CHECK(warmup_length(fast_start, 4) == 1, "%s", __func__);
-    CHECK(warmup_length(level, 0) == 0, "%s", __func__);
+    check_that(warmup_length(slow_start, 8) == 3, "%s", __func__);
+    check_that(warmup_length(level, 4) == 0, "%s", __func__);
+    check_that(warmup_length(outlier_later, 5) == 0, "%s", __func__);
+    check_that(warmup_length(short_one, 3) == 0, "%s", __func__);
+    check_that(warmup_length(fast_start, 4) == 1, "%s", __func__);
+    check_that(warmup_length(level, 0) == 0, "%s", __func__);
 }
 
 int main(void) {
@@ -226,5 +215,5 @@ int main(void) {
     one_block_gives_no_verdict();
     a_bootstrap_resamples_blocks_alone();
     a_warm_up_is_found_and_noise_is_none();
-    return failures > 0;
+    return check_failures() > 0;
 }

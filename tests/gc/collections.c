@@ -50,8 +50,7 @@ static void rearrange(const tally_gc_info *info, void *context) {
     check_int(tally_gc_add_callback(count_calls, &late), 0);
 }
 
-TEST(callbacks_that_change_their_list_hide_no_other) {
-    begin_nodes();
+NODE_TEST(callbacks_that_change_their_list_hide_no_other) {
     first = second = third = late = (seen){0};
     check_int(tally_gc_add_callback(count_calls, &first), 0);
     check_int(tally_gc_add_callback(rearrange, NULL), 0);
@@ -73,8 +72,7 @@ TEST(callbacks_that_change_their_list_hide_no_other) {
 
 /* ---- older generations ---- */
 
-TEST(by_hand_of_the_youngest_generation_starve_none) {
-    begin_nodes();
+NODE_TEST(by_hand_of_the_youngest_generation_starve_none) {
     tally_gc_enable();
     check_int(tally_gc_set_threshold((int[]){1000, 2, 2}), 0);
     int most = 0;
@@ -92,8 +90,7 @@ TEST(by_hand_of_the_youngest_generation_starve_none) {
     check_int(freed(), 900);
 }
 
-TEST(of_older_generations_do_not_start_while_that_is_off) {
-    begin_nodes();
+NODE_TEST(of_older_generations_do_not_start_while_that_is_off) {
     check_int(tally_gc_set_threshold((int[]){1000, 1, 1}), 0);
     for (int off = 0; off < 2; off++) {
         for (int i = 0; i < 10; i++) check(tally_gc_collect(0) >= 0);
@@ -130,8 +127,7 @@ static void collect_and_wait(void *context) {
     check_int(tally_gc_collect(2), number % 2 ? 0 : 1);
 }
 
-TEST(that_wait_in_finalizers_keep_no_thread_from_its_own) {
-    begin_nodes();
+NODE_TEST(that_wait_in_finalizers_keep_no_thread_from_its_own) {
     static const char *const slots[] = {"self", "number", NULL};
     waiting_class = tally_class_new(
         &(tally_class_spec){.name = "Waits", .slots = slots, .finalize = wait_in_finalizer});
@@ -177,8 +173,7 @@ TEST(that_wait_in_finalizers_keep_no_thread_from_its_own) {
 
 /* ---- frozen objects ---- */
 
-TEST(frozen_objects_are_ignored_by_collections_alone) {
-    begin_nodes();
+NODE_TEST(frozen_objects_are_ignored_by_collections_alone) {
     tally_object *ring = ring_of(node_type, 2), *other = node_of(ring)->child[0];
     tally_gc_freeze();
     check_int(tally_gc_is_tracked(ring), 1);
@@ -207,8 +202,7 @@ static void freeze_and_save(tally_object *self) {
     saved_node = self;
 }
 
-TEST(garbage_that_is_found_already_is_not_frozen) {
-    begin_nodes();
+NODE_TEST(garbage_that_is_found_already_is_not_frozen) {
     tally_object *list = tally_list_new(0);
     atomic_store(&on_finalize, freeze_and_save);
     drop_ring(finalized_node_type, 4);
@@ -230,7 +224,6 @@ static tally_mutex mutex = TALLY_MUTEX_INITIALIZER, another = TALLY_MUTEX_INITIA
 static tally_condition condition = TALLY_CONDITION_INITIALIZER;
 
 static void lock_in_finalizer(tally_object *self) {
-    (void)self;
     tally_mutex_lock(&mutex);
     tally_mutex_unlock(&mutex);
 }
@@ -240,8 +233,7 @@ static void make_due(void) {
     tally_gc_enable();
 }
 
-TEST(are_put_off_while_a_mutex_is_held) {
-    begin_nodes();
+NODE_TEST(are_put_off_while_a_mutex_is_held) {
     atomic_store(&on_finalize, lock_in_finalizer);
     make_due();
     int64_t before = collections();
@@ -268,15 +260,13 @@ TEST(are_put_off_while_a_mutex_is_held) {
 
 static _Atomic int signalled;
 static void signal_it(void *nothing) {
-    (void)nothing;
     tally_mutex_lock(&mutex);
     atomic_store(&signalled, 1);
     tally_condition_signal(&condition);
     tally_mutex_unlock(&mutex);
 }
 
-TEST(are_put_off_after_a_condition_was_waited_for) {
-    begin_nodes();
+NODE_TEST(are_put_off_after_a_condition_was_waited_for) {
     atomic_store(&on_finalize, lock_in_finalizer);
     atomic_store(&signalled, 0);
     tally_thread thread;
@@ -296,21 +286,17 @@ TEST(are_put_off_after_a_condition_was_waited_for) {
 
 static _Atomic int other_made;
 static void make_elsewhere(void *nothing) {
-    (void)nothing;
     make_lists(2000);
     atomic_store(&other_made, 1);
 }
 
-TEST(are_put_off_in_the_holder_of_a_mutex_alone) {
-    begin_nodes();
+NODE_TEST(are_put_off_in_the_holder_of_a_mutex_alone) {
     make_due();
     int64_t before = collections();
     tally_mutex_lock(&mutex);
     make_lists(2000);
     check_int(collections(), before);
-    tally_thread thread;
-    check_int(tally_thread_start(&thread, make_elsewhere, NULL), 0);
-    check_int(tally_thread_join(&thread), 0);
+    in_thread(make_elsewhere, NULL);
     check(collections() > before);
     check_int(finalized(), 1000);
     tally_mutex_unlock(&mutex);
@@ -318,8 +304,7 @@ TEST(are_put_off_in_the_holder_of_a_mutex_alone) {
 }
 
 /* With a GIL a class dies by its count. */
-TEST_IF(no_gil, sweeps_of_classes_are_put_off_with_them) {
-    begin_nodes();
+NODE_TEST_IF(no_gil, sweeps_of_classes_are_put_off_with_them) {
     atomic_store(&on_finalize, lock_in_finalizer);
     tally_object *held = text("held");
     tally_mutex_lock(&mutex);
@@ -363,17 +348,13 @@ static void note_finalizer(tally_object *self) {
     }
 }
 static void note_callback(tally_object *reference, void *context) {
-    (void)reference;
     note_step('c', *(int64_t *)context);
     for (int i = 0; i < 4 && reference_to[i]; i++) {
-        tally_object *got = tally_weakref_get(reference_to[i]);
-        check(got == tally_none);
-        tally_decref(got);
+        check_is(tally_weakref_get(reference_to[i]), tally_none);
     }
 }
 
-TEST(all_finalizers_come_before_weak_references_and_those_before_callbacks) {
-    begin_nodes();
+NODE_TEST(all_finalizers_come_before_weak_references_and_those_before_callbacks) {
     static int64_t ids[4] = {0, 1, 2, 3};
     atomic_store(&steps, 0);
     atomic_store(&on_finalize, note_finalizer);
@@ -399,10 +380,7 @@ TEST(all_finalizers_come_before_weak_references_and_those_before_callbacks) {
 }
 
 static int called_back;
-static void count_callback(tally_object *reference, void *context) {
-    (void)reference, (void)context;
-    called_back++;
-}
+static void count_callback(tally_object *reference, void *context) { called_back++; }
 static void save(tally_object *self) {
     tally_incref(self);
     saved_node = self;
@@ -431,12 +409,8 @@ TEST(weak_references_to_what_comes_back_stay_and_others_go) {
         check_int(finalized(), 1);
         check_int(freed(), 1);
         check_int(called_back, 1);
-        tally_object *got = tally_weakref_get(plain_ring);
-        check(got == tally_none);
-        tally_decref(got);
-        got = tally_weakref_get(plain_node);
-        check(got == saved_node);
-        tally_decref(got);
+        check_is(tally_weakref_get(plain_ring), tally_none);
+        check_is(tally_weakref_get(plain_node), saved_node);
         check_int(tally_weakref_count(saved_node), 2);
         tally_decref(saved_node);
         check_int(called_back, 2);
@@ -448,12 +422,10 @@ TEST(weak_references_to_what_comes_back_stay_and_others_go) {
 
 /* What a weak reference gives in a finalizer is a reference like any: it lives on. */
 static void save_through_reference(tally_object *self) {
-    (void)self;
     saved_node = tally_weakref_get(reference_to[0]);
 }
 
-TEST(a_weak_reference_may_bring_back_what_a_finalizer_asks_it_for) {
-    begin_nodes();
+NODE_TEST(a_weak_reference_may_bring_back_what_a_finalizer_asks_it_for) {
     called_back = 0;
     atomic_store(&on_finalize, save_through_reference);
     tally_object *a = ring_of(finalized_node_type, 1), *b = ring_of(node_type, 5);
@@ -472,10 +444,7 @@ TEST(a_weak_reference_may_bring_back_what_a_finalizer_asks_it_for) {
 }
 
 /* The context has the address of an object that dies with the referent: it is there still. */
-static void save_context(tally_object *reference, void *context) {
-    (void)reference;
-    save(context);
-}
+static void save_context(tally_object *reference, void *context) { save(context); }
 
 TEST(a_callback_may_bring_back_what_its_context_knows) {
     for (int with_finalizers = 0; with_finalizers < 2; with_finalizers++) {
@@ -505,13 +474,9 @@ static void hold_until_gone(tally_object *self) {
     check(wait_for(&referent_gone, 1));
     save(self);
 }
-static void collect_the_holder(void *nothing) {
-    (void)nothing;
-    check_int(tally_gc_collect(2), 0);
-}
+static void collect_the_holder(void *nothing) { check_int(tally_gc_collect(2), 0); }
 
-TEST(a_reference_among_the_garbage_of_another_collection_is_called) {
-    begin_nodes();
+NODE_TEST(a_reference_among_the_garbage_of_another_collection_is_called) {
     called_back = 0;
     atomic_store(&holder_found, 0);
     atomic_store(&referent_gone, 0);
@@ -539,8 +504,7 @@ static void save_holder(tally_object *self) {
     if (node_of(self)->id == 7) save(self);
 }
 
-TEST(references_that_come_back_are_called_for_what_does_not) {
-    begin_nodes();
+NODE_TEST(references_that_come_back_are_called_for_what_does_not) {
     called_back = 0;
     atomic_store(&on_finalize, save_holder);
     tally_object *dying = ring_of(finalized_node_type, 1), *alive = ring_of(finalized_node_type, 1),
@@ -610,8 +574,7 @@ TEST(start_when_the_bytes_are_many_and_the_objects_few) {
     }
 }
 
-TEST(by_bytes_do_not_start_while_that_is_off) {
-    begin_nodes();
+NODE_TEST(by_bytes_do_not_start_while_that_is_off) {
     int64_t before = collections();
     for (int i = 0; i < 100; i++) tally_decref(big_new(3));
     check_int(collections(), before);
@@ -626,8 +589,7 @@ TEST(by_bytes_do_not_start_while_that_is_off) {
 
 /* While a heap only grows, they come less and less often; one array that grows starts none by its
  * copies. */
-TEST(by_bytes_are_few_while_a_heap_grows) {
-    begin_nodes();
+NODE_TEST(by_bytes_are_few_while_a_heap_grows) {
     tally_gc_enable();
     int64_t before = collections();
     tally_object *live = tally_list_new(0);
@@ -649,8 +611,7 @@ TEST(by_bytes_are_few_while_a_heap_grows) {
 
 /* ---- what a look costs ---- */
 
-TEST(asking_for_the_counts_stops_nobody) {
-    begin_nodes();
+NODE_TEST(asking_for_the_counts_stops_nobody) {
     tally_object *rings[10];
     for (int i = 0; i < 10; i++) rings[i] = ring_of(node_type, 5);
     int64_t before = stops();
@@ -664,8 +625,7 @@ TEST(asking_for_the_counts_stops_nobody) {
     check_int(tally_gc_collect(2), 50);
 }
 
-TEST(many_dead_classes_go_in_a_few_stops) {
-    begin_nodes();
+NODE_TEST(many_dead_classes_go_in_a_few_stops) {
     enum { CLASSES = 3000 };
     for (int with_attributes = 0; with_attributes < 2; with_attributes++) {
         tally_object *classes = tally_list_new(CLASSES), *name = text("next"), *before_it = NULL;
@@ -685,8 +645,7 @@ TEST(many_dead_classes_go_in_a_few_stops) {
     }
 }
 
-TEST(a_census_tells_thousands_of_types_apart) {
-    begin_nodes();
+NODE_TEST(a_census_tells_thousands_of_types_apart) {
     enum { CLASSES = 3000 };
     static tally_object *classes[CLASSES], *objects[CLASSES];
     for (int i = 0; i < CLASSES; i++) {
@@ -724,8 +683,7 @@ static void use_them(void *list) {
 }
 
 static int defers_counts(void) { return backend_is("biased"); }
-TEST_IF(defers_counts, counts_of_private_objects_are_deferred_without_stops) {
-    begin_nodes();
+NODE_TEST_IF(defers_counts, counts_of_private_objects_are_deferred_without_stops) {
     enum { OBJECTS = 1000 };
     for (int round = 0; round < 2; round++) { /* the second time the places are used again */
         tally_object *objects = tally_list_new(OBJECTS);
@@ -762,11 +720,9 @@ TEST_IF(defers_counts, counts_of_private_objects_are_deferred_without_stops) {
 static _Atomic int stop_spinning;
 static unsigned most_helpers;
 static void spin(void *nothing) {
-    (void)nothing;
     while (!atomic_load(&stop_spinning)) tally_safepoint();
 }
 static void note_helpers(const tally_gc_info *info, void *context) {
-    (void)context;
     if (info->finished && info->helpers > most_helpers) most_helpers = info->helpers;
 }
 
@@ -798,12 +754,8 @@ TEST(of_a_process_bound_to_one_processor_ask_for_no_help) {
 /* ---- a small stack ---- */
 
 /* Natives whose clear drops the next, with finalizers, and callbacks that each drop an object. */
-static void drop_one(tally_object *reference, void *context) {
-    (void)reference;
-    tally_decref(context);
-}
+static void drop_one(tally_object *reference, void *context) { tally_decref(context); }
 static void collect_a_ring(void *nothing) {
-    (void)nothing;
     enum { LENGTH = 100000 };
     tally_object *references = tally_list_new(LENGTH), *ring = ring_of(finalized_node_type, LENGTH),
                  *at = ring;
@@ -815,7 +767,6 @@ static void collect_a_ring(void *nothing) {
     tally_decref(references);
 }
 
-TEST(need_no_deep_stack_with_finalizers_and_callbacks) {
-    begin_nodes();
-    run_with_a_small_stack(collect_a_ring, NULL);
+NODE_TEST(need_no_deep_stack_with_finalizers_and_callbacks) {
+    run_with_a_small_stack(256, collect_a_ring, NULL);
 }

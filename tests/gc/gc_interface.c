@@ -58,8 +58,7 @@ static int64_t collections_so_far(void) {
     return (int64_t)(stats[0].collections + stats[1].collections + stats[2].collections);
 }
 
-TEST(a_first_threshold_of_0_turns_automatic_collection_off) {
-    begin_nodes();
+NODE_TEST(a_first_threshold_of_0_turns_automatic_collection_off) {
     tally_gc_enable();
     check_int(tally_gc_set_threshold(never), 0);
     int64_t before = collections_so_far();
@@ -110,8 +109,7 @@ TEST(there_are_three_generations) {
 
 /* ---- counts and statistics ---- */
 
-TEST(the_first_count_is_of_containers_made_less_freed) {
-    begin_nodes();
+NODE_TEST(the_first_count_is_of_containers_made_less_freed) {
     tally_object *made[100];
     int counts[3], before[3];
     tally_gc_get_count(before);
@@ -130,8 +128,7 @@ TEST(the_first_count_is_of_containers_made_less_freed) {
     tally_decref(kept);
 }
 
-TEST(the_other_counts_are_of_younger_collections) {
-    begin_nodes();
+NODE_TEST(the_other_counts_are_of_younger_collections) {
     int counts[3];
     check_int(tally_gc_collect(2), 0);
     for (int i = 1; i <= 3; i++) {
@@ -150,8 +147,7 @@ TEST(the_other_counts_are_of_younger_collections) {
     check_int(counts[2], 0);
 }
 
-TEST(statistics_tell_of_each_generation) {
-    begin_nodes();
+NODE_TEST(statistics_tell_of_each_generation) {
     tally_gc_generation_stats before[3], after[3];
     tally_gc_get_stats(before);
     drop_ring(node_type, 3);
@@ -168,8 +164,7 @@ TEST(statistics_tell_of_each_generation) {
         check_int(after[i].collected - before[i].collected, found);
         check_int(after[i].uncollectable, 0);
     }
-    tally_stats_result events;
-    tally_stats(&events);
+    tally_stats_result events = stats_now();
     check(events.collections >= 3);
     check(events.gc_found >= 12);
     check(events.gc_examined >= 12);
@@ -184,8 +179,7 @@ static int generation_of(tally_object *object) {
     return found;
 }
 
-TEST(survivors_go_to_the_next_generation) {
-    begin_nodes();
+NODE_TEST(survivors_go_to_the_next_generation) {
     tally_object *object = tally_list_new(0);
     int steps = has_gil();
     check_int(generation_of(object), steps ? 0 : 2);
@@ -200,8 +194,7 @@ TEST(survivors_go_to_the_next_generation) {
     tally_decref(object);
 }
 
-TEST(garbage_of_an_older_generation_waits_for_its_collection) {
-    begin_nodes();
+NODE_TEST(garbage_of_an_older_generation_waits_for_its_collection) {
     tally_object *ring = ring_of(node_type, 4);
     check_int(tally_gc_collect(1), 0);
     tally_decref(ring);
@@ -290,8 +283,7 @@ TEST(full_collections_wait_for_a_quarter_of_new_survivors) {
 
 /* ---- queries ---- */
 
-TEST(objects_are_the_tracked_ones) {
-    begin_nodes();
+NODE_TEST(objects_are_the_tracked_ones) {
     tally_object *list = tally_list_new(0), *dict = tally_dict_new(),
                  *number = tally_int_new(123456);
     tally_object *atoms = pair(number, tally_none), *holder = pair(list, number),
@@ -326,8 +318,7 @@ TEST(objects_are_the_tracked_ones) {
     for (size_t i = 0; i < sizeof drop / sizeof *drop; i++) tally_decref(drop[i]);
 }
 
-TEST(referrers_are_the_tracked_objects_that_hold_it) {
-    begin_nodes();
+NODE_TEST(referrers_are_the_tracked_objects_that_hold_it) {
     tally_object *target = tally_list_new(0), *list = tally_list_new(0),
                  *tuple = pair(target, target), *node = node_new(node_type), *key = text("k");
     tally_object *dict = tally_dict_new(), *class = class_named("C"),
@@ -350,8 +341,7 @@ TEST(referrers_are_the_tracked_objects_that_hold_it) {
     for (size_t i = 0; i < sizeof drop / sizeof *drop; i++) tally_decref(drop[i]);
 }
 
-TEST(referents_are_what_an_object_holds) {
-    begin_nodes();
+NODE_TEST(referents_are_what_an_object_holds) {
     tally_object *a = tally_list_new(0), *number = tally_int_new(1000), *tuple = pair(a, number),
                  *key = text("k");
     tally_object *class = class_named("C"), *instance = tally_instance_new(class);
@@ -382,8 +372,7 @@ static void resurrect(tally_object *self) {
     resurrected = self;
 }
 
-TEST(is_finalized_tells_whose_finalizer_has_run) {
-    begin_nodes();
+NODE_TEST(is_finalized_tells_whose_finalizer_has_run) {
     atomic_store(&on_finalize, resurrect);
     tally_object *object = node_new(finalized_node_type);
     check_int(tally_gc_is_finalized(object), 0);
@@ -399,8 +388,7 @@ TEST(is_finalized_tells_whose_finalizer_has_run) {
 
 /* ---- freezing ---- */
 
-TEST(frozen_objects_are_left_alone_until_unfrozen) {
-    begin_nodes();
+NODE_TEST(frozen_objects_are_left_alone_until_unfrozen) {
     tally_object *live = tally_list_new(0);
     drop_ring(node_type, 5);
     check_int(tally_gc_freeze_count(), 0);
@@ -419,8 +407,7 @@ TEST(frozen_objects_are_left_alone_until_unfrozen) {
     tally_decref(live);
 }
 
-TEST(what_a_frozen_object_holds_lives) {
-    begin_nodes();
+NODE_TEST(what_a_frozen_object_holds_lives) {
     tally_object *frozen = ring_of(node_type, 1);
     tally_gc_freeze();
     tally_object *ring = ring_of(node_type, 3);
@@ -439,8 +426,7 @@ TEST(what_a_frozen_object_holds_lives) {
 
 /* ---- an immortal heap ---- */
 
-TEST(an_immortal_heap_is_neither_counted_nor_collected) {
-    begin_nodes();
+NODE_TEST(an_immortal_heap_is_neither_counted_nor_collected) {
     tally_object *number = tally_float_new(0.5), *list = tally_list_new(0);
     check_int(tally_list_append(list, number), 0);
     drop_ring(node_type, 3);
@@ -455,8 +441,7 @@ TEST(an_immortal_heap_is_neither_counted_nor_collected) {
     check(tally_float_value(number) == 0.5);
 }
 
-TEST(what_an_immortal_object_gets_later_is_counted_and_lives) {
-    begin_nodes();
+NODE_TEST(what_an_immortal_object_gets_later_is_counted_and_lives) {
     tally_object *list = tally_list_new(0);
     tally_gc_immortalize_heap();
     tally_object *ring = ring_of(node_type, 3);
@@ -560,8 +545,7 @@ TEST(callbacks_are_removed_by_function_and_context) {
     check_fails(tally_gc_remove_callback(note, &b), TALLY_VALUE_ERROR);
 }
 
-TEST(errors_in_callbacks_are_reported) {
-    begin_nodes();
+NODE_TEST(errors_in_callbacks_are_reported) {
     int calls = 0;
     check_int(tally_gc_add_callback(fail, &calls), 0);
     capture_begin();
@@ -575,14 +559,8 @@ TEST(errors_in_callbacks_are_reported) {
 }
 
 static ptrdiff_t found_by_another;
-static void collect_here(void *nothing) {
-    (void)nothing;
-    found_by_another = tally_gc_collect(2);
-}
-static void collect_elsewhere(tally_object *self) {
-    (void)self;
-    run_threads(1, collect_here, NULL, 0);
-}
+static void collect_here(void *nothing) { found_by_another = tally_gc_collect(2); }
+static void collect_elsewhere(tally_object *self) { run_threads(1, collect_here, NULL, 0); }
 
 TEST(what_another_thread_asks_for_during_a_collection_is_one_of_its_own) {
     static trace t;
@@ -611,8 +589,7 @@ static void query(const tally_gc_info *info, void *context) {
     check_int(tally_gc_collect(2), 0);
 }
 
-TEST(callbacks_may_allocate_and_ask) {
-    begin_nodes();
+NODE_TEST(callbacks_may_allocate_and_ask) {
     int calls = 0;
     tally_object *live = tally_list_new(0);
     check_int(tally_gc_add_callback(query, &calls), 0);
@@ -626,15 +603,13 @@ TEST(callbacks_may_allocate_and_ask) {
 
 static int asked_at_the_end;
 static void ask_for_garbage(tally_object *self) {
-    (void)self;
     tally_object *garbage = tally_gc_garbage();
     check(garbage == NULL);
     check_error(TALLY_RUNTIME_ERROR);
     asked_at_the_end++;
 }
 
-TEST(garbage_is_not_there_while_the_run_time_ends) {
-    begin_nodes();
+NODE_TEST(garbage_is_not_there_while_the_run_time_ends) {
     asked_at_the_end = 0;
     atomic_store(&on_finalize, ask_for_garbage);
     tally_object *garbage = tally_gc_garbage();
@@ -654,7 +629,6 @@ TEST(garbage_is_one_list) {
 }
 
 static void ask_again_and_again(void *argument) {
-    (void)argument;
     for (int i = 0; i < SUITE_LONG(100); i++) {
         tally_object *ring = ring_of(node_type, 2), *all = tally_gc_get_objects(-1),
                      *referrers = tally_gc_get_referrers(ring);
@@ -669,8 +643,7 @@ static void ask_again_and_again(void *argument) {
     }
 }
 
-TEST(threads_may_ask_while_others_collect) {
-    begin_nodes();
+NODE_TEST(threads_may_ask_while_others_collect) {
     run_threads(4, ask_again_and_again, NULL, 0);
     check(tally_gc_collect(2) >= 0);
     check_int(freed(), 4 * SUITE_LONG(100) * 2);

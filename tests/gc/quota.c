@@ -6,26 +6,26 @@
 #define _GNU_SOURCE
 #include "../../nogil/gc/processors.c"
 
+#include "check.h"
+
 #include <errno.h>
 #include <ftw.h>
 #include <sys/stat.h>
 
 static char root[64] = "/tmp/tally-quota-XXXXXX";
-static int failures;
 
 static void put(const char *name, const char *text) {
     char path[512];
     snprintf(path, sizeof path, "%s/%s", root, name);
     for (char *at = path + strlen(root) + 1; (at = strchr(at, '/')); at++) {
         *at = '\0';
-        if (mkdir(path, 0700) != 0 && errno != EEXIST) failures++;
+        check(mkdir(path, 0700) == 0 || errno == EEXIST);
         *at = '/';
     }
     FILE *file = fopen(path, "w");
-    if (!file || fputs(text, file) < 0 || fclose(file) != 0) failures++;
+    check(file && fputs(text, file) >= 0 && fclose(file) == 0);
 }
 static int remove_one(const char *path, const struct stat *status, int flag, struct FTW *at) {
-    (void)status, (void)flag, (void)at;
     return remove(path);
 }
 static void expect(const char *what, const char *membership, unsigned wanted) {
@@ -34,9 +34,7 @@ static void expect(const char *what, const char *membership, unsigned wanted) {
     snprintf(file, sizeof file, "%s/membership", root);
     snprintf(hierarchy, sizeof hierarchy, "%s/cgroup", root);
     unsigned got = tally_quota(file, hierarchy);
-    if (got == wanted) return;
-    fprintf(stderr, "%s: %u processors, not %u\n", what, got, wanted);
-    failures++;
+    check_that(got == wanted, "%s: %u processors, not %u", what, got, wanted);
 }
 
 int main(void) {
@@ -74,8 +72,8 @@ int main(void) {
     memcpy(line, "0::/", 4);
     line[sizeof line - 1] = '\0';
     expect("a path that is too long", line, 0);
-    if (tally_quota("/nowhere", "/nowhere") != 0) failures++;
-    if (tally_processors() < 1) failures++;
+    check_int(tally_quota("/nowhere", "/nowhere"), 0);
+    check(tally_processors() >= 1);
     nftw(root, remove_one, 8, FTW_DEPTH | FTW_PHYS);
-    return failures != 0;
+    return check_failures() != 0;
 }

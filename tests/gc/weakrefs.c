@@ -7,20 +7,6 @@
 
 /* ---- classes ---- */
 
-static tally_object *open_class, *weak_slots, *plain_slots, *field;
-
-static void begin(void) {
-    static const char *const weak[] = {"a", "__weakref__", "b", NULL}, *const plain[] = {"a", "b",
-                                                                                         NULL};
-    begin_nodes();
-    open_class = class_named("Open");
-    weak_slots = tally_class_new(&(tally_class_spec){.name = "WeakSlots", .slots = weak});
-    plain_slots = tally_class_new(&(tally_class_spec){.name = "PlainSlots", .slots = plain});
-    field = text("field");
-}
-
-static void end(void) { drop(open_class, weak_slots, plain_slots, field); }
-
 /* ---- callbacks ---- */
 
 typedef struct call {
@@ -67,17 +53,14 @@ static void given_while_alive(tally_object *object, int count_is_exact) {
     tally_decref(reference);
 }
 
-TEST(give_the_object_while_it_lives_and_none_after) {
-    begin();
+CYCLE_TEST(give_the_object_while_it_lives_and_none_after) {
     given_while_alive(tally_instance_new(open_class), 1);
     given_while_alive(tally_instance_new(weak_slots), 1);
     given_while_alive(node_new(node_type), 1);
     given_while_alive(node_new(finalized_node_type), 1);
-    end();
 }
 
-TEST(of_a_class_give_it_while_it_lives) {
-    begin();
+CYCLE_TEST(of_a_class_give_it_while_it_lives) {
     tally_object *class = class_named("Mayfly");
     tally_object *reference = tally_weakref_new(class, NULL, NULL);
     check(gives(reference, class));
@@ -89,21 +72,17 @@ TEST(of_a_class_give_it_while_it_lives) {
     settle_until(tally_gc_collect(2) >= 0 && gives(reference, NULL));
     check(gives(reference, NULL));
     tally_decref(reference);
-    end();
 }
 
-TEST(a_native_type_without_the_flag_allows_none) {
-    begin();
+CYCLE_TEST(a_native_type_without_the_flag_allows_none) {
     tally_object *type = tally_type_new(&(tally_type_spec){.name = "strong", .size = 8});
     tally_object *object = tally_object_new(type, 0);
     check_null(tally_weakref_new(object, NULL, NULL), TALLY_TYPE_ERROR);
     check_int(tally_weakref_count(object), 0);
     tally_decref(object);
-    end();
 }
 
-TEST(a_native_type_need_not_be_a_container_to_allow_them) {
-    begin();
+CYCLE_TEST(a_native_type_need_not_be_a_container_to_allow_them) {
     tally_object *type = tally_type_new(&(tally_type_spec){
         .name = "leaf", .size = sizeof(int64_t), .flags = TALLY_TYPE_WEAKLY_REFERENCABLE});
     tally_object *object = tally_object_new(type, 40);
@@ -116,7 +95,6 @@ TEST(a_native_type_need_not_be_a_container_to_allow_them) {
     tally_decref(object);
     check(gives(reference, NULL));
     tally_decref(reference);
-    end();
 }
 
 static void allows_none(tally_object *object) {
@@ -128,8 +106,7 @@ static void allows_none(tally_object *object) {
     drop(list, object);
 }
 
-TEST(are_refused_by_all_other_types) {
-    begin();
+CYCLE_TEST(are_refused_by_all_other_types) {
     allows_none(tally_list_new(0));
     allows_none(tally_dict_new());
     allows_none(one_tuple(tally_none));
@@ -144,7 +121,6 @@ TEST(are_refused_by_all_other_types) {
     tally_object *object = tally_instance_new(open_class);
     allows_none(tally_weakref_new(object, NULL, NULL));
     tally_decref(object);
-    end();
 }
 
 TEST(only_a_weak_reference_can_be_asked_for_its_referent) {
@@ -154,8 +130,7 @@ TEST(only_a_weak_reference_can_be_asked_for_its_referent) {
     tally_decref(list);
 }
 
-TEST(the_slot_that_allows_them_takes_no_index) {
-    begin();
+CYCLE_TEST(the_slot_that_allows_them_takes_no_index) {
     tally_object *object = tally_instance_new(weak_slots), *b = text("b"),
                  *name = text("__weakref__");
     tally_object *one = tally_int_new(1001), *two = tally_int_new(1002);
@@ -174,12 +149,10 @@ TEST(the_slot_that_allows_them_takes_no_index) {
     tally_decref(object);
     check(gives(reference, NULL));
     drop(reference, one, two, b, name);
-    end();
 }
 
 TEST(the_slot_that_allows_them_may_be_the_only_one) {
-    static const char *const slots[] = {"__weakref__", NULL};
-    tally_object *class = tally_class_new(&(tally_class_spec){.name = "Bare", .slots = slots});
+    tally_object *class = class_with("Bare", "__weakref__");
     tally_object *object = tally_instance_new(class),
                  *reference = tally_weakref_new(object, NULL, NULL);
     check_null(tally_slot_get(object, 0), TALLY_INDEX_ERROR);
@@ -191,8 +164,7 @@ TEST(the_slot_that_allows_them_may_be_the_only_one) {
 
 /* ---- one and many ---- */
 
-TEST(without_a_callback_there_is_one_for_each_object) {
-    begin();
+CYCLE_TEST(without_a_callback_there_is_one_for_each_object) {
     tally_object *object = tally_instance_new(open_class), *other = tally_instance_new(open_class);
     tally_object *first = tally_weakref_new(object, NULL, NULL);
     check_int(tally_refcount(first), 1);
@@ -208,18 +180,15 @@ TEST(without_a_callback_there_is_one_for_each_object) {
     check(gives(first, object));
     check_int(tally_weakref_count(object), 1);
     drop(first, others, object, other);
-    end();
 }
 
 /* The allocation of one collects, and a finalizer asks for the same. */
 static tally_object *asked_of, *asked_by_finalizer;
 static void ask_for_the_same(tally_object *self) {
-    (void)self;
     if (!asked_by_finalizer) asked_by_finalizer = tally_weakref_new(asked_of, NULL, NULL);
 }
 
-TEST(without_a_callback_there_is_one_although_a_finalizer_makes_it_meanwhile) {
-    begin();
+CYCLE_TEST(without_a_callback_there_is_one_although_a_finalizer_makes_it_meanwhile) {
     call seen = {0};
     tally_object *object = tally_instance_new(open_class),
                  *with_callback = tally_weakref_new(object, called, &seen);
@@ -242,11 +211,9 @@ TEST(without_a_callback_there_is_one_although_a_finalizer_makes_it_meanwhile) {
     drop(mine, object);
     check_int(calls_of(&seen), 1);
     tally_decref(with_callback);
-    end();
 }
 
-TEST(with_a_callback_each_is_new) {
-    begin();
+CYCLE_TEST(with_a_callback_each_is_new) {
     call seen = {0};
     tally_object *object = tally_instance_new(weak_slots);
     tally_object *first = tally_weakref_new(object, called, &seen),
@@ -260,7 +227,6 @@ TEST(with_a_callback_each_is_new) {
     tally_decref(object);
     check_int(calls_of(&seen), 2);
     drop(first, second, plain, again);
-    end();
 }
 
 static int is_in(tally_object *list, tally_object *item) {
@@ -275,7 +241,7 @@ static int is_in(tally_object *list, tally_object *item) {
 
 TEST(the_list_of_an_object_has_each_of_its_own_once) {
     enum { COUNT = 100 };
-    begin();
+    begin_cycles();
     call seen = {0};
     tally_object *object = node_new(node_type), *references[COUNT];
     for (int i = 0; i < COUNT; i++) {
@@ -292,13 +258,12 @@ TEST(the_list_of_an_object_has_each_of_its_own_once) {
     tally_decref(object);
     check_int(calls_of(&seen), COUNT / 2);
     for (int i = 1; i < COUNT; i += 2) tally_decref(references[i]);
-    end();
+    end_cycles();
 }
 
 /* ---- callbacks ---- */
 
-TEST(callbacks_come_once_and_after_all_references_are_cleared) {
-    begin();
+CYCLE_TEST(callbacks_come_once_and_after_all_references_are_cleared) {
     tally_object *object = tally_instance_new(open_class);
     call seen[3] = {0};
     tally_object *plain = tally_weakref_new(object, NULL, NULL), *references[3];
@@ -317,7 +282,6 @@ TEST(callbacks_come_once_and_after_all_references_are_cleared) {
         check_int(calls_of(&seen[i]), 1);
     }
     tally_decref(plain);
-    end();
 }
 
 static void die_here(void *context) {
@@ -330,11 +294,9 @@ static void die_here(void *context) {
     tally_decref(reference);
 }
 
-TEST(callbacks_run_in_the_thread_where_the_object_dies) {
-    begin();
+CYCLE_TEST(callbacks_run_in_the_thread_where_the_object_dies) {
     call seen[8] = {0};
     run_threads(8, die_here, seen, sizeof seen[0]);
-    end();
 }
 
 static void failing(tally_object *reference, void *context) {
@@ -344,7 +306,7 @@ static void failing(tally_object *reference, void *context) {
 }
 
 TEST(an_error_in_a_callback_is_reported_and_the_pending_one_stays) {
-    begin();
+    begin_cycles();
     call seen = {0};
     for (int pending = 0; pending < 2; pending++) {
         tally_object *object = tally_instance_new(open_class);
@@ -360,11 +322,10 @@ TEST(an_error_in_a_callback_is_reported_and_the_pending_one_stays) {
         check_error(pending ? TALLY_VALUE_ERROR : TALLY_NO_ERROR);
         drop(bad, good);
     }
-    end();
+    end_cycles();
 }
 
-TEST(a_reference_that_died_first_is_not_called) {
-    begin();
+CYCLE_TEST(a_reference_that_died_first_is_not_called) {
     call gone = {0}, kept = {0};
     tally_object *object = node_new(node_type);
     tally_object *first = tally_weakref_new(object, called, &gone),
@@ -374,7 +335,6 @@ TEST(a_reference_that_died_first_is_not_called) {
     check_int(calls_of(&gone), 0);
     check_int(calls_of(&kept), 1);
     tally_decref(second);
-    end();
 }
 
 static tally_object *to_drop;
@@ -386,8 +346,7 @@ static void drop_another(tally_object *reference, void *context) {
     tally_xdecref(dropped);
 }
 
-TEST(a_callback_may_drop_the_last_reference_to_an_object_with_callbacks) {
-    begin();
+CYCLE_TEST(a_callback_may_drop_the_last_reference_to_an_object_with_callbacks) {
     call outer = {0}, inner = {0};
     tally_object *object = tally_instance_new(open_class);
     to_drop = node_new(finalized_node_type);
@@ -399,7 +358,6 @@ TEST(a_callback_may_drop_the_last_reference_to_an_object_with_callbacks) {
     check_int(freed(), 1);
     check_int(finalized(), 1);
     drop(first, second);
-    end();
 }
 
 static tally_object *made_in_a_callback;
@@ -411,20 +369,18 @@ static void make_a_reference(tally_object *reference, void *context) {
     tally_decref(object);
 }
 
-TEST(a_callback_may_make_objects_with_callbacks) {
-    begin();
+CYCLE_TEST(a_callback_may_make_objects_with_callbacks) {
     call seen = {0};
     tally_object *object = tally_instance_new(open_class),
                  *reference = tally_weakref_new(object, make_a_reference, &seen);
     tally_decref(object);
     check_int(calls_of(&seen), 2);
     drop(made_in_a_callback, reference);
-    end();
 }
 
 TEST(of_members_of_a_container_are_called_as_each_dies) {
     enum { COUNT = 1000 };
-    begin();
+    begin_cycles();
     call seen = {0};
     tally_object *list = tally_list_new(0), *references = tally_list_new(0);
     for (int i = 0; i < COUNT; i++) {
@@ -435,13 +391,12 @@ TEST(of_members_of_a_container_are_called_as_each_dies) {
     tally_decref(list);
     check_int(calls_of(&seen), COUNT);
     tally_decref(references);
-    end();
+    end_cycles();
 }
 
 /* ---- the collector ---- */
 
-TEST(to_members_of_a_cycle_are_cleared_when_it_is_collected) {
-    begin();
+CYCLE_TEST(to_members_of_a_cycle_are_cleared_when_it_is_collected) {
     call seen[4] = {0};
     tally_object *start = ring_of(node_type, 4), *at = start, *references[4];
     for (int i = 0; i < 4; i++, at = node_of(at)->child[0])
@@ -459,11 +414,9 @@ TEST(to_members_of_a_cycle_are_cleared_when_it_is_collected) {
         check(gives(references[i], NULL));
         tally_decref(references[i]);
     }
-    end();
 }
 
-TEST(that_are_garbage_themselves_are_not_called) {
-    begin();
+CYCLE_TEST(that_are_garbage_themselves_are_not_called) {
     call inside = {0}, outside = {0};
     tally_object *object = tally_instance_new(open_class), *holder = tally_list_new(0);
     append_new(holder, tally_weakref_new(object, called, &inside));
@@ -475,11 +428,9 @@ TEST(that_are_garbage_themselves_are_not_called) {
     check_int(calls_of(&inside), 0);
     check_int(calls_of(&outside), 1);
     tally_decref(reference);
-    end();
 }
 
-TEST(held_by_a_cycle_do_not_keep_their_referent_nor_are_kept_by_it) {
-    begin();
+CYCLE_TEST(held_by_a_cycle_do_not_keep_their_referent_nor_are_kept_by_it) {
     call seen = {0};
     tally_object *list = tally_list_new(0), *object = tally_instance_new(open_class);
     tally_list_append(list, list);
@@ -490,7 +441,6 @@ TEST(held_by_a_cycle_do_not_keep_their_referent_nor_are_kept_by_it) {
     check_int(tally_weakref_count(object), 0);
     tally_decref(object);
     check_int(calls_of(&seen), 0);
-    end();
 }
 
 /* ---- finalizers ---- */
@@ -506,8 +456,7 @@ static void resurrect(tally_object *self) {
     resurrected = self;
 }
 
-TEST(still_give_the_object_in_its_finalizer_when_it_dies_by_count) {
-    begin();
+CYCLE_TEST(still_give_the_object_in_its_finalizer_when_it_dies_by_count) {
     call seen = {0};
     tally_object *object = node_new(finalized_node_type);
     looked_at = tally_weakref_new(object, called, &seen);
@@ -523,11 +472,9 @@ TEST(still_give_the_object_in_its_finalizer_when_it_dies_by_count) {
     check_int(freed(), 1);
     check(gives(looked_at, NULL));
     tally_decref(looked_at);
-    end();
 }
 
-TEST(still_give_the_object_in_its_finalizer_when_the_collector_finds_it) {
-    begin();
+CYCLE_TEST(still_give_the_object_in_its_finalizer_when_the_collector_finds_it) {
     call seen = {0};
     tally_object *object = ring_of(finalized_node_type, 1);
     looked_at = tally_weakref_new(object, called, &seen);
@@ -551,7 +498,6 @@ TEST(still_give_the_object_in_its_finalizer_when_the_collector_finds_it) {
     check_int(freed(), 1);
     check_int(calls_of(&seen), 2);
     drop(second, looked_at);
-    end();
 }
 
 static tally_object *made_in_finalizer;
@@ -567,7 +513,7 @@ static void make_plain_one_to_self(tally_object *self) {
 
 TEST(made_in_the_finalizer_are_cleared_at_death) {
     for (int in_cycle = 0; in_cycle < 2; in_cycle++) {
-        begin();
+        begin_cycles();
         atomic_store(&on_finalize, make_one_to_self);
         call_of_finalizer = (call){0};
         tally_object *object =
@@ -578,7 +524,7 @@ TEST(made_in_the_finalizer_are_cleared_at_death) {
         check_int(calls_of(&call_of_finalizer), 1);
         check(gives(made_in_finalizer, NULL));
         tally_decref(made_in_finalizer);
-        end();
+        end_cycles();
     }
 }
 
@@ -597,7 +543,7 @@ static void ask_clear(tally_object *self) {
 
 TEST(made_in_a_finalizer_give_nothing_that_is_being_taken_apart) {
     for (int called_back = 0; called_back < 2; called_back++) {
-        begin();
+        begin_cycles();
         tally_type_spec spec = {.name = "asking node",
                                 .size = sizeof(node),
                                 .flags = TALLY_TYPE_CONTAINER | TALLY_TYPE_WEAKLY_REFERENCABLE,
@@ -618,7 +564,7 @@ TEST(made_in_a_finalizer_give_nothing_that_is_being_taken_apart) {
         check(gives(made_in_finalizer, NULL));
         tally_xdecref(asked_for);
         tally_decref(made_in_finalizer);
-        end();
+        end_cycles();
     }
 }
 
@@ -640,8 +586,7 @@ static tally_object *number_new(tally_object *type, int64_t value) {
     return self;
 }
 
-TEST(hash_as_their_referents_and_keep_that) {
-    begin();
+CYCLE_TEST(hash_as_their_referents_and_keep_that) {
     tally_object *type = tally_type_new(&(tally_type_spec){.name = "number",
                                                            .size = sizeof(number),
                                                            .flags = TALLY_TYPE_WEAKLY_REFERENCABLE,
@@ -665,11 +610,9 @@ TEST(hash_as_their_referents_and_keep_that) {
     reference = tally_weakref_new(object, NULL, NULL);
     check_fails(tally_hash(reference), TALLY_TYPE_ERROR);
     drop(object, reference);
-    end();
 }
 
-TEST(are_equal_as_their_referents_while_both_live_then_by_identity) {
-    begin();
+CYCLE_TEST(are_equal_as_their_referents_while_both_live_then_by_identity) {
     tally_object *type = tally_type_new(&(tally_type_spec){.name = "number",
                                                            .size = sizeof(number),
                                                            .flags = TALLY_TYPE_WEAKLY_REFERENCABLE,
@@ -698,25 +641,22 @@ TEST(are_equal_as_their_referents_while_both_live_then_by_identity) {
     check_int(tally_equal(to_a, to_b), 0);
     check_int(tally_dict_contains(dict, to_a), 1); /* found by identity, with the hash it kept */
     drop(dict, c, to_a, to_b, to_c);
-    end();
 }
 
-TEST(name_the_type_of_a_living_referent_in_their_repr) {
-    begin();
+CYCLE_TEST(name_the_type_of_a_living_referent_in_their_repr) {
     tally_object *object = tally_instance_new(open_class),
                  *reference = tally_weakref_new(object, NULL, NULL);
     check_repr(reference, "<weakref to 'Open'>");
     tally_decref(object);
     check_repr(reference, "<weakref, dead>");
     tally_decref(reference);
-    end();
 }
 
 /* ---- memory used again ---- */
 
 TEST(give_none_when_another_object_lives_at_the_address) {
     enum { COUNT = 2000 };
-    begin();
+    begin_cycles();
     static tally_object *references[COUNT];
     static void *addresses[COUNT];
     int used_again = 0;
@@ -734,7 +674,7 @@ TEST(give_none_when_another_object_lives_at_the_address) {
     }
     check(used_again > 0);
     for (int i = 0; i < COUNT; i++) tally_decref(references[i]);
-    end();
+    end_cycles();
 }
 
 /* ---- threads ---- */
@@ -808,8 +748,7 @@ static void run_against_each_other(void (*make)(void *)) {
     for (int i = 0; i < GETTERS + MAKERS; i++) check_int(tally_thread_join(&threads[i]), 0);
 }
 
-TEST(are_asked_by_many_threads_while_others_drop_the_object) {
-    begin();
+CYCLE_TEST(are_asked_by_many_threads_while_others_drop_the_object) {
     fill_the_board();
     run_against_each_other(make_for_the_board);
     for (int i = 0; i < BOARD; i++) {
@@ -819,7 +758,6 @@ TEST(are_asked_by_many_threads_while_others_drop_the_object) {
         tally_decref(reference);
     }
     tally_decref(board);
-    end();
 }
 
 enum { CALLED = SUITE_LONG(50000) };
@@ -850,8 +788,7 @@ static void make_with_callbacks(void *argument) {
     drop(kept, value);
 }
 
-TEST(with_callbacks_are_called_exactly_once_among_many_threads) {
-    begin();
+CYCLE_TEST(with_callbacks_are_called_exactly_once_among_many_threads) {
     fill_the_board();
     for (int i = 0; i < MAKERS; i++) seen_by_maker[GETTERS + i] = calloc(CALLED, sizeof(call));
     run_against_each_other(make_with_callbacks);
@@ -862,7 +799,6 @@ TEST(with_callbacks_are_called_exactly_once_among_many_threads) {
         check_int(wrong, 0);
         free(seen_by_maker[GETTERS + i]);
     }
-    end();
 }
 
 static tally_object *shared_object;
@@ -886,8 +822,7 @@ static void make_and_drop_references(void *argument) {
     check_int(wrong, 0);
 }
 
-TEST(of_one_object_are_made_and_dropped_by_many_threads) {
-    begin();
+CYCLE_TEST(of_one_object_are_made_and_dropped_by_many_threads) {
     static call seen[6];
     shared_object = tally_instance_new(open_class);
     run_threads(6, make_and_drop_references, seen, sizeof seen[0]);
@@ -895,13 +830,11 @@ TEST(of_one_object_are_made_and_dropped_by_many_threads) {
     check_int(tally_weakref_count(shared_object), 0);
     tally_decref(shared_object);
     for (int i = 0; i < 6; i++) check_int(calls_of(&seen[i]), 0);
-    end();
 }
 
 static _Atomic int stop_collecting;
 
 static void collect_until_told(void *argument) {
-    (void)argument;
     while (!atomic_load_explicit(&stop_collecting, memory_order_acquire)) {
         check(tally_gc_collect(2) >= 0);
         tally_safepoint();
@@ -925,8 +858,7 @@ static void make_cycles_for_the_board(void *argument) {
 }
 
 /* A getter holds what it got: the collector must see that, or clear first. */
-TEST(to_cycles_are_asked_while_the_collector_frees_them) {
-    begin();
+CYCLE_TEST(to_cycles_are_asked_while_the_collector_frees_them) {
     fill_the_board();
     tally_thread collecting;
     atomic_store(&stop_collecting, 0);
@@ -942,5 +874,4 @@ TEST(to_cycles_are_asked_while_the_collector_frees_them) {
         tally_decref(reference);
     }
     tally_decref(board);
-    end();
 }

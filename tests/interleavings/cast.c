@@ -149,7 +149,7 @@ tally_object *instance(void) {
 void finalize_by(void (*finalize)(tally_object *self)) {
     tally_blocking_end();
     tally_decref(class_);
-    class_ = tally_class_new(&(tally_class_spec){.name = "Finalized", .finalize = finalize});
+    class_ = class_finalized("Finalized", finalize);
     tally_blocking_begin();
 }
 

@@ -362,8 +362,7 @@ enum { BIASED_LISTS = 400 };
 static tally_object *biased_lists[BIASED_LISTS];
 static uint64_t revoked_before, revoked_after;
 static uint64_t revocations_now(void) {
-    tally_stats_result stats;
-    tally_stats(&stats);
+    tally_stats_result stats = stats_now();
     return stats.lock_revocations;
 }
 static void make_biased_lists(void) {

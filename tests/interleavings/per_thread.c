@@ -39,16 +39,8 @@ static void make_class(void) {
 static void look_up(void) { result = tally_dict_get(shared_dict, shared_key); }
 static void delete_key(void) { check_int(tally_dict_delete(shared_dict, shared_key), 0); }
 static void drop_names(void) { drop(shared_dict, shared_key, weak); }
-static void is_dead(void) {
-    tally_object *got = tally_weakref_get(weak);
-    check(got == tally_none);
-    tally_decref(got);
-}
-static void is_alive(void) {
-    tally_object *got = tally_weakref_get(weak);
-    check(got == object);
-    tally_decref(got);
-}
+static void is_dead(void) { check_is(tally_weakref_get(weak), tally_none); }
+static void is_alive(void) { check_is(tally_weakref_get(weak), object); }
 
 INTERLEAVING(no_gil, a_class_whose_last_user_goes_while_another_looks_it_up_dies_after_that) {
     tell(OWNER, make_class);
@@ -209,15 +201,13 @@ TEST_IF(has_numbers, what_is_queued_while_its_owner_defers_it_is_counted_off) {
 /* A class that is being made is in no table of references yet: a sweep must not take it for unused.
  */
 static void sweep_unborn(void *nothing) {
-    (void)nothing;
     tally_object *key = tally_str_new("self", -1), *garbage = class_named("Garbage");
     attr_new(garbage, key, garbage);
     tally_decref(key);
     check(tally_gc_collect(2) >= 1);
 }
 static void make_slotted_class(void) {
-    static const char *const names[] = {"one", "two", NULL};
-    result = tally_class_new(&(tally_class_spec){.name = "Unborn", .slots = names});
+    result = class_with("Unborn", "one", "two");
     tally_object *instance = tally_instance_new(result);
     check_int(tally_slot_set(instance, 1, tally_true), 0);
     check_int(strcmp(tally_type_name(instance), "Unborn"), 0);

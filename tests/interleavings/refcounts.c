@@ -49,11 +49,10 @@ INTERLEAVING(any_backend, what_was_written_before_a_decref_is_seen_by_the_owner_
 INTERLEAVING(has_queues_no_gil, a_reference_got_during_the_owners_last_decref_is_the_last) {
     set_scene_for_reader();
     tell(OTHER, read_and_drop); /* maybe-shared */
-    hold(OTHER, "decref_shared");
     stop_at(OTHER, read_first, "try_incref");
     while_held(OWNER, put_none, "local_zero_swap") {
-        release(OTHER, "try_incref");
-        await(OTHER, "decref_shared"); /* has it; sees that the slot changed; drops it */
+        move_on(OTHER, "try_incref",
+                "decref_shared"); /* has it; sees that the slot changed; drops it */
     }
     check_int(deaths(), 0);
     go_on(OTHER, "decref_shared");
@@ -134,13 +133,9 @@ INTERLEAVING(has_queues_no_gil,
              an_owner_that_sees_an_entry_while_it_is_claimed_waits_and_finds_nothing) {
     tell(OWNER, make_object);
     stop_at(OTHER, drop_object, "queue_entry"); /* it has found the owner running */
-    hold(OTHER, "merge_claimed");
-    hold(OWNER, "running_claimed");
     stop_at(OWNER, block, "blocked");
-    release(OTHER, "queue_entry");
-    await(OTHER, "merge_claimed");
-    release(OWNER, "blocked");
-    await(OWNER, "running_claimed");
+    move_on(OTHER, "queue_entry", "merge_claimed");
+    move_on(OWNER, "blocked", "running_claimed");
     check_int(deaths(), 0);
     release(OWNER, "running_claimed");
     check(stands(OWNER));
@@ -352,11 +347,9 @@ INTERLEAVING(has_queues_no_gil, a_drop_without_memory_waits_for_a_stop_under_way
     tally_failpoint_failure(1, 0);
     stop_at(THIRD, drop_object, "merge_stopped");
     check(tally_failpoint_failed());
-    hold(OTHER, "world_stopped");
     stop_at(OTHER, stop_world, "world_claiming");
     release(THIRD, "merge_stopped");
-    release(OTHER, "world_claiming");
-    await(OTHER, "world_stopped");
+    move_on(OTHER, "world_claiming", "world_stopped");
     check(stands(THIRD));
     go_on(OTHER, "world_stopped");
     begin(OTHER, safepoints_until_flag);

@@ -135,7 +135,6 @@ static void resurrect(tally_object *self) {
     tally_blocking_end();
 }
 static void count_dealloc(tally_object *self) {
-    (void)self;
     atomic_fetch_add_explicit(&deallocated, 1, memory_order_relaxed);
 }
 static void make_resurrected(void) { object = tally_object_new(resurrected_type, 0); }

@@ -508,7 +508,6 @@ TEST(slots_of_a_shared_instance_keep_exact_counts) {
 }
 
 static void make_instances(void *argument) {
-    (void)argument;
     for (int i = 0; i < ROUNDS; i++) {
         tally_object *object = tally_instance_new(shared);
         check_int(tally_slot_set(object, 0, items[i % ITEMS]), 0);

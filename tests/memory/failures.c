@@ -105,7 +105,6 @@ static void drop_world(void) {
 
 /* Another thread has been everywhere: nothing is private any more. */
 static void visit_world(void *argument) {
-    (void)argument;
     tally_object *read;
     for (int i = 0; i < NAMES; i++) {
         tally_xdecref(tally_dict_get(w.dict, w.names[i]));
@@ -348,10 +347,7 @@ ALLOCATES(heap_census, census())
 /* ---- threads ---- */
 
 static int started;
-static void count_start(void *argument) {
-    (void)argument;
-    started++;
-}
+static void count_start(void *argument) { started++; }
 
 /* No stack for it: a run-time error; no room for its state: a memory error. */
 TEST(thread_start) {
@@ -375,7 +371,6 @@ TEST(thread_start) {
 }
 
 static void *attach_without_memory(void *argument) {
-    (void)argument;
     tally_failpoint_failure(1, 0);
     check_int(tally_thread_attach(), -1);
     check(tally_failpoint_failed());
@@ -388,9 +383,7 @@ static void *attach_without_memory(void *argument) {
 TEST(thread_attach) {
     pthread_t thread;
     check_int(pthread_create(&thread, NULL, attach_without_memory, NULL), 0);
-    tally_blocking_begin();
-    pthread_join(thread, NULL);
-    tally_blocking_end();
+    join_blocked(thread);
 }
 
 TEST(init_can_be_called_again) {
@@ -423,7 +416,6 @@ TEST(init_can_be_called_again) {
 
 static int collections_begun, collections_ended;
 static void count_collection(const tally_gc_info *info, void *context) {
-    (void)context;
     ++*(info->finished ? &collections_ended : &collections_begun);
 }
 
@@ -576,9 +568,7 @@ static void remove_all(int shared) {
     for (int i = 0; i < 4; i++) tally_decref(held[i]);
     ptrdiff_t length = tally_list_length(w.list);
     without_memory();
-    tally_object *popped = tally_list_pop(w.list, 0);
-    check(popped == held[0]);
-    tally_decref(popped);
+    check_is(tally_list_pop(w.list, 0), held[0]);
     check_int(tally_list_length(w.list), length - 1);
     check_int(tally_dict_delete(w.dict, w.names[0]), 0);
     check_int(tally_dict_contains(w.dict, w.names[0]), 0);
@@ -672,7 +662,6 @@ TEST(what_a_native_object_held_dies_without_asking_for_memory) {
 
 static tally_object *handed;
 static void drop_without_memory(void *argument) {
-    (void)argument;
     without_memory();
     tally_decref(handed);
     tally_failpoint_failed();
@@ -718,7 +707,6 @@ TEST(retired_memory_waits_until_there_is_memory) {
 }
 
 static void borrow_world(void *argument) {
-    (void)argument;
     check(tally_borrowed_object(tally_list_borrow(made, 0)) != NULL);
     check(tally_borrowed_object(tally_list_borrow(made, 1)) != NULL);
 }

@@ -111,15 +111,9 @@ TEST(one_survivor_an_arena_keeps_it) {
 
 static tally_object *handed;
 
-static void drop_handed(void *argument) {
-    (void)argument;
-    tally_decref(handed);
-}
+static void drop_handed(void *argument) { tally_decref(handed); }
 
-static void make_handed(void *argument) {
-    (void)argument;
-    handed = make_many();
-}
+static void make_handed(void *argument) { handed = make_many(); }
 
 TEST(arenas_go_back_when_another_thread_dropped_all) {
     size_t before = look().arenas;
@@ -138,7 +132,6 @@ TEST(arenas_of_exited_threads_go_back) {
 }
 
 static void churn(void *argument) {
-    (void)argument;
     for (int i = 0; i < 2000; i++) {
         tally_decref(list_of(1000, 1010));
         tally_safepoint();
@@ -336,7 +329,6 @@ TEST(pools_of_exited_threads_serve_others) { pools_serve_others(0); }
 TEST(pools_of_sleeping_threads_serve_others) { pools_serve_others(1); }
 
 static void safepoints_until_told(void *argument) {
-    (void)argument;
     made[0] = tally_list_new(0);
     for (int i = 0; i < MAKERS * EACH; i++) append_new(made[0], tally_float_new(i));
     atomic_store(&makers_done, 1);

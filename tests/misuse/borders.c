@@ -8,21 +8,14 @@
  *
  * Inline increfs and decrefs are left out: they cannot look, and tally.h says so.
  */
-#include <tally.h>
-
-#include <errno.h>
-#include <pthread.h>
-#include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/resource.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
+#include "child.h"
 #include "instrument/failpoint.h"
 
-static int failures, done;
+/* Sizes that no memory has: malloc is to say so under a sanitizer, too. */
+const char *__asan_default_options(void);
+const char *__tsan_default_options(void);
+const char *__asan_default_options(void) { return "allocator_may_return_null=1"; }
+const char *__tsan_default_options(void) { return "allocator_may_return_null=1"; }
 
 /* ---- what is called ---- */
 
@@ -33,8 +26,8 @@ static tally_condition condition = TALLY_CONDITION_INITIALIZER;
 static tally_critical section;
 static tally_thread thread;
 
-static void nothing(void *unused) { (void)unused; }
-static void gc_callback(const tally_gc_info *info, void *unused) { (void)info, (void)unused; }
+static void nothing(void *unused) {}
+static void gc_callback(const tally_gc_info *info, void *unused) {}
 
 static void make_objects(void) {
     static const char *const slots[] = {"a", NULL};
@@ -307,64 +300,29 @@ static void after_finish(void) {
     make_singletons();
 }
 
-/* The child's end: 1 as it should be; *text: what it said. */
-static int ended_well(pid_t child, int said, const char *where, const char *name) {
-    char text[4096];
-    size_t length = 0;
-    ssize_t got;
-    while (length < sizeof text - 1 &&
-           ((got = read(said, text + length, sizeof text - 1 - length)) > 0 ||
-            (got < 0 && errno == EINTR)))
-        if (got > 0) length += (size_t)got;
-    text[length] = '\0';
-    close(said);
-    int status;
-    while (waitpid(child, &status, 0) < 0 && errno == EINTR) {}
-    done++;
-    int fine =
-        (WIFEXITED(status) && WEXITSTATUS(status) == 0) ||
-        (WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT && strncmp(text, "tally: ", 7) == 0);
-    if (fine) return 1;
-    failures++;
-    printf("%s, %s: %s %d%s%.600s\n", where, name, WIFSIGNALED(status) ? "signal" : "exit",
-           WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status), text[0] ? ": " : "", text);
-    return 0;
-}
-
-static void in_a_child(const char *where, const char *name, void (*prepare)(void),
-                       void (*call)(void)) {
-    int pipe_[2];
-    if (pipe(pipe_) < 0) abort();
-    fflush(stdout);
-    pid_t child = fork();
-    if (child == 0) {
-        struct rlimit none = {0, 0};
-        setrlimit(RLIMIT_CORE, &none);
-        alarm(60);
-        prepare();
-        dup2(pipe_[1], 2);
-        close(pipe_[0]);
-        close(pipe_[1]);
-        call();
-        _exit(0);
-    }
-    close(pipe_[1]);
-    ended_well(child, pipe_[0], where, name);
-}
-
 static void call_all(const char *where, void (*prepare)(void)) {
-    for (size_t i = 0; i < sizeof calls / sizeof *calls; i++)
-        in_a_child(where, calls[i].name, prepare, calls[i].call);
+    for (size_t i = 0; i < sizeof calls / sizeof *calls; i++) {
+        child_end end = run_child(prepare, calls[i].call);
+        check_that(aborted(&end) || (WIFEXITED(end.status) && WEXITSTATUS(end.status) == 0),
+                   "%s, %s: %s %d: %.600s", where, calls[i].name, CHILD_END(&end));
+    }
 }
 
-/* ---- cases in a child of their own ---- */
-
-static void expect(int so, int line, const char *what) {
-    if (so) return;
-    fprintf(stderr, "line %d: not so: %s (%s)\n", line, what, tally_error_message());
-    _exit(1);
+/* These begin and end the run time themselves. */
+static void run_bare(void (*body)(void)) {
+    body();
+    check_int(tally_failpoint_reset(), 0);
 }
-#define check(expression) expect(!!(expression), __LINE__, #expression)
+#define BARE_TEST(name) RUNNER_TEST(name, NULL, run_bare)
+
+BARE_TEST(calls_before_init_come_back_or_abort) { call_all("before tally_init", before_init); }
+BARE_TEST(calls_by_an_attached_thread_come_back_or_abort) { call_all("attached", attached); }
+BARE_TEST(calls_by_a_thread_that_is_not_attached_come_back_or_abort) {
+    call_all("not attached", unattached);
+}
+BARE_TEST(calls_after_finish_come_back_or_abort) { call_all("after tally_finish", after_finish); }
+
+/* ---- fork ---- */
 
 static void churn(void) {
     tally_object *l = tally_list_new(0), *d = tally_dict_new();
@@ -379,21 +337,18 @@ static void churn(void) {
     tally_decref(d);
     check(tally_gc_collect(2) >= 0);
 }
-static void churn_in_thread(void *unused) {
-    (void)unused;
-    churn();
-}
+static void churn_in_thread(void *unused) { churn(); }
 
 /* The exit status of a fork's child that calls. */
 static int status_of_fork(void (*call)(void)) {
+    fflush(stdout);
     pid_t child = fork();
     if (child == 0) {
         alarm(60);
         call();
-        _exit(0);
+        _exit(check_failures() != 0);
     }
-    int status;
-    while (waitpid(child, &status, 0) < 0 && errno == EINTR) {}
+    int status = wait_for_child(child);
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
@@ -428,7 +383,7 @@ static void go_on_and_fork(void) {
     go_on();
 }
 
-static void fork_of_the_only_thread(void) {
+BARE_TEST(fork_of_the_only_thread) {
     check(tally_init(NULL) == 0);
     churn(); /* things wait for a grace period */
     check(status_of_fork(go_on) == 0);
@@ -445,7 +400,6 @@ static void fork_of_the_only_thread(void) {
 
 static _Atomic int here, leave;
 static void stay(void *unused) {
-    (void)unused;
     atomic_store(&here, 1);
     while (!atomic_load(&leave)) {
         tally_safepoint();
@@ -464,7 +418,7 @@ static void all_fail(void) {
 }
 static void do_nothing(void) {}
 
-static void fork_beside_another_thread(void) {
+BARE_TEST(fork_beside_another_thread) {
     check(tally_init(NULL) == 0);
     check(tally_thread_start(&thread, stay, NULL) == 0);
     tally_blocking_begin();
@@ -479,7 +433,7 @@ static void fork_beside_another_thread(void) {
     check(tally_finish() == 0);
 }
 
-static void fork_without_a_run_time(void) {
+BARE_TEST(fork_without_a_run_time) {
     check(status_of_fork(do_nothing) == 0);
     check(tally_init(NULL) == 0 && tally_finish() == 0);
     pid_t child = fork();
@@ -495,7 +449,6 @@ enum { STRANGER = 1, ENDER = 2 };
 static _Atomic int result;
 
 static void *attach_held(void *unused) {
-    (void)unused;
     tally_failpoint_role(STRANGER);
     int failed = tally_thread_attach();
     atomic_store(&result, failed ? (int)tally_error_kind() : -1);
@@ -503,20 +456,18 @@ static void *attach_held(void *unused) {
     return NULL;
 }
 static void *init_held(void *unused) {
-    (void)unused;
     int failed = tally_init(NULL);
     atomic_store(&result, failed ? (int)tally_error_kind() : -1);
     return NULL;
 }
 static void *end_held(void *unused) {
-    (void)unused;
     tally_failpoint_role(ENDER);
     check(tally_init(NULL) == 0);
     check(tally_finish() == 0);
     return NULL;
 }
 
-static void attach_comes_when_all_is_gone(void) {
+BARE_TEST(attach_comes_when_all_is_gone) {
     pthread_t stranger;
     check(tally_init(NULL) == 0);
     tally_failpoint_hold(STRANGER, "attach");
@@ -541,16 +492,13 @@ static void attach_comes_at_the_end(const char *point, void *(*comes)(void *)) {
     pthread_join(ender, NULL);
     check(tally_init(NULL) == 0 && tally_finish() == 0);
 }
-static void attach_comes_while_it_ends(void) { attach_comes_at_the_end("ending", attach_held); }
-static void attach_comes_before_it_has_ended(void) {
-    attach_comes_at_the_end("ended", attach_held);
-}
-static void init_comes_while_it_ends(void) { attach_comes_at_the_end("ending", init_held); }
-static void init_comes_before_it_has_ended(void) { attach_comes_at_the_end("ended", init_held); }
+BARE_TEST(attach_comes_while_it_ends) { attach_comes_at_the_end("ending", attach_held); }
+BARE_TEST(attach_comes_before_it_has_ended) { attach_comes_at_the_end("ended", attach_held); }
+BARE_TEST(init_comes_while_it_ends) { attach_comes_at_the_end("ending", init_held); }
+BARE_TEST(init_comes_before_it_has_ended) { attach_comes_at_the_end("ended", init_held); }
 
 static int ends;
 static void end_in_finalizer(tally_object *self) {
-    (void)self;
     check(tally_finish() < 0);
     tally_error_clear();
     check(tally_thread_start(&thread, nothing, NULL) < 0);
@@ -558,10 +506,9 @@ static void end_in_finalizer(tally_object *self) {
     tally_error_clear();
     ends++;
 }
-static void finish_in_what_finish_runs(void) {
+BARE_TEST(finish_in_what_finish_runs) {
     check(tally_init(NULL) == 0);
-    tally_object *c =
-        tally_class_new(&(tally_class_spec){.name = "Last", .finalize = end_in_finalizer});
+    tally_object *c = class_finalized("Last", end_in_finalizer);
     tally_object *garbage = tally_gc_garbage(), *o = tally_instance_new(c);
     tally_list_append(garbage, o);
     tally_decref(o);
@@ -570,7 +517,7 @@ static void finish_in_what_finish_runs(void) {
     check(tally_finish() == 0 && ends == 1);
 }
 
-static void impossible_types(void) {
+BARE_TEST(impossible_types) {
     check(tally_init(NULL) == 0);
     for (unsigned flag = 4; flag; flag <<= 1) {
         check(!tally_type_new(&(tally_type_spec){.name = "t", .size = 8, .flags = flag}));
@@ -603,25 +550,4 @@ static void impossible_types(void) {
     tally_object *t = tally_type_new(&(tally_type_spec){.name = "t", .size = (size_t)1 << 60});
     check(t && !tally_object_new(t, 0) && tally_error_kind() == TALLY_MEMORY_ERROR);
     check(tally_finish() == 0);
-}
-
-int main(void) {
-    signal(SIGPIPE, SIG_IGN);
-    call_all("before tally_init", before_init);
-    call_all("attached", attached);
-    call_all("not attached", unattached);
-    call_all("after tally_finish", after_finish);
-#define CASE(name) in_a_child("case", #name, do_nothing, name)
-    CASE(fork_of_the_only_thread);
-    CASE(fork_beside_another_thread);
-    CASE(fork_without_a_run_time);
-    CASE(attach_comes_when_all_is_gone);
-    CASE(attach_comes_while_it_ends);
-    CASE(attach_comes_before_it_has_ended);
-    CASE(init_comes_while_it_ends);
-    CASE(init_comes_before_it_has_ended);
-    CASE(finish_in_what_finish_runs);
-    CASE(impossible_types);
-    printf("%s: %d calls and cases, %d failed\n", tally_backend(), done, failures);
-    return failures != 0;
 }

@@ -1,46 +1,53 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * invariants.c: a program that breaks a rule ends by SIGABRT, with a
- * message that names the object, its type and the thread. Each case runs in a
- * process of its own: this program again, with the case's name. The case says
- * on stdout what message it expects.
+ * invariants.c: a program that breaks a rule ends by SIGABRT, with a message that names the
+ * object, its type and the thread. Each case says what message it expects.
  *
- * Where the look costs something it is there only in builds with assertions
- * (presets debug, asan, tsan); such cases are skipped in others, and say so.
+ * Where the look costs something it is there only in builds with assertions (presets debug, asan,
+ * tsan); the cases for it apply to no others.
  */
-#include <tally.h>
+#include "child.h"
 
-#include <fcntl.h>
-#include <pthread.h>
-#include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/resource.h>
-#include <sys/wait.h>
-#include <unistd.h>
+#include <sys/mman.h>
 
 #ifdef NDEBUG
-enum { ASSERTIONS = 0 };
+static int with_assertions(void) { return 0; }
 #else
-enum { ASSERTIONS = 1 };
+static int with_assertions(void) { return 1; }
 #endif
+static int assertions_or_no_gil(void) { return with_assertions() || no_gil(); }
+/* Counts are merged later, by an owner that runs meanwhile. */
+static int merges_later(void) { return backend_is("biased"); }
 
-static int has_gil(void) { return strncmp(tally_backend(), "gil", 3) == 0; }
+/* The message that the case expects; shared with the child. */
+static char *expected;
+enum { MOST_EXPECTED = 1000 };
+
+static void start(void) {
+    if (tally_init(NULL) != 0) _exit(3);
+}
+
+static void aborts(void (*prepare)(void), void (*body)(void)) {
+    expected = mmap(NULL, MOST_EXPECTED, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    child_end end = run_child(prepare, body);
+    check_that(aborted(&end) && expected[0] && strstr(end.said, expected),
+               "expected an abort and\n  %s  but got %s %d and\n  %s", expected, CHILD_END(&end));
+}
+static void aborts_started(void (*body)(void)) { aborts(start, body); }
+static void aborts_not_started(void (*body)(void)) { aborts(NULL, body); }
+
+#define ABORTS(applies, name) RUNNER_TEST(name, applies, aborts_started)
 
 static const char *const unattached_message =
     "a function of tally.h was called by a thread that is not attached, thread (not attached)";
 static const char *const dead_message = "a reference was dropped of an object that is dead";
 
-static void expect(const char *message) {
-    printf("%s\n", message);
-    fflush(stdout);
-}
+static void expect(const char *message) { snprintf(expected, MOST_EXPECTED, "%s", message); }
 
 /* What comes of an object in this thread. */
 static void expect_of(const char *what, tally_object *object, const char *type) {
-    printf("%s: object %p of type %s, thread %u\n", what, (void *)object, type, tally_self.id);
-    fflush(stdout);
+    snprintf(expected, MOST_EXPECTED, "%s: object %p of type %s, thread %u", what, (void *)object,
+             type, tally_self.id);
 }
 
 /* ---- drops of what is dead ---- */
@@ -49,7 +56,6 @@ static tally_object *object;
 static const char *type;
 
 static void drop_dead(void *unused) {
-    (void)unused;
     expect_of(dead_message, object, type);
     tally_decref(object);
 }
@@ -61,17 +67,17 @@ static void drop_twice(tally_object *made, const char *name) {
     drop_dead(NULL);
 }
 
-static void a_dead_float(void) { drop_twice(tally_float_new(1.5), "float"); }
-static void a_dead_list(void) { drop_twice(tally_list_new(3), "list"); }
-static void a_dead_instance(void) {
+ABORTS(NULL, a_dead_float) { drop_twice(tally_float_new(1.5), "float"); }
+ABORTS(NULL, a_dead_list) { drop_twice(tally_list_new(3), "list"); }
+ABORTS(NULL, a_dead_instance) {
     tally_object *class = tally_class_new(&(tally_class_spec){.name = "Ghost"});
     drop_twice(tally_instance_new(class), "Ghost");
 }
-static void a_dead_native_object(void) {
+ABORTS(NULL, a_dead_native_object) {
     drop_twice(tally_object_new(tally_type_new(&(tally_type_spec){.name = "widget", .size = 8}), 0),
                "widget");
 }
-static void a_dead_object_of_another_thread(void) {
+ABORTS(NULL, a_dead_object_of_another_thread) {
     tally_thread thread;
     object = tally_float_new(2.5);
     type = "float";
@@ -86,7 +92,7 @@ static void *drop_and_drop_dead(void *unused) {
     drop_dead(unused);
     return NULL;
 }
-static void one_reference_dropped_twice_by_another_thread(void) {
+ABORTS(NULL, one_reference_dropped_twice_by_another_thread) {
     pthread_t thread;
     object = tally_list_new(0);
     type = "list";
@@ -108,7 +114,7 @@ static void *drop_both(void *unused) {
 }
 
 /* Biased counts: both drops are counted before the owner, who runs, looks. */
-static void one_reference_dropped_twice_before_the_owner_merges(void) {
+ABORTS(merges_later, one_reference_dropped_twice_before_the_owner_merges) {
     pthread_t thread;
     object = tally_list_new(0);
     expect_of("more references were dropped than there were", object, "list");
@@ -130,53 +136,52 @@ static void borrow(void) {
     tally_borrowed_object(borrowed);
 }
 static void expect_ended(void) {
-    printf("a borrowed reference was used after its end, thread %u\n", tally_self.id);
-    fflush(stdout);
+    snprintf(expected, MOST_EXPECTED, "a borrowed reference was used after its end, thread %u",
+             tally_self.id);
 }
-static void a_borrow_after_a_clear(void) {
+ABORTS(with_assertions, a_borrow_after_a_clear) {
     borrow();
     tally_list_clear(borrowed_from);
     expect_ended();
     tally_borrowed_object(borrowed);
 }
-static void a_borrow_after_a_safepoint(void) {
+ABORTS(with_assertions, a_borrow_after_a_safepoint) {
     borrow();
     tally_safepoint();
     expect_ended();
     tally_borrowed_object(borrowed);
 }
-static void a_borrow_after_a_decref(void) {
+ABORTS(with_assertions, a_borrow_after_a_decref) {
     tally_object *other = tally_int_new(100000);
     borrow();
     tally_decref(other);
     expect_ended();
     tally_borrowed_object(borrowed);
 }
-static void a_borrow_after_a_read(void) {
+ABORTS(with_assertions, a_borrow_after_a_read) {
     borrow();
     tally_list_get(borrowed_from, 0);
     expect_ended();
     tally_borrowed_object(borrowed);
 }
-static void a_borrow_after_a_blocking_region(void) {
+ABORTS(with_assertions, a_borrow_after_a_blocking_region) {
     borrow();
     tally_blocking_begin();
     tally_blocking_end();
     expect_ended();
     tally_borrowed_object(borrowed);
 }
-static void a_borrow_retained_after_another(void) {
+ABORTS(with_assertions, a_borrow_retained_after_another) {
     borrow();
     tally_list_borrow(borrowed_from, 0);
     expect_ended();
     tally_retain(borrowed);
 }
 static void look_at_borrowed(void *unused) {
-    (void)unused;
     expect_ended();
     tally_borrowed_object(borrowed);
 }
-static void a_borrow_in_another_thread(void) {
+ABORTS(with_assertions, a_borrow_in_another_thread) {
     tally_thread thread;
     borrow();
     if (tally_thread_start(&thread, look_at_borrowed, NULL) == 0) tally_thread_join(&thread);
@@ -197,35 +202,35 @@ static void elsewhere(void (*call)(void)) {
         pthread_join(thread, NULL);
 }
 
-#define UNATTACHED(name, statement)              \
+#define UNATTACHED(applies, name, statement)     \
     static void call_##name(void) { statement; } \
-    static void unattached_##name(void) { elsewhere(call_##name); }
+    ABORTS(applies, unattached_##name) { elsewhere(call_##name); }
 
 static tally_critical section;
-UNATTACHED(safepoint, tally_safepoint())
-UNATTACHED(blocking_begin, tally_blocking_begin())
-UNATTACHED(blocking_end, tally_blocking_end())
-UNATTACHED(critical_begin, tally_critical_begin(&section, object))
-UNATTACHED(detach, tally_thread_detach())
-UNATTACHED(finish, tally_finish())
-UNATTACHED(class_new, tally_class_new(&(tally_class_spec){.name = "Nobody's"}))
-UNATTACHED(type_new, tally_type_new(&(tally_type_spec){.name = "nobody's"}))
-UNATTACHED(last_decref, tally_decref(object))
-UNATTACHED(int_new, tally_int_new(123456))
-UNATTACHED(large_str, tally_str_new("", 0); tally_str_new((char[2000]){0}, 2000))
-UNATTACHED(list_append, tally_list_append(object, tally_none))
-UNATTACHED(list_get, tally_list_get(object, 0))
-UNATTACHED(dict_get, tally_dict_get(object, tally_none))
-UNATTACHED(repr, tally_repr(object))
-UNATTACHED(equal, tally_equal(object, tally_none))
-UNATTACHED(get_attr, tally_get_attr(object, object))
+UNATTACHED(NULL, safepoint, tally_safepoint())
+UNATTACHED(NULL, blocking_begin, tally_blocking_begin())
+UNATTACHED(NULL, blocking_end, tally_blocking_end())
+UNATTACHED(NULL, critical_begin, tally_critical_begin(&section, object))
+UNATTACHED(NULL, detach, tally_thread_detach())
+UNATTACHED(NULL, finish, tally_finish())
+UNATTACHED(NULL, class_new, tally_class_new(&(tally_class_spec){.name = "Nobody's"}))
+UNATTACHED(NULL, type_new, tally_type_new(&(tally_type_spec){.name = "nobody's"}))
+UNATTACHED(NULL, last_decref, tally_decref(object))
+UNATTACHED(assertions_or_no_gil, int_new, tally_int_new(123456))
+UNATTACHED(NULL, large_str, tally_str_new("", 0); tally_str_new((char[2000]){0}, 2000))
+UNATTACHED(with_assertions, list_append, tally_list_append(object, tally_none))
+UNATTACHED(with_assertions, list_get, tally_list_get(object, 0))
+UNATTACHED(with_assertions, dict_get, tally_dict_get(object, tally_none))
+UNATTACHED(with_assertions, repr, tally_repr(object))
+UNATTACHED(with_assertions, equal, tally_equal(object, tally_none))
+UNATTACHED(with_assertions, get_attr, tally_get_attr(object, object))
 
-static void an_object_before_init(void) {
+RUNNER_TEST(an_object_before_init, assertions_or_no_gil, aborts_not_started) {
     expect(unattached_message);
     tally_int_new(123456);
 }
 
-static void a_safepoint_after_finish(void) {
+ABORTS(NULL, a_safepoint_after_finish) {
     tally_finish();
     expect(unattached_message);
     tally_safepoint();
@@ -233,14 +238,14 @@ static void a_safepoint_after_finish(void) {
 
 /* ---- regions ---- */
 
-static void detach_in_a_critical_section(void) {
+ABORTS(assertions_or_no_gil, detach_in_a_critical_section) {
     object = tally_list_new(0);
     tally_critical_begin(&section, object);
     expect_of("a thread detached inside a critical section", object, "list");
     tally_thread_detach();
 }
 
-static void detach_in_nested_critical_sections(void) {
+ABORTS(assertions_or_no_gil, detach_in_nested_critical_sections) {
     tally_critical inner, innermost;
     object = tally_dict_new();
     tally_object *other = tally_list_new(0);
@@ -253,141 +258,17 @@ static void detach_in_nested_critical_sections(void) {
     tally_thread_detach();
 }
 
-static void nested_blocking_regions(void) {
-    printf("a blocking region was begun inside another, thread %u\n", tally_self.id);
-    fflush(stdout);
+ABORTS(NULL, nested_blocking_regions) {
+    snprintf(expected, MOST_EXPECTED, "a blocking region was begun inside another, thread %u",
+             tally_self.id);
     tally_blocking_begin();
     tally_blocking_begin();
 }
 
-static void a_blocking_region_ended_twice(void) {
-    printf("a blocking region was ended that was not begun, thread %u\n", tally_self.id);
-    fflush(stdout);
+ABORTS(NULL, a_blocking_region_ended_twice) {
+    snprintf(expected, MOST_EXPECTED, "a blocking region was ended that was not begun, thread %u",
+             tally_self.id);
     tally_blocking_begin();
     tally_blocking_end();
     tally_blocking_end();
-}
-
-/* ---- the cases ---- */
-
-enum {
-    ALWAYS,
-    CHECKED = 1,          /* only in a build with assertions */
-    CHECKED_WITH_GIL = 2, /* with a GIL */
-    MERGES = 4,           /* only where an owner merges later */
-    NOT_STARTED = 8,
-};
-
-static const struct {
-    const char *name;
-    void (*run)(void);
-    int when;
-} cases[] = {
-#define CASE(name, when) {#name, name, when},
-    CASE(a_dead_float, ALWAYS) CASE(a_dead_list, ALWAYS) CASE(a_dead_instance, ALWAYS) CASE(
-        a_dead_native_object, ALWAYS) CASE(a_dead_object_of_another_thread, ALWAYS)
-        CASE(one_reference_dropped_twice_by_another_thread, ALWAYS) CASE(
-            one_reference_dropped_twice_before_the_owner_merges,
-            MERGES) CASE(unattached_safepoint, ALWAYS) CASE(unattached_blocking_begin, ALWAYS)
-            CASE(unattached_blocking_end, ALWAYS) CASE(unattached_critical_begin, ALWAYS) CASE(
-                unattached_detach, ALWAYS) CASE(unattached_finish,
-                                                ALWAYS) CASE(unattached_class_new, ALWAYS)
-                CASE(unattached_type_new, ALWAYS) CASE(unattached_last_decref, ALWAYS) CASE(
-                    unattached_int_new, CHECKED_WITH_GIL) CASE(unattached_large_str, ALWAYS)
-                    CASE(an_object_before_init,
-                         CHECKED_WITH_GIL | NOT_STARTED) CASE(a_safepoint_after_finish, ALWAYS)
-                        CASE(unattached_list_append, CHECKED) CASE(unattached_list_get, CHECKED)
-                            CASE(unattached_dict_get, CHECKED) CASE(unattached_repr, CHECKED)
-                                CASE(unattached_equal, CHECKED) CASE(unattached_get_attr, CHECKED)
-                                    CASE(detach_in_a_critical_section, CHECKED_WITH_GIL) CASE(
-                                        detach_in_nested_critical_sections,
-                                        CHECKED_WITH_GIL) CASE(nested_blocking_regions, ALWAYS)
-                                        CASE(a_borrow_after_a_clear,
-                                             CHECKED) CASE(a_borrow_after_a_safepoint, CHECKED)
-                                            CASE(a_borrow_after_a_decref,
-                                                 CHECKED) CASE(a_borrow_after_a_read, CHECKED)
-                                                CASE(a_borrow_after_a_blocking_region, CHECKED)
-                                                    CASE(a_borrow_retained_after_another, CHECKED)
-                                                        CASE(a_borrow_in_another_thread, CHECKED)
-                                                            CASE(a_blocking_region_ended_twice,
-                                                                 ALWAYS)};
-enum { CASES = sizeof cases / sizeof *cases };
-
-/* In the new process. */
-static int run_case(const char *name) {
-    setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
-    alarm(60);
-    for (int i = 0; i < CASES; i++) {
-        if (strcmp(cases[i].name, name) != 0) continue;
-        if (!(cases[i].when & NOT_STARTED) && tally_init(NULL) != 0) return 3;
-        cases[i].run();
-        return 0; /* it should not have come to this */
-    }
-    return 2;
-}
-
-static void read_all(int from, char *text, size_t size) {
-    size_t length = 0;
-    ssize_t got;
-    while (length < size - 1 && (got = read(from, text + length, size - 1 - length)) > 0)
-        length += (size_t)got;
-    text[length] = 0;
-    close(from);
-}
-
-static int aborts_with_its_message(const char *name) {
-    int out[2], err[2], status;
-    if (pipe(out) != 0 || pipe(err) != 0) return 0;
-    pid_t child = fork();
-    if (child == 0) {
-        dup2(out[1], 1);
-        dup2(err[1], 2);
-        close(out[0]), close(out[1]), close(err[0]), close(err[1]);
-        execl("/proc/self/exe", "test_invariants", name, (char *)NULL);
-        _exit(127);
-    }
-    close(out[1]);
-    close(err[1]);
-    static char expected[1000], message[20000];
-    read_all(out[0], expected, sizeof expected);
-    read_all(err[0], message, sizeof message);
-    waitpid(child, &status, 0);
-    int good = WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT && expected[0] &&
-               strncmp(message, "tally: ", 7) == 0 && strstr(message, expected);
-    if (!good)
-        fprintf(stderr, "%s: %s %d, expected SIGABRT and\n  %s  but got\n  %s\n", name,
-                WIFSIGNALED(status) ? "signal" : "exit status",
-                WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status), expected, message);
-    return good;
-}
-
-/* Why a case does not apply; NULL: it does. */
-static const char *why_not(int when) {
-    if ((when & CHECKED) && !ASSERTIONS) return "looked at only in builds with assertions";
-    if ((when & CHECKED_WITH_GIL) && has_gil() && !ASSERTIONS)
-        return "with a GIL, looked at only in builds with assertions";
-    if ((when & MERGES) && strcmp(tally_backend(), "biased") != 0)
-        return "counts are not merged later by an owner that runs meanwhile";
-    return NULL;
-}
-
-int main(int count, char **words) {
-    if (count > 1) return run_case(words[1]);
-    int passed = 0, failed = 0, skipped = 0;
-    for (int i = 0; i < CASES; i++) {
-        const char *reason = why_not(cases[i].when);
-        if (reason) {
-            printf("%s: SKIPPED on %s: %s\n", cases[i].name, tally_backend(), reason);
-            skipped++;
-        } else if (aborts_with_its_message(cases[i].name)) {
-            printf("%s\n", cases[i].name);
-            passed++;
-        } else {
-            printf("%s FAILED\n", cases[i].name);
-            failed++;
-        }
-        fflush(stdout);
-    }
-    printf("%s: %d passed, %d failed, %d skipped\n", tally_backend(), passed, failed, skipped);
-    return failed != 0;
 }

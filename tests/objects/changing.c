@@ -21,17 +21,13 @@ static void change_once(void) {
     if (now) now();
 }
 static int *number_of(tally_object *object) { return tally_object_data(object); }
-static int64_t same_hash(tally_object *self) {
-    (void)self;
-    return 7;
-}
+static int64_t same_hash(tally_object *self) { return 7; }
 static int same_number(tally_object *self, tally_object *other) {
     compared++;
     change_once();
     return *number_of(self) == *number_of(other);
 }
 static tally_object *show(tally_object *self) {
-    (void)self;
     shown++;
     change_once();
     return text("own");
@@ -62,9 +58,7 @@ static void visit(void *argument) {
     tally_decref(key);
 }
 static tally_object *shared(tally_object *container) {
-    tally_thread thread;
-    check_int(tally_thread_start(&thread, visit, container), 0);
-    check_int(tally_thread_join(&thread), 0);
+    in_thread(visit, container);
     return container;
 }
 
@@ -125,12 +119,10 @@ TEST(a_key_put_where_the_search_has_been_is_found) {
 
 /* In threads that follow each other in one slot: tables of equal address are told apart. */
 static void fill(void *nothing) {
-    (void)nothing;
     set(0);
     set(1);
 }
 static void refill(void *nothing) {
-    (void)nothing;
     check_int(tally_dict_clear(dict), 0);
     for (int i = 0; i < 3; i++) {
         tally_gc_collect(2);
@@ -139,11 +131,7 @@ static void refill(void *nothing) {
     set(2);
     set(1);
 }
-static void in_a_thread(void (*run)(void *)) {
-    tally_thread thread;
-    check_int(tally_thread_start(&thread, run, NULL), 0);
-    check_int(tally_thread_join(&thread), 0);
-}
+static void in_a_thread(void (*run)(void *)) { in_thread(run, NULL); }
 static void refill_in_a_thread(void) { in_a_thread(refill); }
 
 TEST(a_table_made_by_the_next_thread_in_the_slot_is_another) {
@@ -169,7 +157,6 @@ TEST(a_table_made_by_the_next_thread_in_the_slot_is_another) {
 /* Each comparison changes the set of keys: the search ends all the same. */
 static tally_object *other_key;
 static void toggle(void *nothing) {
-    (void)nothing;
     if (tally_dict_contains(dict, other_key) == 1)
         check_int(tally_dict_delete(dict, other_key), 0);
     else
@@ -288,12 +275,10 @@ static void replace(tally_object *list, int64_t value) {
 }
 /* one and two were never equal: 1 and 2, 3 and 2, 3 and 1. */
 static void trade(void *nothing) {
-    (void)nothing;
     replace(one, 3);
     replace(two, 1);
 }
 static void trade_values(void *nothing) {
-    (void)nothing;
     set_new(one, text("key"), tally_int_new(3));
     set_new(two, text("key"), tally_int_new(1));
 }
@@ -332,7 +317,6 @@ TEST_IF(no_gil, dicts_that_are_never_equal_are_not) {
 
 /* First what is read, then what is written or read next. */
 static void append_to_both(void *nothing) {
-    (void)nothing;
     append_new(two, tally_int_new(2));
     append_new(one, tally_int_new(9));
 }
@@ -376,7 +360,6 @@ TEST(a_list_is_extended_by_itself_and_joined_with_itself) {
 
 /* Every operation on two lists while both change. */
 static void change_both(void *nothing) {
-    (void)nothing;
     for (int i = 0; i < SUITE_LONG(20000); i++) {
         tally_object *list = i % 2 ? one : two;
         append_new(list, tally_int_new(7));
@@ -386,7 +369,6 @@ static void change_both(void *nothing) {
     atomic_fetch_add(&changers_done, 1);
 }
 static void use_both(void *nothing) {
-    (void)nothing;
     while (atomic_load(&changers_done) < 2) {
         int order;
         tally_object *sum = tally_add(one, two), *repr = tally_repr(one), *mine = tally_list_new(0);
@@ -556,17 +538,12 @@ TEST(large_and_deep_tuples_are_found_as_keys) {
 
 /* A str and a key of the program's own type that says it is equal. */
 static int64_t hash_as_text(tally_object *self) {
-    (void)self;
     tally_object *str = text("the text");
     int64_t hash = tally_hash(str);
     tally_decref(str);
     return hash;
 }
-static int equals_all(tally_object *self, tally_object *other) {
-    (void)self;
-    (void)other;
-    return 1;
-}
+static int equals_all(tally_object *self, tally_object *other) { return 1; }
 
 TEST(a_str_is_compared_with_a_key_of_another_type) {
     type = tally_type_new(
@@ -604,12 +581,10 @@ TEST(nan_keys_have_hashes_of_their_own) {
 
 static tally_object *tuples[6];
 static uint64_t revoked(void) {
-    tally_stats_result stats;
-    tally_stats(&stats);
+    tally_stats_result stats = stats_now();
     return stats.lock_revocations;
 }
 static void read_tuples(void *nothing) {
-    (void)nothing;
     tally_object *list = tally_list_new(0);
     uint64_t before = revoked();
     int order;
@@ -633,10 +608,7 @@ TEST(reading_a_tuple_takes_no_lock) {
 
 /* ---- a pending error ---- */
 
-static int64_t hash_of_minus_one(tally_object *self) {
-    (void)self;
-    return -1;
-}
+static int64_t hash_of_minus_one(tally_object *self) { return -1; }
 
 #define KEEPS_ERROR(call)                                        \
     do {                                                         \
@@ -735,7 +707,6 @@ static tally_object *stack;
 static _Atomic bool over;
 
 static void push_and_pop(void *nothing) {
-    (void)nothing;
     for (int round = 0; round < SUITE_LONG(300); round++) {
         for (int i = 0; i < 200; i++) {
             append_new(stack, tally_int_new(100000 + i));
@@ -749,7 +720,6 @@ static void push_and_pop(void *nothing) {
     atomic_store(&over, true);
 }
 static void read_ends(void *nothing) {
-    (void)nothing;
     while (!atomic_load(&over)) {
         check_int(take_int(tally_list_get(stack, 0)), 7);
         int64_t last = take_int(tally_list_get(stack, -1));
@@ -773,7 +743,6 @@ TEST(a_list_is_read_while_it_grows_and_shrinks) {
 
 /* The reader has the array that a pop then replaces. */
 static void pop_until_it_shrinks(void *nothing) {
-    (void)nothing;
     while (tally_list_length(stack) > 10) tally_decref(tally_list_pop(stack, -1));
 }
 

@@ -5,9 +5,7 @@
 
 static const char *const point_slots[] = {"x", "y", NULL};
 
-static tally_object *point_class(void) {
-    return tally_class_new(&(tally_class_spec){.name = "Point", .slots = point_slots});
-}
+static tally_object *point_class(void) { return class_with("Point", "x", "y"); }
 
 static void set_attr(tally_object *object, const char *name, int64_t value) {
     tally_object *key = text(name), *number = tally_int_new(value);
@@ -286,8 +284,7 @@ static void make_another(tally_object *self) {
 }
 
 TEST(a_finalizer_may_make_and_drop_instances_of_its_class) {
-    tally_object *class =
-        tally_class_new(&(tally_class_spec){.name = "Heir", .finalize = make_another});
+    tally_object *class = class_finalized("Heir", make_another);
     tally_decref(tally_instance_new(class));
     check_int(deaths(), 11);
     tally_decref(class);

@@ -294,10 +294,7 @@ static tally_object *wild_dict;
 static int wild_calls;
 static enum { CALM, DELETES, CLEARS, GROWS, FAILS } wild_mood;
 
-static int64_t wild_hash(tally_object *self) {
-    (void)self;
-    return 42;
-}
+static int64_t wild_hash(tally_object *self) { return 42; }
 
 static int wild_equal(tally_object *self, tally_object *other) {
     wild_calls++;
@@ -419,8 +416,7 @@ static void reenter(tally_object *self) {
 }
 
 TEST(finalizers_of_values_may_set_keys) {
-    tally_object *class =
-        tally_class_new(&(tally_class_spec){.name = "Reenter", .finalize = reenter});
+    tally_object *class = class_finalized("Reenter", reenter);
     wild_dict = tally_dict_new();
     for (int i = 0; i < 8; i++) set_new(wild_dict, tally_int_new(i), tally_instance_new(class));
     set_int(wild_dict, 0, 0);

@@ -35,7 +35,6 @@ TEST(a_long_message_is_cut_not_overrun) {
 }
 
 static void sees_no_error(void *argument) {
-    (void)argument;
     check_int(tally_error_kind(), TALLY_NO_ERROR);
     tally_error_set(TALLY_KEY_ERROR, "of the other thread");
 }
@@ -50,7 +49,6 @@ TEST(each_thread_has_its_own) {
 }
 
 static void *unattached(void *argument) {
-    (void)argument;
     check_int(tally_error_kind(), TALLY_NO_ERROR);
     tally_error_set(TALLY_RUNTIME_ERROR, "set by %s", "an unattached thread");
     check(strcmp(tally_error_message(), "set by an unattached thread") == 0);
@@ -61,9 +59,7 @@ static void *unattached(void *argument) {
 TEST(an_unattached_thread_may_use_them) {
     pthread_t thread;
     check_int(pthread_create(&thread, NULL, unattached, NULL), 0);
-    tally_blocking_begin();
-    pthread_join(thread, NULL);
-    tally_blocking_end();
+    join_blocked(thread);
 }
 
 static void spoils_the_error(tally_object *self) {
@@ -92,8 +88,7 @@ TEST(a_pending_error_survives_finalizers) {
 }
 
 TEST(an_error_of_a_finalizer_does_not_leak_out) {
-    tally_object *class =
-        tally_class_new(&(tally_class_spec){.name = "Spoiler", .finalize = spoils_the_error});
+    tally_object *class = class_finalized("Spoiler", spoils_the_error);
     tally_object *list = tally_list_new(0);
     append_new(list, tally_instance_new(class));
     check_int(tally_list_clear(list), 0);

@@ -109,14 +109,8 @@ TEST(names_in_use_stay) {
 
 static tally_object *met, *old;
 
-static void intern_it(void *nothing) {
-    (void)nothing;
-    met = intern("met");
-}
-static void drop_it(void *nothing) {
-    (void)nothing;
-    tally_decref(old);
-}
+static void intern_it(void *nothing) { met = intern("met"); }
+static void drop_it(void *nothing) { tally_decref(old); }
 
 /* Without a GIL alone: it is held where these tests step in, so no other thread comes between. */
 /* What another thread does between a thread's death of a str and the table's. */
@@ -211,7 +205,6 @@ TEST(all_holders_have_the_same_str) {
 /* Made by a thread that has gone, dropped by others. */
 static tally_object *made[WORDS];
 static void make_words(void *nothing) {
-    (void)nothing;
     for (int i = 0; i < WORDS; i++) {
         char data[32];
         snprintf(data, sizeof data, "a word that is left %d", i);
@@ -219,7 +212,6 @@ static void make_words(void *nothing) {
     }
 }
 static void drop_words(void *nothing) {
-    (void)nothing;
     for (int i = 0; i < WORDS; i++) {
         tally_object *same = tally_str_intern(made[i]);
         check(same == made[i]);

@@ -12,9 +12,7 @@ TEST(append_get_and_set) {
     check_int(take_int(tally_list_get(list, -1000)), 0);
     check_int(tally_list_set(list, 500, value), 0);
     check_int(tally_list_set(list, -1, value), 0);
-    tally_object *item = tally_list_get(list, 999);
-    check(item == value);
-    tally_decref(item);
+    check_is(tally_list_get(list, 999), value);
     check_int(tally_refcount(value), 3);
     tally_decref(list);
     check_int(tally_refcount(value), 1);
@@ -165,8 +163,7 @@ static void look_at_first(tally_object *self) {
 }
 
 TEST(clear_lets_finalizers_append_to_it) {
-    tally_object *class =
-        tally_class_new(&(tally_class_spec){.name = "Appender", .finalize = append_to_touched});
+    tally_object *class = class_finalized("Appender", append_to_touched);
     touched = tally_list_new(0);
     for (int i = 0; i < 10; i++) append_new(touched, tally_instance_new(class));
     check_int(tally_list_clear(touched), 0);
@@ -182,8 +179,7 @@ static void clear_touched(tally_object *self) {
 }
 
 TEST(clear_lets_finalizers_clear_it_again) {
-    tally_object *class =
-        tally_class_new(&(tally_class_spec){.name = "Clearer", .finalize = clear_touched});
+    tally_object *class = class_finalized("Clearer", clear_touched);
     touched = tally_list_new(0);
     for (int i = 0; i < 100; i++) append_new(touched, tally_instance_new(class));
     check_int(tally_list_clear(touched), 0);
@@ -193,8 +189,7 @@ TEST(clear_lets_finalizers_clear_it_again) {
 }
 
 TEST(set_stores_the_new_item_before_the_old_one_dies) {
-    tally_object *class =
-        tally_class_new(&(tally_class_spec){.name = "Looker", .finalize = look_at_first});
+    tally_object *class = class_finalized("Looker", look_at_first);
     touched = tally_list_new(0);
     append_new(touched, tally_instance_new(class));
     tally_object *value = text("new value");

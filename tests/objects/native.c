@@ -29,10 +29,7 @@ static void holder_clear(tally_object *self) {
     tally_xdecref(second);
 }
 
-static void holder_finalize(tally_object *self) {
-    (void)self;
-    note('f');
-}
+static void holder_finalize(tally_object *self) { note('f'); }
 
 static void holder_dealloc(tally_object *self) {
     note('d');
@@ -120,19 +117,12 @@ TEST(without_hooks_objects_are_equal_and_hashed_by_identity) {
 static int always_equal(tally_object *self, tally_object *other) {
     return tally_object_data(self) && other;
 }
-static int64_t constant_hash(tally_object *self) {
-    (void)self;
-    return 7;
-}
+static int64_t constant_hash(tally_object *self) { return 7; }
 static int64_t failing_hash(tally_object *self) {
-    (void)self;
     tally_error_set(TALLY_VALUE_ERROR, "no hash today");
     return -1;
 }
-static tally_object *fixed_repr(tally_object *self) {
-    (void)self;
-    return text("<fixed>");
-}
+static tally_object *fixed_repr(tally_object *self) { return text("<fixed>"); }
 
 TEST(hooks_are_called) {
     tally_object *type = tally_type_new(&(tally_type_spec){.name = "same",

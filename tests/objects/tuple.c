@@ -8,9 +8,7 @@ TEST(gives_its_items_by_index_from_both_ends) {
     tally_object *item = tally_tuple_get(tuple, 0);
     check(item == a);
     tally_decref(item);
-    item = tally_tuple_get(tuple, -1);
-    check(item == b);
-    tally_decref(item);
+    check_is(tally_tuple_get(tuple, -1), b);
     item = tally_tuple_get(tuple, -2);
     check(item == a);
     drop(item, tuple, a, b);

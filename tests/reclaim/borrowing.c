@@ -31,11 +31,9 @@ static int64_t borrowed_int(tally_object *list, ptrdiff_t index) {
 /* Other threads read by these; each borrows from all that it reaches. */
 static tally_object *shared;
 static void borrow_first(void *unused) {
-    (void)unused;
     check(tally_borrowed_object(tally_list_borrow(shared, 0)) != NULL);
 }
 static void borrow_all(void *unused) {
-    (void)unused;
     for (ptrdiff_t i = 0; i < tally_list_length(shared); i++)
         check(tally_borrowed_object(tally_list_borrow(shared, i)) != NULL);
 }
@@ -124,11 +122,9 @@ TEST(what_is_private_waits_for_nothing) {
 }
 
 static void append_to_shared(void *unused) {
-    (void)unused;
     for (int i = 0; i < 1000; i++) append_new(shared, tally_int_new(100000 + i));
 }
 static void read_shared(void *unused) {
-    (void)unused;
     for (int i = 0; i < 1000; i++) check_int(take_int(tally_list_get(shared, i)), 100000 + i);
 }
 
@@ -194,14 +190,12 @@ static void save(tally_object *self) {
 }
 static _Atomic int called;
 static void count_call(tally_object *reference, void *context) {
-    (void)context;
     check(tally_weakref_get(reference) == tally_none);
     atomic_fetch_add_explicit(&called, 1, memory_order_relaxed);
 }
 
 TEST(what_was_handed_out_can_be_brought_back_by_its_finalizer) {
-    tally_object *class_ =
-        tally_class_new(&(tally_class_spec){.name = "Phoenix", .finalize = save});
+    tally_object *class_ = class_finalized("Phoenix", save);
     tally_object *instance = tally_instance_new(class_), *name = text("name");
     check_int(tally_set_attr(instance, name, class_), 0);
     tally_object *weak = tally_weakref_new(instance, count_call, NULL);
@@ -224,7 +218,6 @@ TEST(what_was_handed_out_can_be_brought_back_by_its_finalizer) {
 
 static _Atomic int collecting_deaths;
 static void collect_dying(tally_object *self) {
-    (void)self;
     atomic_fetch_add_explicit(&collecting_deaths, 1, memory_order_relaxed);
     check(tally_gc_collect(2) >= 0);
 }
@@ -234,8 +227,7 @@ static void collect_dying(tally_object *self) {
 TEST(a_finalizer_collects_while_others_that_were_handed_out_wait_to_be_taken_apart) {
     enum { COUNT = 20 };
     for (int kind = 0; kind < 2; kind++) {
-        tally_object *class_ =
-            tally_class_new(&(tally_class_spec){.name = "Collecting", .finalize = collect_dying});
+        tally_object *class_ = class_finalized("Collecting", collect_dying);
         collecting_deaths = 0;
         shared = tally_list_new(0);
         for (int i = 0; i < COUNT; i++) append_new(shared, tally_instance_new(class_));
@@ -304,10 +296,7 @@ TEST(every_kind_of_object_is_handed_out_and_dies) {
  * neither is touched.
  */
 static int last_calls;
-static void count_last_call(tally_object *reference, void *context) {
-    (void)reference, (void)context;
-    last_calls++;
-}
+static void count_last_call(tally_object *reference, void *context) { last_calls++; }
 TEST(a_weak_reference_that_was_handed_out_leaves_its_referent_once) {
     tally_object *open = class_named("Open");
     for (int fate = 0; fate < 4; fate++) {
@@ -348,7 +337,6 @@ static _Atomic int done;
 
 /* A cell has an instance with two ints that are the same. */
 static void store_cells(void *unused) {
-    (void)unused;
     for (int i = 0; i < SUITE_LONG(100000); i++) {
         tally_object *instance = tally_instance_new(saved), *number = tally_int_new(1000000 + i),
                      *same = tally_int_new(1000000 + i);
@@ -363,7 +351,6 @@ static void store_cells(void *unused) {
 }
 
 static void read_cells(void *unused) {
-    (void)unused;
     for (int i = 0; !atomic_load_explicit(&done, memory_order_acquire); i++) {
         tally_borrowed cell = tally_list_borrow(shared, i % CELLS);
         tally_object *instance = tally_borrowed_object(cell);

@@ -24,7 +24,6 @@ static tally_object *piece(void) { return tally_str_new(letters, PIECE); }
 
 /* Runs, and comes to a safepoint only when the others come no further. */
 static void hold_up(void *nothing) {
-    (void)nothing;
     for (int64_t last = -1; !atomic_load_explicit(&finished, memory_order_acquire);) {
         int64_t now = atomic_load_explicit(&progress, memory_order_relaxed);
         if (now == last) tally_safepoint();
@@ -53,7 +52,6 @@ static void replace_item(int64_t i) {
 
 /* The dict's reference to the key is the last, and goes after a grace period. */
 static void remove_key(int64_t i) {
-    (void)i;
     tally_object *key = piece();
     check_int(tally_dict_set(shared, key, tally_none), 0);
     if (tally_dict_delete(shared, key) != 0) check_error(TALLY_KEY_ERROR);
@@ -69,7 +67,6 @@ static void clear_keys(int64_t i) {
 
 /* The array is replaced as it grows, and given up. */
 static void fill_and_clear(int64_t i) {
-    (void)i;
     for (int k = 0; k < 100; k++) check_int(tally_list_append(shared, tally_none), 0);
     check_int(tally_list_clear(shared), 0);
 }
@@ -148,7 +145,6 @@ static void set_item(tally_object *list, int64_t value) {
 /* What the section protects is whole at each safepoint's return, though the safepoint lets it go to
  * wait. */
 static void retire_in_a_section(int64_t i) {
-    (void)i;
     int64_t mine = take_int(tally_list_get(counter, 0)) + 1;
     set_item(counter, mine);
     for (int k = 0; k < STEP; k++) replace_item(k);
@@ -211,7 +207,6 @@ static tally_object *make_mortal(void) { return tally_instance_new(class_); }
 static sem_t owner_is_blocked, all_are_dropped;
 
 static void drop_all_of_blocked(void *nothing) {
-    (void)nothing;
     uint64_t most = 0;
     tally_blocking_begin();
     sem_wait(&owner_is_blocked);
@@ -255,7 +250,6 @@ static void count_drop(int64_t i) {
 static _Atomic int owner_runs;
 
 static void drop_all_of_running(void *nothing) {
-    (void)nothing;
     check(wait_for(&owner_runs, 1));
     for (int64_t i = 0; i < object_count; i++) {
         count_drop(i);
@@ -297,7 +291,6 @@ static _Atomic int runs;
 
 /* Comes to safepoints all the time, by the fast path as long as nobody asks for more. */
 static void run_until_finished(void *nothing) {
-    (void)nothing;
     for (int i = 0; i < 100; i++) tally_safepoint();
     atomic_store_explicit(&runs, 1, memory_order_release);
     while (!atomic_load_explicit(&finished, memory_order_acquire)) tally_safepoint();
@@ -339,7 +332,6 @@ TEST(a_collection_is_a_grace_period) {
 static _Atomic int retired, collected;
 
 static void retire_and_block(void *nothing) {
-    (void)nothing;
     tally_object *large = piece();
     tally_decref(large);
     atomic_store_explicit(&retired, 1, memory_order_release);

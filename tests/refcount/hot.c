@@ -32,7 +32,6 @@ static _Thread_local int losses;
 
 /* Between the load and the swap of a drop. */
 static void lose_swap(void *nothing) {
-    (void)nothing;
     if (losses == 0) return;
     losses--;
     tally_incref(losing);
@@ -62,9 +61,8 @@ static void run_with_losers(void (*body)(void)) {
 /* The word changes with the world stopped only. */
 static int is_hot(tally_object *object) {
 #if TALLY_HOT_COUNTS
-    return TALLY_OWNER_IS_HOT(tally_owned_load(&object->refcount));
+    return tally_owner_is_hot(tally_owned_load(&object->refcount));
 #else
-    (void)object;
     return 0;
 #endif
 }
@@ -79,8 +77,7 @@ static void force_hot(tally_object *object) {
 }
 
 static tally_stats_result stats(void) {
-    tally_stats_result result;
-    tally_stats(&result);
+    tally_stats_result result = stats_now();
     return result;
 }
 
@@ -179,10 +176,7 @@ HOT_TEST(what_nobody_refers_to_dies_when_a_thread_exits) {
     check_int(deaths(), 1);
 }
 
-static void count_call(tally_object *reference, void *context) {
-    (void)reference;
-    ++*(int *)context;
-}
+static void count_call(tally_object *reference, void *context) { ++*(int *)context; }
 
 HOT_TEST(weak_references_give_it_until_it_dies) {
     static const char *const slots[] = {"a", "__weakref__", NULL};
@@ -221,8 +215,7 @@ static void keep(tally_object *self) {
 }
 
 HOT_TEST(a_finalizer_brings_it_back) {
-    tally_object *class_ =
-        tally_class_new(&(tally_class_spec){.name = "Phoenix", .finalize = keep});
+    tally_object *class_ = class_finalized("Phoenix", keep);
     tally_object *object = tally_instance_new(class_);
     battle b;
     fight(&b, object, 2);

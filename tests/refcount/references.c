@@ -169,7 +169,6 @@ static tally_object *small_ints[SMALL_LAST - SMALL_FIRST + 1], *holders[3];
 static int small_count;
 
 static void use_small_ints(void *nothing) {
-    (void)nothing;
     for (int i = 0; i < small_count * 20; i++) {
         tally_object *number = small_ints[i % small_count], *items[] = {number, number};
         tally_incref(number);

@@ -24,11 +24,9 @@ static void set_near_border(int room) {
 }
 
 static void take(void *unused) {
-    (void)unused;
     for (int i = 0; i < BEYOND; i++) tally_incref(object);
 }
 static void drop_reference(void *unused) {
-    (void)unused;
     for (int i = 0; i < BEYOND; i++) tally_decref(object);
 }
 
@@ -42,12 +40,8 @@ static void begin(void) {
 }
 
 static void is_alive(void) {
-    tally_object *got = tally_weakref_get(reference);
-    check(got == object);
-    tally_decref(got);
-    got = tally_list_get(holder, 0);
-    check(got == object);
-    tally_decref(got);
+    check_is(tally_weakref_get(reference), object);
+    check_is(tally_list_get(holder, 0), object);
 }
 
 static void is_immortal(void) {
@@ -158,7 +152,6 @@ TEST(a_merge_of_a_large_local_half_makes_immortal) {
 }
 
 static void drop_many(void *unused) {
-    (void)unused;
     atomic_store_explicit(&step, 1, memory_order_release);
     while (atomic_load_explicit(&step, memory_order_acquire) != 2) {} /* the owner runs */
     tally_decref(object);                                             /* queued */

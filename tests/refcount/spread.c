@@ -29,7 +29,6 @@ static void holder_clear(tally_object *self) {
     tally_xdecref(held);
 }
 static void bury(tally_object *self) {
-    (void)self;
     atomic_fetch_add_explicit(&buried, 1, memory_order_relaxed);
 }
 static int buried_now(void) { return atomic_load_explicit(&buried, memory_order_relaxed); }
@@ -192,10 +191,7 @@ TEST(a_class_that_is_looked_up_while_it_is_replaced_dies_once) {
 
 /* ---- death ----------------------------------------------------------------------- */
 
-static void count_call(tally_object *reference, void *context) {
-    (void)reference;
-    ++*(int *)context;
-}
+static void count_call(tally_object *reference, void *context) { ++*(int *)context; }
 
 TEST(weak_references_to_a_class_give_it_until_nobody_uses_it) {
     int calls = 0;
@@ -278,9 +274,7 @@ static void keep(tally_object *self) {
 TEST(a_finalizer_brings_a_deferred_object_back) {
     for (int cyclic = 0; cyclic < 2; cyclic++) {
         int before = deaths();
-        tally_object *class_ =
-                         tally_class_new(&(tally_class_spec){.name = "Phoenix", .finalize = keep}),
-                     *name = text("self");
+        tally_object *class_ = class_finalized("Phoenix", keep), *name = text("self");
         tally_object *object = tally_instance_new(class_);
         if (cyclic) check_int(tally_set_attr(object, name, object), 0);
         check_int(tally_defer_count(object), spreads());
@@ -307,9 +301,7 @@ static void keep_class(tally_object *self) {
 }
 
 TEST(a_finalizer_brings_a_class_back) {
-    tally_object *class_ = tally_class_new(
-                     &(tally_class_spec){.name = "Phoenix", .finalize = keep_class}),
-                 *name = text("self");
+    tally_object *class_ = class_finalized("Phoenix", keep_class), *name = text("self");
     tally_object *object = tally_instance_new(class_);
     check_int(tally_set_attr(object, name, object), 0);
     attr_new(class_, name, class_);
@@ -438,9 +430,7 @@ TEST(a_finalizer_makes_its_object_immortal) {
     tally_object *got = tally_weakref_get(weak);
     check(got == object);
     tally_xdecref(got);
-    got = tally_slot_get(object, 0);
-    check(got == number);
-    tally_decref(got);
+    check_is(tally_slot_get(object, 0), number);
     collect();
     tally_incref(object);
     drop(object, object);
@@ -453,8 +443,7 @@ TEST(a_finalizer_makes_its_object_immortal) {
 }
 
 TEST(a_finalizer_brings_back_and_defers_its_object) {
-    tally_object *class_ =
-        tally_class_new(&(tally_class_spec){.name = "Deferred", .finalize = defer_self});
+    tally_object *class_ = class_finalized("Deferred", defer_self);
     tally_object *object = tally_instance_new(class_);
     tally_decref(object);
     check(eternal == object);
@@ -468,7 +457,6 @@ TEST(a_finalizer_brings_back_and_defers_its_object) {
 
 static tally_object *looked_at;
 static void look_at_type(void *unused) {
-    (void)unused;
     tally_object *name = text("attribute");
     check(tally_sizeof(looked_at) > 0);
     check(tally_get_attr(looked_at, name) == NULL);

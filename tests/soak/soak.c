@@ -160,10 +160,7 @@ static void link_clear(tally_object *self) {
     *data = NULL;
     tally_xdecref(held);
 }
-static void link_dealloc(tally_object *self) {
-    (void)self;
-    COUNT(links_freed, 1);
-}
+static void link_dealloc(tally_object *self) { COUNT(links_freed, 1); }
 
 /* A native key: four hashes for sixteen values; equal may change what is being looked at. */
 static int64_t key_hash(tally_object *self) {
@@ -667,7 +664,6 @@ static void with_mutex(void) {
 }
 
 static void collected(const tally_gc_info *info, void *context) {
-    (void)context;
     check(info->generation >= 0 && info->generation <= 2);
     if (draw(4) == 0)
         check(tally_gc_remove_callback(collected, context) == 0 || (FAILED(VALUE), true));
@@ -913,7 +909,6 @@ static void show_stacks(void) {
 static _Atomic int ended;
 
 static void *watch_dog(void *argument) {
-    (void)argument;
     int64_t before = -1;
     for (int quiet = 0; !atomic_load_explicit(&ended, memory_order_relaxed); sleep(1)) {
         int64_t now = READ(operations);

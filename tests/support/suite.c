@@ -38,6 +38,12 @@ void suite_check_error(const char *file, int line, const char *name, tally_error
     tally_error_clear();
 }
 
+void suite_check_is(const char *file, int line, const char *what, tally_object *got,
+                    tally_object *wanted) {
+    if (got != wanted) check_failed(file, line, "%s is another object", what);
+    tally_xdecref(got);
+}
+
 void suite_check_text(const char *file, int line, tally_object *str, const char *wanted) {
     const char *got = str ? tally_str_data(str) : NULL;
     if (!got || strcmp(got, wanted) != 0)
@@ -97,6 +103,10 @@ tally_object *class_named(const char *name) {
     return tally_class_new(&(tally_class_spec){.name = name});
 }
 
+tally_object *class_finalized(const char *name, void (*finalize)(tally_object *self)) {
+    return tally_class_new(&(tally_class_spec){.name = name, .finalize = finalize});
+}
+
 tally_stats_result stats_now(void) {
     tally_stats_result stats;
     tally_stats(&stats);
@@ -135,10 +145,21 @@ void run_threads(int count, void (*run)(void *), void *base, size_t size) {
     for (int i = 0; i < count; i++) check_int(tally_thread_join(&threads[i]), 0);
 }
 
+void in_thread(void (*run)(void *), void *argument) {
+    tally_thread thread;
+    check_int(tally_thread_start(&thread, run, argument), 0);
+    check_int(tally_thread_join(&thread), 0);
+}
+
+void join_blocked(pthread_t thread) {
+    tally_blocking_begin();
+    pthread_join(thread, NULL);
+    tally_blocking_end();
+}
+
 _Atomic int suite_deaths;
 
 void suite_count_death(tally_object *self) {
-    (void)self;
     atomic_fetch_add_explicit(&suite_deaths, 1, memory_order_release);
 }
 

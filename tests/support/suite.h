@@ -49,6 +49,8 @@ int biased_without_gil(void);
 
 void suite_check_double(const char *file, int line, const char *what, double got, double wanted);
 void suite_check_error(const char *file, int line, const char *name, tally_error wanted);
+void suite_check_is(const char *file, int line, const char *what, tally_object *got,
+                    tally_object *wanted);
 void suite_check_text(const char *file, int line, tally_object *str, const char *wanted);
 
 /* Bit by bit: the sign of a zero counts. */
@@ -57,6 +59,8 @@ void suite_check_text(const char *file, int line, tally_object *str, const char 
 #define check_error(kind) suite_check_error(__FILE__, __LINE__, #kind, (kind))
 /* A new reference to a str of this text, which is dropped. */
 #define check_text(str, wanted) suite_check_text(__FILE__, __LINE__, (str), (wanted))
+/* A new reference to this object, which is dropped. */
+#define check_is(got, wanted) suite_check_is(__FILE__, __LINE__, #got, (got), (wanted))
 #define check_repr(object, wanted) \
     suite_check_text(__FILE__, __LINE__, tally_repr(object), (wanted))
 /* A call that must fail with this error. */
@@ -93,6 +97,10 @@ tally_object *pair(tally_object *a, tally_object *b);
 tally_object *one_tuple(tally_object *item);
 /* A class without slots. */
 tally_object *class_named(const char *name);
+tally_object *class_finalized(const char *name, void (*finalize)(tally_object *self));
+#define class_with(class_name, ...)                           \
+    tally_class_new(&(tally_class_spec){.name = (class_name), \
+                                        .slots = (const char *const[]){__VA_ARGS__, NULL}})
 
 tally_stats_result stats_now(void);
 
@@ -127,6 +135,11 @@ int wait_for(_Atomic int *value, int wanted);
 
 /* Runs count attached threads with arguments base, base + size …, and waits for their end. */
 void run_threads(int count, void (*run)(void *), void *base, size_t size);
+
+/* Runs one, and waits for its end. */
+void in_thread(void (*run)(void *), void *argument);
+/* Waits for a thread that was made elsewhere, in a blocking region. */
+void join_blocked(pthread_t thread);
 
 /* ---- an object whose death can be seen ---- */
 

@@ -13,9 +13,7 @@ static void set_flag(void *argument) {
 
 TEST(start_runs_and_join_waits) {
     _Atomic int flag = 0;
-    tally_thread thread;
-    check_int(tally_thread_start(&thread, set_flag, &flag), 0);
-    check_int(tally_thread_join(&thread), 0);
+    in_thread(set_flag, &flag);
     check_int(atomic_load_explicit(&flag, memory_order_acquire), 1);
 }
 
@@ -43,7 +41,6 @@ static void short_life(void *argument) {
     tally_object *object = text("short life");
     check_int(tally_refcount(object), 1);
     tally_decref(object);
-    (void)argument;
 }
 
 TEST(thousands_come_and_go) {
@@ -67,15 +64,9 @@ TEST(finish_refuses_while_another_is_attached) {
 
 static tally_object *class, *handed;
 
-static void make_one(void *argument) {
-    (void)argument;
-    handed = tally_instance_new(class);
-}
+static void make_one(void *argument) { handed = tally_instance_new(class); }
 
-static void drop_one(void *argument) {
-    (void)argument;
-    tally_decref(handed);
-}
+static void drop_one(void *argument) { tally_decref(handed); }
 
 TEST(an_object_whose_maker_has_exited_dies_at_once) {
     class = mortal_class();
@@ -141,7 +132,6 @@ static tally_mutex gate = TALLY_MUTEX_INITIALIZER;
 static _Atomic int gate_held;
 
 static void drop_while_holding_the_gate(void *argument) {
-    (void)argument;
     tally_mutex_lock(&gate);
     atomic_store_explicit(&gate_held, 1, memory_order_release);
     /* Time enough for the owner to wait for the gate; right in any case. */
@@ -200,7 +190,6 @@ TEST(an_owner_may_exit_while_others_drop) {
 static tally_object *channel;
 
 static void produce(void *argument) {
-    (void)argument;
     for (int i = 0; i < 5000; i++) {
         append_new(channel, tally_instance_new(class));
         tally_safepoint();
@@ -208,7 +197,6 @@ static void produce(void *argument) {
 }
 
 static void consume(void *argument) {
-    (void)argument;
     for (int left = 5000; left > 0;) {
         tally_object *object = tally_list_pop(channel, -1);
         if (object) {
@@ -240,7 +228,6 @@ static tally_object *locked_a, *locked_b;
 static int64_t counter_a, counter_b;
 
 static void count_within_a_section(void *argument) {
-    (void)argument;
     for (int i = 0; i < 20000; i++) {
         tally_critical section;
         tally_critical_begin(&section, locked_a);
@@ -336,7 +323,6 @@ TEST(a_section_on_one_object_twice_is_one) {
 }
 
 static void extend_within_a_section(void *argument) {
-    (void)argument;
     for (int i = 0; i < 2000; i++) {
         tally_critical section;
         tally_critical_begin(&section, locked_a);
@@ -359,7 +345,6 @@ TEST(operations_within_a_section_on_their_object_are_one_step) {
 }
 
 static void block_within_a_section(void *argument) {
-    (void)argument;
     for (int i = 0; i < 50; i++) {
         tally_critical section;
         tally_critical_begin(&section, locked_a);
@@ -385,7 +370,6 @@ static tally_condition condition;
 static int64_t guarded;
 
 static void count_with_the_mutex(void *argument) {
-    (void)argument;
     for (int i = 0; i < 5000; i++) {
         tally_mutex_lock(&mutex);
         int64_t value = guarded;

@@ -32,7 +32,6 @@ static int has(const char *text, const char *name) {
 }
 
 static void block_and_run(void *nothing) {
-    (void)nothing;
     for (int i = 0; i < 20; i++) {
         tally_blocking_begin();
         usleep(100);
@@ -97,19 +96,15 @@ TEST(that_cannot_be_written_says_so_and_leaves_nothing) {
 }
 
 static void run_undisturbed(void *nothing) {
-    (void)nothing;
     for (int i = 0; i < 1000; i++) tally_safepoint();
 }
 
 /* Otherwise every safepoint of every program pays. */
 TEST(shows_that_a_safepoint_without_a_cause_is_not_slow) {
-    tally_thread thread;
     make_path();
-    check_int(tally_thread_start(&thread, run_undisturbed, NULL), 0);
-    check_int(tally_thread_join(&thread), 0);
+    in_thread(run_undisturbed, NULL);
     check_int(tally_trace_start(0), 0);
-    check_int(tally_thread_start(&thread, run_undisturbed, NULL), 0);
-    check_int(tally_thread_join(&thread), 0);
+    in_thread(run_undisturbed, NULL);
     check_int(tally_trace_write(path), 0);
     char *text = contents();
     int events = 0;

@@ -119,7 +119,7 @@ static void look(bool judge_all, uint64_t now, tally_hot_cooled *cooled) {
 /* The request's reference becomes the table's. False: refused; the request keeps it. */
 static bool make_hot(tally_object *object, uint64_t now) {
     uint64_t owned = tally_owned_load(&object->refcount);
-    if ((uint16_t)owned == TALLY_OWNER_IMMORTAL || TALLY_OWNER_IS_PER_THREAD(owned)) return false;
+    if ((uint16_t)owned == TALLY_OWNER_IMMORTAL || tally_owner_is_per_thread(owned)) return false;
     if ((uint16_t)owned == TALLY_OWNER_HOT) { /* asked for by several: the table has a reference */
         tally_refcount_trial_add(&object->refcount, -1);
         return true;

@@ -32,6 +32,12 @@
 #ifndef TALLY_HOT_H
 #define TALLY_HOT_H
 
+#include "tally.h"
+
+/* What the threads' numbers add to the shared half, less the table's reference. Exact while the
+ * world is stopped. */
+ptrdiff_t tally_hot_sum(unsigned place);
+
 #if TALLY_HOT_COUNTS
 
 enum {
@@ -62,9 +68,6 @@ struct tally_merge_entry;
 /* Compare-and-swaps were lost on its shared half; by who holds a reference. */
 void tally_hot_note(tally_refcounts *refcount, unsigned lost) __attribute__((cold));
 #    define TALLY_HOT_NOTE(refcount, lost) tally_hot_note(refcount, lost)
-/* What the threads' numbers add to the shared half, less the table's reference. Exact while the
- * world is stopped. */
-ptrdiff_t tally_hot_sum(unsigned place);
 void tally_hot_attach(struct tally_thread_state *thread); /* registration lock held */
 bool tally_hot_pending(
     struct tally_thread_state *thread); /* a request waits for the next safepoint */

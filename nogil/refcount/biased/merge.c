@@ -32,13 +32,13 @@ static bool merge_and_drop(tally_refcounts *refcount) {
     /* Made immortal while its entry was in a pusher's hand. */
     if (TALLY_UNLIKELY((uint16_t)owned == TALLY_OWNER_IMMORTAL)) return false;
     /* It got hot while its entry was in a pusher's hand; the table's reference keeps it. */
-    if (TALLY_OWNER_IS_HOT(owned)) {
-        TALLY_HOT_ADD(owned, down);
+    if (tally_owner_is_hot(owned)) {
+        tally_hot_down(owned);
         return false;
     }
     /* Spread meanwhile: the table's reference keeps it. release: pairs with the stop in which
      * somebody frees it */
-    if (TALLY_OWNER_IS_PER_THREAD(owned)) {
+    if (tally_owner_is_per_thread(owned)) {
         if (!tally_per_thread_add(owned, -1))
             tally_sub_release(&refcount->shared, TALLY_SHARED_ONE);
         return false;
@@ -333,7 +333,7 @@ static __attribute__((noinline)) void drop_spread(tally_refcounts *refcount, uin
 bool tally_refcount_drop_slow(tally_refcounts *refcount) {
 #if TALLY_PER_THREAD_REFCOUNTS
     uint64_t owned = tally_owned_load(refcount);
-    if (TALLY_OWNER_IS_PER_THREAD(owned)) {
+    if (tally_owner_is_per_thread(owned)) {
         TALLY_DETAIL(per_thread_decrefs);
         if (TALLY_UNLIKELY(!tally_per_thread_add(owned, -1))) drop_spread(refcount, owned);
         return false;

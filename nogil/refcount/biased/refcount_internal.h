@@ -24,8 +24,7 @@ static inline uint32_t tally_shared_of(int64_t references, uint32_t state) {
 /* A hot or spread object's is none. */
 static inline uint32_t tally_refcount_owner(tally_refcounts *refcount) {
     uint16_t owner = (uint16_t)tally_owned_load(refcount);
-    if (TALLY_OWNER_IS_PER_THREAD(owner)) return TALLY_OWNER_NONE;
-    return TALLY_HOT_COUNTS && owner == TALLY_OWNER_HOT ? TALLY_OWNER_NONE : owner;
+    return tally_owner_is_per_thread(owner) || tally_owner_is_hot(owner) ? TALLY_OWNER_NONE : owner;
 }
 static inline bool tally_refcount_owned(tally_refcounts *refcount) {
     return (uint16_t)tally_owned_load(refcount) == tally_self.id;
@@ -56,21 +55,10 @@ static inline bool tally_refcount_try_incref(tally_refcounts *refcount) {
         tally_owned_store(refcount, owned + TALLY_OWNED_ONE);
         return true;
     }
-    if ((uint16_t)owned == TALLY_OWNER_IMMORTAL) {
-        TALLY_DETAIL(immortal_skips);
-        return true;
-    }
-    /* A hot one: the table's reference keeps it alive, and it stays hot until this thread's next
-     * safepoint. */
-    if (TALLY_OWNER_IS_HOT(owned)) {
+    if (tally_refcount_incref_special(owned)) return true;
+    /* Counted per thread, and this thread has no array. */
+    if (tally_owner_is_per_thread(owned)) {
         TALLY_DETAIL(per_thread_increfs);
-        TALLY_HOT_ADD(owned, up);
-        return true;
-    }
-    /* A spread one, likewise: it lives, and stays spread until this thread's next safepoint. */
-    if (TALLY_OWNER_IS_PER_THREAD(owned)) {
-        TALLY_DETAIL(per_thread_increfs);
-        if (TALLY_LIKELY(tally_per_thread_add(owned, 1))) return true;
         tally_add_relaxed(&refcount->shared, TALLY_SHARED_ONE);
         return true;
     }
@@ -135,7 +123,7 @@ static inline void tally_refcount_adopt(tally_refcounts *refcount) {
     uint64_t owned = tally_owned_load(refcount);
     /* A spread one stays so: this thread counts it without atomics, and the sweep frees it. */
     if ((uint16_t)owned == tally_self.id || (uint16_t)owned == TALLY_OWNER_IMMORTAL ||
-        TALLY_OWNER_IS_PER_THREAD(owned))
+        tally_owner_is_per_thread(owned))
         return;
     uint32_t shared = tally_load_relaxed(&refcount->shared);
     if (TALLY_UNLIKELY(tally_shared_is_full(shared))) return;
@@ -170,12 +158,7 @@ static inline bool tally_refcount_drop(tally_refcounts *refcount) {
             tally_owned_store(refcount, TALLY_OWNER_NONE);
             return true;
         }
-    } else if ((uint16_t)owned == TALLY_OWNER_IMMORTAL) {
-        TALLY_DETAIL(immortal_skips);
-        return false;
-    } else if (TALLY_OWNER_IS_HOT(owned)) {
-        TALLY_DETAIL(per_thread_decrefs);
-        TALLY_HOT_ADD(owned, down);
+    } else if (tally_refcount_decref_special(owned)) {
         return false;
     }
     return tally_refcount_drop_slow(refcount);
@@ -188,7 +171,7 @@ static inline bool tally_refcount_try_drop(tally_refcounts *refcount) {
         tally_owned_store(refcount, owned - TALLY_OWNED_ONE);
         return true;
     }
-    if (TALLY_OWNER_IS_HOT(owned) || TALLY_OWNER_IS_PER_THREAD(owned))
+    if (tally_owner_is_hot(owned) || tally_owner_is_per_thread(owned))
         return !tally_refcount_drop(refcount); /* never the last */
     uint32_t shared = tally_load_relaxed(&refcount->shared);
     for (;;) {
@@ -228,7 +211,7 @@ static inline void tally_refcount_make_immortal(tally_refcounts *refcount) {
 /* Its place in the tables of numbers; 0: it is not spread. */
 static inline uint32_t tally_refcount_per_thread_index(tally_refcounts *refcount) {
     uint64_t owned = tally_owned_load(refcount);
-    return TALLY_OWNER_IS_PER_THREAD(owned) ? (uint32_t)(owned >> 16) : 0;
+    return tally_owner_is_per_thread(owned) ? (uint32_t)(owned >> 16) : 0;
 }
 /* The owner gives the object up, as in a merge: its word first, then its half goes to shared in one
  * compare-and-swap, whatever others count there meanwhile. */
@@ -265,12 +248,10 @@ static inline void tally_refcount_end_per_thread(tally_refcounts *refcount, int6
 static inline ptrdiff_t tally_refcount_total(tally_refcounts *refcount) {
     if (TALLY_UNLIKELY(tally_shared_is_full(tally_load_relaxed(&refcount->shared))))
         return PTRDIFF_MAX / 4;
-#if TALLY_HOT_COUNTS
     uint64_t owned = tally_owned_load(refcount);
-    if ((uint16_t)owned == TALLY_OWNER_HOT)
+    if (tally_owner_is_hot(owned))
         return tally_shared_count(tally_load_relaxed(&refcount->shared)) +
                tally_hot_sum((unsigned)(owned >> 16));
-#endif
     uint64_t local = tally_refcount_per_thread_index(refcount)
                          ? 0
                          : tally_owned_load(refcount) / TALLY_OWNED_ONE;

@@ -46,19 +46,12 @@
 #    define TALLY_REFCOUNT_H
 
 /*
- * Relaxed load and store of `owned`. Compilers take an atomic access for one
- * that may change any memory, and load tally_self.id again after each, which
- * makes the fast path a third slower. So they are volatile accesses of an
- * aligned word, which are single instructions; ThreadSanitizer sees atomics.
+ * Relaxed load and store of `owned`. Compilers take an atomic access for one that may change any
+ * memory, and load tally_self.id again after each, which makes the fast path a third slower. So
+ * these are volatile accesses of an aligned word, which are single instructions; ThreadSanitizer
+ * sees atomics.
  */
-#    if defined(__SANITIZE_THREAD__)
-#        define TALLY_OWNED_ATOMIC 1
-#    elif defined(__has_feature)
-#        if __has_feature(thread_sanitizer)
-#            define TALLY_OWNED_ATOMIC 1
-#        endif
-#    endif
-#    ifdef TALLY_OWNED_ATOMIC
+#    ifdef TALLY_THREAD_SANITIZER
 static inline uint64_t tally_owned_load(const tally_refcounts *refcount) {
     return __atomic_load_n((const uint64_t *)__builtin_assume_aligned(refcount, _Alignof(uint64_t)),
                            __ATOMIC_RELAXED);
@@ -76,51 +69,77 @@ static inline void tally_owned_store(tally_refcounts *refcount, uint64_t word) {
 }
 #    endif
 
-/* The word of a new object. The cast through void tells clang, which goes by the
- * type of the field, that the header aligns it. */
+/* The word of a new object. The cast through void tells clang, which goes by the type of the field,
+ * that the header aligns it. */
 static inline void tally_owned_publish(tally_refcounts *refcount, uint64_t word) {
     __atomic_store_n((uint64_t *)__builtin_assume_aligned((void *)refcount, _Alignof(uint64_t)),
                      word, __ATOMIC_RELEASE);
 }
 
-/* The owner drops the last reference of its half, or another thread drops one. One
- * call for both, as each costs the caller registers. */
+/* The owner drops the last reference of its half, or another thread drops one. One call for both,
+ * as each costs the caller registers. */
 void tally_refcount_decref_slow(tally_refcounts *refcount) __attribute__((cold));
 /* The shared half is negative, or full: if it is full, it is kept so. */
 void tally_refcount_saturate(tally_refcounts *refcount) __attribute__((cold));
 
-/* Hot (hot.h): counted in a number of the thread; the place is in `owned`. Looked at behind the
- * owner's and the immortals' ways, in front of a read-modify-write, so that nobody else pays. */
-#    if TALLY_HOT_COUNTS
-#        define TALLY_OWNER_IS_HOT(owned) ((uint16_t)(owned) == TALLY_OWNER_HOT)
-/* Load and store, both relaxed: its thread alone writes the number, and who reads it to act on it
- * has stopped the world. */
-#        define TALLY_HOT_ADD(owned, way)                                                 \
-            atomic_store_explicit(                                                        \
-                &tally_self.thread->refcount.hot[(owned) >> 16].way,                      \
-                atomic_load_explicit(&tally_self.thread->refcount.hot[(owned) >> 16].way, \
-                                     memory_order_relaxed) +                              \
-                    1,                                                                    \
-                memory_order_relaxed)
-#    else
-#        define TALLY_OWNER_IS_HOT(owned) 0
-#        define TALLY_HOT_ADD(owned, way) ((void)0)
-#    endif
-
-#    if TALLY_PER_THREAD_REFCOUNTS
-#        define TALLY_OWNER_IS_PER_THREAD(owned) ((uint16_t)(owned) == TALLY_OWNER_PER_THREAD)
-/* Load and store, both relaxed, as of a hot one. False: the thread has no table. Decrefs of spread
- * objects are left to the slow path: inline, they cost others a register. */
+/*
+ * Objects that the calling thread counts in numbers of its own: by index if they are counted per
+ * thread, in two numbers if they are hot (hot.h). Its thread alone writes a number, so a load and a
+ * store do, both relaxed; a thread that reads it to act on it has stopped the world.
+ */
+static inline _Bool tally_owner_is_per_thread(uint64_t owned) {
+    return TALLY_PER_THREAD_REFCOUNTS && (uint16_t)owned == TALLY_OWNER_PER_THREAD;
+}
+static inline _Bool tally_owner_is_hot(uint64_t owned) {
+    return TALLY_HOT_COUNTS && (uint16_t)owned == TALLY_OWNER_HOT;
+}
+/* False: the thread has no array. */
 static inline _Bool tally_per_thread_add(uint64_t owned, int64_t by) {
-    _Atomic int64_t *numbers = tally_load_relaxed(&tally_self.thread->refcount.per_thread);
-    if (TALLY_UNLIKELY(!numbers)) return 0;
-    tally_store_relaxed(&numbers[owned >> 16], tally_load_relaxed(&numbers[owned >> 16]) + by);
+    _Atomic int64_t *counts = tally_load_relaxed(&tally_self.thread->refcount.per_thread);
+    if (TALLY_UNLIKELY(!counts)) return 0;
+    tally_store_relaxed(&counts[owned >> 16], tally_load_relaxed(&counts[owned >> 16]) + by);
     return 1;
 }
-#    else
-#        define TALLY_OWNER_IS_PER_THREAD(owned) 0
-#        define tally_per_thread_add(owned, by)  ((void)(owned), 0)
-#    endif
+static inline void tally_hot_up(uint64_t owned) {
+    _Atomic uint64_t *up = &tally_self.thread->refcount.hot[owned >> 16].up;
+    tally_store_relaxed(up, tally_load_relaxed(up) + 1);
+}
+static inline void tally_hot_down(uint64_t owned) {
+    _Atomic uint64_t *down = &tally_self.thread->refcount.hot[owned >> 16].down;
+    tally_store_relaxed(down, tally_load_relaxed(down) + 1);
+}
+
+/*
+ * The dispatch for an object that another thread owns, or none. True: the object is immortal, hot
+ * or counted per thread, and has been counted. False: the shared half counts it. It stays what it
+ * is until this thread's next safepoint, and lives: the table that lists it holds a reference. One
+ * comparison tells all of these from the rest.
+ */
+static inline _Bool tally_refcount_incref_special(uint64_t owned) {
+    if (TALLY_LIKELY((uint16_t)owned < TALLY_OWNER_PER_THREAD)) return 0;
+    if (tally_owner_is_per_thread(owned)) {
+        if (!tally_per_thread_add(owned, 1)) return 0;
+        TALLY_DETAIL(per_thread_increfs);
+    } else if (tally_owner_is_hot(owned)) {
+        TALLY_DETAIL(per_thread_increfs);
+        tally_hot_up(owned);
+    } else {
+        TALLY_DETAIL(immortal_skips);
+    }
+    return 1;
+}
+/* Likewise of a decref, but of no object that is counted per thread: those are left to the slow
+ * path, since inline they cost the others a register. */
+static inline _Bool tally_refcount_decref_special(uint64_t owned) {
+    if ((uint16_t)owned == TALLY_OWNER_IMMORTAL) {
+        TALLY_DETAIL(immortal_skips);
+        return 1;
+    }
+    if (!tally_owner_is_hot(owned)) return 0;
+    TALLY_DETAIL(per_thread_decrefs);
+    tally_hot_down(owned);
+    return 1;
+}
 
 static inline void tally_refcount_incref(tally_refcounts *refcount) {
     uint64_t owned = tally_owned_load(refcount);
@@ -129,21 +148,7 @@ static inline void tally_refcount_incref(tally_refcounts *refcount) {
         tally_owned_store(refcount, owned + TALLY_OWNED_ONE);
         return;
     }
-    if (TALLY_OWNER_IS_HOT(owned)) {
-        TALLY_DETAIL(per_thread_increfs);
-        TALLY_HOT_ADD(owned, up);
-        return;
-    }
-    /* One comparison tells an immortal object, a spread one, and any other; that pays for the look
-     * at the sum below. */
-    if ((uint16_t)owned > TALLY_OWNER_PER_THREAD) {
-        TALLY_DETAIL(immortal_skips);
-        return;
-    }
-    if (TALLY_OWNER_IS_PER_THREAD(owned) && tally_per_thread_add(owned, 1)) {
-        TALLY_DETAIL(per_thread_increfs);
-        return;
-    }
+    if (tally_refcount_incref_special(owned)) return;
     TALLY_DETAIL(shared_increfs);
     TALLY_COUNT_SHARED(refcount);
     /* relaxed: the caller's own reference keeps the object alive */
@@ -160,12 +165,7 @@ static inline void tally_refcount_decref(tally_refcounts *refcount) {
             tally_owned_store(refcount, owned - TALLY_OWNED_ONE);
             return;
         }
-    } else if ((uint16_t)owned == TALLY_OWNER_IMMORTAL) {
-        TALLY_DETAIL(immortal_skips);
-        return;
-    } else if (TALLY_OWNER_IS_HOT(owned)) {
-        TALLY_DETAIL(per_thread_decrefs);
-        TALLY_HOT_ADD(owned, down);
+    } else if (tally_refcount_decref_special(owned)) {
         return;
     }
     tally_refcount_decref_slow(refcount);

@@ -47,11 +47,11 @@ typedef struct tally_refcount_head {
     /* The thread's part of the refcounts of classes and of objects that are counted per thread, by
      * index; NULL: none yet. */
     _Atomic(_Atomic int64_t *) per_thread;
-#if TALLY_HOT_COUNTS
+    /* Increments and decrements of hot objects; own thread. A thread that has stopped the world
+     * reads and clears them. */
     struct {
         _Atomic uint64_t up, down;
-    } hot[TALLY_HOT_ROOM]; /* own thread; a thread that has stopped the world reads and clears it */
-#endif
+    } hot[TALLY_HOT_COUNTS ? TALLY_HOT_ROOM : 0];
 } tally_refcount_head;
 
 #endif
