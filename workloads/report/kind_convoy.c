@@ -83,7 +83,7 @@ bool convoy_check_block(const json_t *block, const char **why) {
     return true;
 }
 
-const struct kind kind_convoy = {.list = "convoy",
+const struct kind kind_convoy = {.list = LIST_CONVOY,
                                  .add_jobs = add_convoys,
                                  .add_program = add_convoy_program,
                                  .whole_command = true,

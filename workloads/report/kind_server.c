@@ -77,7 +77,7 @@ bool server_check_block(const json_t *block, const char **why) {
     return p50 >= 0 && p99 >= p50 && longest >= p99;
 }
 
-const struct kind kind_server = {.list = "servers",
+const struct kind kind_server = {.list = LIST_SERVERS,
                                  .add_jobs = add_servers,
                                  .add_program = add_server_program,
                                  .whole_command = true,

@@ -22,7 +22,7 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-enum key {
+enum option_key {
     DRIVERS = 256,
     PYTHON,
     PYTHON_SCRIPT,
@@ -33,7 +33,7 @@ enum key {
     WORKLOADS,
     BACKENDS,
     THREADS,
-    TEXT,
+    TEXT_FILE,
     OUTPUT,
     SEED,
     USAGE,
@@ -48,6 +48,7 @@ enum key {
     CHECK,
     ROOT,
     TRACE,
+    AGAINST,
     POLICY,
     INTERVAL,
     TICKS
@@ -71,7 +72,7 @@ static const struct argp_option option_list[] = {
      "Numbers of threads, each 1 to 256 (default: powers of two up to the cores, the cores, twice "
      "the cores)",
      2},
-    {"text", TEXT, "FILE", 0,
+    {"text", TEXT_FILE, "FILE", 0,
      "A text for wordcount; may be given again (default: the system's licence texts)", 2},
     {"with-python", PYTHON, "PROGRAM", 0, "Measure the collector of this Python 3 interpreter too",
      2},
@@ -88,6 +89,10 @@ static const struct argp_option option_list[] = {
      2},
     {"what-if", WHAT_IF, NULL, 0,
      "Also run each workload without one cause of cost at a time, and tell the gains", 2},
+    {"against", AGAINST, "DIR", 0,
+     "The build folder of another version's drivers: both take turns in each round; status 3 if "
+     "this one is slower by more than the margin",
+     2},
     {"self", SELF, NULL, 0,
      "Only the control: every backend against itself, and how often that came out different", 2},
     {"rounds", ROUNDS, "N", 0, "Processes for each point, 2 to 1000 (default: 4 quick, 6, 12 full)",
@@ -132,7 +137,7 @@ struct command {
     const char *root;   // of a made-up machine, for tests
     double margin;      // 0: not given
     const char *resume; // the folder of a run to go on with
-    const char *newer;  // of two results files
+    struct names files; // of diff, the newest last
     bool json;
     json_t *replayed; // the arguments of that run; options point into them
     bool replaying;   // they are being taken
@@ -253,10 +258,10 @@ static error_t parse_argument(struct command *command, const char *argument,
                               struct argp_state *state) {
     if (command->name == NULL)
         command->name = argument;
+    else if (strcmp(command->name, "diff") == 0 && command->files.count < MAX_NAMES)
+        command->files.items[command->files.count++] = (char *)argument;
     else if (strcmp(command->name, "run") != 0 && command->results == NULL)
         command->results = argument;
-    else if (strcmp(command->name, "diff") == 0 && command->newer == NULL)
-        command->newer = argument;
     else
         reject("unexpected argument %s; see --help", argument);
     (void)state;
@@ -285,7 +290,7 @@ static error_t parse_one(int key, char *argument, struct argp_state *state) {
     case WORKLOADS: add_names(&command->run.workloads, argument, "--workloads"); return 0;
     case BACKENDS: add_backends(&command->run, argument); return 0;
     case THREADS: add_threads(&command->run, argument); return 0;
-    case TEXT: add_text(&command->run.texts, argument); return 0;
+    case TEXT_FILE: add_text(&command->run.texts, argument); return 0;
     case OUTPUT: command->output = argument; return 0;
     case PYTHON: command->run.python = argument; return 0;
     case PYTHON_SCRIPT: command->run.python_script = argument; return 0;
@@ -298,6 +303,7 @@ static error_t parse_one(int key, char *argument, struct argp_state *state) {
         return 0;
     case TICKS: add_switching(&command->run.switching, "--switch-ticks", argument); return 0;
     case TRACE: command->run.traces = argument; return 0;
+    case AGAINST: command->run.against = argument; return 0;
     case MODE: set_mode(&command->run, argument); return 0;
     case LIMIT: set_time_limit(&command->run, argument); return 0;
     case SEED: set_seed(command, argument); return 0;
@@ -336,7 +342,7 @@ static enum origin option_origin(int key) {
     case WORKLOADS:
     case BACKENDS:
     case THREADS:
-    case TEXT:
+    case TEXT_FILE:
     case SELF:
     case ROUNDS:
     case MARGIN:
@@ -351,6 +357,7 @@ static enum origin option_origin(int key) {
     case PYTHON_SCRIPT:
     case PATTERNS_SCRIPT:
     case SERVER_SCRIPT:
+    case AGAINST:
     case TRACE: return FROM_COMMAND;
     default: return OF_NO_JOURNAL;
     }
@@ -358,7 +365,9 @@ static enum origin option_origin(int key) {
 
 // Of the interpreter and the folder for timelines.
 static bool was_given(const struct run_options *run, int key) {
-    return key == PYTHON ? run->python != NULL : run->traces != NULL;
+    return key == PYTHON    ? run->python != NULL
+           : key == AGAINST ? run->against != NULL
+                            : run->traces != NULL;
 }
 
 static const char *option_name(int key) {
@@ -372,7 +381,7 @@ static bool take_replayed(struct command *command, int key) {
     const char *name = option_name(key);
     // The scripts are the checkout's own; a run that lacks one it needs is not the run that was
     // begun.
-    if ((key == PYTHON || key == TRACE) && !was_given(&command->run, key))
+    if ((key == PYTHON || key == TRACE || key == AGAINST) && !was_given(&command->run, key))
         reject("the run was begun with --%s, which names what is run or written and is not taken "
                "from a journal; give it "
                "again, beside --resume",
@@ -401,14 +410,14 @@ static error_t parse(int key, char *argument, struct argp_state *state) {
     return error;
 }
 
-static bool write_report(const json_t *root, const struct analysis *analysis, const char *folder) {
+static bool write_report(const struct analysis *analysis, const char *folder) {
     struct text html = {0}, markdown = {0}, csv = {0}, comparisons = {0}, json = {0};
     struct document document = compose_report(analysis);
     render_html(&document, &html);
     render_markdown(&document, &markdown);
-    compose_csv(analysis, &csv);
+    compose_csv(analysis->results, &csv);
     compose_comparisons_csv(analysis, &comparisons);
-    char *dumped = json_dumps(root, JSON_INDENT(1));
+    char *dumped = json_dumps(analysis->results->root, JSON_INDENT(1));
     if (dumped == NULL) reject("%s: cannot write the results as JSON, out of memory", folder);
     text_add_bytes(&json, dumped, strlen(dumped));
     text_add(&json, "\n");
@@ -437,33 +446,42 @@ static void print_table(const struct analysis *analysis) {
     text_free(&out);
 }
 
-static void print_control(const struct analysis *analysis) {
-    char *shown = show_control(analysis);
-    if (analysis->control_count) printf("%s.\n", shown);
-    free(shown);
+// Takes the line over.
+static void print_line(char *line, bool wanted) {
+    if (wanted) printf("%s.\n", line);
+    free(line);
+}
+
+static bool is_slower_than_before(const struct analysis *analysis) {
+    const struct comparisons *list = &analysis->families[FAMILY_AGAINST];
+    for (size_t i = 0; i < list->count; i++)
+        if (is_slower(&list->items[i].ratio, &list->judgement)) return true;
+    return false;
 }
 
 // Writes the report of the results, shows the table, and names the folder last.
 static int finish(json_t *root, const char *folder, bool created, double margin) {
-    struct analysis analysis = analysis_make(root, margin);
+    struct results results = results_make(root);
+    struct analysis analysis = analysis_make(&results, margin);
     size_t failures = json_array_size(json_object_get(root, "failures"));
-    int status = failures ? 1 : 0;
-    if (!write_report(root, &analysis, folder)) {
+    int status = failures ? 1 : is_slower_than_before(&analysis) ? 3 : 0;
+    if (!write_report(&analysis, folder)) {
         if (created) rmdir(folder);
         status = 2;
     } else {
-        if (analysis.cell_count && !json_is_true(json_object_get(root, "self")))
-            print_table(&analysis);
-        print_control(&analysis);
-        if (failures) printf("%zu blocks failed; the report lists them\n", failures);
-        if (json_is_true(json_object_get(root, "incomplete")))
+        if (analysis.backend_count && !results.self) print_table(&analysis);
+        print_line(show_control(&analysis), analysis.control.count);
+        print_line(show_against(&analysis), analysis.families[FAMILY_AGAINST].count);
+        if (failures) printf("%zu runs failed; the report lists them\n", failures);
+        if (results.incomplete)
             printf("stopped before the end; the results are marked incomplete\n");
         printf("%s\n", folder);
         char *kept = format("the report is in %s", folder);
-        if (!output_written(kept) && status == 0) status = 1;
+        if (!output_written(kept) && (status == 0 || status == 3)) status = 1;
         free(kept);
     }
     analysis_free(&analysis);
+    results_free(&results);
     json_decref(root);
     return status;
 }
@@ -525,6 +543,7 @@ static void show_resume(const struct command *command, bool unwritten) {
             unwritten ? "what was measured is in the journal; to write the report: " : "to go on: ",
             command->output);
     if (command->run.python) fprintf(stderr, " --with-python %s", command->run.python);
+    if (command->run.against) fprintf(stderr, " --against %s", command->run.against);
     if (command->run.traces) fprintf(stderr, " --trace %s", command->run.traces);
     fputc('\n', stderr);
 }
@@ -579,16 +598,16 @@ static int report(struct command *command) {
 
 static int diff(struct command *command) {
     struct text out = {0}, doubts = {0};
-    if (command->newer == NULL)
-        reject("%s needs two results files, the older and the newer", "diff");
-    json_t *older = results_load(command->results),
-           *newer = older ? results_load(command->newer) : NULL;
-    bool good = older && newer;
-    if (good && !diff_compose(older, newer, command->margin, command->json, &out, &doubts)) {
-        fprintf(
-            stderr,
-            "tally-compare: %s and %s have no workload, backend and number of threads in common\n",
-            command->results, command->newer);
+    json_t **roots = checked_calloc(command->files.count, sizeof *roots);
+    bool good = true;
+    if (command->files.count < 2)
+        reject("%s needs two results files or more, the newest last", "diff");
+    for (size_t i = 0; i < command->files.count && good; i++)
+        good = (roots[i] = results_load(command->files.items[i])) != NULL;
+    if (good &&
+        !diff_compose(roots, command->files.count, command->margin, command->json, &out, &doubts)) {
+        fprintf(stderr, "tally-compare: the files have no workload, backend and number of threads "
+                        "in common\n");
         good = false;
     }
     if (good) {
@@ -598,24 +617,27 @@ static int diff(struct command *command) {
              line = strtok_r(NULL, "\n", &rest))
             fprintf(stderr, "beware: %s\n", line);
     }
+    for (size_t i = 0; i < command->files.count; i++) json_decref(roots[i]);
+    free(roots);
     text_free(&out);
     text_free(&doubts);
-    json_decref(older);
-    json_decref(newer);
     return good ? 0 : 2;
 }
 
 static const struct argp argp = {
     option_list,
     parse,
-    "run\nreport RESULTS.json\ndiff OLD.json NEW.json\ntune --check",
+    "run\nreport RESULTS.json\ndiff OLD.json... NEW.json\ntune --check",
     "run measures Tally's backends side by side and writes the comparison report. report writes it "
     "again from "
-    "the results.json of a run. diff compares two of them. tune lists what on this machine spoils "
+    "the results.json of a run. diff compares the newest of them with the others. tune lists what "
+    "on this machine spoils "
     "numbers, with status 1 if anything does."
     "\vCtrl-C ends a run and keeps the samples so far, marked incomplete. Exit status: 0 good, 1 a "
     "block failed or the table is lost, "
-    "2 a wrong argument or a folder that cannot be written, 130 Ctrl-C.",
+    "2 a wrong argument or a folder that cannot be written, 3 slower than --against by more than "
+    "the "
+    "margin, 130 Ctrl-C.",
     NULL,
     NULL,
     NULL};

@@ -85,20 +85,29 @@ static bool choose_backends(struct run_options *options) {
     return good;
 }
 
+// Takes the path over.
+static bool driver_is_there(char *path, const char *backend) {
+    bool found = access(path, X_OK) == 0;
+    if (!found)
+        fprintf(
+            stderr,
+            "tally-compare: no driver %s; build backend %s (cmake -DTALLY_BACKEND=all) or leave "
+            "it out\n",
+            path, backend);
+    free(path);
+    return found;
+}
+
 static bool find_backends(struct run_options *options) {
     if (!choose_backends(options)) return false;
-    for (size_t i = 0; i < options->backends.count; i++) {
-        char *path = driver_path(options, options->backends.items[i], false);
-        bool found = access(path, X_OK) == 0;
-        if (!found)
-            fprintf(stderr,
-                    "tally-compare: no driver %s; build backend %s (cmake -DTALLY_BACKEND=all) or "
-                    "leave it out\n",
-                    path, options->backends.items[i]);
-        free(path);
-        if (!found) return false;
+    bool good = true;
+    for (size_t i = 0; good && i < options->backends.count; i++) {
+        const char *backend = options->backends.items[i];
+        good = driver_is_there(driver_path(options, backend, false), backend) &&
+               (!options->against ||
+                driver_is_there(format("%s/tally-%s", options->against, backend), backend));
     }
-    return true;
+    return good;
 }
 
 // Asks a driver what workloads there are, or belong to a quick run if none is named.

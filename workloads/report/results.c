@@ -3,8 +3,6 @@
 // The results file; see results.h.
 #include "results.h"
 
-#include "extras.h"
-
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -48,6 +46,9 @@ bool results_check_block(const json_t *block, const char **why) {
     if (!json_is_integer(threads) || json_integer_value(threads) < 1 ||
         json_integer_value(threads) > 1000000)
         return false;
+    double round = object_number(block, "round", 0);
+    *why = "its round is wrong";
+    if (!(round >= 0 && round < MOST_ROUNDS)) return false;
     *why = "its samples are missing or wrong";
     if (!json_is_array(samples)) return false;
     json_array_foreach(samples, index, sample) if (!sample_is_good(sample)) return false;
@@ -76,9 +77,10 @@ static bool extras_are_good(const json_t *root, const char **why) {
     static const struct {
         const char *list;
         bool (*check)(const json_t *block, const char **why);
-    } lists[] = {{"convoy", convoy_check_block},
-                 {"servers", server_check_block},
-                 {"patterns", results_check_block}};
+    } lists[] = {{"convoy", convoy_check_block},    {"servers", server_check_block},
+                 {"patterns", results_check_block}, {"python", results_check_block},
+                 {"variants", results_check_block}, {"what_if", results_check_block},
+                 {"against", results_check_block}};
     const json_t *block;
     size_t index;
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)

@@ -22,7 +22,7 @@
 
 enum { PROCESS_MS = 25 }; // a guess at start and setup, for the first estimate only
 
-struct run {
+struct session {
     const struct plan *plan;
     size_t done, total;
     double started, last_line;
@@ -32,7 +32,7 @@ struct run {
     bool *finished; // one a job
 };
 
-static double seconds_left(const struct run *run) {
+static double seconds_left(const struct session *run) {
     const struct plan *plan = run->plan;
     double elapsed = clock_seconds() - run->started;
     size_t left = run->total > run->done ? run->total - run->done : 0;
@@ -42,7 +42,7 @@ static double seconds_left(const struct run *run) {
 }
 
 // One rewritten line on a terminal; elsewhere a line every ten seconds.
-static void show_progress(struct run *run, const struct job *job) {
+static void show_progress(struct session *run, const struct job *job) {
     double now = clock_seconds();
     int left = (int)(seconds_left(run) + 0.5);
     if (!run->terminal && run->done && now - run->last_line < 10) return;
@@ -58,8 +58,8 @@ static void show_progress(struct run *run, const struct job *job) {
     fflush(stderr);
 }
 
-static void add_failure(struct run *run, const struct job *job, const struct process_result *result,
-                        const char *why) {
+static void add_failure(struct session *run, const struct job *job,
+                        const struct process_result *result, const char *why) {
     struct text message = {0};
     if (why) text_add(&message, "%s\n", why);
     if (result->timed_out)
@@ -69,10 +69,11 @@ static void add_failure(struct run *run, const struct job *job, const struct pro
                  strsignal(result->status - 128));
     text_add(&message, "%s", text_string(&result->errors));
     json_t *shown = json_string(text_string(&message)); // NULL where it is no UTF-8
-    json_t *failure = json_pack(
-        "{s:s, s:s, s:i, s:s, s:b, s:i, s:o}", "workload", job->workload, "backend", job->backend,
-        "threads", job->threads, "list", job->kind->list, "counted", job->kind->counted, "status",
-        result->status, "stderr", shown ? shown : json_string("(a message that is no UTF-8)"));
+    json_t *failure =
+        json_pack("{s:s, s:s, s:i, s:s, s:b, s:i, s:o}", "workload", job->workload, "backend",
+                  job->backend, "threads", job->threads, "list", list_names[job->kind->list],
+                  "counted", job->kind->counted, "status", result->status, "stderr",
+                  shown ? shown : json_string("(a message that is no UTF-8)"));
     json_array_append(json_object_get(run->results, "failures"), failure);
     journal_add(run->journal, json_pack("{s:I, s:o}", "job", (json_int_t)(job - run->plan->jobs),
                                         "failure", failure));
@@ -95,8 +96,8 @@ static void mark_warmup(json_t *block) {
     free(rates);
 }
 
-static void keep_block(struct run *run, const struct job *job, const struct process_result *result,
-                       double seconds) {
+static void keep_block(struct session *run, const struct job *job,
+                       const struct process_result *result, double seconds) {
     const char *why = NULL;
     json_error_t error;
     json_t *block = json_loads(text_string(&result->output), 0, &error);
@@ -112,11 +113,12 @@ static void keep_block(struct run *run, const struct job *job, const struct proc
         mark_warmup(block);
         if (stopped) json_object_set_new(block, "incomplete", json_true());
         if (job->variant) json_object_set_new(block, "variant", json_string(job->variant));
-        json_array_append(json_object_get(run->results, job->kind->list), block);
+        json_array_append(json_object_get(run->results, list_names[job->kind->list]), block);
         // One that was cut short keeps its samples, and its job is done again.
         journal_add(run->journal,
                     json_pack("{s:I, s:s, s:O, s:b}", "job", (json_int_t)(job - run->plan->jobs),
-                              "list", job->kind->list, "block", block, "again", stopped));
+                              "list", list_names[job->kind->list], "block", block, "again",
+                              stopped));
     } else if (!stopped) {
         add_failure(run, job, result,
                     result->status ? NULL
@@ -126,7 +128,7 @@ static void keep_block(struct run *run, const struct job *job, const struct proc
     json_decref(block);
 }
 
-static void run_job(struct run *run, const struct job *job) {
+static void run_job(struct session *run, const struct job *job) {
     struct arguments arguments = plan_arguments(run->plan, job);
     // The driver ends by itself where a step of its takes too long; this is for one that cannot.
     int limit = run->plan->options->time_limit ? run->plan->options->time_limit : TIME_LIMIT;
@@ -147,18 +149,18 @@ static void run_job(struct run *run, const struct job *job) {
 }
 
 // Rounds past the third are left out where a quick run would take too long.
-static bool takes_too_long(const struct run *run, int round) {
+static bool takes_too_long(const struct session *run, int round) {
     double elapsed = clock_seconds() - run->started;
     return run->plan->options->effort == QUICK && !run->plan->options->rounds && round >= 3 &&
            elapsed / round * (round + 1) > 26;
 }
 
-static void run_jobs(struct run *run) {
+static void run_jobs(struct session *run) {
     int last_round = run->plan->budget.rounds, round = 0;
     for (size_t i = 0; i < run->plan->count && !process_stop_asked() && !run->journal->failed;
          i++) {
         const struct job *job = &run->plan->jobs[i];
-        bool timed = job->kind == &kind_timed || job->kind == &kind_control;
+        bool timed = job->kind->turns;
         if (timed && job->round != round && takes_too_long(run, job->round) &&
             job->round < last_round)
             last_round = job->round;
@@ -186,7 +188,8 @@ static bool failure_is_good(const json_t *failure, const struct job *job) {
 static bool block_is_good(const json_t *entry, const json_t *block, const struct job *job) {
     const struct kind *kind = job->kind;
     const char *why;
-    if (!block || strcmp(object_string(entry, "list", ""), kind->list) != 0) return false;
+    if (!block || strcmp(object_string(entry, "list", ""), list_names[kind->list]) != 0)
+        return false;
     if (kind->check) return kind->check(block, &why);
     return results_check_block(block, &why) &&
            strcmp(object_string(block, "workload", ""), job->workload) == 0 &&
@@ -195,7 +198,7 @@ static bool block_is_good(const json_t *entry, const json_t *block, const struct
 }
 
 // Takes over what was finished before.  What does not fit its job is measured again.
-static void restore(struct run *run) {
+static void restore(struct session *run) {
     const json_t *entry;
     size_t index;
     json_array_foreach(run->journal->entries, index, entry) {
@@ -205,7 +208,7 @@ static void restore(struct run *run) {
         if (!(number >= 0) || number >= (double)run->plan->count) continue;
         const struct job *job = &run->plan->jobs[(size_t)number];
         if (block_is_good(entry, block, job))
-            json_array_append(json_object_get(run->results, job->kind->list), block);
+            json_array_append(json_object_get(run->results, list_names[job->kind->list]), block);
         else if (failure && failure_is_good(failure, job))
             json_array_append(json_object_get(run->results, "failures"), failure);
         else
@@ -234,18 +237,25 @@ static char *plan_fingerprint(const struct plan *plan) {
     return format("%016llx", (unsigned long long)hash);
 }
 
+// Takes the path over.
+static void add_program(json_t *programs, const char *build, char *path) {
+    char *print = file_fingerprint(path), *name = format("%s%s", build, strrchr(path, '/') + 1);
+    json_object_set_new(programs, name, json_string(print));
+    free(name);
+    free(print);
+    free(path);
+}
+
 // What must be as it was for a run to go on.
 static json_t *run_identity(const struct plan *plan, const json_t *machine) {
     const struct run_options *options = plan->options;
     json_t *programs = json_object();
     for (size_t i = 0; i < options->backends.count; i++)
-        for (int counted = 0; counted < 2; counted++) {
-            char *path = driver_path(options, options->backends.items[i], counted),
-                 *print = file_fingerprint(path);
-            json_object_set_new(programs, strrchr(path, '/') + 1, json_string(print));
-            free(print);
-            free(path);
-        }
+        for (int counted = 0; counted < 2; counted++)
+            add_program(programs, "", driver_path(options, options->backends.items[i], counted));
+    for (size_t i = 0; options->against && i < options->backends.count; i++)
+        add_program(programs, "against ",
+                    format("%s/tally-%s", options->against, options->backends.items[i]));
     char *jobs = plan_fingerprint(plan);
     json_t *identity =
         json_pack("{s:s, s:o, s:s, s:s, s:f}", "jobs", jobs, "programs", programs, "cpu",
@@ -324,18 +334,24 @@ json_t *run_measure(const struct run_options *options, struct journal *journal,
                   "machine", machine, "build", build_facts(), "incomplete", 0);
     json_object_set_new(results, "margin", json_real(options->margin));
     json_object_set_new(results, "self", json_boolean(options->self));
-    for (size_t k = 0; kinds[k]; k++) json_object_set_new(results, kinds[k]->list, json_array());
+    for (size_t k = 0; kinds[k]; k++)
+        json_object_set_new(results, list_names[kinds[k]->list], json_array());
     json_object_set_new(results, "failures", json_array());
+    const char *commit = getenv("TALLY_AGAINST_COMMIT");
+    if (options->against)
+        json_object_set_new(
+            results, "against_build",
+            json_pack("{s:s}", "commit", commit && *commit ? commit : "another build"));
     json_object_set(results, "left_out", options->left_out); // nothing where it is NULL
     json_object_set(results, "causes", options->causes);     // the same
     plan.results = results;
-    struct run run = {.plan = &plan,
-                      .total = plan.count,
-                      .terminal = isatty(STDERR_FILENO),
-                      .started = clock_seconds(),
-                      .results = results,
-                      .journal = journal,
-                      .finished = checked_calloc(plan.count, sizeof *run.finished)};
+    struct session run = {.plan = &plan,
+                          .total = plan.count,
+                          .terminal = isatty(STDERR_FILENO),
+                          .started = clock_seconds(),
+                          .results = results,
+                          .journal = journal,
+                          .finished = checked_calloc(plan.count, sizeof *run.finished)};
     if (goes_on) {
         restore(&run);
         json_object_set_new(results, "resumed", json_integer((json_int_t)times_resumed(journal)));
