@@ -32,7 +32,7 @@ static double noise(size_t run, int round, double size) {
 static json_t *make_run(size_t w, const char *backend, int threads, int round, double log_rate) {
     double rate = exp(log_rate);
     return json_pack("{s:s, s:i, s:s, s:s, s:i, s:s, s:s, s:i, s:b, s:[{s:f, s:f, s:f}]}", "format",
-                     "tally-block", "version", 1, "workload", names[w], "backend", backend,
+                     "tally-run", "version", 1, "workload", names[w], "backend", backend,
                      "threads", threads, "unit", "operations", "sharing", "own", "round", round,
                      "pinned", 1, "samples", "seconds", 0.1, "operations", rate / 10, "rate", rate);
 }

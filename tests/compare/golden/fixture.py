@@ -88,7 +88,7 @@ class Run:
             samples[0]["warmup"] = True
         count = 120 if workload == "gc-live" else 0
         return {
-            "format": "tally-block",
+            "format": "tally-run",
             "version": 1,
             "workload": workload,
             "backend": backend,
