@@ -32,9 +32,9 @@ static double noise(size_t run, int round, double size) {
 static json_t *make_run(size_t w, const char *backend, int threads, int round, double log_rate) {
     double rate = exp(log_rate);
     return json_pack("{s:s, s:i, s:s, s:s, s:i, s:s, s:s, s:i, s:b, s:[{s:f, s:f, s:f}]}", "format",
-                     "tally-run", "version", 1, "workload", names[w], "backend", backend,
-                     "threads", threads, "unit", "operations", "sharing", "own", "round", round,
-                     "pinned", 1, "samples", "seconds", 0.1, "operations", rate / 10, "rate", rate);
+                     "tally-run", "version", 1, "workload", names[w], "backend", backend, "threads",
+                     threads, "unit", "operations", "sharing", "own", "round", round, "pinned", 1,
+                     "samples", "seconds", 0.1, "operations", rate / 10, "rate", rate);
 }
 
 static json_t *make_results(const struct made *made) {
@@ -58,7 +58,7 @@ static json_t *make_results(const struct made *made) {
     return json_pack("{s:s, s:i, s:f, s:o, s:[{s:s, s:s}, {s:s, s:s}], s:{}, s:{}, s:o}", "format",
                      "tally-results", "version", RESULTS_VERSION, "margin", 0.02, "workloads",
                      workloads, "backends", "name", "gil", "role", "product", "name", "biased",
-                     "role", "product", "machine", "build", "blocks", runs);
+                     "role", "product", "machine", "build", "runs", runs);
 }
 
 /* The advice on a kind, or on a workload. */

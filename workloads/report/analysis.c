@@ -55,6 +55,7 @@ static struct cell make_cell(const struct analysis *analysis, struct runs runs) 
                         .oversubscribed = runs.items->oversubscribed,
                         .pinned = runs.items->pinned};
     for (size_t r = 0; r < analysis->rounds; r++) cell.logs[r] = NAN;
+    for (size_t i = 0; i < runs.count; i++) cell.few_turns |= runs.items[i].few_turns;
     // Of two runs of a round the later one is that which was not cut short.
     for (size_t i = 0; i < runs.count; i++)
         cell.logs[runs.items[i].round] = log(runs.items[i].rate);

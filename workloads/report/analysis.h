@@ -23,7 +23,7 @@ struct cell {
     size_t design, group;
     struct interval rate; // operations a second, all threads together
     double peak_kib, pss_kib;
-    bool oversubscribed, pinned;
+    bool oversubscribed, pinned, few_turns;
 };
 
 // What is judged together.

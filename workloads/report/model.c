@@ -11,7 +11,7 @@
 #include <string.h>
 
 const char *const list_names[LISTS] = {
-    "blocks", "control",  "against", "totals",  "processes", "variants",
+    "runs",   "control",  "against", "totals",  "processes", "variants",
     "python", "patterns", "convoy",  "servers", "what_if",   "counted",
 };
 const double quantile_shares[QUANTILES] = {0.5, 0.9, 0.99, 0.999, 1};
@@ -200,6 +200,7 @@ static struct run read_run(enum list list, const json_t *json) {
                       .pinned = json_is_true(json_object_get(json, "pinned")),
                       .oversubscribed = json_is_true(json_object_get(json, "oversubscribed")),
                       .incomplete = json_is_true(json_object_get(json, "incomplete")),
+                      .few_turns = json_is_true(json_object_get(json, "few_turns")),
                       .detailed = json_is_true(json_object_get(json, "detailed")),
                       .layout_told = randomised != NULL,
                       .layout_fixed = json_is_false(randomised),

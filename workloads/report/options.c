@@ -34,6 +34,17 @@ void names_free(struct names *names) {
     names->count = 0;
 }
 
+void run_free_options(struct run_options *options) {
+    names_free(&options->workloads);
+    names_free(&options->backends);
+    names_free(&options->texts);
+    names_free(&options->switching);
+    json_t *const owned[] = {options->arguments,   options->known_backends, options->descriptions,
+                             options->python_name, options->patterns_name,  options->left_out,
+                             options->causes};
+    for (size_t i = 0; i < sizeof owned / sizeof *owned; i++) json_decref(owned[i]);
+}
+
 static void default_threads(struct run_options *options) {
     int cores = machine_cores();
     for (int n = 1; n < cores; n *= 2) options->threads[options->thread_count++] = n;

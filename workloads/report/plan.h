@@ -43,8 +43,8 @@ struct kind {
     bool counted;       // by the driver that counts every event, in one short sample
     bool warm;          // after a warm-up
     bool whole_command; // what add_program gives is all
-    bool (*check)(const json_t *block,
-                  const char **why); // of what it prints; NULL: that of a driver's block
+    bool (*check)(const json_t *run,
+                  const char **why); // of what it prints; NULL: that of a driver's run
     bool processes;                  // as many processes of one thread, not threads
 };
 

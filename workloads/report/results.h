@@ -10,7 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-enum { RESULTS_VERSION = 3, MOST_ROUNDS = 10000 };
+enum { RESULTS_VERSION = 4, MOST_ROUNDS = 10000 };
 
 // The lists of a results file, by the kind of job that fills them.
 enum list {
@@ -69,6 +69,7 @@ struct run {
     const char *workload, *backend, *variant, *without, *unit;
     int threads, round; // the convoy's busy threads, the server's workers
     bool shared, pinned, oversubscribed, incomplete, detailed;
+    bool few_turns; // too short for every thread to have the GIL several times
     bool layout_told, layout_fixed;
     struct sample *samples;
     size_t sample_count, warmup_count;
@@ -141,9 +142,9 @@ size_t backend_place(const struct results *results, const char *name);
 const struct workload *workload_named(const struct results *results, const char *name);
 
 // Checks one run as a driver prints it; *why tells what is wrong.
-bool results_check_block(const json_t *block, const char **why);
-bool convoy_check_block(const json_t *block, const char **why);
-bool server_check_block(const json_t *block, const char **why);
+bool results_check_run(const json_t *run, const char **why);
+bool convoy_check(const json_t *run, const char **why);
+bool server_check(const json_t *run, const char **why);
 // Whether it is a list of backends, each with a name and a role.
 bool results_check_backends(const json_t *list);
 

@@ -32,33 +32,33 @@ struct session {
     bool *finished; // one a job
 };
 
-static double seconds_left(const struct session *run) {
-    const struct plan *plan = run->plan;
-    double elapsed = clock_seconds() - run->started;
-    size_t left = run->total > run->done ? run->total - run->done : 0;
+static double seconds_left(const struct session *session) {
+    const struct plan *plan = session->plan;
+    double elapsed = clock_seconds() - session->started;
+    size_t left = session->total > session->done ? session->total - session->done : 0;
     double one = (plan->budget.samples * plan->sample_ms + plan->warmup_ms + PROCESS_MS) / 1000.0;
-    if (run->done > 5) one = elapsed / (double)run->done;
+    if (session->done > 5) one = elapsed / (double)session->done;
     return one * (double)left;
 }
 
 // One rewritten line on a terminal; elsewhere a line every ten seconds.
-static void show_progress(struct session *run, const struct job *job) {
+static void show_progress(struct session *session, const struct job *job) {
     double now = clock_seconds();
-    int left = (int)(seconds_left(run) + 0.5);
-    if (!run->terminal && run->done && now - run->last_line < 10) return;
-    run->last_line = now;
-    fprintf(stderr, "%s%zu of %zu blocks done, %zu left, about %d:%02d; now %s on %s, %d %s%s%s",
-            run->terminal ? "\r\033[K" : "", run->done, run->total, run->total - run->done,
-            left / 60, left % 60, job->workload, job->backend, job->threads,
-            job->kind->processes ? "process" : "thread",
+    int left = (int)(seconds_left(session) + 0.5);
+    if (!session->terminal && session->done && now - session->last_line < 10) return;
+    session->last_line = now;
+    fprintf(stderr, "%s%zu of %zu runs done, %zu left, about %d:%02d; now %s on %s, %d %s%s%s",
+            session->terminal ? "\r\033[K" : "", session->done, session->total,
+            session->total - session->done, left / 60, left % 60, job->workload, job->backend,
+            job->threads, job->kind->processes ? "process" : "thread",
             job->threads == 1      ? ""
             : job->kind->processes ? "es"
                                    : "s",
-            run->terminal ? "" : "\n");
+            session->terminal ? "" : "\n");
     fflush(stderr);
 }
 
-static void add_failure(struct session *run, const struct job *job,
+static void add_failure(struct session *session, const struct job *job,
                         const struct process_result *result, const char *why) {
     struct text message = {0};
     if (why) text_add(&message, "%s\n", why);
@@ -74,102 +74,104 @@ static void add_failure(struct session *run, const struct job *job,
                   job->backend, "threads", job->threads, "list", list_names[job->kind->list],
                   "counted", job->kind->counted, "status", result->status, "stderr",
                   shown ? shown : json_string("(a message that is no UTF-8)"));
-    json_array_append(json_object_get(run->results, "failures"), failure);
-    journal_add(run->journal, json_pack("{s:I, s:o}", "job", (json_int_t)(job - run->plan->jobs),
-                                        "failure", failure));
-    if (run->terminal) fputs("\r\033[K", stderr);
+    json_array_append(json_object_get(session->results, "failures"), failure);
+    journal_add(session->journal,
+                json_pack("{s:I, s:o}", "job", (json_int_t)(job - session->plan->jobs), "failure",
+                          failure));
+    if (session->terminal) fputs("\r\033[K", stderr);
     fprintf(stderr, "failed: %s on %s, %d threads (status %d): %.300s\n", job->workload,
             job->backend, job->threads, result->status, text_string(&message));
     text_free(&message);
 }
 
 // Marks the samples that were taken before the process was warm; they stay.
-static void mark_warmup(json_t *block) {
-    json_t *samples = json_object_get(block, "samples");
+static void mark_warmup(json_t *run) {
+    json_t *samples = json_object_get(run, "samples");
     size_t count = json_array_size(samples);
     double *rates = checked_calloc(count, sizeof *rates);
     for (size_t i = 0; i < count; i++) rates[i] = sample_rate(json_array_get(samples, i));
     size_t cold = warmup_length(rates, count);
     for (size_t i = 0; i < cold; i++)
         json_object_set_new(json_array_get(samples, i), "warmup", json_true());
-    json_object_set_new(block, "warmup_samples", json_integer((json_int_t)cold));
+    json_object_set_new(run, "warmup_samples", json_integer((json_int_t)cold));
     free(rates);
 }
 
-static void keep_block(struct session *run, const struct job *job,
-                       const struct process_result *result, double seconds) {
+static void keep_run(struct session *session, const struct job *job,
+                     const struct process_result *result, double seconds) {
     const char *why = NULL;
     json_error_t error;
-    json_t *block = json_loads(text_string(&result->output), 0, &error);
-    bool good = block && (job->kind->check ? job->kind->check : results_check_block)(block, &why);
+    json_t *run = json_loads(text_string(&result->output), 0, &error);
+    bool good = run && (job->kind->check ? job->kind->check : results_check_run)(run, &why);
     bool stopped = process_stop_asked();
     if (good && (result->status == 0 || stopped)) {
         struct layout layout = job_layout(job);
-        json_object_set_new(block, "round", json_integer(job->round));
-        json_object_set_new(block, "seed", json_integer((json_int_t)job->seed));
-        json_object_set_new(block, "environment_bytes", json_integer(layout.environment_bytes));
-        json_object_set_new(block, "wall_seconds", json_real(seconds));
-        if (job->kind == &kind_control) json_object_set_new(block, "control", json_true());
-        mark_warmup(block);
-        if (stopped) json_object_set_new(block, "incomplete", json_true());
-        if (job->variant) json_object_set_new(block, "variant", json_string(job->variant));
-        json_array_append(json_object_get(run->results, list_names[job->kind->list]), block);
+        json_object_set_new(run, "round", json_integer(job->round));
+        json_object_set_new(run, "seed", json_integer((json_int_t)job->seed));
+        json_object_set_new(run, "environment_bytes", json_integer(layout.environment_bytes));
+        json_object_set_new(run, "wall_seconds", json_real(seconds));
+        if (job->kind == &kind_control) json_object_set_new(run, "control", json_true());
+        mark_warmup(run);
+        if (stopped) json_object_set_new(run, "incomplete", json_true());
+        if (job->variant) json_object_set_new(run, "variant", json_string(job->variant));
+        json_array_append(json_object_get(session->results, list_names[job->kind->list]), run);
         // One that was cut short keeps its samples, and its job is done again.
-        journal_add(run->journal,
-                    json_pack("{s:I, s:s, s:O, s:b}", "job", (json_int_t)(job - run->plan->jobs),
-                              "list", list_names[job->kind->list], "block", block, "again",
-                              stopped));
+        journal_add(session->journal,
+                    json_pack("{s:I, s:s, s:O, s:b}", "job",
+                              (json_int_t)(job - session->plan->jobs), "list",
+                              list_names[job->kind->list], "run", run, "again", stopped));
     } else if (!stopped) {
-        add_failure(run, job, result,
+        add_failure(session, job, result,
                     result->status ? NULL
                     : why          ? why
                                    : "the driver printed no JSON");
     }
-    json_decref(block);
+    json_decref(run);
 }
 
-static void run_job(struct session *run, const struct job *job) {
-    struct arguments arguments = plan_arguments(run->plan, job);
+static void run_job(struct session *session, const struct job *job) {
+    struct arguments arguments = plan_arguments(session->plan, job);
     // The driver ends by itself where a step of its takes too long; this is for one that cannot.
-    int limit = run->plan->options->time_limit ? run->plan->options->time_limit : TIME_LIMIT;
-    double timeout = 2 * limit + 0.05 * run->plan->budget.samples * run->plan->sample_ms;
-    show_progress(run, job);
+    int limit =
+        session->plan->options->time_limit ? session->plan->options->time_limit : TIME_LIMIT;
+    double timeout = 2 * limit + 0.05 * session->plan->budget.samples * session->plan->sample_ms;
+    show_progress(session, job);
     struct layout layout = job_layout(job);
     char *environment[] = {format("TALLY_LAYOUT=%0*d", layout.environment_bytes + 1, 0),
                            format("TALLY_HEAP_OFFSET=%d", layout.heap_offset), NULL};
     double before = clock_seconds();
     struct process_result result = process_run(arguments.items, environment, timeout);
-    keep_block(run, job, &result, clock_seconds() - before);
+    keep_run(session, job, &result, clock_seconds() - before);
     free(environment[0]);
     free(environment[1]);
-    run->done++;
+    session->done++;
     text_free(&result.output);
     text_free(&result.errors);
     arguments_free(&arguments);
 }
 
 // Rounds past the third are left out where a quick run would take too long.
-static bool takes_too_long(const struct session *run, int round) {
-    double elapsed = clock_seconds() - run->started;
-    return run->plan->options->effort == QUICK && !run->plan->options->rounds && round >= 3 &&
-           elapsed / round * (round + 1) > 26;
+static bool takes_too_long(const struct session *session, int round) {
+    double elapsed = clock_seconds() - session->started;
+    return session->plan->options->effort == QUICK && !session->plan->options->rounds &&
+           round >= 3 && elapsed / round * (round + 1) > 26;
 }
 
-static void run_jobs(struct session *run) {
-    int last_round = run->plan->budget.rounds, round = 0;
-    for (size_t i = 0; i < run->plan->count && !process_stop_asked() && !run->journal->failed;
-         i++) {
-        const struct job *job = &run->plan->jobs[i];
+static void run_jobs(struct session *session) {
+    int last_round = session->plan->budget.rounds, round = 0;
+    for (size_t i = 0;
+         i < session->plan->count && !process_stop_asked() && !session->journal->failed; i++) {
+        const struct job *job = &session->plan->jobs[i];
         bool timed = job->kind->turns;
-        if (timed && job->round != round && takes_too_long(run, job->round) &&
+        if (timed && job->round != round && takes_too_long(session, job->round) &&
             job->round < last_round)
             last_round = job->round;
         round = timed ? job->round : round;
-        if (run->finished[i]) continue;
+        if (session->finished[i]) continue;
         if (timed && job->round >= last_round)
-            run->total--;
-        else if (journal_is_there(run->journal))
-            run_job(run, job);
+            session->total--;
+        else if (journal_is_there(session->journal))
+            run_job(session, job);
     }
 }
 
@@ -183,41 +185,39 @@ static bool failure_is_good(const json_t *failure, const struct job *job) {
            json_is_string(json_object_get(failure, "stderr"));
 }
 
-// Whether a line of the journal is a block that this job prints, in the list where the job's blocks
+// Whether a line of the journal is a run that this job prints, in the list where the job's runs
 // are.
-static bool block_is_good(const json_t *entry, const json_t *block, const struct job *job) {
+static bool run_is_good(const json_t *entry, const json_t *run, const struct job *job) {
     const struct kind *kind = job->kind;
     const char *why;
-    if (!block || strcmp(object_string(entry, "list", ""), list_names[kind->list]) != 0)
-        return false;
-    if (kind->check) return kind->check(block, &why);
-    return results_check_block(block, &why) &&
-           strcmp(object_string(block, "workload", ""), job->workload) == 0 &&
-           strcmp(object_string(block, "backend", ""), job->backend) == 0 &&
-           object_number(block, "threads", 0) == job->threads;
+    if (!run || strcmp(object_string(entry, "list", ""), list_names[kind->list]) != 0) return false;
+    if (kind->check) return kind->check(run, &why);
+    return results_check_run(run, &why) &&
+           strcmp(object_string(run, "workload", ""), job->workload) == 0 &&
+           strcmp(object_string(run, "backend", ""), job->backend) == 0 &&
+           object_number(run, "threads", 0) == job->threads;
 }
 
 // Takes over what was finished before.  What does not fit its job is measured again.
-static void restore(struct session *run) {
+static void restore(struct session *session) {
     const json_t *entry;
     size_t index;
-    json_array_foreach(run->journal->entries, index, entry) {
-        json_t *block = json_object_get(entry, "block"),
-               *failure = json_object_get(entry, "failure");
+    json_array_foreach(session->journal->entries, index, entry) {
+        json_t *run = json_object_get(entry, "run"), *failure = json_object_get(entry, "failure");
         double number = object_number(entry, "job", -1);
-        if (!(number >= 0) || number >= (double)run->plan->count) continue;
-        const struct job *job = &run->plan->jobs[(size_t)number];
-        if (block_is_good(entry, block, job))
-            json_array_append(json_object_get(run->results, list_names[job->kind->list]), block);
+        if (!(number >= 0) || number >= (double)session->plan->count) continue;
+        const struct job *job = &session->plan->jobs[(size_t)number];
+        if (run_is_good(entry, run, job))
+            json_array_append(json_object_get(session->results, list_names[job->kind->list]), run);
         else if (failure && failure_is_good(failure, job))
-            json_array_append(json_object_get(run->results, "failures"), failure);
+            json_array_append(json_object_get(session->results, "failures"), failure);
         else
             continue;
-        run->started -= object_number(block, "wall_seconds", 0);
-        if (json_is_true(json_object_get(entry, "again")) || run->finished[(size_t)number])
+        session->started -= object_number(run, "wall_seconds", 0);
+        if (json_is_true(json_object_get(entry, "again")) || session->finished[(size_t)number])
             continue;
-        run->finished[(size_t)number] = true;
-        run->done++;
+        session->finished[(size_t)number] = true;
+        session->done++;
     }
 }
 
@@ -345,31 +345,31 @@ json_t *run_measure(const struct run_options *options, struct journal *journal,
     json_object_set(results, "left_out", options->left_out); // nothing where it is NULL
     json_object_set(results, "causes", options->causes);     // the same
     plan.results = results;
-    struct session run = {.plan = &plan,
-                          .total = plan.count,
-                          .terminal = isatty(STDERR_FILENO),
-                          .started = clock_seconds(),
-                          .results = results,
-                          .journal = journal,
-                          .finished = checked_calloc(plan.count, sizeof *run.finished)};
+    struct session session = {.plan = &plan,
+                              .total = plan.count,
+                              .terminal = isatty(STDERR_FILENO),
+                              .started = clock_seconds(),
+                              .results = results,
+                              .journal = journal,
+                              .finished = checked_calloc(plan.count, sizeof *session.finished)};
     if (goes_on) {
-        restore(&run);
+        restore(&session);
         json_object_set_new(results, "resumed", json_integer((json_int_t)times_resumed(journal)));
-        fprintf(stderr, "going on with the run in %s: %zu of %zu blocks are there\n", folder,
-                run.done, run.total);
+        fprintf(stderr, "going on with the run in %s: %zu of %zu runs are there\n", folder,
+                session.done, session.total);
     }
     double stolen[2], ticks[2];
     machine_steal(&stolen[0], &ticks[0]);
-    run_jobs(&run);
+    run_jobs(&session);
     machine_steal(&stolen[1], &ticks[1]);
     if (ticks[1] > ticks[0])
         json_object_set_new(machine, "steal_share",
                             json_real((stolen[1] - stolen[0]) / (ticks[1] - ticks[0])));
     json_object_set_new(results, "incomplete", json_boolean(process_stop_asked()));
-    if (run.terminal) fputs("\r\033[K", stderr);
-    fprintf(stderr, "%zu of %zu blocks done in %.0f s\n", run.done, run.total,
-            clock_seconds() - run.started);
-    free(run.finished);
+    if (session.terminal) fputs("\r\033[K", stderr);
+    fprintf(stderr, "%zu of %zu runs done in %.0f s\n", session.done, session.total,
+            clock_seconds() - session.started);
+    free(session.finished);
     plan_free(&plan);
     if (journal->failed) {
         json_decref(results);

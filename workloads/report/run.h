@@ -57,6 +57,7 @@ struct run_options {
 };
 
 void names_free(struct names *names);
+void run_free_options(struct run_options *options);
 
 // Fills in what was left out and checks names against what the drivers know.
 // False after one line on stderr.

@@ -130,7 +130,7 @@ struct rate_row {
 static void rate_table(struct document *document, const struct analysis *analysis,
                        const struct workload *workload) {
     size_t count = 0;
-    bool over = false;
+    bool over = false, short_ones = false;
     struct rate_row *rows =
         checked_calloc(analysis->backend_count * analysis->thread_count, sizeof *rows);
     for (size_t b = 0; b < analysis->backend_count; b++)
@@ -143,9 +143,11 @@ static void rate_table(struct document *document, const struct analysis *analysi
             const struct cell *base =
                 analysis_cell(analysis, workload->name, analysis->baseline, threads);
             over = over || cell->oversubscribed;
+            short_ones = short_ones || cell->few_turns;
             rows[count++] = (struct rate_row){
                 .backend = backend,
-                .threads = keep(document, "%d%s", threads, cell->oversubscribed ? " †" : ""),
+                .threads = keep(document, "%d%s%s", threads, cell->oversubscribed ? " †" : "",
+                                cell->few_turns ? " §" : ""),
                 .rate = cell->rate.estimate,
                 .interval = {cell->rate.known ? cell->rate.low : NAN, cell->rate.high},
                 .speedup = cells_ratio(analysis, cell, one),
@@ -164,8 +166,11 @@ static void rate_table(struct document *document, const struct analysis *analysi
         {"peak memory\nMiB, process", NUMBER, offsetof(struct rate_row, peak), 1},
     };
     TABLE_OF(document, "Throughput, speedup and memory", columns, rows, count);
-    document_paragraph(document, "%s= the same within the margin. ? not enough data.",
-                       over ? "† more threads than cores. " : "");
+    document_paragraph(document, "%s%s= the same within the margin. ? not enough data.",
+                       over ? "† more threads than cores. " : "",
+                       short_ones ? "§ samples too short for every thread to have the GIL ten "
+                                    "times. "
+                                  : "");
     free(rows);
 }
 

@@ -75,7 +75,7 @@ class Run:
                 self.rounds[place] = self.noise(size)
         return self.rounds[kind, number] + self.rounds[kind, workload, number]
 
-    def block(self, kind, workload, backend, threads, number, **more):
+    def run(self, kind, workload, backend, threads, number, **more):
         _, unit, sharing, rate, _ = WORKLOADS[workload]
         times = BACKENDS[backend][3][threads - 1]
         if threads == 2:
@@ -146,12 +146,12 @@ class Run:
         }
 
     def counted(self, workload, backend, threads):
-        block = self.block("counted", workload, backend, threads, 0, detailed=True)
-        block["samples"] = block["samples"][1:2]
-        operations = block["samples"][0]["operations"]
+        one = self.run("counted", workload, backend, threads, 0, detailed=True)
+        one["samples"] = one["samples"][1:2]
+        operations = one["samples"][0]["operations"]
         fought = operations // 2 if (workload, threads) == ("list-shared-read", 2) else 0
         fought *= backend == "atomic"
-        block["stats"] = {
+        one["stats"] = {
             "lost_cas": fought,
             "gil_waits": 40 * (backend == "gil" and threads > 1),
             "gil_handovers": 40 * (backend == "gil" and threads > 1),
@@ -165,8 +165,8 @@ class Run:
         }
         row = {"type": "list", "owner": 1, "place": "setup at list_shared.c:17", "lost_cas": fought}
         row |= dict.fromkeys(("lock_waits", "handovers", "revocations", "merges"), 0)
-        block["contention"] = [row | {"shared_counts": 0, "share": 1.0}] if fought else []
-        return block
+        one["contention"] = [row | {"shared_counts": 0, "share": 1.0}] if fought else []
+        return one
 
 
 def server(backend, version, number):
@@ -228,7 +228,7 @@ def make(day):
     causes = {w: description(w)["causes"] for w in WORKLOADS}
     return {
         "format": "tally-results",
-        "version": 3,
+        "version": 4,
         "started": "2026-01-0%dT10:00:00Z" % day,
         "seed": day,
         "margin": 0.02,
@@ -252,16 +252,16 @@ def make(day):
             "steal_share": 0.0,
         },
         "build": {"compiler": "cc 1", "flags": "-O2", "type": "Release", "commit": f"c{day}"},
-        "blocks": [run.block("timed", *place) for place in every],
+        "runs": [run.run("timed", *place) for place in every],
         "control": [
-            run.block("timed", w, "gil", 1 + i % 2, number, control=True)
+            run.run("timed", w, "gil", 1 + i % 2, number, control=True)
             for number in range(ROUNDS)
             for i, w in enumerate(WORKLOADS)
         ],
-        "totals": [run.block("totals", *place) for place in every if place[3] < 3],
+        "totals": [run.run("totals", *place) for place in every if place[3] < 3],
         "processes": [],
         "variants": [
-            run.block("variants", w, b, t, number, variant=f"nodes={v}")
+            run.run("variants", w, b, t, number, variant=f"nodes={v}")
             for number in range(2)
             for w, b, t, v in variants
         ],
@@ -275,7 +275,7 @@ def make(day):
         ],
         "servers": [server(b, v, n) for n in range(3) for b in ("gil", "biased") for v in (1, 2)],
         "what_if": [
-            run.block("what_if", w, b, 2, number, without=cause, times=times)
+            run.run("what_if", w, b, 2, number, without=cause, times=times)
             for number in range(ROUNDS)
             for w, cause, times in (
                 ("list-shared-read", None, 1),
