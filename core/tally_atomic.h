@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * tally_atomic.h: C11 atomic accesses by short names that end in their memory order, so that
- * an access and its order fit on one line.
+ * tally_atomic.h: C11 atomic accesses by short names that end in their memory order, so that an
+ * access and its order fit on one line.
  *
  * tally_cas_ORDER(object, expected, desired): the order of success; a failure is relaxed, or as a
  * second order says. The weak form may fail without a reason.
