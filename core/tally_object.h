@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * tally_object.h: the header of an object and the operations so hot that they
- * are inlined into a user's program. Included by tally.h; the counts come from
- * the backend, chosen by include path.
+ * tally_object.h: the header of an object, and the operations that are so hot that a user's program
+ * inlines them. tally.h includes it. The include path chooses the backend, which gives the
+ * refcount.
  *
- * Invariant: the count words are the first of an object and stay readable after
- * its death until a grace period has passed; nothing but the counts part writes
- * them, and on a dead object a try-incref fails.
+ * Invariant: the count words are the first of an object, and stay readable after its death until a
+ * grace period has passed. Only the refcount part writes them. A try-incref of a dead object fails.
  */
 #ifndef TALLY_OBJECT_H
 #define TALLY_OBJECT_H
@@ -27,27 +26,28 @@ typedef struct tally_object tally_object;
 #define TALLY_LIKELY(x)   __builtin_expect(!!(x), 1)
 #define TALLY_UNLIKELY(x) __builtin_expect(!!(x), 0)
 
-/* What a thread keeps where inline code can reach it. */
+/* The part of a thread's state that inline code reaches. */
 typedef struct tally_thread_head {
-    _Atomic uint32_t
-        breaker; /* bits that send the next safepoint to its slow path; any thread sets them */
-    uint32_t id; /* 1 ...: the slot number and owner id of this thread */
+    /* Bits that send the next safepoint to its slow path; any thread sets them. */
+    _Atomic uint32_t breaker;
+    uint32_t id;                 /* 1 ...: slot number and owner id of the thread */
     _Atomic uint64_t events[40]; /* written by the thread alone, read by tally_stats */
-    uint64_t borrow_epoch; /* own thread; raised by what ends its borrowed references, in builds
-                              with assertions */
+    /* Its thread raises it where its borrowed references end, in builds with assertions. */
+    uint64_t borrow_epoch;
     tally_refcount_head refcount;
 } tally_thread_head;
 
-/* Owner ids that no thread has; those between the first two are the backend's. */
+/* Owner ids that no thread has. The backend may use those below TALLY_OWNER_UNATTACHED. */
 enum { TALLY_OWNER_NONE = 0, TALLY_OWNER_UNATTACHED = 0xfffe, TALLY_OWNER_IMMORTAL = 0xffff };
 
 struct tally_self {
-    tally_thread_head *thread; /* never NULL: an unattached thread has one whose breaker is set */
-    uint16_t id;               /* copy of thread->id, in which all owner ids fit */
+    /* Never NULL: an unattached thread has one whose breaker is set. */
+    tally_thread_head *thread;
+    uint16_t id; /* thread->id, in which all owner ids fit */
 };
 extern _Thread_local struct tally_self tally_self __attribute__((tls_model("initial-exec")));
 
-/* Counters are their thread's own, so load and store suffice; no lock prefix. */
+/* Its thread alone writes a counter, so a load and a store without a lock prefix do. */
 #define TALLY_EVENT_ADD(index, n)                                                                \
     atomic_store_explicit(&tally_self.thread->events[index],                                     \
                           tally_load_relaxed(&tally_self.thread->events[index]) + (uint64_t)(n), \
@@ -103,9 +103,8 @@ _Static_assert(TALLY_EVENTS <= 40, "room for every event");
 #    define TALLY_DETAIL(name) ((void)0)
 #endif
 
-/* Their slow paths; not for programs. */
-void tally_refcount_contended(
-    void *refcount, unsigned lost); /* compare-and-swaps were lost; by who holds a reference */
+/* Not for programs. The caller holds a reference, and has lost compare-and-swaps. */
+void tally_refcount_contended(void *refcount, unsigned lost);
 #ifdef TALLY_COUNT_EVENTS
 void tally_refcount_count_shared(void *refcount); /* counted by a read-modify-write */
 #    define TALLY_COUNT_SHARED(refcount) tally_refcount_count_shared(refcount)
@@ -118,11 +117,10 @@ void tally_refcount_count_shared(void *refcount); /* counted by a read-modify-wr
 /*
  * Invariant: a program links only with the library it was compiled for.
  *
- * Structures and inline code differ between backends, and with a few definitions.
- * Every file that includes this header therefore refers to a variable whose name
- * tells both, and a library defines the one variable it was compiled with
- * (core/runtime/build.c). Any other library leaves the name undefined: a link error. The
- * reference is a word of constant data that nothing reads.
+ * Structures and inline code differ between backends, and with a few definitions. So every file
+ * that includes this header refers to a variable whose name tells both, and each library defines
+ * the one variable of its own compilation (core/runtime/build.c). With any other library the name
+ * is undefined: a link error. The reference is a word of constant data that no code reads.
  */
 #include "tally_backend.h"
 #ifdef TALLY_COUNT_EVENTS
@@ -167,11 +165,11 @@ __attribute__((used)) static const char *const tally_built_for = &TALLY_BUILT_FO
 struct tally_object {
     _Alignas(8) tally_refcounts refcount;
     uint16_t type;         /* index in the table of types; constant for life */
-    _Atomic uint8_t lock;  /* the exclusion part's */
-    _Atomic uint8_t flags; /* TALLY_FLAG_… of core/layout/thread.h */
+    _Atomic uint8_t lock;  /* the locking part's */
+    _Atomic uint8_t flags; /* TALLY_FLAG_… of core/layout/flags.h */
 };
 
-/* What ends the borrowed references of the calling thread says so, in builds with assertions. */
+/* Marks where the borrowed references of the calling thread end, in builds with assertions. */
 #ifdef NDEBUG
 #    define TALLY_ENDS_BORROWS() ((void)0)
 #else
@@ -192,25 +190,25 @@ static inline void tally_xdecref(tally_object *object) {
 
 void tally_safepoint_slow(void);
 
-/* A point where the GIL may change hands, the world may stop, and work that
- * others left for this thread is done: finalizers of objects may run. */
+/* A place where the GIL may change hands, the world may stop, and the thread does work that others
+ * have left for it: finalizers may run. */
 static inline void tally_safepoint(void) {
     TALLY_DETAIL(safepoints);
     TALLY_ENDS_BORROWS();
-    /* relaxed: whoever set a bit published the cause under a lock or with seq_cst, which the slow
-     * path takes */
+    /* relaxed: the thread that set a bit published the cause under a lock or with seq_cst, which
+     * the slow path takes */
     if (TALLY_UNLIKELY(tally_load_relaxed(&tally_self.thread->breaker))) tally_safepoint_slow();
 }
 
-/* A reference that costs no count: tally.h tells when it ends. Same layout in every build. */
+/* A reference without a count; tally.h tells when it ends. The layout is the same in every
+ * build. */
 typedef struct tally_borrowed {
     tally_object *object; /* NULL: none */
-    uint64_t epoch;       /* 0: not looked at; else what the thread's epoch was */
+    uint64_t epoch;       /* 0: not checked; else the thread's epoch at the borrow */
 } tally_borrowed;
 void tally_borrowed_check(tally_borrowed borrowed); /* aborts if it has ended */
 
-/* The object, to be looked at; NULL if there is none. A build with assertions aborts if the
- * reference has ended. */
+/* The object, to look at; NULL: none. A build with assertions aborts if the reference has ended. */
 static inline tally_object *tally_borrowed_object(tally_borrowed borrowed) {
 #ifndef NDEBUG
     tally_borrowed_check(borrowed);

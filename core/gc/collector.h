@@ -1,39 +1,39 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * collector.h: what every cycle collector needs: the view of an object's
- * children, and the steps that run foreign code. contract/collector.h has what each provides.
+ * collector.h: what both cycle collectors share: a collection's steps that run foreign code, the
+ * children of an object, and side marks. contract/collector.h has the functions that each provides.
  *
- * A collector finds the tracked objects that only unreachable objects hold, in
- * its own way, and then takes these steps (PEP 442, with weak references as in CPython 3.14):
- *   1. finalizers, once in an object's life; weak references still give the objects, which are
- * whole;
- *   2. a second look, if 1 ran any: what is held from outside now, and what that reaches, lives on,
- *      with its weak references;
- *   3. the weak references to the rest are cleared, all before foreign code runs again;
- *   4. callbacks of those references that are not garbage themselves;
- *   5. another look, if 4 ran any: a callback has no way to the rest by references, but it
- *      may have the address of one in its context;
- *   6. the rest is cleared, each object held meanwhile, and dies by its counts.
- * So an object dies in the same order by its count and in a cycle: finalizer, weak references,
- * callbacks, contents; and weak references to an object that its finalizer brings back are as they
- * were. (CPython 3.14 clears those with callbacks, and calls these, before the finalizers if the
- * object is in a cycle.)
+ * A collector finds the tracked objects that only unreachable objects hold, in its own way, and
+ * then takes these steps (PEP 442, with weak references as in CPython 3.14):
+ *  1. Finalizers run, once in an object's life. Weak references still give their objects, which are
+ *     whole.
+ *  2. A recheck, if 1 ran any: objects that are referenced from outside now live on, with all that
+ *     they reach and their weak references.
+ *  3. The weak references to the rest are cleared, all before foreign code runs again.
+ *  4. The callbacks of those references that are not garbage themselves are called.
+ *  5. Another recheck, if 4 called any: a callback has no reference to the rest, but may have the
+ *     address of an object in its context.
+ *  6. The rest is cleared, each object held meanwhile, and dies by its refcounts. So an object dies
+ *     in the same order by its refcount and in a cycle: finalizer, weak references, callbacks,
+ *     contents; and weak references to an object that its finalizer resurrects stay as they were.
+ *     (CPython 3.14 clears those with callbacks, and calls these, before the finalizers if the
+ *     object is in a cycle.)
  *
  * An automatic collection is put off while its thread is in a collection, or holds a tally_mutex,
  * which a finalizer may want (tally_gc_put_off); without a GIL also while it is in a critical
  * section. It starts with the thread's first allocation of a container after that.
  *
  * Invariants:
- *  - A tracked object's children are all in what tally_children visits, its class
- *    included. An object that is not tracked holds what it holds from outside.
- *  - An object is tracked from its publishing until its count reaches 0, and
- *    while its finalizer runs.
+ *  - tally_children visits all children of a tracked object but its class. An untracked object
+ *    holds its children as if from outside.
+ *  - An object is tracked from its publishing until its refcount reaches 0, and while its finalizer
+ *    runs.
  */
 #ifndef TALLY_GC_COLLECTOR_H
 #define TALLY_GC_COLLECTOR_H
 
+#include "objects/children.h"
 #include "objects/object.h"
-#include "objects/table.h"
 
 /* ---- state of the interface (gc.c) -------------------------------------- */
 
@@ -42,7 +42,7 @@ struct tally_gc {
     _Atomic int threshold[3];
     _Atomic unsigned debug;
     _Atomic uint64_t collections[3], collected[3], uncollectable[3];
-    tally_object *garbage; /* a list; set at the start */
+    tally_object *garbage;
 };
 extern struct tally_gc tally_gc;
 
@@ -52,9 +52,9 @@ static inline unsigned tally_gc_debugging(unsigned flag) {
 
 int tally_gc_start(void);
 void tally_gc_end(void);
-/* Collects because of an allocation. The pending error stays. */
+/* Collects because of an allocation; the pending error stays. */
 void tally_gc_automatic(int generation);
-/* One is due, but none is to start here: the end of what keeps it off nudges the thread. */
+/* A collection is due, but none may start here. The end of the reason nudges the thread. */
 static inline bool tally_gc_put_off(tally_thread_state *thread) {
     if (!thread->mutexes_held) return thread->collecting;
     thread->collection_put_off = true;
@@ -63,14 +63,14 @@ static inline bool tally_gc_put_off(tally_thread_state *thread) {
 
 /* ---- steps --------------------------------------------------------------- */
 
-/* Runs the finalizer of an unreachable object that has one and has not been
- * finalized; true if it ran. The caller holds a reference. */
+/* Runs the finalizer of an unreachable object, if it has one that has not run; true: it ran. The
+ * caller holds a reference. */
 bool tally_gc_finalize(tally_object *object);
-/* Drops what the object holds, which breaks the cycles it is in. The caller holds a reference. */
+/* Drops the object's references, which breaks its cycles. The caller holds a reference. */
 void tally_gc_clear(tally_object *object);
-/* Into tally_gc_garbage(); without memory it stays where it is. */
+/* Puts the object into tally_gc_garbage(); without memory it stays where it is. */
 void tally_gc_save(tally_object *object);
-/* Does a debug flag want a line about it? Writes it. */
+/* Writes a line about the object if a debug flag asks for it. */
 void tally_gc_tell(tally_object *object, bool uncollectable);
 static inline bool tally_gc_has_finalizer(tally_object *object) {
     return tally_type_entry(object)->finalize &&
@@ -79,103 +79,47 @@ static inline bool tally_gc_has_finalizer(tally_object *object) {
 
 /* ---- children ------------------------------------------------------------ */
 
-#define TALLY_INLINE static inline __attribute__((always_inline))
-
-/* True: the address is that of an object that is never tracked, told without a look at it. */
+/* True: an object at this address is never tracked. The object is not read. */
 TALLY_INLINE bool tally_is_plain_block(const tally_object *object) {
     return tally_is_small(object) &&
            tally_pool_kinds[(size_t)((const char *)object - tally_region) >> TALLY_POOL_SHIFT] ==
                TALLY_PLAIN;
 }
 
-TALLY_INLINE void tally_children_of_table(tally_table *table, tally_visit visit, void *context) {
-    uint32_t used = tally_load_relaxed(&table->used);
-    for (uint32_t i = 0; i < used; i++) {
-        tally_object *key = tally_load_relaxed(&table->entries[i].key);
-        tally_object *value = tally_load_relaxed(&table->entries[i].value);
-        if (key) visit(key, context);
-        if (value) visit(value, context);
-    }
-}
-
-/* The children of an object but for its class. visit is a constant and is inlined:
- * an indirect call for each edge costs a third of a collection. */
-TALLY_INLINE void tally_children(tally_object *object, tally_type *type, tally_visit visit,
-                                 void *context) {
-    switch (type->shape) {
-    case TALLY_SHAPE_SLOTS: {
-        tally_slot *slots = ((tally_instance *)object)->slots;
-        for (ptrdiff_t i = 0; i < type->slots; i++) {
-            tally_object *child = tally_load_relaxed(&slots[i]);
-            if (child) visit(child, context);
-        }
-        break;
-    }
-    case TALLY_SHAPE_TUPLE: {
-        tally_tuple *tuple = (tally_tuple *)object;
-        for (ptrdiff_t i = 0; i < tuple->length; i++)
-            if (tuple->items[i]) visit(tuple->items[i], context);
-        break;
-    }
-    case TALLY_SHAPE_LIST: {
-        tally_list *list = (tally_list *)object;
-        tally_items *items = tally_load_relaxed(&list->items);
-        ptrdiff_t length = tally_load_relaxed(&list->length);
-        for (ptrdiff_t i = 0; i < length; i++) {
-            tally_object *child = tally_load_relaxed(&items->at[i]);
-            if (child) visit(child, context);
-        }
-        break;
-    }
-    case TALLY_SHAPE_TABLE: {
-        tally_table *table =
-            tally_load_relaxed((_Atomic(tally_table *) *)((char *)object + type->table_offset));
-        if (table) tally_children_of_table(table, visit, context);
-        break;
-    }
-    case TALLY_SHAPE_NATIVE: type->traverse(object, visit, context); break;
-    default: break;
-    }
-}
-
-/*
- * The byte in `notes` of a child that may be tracked; NULL: it never is. notes: as
- * tally_side_marks, a byte for 16 of the region; which: of a large block's. An object in a pool of
- * containers has one, be it tracked or not.
- */
-TALLY_INLINE _Atomic uint8_t *tally_side_mark_in(_Atomic uint8_t *notes, unsigned which,
+/* The byte in `marks` of a child that may be tracked; NULL: it never is. `marks` is
+ * tally_side_marks or has its layout; `which` is the number of a large block's mark. An object in a
+ * pool of containers has a mark, tracked or not. */
+TALLY_INLINE _Atomic uint8_t *tally_side_mark_in(_Atomic uint8_t *marks, unsigned which,
                                                  tally_object *object) {
     size_t at = (size_t)((const char *)object - tally_region);
     if (TALLY_LIKELY(at < tally_region_size))
         return tally_pool_kinds[at >> TALLY_POOL_SHIFT] == TALLY_CONTAINERS
-                   ? &notes[at >> TALLY_SIDE_MARK_SHIFT]
+                   ? &marks[at >> TALLY_SIDE_MARK_SHIFT]
                    : NULL;
     return tally_is_tracked(object) ? &tally_large_side_marks(object)[which] : NULL;
 }
-TALLY_INLINE uint8_t tally_side_mark_load(_Atomic uint8_t *note) {
-    return tally_load_relaxed(note);
+TALLY_INLINE uint8_t tally_side_mark_load(_Atomic uint8_t *mark) {
+    return tally_load_relaxed(mark);
 }
-TALLY_INLINE void tally_side_mark_store(_Atomic uint8_t *note, unsigned value) {
-    tally_store_relaxed(note, (uint8_t)value);
+TALLY_INLINE void tally_side_mark_store(_Atomic uint8_t *mark, unsigned value) {
+    tally_store_relaxed(mark, (uint8_t)value);
 }
-/*
- * A note is not looked at when a child is found: it is requested, and the one looked at
- * that has been in the ring the longest, which has come from memory meanwhile.
- */
+/* A collector does not read a child's mark when it finds the child. It prefetches the mark, and
+ * reads the one that has been in the buffer longest, which has come from memory meanwhile. */
 enum { TALLY_PREFETCH_BUFFER = 16 };
 typedef struct tally_prefetch_buffer {
     _Atomic uint8_t *at[TALLY_PREFETCH_BUFFER];
     unsigned next;
 } tally_prefetch_buffer;
-TALLY_INLINE _Atomic uint8_t *tally_ring_swap(tally_prefetch_buffer *ring, _Atomic uint8_t *note) {
-    __builtin_prefetch((const void *)note, 1);
+TALLY_INLINE _Atomic uint8_t *tally_ring_swap(tally_prefetch_buffer *ring, _Atomic uint8_t *mark) {
+    __builtin_prefetch((const void *)mark, 1);
     unsigned next = ring->next;
     _Atomic uint8_t *old = ring->at[next];
-    ring->at[next] = note;
+    ring->at[next] = mark;
     ring->next = (next + 1) % TALLY_PREFETCH_BUFFER;
     return old;
 }
-/* NULL: empty. */
+/* NULL: the buffer is empty. */
 TALLY_INLINE _Atomic uint8_t *tally_ring_take(tally_prefetch_buffer *ring) {
     for (unsigned i = 0; i < TALLY_PREFETCH_BUFFER; i++) {
         unsigned next = ring->next;
@@ -187,19 +131,18 @@ TALLY_INLINE _Atomic uint8_t *tally_ring_take(tally_prefetch_buffer *ring) {
     return NULL;
 }
 
-/* Tracked or not, a container that the caller found in a pool, or among the large ones. */
-TALLY_INLINE _Atomic uint8_t *tally_side_mark_of(_Atomic uint8_t *notes, unsigned which,
+/* The mark of a container, tracked or not, that the caller found in a pool or among the large
+ * blocks. */
+TALLY_INLINE _Atomic uint8_t *tally_side_mark_of(_Atomic uint8_t *marks, unsigned which,
                                                  const tally_object *object) {
     size_t at = (size_t)((const char *)object - tally_region);
-    return TALLY_LIKELY(at < tally_region_size) ? &notes[at >> TALLY_SIDE_MARK_SHIFT]
+    return TALLY_LIKELY(at < tally_region_size) ? &marks[at >> TALLY_SIDE_MARK_SHIFT]
                                                 : &tally_large_side_marks(object)[which];
 }
 
-/*
- * References that a byte has no room for: each entry stands for TALLY_OVERFLOW of them, which are
- * taken off the object's count while the collector looks at counts. Without memory for an entry
- * they stay uncounted, as if from outside: the object is kept until a later collection.
- */
+/* References that a mark has no room for. Each entry stands for TALLY_OVERFLOW of them, which are
+ * subtracted from the object's refcount while the collector looks at refcounts. Without memory for
+ * an entry they stay uncounted, as external references: a later collection frees the object. */
 enum { TALLY_OVERFLOW = 64 };
 typedef struct tally_overflow {
     tally_object **at;
@@ -209,5 +152,9 @@ bool tally_overflow_entry(tally_overflow *list, tally_object *object);
 static inline void tally_overflow_add(const tally_overflow *list, int32_t by) {
     for (size_t i = 0; i < list->count; i++) tally_refcount_trial_add(&list->at[i]->refcount, by);
 }
+
+/* Of all containers in pools; of all large ones. */
+void tally_side_marks_clear_pools(void);
+void tally_side_marks_clear_large(void);
 
 #endif

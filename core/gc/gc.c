@@ -1,11 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/*
- * gc.c: the gc interface on any collector: settings, callbacks, statistics,
- * debug output, queries; and those steps of a collection that run foreign code.
- *
- * Queries stop the world, walk the tracked objects, and append to a list that no
- * other thread knows: that needs no safepoint, so the walk sees one state.
- */
+/* gc.c: the gc interface on any collector: settings, callbacks, statistics, debug output; and the
+ * steps of a collection that run foreign code. */
 #include "collector.h"
 #include <limits.h>
 #include <stdio.h>
@@ -13,10 +8,10 @@
 struct tally_gc tally_gc;
 
 /*
- * Callbacks are read and changed under the lock, and called without it; so a callback may add and
- * remove callbacks, itself included. Each has a serial number, and the array is in the order of
- * these. A walk goes by the number, not by the index: it calls the callbacks that were there when
- * it began and that are there when their turn comes.
+ * Callbacks are read and changed under the lock and called without it, so a callback may add and
+ * remove callbacks, itself included. The array is in the order of serial numbers. A round of calls
+ * goes by number, not by index: it calls the callbacks that were there when it began and are there
+ * when their turn comes.
  */
 typedef struct registered {
     tally_gc_callback callback;
@@ -47,10 +42,10 @@ int tally_gc_start(void) {
     return 0;
 }
 
-/* Before the objects that are left are counted. */
+/* Comes before the objects that are left are counted. */
 void tally_gc_end(void) {
     tally_gc_disable();
-    /* Finalizers of what is in it may ask for it. */
+    /* A finalizer of an object in it may ask for the list. */
     tally_object *garbage = tally_gc.garbage;
     tally_gc.garbage = NULL;
     tally_xdecref(garbage);
@@ -58,7 +53,7 @@ void tally_gc_end(void) {
 
 /* ---- collections --------------------------------------------------------- */
 
-/* The first callback with a serial number above `after` and up to `last`. False: there is none. */
+/* The first callback with a serial number above `after` and up to `last`; false: there is none. */
 static bool next_callback(uint64_t after, uint64_t last, registered *next) {
     bool found = false;
     pthread_mutex_lock(&callbacks.lock);
@@ -113,7 +108,7 @@ static ptrdiff_t collect(int generation, bool automatic) {
     tally_thread_state *thread = tally_thread_current();
     if (thread->collecting || !tally_collector_begin()) return 0;
     thread->collecting = true;
-    /* Within the death of an object: what dies in here is taken apart here. */
+    /* In a dealloc that runs foreign code: objects that die here are destroyed here. */
     bool destroying = thread->destroying;
     thread->destroying = false;
     tally_pending_error pending;
@@ -151,12 +146,11 @@ static ptrdiff_t collect(int generation, bool automatic) {
 
 ptrdiff_t tally_gc_collect(int generation) {
     tally_thread_require();
-    if (generation < 0 || generation > 2) {
-        tally_error_set(TALLY_VALUE_ERROR, "there are generations 0, 1 and 2, not %d", generation);
-        return -1;
-    }
-    tally_drop_kept(
-        tally_thread_current()); /* a borrow has ended here, and is not to keep garbage alive */
+    if (generation < 0 || generation > 2)
+        return tally_fail(TALLY_VALUE_ERROR, "there are generations 0, 1 and 2, not %d",
+                          generation);
+    /* A borrow ends here, and its object is not to keep garbage alive. */
+    tally_drop_kept(tally_thread_current());
     return collect(generation, false);
 }
 
@@ -192,15 +186,13 @@ void tally_gc_clear(tally_object *object) {
         for (ptrdiff_t i = 0; i < type->slots; i++) tally_slot_set(object, i, NULL);
         break;
     case TALLY_SHAPE_LIST: tally_list_clear(object); break;
-    case TALLY_SHAPE_TABLE:
-        tally_table_clear(object, (tally_table_place *)((char *)object + type->table_offset));
-        break;
+    case TALLY_SHAPE_TABLE: tally_table_clear(object, tally_table_place_in(object, type)); break;
     case TALLY_SHAPE_NATIVE:
         TALLY_CHECKED(tally_check_may_run_foreign_code());
         if (type->clear) type->clear(object);
         tally_error_report("a clear function", object);
         break;
-    default: /* a tuple cannot be in a cycle of tuples alone */ break;
+    default: /* a cycle has at least one object that is no tuple */ break;
     }
 }
 
@@ -239,7 +231,7 @@ int tally_gc_is_enabled(void) {
     return tally_load_relaxed(&tally_gc.enabled);
 }
 
-/* Where a void function has no way to say so. */
+/* A void function has no error to return. */
 static void require(const void *given, const char *what) {
     tally_thread_require();
     if (!given) tally_fatal(NULL, what);
@@ -252,16 +244,10 @@ void tally_gc_get_threshold(int thresholds[3]) {
 }
 int tally_gc_set_threshold(const int thresholds[3]) {
     TALLY_PLAIN_CALL();
-    if (!thresholds) {
-        tally_error_set(TALLY_VALUE_ERROR, "no thresholds");
-        return -1;
-    }
+    if (!thresholds) return tally_fail(TALLY_VALUE_ERROR, "no thresholds");
     tally_thread_require();
     for (int i = 0; i < 3; i++)
-        if (thresholds[i] < 0) {
-            tally_error_set(TALLY_VALUE_ERROR, "a threshold is negative");
-            return -1;
-        }
+        if (thresholds[i] < 0) return tally_fail(TALLY_VALUE_ERROR, "a threshold is negative");
     for (int i = 0; i < 3; i++) tally_store_relaxed(&tally_gc.threshold[i], thresholds[i]);
     tally_collector_settings();
     return 0;
@@ -292,31 +278,24 @@ unsigned tally_gc_get_debug(void) {
 tally_object *tally_gc_garbage(void) {
     TALLY_PLAIN_CALL();
     tally_thread_require();
-    if (!tally_gc.garbage) {
-        tally_error_set(TALLY_RUNTIME_ERROR,
-                        "the run time ends: there is no list of garbage any more");
-        return NULL;
-    }
+    if (!tally_gc.garbage)
+        return tally_fail_null(TALLY_RUNTIME_ERROR,
+                               "the run time ends: there is no list of garbage any more");
     tally_incref(tally_gc.garbage);
     return tally_gc.garbage;
 }
 
 int tally_gc_add_callback(tally_gc_callback callback, void *context) {
     TALLY_PLAIN_CALL();
-    if (!callback) {
-        tally_error_set(TALLY_VALUE_ERROR, "no callback");
-        return -1;
-    }
+    if (!callback) return tally_fail(TALLY_VALUE_ERROR, "no callback");
     pthread_mutex_lock(&callbacks.lock);
     bool room = callbacks.count < sizeof callbacks.at / sizeof *callbacks.at;
     if (room)
         callbacks.at[callbacks.count++] = (registered){callback, context, ++callbacks.last_serial};
     pthread_mutex_unlock(&callbacks.lock);
-    if (!room) {
-        tally_error_set(TALLY_RUNTIME_ERROR, "no more than %zu gc callbacks",
-                        sizeof callbacks.at / sizeof *callbacks.at);
-        return -1;
-    }
+    if (!room)
+        return tally_fail(TALLY_RUNTIME_ERROR, "no more than %zu gc callbacks",
+                          sizeof callbacks.at / sizeof *callbacks.at);
     return 0;
 }
 int tally_gc_remove_callback(tally_gc_callback callback, void *context) {
@@ -330,164 +309,21 @@ int tally_gc_remove_callback(tally_gc_callback callback, void *context) {
         for (unsigned j = i; j < callbacks.count; j++) callbacks.at[j] = callbacks.at[j + 1];
     }
     pthread_mutex_unlock(&callbacks.lock);
-    if (!found) {
-        tally_error_set(TALLY_VALUE_ERROR, "there is no such gc callback");
-        return -1;
-    }
+    if (!found) return tally_fail(TALLY_VALUE_ERROR, "there is no such gc callback");
     return 0;
 }
 
-/* ---- queries ------------------------------------------------------------- */
+/* ---- side mark bytes ------------------------------------------------------ */
 
-/*
- * What is found while the world is stopped is counted and put into memory of malloc. It becomes a
- * list once the world runs: a list that others could find by a query of their own, and lock, is not
- * to be appended to in a stop.
- */
-typedef struct query {
-    tally_object *object;
-    tally_object **at;
-    ptrdiff_t count, capacity;
-    bool failed, found;
-} query;
-
-static void take_object(tally_object *object, void *context) {
-    query *q = context;
-    if (q->failed) return;
-    if (q->count == q->capacity) {
-        ptrdiff_t capacity = q->capacity ? q->capacity * 2 : 64;
-        tally_object **at = realloc(q->at, (size_t)capacity * sizeof *at);
-        if (!at) {
-            q->failed = true;
-            return;
-        }
-        q->at = at;
-        q->capacity = capacity;
-    }
-    tally_incref(object);
-    q->at[q->count++] = object;
+void tally_side_marks_clear_pools(void) {
+    tally_pool_walk at = {0};
+    for (tally_pool *pool; (pool = tally_memory_next_pool(&at, TALLY_CONTAINERS));)
+        memset((void *)tally_side_mark_of(tally_side_marks, 0, (tally_object *)at.first), 0,
+               (size_t)(pool->bump - at.first) >> TALLY_SIDE_MARK_SHIFT);
 }
-static tally_object *finish(query *q) {
-    tally_object *list = q->failed ? NULL : tally_list_new(q->count);
-    for (ptrdiff_t i = 0; i < q->count; i++) {
-        if (list)
-            tally_list_put_new(list, q->at[i]);
-        else
-            tally_decref(q->at[i]);
-    }
-    free(q->at);
-    if (!list) tally_no_memory();
-    return list;
-}
-
-tally_object *tally_gc_get_objects(int generation) {
-    tally_thread_require();
-    if (generation < -1 || generation > 2) {
-        tally_error_set(TALLY_VALUE_ERROR,
-                        "there are generations 0, 1 and 2, and -1 for all, not %d", generation);
-        return NULL;
-    }
-    query q = {0};
-    tally_stop_the_world();
-    tally_collector_each(generation, take_object, &q);
-    tally_resume_the_world();
-    return finish(&q);
-}
-
-static void compare_child(tally_object *child, void *context) {
-    query *q = context;
-    if (child == q->object) q->found = true;
-}
-static void take_if_referrer(tally_object *object, void *context) {
-    query *q = context;
-    tally_type *type = tally_type_entry(object);
-    q->found = type->class_ && type->object == q->object;
-    tally_children(object, type, compare_child, q);
-    if (q->found) take_object(object, q);
-}
-
-tally_object *tally_gc_get_referrers(tally_object *object) {
-    tally_thread_require();
-    query q = {.object = object};
-    tally_stop_the_world();
-    tally_collector_each(-1, take_if_referrer, &q);
-    tally_resume_the_world();
-    return finish(&q);
-}
-
-tally_object *tally_gc_get_referents(tally_object *object) {
-    if (!object) {
-        tally_expected("an object", NULL);
-        return NULL;
-    }
-    tally_thread_require();
-    query q = {0};
-    tally_type *type = tally_type_entry(object);
-    tally_stop_the_world();
-    tally_children(object, type, take_object, &q);
-    if (type->class_) take_object(type->object, &q);
-    tally_resume_the_world();
-    return finish(&q);
-}
-
-int tally_gc_is_tracked(tally_object *object) {
-    TALLY_PLAIN_CALL();
-    return object ? tally_is_tracked(object) : tally_expected("an object", NULL);
-}
-int tally_gc_is_finalized(tally_object *object) {
-    TALLY_PLAIN_CALL();
-    if (!object) return tally_expected("an object", NULL);
-    return (tally_load_relaxed(&object->flags) & TALLY_FLAG_FINALIZED) != 0;
-}
-
-void tally_gc_freeze(void) {
-    tally_thread_require();
-    tally_stop_the_world();
-    tally_collector_freeze();
-    tally_resume_the_world();
-}
-void tally_gc_unfreeze(void) {
-    tally_thread_require();
-    tally_stop_the_world();
-    tally_collector_unfreeze();
-    tally_resume_the_world();
-}
-/* No thread is within a count or a leaf section: the world stands. What is untracked
- * counts as holding its children from outside, so they live on, too. */
-static void immortalize(tally_object *object, void *context) {
-    (void)context;
-    if (tally_refcount_is_immortal(&object->refcount) ||
-        tally_refcount_is_queued(&object->refcount))
-        return;
-    tally_make_immortal(object);
-}
-/* World stopped. An entry in a merge queue finds it immortal. */
-static void make_constant(tally_object *object, unsigned depth) {
-    if (tally_refcount_is_immortal(&object->refcount)) return;
-    tally_make_immortal(object);
-    if (object->type != TALLY_TYPE_TUPLE || depth == TALLY_CONSTANT_DEPTH) return;
-    tally_tuple *tuple = (tally_tuple *)object;
-    for (ptrdiff_t i = 0; i < tuple->length; i++) make_constant(tuple->items[i], depth + 1);
-}
-void tally_immortalize(tally_object *object) {
-    require(object, "tally_immortalize: NULL, where an object is due");
-    tally_thread_require();
-    if (tally_refcount_is_immortal(&object->refcount)) return;
-    tally_stop_the_world();
-    make_constant(object, 1);
-    tally_resume_the_world();
-}
-void tally_gc_immortalize_heap(void) {
-    tally_thread_require();
-    tally_stop_the_world();
-    tally_memory_each_object(TALLY_PLAIN, immortalize, NULL);
-    tally_memory_each_object(TALLY_CONTAINERS, immortalize, NULL);
-    tally_resume_the_world();
-}
-ptrdiff_t tally_gc_freeze_count(void) {
-    tally_thread_require();
-    tally_stop_the_world();
-    size_t count = tally_collector_frozen();
-    tally_resume_the_world();
-    return (ptrdiff_t)count;
+void tally_side_marks_clear_large(void) {
+    tally_large_walk large = {0};
+    for (tally_object *object; (object = tally_memory_next_large(&large, TALLY_CONTAINERS));)
+        for (unsigned i = 0; i < TALLY_LARGE_SIDE_MARKS; i++)
+            tally_side_mark_store(&tally_large_side_marks(object)[i], 0);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* contention.c: counts fights, and lists them. */
+/* contention.c: counts contended accesses by object type, owner and maker, and lists them. */
 #define _GNU_SOURCE
 #include "objects/object.h"
 #include <dlfcn.h>
@@ -8,23 +8,23 @@
 
 enum { ROOM = 256 };
 
-typedef struct fight {
+typedef struct contention_entry {
     const void *site;
     uint16_t type, owner;
     bool used;
     uint64_t counts[TALLY_CONTENDED_KINDS];
-} fight;
+} contention_entry;
 
 struct tally_contention_table {
-    fight at[ROOM]; /* open addressing */
-    fight others;   /* what finds no room */
+    contention_entry at[ROOM]; /* open addressing */
+    contention_entry others;   /* the sum of those that found no room */
 };
 
 /* ---- where objects were made -------------------------------------------- */
 
 #ifdef TALLY_COUNT_EVENTS
-/* For each 16 bytes of the region the distance of the maker's address from this
- * file's code; touched only where objects are. NULL: no address space for it. */
+/* Per 16 bytes of the region: the distance of the maker's address from this file's code. Memory is
+ * touched only where objects are. NULL: no address space for it. */
 static _Atomic int32_t *sites;
 static size_t sites_bytes;
 
@@ -60,25 +60,25 @@ static const void *site_of(tally_object *object) {
 
 /* ---- counting ------------------------------------------------------------ */
 
-static fight *find(struct tally_contention_table *fights, const void *site, uint16_t type,
-                   uint16_t owner) {
+static contention_entry *find(struct tally_contention_table *table, const void *site, uint16_t type,
+                              uint16_t owner) {
     uint64_t hash = ((uintptr_t)site ^ (uint64_t)type << 32 ^ (uint64_t)owner << 48) *
                     UINT64_C(0x9e3779b97f4a7c15);
     for (unsigned i = (unsigned)(hash >> 56), tries = 0; tries < ROOM;
          tries++, i = (i + 1) % ROOM) {
-        fight *f = &fights->at[i];
+        contention_entry *f = &table->at[i];
         if (!f->used) {
-            *f = (fight){.site = site, .type = type, .owner = owner, .used = true};
+            *f = (contention_entry){.site = site, .type = type, .owner = owner, .used = true};
             return f;
         }
         if (f->site == site && f->type == type && f->owner == owner) return f;
     }
-    return &fights->others;
+    return &table->others;
 }
 
 void tally_contended(tally_object *object, unsigned kind) {
     tally_thread_state *thread = tally_thread_current();
-    /* Without memory it goes uncounted. In brackets, since no test is to fail this allocation
+    /* Without memory it is not counted. The brackets keep a test from failing this allocation
      * instead of its own. */
     if (!thread->contention && !(thread->contention = (calloc)(1, sizeof *thread->contention)))
         return;
@@ -92,8 +92,8 @@ void tally_refcount_contended(void *refcount, unsigned lost) {
 }
 
 #ifdef TALLY_COUNT_EVENTS
-/* By a thread that did not make it: by the owner of the heap where there are no owners of counts.
- */
+/* By a thread that did not make the object; without owners of counts, by another than the owner of
+ * the heap. */
 void tally_refcount_count_shared(void *refcount) {
     tally_object *object = refcount;
     if (tally_is_small(object) && tally_pool_is_mine(tally_pool_of(object))) return;
@@ -103,8 +103,7 @@ void tally_refcount_count_shared(void *refcount) {
 
 void tally_contention_start(void) { sites_start(); }
 void tally_contention_end(void) {
-    for (uint32_t id = 1; id <= tally_load_relaxed(&tally_process.slots_used); id++) {
-        tally_thread_state *thread = tally_thread_slot(id);
+    tally_each_thread(thread) {
         free(thread->contention);
         thread->contention = NULL;
     }
@@ -113,7 +112,7 @@ void tally_contention_end(void) {
 
 /* ---- listing ------------------------------------------------------------- */
 
-/* A handover is the end of a wait that is counted. */
+/* A hand-over ends a wait, which is counted already. */
 static uint64_t total_of(const tally_contention_row *row) {
     return row->lost_cas + row->lock_waits + row->lock_revocations + row->merges +
            row->shared_counts;
@@ -123,8 +122,8 @@ static int most_first(const void *a, const void *b) {
     return x > y ? -1 : x < y;
 }
 
-static void add(struct tally_contention_table *sum, const fight *f) {
-    fight *to = f->used ? find(sum, f->site, f->type, f->owner) : &sum->others;
+static void add(struct tally_contention_table *sum, const contention_entry *f) {
+    contention_entry *to = f->used ? find(sum, f->site, f->type, f->owner) : &sum->others;
     for (unsigned kind = 0; kind < TALLY_CONTENDED_KINDS; kind++)
         to->counts[kind] += f->counts[kind];
 }
@@ -143,7 +142,7 @@ static void name_index(tally_contention_row *row) {
         snprintf(row->place, sizeof row->place, "%p", row->site);
 }
 
-static tally_contention_row row_of(const fight *f) {
+static tally_contention_row row_of(const contention_entry *f) {
     const char *type = f->used ? tally_types[f->type].name : "(others)";
     tally_contention_row row = {.owner = f->owner,
                                 .site = f->site,
@@ -160,11 +159,9 @@ static tally_contention_row row_of(const fight *f) {
 
 int tally_contention(tally_contention_row **rows, size_t *count) {
     tally_thread_require();
-    if (!rows || !count) {
-        tally_error_set(TALLY_VALUE_ERROR,
-                        "the contention needs places for its rows and their number");
-        return -1;
-    }
+    if (!rows || !count)
+        return tally_fail(TALLY_VALUE_ERROR,
+                          "the contention needs places for its rows and their number");
     struct tally_contention_table *sum = calloc(1, sizeof *sum);
     tally_contention_row *list = malloc((ROOM + 1) * sizeof *list);
     if (!sum || !list) {
@@ -173,12 +170,11 @@ int tally_contention(tally_contention_row **rows, size_t *count) {
         return tally_no_memory();
     }
     tally_stop_the_world();
-    for (uint32_t id = 1; id <= tally_load_relaxed(&tally_process.slots_used); id++) {
-        struct tally_contention_table *fights =
-            tally_thread_slot(id) ? tally_thread_slot(id)->contention : NULL;
-        for (unsigned i = 0; fights && i < ROOM; i++)
-            if (fights->at[i].used) add(sum, &fights->at[i]);
-        if (fights) add(sum, &fights->others);
+    tally_each_thread(thread) {
+        struct tally_contention_table *table = thread->contention;
+        for (unsigned i = 0; table && i < ROOM; i++)
+            if (table->at[i].used) add(sum, &table->at[i]);
+        if (table) add(sum, &table->others);
     }
     size_t n = 0;
     for (unsigned i = 0; i < ROOM; i++)

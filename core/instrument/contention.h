@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * contention.h: which objects threads fight over, by type, owner and the place
- * that made them. Counted on slow paths only, in a small table of each thread.
- * Where an object was made is known in a build with TALLY_COUNT_EVENTS alone: there
- * each birth notes its caller beside the region of small objects.
+ * contention.h: which objects threads contend for, by type, owner and the place that made them.
+ * Only slow paths count, in a small table per thread. The place is known only in a build with
+ * TALLY_COUNT_EVENTS, where each birth notes its caller beside the region of small objects.
  *
- * Invariant: a thread writes its own table, while it runs; who reads them has
- * stopped the world.
+ * Invariant: a thread writes its own table, while it runs; a thread that reads tables has stopped
+ * the world.
  */
 #ifndef TALLY_CONTENTION_H
 #define TALLY_CONTENTION_H
@@ -23,7 +22,7 @@ enum {
     TALLY_CONTENDED_KINDS
 };
 
-/* By an attached thread that keeps the object alive: a count or a lock is held. */
+/* The caller is attached and keeps the object alive, by a reference or a lock. */
 void tally_contended(tally_object *object, unsigned kind);
 
 #ifdef TALLY_COUNT_EVENTS

@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * inject.h: points where a test steps into the run time: it holds a thread
- * there, calls a function there, delays it at random, or lets an allocation
- * fail. Only in a build with TALLY_FAILPOINTS (libraries `-injected`, made for the
- * tests); everywhere else all of it is nothing.
+ * failpoint.h: places where a test steps into the run time: it holds a thread there, calls a
+ * function there, delays threads at random, or lets an allocation fail. They exist only in builds
+ * with TALLY_FAILPOINTS (libraries `-injected`, made for the tests); elsewhere they are nothing.
  *
- * Invariant: a point orders no memory. Everything here is relaxed, and a held
- * thread polls; so ThreadSanitizer sees the orders of the run time alone, and
- * a missing one is not covered up by the test that looks for it.
+ * Invariant: a failpoint orders no memory. All its accesses are relaxed, and a held thread polls.
+ * So ThreadSanitizer sees the orders of the run time alone, and a missing order is not hidden by
+ * the test that looks for it.
  */
 #ifndef TALLY_FAILPOINT_H
 #define TALLY_FAILPOINT_H
@@ -28,7 +27,7 @@
 #    include <string.h>
 #    include <sys/mman.h>
 
-extern _Atomic bool tally_failpoint_points;       /* some point is armed, or all delay */
+extern _Atomic bool tally_failpoint_points;       /* a failpoint is armed, or all delay */
 extern _Atomic int64_t tally_failpoint_countdown; /* until an allocation fails; 0: none does */
 void tally_failpoint_reached(const char *point);
 bool tally_failpoint_fails(void);
@@ -38,8 +37,8 @@ bool tally_failpoint_fails(void);
 #    define TALLY_ALLOCATION_FAILS() \
         (tally_load_relaxed(&tally_failpoint_countdown) > 0 && tally_failpoint_fails())
 
-#    ifdef TALLY_FAILPOINTS_INSIDE /* the library itself: what it asks the system for may fail, \
-                                      too */
+/* The library itself: its requests to the system may fail, too. */
+#    ifdef TALLY_FAILPOINTS_INSIDE
 #        define malloc(size)         (TALLY_ALLOCATION_FAILS() ? NULL : (malloc)(size))
 #        define calloc(count, size)  (TALLY_ALLOCATION_FAILS() ? NULL : (calloc)(count, size))
 #        define realloc(block, size) (TALLY_ALLOCATION_FAILS() ? NULL : (realloc)(block, size))
@@ -57,29 +56,28 @@ bool tally_failpoint_fails(void);
 
 /* ---- for tests ---------------------------------------------------------- */
 
-/* A thread has a role of its own choice, 1 to 9; only threads with one are held or call. */
+/* A thread chooses a role, 1 to 9; only threads with a role are held or call. */
 void tally_failpoint_role(int role);
-/* The next thread of this role that reaches the point waits there; once. point: lives on. */
+/* The next thread of this role that reaches the failpoint waits there, once. `point` lives on. */
 void tally_failpoint_hold(int role, const char *point);
-/* Calls function there instead. */
+/* Likewise, but the thread calls the function. */
 void tally_failpoint_call(int role, const char *point, void (*function)(void *), void *argument);
-/* Calls function there every time that a thread of this role comes by, until tally_failpoint_reset.
- * Not to be awaited. */
+/* Each thread of this role that comes by calls the function, until tally_failpoint_reset. It is not
+ * awaited. */
 void tally_failpoint_call_always(int role, const char *point, void (*function)(void *),
                                  void *argument);
-/* Waits until the thread is held (or has called) there. False, and said on stderr: not in time. */
+/* Waits until the thread is held, or has called, there. False, reported on stderr: not in time. */
 bool tally_failpoint_await(int role, const char *point);
-/* It is held there now. */
+/* A thread of this role is held there now. */
 bool tally_failpoint_is_held(int role, const char *point);
-/* Lets the thread go on. */
 void tally_failpoint_release(int role, const char *point);
-/* Forgets all that is armed; how many waits ran out of time since the last call. */
+/* Disarms all failpoints; how many waits have run out of time since the last call. */
 int tally_failpoint_reset(void);
-/* Every point delays now and then, by a yield or a short sleep; 0: no more. */
+/* Every failpoint delays now and then, by a yield or a short sleep; 0: no more. */
 void tally_failpoint_delays(uint64_t seed);
-/* The nth allocation from now on fails, by whichever thread, and `more` after it; 0: none. */
+/* The nth allocation from now on fails, in whichever thread, and `more` after it; 0: none. */
 void tally_failpoint_failure(int64_t nth, int64_t more);
-/* False: no allocation has failed since. Ends it. */
+/* Ends it. False: no allocation has failed since. */
 bool tally_failpoint_failed(void);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* trace.c: records the timeline and writes it in Chrome's trace format (opens in Perfetto,
+/* trace.c: records the timeline, and writes it in Chrome's trace format (for Perfetto and
  * chrome://tracing). */
 #include "objects/object.h"
 #include <errno.h>
@@ -10,8 +10,9 @@
 _Atomic bool tally_tracing;
 static _Atomic size_t capacity;
 static _Atomic uint64_t started;
-static _Atomic uint64_t lost;     /* no memory for a ring */
-static _Atomic ptrdiff_t dropped; /* from the trace that was written last */
+/* Events that had no memory for a ring. */
+static _Atomic uint64_t lost;
+static _Atomic ptrdiff_t dropped; /* of the trace written last */
 
 uint64_t tally_now(void) {
     struct timespec now;
@@ -20,8 +21,8 @@ uint64_t tally_now(void) {
 }
 
 void tally_trace_add(unsigned track, const char *name, uint64_t begin, uint64_t end) {
-    /* Begun in a trace that has been written; relaxed, all of it: changed while the world stands
-     * still. */
+    /* Its trace may have been written. All is relaxed, since it changes while the world is
+     * stopped. */
     if (!tally_load_relaxed(&tally_tracing)) return;
     uint64_t first = tally_load_relaxed(&started);
     if (end <= first) return;
@@ -43,16 +44,16 @@ void tally_trace_add(unsigned track, const char *name, uint64_t begin, uint64_t 
         (tally_trace_event){name, begin > first ? begin : first, end, track};
 }
 
-/* The world stands still: nobody has a ring any more. A list. */
+/* World stopped: takes the rings of all threads, as a list. */
 static tally_trace_ring *take_rings(void) {
-    tally_trace_ring *rings = NULL;
-    for (uint32_t id = tally_load_acquire(&tally_process.slots_used); id > 0; id--) {
-        tally_thread_state *thread = tally_thread_slot(id);
-        if (!thread || !thread->trace) continue;
-        thread->trace->next = rings;
-        rings = thread->trace;
+    tally_trace_ring *rings = NULL, **last = &rings;
+    tally_each_thread(thread) {
+        if (!thread->trace) continue;
+        *last = thread->trace;
+        last = &thread->trace->next;
         thread->trace = NULL;
     }
+    *last = NULL;
     return rings;
 }
 
@@ -66,10 +67,7 @@ static void free_rings(tally_trace_ring *rings) {
 
 int tally_trace_start(ptrdiff_t events) {
     tally_thread_require();
-    if (events < 0) {
-        tally_error_set(TALLY_VALUE_ERROR, "a trace of %td events", events);
-        return -1;
-    }
+    if (events < 0) return tally_fail(TALLY_VALUE_ERROR, "a trace of %td events", events);
     tally_stop_the_world();
     tally_trace_ring *old = take_rings();
     tally_store_relaxed(&capacity, events ? (size_t)events : 65536);
@@ -78,7 +76,7 @@ int tally_trace_start(ptrdiff_t events) {
     tally_store_relaxed(&tally_tracing, true);
     tally_resume_the_world();
     free_rings(old);
-    /* So that the caller's hold of the GIL begins in the trace. */
+    /* The caller gives up the GIL, so that its next hold begins in the trace. */
     tally_blocking_begin();
     tally_blocking_end();
     return 0;
@@ -91,7 +89,7 @@ typedef struct line {
     uint32_t thread;
 } line;
 
-/* By track; in it by time, the one that holds the other first. */
+/* By track, then by time; an event that contains another comes first. */
 static int in_order(const void *a, const void *b) {
     const line *x = a, *y = b;
     if (x->event->track != y->event->track) return x->event->track < y->event->track ? -1 : 1;
@@ -105,7 +103,7 @@ static size_t kept(const tally_trace_ring *ring) {
     return ring->written < ring->capacity ? ring->written : ring->capacity;
 }
 
-/* In order; NULL: no memory. */
+/* The events of all rings in order; NULL: no memory. */
 static line *lines_of(const tally_trace_ring *rings, size_t *count) {
     size_t n = 0;
     for (const tally_trace_ring *ring = rings; ring; ring = ring->next) n += kept(ring);
@@ -118,7 +116,7 @@ static line *lines_of(const tally_trace_ring *rings, size_t *count) {
     return lines;
 }
 
-/* The tracks that all share have numbers that no thread has, and come first. */
+/* Tracks that all threads share have numbers that no thread has, and come first. */
 static void name_track(FILE *file, uint32_t id, int place, const char *name, size_t overwritten) {
     fprintf(
         file,
@@ -180,17 +178,14 @@ static bool write_file(const char *path, const char *temporary, const tally_trac
 }
 
 int tally_trace_write(const char *path) {
-    if (!path) {
-        tally_error_set(TALLY_VALUE_ERROR, "a trace needs a path");
-        return -1;
-    }
+    if (!path) return tally_fail(TALLY_VALUE_ERROR, "a trace needs a path");
     tally_thread_require();
     size_t length = strlen(path), count;
     char *temporary = malloc(length + 5);
     if (!temporary) return tally_no_memory();
     memcpy(temporary, path, length);
     memcpy(temporary + length, ".tmp", 5);
-    /* So that the caller's hold of the GIL ends in the trace. */
+    /* The caller gives up the GIL, so that its hold ends in the trace. */
     tally_blocking_begin();
     tally_blocking_end();
     tally_stop_the_world();

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* heap.h: pools, heaps, and lists of memory that waits; memory/memory.h has their invariants. */
+/* heap.h: the layout of pools, heaps, and lists of memory that waits for a grace period.
+ * memory/memory.h has their invariants. */
 #ifndef TALLY_HEAP_H
 #define TALLY_HEAP_H
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* alloc.h: the allocator's fast paths; memory.h tells how they work. */
+/* alloc.h: the fast paths of the allocator. memory.h explains them. */
 #ifndef TALLY_MEMORY_ALLOC_H
 #define TALLY_MEMORY_ALLOC_H
 

@@ -1,49 +1,47 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * memory.h: the small-object allocator.
+ * memory.h: the allocator: small blocks from pools of one size, large ones from malloc.
  *
- * One region of address space is reserved at the start. It is cut into arenas of
- * 2 MiB, an arena into 64 pools of 32 KiB (the first begins behind the arena's
- * descriptors), a pool into blocks of one size class: 16, 32 ... 512 bytes.
- * Larger sizes go to malloc; an address tells which is which. Drawn to scale:
+ * One region of address space is reserved at the start. It is cut into arenas of 2 MiB, an arena
+ * into 64 pools of 32 KiB (the first begins behind the arena's descriptors), a pool into blocks of
+ * one size class: 16, 32 ... 512 bytes. An address tells whether its block is small. Drawn to
+ * scale:
  *
- *   region  [arena][arena]..............reserved, no memory..............
- *   arena   [descriptors |pool 0][pool 1][pool 2]...[pool 63]
- *   pool    [block][block][block]...[not bump yet]
+ *     region  [arena][arena]..............reserved, no memory..............
+ *     arena   [descriptors |pool 0][pool 1][pool 2]...[pool 63]
+ *     pool    [block][block][block]...[no blocks yet]
  *
- *   beside  one byte for each 16 of the region: the collectors' notes
+ *     beside  one byte per 16 bytes of the region: the collectors' side marks
  *
- * A pool has a kind: plain objects, containers, or raw memory; they are never
- * mixed. With readers that take no lock, a pool of objects changes kind or class
- * only after a grace period.
+ * A pool has one kind: plain objects, containers, or raw memory. Where reads take no lock, a pool
+ * of objects changes kind or size class only after a grace period.
  *
  * Invariants:
- *  - A heap is used by its thread alone (with a GIL: by its holder), but for
- *    `remote`, where other threads push the blocks that they free. While its thread is blocked, who
- *    has claimed the thread may use the heap in its stead; while the slot is vacant, who holds the
- * registration lock.
- *  - The link of a free block of an object pool lies behind the header, so the
- *    count words of a dead object stay as its death left them: a late try-incref
- *    fails.
- *  - A pool that is full is in no list; its first free puts it back.
- *  - A heap keeps some empty pools, for the class that they have: what is freed and
- *    made again soon neither takes a lock, nor waits, nor comes from another
- *    processor's cache. The heap of a vacant slot keeps none; nor does one whose thread has blocked
- * twice and needed no pool in between, nor what gets empty while its thread is blocked.
+ *  - Its thread alone uses a heap, but for `remote`, where other threads push the blocks that they
+ *    free. The thread that has claimed a blocked thread may use its heap, and so may the thread
+ *    that holds the thread list lock while the slot is vacant. With a GIL, its holder uses the one
+ *    heap.
+ *  - The link of a free block of an object pool lies behind the header. So the count words of a
+ *    dead object stay as its death left them, and a late try-incref fails.
+ *  - A full pool is in no list. The first free in it puts it back.
+ *  - A heap keeps some empty pools in their class, so that a block that is freed and made again
+ *    soon costs no lock, no wait and no line of another processor's cache. The heap of a vacant
+ *    slot keeps none, nor does one whose thread has blocked twice and needed no pool in between. A
+ *    pool that gets empty while its thread is blocked is not kept.
  *
- * Memory that nobody uses serves everybody, also when its maker is gone or asleep (without a GIL;
- * tests/models/heap.pml):
- *  - Each SERVE_EACH blocks that are pushed to a heap, the pusher looks after it. If the thread is
- * blocked or gone, the pusher takes the blocks home in its stead, so that pools get empty and are
- *    given back. If it runs, it does so at its next safepoint.
- *  - A thread that needs a pool, and finds no free one, first adopts pools with free blocks of that
- *    class from heaps whose threads are blocked or gone; then it maps an arena. A pool keeps its
- * kind and class by that, so it needs no grace period.
- *  - A block may be on its way to the heap that its pool has left. Who takes blocks home passes it
- * on.
+ * Memory that nobody uses serves any thread, also when its maker is gone or asleep (without a GIL;
+ * docs/design/allocator.md, tests/models/heap.pml):
+ *  - The thread that pushes the last of SERVE_EACH blocks to a heap looks after that heap. If its
+ *    thread is blocked or gone, the pusher takes the blocks home in its stead, so pools get empty
+ *    and are given back. A running thread does so itself at its next safepoint.
+ *  - A thread that needs a pool and finds no free one first adopts pools of that class from heaps
+ *    whose threads are blocked or gone; then it maps an arena. An adopted pool keeps its kind and
+ *    class, so it needs no grace period.
+ *  - A block may be on its way to a heap that its pool has left since. The thread that takes blocks
+ *    home passes it on.
  *
- * The fast path follows mimalloc (Leijen, Zorn, de Moura 2019): a free list for
- * each pool, found by masking the address.
+ * The fast path (alloc.h) follows mimalloc (Leijen, Zorn, de Moura 2019): one free list per pool,
+ * found by masking the address.
  */
 #ifndef TALLY_MEMORY_H
 #define TALLY_MEMORY_H
@@ -51,76 +49,81 @@
 #include "layout/heap.h"
 #include <stdlib.h>
 
-/* Gives it back at last; attached thread, no locks held. */
+/* Gives back memory whose grace period has passed. The caller is attached and holds no lock. */
 void tally_reclaim(tally_retired *node, unsigned what);
 void tally_table_reclaim(tally_retired *node);
 
 extern char *tally_region; /* start of the reserved region */
 extern size_t tally_region_size;
 /*
- * The collectors' notes on a container: the byte of the first 16 of its block. Apart from
- * the objects, since a collector comes to them in no order: of a million objects the
- * bytes fit into a cache, the headers do not. 0 in memory that is new; otherwise as
- * collectors left them. A page of 4 KiB is for 64 KiB, and is there once it was touched.
+ * The collectors' side mark of a container: the byte of the first 16 bytes of its block. It is not
+ * in the header since a collector visits objects in no order: the bytes of a million objects fit
+ * into a cache, their headers do not. A byte of new memory is 0; later it is as the last collector
+ * left it. A page of 4 KiB serves 64 KiB, and is there once it was touched.
  */
 extern _Atomic uint8_t *tally_side_marks;
 #define TALLY_SIDE_MARK_SHIFT 4
-enum { TALLY_LARGE_SIDE_MARKS = 8 }; /* a large block has so many */
+/* A large block has its own. */
+enum { TALLY_LARGE_SIDE_MARKS = 8 };
 _Atomic uint8_t *tally_large_side_marks(const void *block);
-tally_object *tally_large_of_side_marks(_Atomic uint8_t *notes);
+tally_object *tally_large_of_side_marks(_Atomic uint8_t *marks);
 static inline size_t tally_side_marks_size(void) {
     return tally_region_size >> TALLY_SIDE_MARK_SHIFT;
 }
-/* Whose note it is: in `notes` (tally_side_marks, or as that), which has so many bytes; else a
- * large one's by that number. */
-static inline tally_object *tally_side_mark_object(_Atomic uint8_t *notes, size_t bytes,
-                                                   unsigned which, _Atomic uint8_t *note) {
-    size_t at = (size_t)(note - notes);
+/* The object of a side mark. `marks` is tally_side_marks, or another array of the same layout and
+ * so many bytes; a mark outside of it is number `which` of a large block. */
+static inline tally_object *tally_side_mark_object(_Atomic uint8_t *marks, size_t bytes,
+                                                   unsigned which, _Atomic uint8_t *mark) {
+    size_t at = (size_t)(mark - marks);
     if (at < bytes) return (tally_object *)(tally_region + (at << TALLY_SIDE_MARK_SHIFT));
-    return tally_large_of_side_marks(note - which);
+    return tally_large_of_side_marks(mark - which);
 }
-/* By number: tells without a look at the pool. Written by the thread that takes the pool; read by
- * collectors alone, who have stopped the world, or hold the GIL. */
+/* The kind of each pool, by number, so that a collector need not look at the pool. The thread
+ * that takes the pool stores it. Collectors alone read it; they have stopped the world, or hold
+ * the GIL. */
 extern uint8_t *tally_pool_kinds;
 extern const unsigned char tally_link_offset[TALLY_KINDS];
 #define TALLY_LINK_OFFSET(kind) ((kind) == TALLY_RAW ? 0 : sizeof(tally_object))
 
-/* Where the layout has handles: large containers by number, the first TALLY_FIXED_HANDLES set by
- * the collector. */
+/* Where the layout has handles: large containers by number. The collector sets the first
+ * TALLY_FIXED_HANDLES. */
 extern tally_object **tally_handles;
 uint32_t tally_large_handle(const void *block);
 
 int tally_memory_start(void);
 /*
- * Garbage may be few objects and many bytes. So large blocks make a collection due, too, once there
- * are TALLY_LARGE_GARBAGE bytes of them more than after the last full collection, and half as much
- * more as all memory was then: as the rule of births, this keeps the work of all collections in
- * proportion while a heap grows. _due: that is so. _collected: a full collection has marked (the
- * world is stopped), or (marked false) freed what it found.
+ * Garbage may be few objects and many bytes. So large blocks, too, make a collection due: once
+ * there are TALLY_LARGE_GARBAGE bytes more of them than after the last full collection, and half as
+ * much more as all memory was then. As the rule of births, this keeps the work of all collections
+ * in proportion while a heap grows. tally_memory_collected: a full collection has marked (the world
+ * is stopped), or (marked false) has freed what it found.
  */
 bool tally_memory_due(void);
 void tally_memory_collected(bool marked);
-void tally_memory_end(void); /* gives everything back; large blocks that are left, too */
+/* Gives everything back, the large blocks that are left, too. */
+void tally_memory_end(void);
 void tally_heap_start(tally_heap *heap, uint32_t owner);
-void tally_heap_drain(
-    tally_heap *heap); /* takes back what other threads freed; by the heap's thread */
-void tally_heap_trim(tally_heap *heap); /* also gives back its empty pools */
-void tally_heap_rest(tally_heap *heap); /* its thread blocks: a heap that has needed none since it
-                                           last did gives them back */
-void tally_heap_attach(
-    tally_heap *heap); /* registration lock held, as below: a thread takes the slot */
-void tally_heap_detach(
-    tally_heap *heap); /* its thread leaves it; gives back empty pools, and offers the others */
-bool tally_heap_is_behind(tally_heap *heap); /* others have freed much into it */
-/* After a collection: takes blocks home to the heaps of threads that are blocked or gone. all: also
- * gives back what the heaps keep, the caller's too. */
+/* Takes home the blocks that other threads freed; for the heap's thread. */
+void tally_heap_drain(tally_heap *heap);
+/* As drain; gives back the empty pools, too. */
+void tally_heap_trim(tally_heap *heap);
+/* The heap's thread blocks. A heap that needed no pool since it last blocked gives its empty ones
+ * back. */
+void tally_heap_rest(tally_heap *heap);
+/* The thread list lock is held. attach: a thread takes the slot. detach: its thread leaves it;
+ * empty pools are given back, and the others can be adopted. */
+void tally_heap_attach(tally_heap *heap);
+void tally_heap_detach(tally_heap *heap);
+/* Other threads have freed much into it. */
+bool tally_heap_is_behind(tally_heap *heap);
+/* After a collection: takes blocks home in the heaps of threads that are blocked or gone. all: also
+ * gives back the pools that heaps keep, the caller's too. */
 void tally_memory_settle(bool all);
 
 void *tally_memory_alloc_slow(unsigned kind, size_t size);
-/* As a large block, whatever its size. */
-void *tally_memory_alloc_apart(unsigned kind, size_t size);
 void tally_memory_free_notified(tally_pool *pool);
 void tally_memory_free_remote(tally_pool *pool, void *block);
+void *tally_large_alloc(unsigned kind, size_t size); /* whatever the size */
 void tally_large_free(void *block, unsigned kind);
 
 static inline bool tally_is_small(const void *block) {
@@ -132,8 +135,8 @@ static inline tally_pool *tally_pool_of(const void *block) {
     return &pools[(address & (TALLY_ARENA_SIZE - 1)) >> TALLY_POOL_SHIFT];
 }
 
-/* Walks, by several threads at once if they like; the world is stopped. Start with
- * zeroes; NULL: no more. A pool's blocks begin at `first` and end at pool->bump. */
+/* Walks, by several threads at once if they like; the world is stopped. A walk starts with zeroes,
+ * and NULL ends it. A pool's blocks begin at `first` and end at pool->bump. */
 typedef struct tally_pool_walk {
     size_t arena, pool;
     char *first;
@@ -143,7 +146,8 @@ typedef struct tally_large_walk {
     void *next;
 } tally_large_walk;
 tally_pool *tally_memory_next_pool(tally_pool_walk *walk, unsigned kind);
-/* By number, from 0 to below tally_memory_pools(). NULL: it is of another kind, or not in use. */
+/* The pool of this number, from 0 to below tally_memory_pools(); NULL: it has another kind, or is
+ * not in use. */
 tally_pool *tally_memory_pool_at(size_t number, unsigned kind, char **first);
 size_t tally_memory_pools(void);
 tally_object *tally_memory_next_large(tally_large_walk *walk, unsigned kind);

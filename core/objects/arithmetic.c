@@ -1,35 +1,32 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * number.c: arithmetic, with Python's rounding: division rounds down, and a
- * remainder has the sign of the divisor.
+ * arithmetic.c: arithmetic with Python's rounding: division rounds down, and a remainder has the
+ * sign of the divisor.
  *
- * Invariant: a result is exact for ints, or there is an overflow error. To mix
- * with a float an int is first rounded to a double; so it is to be divided.
+ * Invariant: a result of ints is exact, or there is an overflow error. An int is rounded to a
+ * double first if the other operand is a float, or for a division.
  */
 #include "abstract.h"
 #include <math.h>
 
 static tally_object *unsupported(const char *symbol, tally_object *a, tally_object *b) {
-    tally_error_set(TALLY_TYPE_ERROR, "unsupported operand types for %s: '%s' and '%s'", symbol,
-                    tally_type_name(a), tally_type_name(b));
-    return NULL;
+    return tally_fail_null(TALLY_TYPE_ERROR, "unsupported operand types for %s: '%s' and '%s'",
+                           symbol, tally_type_name(a), tally_type_name(b));
 }
 
 static tally_object *overflow(void) {
-    tally_error_set(TALLY_OVERFLOW_ERROR, "int too large");
-    return NULL;
+    return tally_fail_null(TALLY_OVERFLOW_ERROR, "int too large");
 }
 
 static tally_object *zero_division(void) {
-    tally_error_set(TALLY_ZERO_DIVISION_ERROR, "division by zero");
-    return NULL;
+    return tally_fail_null(TALLY_ZERO_DIVISION_ERROR, "division by zero");
 }
 
 static bool both_integral(tally_object *a, tally_object *b) {
     return tally_is_integral(a) && tally_is_integral(b);
 }
 
-/* Both as doubles; false unless both are numbers. */
+/* Gives both as doubles; false: one is no number. */
 static bool as_doubles(tally_object *a, tally_object *b, double *x, double *y) {
     if (!tally_is_number(a) || !tally_is_number(b)) return false;
     *x = tally_float_value(a);
@@ -47,7 +44,8 @@ static tally_object *list_of(tally_object **a, ptrdiff_t in_a, tally_object **b,
 
 enum { JOIN_TRIES = 100 };
 
-/* Both are lists, which may change meanwhile: tries to have both as they were at one moment. */
+/* Both lists may change meanwhile. The copy of the first is rechecked after the second was copied,
+ * so that both were so at one moment; after JOIN_TRIES changes they are taken as they are. */
 static tally_object *list_merge(tally_object *a, tally_object *b) {
     for (unsigned tries = JOIN_TRIES;;) {
         ptrdiff_t in_a, in_b;
@@ -55,10 +53,7 @@ static tally_object *list_merge(tally_object *a, tally_object *b) {
         TALLY_FAILPOINT(first_copied);
         tally_object **of_b = of_a ? tally_list_copy(b, &in_b) : NULL;
         if (of_a && !of_b) tally_list_drop_copy_later(of_a, in_a);
-        if (!of_b) {
-            tally_no_memory();
-            return NULL;
-        }
+        if (!of_b) return tally_no_memory_null();
         if (!TALLY_LOCK_FREE_READS || --tries == 0 || tally_list_is_copy(a, of_a, in_a)) {
             tally_object *list = list_of(of_a, in_a, of_b, in_b);
             if (list) {
@@ -82,17 +77,16 @@ static tally_object *str_join(tally_object *first, tally_object *second) {
         return whole;
     }
     size_t length = (size_t)a->length + b->length;
-    /* the few short or far too long ones are the constructor's business */
+    /* the constructor knows the static strs and the longest */
     char two[2] = {a->data[0], b->data[0]};
     if (length == 2) return tally_str_new(two, 2);
-    if (length > INT32_MAX)
-        return tally_str_new(a->data, (ptrdiff_t)length); /* copies nothing: value error */
+    /* A value error: nothing is copied. */
+    if (length > INT32_MAX) return tally_str_new(a->data, (ptrdiff_t)length);
     tally_str *str = tally_object_alloc(TALLY_TYPE_STR, sizeof *str + length + 1, TALLY_PLAIN);
     if (!str) return NULL;
-    str->length = (uint32_t)length;
-    tally_store_relaxed(&str->hash, 0);
+    tally_str_begin(str, (uint32_t)length);
     memcpy(str->data, a->data, a->length);
-    memcpy(str->data + a->length, b->data, (size_t)b->length + 1); /* its NUL, too */
+    memcpy(str->data + a->length, b->data, b->length);
     return tally_object_publish(str);
 }
 
@@ -142,7 +136,7 @@ tally_object *tally_divide(tally_object *a, tally_object *b) {
     return y == 0 ? zero_division() : tally_float_new(x / y);
 }
 
-/* Quotient rounded down and remainder of doubles, y not 0, as CPython's float_divmod. */
+/* The quotient, rounded down, and the remainder of doubles, y not 0, as CPython's float_divmod. */
 static double double_divide(double x, double y, double *remainder) {
     double rest = fmod(x, y);
     double quotient = (x - rest) / y; /* nearly whole */
@@ -158,7 +152,7 @@ static double double_divide(double x, double y, double *remainder) {
     return quotient - whole > 0.5 ? whole + 1 : whole;
 }
 
-/* Of ints, b not 0; C rounds towards 0. */
+/* b is not 0; C rounds towards 0. */
 static tally_object *int_floor_divide(int64_t a, int64_t b) {
     if (a == INT64_MIN && b == -1) return overflow();
     int64_t quotient = a / b;

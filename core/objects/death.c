@@ -1,22 +1,24 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * object.c: how an object dies, and what any object can be asked of its header.
+ * death.c: the order of an object's death, and its depth.
  *
- * Order of death (as CPython 3.11): the finalizer, with the object whole; then its
- * weak references are cleared, then their callbacks called; then its contents go;
- * then its memory; an instance drops its class last. The collector does not look
- * at it from the moment its count is 0, but while the finalizer runs.
+ * An object dies in this order, as in CPython 3.11: its finalizer runs, with the object whole; its
+ * weak references are cleared, then their callbacks are called; its contents are destroyed; its
+ * memory is freed; an instance drops its class last. The collector does not look at the object from
+ * the moment its refcount is 0, but while the finalizer runs. borrow.c has the dealloc of
+ * borrowable objects.
  *
- * Death is flat: it takes neither stack nor memory in proportion to what dies.
- *  - Taking apart goes down into a child that dies and back up again without a
- *    stack: the slot that held the child holds its parent meanwhile (Schorr and
- *    Waite 1967). Its children are dropped by tally_refcount_drop, which leaves their
- *    end to it. What dies by other hands meanwhile (a native type's clear, a merge)
- *    waits in the thread's list `dying`, linked through its own header.
- *  - What dies in a finalizer or callback is taken apart in it, at once, as long as fewer
- *    than NESTED_DEALLOCS deaths are under way on the stack. One more waits in `dying`, until
- *    the innermost of these deaths comes to it.
- *  Invariant: a thread that is in no death has an empty list.
+ * A dealloc is flat: it takes neither stack nor memory in proportion to the objects that die.
+ *  - destroy_children goes down into a child that dies, and back up again, without a stack: the
+ *    slot that held the child holds its parent meanwhile (Schorr and Waite 1967). Children are
+ *    dropped by tally_refcount_drop, which leaves the end of the object to the caller. Objects that
+ *    die otherwise meanwhile (in a native type's clear, by a merge) wait in the thread's list
+ *    `dead`, linked through their own headers.
+ *  - Objects that die in a finalizer or callback are destroyed in it, at once, while fewer than
+ *    NESTED_DEALLOCS deallocs are on the stack. Beyond that they wait in `dead` for the innermost
+ *    dealloc.
+ *
+ * Invariant: a thread that is in no dealloc has an empty list.
  */
 #include "objects/object.h"
 #include "objects/table.h"
@@ -32,11 +34,12 @@ static inline void free_block(tally_object *object, const tally_type *type) {
         tally_memory_free(TALLY_PLAIN, object);
     }
 }
-void tally_object_free(tally_object *object) { free_block(object, tally_type_entry(object)); }
 
-enum { NESTED_DEALLOCS = 16 /* CPython's limit is 50; a stack of 128 KiB has to do */ };
+/* CPython's limit is 50; here a stack of 128 KiB has to do. */
+enum { NESTED_DEALLOCS = 16 };
 
-/* A death runs foreign code: what dies in it is a death of its own, or waits for this one. */
+/* A dealloc runs foreign code. An object that dies there gets a dealloc of its own, or waits for
+ * this one. */
 typedef struct outer_dealloc {
     bool destroying;
     tally_dead_list dead;
@@ -55,15 +58,14 @@ static void foreign_code_ends(tally_thread_state *thread, outer_dealloc outer) {
 }
 
 /* True: the object lives on. */
-static bool finalize(tally_object *object, void (*finalizer)(tally_object *)) {
+inline bool tally_dealloc_finalize(tally_object *object, void (*finalizer)(tally_object *)) {
     uint8_t flags = tally_load_relaxed(&object->flags);
     if (flags & TALLY_FLAG_FINALIZED) return false;
     tally_thread_state *thread = tally_thread_current();
     tally_pending_error pending;
     tally_error_put_aside(&pending);
-    bool container = tally_type_entry(object)->flags & TALLY_TYPE_CONTAINER &&
-                     tally_type_entry(object)->traverse;
-
+    tally_type *type = tally_type_entry(object);
+    bool container = type->flags & TALLY_TYPE_CONTAINER && type->shape != TALLY_SHAPE_LEAF;
     if (container) tally_retrack(object);
     tally_or_relaxed(&object->flags, TALLY_FLAG_FINALIZED);
     tally_refcount_revive(&object->refcount);
@@ -76,8 +78,8 @@ static bool finalize(tally_object *object, void (*finalizer)(tally_object *)) {
     TALLY_FAILPOINT(drop_last);
     if (tally_is_immortal(object)) return true;
 #if TALLY_LOCK_FREE_READS
-    if (tally_refcount_per_thread_index(
-            &object->refcount)) { /* spread by its finalizer: the table's reference keeps it */
+    /* the finalizer made it counted per thread: the table's reference keeps it */
+    if (tally_refcount_per_thread_index(&object->refcount)) {
         tally_refcount_drop(&object->refcount);
         return true;
     }
@@ -87,8 +89,7 @@ static bool finalize(tally_object *object, void (*finalizer)(tally_object *)) {
     return false;
 }
 
-/* Callbacks are foreign code: what dies in them is taken apart in them. */
-static void drop_weakrefs(tally_thread_state *thread, tally_object *object) {
+inline void tally_dealloc_weakrefs(tally_thread_state *thread, tally_object *object) {
     tally_weakref *calls = NULL;
     tally_weakrefs_clear(object, &calls, NULL);
     if (!calls) return;
@@ -97,8 +98,8 @@ static void drop_weakrefs(tally_thread_state *thread, tally_object *object) {
     foreign_code_ends(thread, outer);
 }
 
-/* Frees an object with no children left. */
-static void free_object(tally_object *object, tally_type *type) {
+/* Frees an object that has no children left. */
+inline void tally_dealloc_free(tally_object *object, tally_type *type) {
     if (TALLY_UNLIKELY(type->native)) {
         TALLY_CHECKED(tally_check_may_run_foreign_code());
         if (type->clear) type->clear(object);
@@ -114,15 +115,14 @@ static inline tally_object **next_slot(tally_object *object, tally_type *type) {
     if (type->slots > 0) return tally_instance_first_slot(object, type->slots);
     return type->next_child ? type->next_child(object) : NULL;
 }
-/* A slot whose child is gone is NULL: the first that is not is the current one, too. */
+/* Slots of children that are gone are NULL, so the first other one is the current one. */
 static inline tally_object **current_slot(tally_object *object) {
     tally_type *type = tally_type_entry(object);
     return type->slots > 0 ? tally_instance_first_slot(object, type->slots)
                            : type->current_child(object);
 }
 
-/* Drops children up to one that dies and has to be taken apart; NULL: none is left. *at: its slot.
- */
+/* Drops children up to one that dies and has children itself; NULL: none is left. *at: its slot. */
 static inline tally_object *next_dead(tally_thread_state *thread, tally_object *object,
                                       tally_type *type, tally_object ***at) {
     for (tally_object **slot; (slot = next_slot(object, type)); *slot = NULL) {
@@ -147,9 +147,9 @@ static void destroy_children(tally_thread_state *thread, tally_object *object) {
     for (;;) {
         tally_type *type = tally_type_entry(object);
         if (fresh && tally_is_tracked(object)) tally_untrack(object);
-        bool lives = fresh && type->finalize && finalize(object, type->finalize);
+        bool lives = fresh && type->finalize && tally_dealloc_finalize(object, type->finalize);
         if (TALLY_LIKELY(!lives)) {
-            if (fresh && type->weak_offset) drop_weakrefs(thread, object);
+            if (fresh && type->weak_offset) tally_dealloc_weakrefs(thread, object);
             tally_object **slot, *child = next_dead(thread, object, type, &slot);
             if (child) {
                 *slot = parent;
@@ -158,7 +158,7 @@ static void destroy_children(tally_thread_state *thread, tally_object *object) {
                 fresh = true;
                 continue;
             }
-            free_object(object, type);
+            tally_dealloc_free(object, type);
         }
         if (parent == NO_PARENT) break;
         object = parent;
@@ -167,51 +167,6 @@ static void destroy_children(tally_thread_state *thread, tally_object *object) {
         *slot = NULL;
         fresh = false;
     }
-}
-
-/* ---- death of what has been handed out ---------------------------------- */
-
-static void mark_child(tally_object *child, void *nothing) {
-    (void)nothing;
-    tally_make_borrowable(child);
-}
-static void drop_child(tally_object *child, void *thread) {
-    if (tally_refcount_drop(&child->refcount))
-        tally_dead_untrack_and_push(&((tally_thread_state *)thread)->dead, child);
-}
-
-/*
- * A thread may hold it borrowed, and borrow from it: its contents stay, its memory waits
- * for a grace period. All that dies with it gets the flag before it dies, and goes the same
- * way at once: one grace period for the whole. A native object is cleared and deallocated
- * after it, since what it holds is its own affair.
- */
-static void dealloc_borrowable(tally_thread_state *thread, tally_object *object) {
-    tally_type *type = tally_type_entry(object);
-    bool lives = type->finalize && finalize(object, type->finalize);
-    if (!lives) {
-        if (type->weak_offset) drop_weakrefs(thread, object);
-        if (object->type == TALLY_TYPE_WEAKREF) type->release(object);
-        if (object->type == TALLY_TYPE_STR) tally_interned_forget(object);
-        size_t bytes = tally_size_locked(object);
-        if (type->traverse && !type->native) {
-            TALLY_FAILPOINT(dying_children);
-            type->traverse(object, mark_child, NULL);
-            TALLY_FAILPOINT(dying_marked);
-            type->traverse(object, drop_child, thread);
-        }
-        tally_retire_object(object, bytes);
-    }
-}
-
-void tally_object_free_borrowable(tally_object *object) {
-    tally_type *type = tally_type_entry(object);
-    tally_table *table =
-        type->shape == TALLY_SHAPE_TABLE
-            ? tally_load_relaxed((_Atomic(tally_table *) *)((char *)object + type->table_offset))
-            : NULL;
-    if (table) tally_table_forget(table);
-    free_object(object, type);
 }
 
 void tally_dealloc_slow(tally_object *object) {
@@ -225,7 +180,7 @@ void tally_dealloc_slow(tally_object *object) {
     do {
         if (tally_is_borrowable(object)) {
             if (tally_is_tracked(object)) tally_untrack(object);
-            dealloc_borrowable(thread, object);
+            tally_dealloc_borrowable(thread, object);
         } else {
             destroy_children(thread, object);
         }
@@ -234,7 +189,7 @@ void tally_dealloc_slow(tally_object *object) {
     thread->destroying = false;
 }
 
-/* Plain and atomic counts come here for 0 and for less, atomic ones also when they were out of
+/* Plain and atomic refcounts come here at 0 and below, atomic ones also when they are out of
  * room. */
 static __attribute__((noinline, cold)) void is_not_zero(tally_object *object) {
     if (!tally_refcount_out_of_room(&object->refcount))
@@ -246,8 +201,6 @@ void tally_object_zero(tally_object *object) {
     else
         is_not_zero(object);
 }
-
-/* ---- what the header tells ---------------------------------------------- */
 
 ptrdiff_t tally_refcount(tally_object *object) {
     TALLY_PLAIN_CALL();

@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* dict.c: the dict type: a table (table.c) with an interface. */
+/* dict.c: the type `dict`: a table (table.c) with an interface, and walks over it. */
 #include "abstract.h"
 #include "table.h"
 
 static tally_table_place *check(tally_object *object) {
     if (TALLY_LIKELY(tally_has_type(object, TALLY_TYPE_DICT)))
         return &((tally_dict *)object)->table;
-    tally_expected("a dict", object);
-    return NULL;
+    return tally_expected_null("a dict", object);
 }
 
 tally_object *tally_dict_new(void) {
@@ -55,9 +54,10 @@ tally_object *tally_dict_set_default(tally_object *dict, tally_object *key, tall
 /* ---- walking ------------------------------------------------------------ */
 
 /*
- * A position is the next entry's number in its low 30 bits, and above it a stamp: 34 bits of the
- * table's version, never 0, which an empty dict has. No two versions of one table have the same
- * stamp (multiples of the golden ratio lie further apart); two tables have by a chance of 2^-34.
+ * A position is the number of the next entry in its low 30 bits, and above it a stamp: 34 bits of
+ * the table's version, never 0, which stands for an empty dict. No two versions of one table have
+ * the same stamp (multiples of the golden ratio lie further apart); two tables have with a
+ * probability of 2^-34.
  */
 enum { AT_BITS = 30 };
 static uint64_t stamp_of(tally_table *table) {
@@ -66,7 +66,7 @@ static uint64_t stamp_of(tally_table *table) {
     return stamp ? stamp : 1;
 }
 
-/* Where the walk is, in a table; and what it gives: NULL where it is not asked for. */
+/* The place of a walk in a table, and what it gives; NULL where it is not wanted. */
 typedef struct walk {
     uint64_t at, stamp;
     bool begun, want_key, want_value;
@@ -99,11 +99,10 @@ static int walk_locked(tally_object *dict, tally_table_place *where, walk *w) {
 }
 
 /*
- * Without the lock, or -1: not to be had so. The table gets its next version before its set of
- * keys changes, and what the change makes (an entry within `used`, a value that is gone, another
- * `first`, another table) is published by a release. So if, after all that was read by an
- * acquire, table and version are what they were before, then nothing of a later
- * version was read: the walk saw the dict as it was at one moment.
+ * -1: the lock is needed. The table gets its next version before its set of keys changes, and a
+ * release publishes each part of the change (an entry within `used`, a removed value, another
+ * `first`, another table). So if table and version are unchanged after all the acquires, the walk
+ * read nothing of a later version: it saw the dict as it was at one moment.
  */
 static int walk_unlocked(tally_table_place *where, walk *w) {
     /* acquire: pairs with the release of publishing a table */
@@ -118,7 +117,7 @@ static int walk_unlocked(tally_table_place *where, walk *w) {
     /* acquire: pairs with the release of move_first: the removals before it are counted */
     uint32_t first = tally_load_acquire(&table->first);
     if (at < first) at = first;
-    /* acquire: pairs with the release of take_out */
+    /* acquire: pairs with the release of move_unreachable_out */
     for (; at < used && !tally_load_acquire(&table->entries[at].value); at++)
         TALLY_FAILPOINT(walk_skips);
     bool more = at < used;
@@ -137,17 +136,15 @@ static int walk_unlocked(tally_table_place *where, walk *w) {
 failed:;
     tally_object *key = w->key, *value = w->value;
     w->key = w->value = NULL;
-    tally_xdecref(key); /* after this, look at nothing that was read */
+    tally_xdecref(key); /* from here on the table may be gone */
     tally_xdecref(value);
     return -1;
 }
 
 int tally_dict_next(tally_object *dict, ptrdiff_t *position, tally_object **key,
                     tally_object **value) {
-    if (TALLY_UNLIKELY(!position)) {
-        tally_error_set(TALLY_VALUE_ERROR, "a walk over a dict needs a place for its position");
-        return -1;
-    }
+    if (TALLY_UNLIKELY(!position))
+        return tally_fail(TALLY_VALUE_ERROR, "a walk over a dict needs a place for its position");
     tally_table_place *where = check(dict);
     if (!where) return -1;
     walk w = {.at = (uint64_t)*position & ((1 << AT_BITS) - 1),
@@ -187,32 +184,9 @@ ptrdiff_t tally_dict_length(tally_object *dict) {
 
 /* ---- the type ----------------------------------------------------------- */
 
-static tally_table *table_of(tally_object *self) {
-    return tally_load_relaxed(&((tally_dict *)self)->table);
-}
-
-static void dict_traverse(tally_object *self, tally_visit visit, void *context) {
-    if (table_of(self)) tally_table_traverse(table_of(self), visit, context);
-}
-static tally_object **dict_child(tally_object *self) {
-    return table_of(self) ? tally_table_current_child(table_of(self)) : NULL;
-}
-static void dict_release(tally_object *self) {
-    if (table_of(self)) tally_table_free(table_of(self));
-}
-static size_t dict_extra(tally_object *self) {
-    return table_of(self) ? tally_table_bytes(table_of(self)) : 0;
-}
-
 void tally_register_dict(void) {
     tally_type *type = &tally_types[TALLY_TYPE_DICT];
-    type->shape = TALLY_SHAPE_TABLE;
-    type->table_offset = offsetof(tally_dict, table);
-    type->traverse = dict_traverse;
-    type->next_child = dict_child;
-    type->current_child = dict_child;
-    type->release = dict_release;
-    type->extra_size = dict_extra;
+    tally_type_has_table(type, offsetof(tally_dict, table));
     type->equal = tally_dict_equal;
     type->repr = tally_dict_repr;
     type->unhashable = true;

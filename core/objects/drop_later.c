@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * drop_later.c: references that end at their thread's next safepoint.
+ * drop_later.c: references that a plain call has to drop end at the thread's next safepoint.
  *
- * A function marked [plain] runs no foreign code. A decref may run some, even if it is not the
- * last: it may merge for another thread. So a plain call leaves the references that it has to drop
- * to its thread, which drops them at the next safepoint.
+ * A function marked [plain] runs no foreign code, and a decref may run some, even if it is not the
+ * last: it may merge for another thread.
  */
 #include "objects/object.h"
 
@@ -13,8 +12,7 @@ void tally_drop_later(tally_object *object) {
     tally_thread_state *thread = tally_thread_current();
     if (thread->drops == TALLY_DROPS_LATER) {
         tally_reference_batch *batch = malloc(sizeof *batch + sizeof thread->drop_later);
-        /* More races were lost since the last safepoint than there is room for, and no memory: at
-         * once. */
+        /* No memory, and more references wait since the last safepoint than there is room for. */
         if (!batch) {
             tally_decref(object);
             return;
@@ -37,7 +35,7 @@ void tally_drop_batch_later(tally_reference_batch *batch) {
 void tally_drop_kept(tally_thread_state *thread) {
     if (TALLY_LIKELY(!tally_keeps_any(thread))) return;
     tally_breaker_clear(thread, TALLY_BREAK_KEPT);
-    /* Again and again: finalizers may keep some, too, or come here. */
+    /* A finalizer may leave more references, or come here. */
     while (tally_keeps_any(thread)) {
         tally_object *kept = thread->kept;
         thread->kept = NULL;

@@ -2,9 +2,8 @@
 /*
  * float.c: the type `float`, a double.
  *
- * Invariants: a float that equals an int has the int's hash; a NaN, which equals
- * nothing, has a hash by its identity; a float's repr is the shortest text that reads
- * back as the same double.
+ * Invariants: a float that equals an int has the int's hash; a NaN equals nothing and has a hash by
+ * its identity; a float's repr is the shortest text that reads back as the same double.
  */
 #include "abstract.h"
 #include <float.h>
@@ -26,15 +25,15 @@ double tally_float_value(tally_object *object) {
     return tally_expected("a float", object);
 }
 
-int64_t tally_float_hash(tally_object *object) {
+static int64_t float_hash(tally_object *object) {
     double value = ((tally_float *)object)->value;
-    /* equal to no other object: n of them in a dict are to have n hashes */
+    /* n NaNs in a dict are to have n hashes */
     if (isnan(value)) return tally_identity_hash(object);
     if (value >= -0x1p63 && value < 0x1p63 && (double)(int64_t)value == value)
         return tally_valid_hash((int64_t)value);
     uint64_t bits;
     memcpy(&bits, &value, sizeof bits);
-    /* fractions differ in few high bits: spread them over the low ones */
+    /* fractions differ in few high bits, which are spread over the low ones */
     bits = (bits ^ bits >> 32) * UINT64_C(0x9e3779b97f4a7c15);
     return tally_valid_hash((int64_t)(bits ^ bits >> 29));
 }
@@ -43,14 +42,14 @@ int64_t tally_float_hash(tally_object *object) {
  * value = 0.d1d2d3… * 10^point. Returns how many digits. */
 static int shortest_digits(double value, char digits[18], int *point) {
     char text[40];
-    /* normal numbers keep any 15 digits, so trailing zeros are all that 15 are too many */
+    /* normal numbers keep any 15 digits, so of 15 only trailing zeros can be too many */
     for (int precision = value < DBL_MIN ? 1 : 15;; precision++) {
         snprintf(text, sizeof text, "%.*e", precision - 1, value);
         if (precision == 17 || strtod(text, NULL) == value) break;
     }
     int count = 0;
     const char *at = text;
-    for (; *at != 'e'; at++) /* whatever the locale's point is, it is no digit */
+    for (; *at != 'e'; at++) /* the locale's point is no digit */
         if (*at >= '0' && *at <= '9') digits[count++] = *at;
     *point = atoi(at + 1) + 1;
     while (count > 1 && digits[count - 1] == '0') count--;
@@ -80,7 +79,7 @@ static size_t lay_out(char *out, const char *digits, int count, int point) {
     return (size_t)(at - out);
 }
 
-tally_object *tally_float_repr(tally_object *object) {
+static tally_object *float_repr(tally_object *object) {
     double value = ((tally_float *)object)->value;
     if (isnan(value)) return tally_str_new("nan", 3);
     char text[48], digits[18] = "0";
@@ -94,4 +93,11 @@ tally_object *tally_float_repr(tally_object *object) {
     int point = 1, count = value == 0 ? 1 : shortest_digits(value, digits, &point);
     length += lay_out(text + length, digits, count, point);
     return tally_str_new(text, (ptrdiff_t)length);
+}
+
+void tally_register_float(void) {
+    tally_type *type = &tally_types[TALLY_TYPE_FLOAT];
+    type->hash = float_hash;
+    type->equal = tally_number_equal;
+    type->repr = float_repr;
 }

@@ -12,10 +12,10 @@
 #define SMALLEST (-5)
 #define LARGEST  256
 
-/* A page of their own, so that they share no line with anything that is written. */
+/* They have a page of their own, which nothing writes, so no line of theirs is shared. */
 static _Alignas(4096) tally_int small_ints[LARGEST - SMALLEST + 1];
 
-void tally_small_ints_start(void) {
+static void small_ints_start(void) {
     for (int i = 0; i <= LARGEST - SMALLEST; i++) {
         tally_int *small = &small_ints[i];
         small->base.refcount = (tally_refcounts)TALLY_REFCOUNT_IMMORTAL;
@@ -43,8 +43,16 @@ int64_t tally_int_hash(tally_object *object) {
     return tally_valid_hash(tally_integral_value(object));
 }
 
-tally_object *tally_int_repr(tally_object *object) {
+static tally_object *int_repr(tally_object *object) {
     char text[24];
     return tally_str_new(text,
                          snprintf(text, sizeof text, "%" PRId64, ((tally_int *)object)->value));
+}
+
+void tally_register_int(void) {
+    small_ints_start();
+    tally_type *type = &tally_types[TALLY_TYPE_INT];
+    type->hash = tally_int_hash;
+    type->equal = tally_number_equal;
+    type->repr = int_repr;
 }

@@ -2,32 +2,28 @@
 /*
  * list.c: lists: an array of references that is replaced when it has to grow.
  *
- * Writers hold the list's lock. A reader without it loads the array, the slot,
- * takes a reference, and looks again: same array, same slot. Invariants for it:
- *  - a slot that is not in use is NULL;
- *  - an array that was replaced waits for a grace period, unless no reader
- *    without the lock can be there (the list is private);
- *  - an array has room for every length that was stored while it was the list's.
- * No reference is dropped under the lock: that may run foreign code. Where a function is marked
- * [plain], none is dropped at all (tally_drop_later).
+ * Writers hold the list's lock. A reader without it loads the array and the slot, takes a
+ * reference, and rechecks: same array, same slot. Invariants for it:
+ *  - A slot that is not in use is NULL.
+ *  - A replaced array waits for a grace period, unless no reader without the lock can be there (the
+ *    list is private).
+ *  - An array has room for every length that was stored while it was the list's. No reference is
+ *    dropped under the lock, since that may run foreign code. A function marked [plain] drops none
+ *    at all (tally_drop_later).
  *
- * An array grows by half. A pop that leaves it less than half full replaces it by one with
- * room for an eighth more than the items (CPython's rule). An array for up to FEW_ITEMS, a
- * kilobyte, stays: a work list that fills and empties would pay for its arrays each time (a quarter
- * of its time in list-own).
+ * An array grows by half. A pop that leaves it less than half full replaces it by one with room for
+ * an eighth more than the items (CPython's rule). An array for up to FEW_ITEMS, a kilobyte, stays:
+ * a work list that fills and empties would pay for its arrays each time (a quarter of its time in
+ * list-own).
  */
 #include "abstract.h"
 #include "objects/object.h"
 
 static tally_list *check(tally_object *object) {
     if (TALLY_LIKELY(tally_has_type(object, TALLY_TYPE_LIST))) return (tally_list *)object;
-    tally_expected("a list", object);
-    return NULL;
+    return tally_expected_null("a list", object);
 }
-static int out_of_range(void) {
-    tally_error_set(TALLY_INDEX_ERROR, "list index out of range");
-    return -1;
-}
+static int out_of_range(void) { return tally_fail(TALLY_INDEX_ERROR, "list index out of range"); }
 
 static ptrdiff_t length_of(tally_list *list) { return tally_load_relaxed(&list->length); }
 static tally_items *items_of(tally_list *list) { return tally_load_relaxed(&list->items); }
@@ -38,15 +34,14 @@ static tally_object *slot_of(tally_items *items, ptrdiff_t i) {
 static void store(tally_items *items, ptrdiff_t i, tally_object *item) {
     tally_store_release(&items->at[i], item);
 }
-/* release: pairs with holds: who sees a length sees the array that it was made for */
+/* release: pairs with holds: a thread that sees the length sees the array that it was made for */
 static void store_length(tally_list *list, ptrdiff_t length) {
     tally_store_release(&list->length, length);
 }
 
-/*
- * Without the lock: the index is one of an item, and within the array, which the length may be
- * newer than. (Its capacity would tell, too, but that is in a line that stores to the array write.)
- */
+/* Without the lock: an item has this index, and the array has room for it; the length may be
+ * newer than the array. (The array's capacity would tell, too, but is in a line that writers
+ * store to.) */
 static inline bool holds(tally_list *list, tally_items *items, ptrdiff_t index) {
     /* acquire: pairs with store_length */
     if (index < 0 || index >= tally_load_acquire(&list->length)) return false;
@@ -56,8 +51,7 @@ static inline bool holds(tally_list *list, tally_items *items, ptrdiff_t index) 
 static tally_items *items_new(ptrdiff_t capacity) {
     if ((size_t)capacity > (PTRDIFF_MAX - sizeof(tally_items)) / sizeof(tally_slot)) return NULL;
     size_t bytes = sizeof(tally_items) + (size_t)capacity * sizeof(tally_slot);
-    if (bytes <= TALLY_SMALL_LIMIT)
-        bytes = (bytes + 15) & ~(size_t)15; /* what the block has anyway */
+    if (bytes <= TALLY_SMALL_LIMIT) bytes = (bytes + 15) & ~(size_t)15;
     tally_items *items = tally_memory_alloc(TALLY_RAW, bytes);
     if (items) items->array.bytes = bytes;
     return items;
@@ -76,8 +70,8 @@ static void publish(tally_list *list, tally_items *items) {
     tally_store_release(&list->items, items);
 }
 
-/* Lock held: the items move to an array with this room; false: no memory, and nothing has changed.
- */
+/* Lock held: the items move to an array with this room. False: no memory, and nothing has
+ * changed. */
 static bool move_items(tally_list *list, ptrdiff_t capacity, unsigned token) {
     tally_items *old = items_of(list), *items = items_new(capacity);
     if (!items) return false;
@@ -89,7 +83,7 @@ static bool move_items(tally_list *list, ptrdiff_t capacity, unsigned token) {
     return true;
 }
 
-/* Lock held: room for `more` items; 0 or -1 without an error set. */
+/* Lock held: makes room for `more` items; 0, or -1 without an error set. */
 static int reserve(tally_list *list, ptrdiff_t more, unsigned token) {
     tally_items *old = items_of(list);
     ptrdiff_t length = length_of(list), capacity = old ? tally_items_capacity(old) : 0;
@@ -101,7 +95,7 @@ static int reserve(tally_list *list, ptrdiff_t more, unsigned token) {
 
 enum { FEW_ITEMS = 128 };
 
-/* Lock held, less than half of the array in use. Without memory it stays. */
+/* Lock held: less than half of the array is in use. Without memory it stays. */
 static __attribute__((noinline)) void shrink(tally_list *list, unsigned token) {
     ptrdiff_t length = length_of(list);
     TALLY_FAILPOINT(list_shrinks);
@@ -109,15 +103,9 @@ static __attribute__((noinline)) void shrink(tally_list *list, unsigned token) {
 }
 
 tally_object *tally_list_new(ptrdiff_t capacity) {
-    if (capacity < 0) {
-        tally_error_set(TALLY_VALUE_ERROR, "capacity is negative");
-        return NULL;
-    }
+    if (capacity < 0) return tally_fail_null(TALLY_VALUE_ERROR, "capacity is negative");
     tally_items *items = capacity ? items_new(capacity) : NULL;
-    if (capacity && !items) {
-        tally_no_memory();
-        return NULL;
-    }
+    if (capacity && !items) return tally_no_memory_null();
     tally_list *list = tally_object_alloc(TALLY_TYPE_LIST, sizeof *list, TALLY_CONTAINERS);
     if (!list) {
         if (items) tally_memory_free(TALLY_RAW, items);
@@ -154,7 +142,7 @@ int tally_list_append(tally_object *object, tally_object *item) {
     return tally_no_memory();
 }
 
-/* NULL: not to be had without the lock. */
+/* NULL: the lock is needed. */
 static inline __attribute__((always_inline)) tally_object *get_unlocked(tally_list *list,
                                                                         ptrdiff_t index) {
     if (index < 0) index += length_of(list);
@@ -224,13 +212,6 @@ static tally_object *borrow_unlocked(tally_list *list, ptrdiff_t index) {
     return item;
 }
 
-static __attribute__((noinline)) tally_borrowed borrow_locked(tally_object *object,
-                                                              ptrdiff_t index) {
-    bool held;
-    if (!tally_borrow_secure(object, &held)) return (tally_borrowed){0};
-    return tally_borrow_keep(object, held, tally_list_get(object, index));
-}
-
 tally_borrowed tally_list_borrow(tally_object *object, ptrdiff_t index) {
     tally_list *list = check(object);
     TALLY_ENDS_BORROWS();
@@ -242,11 +223,10 @@ tally_borrowed tally_list_borrow(tally_object *object, ptrdiff_t index) {
             return tally_borrow_of(item);
         }
     }
-    return borrow_locked(object, index);
+    return tally_borrow_item_locked(object, index, tally_list_get);
 }
 
-/* The item that was in the slot, whose reference is the caller's now; NULL: out of range. The
- * caller's reference of item goes to the slot. */
+/* Exchanges the item, with its reference, for the one in the slot; NULL: out of range. */
 static tally_object *swap_locked(tally_list *list, ptrdiff_t index, tally_object *item) {
     tally_object *object = &list->container.base, *old = NULL;
     unsigned token = tally_lock_object(object);
@@ -325,7 +305,8 @@ tally_object *tally_list_pop(tally_object *object, ptrdiff_t index) {
 
 /* ---- all items at once -------------------------------------------------- */
 
-/* A copy is in a batch, so that a plain call can leave its references to the next safepoint. */
+/* A copy is part of a batch, so that a plain call can leave its references to the next
+ * safepoint. */
 static tally_reference_batch *batch_of(tally_object **items) {
     return (tally_reference_batch *)((char *)items - offsetof(tally_reference_batch, at));
 }
@@ -341,7 +322,8 @@ static tally_object **grow_copy(tally_object **items, ptrdiff_t length) {
 tally_object **tally_list_copy(tally_object *object, ptrdiff_t *length) {
     tally_list *list = (tally_list *)object;
     tally_object **items = NULL;
-    for (ptrdiff_t capacity = length_of(list);; capacity = *length /* it grew meanwhile */) {
+    /* The list may grow meanwhile. */
+    for (ptrdiff_t capacity = length_of(list);; capacity = *length) {
         if (!(items = grow_copy(items, capacity))) return NULL;
         unsigned token = tally_lock_object(object);
         *length = length_of(list);
@@ -362,7 +344,6 @@ void tally_list_drop_copy_later(tally_object **items, ptrdiff_t length) {
     tally_drop_batch_later(batch_of(items));
 }
 
-/* Of a tuple, which never changes. */
 static tally_object **tuple_copy(tally_object *object, ptrdiff_t *length) {
     tally_tuple *tuple = (tally_tuple *)object;
     *length = tuple->length;
@@ -376,24 +357,23 @@ static tally_object **tuple_copy(tally_object *object, ptrdiff_t *length) {
 
 bool tally_list_is_copy(tally_object *object, tally_object *const *items, ptrdiff_t length) {
     tally_list *list = (tally_list *)object;
-    /* acquire: pairs with publish. Before a safepoint the array is not freed. */
+    /* acquire: pairs with publish. The array is not freed before the next safepoint. */
     tally_items *now = tally_load_acquire(&list->items);
-    /* acquire: pairs with store_length, so that the array is looked at again after it */
+    /* acquire: pairs with store_length, so that the recheck of the array comes after it */
     if (tally_load_acquire(&list->length) != length || items_of(list) != now) return false;
-    if (!now) return length == 0; /* a clear is under way: the array has gone, the length not yet */
+    if (!now) return length == 0; /* a clear has taken the array, and not the length yet */
     for (ptrdiff_t i = 0; i < length; i++)
         if (slot_of(now, i) != items[i]) return false;
     return true;
 }
 
-/* Lock held: there is room for the items; their references go to the list. */
+/* Lock held, with room for the items: their references go to the list. */
 static void put_all(tally_list *list, tally_object *const *items, ptrdiff_t count) {
     ptrdiff_t length = length_of(list);
     for (ptrdiff_t i = 0; i < count; i++) store(items_of(list), length + i, items[i]);
     store_length(list, length + count);
 }
 
-/* One step, under one lock. */
 static int extend_by_itself(tally_list *list) {
     tally_object *object = &list->container.base;
     unsigned token = tally_lock_object(object);
@@ -408,11 +388,9 @@ static int extend_by_itself(tally_list *list) {
 
 enum { EXTEND_TRIES = 100 };
 
-/*
- * The other list is copied before the lock of this one is taken, and looked at again under it:
- * if it still has the items of the copy, both lists were so at that moment. Where it changes all
- * the time the copy is taken as it is in the end.
- */
+/* The sequence is copied before the list's lock is taken, and rechecked under it: if it still has
+ * the items of the copy, both lists were so at that moment. After EXTEND_TRIES changes the last
+ * copy is taken as it is. 1: it has changed. */
 static int extend_by(tally_list *list, tally_object *sequence, unsigned tries) {
     tally_object *object = &list->container.base;
     bool is_list = sequence->type == TALLY_TYPE_LIST;
@@ -470,15 +448,11 @@ ptrdiff_t tally_list_length(tally_object *object) {
 
 /* ---- the type ----------------------------------------------------------- */
 
-static void list_traverse(tally_object *self, tally_visit visit, void *context) {
-    tally_list *list = (tally_list *)self;
-    for (ptrdiff_t i = 0; i < length_of(list); i++) visit(slot_of(items_of(list), i), context);
-}
 static tally_object **list_current_child(tally_object *self) {
     tally_list *list = (tally_list *)self;
     return (tally_object **)&items_of(list)->at[length_of(list)];
 }
-/* Counts the length down: the item being dropped is the first behind it. */
+/* Counts the length down, so that the item being dropped is the first behind it. */
 static tally_object **list_next_child(tally_object *self) {
     tally_list *list = (tally_list *)self;
     if (length_of(list) == 0) return NULL;
@@ -497,7 +471,6 @@ static size_t list_extra(tally_object *self) {
 void tally_register_list(void) {
     tally_type *type = &tally_types[TALLY_TYPE_LIST];
     type->shape = TALLY_SHAPE_LIST;
-    type->traverse = list_traverse;
     type->next_child = list_next_child;
     type->current_child = list_current_child;
     type->release = list_release;

@@ -1,32 +1,30 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * table.c: the hash table of dicts, of open instances and of classes. Compact and
- * insertion-ordered (Hettinger 2012): an index of small integers points into an
- * array of entries, which are filled in order.
+ * table.c: the hash table of dicts, of instances without slots, and of classes. It is compact and
+ * keeps the order of insertion (Hettinger 2012): an index of small integers points into an array of
+ * entries, which are filled in order.
  *
  * Writers hold the lock of the holder. A reader without it relies on this:
- *  - within one table an entry is filled once, published by its index place
- *    (release), and never used for another key; an index place goes from empty
- *    to an entry to dummy, and a dummy may become another entry;
- *  - a removed key is dropped after a grace period (its bytes may be compared
- *    without a reference), a value at once (a reader takes a reference or fails);
- *  - a table that was replaced waits for a grace period;
- *  - the capacity is in the table, so that index and entries always fit.
- * A reader that finds a value takes a reference and then looks again: same table,
- * same value. One that meets an empty place may say "missing": at the time the
- * table was current, the key was not in it.
+ *  - An entry is filled once, published by its index place (release), and never used for another
+ *    key. An index place goes from empty to an entry to dummy, and a dummy may become another
+ *    entry.
+ *  - A removed key is dropped after a grace period, since its bytes may be compared without a
+ *    reference. A removed value is dropped at once: a reader takes a reference or fails.
+ *  - A replaced table waits for a grace period.
+ *  - The capacity is in the table, so that index and entries always fit each other. A reader that
+ *    finds a value takes a reference and rechecks: same table, same value. A reader that meets an
+ *    empty place may say "missing": the key was not in the table while that was current.
  *
- * Keys are compared in place while neither of them can run foreign code: numbers, strs,
- * None, tuples of these (down to a bound), and whatever is equal to itself alone. Any other
- * comparison may run foreign code and happens without the lock. After it, the search
- * goes on only if the version of the table is still the same; else it starts again, and
- * takes the results that it has. So it ends, and a key that was put
- * meanwhile into a place that the search had passed is found.
+ * Keys are compared in place while neither can run foreign code: numbers, strs, None, tuples of
+ * these (down to a bound), and objects that equal only themselves. Any other comparison happens
+ * without the lock. After it, the search goes on only if the version of the table is the same; else
+ * it starts again with the results that it has. So it ends, and it finds a key that was put
+ * meanwhile into a place that it had passed.
  *
- * Versions. Each change of the set of keys gives the table the next version. The versions of
- * a table are a range that its thread slot has given to no other table: 16 bits of slot
- * number above 48 bits that only grow, also from one thread of the slot to the next. So
- * the same version means the same table with the same keys.
+ * Each change of the set of keys gives the table the next version. The versions of a table are a
+ * range that its thread slot has given to no other table: 16 bits of slot number above 48 bits that
+ * only grow, also from one thread of the slot to the next. So the same version means the same table
+ * with the same keys.
  */
 #include "table.h"
 #include "abstract.h"
@@ -97,13 +95,13 @@ static void discard(tally_table *table, unsigned token, size_t more) {
         tally_retire(&table->array.retired, TALLY_RETIRED_TABLE, table->array.bytes + more);
 }
 
-/* What waits with a reference to a key, if that is the last. */
+/* The bytes that wait with a removed key, if its reference is the last. */
 static size_t key_bytes(tally_object *key) {
     return !key || tally_refcount_is_immortal(&key->refcount) ? 0 : tally_memory_size(key);
 }
 
-/* Nobody reads it any more. Keys left behind by a removal or a clear are dropped;
- * entries with a value have moved on to the next table, references and all. */
+/* No thread reads the table any more. It drops the keys that a removal or a clear has left; entries
+ * with a value have moved to the next table, references and all. */
 void tally_table_reclaim(tally_retired *node) {
     tally_table *table = (tally_table *)node;
     for (uint32_t i = 0; i < used_of(table); i++)
@@ -116,24 +114,25 @@ void tally_table_reclaim(tally_retired *node) {
 
 enum found { MISSING, FOUND, UNSURE /* foreign code has to compare */ };
 
-enum { KEY_DEPTH = 8, KEY_PARTS = 256 /* of two keys, that are compared in place */ };
+/* Bounds of the comparison of two keys in place. */
+enum { KEY_DEPTH = 8, KEY_PARTS = 256 };
 
 static bool is_plain_value(uint16_t type) {
     return type <= TALLY_TYPE_TUPLE && type != TALLY_TYPE_TYPE;
 }
 
-/* Of two objects that are not the same, nor both tuples. */
+/* The objects are not the same, nor both tuples. */
 static enum found same_part(tally_object *a, tally_object *b) {
     if (a->type == TALLY_TYPE_STR && b->type == TALLY_TYPE_STR)
         return tally_str_equal(a, b) ? FOUND : MISSING;
     if (tally_is_number(a) && tally_is_number(b)) return tally_number_equal(a, b) ? FOUND : MISSING;
-    /* Foreign code compares only what is neither a plain value nor equal to itself alone. */
+    /* Built-in values are compared here, and an object without `equal` equals only itself. */
     bool foreign_a = !is_plain_value(a->type) && tally_type_entry(a)->equal;
     bool foreign_b = !is_plain_value(b->type) && tally_type_entry(b)->equal;
     return foreign_a || foreign_b ? UNSURE : MISSING;
 }
 
-/* The depth and *parts bound it, whatever the keys are. */
+/* Bounded by the depth and *parts, whatever the keys are. */
 static enum found same_value(tally_object *a, tally_object *b, unsigned depth, unsigned *parts) {
     if (a == b) return FOUND;
     if (*parts == 0) return UNSURE;
@@ -164,7 +163,7 @@ static inline enum found same_key(tally_object *a, tally_object *b) {
     return same_other_key(a, b);
 }
 
-/* No foreign code is needed to hash it. */
+/* The key can be hashed without foreign code. */
 static bool is_plain_key(tally_object *key, unsigned depth, unsigned *parts) {
     if (!is_plain_value(key->type) || *parts == 0) return false;
     --*parts;
@@ -180,14 +179,14 @@ static __attribute__((noinline)) bool is_other_plain_key(tally_object *key) {
     return is_plain_key(key, 1, &parts);
 }
 
-/* From *place on. FOUND, UNSURE: *entry is the entry, *place its place. */
+/* Searches from *place on. FOUND, UNSURE: *entry is the entry, *place its place. */
 static inline enum found search(tally_table *table, tally_object *key, int64_t hash,
                                 uint32_t *place, int32_t *entry) {
     for (uint32_t i = *place;; i = next_place(table, i)) {
         int32_t e = place_get(table, i);
         if (e == PLACE_EMPTY) return MISSING;
         if (e == PLACE_DUMMY || table->entries[e].hash != hash) continue;
-        /* acquire: pairs with the release of the removal and with publishing the key */
+        /* acquire: pairs with the releases that publish the key and remove it */
         tally_object *other = tally_load_acquire(&table->entries[e].key);
         enum found found = other ? same_key(key, other) : MISSING;
         if (found == MISSING) continue;
@@ -202,18 +201,16 @@ static inline int64_t hash_of(tally_object *key) {
                                                      : tally_hash_known(key);
 }
 
-/*
- * The keys that foreign code has compared with the one that is looked for, and what it said. The
- * references keep their addresses theirs; they are dropped once the lock is let go.
- */
+/* The keys that foreign code has compared with the key of the search, and its answers. The
+ * references keep other objects from these addresses; they are dropped after the unlock. */
 typedef struct compared {
     tally_object *key;
     bool equal;
 } compared;
 typedef struct compared_keys {
-    unsigned count, capacity,
-        next;   /* next: where the key is that comes next, if the search started again */
-    bool again; /* it did; set by the first comparison */
+    /* In a search that started again, the key that probably comes next. */
+    unsigned count, capacity, next;
+    bool again; /* the search started again; set by the first comparison */
     compared *at, room[4];
 } compared_keys;
 
@@ -252,8 +249,8 @@ static const compared *compared_find(compared_keys *keys, tally_object *key) {
     return NULL;
 }
 
-/* Lock held at first and at the end: foreign code compares the key with another. -1 and an error,
- * the lock let go. */
+/* Foreign code compares the key with another. The lock is held at first and again at the end. -1
+ * and an error: it is not held. */
 static __attribute__((noinline)) int compare_unlocked(tally_object *holder, unsigned *token,
                                                       tally_object *other, tally_object *key,
                                                       compared_keys *keys) {
@@ -278,7 +275,7 @@ static __attribute__((noinline)) int compare_unlocked(tally_object *holder, unsi
     return equal;
 }
 
-/* As lock_and_find, lock held, where foreign code has to compare. */
+/* The rest of lock_and_find where foreign code has to compare. */
 static __attribute__((noinline)) int32_t find_by_foreign(tally_object *holder,
                                                          tally_table_place *where,
                                                          tally_object *key, int64_t hash,
@@ -297,7 +294,7 @@ again:;
         uint64_t version = version_of(table);
         int equal = compare_unlocked(holder, token, other, key, keys);
         if (equal < 0) return -2;
-        /* The table is looked at only if it is the current one: another may be gone. */
+        /* a table that is not current may be gone */
         if (tally_load_relaxed(where) != table || version_of(table) != version) {
             keys->again = true;
             keys->next = 0;
@@ -307,11 +304,8 @@ again:;
     }
 }
 
-/*
- * Takes the lock and finds the key. Returns with the lock held: the entry, or -1
- * for missing; or -2 and an error, the lock let go. Once the lock is let go, what was compared is
- * to be dropped.
- */
+/* Takes the lock and finds the key. The entry, or -1: missing, with the lock held; or -2 and an
+ * error, without it. After the unlock the caller calls drop_compared. */
 static inline int32_t lock_and_find(tally_object *holder, tally_table_place *where,
                                     tally_object *key, int64_t hash, unsigned *token,
                                     compared_keys *keys) {
@@ -361,7 +355,6 @@ static __attribute__((noinline)) tally_borrowed borrow_locked(tally_object *hold
     return tally_borrow_keep(holder, held, tally_table_get(holder, where, key, &error));
 }
 
-/* NULL: missing, or *error -1. */
 tally_object *tally_table_get(tally_object *holder, tally_table_place *where, tally_object *key,
                               int *error) {
     TALLY_ENDS_BORROWS();
@@ -405,7 +398,7 @@ static __attribute__((noinline)) int contains_locked(tally_object *holder, tally
     return entry >= 0;
 }
 
-/* The key was there when its value was, in a table that was still current after. */
+/* The key was there while its value was, in a table that was still current afterwards. */
 int tally_table_contains(tally_object *holder, tally_table_place *where, tally_object *key) {
     int64_t hash = hash_of(key);
     if (TALLY_UNLIKELY(hash == -1)) return -1;
@@ -419,7 +412,7 @@ int tally_table_contains(tally_object *holder, tally_table_place *where, tally_o
     enum found found = search(table, key, hash, &place, &entry);
     TALLY_FAILPOINT(contains_found);
     if (found == MISSING) return 0;
-    /* acquire: before the second look at the table */
+    /* acquire: before the recheck of the table */
     if (found == UNSURE || !tally_load_acquire(&table->entries[entry].value))
         return contains_locked(holder, where, key, hash);
     TALLY_FAILPOINT(contains_value);
@@ -429,11 +422,10 @@ int tally_table_contains(tally_object *holder, tally_table_place *where, tally_o
     return 1;
 }
 
-/* Of no object: missing, or an error. */
 tally_borrowed tally_table_borrow(tally_object *holder, tally_table_place *where,
                                   tally_object *key) {
     TALLY_ENDS_BORROWS();
-    /* A key that is hashed by foreign code goes the other way: the holder is held meanwhile. */
+    /* Foreign code may hash any other key: the lock path holds the holder meanwhile. */
     bool simple =
         key->type == TALLY_TYPE_STR || key->type == TALLY_TYPE_INT || is_other_plain_key(key);
     if (TALLY_UNLIKELY(!simple || !tally_may_read_unlocked(holder)))
@@ -488,7 +480,7 @@ static tally_table *table_for(uint32_t entries) {
     return bits < 31 ? table_new(bits) : NULL;
 }
 
-/* Lock held: a table with room for one more; 0 or -1 without an error set. */
+/* Lock held: makes room for one more; 0, or -1 without an error set. */
 static int make_room(tally_table_place *where, unsigned token) {
     tally_table *old = tally_load_relaxed(where);
     if (old && used_of(old) < old->capacity) return 0;
@@ -504,7 +496,7 @@ static int make_room(tally_table_place *where, unsigned token) {
     }
     /* release: pairs with the acquire of readers without the lock */
     tally_store_release(where, table);
-    /* A private table has no removed keys left behind: its memory is all there is to give back. */
+    /* a private table has no removed keys left to drop */
     if (old && tally_is_private(token))
         tally_memory_free(TALLY_RAW, old);
     else
@@ -512,7 +504,7 @@ static int make_room(tally_table_place *where, unsigned token) {
     return 0;
 }
 
-/* Before the change is made: what it makes is published by a release, so who sees it sees the
+/* Comes before the change. A release publishes the change, so a thread that sees it sees the
  * version. */
 static void count_change(tally_table *table) {
     tally_store_relaxed(&table->version, version_of(table) + 1);
@@ -563,8 +555,8 @@ int tally_table_set(tally_object *holder, tally_table_place *where, tally_object
     return tally_table_put(holder, where, key, value, true, NULL);
 }
 
-/* Lock held, the entry removed: a queue takes the first key again and again, so it must not look
- * for it. */
+/* Lock held, the entry removed. A queue takes the first key again and again, so the first live
+ * entry is kept. */
 static void move_first(tally_table *table, uint32_t entry) {
     if (entry != tally_load_relaxed(&table->first)) return;
     uint32_t used = used_of(table);
@@ -575,7 +567,7 @@ static void move_first(tally_table *table, uint32_t entry) {
     tally_store_release(&table->first, entry);
 }
 
-/* Lock held: takes the entry out; gives its value, and its key if it may be dropped at once. */
+/* Lock held: removes the entry. Gives its value, and its key if that may be dropped at once. */
 static tally_object *move_unreachable_out(tally_table *table, int32_t entry, unsigned token,
                                           tally_object **key) {
     tally_entry *e = &table->entries[entry];
@@ -594,8 +586,8 @@ static tally_object *move_unreachable_out(tally_table *table, int32_t entry, uns
         tally_store_release(&e->key, NULL);
         return value;
     }
-    /* A reader may be comparing with it. Without memory to note it, it stays until the table goes.
-     */
+    /* A reader may be comparing with the key. Without memory for a note it stays until the table
+     * goes. */
     tally_retired_reference *later = tally_memory_alloc(TALLY_RAW, sizeof *later);
     if (later) {
         later->object = *key;
@@ -640,7 +632,7 @@ void tally_table_clear(tally_object *holder, tally_table_place *where) {
 
 /* ---- copies and steps --------------------------------------------------- */
 
-/* From an entry on, the first that is not removed; or `used`. */
+/* The first entry from `at` on that is not removed, or `used`. */
 static uint32_t next_live(tally_table *table, uint32_t at) {
     uint32_t first = tally_load_relaxed(&table->first);
     if (at < first) at = first;
@@ -724,17 +716,8 @@ int tally_table_step(tally_object *holder, tally_table_place *where, uint32_t *a
 
 /* ---- death and the collector's view ------------------------------------- */
 
-void tally_table_traverse(tally_table *table, tally_visit visit, void *context) {
-    for (uint32_t i = 0; i < used_of(table); i++) {
-        tally_object *key = tally_load_relaxed(&table->entries[i].key);
-        tally_object *value = tally_load_relaxed(&table->entries[i].value);
-        if (key) visit(key, context);
-        if (value) visit(value, context);
-    }
-}
-
-/* From the last entry down, value before key; what is gone is NULL. */
-tally_object **tally_table_current_child(tally_table *table) {
+/* From the last entry down, value before key; a child that is gone is NULL. */
+static tally_object **current_child(tally_table *table) {
     for (; used_of(table); set_u32(&table->used, used_of(table) - 1)) {
         tally_entry *entry = &table->entries[used_of(table) - 1];
         if (tally_load_relaxed(&entry->value)) return (tally_object **)&entry->value;
@@ -742,15 +725,34 @@ tally_object **tally_table_current_child(tally_table *table) {
     }
     return NULL;
 }
-tally_object **tally_table_next_child(tally_table *table) {
-    return tally_table_current_child(table);
-}
-
 void tally_table_forget(tally_table *table) { set_u32(&table->used, 0); }
 void tally_table_free(tally_table *table) {
-    for (tally_object **child; (child = tally_table_current_child(table)); *child = NULL)
-        tally_decref(*child);
+    for (tally_object **child; (child = current_child(table)); *child = NULL) tally_decref(*child);
     tally_memory_free(TALLY_RAW, table);
 }
 
-size_t tally_table_bytes(tally_table *table) { return table->array.bytes; }
+/* ---- types whose objects have a table ------------------------------------ */
+
+static tally_table *table_in(tally_object *object) {
+    return tally_load_relaxed(tally_table_place_in(object, tally_type_entry(object)));
+}
+static tally_object **child_in(tally_object *object) {
+    tally_table *table = table_in(object);
+    return table ? current_child(table) : NULL;
+}
+static void release_in(tally_object *object) {
+    tally_table *table = table_in(object);
+    if (table) tally_table_free(table);
+}
+static size_t extra_size_in(tally_object *object) {
+    tally_table *table = table_in(object);
+    return table ? table->array.bytes : 0;
+}
+void tally_type_has_table(tally_type *type, size_t offset) {
+    type->shape = TALLY_SHAPE_TABLE;
+    type->table_offset = (uint16_t)offset;
+    type->next_child = child_in;
+    type->current_child = child_in;
+    type->release = release_in;
+    type->extra_size = extra_size_in;
+}

@@ -15,10 +15,7 @@ static tally_tuple empty_tuple = {
 
 /* A tuple for length > 0 items, not published. */
 static tally_tuple *tuple_alloc(ptrdiff_t length) {
-    if (length > MOST_ITEMS) {
-        tally_no_memory();
-        return NULL;
-    }
+    if (length > MOST_ITEMS) return tally_no_memory_null();
     size_t size = sizeof(tally_tuple) + (size_t)length * sizeof(tally_object *);
     tally_tuple *tuple = tally_object_alloc(TALLY_TYPE_TUPLE, size, TALLY_CONTAINERS);
     if (tuple) tuple->length = length;
@@ -32,7 +29,7 @@ static void take_items(tally_object **to, tally_object *const *items, ptrdiff_t 
     }
 }
 
-/* A tuple of items that can be in no cycle never will be in one: it is not tracked. */
+/* A tuple whose items can be in no cycle is never in one itself: it is not tracked. */
 static tally_object *publish(tally_tuple *tuple) {
     for (ptrdiff_t i = 0; i < tuple->length; i++)
         if (tally_is_tracked(tuple->items[i])) return tally_container_publish(tuple);
@@ -40,15 +37,9 @@ static tally_object *publish(tally_tuple *tuple) {
 }
 
 tally_object *tally_tuple_new(tally_object *const *items, ptrdiff_t length) {
-    if (length < 0) {
-        tally_error_set(TALLY_VALUE_ERROR, "negative length of a tuple");
-        return NULL;
-    }
+    if (length < 0) return tally_fail_null(TALLY_VALUE_ERROR, "negative length of a tuple");
     if (length == 0) return &empty_tuple.container.base;
-    if (!items) {
-        tally_error_set(TALLY_VALUE_ERROR, "a tuple of %td items of NULL", length);
-        return NULL;
-    }
+    if (!items) return tally_fail_null(TALLY_VALUE_ERROR, "a tuple of %td items of NULL", length);
     tally_tuple *tuple = tuple_alloc(length);
     if (!tuple) return NULL;
     take_items(tuple->items, items, length);
@@ -72,16 +63,11 @@ tally_object *tally_tuple_join(tally_object *first, tally_object *second) {
 
 tally_object *tally_tuple_get(tally_object *object, ptrdiff_t index) {
     TALLY_PLAIN_CALL();
-    if (!tally_has_type(object, TALLY_TYPE_TUPLE)) {
-        tally_expected("a tuple", object);
-        return NULL;
-    }
+    if (!tally_has_type(object, TALLY_TYPE_TUPLE)) return tally_expected_null("a tuple", object);
     tally_tuple *tuple = (tally_tuple *)object;
     if (index < 0) index += tuple->length;
-    if (index < 0 || index >= tuple->length) {
-        tally_error_set(TALLY_INDEX_ERROR, "tuple index out of range");
-        return NULL;
-    }
+    if (index < 0 || index >= tuple->length)
+        return tally_fail_null(TALLY_INDEX_ERROR, "tuple index out of range");
     tally_incref(tuple->items[index]);
     return tuple->items[index];
 }
@@ -93,12 +79,6 @@ ptrdiff_t tally_tuple_length(tally_object *object) {
 }
 
 /* ---- operations of the type --------------------------------------------- */
-
-static void tuple_traverse(tally_object *object, tally_visit visit, void *context) {
-    tally_tuple *tuple = (tally_tuple *)object;
-    for (ptrdiff_t i = 0; i < tuple->length; i++)
-        if (tuple->items[i]) visit(tuple->items[i], context);
-}
 
 static tally_object **tuple_next_child(tally_object *object) {
     tally_tuple *tuple = (tally_tuple *)object;
@@ -117,7 +97,7 @@ static size_t tuple_extra_size(tally_object *object) {
 }
 
 /* The order of the items matters: rotate between them, as xxHash does. */
-int64_t tally_tuple_hash(tally_object *object) {
+static int64_t tuple_hash(tally_object *object) {
     tally_tuple *tuple = (tally_tuple *)object;
     uint64_t hash = UINT64_C(0x27d4eb2f165667c5);
     for (ptrdiff_t i = 0; i < tuple->length; i++) {
@@ -129,7 +109,7 @@ int64_t tally_tuple_hash(tally_object *object) {
     return tally_valid_hash((int64_t)(hash + (uint64_t)tuple->length));
 }
 
-int tally_tuple_equal(tally_object *first, tally_object *second) {
+static int tuple_equal(tally_object *first, tally_object *second) {
     if (first == second) return 1;
     if (!tally_has_type(second, TALLY_TYPE_TUPLE)) return 0;
     tally_tuple *a = (tally_tuple *)first, *b = (tally_tuple *)second;
@@ -141,15 +121,11 @@ int tally_tuple_equal(tally_object *first, tally_object *second) {
 
 void tally_register_tuple(void) {
     tally_type *type = &tally_types[TALLY_TYPE_TUPLE];
-    if (!type->name) type->name = (char *)"tuple"; /* else whoever made the entry named it */
-    type->size = sizeof(tally_tuple);
-    type->flags |= TALLY_TYPE_CONTAINER;
     type->shape = TALLY_SHAPE_TUPLE;
-    type->traverse = tuple_traverse;
     type->next_child = tuple_next_child;
     type->current_child = tuple_current_child;
     type->extra_size = tuple_extra_size;
-    type->hash = tally_tuple_hash;
-    type->equal = tally_tuple_equal;
+    type->hash = tuple_hash;
+    type->equal = tuple_equal;
     type->repr = tally_tuple_repr;
 }

@@ -1,27 +1,25 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * weakref.c: weak references.
+ * weakref.c: weak references. docs/design/weak-references.md has the proof.
  *
- * An object that allows them has a word for the list of its weak references, at
- * its type's weak_offset. The list, and the links in the references, are under a
- * lock that goes by the referent's address; `home` keeps that address for life,
- * so that a reference whose referent is gone finds the same lock.
+ * An object that allows them has a word for the list of its weak references, at its type's
+ * weak_offset. A lock that goes by the referent's address guards the list and its links. `home`
+ * keeps that address for life, so that a reference finds the same lock when its referent is gone.
  *
  * Invariants:
- *  - `referent` goes from the object to NULL once, under the lock, by the thread
- *    in which the object dies, or by the collector while the world is stopped.
+ *  - `referent` goes from the object to NULL once, under the lock, by the thread in which the
+ *    object dies, or by the collector with the world stopped.
  *  - A reference is in the list exactly while `referent` is not NULL; both change together, under
- *    the lock. So to take it out again is harmless: it is taken out when it dies, and
- *    once more when its memory goes, if that had to wait.
- *  - It holds no count for the list: its own death takes it out.
- *  - A reference without a callback that is alive is in front of all that have one, and is the only
- * one.
- *  - The referent and each reference are exposed (tally_refcount_expose) when the
- *    reference is made, so that a try-incref by any thread fails only on the dead.
- *  - A dead object gets no new weak reference: making one takes a counted one.
+ *    the lock. So unlinking twice is harmless: a reference is unlinked when it dies, and again when
+ *    its memory is freed, if that had to wait.
+ *  - The list holds no count: a reference that dies unlinks itself.
+ *  - At most one living reference has no callback. It is in front of all that have one.
+ *  - The referent and each reference are exposed (tally_refcount_expose) when the reference is
+ *    made, so that a try-incref by any thread fails only on a dead object.
+ *  - A dead object gets no new weak reference, since making one takes a counted one.
  *
- * tally_weakref_get takes no lock: load, try-incref, load again, as a container's
- * slot; the referent's memory stays readable until a grace period has passed.
+ * tally_weakref_get takes no lock: it loads, try-increfs and loads again, as readers of a
+ * container's slot do. The referent's memory stays readable until a grace period has passed.
  */
 #include "abstract.h"
 #include <stdio.h>
@@ -33,23 +31,23 @@ static _Atomic(tally_weakref *) *list_of(tally_object *object) {
 
 static tally_weakref *first_of(tally_object *object) { return tally_load_relaxed(list_of(object)); }
 
-/* Lock held: the one without a callback that is alive, with a new reference. In front of it may be
- * some that are dying. */
+/* Lock held: the living one without a callback, with a new reference. References that are dying may
+ * be in front of it. */
 static tally_weakref *plain_one(tally_object *object) {
     for (tally_weakref *w = first_of(object); w && !w->callback; w = w->next)
         if (tally_refcount_try_incref_weak(&w->container.base.refcount)) return w;
     return NULL;
 }
 
-/* Lock held. In front; but behind one without a callback, if it has one itself. */
+/* Lock held: in front, but a reference with a callback goes behind one without. */
 static void link_to(tally_object *referent, tally_weakref *self) {
     tally_weakref *first = first_of(referent),
                   *before = self->callback && first && !first->callback ? first : NULL;
     self->previous = before;
     self->next = before ? before->next : first;
     if (self->next) self->next->previous = self;
-    /* relaxed: the lock orders it; tally_weakref_get reads it once the reference is known to others
-     */
+    /* relaxed: the lock orders it; tally_weakref_get reads it once other threads know the
+     * reference */
     tally_store_relaxed(&self->referent, referent);
     if (before) before->next = self;
     /* release: pairs with the acquire of tally_weakrefs_clear, which may see it without the lock */
@@ -61,20 +59,18 @@ static void link_to(tally_object *referent, tally_weakref *self) {
 static void unlink_from(tally_object *referent, tally_weakref *self) {
     if (self->next) self->next->previous = self->previous;
     if (self->previous) self->previous->next = self->next;
-    /* release: pairs with the acquire of tally_weakrefs_clear: the referent may be freed once it
-     * has seen an empty list, so what this thread read of it comes before */
+    /* release: pairs with the acquire of tally_weakrefs_clear: once that sees an empty list the
+     * referent may be freed, so this thread's reads of it come before */
     else
         tally_store_release(list_of(referent), self->next);
-    /* release: pairs with the second look of get */
+    /* release: pairs with the recheck of get */
     tally_store_release(&self->referent, NULL);
 }
 
 tally_object *tally_weakref_new(tally_object *referent, void (*callback)(tally_object *, void *),
                                 void *context) {
-    if (!referent || !list_of(referent)) {
-        tally_expected("an object that allows weak references", referent);
-        return NULL;
-    }
+    if (!referent || !list_of(referent))
+        return tally_expected_null("an object that allows weak references", referent);
     if (!callback && first_of(referent)) {
         tally_weak_lock(referent);
         tally_weakref *same = plain_one(referent);
@@ -94,7 +90,7 @@ tally_object *tally_weakref_new(tally_object *referent, void (*callback)(tally_o
     tally_refcount_expose(&object->refcount);
     TALLY_FAILPOINT(weakref_made);
     tally_weak_lock(referent);
-    /* Another thread, or a finalizer that the allocation ran, may have been faster. */
+    /* Another thread, or a finalizer that the allocation ran, may have made one. */
     tally_weakref *same = callback ? NULL : plain_one(referent);
     if (!same) link_to(referent, self);
     tally_weak_unlock(referent);
@@ -105,17 +101,16 @@ tally_object *tally_weakref_new(tally_object *referent, void (*callback)(tally_o
 
 static tally_weakref *check(tally_object *object) {
     if (TALLY_LIKELY(tally_has_type(object, TALLY_TYPE_WEAKREF))) return (tally_weakref *)object;
-    tally_expected("a weak reference", object);
-    return NULL;
+    return tally_expected_null("a weak reference", object);
 }
 
-/* With a new reference; NULL: dead. */
+/* With a new reference; NULL: the referent is dead. */
 static tally_object *get(tally_weakref *self) {
     /* acquire: pairs with the release that published the reference */
     tally_object *object = tally_load_acquire(&self->referent);
     if (!object || !tally_refcount_try_incref_weak(&object->refcount)) return NULL;
-    /* It may be another object at the same address by now: then this one was cleared before.
-     * acquire: with clear */
+    /* Another object may have the address by now; then this reference was cleared before. acquire:
+     * pairs with the release of tally_weakrefs_clear */
     if (TALLY_LOCK_FREE_READS && TALLY_UNLIKELY(tally_load_acquire(&self->referent) != object)) {
         tally_drop_later(object);
         return NULL;
@@ -144,13 +139,10 @@ ptrdiff_t tally_weakref_count(tally_object *object) {
 }
 
 tally_object *tally_weakref_list(tally_object *object) {
-    if (!object) {
-        tally_expected("an object", NULL);
-        return NULL;
-    }
+    if (!object) return tally_expected_null("an object", NULL);
     tally_thread_require();
     for (ptrdiff_t room = 0;;) {
-        /* The list is made before the lock is taken, with room for all that there are. */
+        /* The list is made before the lock is taken, with room for all of them. */
         tally_object *list = tally_list_new(room);
         if (!list) return NULL;
         if (!list_of(object)) return list;
@@ -170,10 +162,10 @@ tally_object *tally_weakref_list(tally_object *object) {
 /* ---- death of a referent ------------------------------------------------ */
 
 /*
- * Clears the weak references to an object, and adds those whose callback is to be
- * called to *calls, linked by next, each with a new reference. By the thread in
- * which the object dies, or with the world stopped; then spare, if not NULL, says
- * for which references no callback is to be called.
+ * Clears the weak references to an object, and adds those with a callback to *calls, linked by
+ * next, each with a new reference. The caller is the thread in which the object dies, or has
+ * stopped the world; then `spare`, if not NULL, names references whose callback is not to be
+ * called.
  */
 void tally_weakrefs_clear(tally_object *object, tally_weakref **calls,
                           bool (*spare)(tally_object *reference)) {
@@ -185,7 +177,7 @@ void tally_weakrefs_clear(tally_object *object, tally_weakref **calls,
     tally_store_relaxed(list, NULL);
     for (tally_weakref *next; w; w = next) {
         next = w->next;
-        /* release: pairs with the second look of get */
+        /* release: pairs with the recheck of get */
         tally_store_release(&w->referent, NULL);
         if (!w->callback || (spare && spare(&w->container.base)) ||
             !tally_refcount_try_incref_weak(&w->container.base.refcount))
@@ -196,7 +188,7 @@ void tally_weakrefs_clear(tally_object *object, tally_weakref **calls,
     tally_weak_unlock(object);
 }
 
-/* Calls what tally_weakrefs_clear has collected; each once, with no error pending. */
+/* Calls each callback that tally_weakrefs_clear has collected, with no error pending. */
 void tally_weakrefs_call(tally_weakref *calls) {
     for (tally_weakref *next; calls; calls = next) {
         TALLY_CHECKED(tally_check_may_run_foreign_code());
@@ -212,7 +204,7 @@ void tally_weakrefs_call(tally_weakref *calls) {
 
 /* ---- the type ----------------------------------------------------------- */
 
-/* A dead reference leaves the list of its referent, if it is in one still. */
+/* A dead reference leaves its referent's list, if it is still there. */
 static void weakref_release(tally_object *object) {
     tally_weakref *self = (tally_weakref *)object;
     tally_weak_lock(self->home);
@@ -221,21 +213,15 @@ static void weakref_release(tally_object *object) {
     tally_weak_unlock(self->home);
 }
 
-static void weakref_traverse(tally_object *self, tally_visit visit, void *context) {
-    (void)self, (void)visit, (void)context;
-}
-
-/* The referent's, kept: it stays when the referent is gone. */
+/* The hash of the referent, which stays when the referent is gone. */
 static int64_t weakref_hash(tally_object *object) {
     tally_weakref *self = (tally_weakref *)object;
-    /* acquire: pairs with the release below */
+    /* acquire: pairs with the release of `hashed` below */
     if (tally_load_acquire(&self->hashed)) return tally_load_relaxed(&self->hash);
     tally_object *referent = get(self);
-    if (!referent) {
-        tally_error_set(TALLY_TYPE_ERROR,
-                        "a weak reference that was never hashed, to an object that is gone");
-        return -1;
-    }
+    if (!referent)
+        return tally_fail(TALLY_TYPE_ERROR,
+                          "a weak reference that was never hashed, to an object that is gone");
     int64_t hash = tally_hash(referent);
     tally_decref(referent);
     if (hash != -1) {
@@ -245,7 +231,7 @@ static int64_t weakref_hash(tally_object *object) {
     return hash;
 }
 
-/* As their referents while both live; else by identity. */
+/* As the referents while both live; else by identity. */
 static int weakref_equal(tally_object *a, tally_object *b) {
     if (a == b) return 1;
     if (b->type != TALLY_TYPE_WEAKREF) return 0;
@@ -269,7 +255,6 @@ static tally_object *weakref_repr(tally_object *object) {
 void tally_register_weakref(void) {
     tally_type *type = &tally_types[TALLY_TYPE_WEAKREF];
     type->shape = TALLY_SHAPE_LEAF;
-    type->traverse = weakref_traverse;
     type->release = weakref_release;
     type->hash = weakref_hash;
     type->equal = weakref_equal;

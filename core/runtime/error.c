@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* error.c: the pending error of each thread; needs no memory, so that "no memory" can be said. */
+/* error.c: one pending error per thread. It needs no memory, so that "no memory" can be said. */
 #include "objects/object.h"
 #include <stdarg.h>
 #include <stdio.h>

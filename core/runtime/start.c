@@ -4,33 +4,23 @@
 
 struct tally_process tally_process = {.thread_list = PTHREAD_MUTEX_INITIALIZER};
 
-tally_object tally_singletons[3] = {
-    {TALLY_REFCOUNT_IMMORTAL, TALLY_TYPE_NONE, 0, 0},
-    {TALLY_REFCOUNT_IMMORTAL, TALLY_TYPE_BOOL, 0, 0},
-    {TALLY_REFCOUNT_IMMORTAL, TALLY_TYPE_BOOL, 0, 0},
-};
-
 static int phase(void) { return tally_load_relaxed(&tally_process.phase); }
 /* The thread list lock is held. */
 static void set_phase(enum tally_phase phase) { tally_store_relaxed(&tally_process.phase, phase); }
 
-static bool runs(tally_thread_state *thread) {
-    return tally_load_relaxed(&thread->status) == TALLY_RUNNING;
-}
-
 /* ---- fork ---------------------------------------------------------------- */
 
 /*
- * The child has the calling thread only. If that was the only one attached (or none was), the run
- * time is whole: it is locked before, so that no other thread is inside, and unlocked in both
- * processes. If not, locks may be held and objects half changed for ever: the child cannot use it.
- * What the child runs next is up to the program, often exec; so that is said when it calls.
+ * The child has the calling thread only. If no other thread was attached, the run time is whole
+ * there: it is locked before the fork, so that no other thread is inside, and unlocked in both
+ * processes. Otherwise locks may be held and objects half changed for ever, and the child cannot
+ * use it. The child often runs exec next, so it gets a message only when it calls.
  */
 static struct { bool alone, reader; } fork_;
 
 static void before_fork(void) {
     bool attached = tally_thread_is_attached();
-    fork_.reader = attached && runs(tally_thread_current());
+    fork_.reader = attached && tally_thread_runs(tally_thread_current());
     if (fork_.reader)
         tally_thread_list_lock();
     else
@@ -52,7 +42,7 @@ static void after_fork(bool child) {
 static void after_fork_in_parent(void) { after_fork(false); }
 static void after_fork_in_child(void) { after_fork(true); }
 
-/* Once a process; handlers can't be taken back. */
+/* Once per process: handlers cannot be removed. */
 static int watch_forks(void) {
     static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
     static bool watched;
@@ -72,14 +62,13 @@ static void is_off(void) {
     pthread_mutex_unlock(&tally_process.thread_list);
 }
 
-/* Nobody is attached, nor can attach: all that tally_init has made goes. The slots too: their heaps
- * know pools that are gone. */
+/* No thread is attached or can attach. All that tally_init has made is freed, the slots too: their
+ * heaps know pools that are gone. */
 static void dealloc_all(void) {
     tally_contention_end();
     tally_trace_end_all();
     tally_locking_end();
     tally_interned_end();
-    tally_values_end();
     tally_types_end();
     tally_collector_end();
     tally_memory_end();
@@ -95,7 +84,7 @@ static void dealloc_all(void) {
     is_off();
 }
 
-/* The thread list lock is held meanwhile, so that of two that start it one gets an error. */
+/* The thread list lock makes one of two threads that start the run time fail. */
 static int begin_start(void) {
     if (watch_forks() != 0) return tally_no_memory();
     pthread_mutex_lock(&tally_process.thread_list);
@@ -121,7 +110,7 @@ int tally_init(const tally_options *options) {
         return tally_no_memory();
     }
     if (tally_collector_start() == 0 && tally_attach(TALLY_STARTING) == 0) {
-        if (tally_types_start() == 0 && tally_values_start() == 0 && tally_gc_start() == 0) {
+        if (tally_types_start() == 0 && tally_gc_start() == 0) {
             pthread_mutex_lock(&tally_process.thread_list);
             set_phase(TALLY_ON);
             pthread_mutex_unlock(&tally_process.thread_list);
@@ -137,17 +126,14 @@ static void count_object(tally_object *object, void *count) {
     if (!tally_is_immortal(object) && !tally_class_is_unused(object)) ++*(ptrdiff_t *)count;
 }
 
-/* From a success on nobody can attach. */
+/* From a success on no thread can attach. */
 static int begin_end(tally_thread_state *self) {
-    const char *where = !runs(self)           ? "a blocking region"
-                        : self->collecting    ? "a collection"
-                        : self->critical      ? "a critical section"
-                        : self->dealloc_depth ? "a finalizer or a callback"
-                                              : NULL;
-    if (where) {
-        tally_error_set(TALLY_RUNTIME_ERROR, "the run time cannot end in %s", where);
-        return -1;
-    }
+    const char *where = !tally_thread_runs(self) ? "a blocking region"
+                        : self->collecting       ? "a collection"
+                        : self->critical         ? "a critical section"
+                        : self->dealloc_depth    ? "a finalizer or a callback"
+                                                 : NULL;
+    if (where) return tally_fail(TALLY_RUNTIME_ERROR, "the run time cannot end in %s", where);
     tally_thread_list_lock();
     uint32_t others = tally_load_relaxed(&tally_process.attached) - 1;
     int is = phase();
@@ -167,7 +153,7 @@ ptrdiff_t tally_finish(void) {
     tally_drop_kept(self);
     tally_gc_end();
     tally_locking_drain(self);
-    /* Classes hold attributes, which may hold classes: until nothing more goes. */
+    /* Classes hold attributes, which may hold classes: repeat until no more are freed. */
     while (tally_classes_sweep()) tally_locking_drain(self);
     tally_interned_keep(); /* not counted */
     tally_memory_each_object(TALLY_PLAIN, count_object, &live);

@@ -8,20 +8,20 @@
 /* 0, or -1 and an error. */
 int tally_types_start(void);
 void tally_types_end(void);
-int tally_values_start(void); /* small ints, one-letter strs */
-void tally_values_end(void);
-void tally_register_values(void), tally_register_tuple(void), tally_register_list(void),
-    tally_register_dict(void);
-void tally_interned_forget(
-    tally_object *object); /* an object that is dead: if it is an interned str, it is so no more */
-void tally_interned_keep(void); /* at the end: those that are alive are immortal from now on */
-void tally_interned_end(void);  /* forgets the interned strs */
-void tally_register_weakref(void);
+/* The object is dead: if it is an interned str, it is interned no more. */
+void tally_interned_forget(tally_object *object);
+/* At the end: the living ones become immortal. */
+void tally_interned_keep(void);
+void tally_interned_end(void);
 
-/* runtime/threads.c: attaches the calling thread while the phase is this one; 0, or -1 and an
- * error. The error of a thread that wanted another phase than `is`; -1. */
+/* runtime/threads.c. attach: the calling thread, while the phase is `wanted`; 0, or -1 and an
+ * error. wrong_phase: the error of a thread that wanted another phase than `is`; -1. forget: the
+ * calling thread is attached no more. */
 int tally_attach(enum tally_phase wanted);
 int tally_wrong_phase(int is);
-void tally_thread_forget(void); /* the calling thread is attached no more */
+void tally_thread_forget(void);
+static inline bool tally_thread_runs(tally_thread_state *thread) {
+    return tally_load_relaxed(&thread->status) == TALLY_RUNNING;
+}
 
 #endif

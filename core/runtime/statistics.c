@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* statistics.c: the events of all threads are summed; the objects alive are counted by type. */
+/* statistics.c: the events of all threads, and the census of live objects. */
 #include "objects/object.h"
 
 static void require(const void *place, const char *function) {
@@ -13,28 +13,26 @@ void tally_stats(tally_stats_result *result) {
 #ifdef TALLY_COUNT_EVENTS
     result->detailed = true;
 #endif
-    uint32_t used = tally_load_acquire(&tally_process.slots_used);
-    for (uint32_t id = 1; id <= used; id++) {
-        tally_thread_head *head = &tally_thread_slot(id)->head;
-#define SUM(name) result->name += tally_load_relaxed(&head->events[TALLY_EVENT_##name]);
+    tally_each_thread(thread) {
+#define SUM(name) result->name += tally_load_relaxed(&thread->head.events[TALLY_EVENT_##name]);
         TALLY_STATS_CHEAP(SUM)
         TALLY_STATS_DETAILED(SUM)
 #undef SUM
     }
-    size_t waiting, waiting_most, merge_queued, merge_queued_most;
-    tally_reclaim_backlog(&waiting, &waiting_most);
-    tally_refcount_queued_bytes(&merge_queued, &merge_queued_most);
-    result->waiting = waiting;
-    result->waiting_most = waiting_most;
-    result->merge_queued = merge_queued;
-    result->merge_queued_most = merge_queued_most;
+    size_t now, most;
+    tally_reclaim_backlog(&now, &most);
+    result->waiting = now;
+    result->waiting_most = most;
+    tally_refcount_queued_bytes(&now, &most);
+    result->merge_queued = now;
+    result->merge_queued_most = most;
 }
 
 /*
- * Rows are found by a hash of type and owner, so that a census takes time in proportion to the
- * objects, however many types there are. Nothing is allocated while the world is stopped: a census
- * that has too little room is taken again with more. `at` has twice as many places as there may be
- * rows: a row's number, counted from 1; 0: none.
+ * A hash of type and owner finds the row, so a census takes time in proportion to the objects,
+ * however many types there are. Nothing is allocated while the world is stopped: a census with too
+ * little room is taken again with more. `at` has twice as many places as there may be rows; a place
+ * has the number of a row, counted from 1, or 0.
  */
 typedef struct census {
     tally_census_row *rows;
@@ -69,7 +67,7 @@ static void census_free(census *c) {
     free(c->keys);
     free(c->at);
 }
-/* room: a power of two. False: no memory. */
+/* room is a power of two. False: no memory. */
 static bool census_take(census *c, size_t room) {
     *c = (census){.room = room};
     c->rows = malloc(room * sizeof *c->rows);
@@ -88,10 +86,8 @@ static bool census_take(census *c, size_t room) {
 
 int tally_heap_census(tally_census_row **rows, size_t *count) {
     tally_thread_require();
-    if (!rows || !count) {
-        tally_error_set(TALLY_VALUE_ERROR, "a census needs places for its rows and their number");
-        return -1;
-    }
+    if (!rows || !count)
+        return tally_fail(TALLY_VALUE_ERROR, "a census needs places for its rows and their number");
     census c;
     for (size_t room = 1024;; room *= 4) {
         if (!census_take(&c, room)) return tally_no_memory();

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* sync.c: mutexes and conditions that a thread waits for in a blocked region. */
+/* sync.c: mutexes and conditions for programs; a wait is a blocked region. */
 #include "objects/object.h"
 
 static void require_mutex(const void *mutex) {
@@ -10,16 +10,13 @@ void tally_mutex_init(tally_mutex *mutex) {
     require_mutex(mutex);
     pthread_mutex_init(&mutex->handle, NULL);
 }
-/*
- * Held mutexes are counted, since a finalizer may want one that its own thread holds: no automatic
- * collection starts meanwhile. Waiting for a condition changes nothing: the mutex is held before
- * and after, and in between the thread is blocked. Unattached threads have no state of their own to
- * count in.
- */
+/* Held mutexes are counted, since a finalizer may want one that its own thread holds: no automatic
+ * collection starts meanwhile. A wait for a condition changes nothing: the mutex is held before and
+ * after, and the thread is blocked in between. An unattached thread has no state to count in. */
 static void count_mutex(int by) {
     if (TALLY_UNLIKELY(!tally_thread_is_attached())) return;
     tally_thread_state *thread = tally_thread_current();
-    /* Not below 0: it may have been locked before the thread attached. */
+    /* Not below 0: the mutex may have been locked before the thread attached. */
     if (by > 0 || thread->mutexes_held) thread->mutexes_held += (unsigned)by;
     if (TALLY_LIKELY(!thread->collection_put_off) || thread->mutexes_held) return;
     thread->collection_put_off = false;
@@ -31,7 +28,7 @@ void tally_mutex_lock(tally_mutex *mutex) {
     if (pthread_mutex_trylock(&mutex->handle) != 0) {
         tally_blocking_begin();
         pthread_mutex_lock(&mutex->handle);
-        /* Before the region ends: what runs there runs with the mutex held. */
+        /* Before the region ends, since foreign code there runs with the mutex held. */
         count_mutex(1);
         tally_blocking_end();
         return;

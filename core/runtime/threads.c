@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * threads.c: threads attach to a slot and leave it. thread.h states what a slot is.
+ * threads.c: threads attach to a slot and exit from it. layout/thread.h says what a slot is.
  *
  * Invariants:
  *  - A thread attaches under the thread list lock, while the phase is TALLY_ON. tally_finish sets
  *    TALLY_ENDING under the same lock when no other thread is attached. From then on the ending
- *    thread is the only one, and no thread looks at what it frees. tally_init needs TALLY_OFF,
- * which is set when all is gone.
+ *    thread is the only one, and no thread looks at memory that it frees. tally_init needs
+ *    TALLY_OFF, which is set when all is freed.
  *  - A thread that is not attached comes to tally_thread_require before it touches anything that
- * may be gone.
+ *    may be gone.
  */
 #include "objects/object.h"
 #include <stdio.h>
 
-/* What unattached threads have: every safepoint goes to the slow path, which says so;
- * without a GIL every allocation too, since no pool has a free block. */
+/* The state of all unattached threads. Every safepoint goes to the slow path, which reports the
+ * missing attach; without a GIL every allocation does too, since no pool has a free block. */
 static tally_thread_state unattached = {
     .head = {.breaker = TALLY_BREAK_UNATTACHED, .id = TALLY_OWNER_UNATTACHED}};
 _Thread_local struct tally_self tally_self
@@ -49,15 +49,12 @@ void tally_thread_require(void) {
     tally_fatal(NULL, "a function of tally.h was called by a thread that is not attached");
 }
 
-/* Sets the error of who wanted another phase; -1. */
 int tally_wrong_phase(int is) {
     static const char *const why[] = {"is not started: call tally_init first", "is being started",
                                       "is started already", "is ending"};
     if (tally_load_relaxed(&tally_process.orphaned))
-        tally_error_set(TALLY_RUNTIME_ERROR, "%s", forked);
-    else
-        tally_error_set(TALLY_RUNTIME_ERROR, "the run time %s", why[is]);
-    return -1;
+        return tally_fail(TALLY_RUNTIME_ERROR, "%s", forked);
+    return tally_fail(TALLY_RUNTIME_ERROR, "the run time %s", why[is]);
 }
 
 void tally_check_may_wait(void) {
@@ -72,11 +69,10 @@ void tally_check_may_run_foreign_code(void) {
 
 /* The thread list lock is held: a vacant slot, the lowest first, since its heap may have memory. */
 static tally_thread_state *slot_take(void) {
-    uint32_t used = tally_load_relaxed(&tally_process.slots_used);
-    for (uint32_t id = 1; id <= used; id++) {
-        tally_thread_state *thread = tally_thread_slot(id);
-        if (tally_load_relaxed(&thread->status) == TALLY_VACANT) return thread;
+    tally_each_thread(vacant) {
+        if (tally_load_relaxed(&vacant->status) == TALLY_VACANT) return vacant;
     }
+    uint32_t used = tally_load_relaxed(&tally_process.slots_used);
     if (used + 1 >= TALLY_MAX_THREADS) return NULL;
     tally_thread_state *thread = aligned_alloc(64, (sizeof *thread + 63) & ~(size_t)63);
     if (!thread) return NULL;
@@ -85,18 +81,15 @@ static tally_thread_state *slot_take(void) {
     tally_heap_start(&thread->heap, used + 1);
     /* release: pairs with tally_thread_slot */
     tally_store_release(&tally_process.slots[used + 1], thread);
-    /* seq_cst: before it looks at what is under way; pairs with those who set a bit in every slot
-     */
+    /* seq_cst: before the thread looks for work that is under way; pairs with threads that set a
+     * bit in every slot */
     tally_store_seq_cst(&tally_process.slots_used, used + 1);
     return thread;
 }
 
-/* By a thread of its own, or by the one that starts the run time. */
 int tally_attach(enum tally_phase wanted) {
-    if (tally_thread_is_attached()) {
-        tally_error_set(TALLY_RUNTIME_ERROR, "this thread is attached already");
-        return -1;
-    }
+    if (tally_thread_is_attached())
+        return tally_fail(TALLY_RUNTIME_ERROR, "this thread is attached already");
     TALLY_FAILPOINT(attach);
     pthread_mutex_lock(&tally_process.thread_list);
     int is = tally_load_relaxed(&tally_process.phase);
@@ -106,7 +99,7 @@ int tally_attach(enum tally_phase wanted) {
     }
     tally_thread_state *thread = slot_take();
     if (thread) {
-        /* Only what a part will clear again: a bit that stays sends every safepoint to the slow
+        /* Only bits that a part will clear: a bit that stays sends every safepoint to the slow
          * path. */
         tally_store_relaxed(&thread->head.breaker,
                             TALLY_REFCOUNT_HAVE_OWNERS ? TALLY_BREAK_MERGE : 0);
@@ -122,10 +115,7 @@ int tally_attach(enum tally_phase wanted) {
         tally_add_relaxed(&tally_process.attached, 1);
     }
     pthread_mutex_unlock(&tally_process.thread_list);
-    if (!thread) {
-        tally_error_set(TALLY_MEMORY_ERROR, "no room for another thread");
-        return -1;
-    }
+    if (!thread) return tally_fail(TALLY_MEMORY_ERROR, "no room for another thread");
     TALLY_FAILPOINT(attached);
     tally_locking_attach(thread);
     return 0;
@@ -133,28 +123,24 @@ int tally_attach(enum tally_phase wanted) {
 
 int tally_thread_attach(void) { return tally_attach(TALLY_ON); }
 
-static bool runs(tally_thread_state *thread) {
-    return tally_load_relaxed(&thread->status) == TALLY_RUNNING;
-}
-
 void tally_thread_detach(void) {
     tally_thread_require();
     tally_thread_state *thread = tally_thread_current();
-    if (!runs(thread)) tally_fatal(NULL, "a thread detached in a blocking region");
+    if (!tally_thread_runs(thread)) tally_fatal(NULL, "a thread detached in a blocking region");
     if (thread->collecting) tally_fatal(NULL, "a thread detached inside a collection");
     if (thread->dealloc_depth)
         tally_fatal(NULL, "a thread detached in a finalizer or a callback of a weak reference");
     if (thread->critical)
         tally_fatal(thread->critical->first, "a thread detached inside a critical section");
-    tally_safepoint(); /* what it has retired */
+    tally_safepoint(); /* for the memory that it has retired */
     for (;;) {
         do {
             tally_drop_kept(thread);
-            tally_refcount_safepoint(thread); /* may run finalizers, which may queue more */
+            tally_refcount_safepoint(thread); /* finalizers may queue more */
         } while (tally_keeps_any(thread));
         TALLY_FAILPOINT(detach);
-        if (tally_heap_current() == &thread->heap)
-            tally_heap_drain(&thread->heap); /* here, where nobody waits for the lock */
+        /* here, where no thread waits for the thread list lock */
+        if (tally_heap_current() == &thread->heap) tally_heap_drain(&thread->heap);
         tally_thread_list_lock();
         TALLY_FAILPOINT(queue_close);
         if (tally_refcount_detach(thread)) break;
@@ -173,7 +159,8 @@ typedef struct start {
     pthread_mutex_t mutex;
     pthread_cond_t done;
     int result;
-    tally_pending_error error; /* why it could not attach */
+    /* Why it could not attach. */
+    tally_pending_error error;
 } start;
 
 static void *thread_main(void *argument) {
@@ -192,22 +179,17 @@ static void *thread_main(void *argument) {
     return NULL;
 }
 
-/* Returns once the thread is attached, so that a failure to attach is this call's. */
+/* Returns once the thread is attached, so a failure to attach is this call's error. */
 int tally_thread_start(tally_thread *thread, void (*run)(void *), void *argument) {
     tally_thread_require();
-    if (!thread || !run) {
-        tally_error_set(TALLY_VALUE_ERROR, "a thread needs a place and a function");
-        return -1;
-    }
+    if (!thread || !run)
+        return tally_fail(TALLY_VALUE_ERROR, "a thread needs a place and a function");
     start s = {
         .thread = thread, .mutex = PTHREAD_MUTEX_INITIALIZER, .done = PTHREAD_COND_INITIALIZER};
     thread->run = run;
     thread->argument = argument;
     int failed = pthread_create(&thread->handle, NULL, thread_main, &s);
-    if (failed) {
-        tally_error_set(TALLY_RUNTIME_ERROR, "no thread to be had: %s", strerror(failed));
-        return -1;
-    }
+    if (failed) return tally_fail(TALLY_RUNTIME_ERROR, "no thread to be had: %s", strerror(failed));
     tally_blocking_begin();
     pthread_mutex_lock(&s.mutex);
     while (s.result == 0) pthread_cond_wait(&s.done, &s.mutex);
@@ -223,17 +205,11 @@ int tally_thread_start(tally_thread *thread, void (*run)(void *), void *argument
 
 int tally_thread_join(tally_thread *thread) {
     tally_thread_require();
-    if (!thread) {
-        tally_error_set(TALLY_VALUE_ERROR, "no thread to join");
-        return -1;
-    }
+    if (!thread) return tally_fail(TALLY_VALUE_ERROR, "no thread to join");
     tally_blocking_begin();
     int failed = pthread_join(thread->handle, NULL);
     tally_blocking_end();
-    if (failed) {
-        tally_error_set(TALLY_RUNTIME_ERROR, "cannot join: %s", strerror(failed));
-        return -1;
-    }
+    if (failed) return tally_fail(TALLY_RUNTIME_ERROR, "cannot join: %s", strerror(failed));
     return 0;
 }
 

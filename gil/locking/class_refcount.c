@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* classes.c: with one lock, a class is counted like any object, and dies at once. */
+/* class_refcount.c: under a GIL a class is counted like any object, and dies at once. */
 #include "objects/object.h"
 
 void tally_class_born(tally_object *class_) { (void)class_; }

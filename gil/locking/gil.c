@@ -1,27 +1,27 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * gil.c: the global interpreter lock, with the two schemes that the talks compare.
+ * gil.c: the global interpreter lock. A thread that waits gets it from a thread that runs for long
+ * by one of three policies, two of them those that the talks compare.
  *
- * Interval (CPython since 3.2, by Antoine Pitrou): who has waited for a switch
- * interval asks the holder to let go at its next safepoint; the holder then
- * waits until another thread has really taken the lock.
- * Deadline: a line of waiters, each with the time at which it may ask, an interval
- * after it came. The holder hands the lock to the first of the line and joins its
- * end, so a thread that came with k before it waits at most until its own deadline,
- * or until theirs. (CPython's waiter starts its interval anew when another one was
- * faster, so with two busy threads it may wait for many.)
- * Ticks (before 3.2): the holder lets go after so many safepoints and takes the
- * lock again at once if it is the faster: nobody is made to take turns.
+ * Interval (CPython since 3.2, by Antoine Pitrou): a thread that has waited for a switch interval
+ * asks the holder to let go at its next safepoint. The holder then waits until another thread has
+ * taken the lock.
+ * Deadline: the waiters stand in a line. Each has a time at which it may ask, an interval after it
+ * came. The holder hands the lock to the first of the line and joins its end. So a thread that came
+ * when k stood before it waits at most until its own deadline, or theirs. (A waiter of CPython
+ * starts its interval anew when another was faster, so beside two busy threads it may wait for many
+ * intervals.)
+ * Ticks (before 3.2): the holder lets go after so many safepoints and takes the lock again at once
+ * if it is faster: no thread is made to take turns.
  *
- * Invariant: a thread whose status is RUNNING holds the lock, or waits for it in
- * attach; everything else of the run time is guarded by it.
+ * Invariant: a thread whose status is RUNNING holds the lock, or waits for it in attach. The lock
+ * guards everything else of the run time.
  */
 #define _GNU_SOURCE
 #include "objects/object.h"
-#include <time.h>
 
 tally_heap tally_one_heap;
-/* Without a pool, so that who allocates outside of the run time is told so. */
+/* The heap has no pool, so that an allocation before the run time's start is told so. */
 __attribute__((constructor)) static void start_heap(void) { tally_heap_start(&tally_one_heap, 0); }
 
 static struct {
@@ -30,7 +30,7 @@ static struct {
     pthread_cond_t taken;
     bool locked;
     unsigned waiters;
-    tally_thread_state *last; /* who holds it, or held it last */
+    tally_thread_state *last; /* the holder, or the last one */
     uint64_t switches;        /* times that it went to another thread */
     unsigned interval_us, ticks;
     bool line;                  /* the policy is deadline */
@@ -42,15 +42,19 @@ typedef struct waiter {
     struct waiter *next;
     tally_thread_state *thread;
     struct timespec until;
-    bool is_stop_requested;
+    bool asked_holder;
     pthread_cond_t turn; /* it has the lock now, or is the first of the line */
 } waiter;
 
-static void deadline(struct timespec *until) {
-    clock_gettime(CLOCK_MONOTONIC, until);
-    until->tv_nsec += (long)(gil.interval_us % 1000000) * 1000;
-    until->tv_sec += gil.interval_us / 1000000 + until->tv_nsec / 1000000000;
-    until->tv_nsec %= 1000000000;
+static struct timespec deadline(void) { return tally_deadline(gil.interval_us * UINT64_C(1000)); }
+
+/* A condition whose timed waits are by the monotonic clock. */
+static void start_condition(pthread_cond_t *condition) {
+    pthread_condattr_t monotonic;
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(condition, &monotonic);
+    pthread_condattr_destroy(&monotonic);
 }
 
 /* gil.mutex held. Waits for an interval; asks the holder to let go if nothing moved meanwhile. */
@@ -60,8 +64,7 @@ static void wait_interval(void) {
         return;
     }
     uint64_t before = gil.switches;
-    struct timespec until;
-    deadline(&until);
+    struct timespec until = deadline();
     if (pthread_cond_timedwait(&gil.released, &gil.mutex, &until) != 0 && gil.locked &&
         gil.switches == before && gil.last) {
         tally_breaker_set(gil.last, TALLY_BREAK_GIL);
@@ -70,7 +73,7 @@ static void wait_interval(void) {
 }
 
 /* gil.mutex held, the lock free: hands it to the first of the line, if there is one. */
-static void flush_batch(void) {
+static void hand_to_first(void) {
     waiter *first = gil.first;
     if (!first) return;
     gil.first = first->next;
@@ -79,32 +82,27 @@ static void flush_batch(void) {
     gil.switches++;
     first->thread = NULL;
     pthread_cond_signal(&first->turn);
-    if (gil.first) pthread_cond_signal(&gil.first->turn); /* it watches the time now */
+    if (gil.first) pthread_cond_signal(&gil.first->turn); /* it watches its deadline now */
 }
 
-/* gil.mutex held, the lock taken or others before: at the end of the line until it is handed over.
- */
+/* gil.mutex held; the lock is taken, or others are before. Waits at the end of the line until this
+ * thread is handed the lock. */
 static void wait_in_line(tally_thread_state *thread) {
-    waiter self = {.thread = thread};
-    deadline(&self.until);
-    pthread_condattr_t monotonic;
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&self.turn, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    waiter self = {.thread = thread, .until = deadline()};
+    start_condition(&self.turn);
     if (gil.first)
         gil.end->next = &self;
     else
         gil.first = &self;
     gil.end = &self;
     while (self.thread) {
-        if (gil.first != &self || self.is_stop_requested) {
+        if (gil.first != &self || self.asked_holder) {
             pthread_cond_wait(&self.turn, &gil.mutex);
             continue;
         }
         if (pthread_cond_timedwait(&self.turn, &gil.mutex, &self.until) == 0 || !self.thread)
             continue;
-        self.is_stop_requested = true;
+        self.asked_holder = true;
         if (gil.last) tally_breaker_set(gil.last, TALLY_BREAK_GIL);
         TALLY_EVENT(gil_requests);
     }
@@ -112,41 +110,33 @@ static void wait_in_line(tally_thread_state *thread) {
     TALLY_EVENT(gil_handovers);
 }
 
-/* Traced by who holds the lock. */
-static void taken(tally_thread_state *thread) {
-    tally_trace_end(TALLY_TRACK_THREAD, "without the GIL", thread->locking.since);
-    thread->locking.since = tally_trace_begin();
-}
-
 static void take(tally_thread_state *thread) {
     uint64_t begin = tally_trace_begin();
     pthread_mutex_lock(&gil.mutex);
-    if (gil.line && (gil.locked || gil.first)) {
+    bool in_line = gil.line && (gil.locked || gil.first);
+    if (in_line) {
         TALLY_EVENT(gil_waits);
         wait_in_line(thread);
-        pthread_mutex_unlock(&gil.mutex);
-        tally_store_seq_cst(&thread->status, TALLY_RUNNING);
-        tally_trace_end(TALLY_TRACK_THREAD, "waits for the GIL", begin);
-        taken(thread);
-        return;
-    }
-    if (gil.locked) {
+    } else if (gil.locked) {
         TALLY_EVENT(gil_waits);
         gil.waiters++;
         while (gil.locked) wait_interval();
         gil.waiters--;
     }
-    gil.locked = true;
-    if (gil.last != thread) {
-        gil.last = thread;
-        gil.switches++;
-        TALLY_EVENT(gil_handovers);
+    if (!in_line) {
+        gil.locked = true;
+        if (gil.last != thread) {
+            gil.last = thread;
+            gil.switches++;
+            TALLY_EVENT(gil_handovers);
+        }
+        pthread_cond_broadcast(&gil.taken);
     }
-    pthread_cond_broadcast(&gil.taken);
     pthread_mutex_unlock(&gil.mutex);
     tally_store_seq_cst(&thread->status, TALLY_RUNNING);
     tally_trace_end(TALLY_TRACK_THREAD, "waits for the GIL", begin);
-    taken(thread);
+    tally_trace_end(TALLY_TRACK_THREAD, "without the GIL", thread->locking.since);
+    thread->locking.since = tally_trace_begin();
 }
 
 /* forced: does not return before another thread has had the lock, if one waits. */
@@ -157,7 +147,7 @@ static void release(tally_thread_state *thread, bool forced) {
     pthread_mutex_lock(&gil.mutex);
     gil.locked = false;
     if (gil.line)
-        flush_batch();
+        hand_to_first();
     else
         pthread_cond_signal(&gil.released);
     if (forced && !gil.line)
@@ -205,11 +195,7 @@ int tally_locking_start(void) {
     gil.ticks = tally_process.options.switch_ticks;
     gil.line = !gil.ticks && tally_process.options.switch_policy == TALLY_SWITCH_DEADLINE;
     pthread_mutex_init(&gil.mutex, NULL);
-    pthread_condattr_t monotonic;
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&gil.released, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    start_condition(&gil.released);
     pthread_cond_init(&gil.taken, NULL);
     tally_heap_start(&tally_one_heap, 0);
     return 0;
@@ -236,7 +222,7 @@ void tally_locking_detach(tally_thread_state *thread) {
     pthread_mutex_unlock(&gil.mutex);
 }
 
-/* Who holds the lock has everybody else where they are. */
+/* The holder of the lock keeps all other threads where they are. */
 bool tally_claim(tally_thread_state *thread) {
     (void)thread;
     return true;
@@ -249,7 +235,7 @@ void tally_stop_the_world(void) {
 }
 void tally_resume_the_world(void) { tally_thread_current()->world_stopped = false; }
 
-/* Its holders may be waiting for the GIL: let go of that first. */
+/* Lets go of the GIL: the thread list's holder may be waiting for it. */
 void tally_thread_list_lock(void) {
     if (pthread_mutex_trylock(&tally_process.thread_list) == 0) return;
     tally_thread_state *thread = tally_thread_current();
@@ -258,7 +244,7 @@ void tally_thread_list_lock(void) {
     take(thread);
 }
 
-/* No reader is without the lock. */
+/* There are no lock-free readers. */
 void tally_retire(tally_retired *node, unsigned what, size_t bytes) {
     (void)bytes;
     tally_reclaim(node, what);
@@ -266,19 +252,15 @@ void tally_retire(tally_retired *node, unsigned what, size_t bytes) {
 
 /* ---- critical sections: the GIL is one ---------------------------------- */
 
-void tally_critical_begin(tally_critical *section, tally_object *object) {
-    tally_thread_require();
-    TALLY_ENDS_BORROWS();
-    *section =
-        (tally_critical){.outer = tally_thread_current()->critical, .first = object, .held = true};
-    TALLY_CHECKED(tally_thread_current()->critical = section); /* for who detaches in it */
-}
 void tally_critical_begin2(tally_critical *section, tally_object *a, tally_object *b) {
     tally_thread_require();
     TALLY_ENDS_BORROWS();
     *section = (tally_critical){
         .outer = tally_thread_current()->critical, .first = a, .second = b, .held = true};
-    TALLY_CHECKED(tally_thread_current()->critical = section);
+    TALLY_CHECKED(tally_thread_current()->critical = section); /* a detach inside it aborts */
+}
+void tally_critical_begin(tally_critical *section, tally_object *object) {
+    tally_critical_begin2(section, object, NULL);
 }
 void tally_critical_end(tally_critical *section) {
     TALLY_ENDS_BORROWS();

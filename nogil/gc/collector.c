@@ -1,78 +1,71 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * collector.c: the stop-the-world cycle collector (PEP 703): one generation, the
- * containers found by walking the allocator's pools.
+ * collector.c: the stop-the-world cycle collector (PEP 703). It has one generation, and finds
+ * containers by a walk over the allocator's pools.
  *
- * The world stands still while what is unreachable is found (mark.c), its weak
- * references are cleared, and each of its objects is noted with a reference and
- * adopted by this thread, so that it can be taken apart without atomics. Then the
- * world runs: callbacks, finalizers; if any ran, it stops once more for a look at
- * what they brought back; then the rest is cleared and dies.
+ * The world is stopped while unreachable objects are found (mark.c) and their weak references are
+ * cleared. Each is noted with a reference, and adopted by this thread, so that it is destroyed
+ * without atomics. Then the world runs, and so do callbacks and finalizers. If any ran, the world
+ * stops once more for the recheck of what they resurrected (recheck.c). The rest is cleared and
+ * dies.
  *
- * When a collection starts by itself: containers made less freed since the last
- * one exceed the first threshold and a quarter of those that survived it, tracked or not. So the
- * work of all collections while a heap grows to n is at most n (1 + 1/1.25 + ...) =
- * 5 n. Any thread that finds one due asks for it, so none runs on while the one that
- * asked first is not scheduled; those that ask together share one. Whoever makes it
- * frees what it found, and the next may start meanwhile: threads that make more
- * garbage than one can free do their share of it. Each thread counts for itself and
- * hands over every 64; a collection counts anew what there is, so nothing is counted
- * twice, and reading changes nothing.
+ * When a collection starts by itself: births (containers made less freed since the last one) exceed
+ * the first threshold and a quarter of the containers that survived it, tracked or not. So the work
+ * of all collections while a heap grows to n is at most n (1 + 1/1.25 + ...) = 5 n. Any thread that
+ * finds one due asks for it, so the others do not run on while the first to ask is not scheduled.
+ * Threads that ask together share one collection. Its thread frees the garbage, and the next
+ * collection may start meanwhile: threads that make more garbage than one thread can free do their
+ * share of the work. A thread counts its births itself and flushes the count every 64. A collection
+ * counts anew, so nothing is counted twice, and reading the counts changes nothing.
  *
  * Invariants:
- *  - Collections of several threads may overlap while the world runs: what one
- *    has noted it holds, so it is alive to the others. A thread that is in one
- *    does not begin another.
- *  - Who asks while another is stopping the world for a collection shares that
- *    one: all that was garbage when it asked is found by it.
+ *  - Collections of several threads may overlap while the world runs. Each holds the garbage that
+ *    it has noted, so that is alive to the others. A thread in a collection begins no other.
+ *  - A thread that asks while another is stopping the world for a collection shares that one: it
+ *    finds all that was garbage at that time.
  */
 #include "internal.h"
 #include "mark.h"
 #include "processors.h"
 
 static struct {
-    _Atomic int64_t births; /* handed over */
-    _Atomic size_t
-        survivors; /* containers after the last collection, less what others were freeing */
-    _Atomic size_t pending; /* garbage that collections have noted and not freed yet */
-    uint64_t marks;         /* collections that have marked; world stopped */
+    _Atomic int64_t births;   /* flushed */
+    _Atomic size_t survivors; /* containers after the last collection, but for pending ones */
+    _Atomic size_t pending;   /* garbage that collections have noted and not freed yet */
+    uint64_t marks;           /* collections that have marked; world stopped */
     _Atomic uint64_t marks_seen;
     ptrdiff_t last_found; /* world stopped */
 } collector;
 
 typedef struct garbage {
-    tally_object **objects;
-    size_t count;             /* to be freed: the first ones */
-    size_t legacy_at, legacy; /* with the option, behind them: not to be freed */
+    tally_object **objects; /* first those to be freed, `count` of them */
+    size_t count;
+    size_t legacy_at, legacy; /* behind them: kept, as Python 2 did */
     size_t classes;
-    tally_weakref *calls; /* cleared, their callbacks still to be called */
-    bool finalizers;      /* some have one that is to run */
+    tally_weakref *calls; /* cleared references whose callbacks are still to be called */
+    bool finalizers;      /* some objects have one that is to run */
     bool no_memory;
 } garbage;
 
-static uint8_t flags_of(tally_object *object) { return tally_load_relaxed(&object->flags); }
-static bool is_candidate(uint8_t flags) {
-    return (flags & (TALLY_FLAG_TRACKED | TALLY_FLAG_FROZEN)) == TALLY_FLAG_TRACKED;
-}
-static bool is_marked_aside(uint8_t flags) { return flags & TALLY_FLAG_COLLECTING; }
-/* In the pause of a second look: of this collection's objects. Other collections have flags of
- * their own on theirs. */
-static bool is_garbage_still(tally_object *object) {
-    return tally_mark_in_recheck(object) && !(flags_of(object) & TALLY_FLAG_MARKED);
-}
-/* In the pause. */
+static bool is_marked_aside(uint8_t flags) {
+    return flags & TALLY_FLAG_COLLECTING;
+} /* by a collection */
 static bool is_garbage(tally_object *object) {
-    return is_candidate(flags_of(object)) && !tally_mark_reached(object);
+    return tally_is_candidate(tally_flags_of(object)) && !tally_mark_reached(object);
+}
+/* In a recheck. Other collections have flags of their own on their objects. */
+static bool is_garbage_still(tally_object *object) {
+    return tally_mark_in_recheck(object) && !(tally_flags_of(object) & TALLY_FLAG_MARKED);
 }
 
 /* ---- births ---------------------------------------------------------------- */
 
 static int32_t births_of(tally_thread_state *thread) {
-    /* One after the other: who reads another thread's is off by a batch at most. */
+    /* Two loads: a read of another thread's births is off by a batch at most. */
     return tally_births_load(&thread->collector.births) -
            tally_births_load(&thread->collector.ahead);
 }
-/* The thread has so many that are not handed over, and will look again at its birth number `at`. */
+/* The thread has so many births that are not flushed, and looks again at its birth number `at`. */
 static void set_births(tally_thread_state *thread, int32_t births, int32_t at) {
     tally_births_store(&thread->collector.births, at);
     tally_births_store(&thread->collector.ahead, at - births);
@@ -94,40 +87,31 @@ void tally_births_flush(bool may_collect) {
     tally_thread_state *thread = tally_thread_current();
     int32_t n = births_of(thread);
     set_births(thread, 0, 0);
-    /* What a collection frees was counted off when it began: a second time would put the next one
-     * off. */
+    /* A collection's garbage was counted off when it began. */
     if (n < 0 && thread->collecting) return;
     int64_t births = tally_add_relaxed(&collector.births, n) + n;
     if (!may_collect || !births_due(births)) return;
-    /* Finalizers may wait for what a critical section holds, or want a mutex of this thread: not in
-     * here. */
+    /* A finalizer may wait for a lock of this thread's critical sections, or for its mutexes. */
     if (!tally_gc_put_off(thread) && !thread->critical) tally_gc_automatic(2);
 }
 
-static void each_slot(void (*visit)(tally_thread_state *, void *), void *context) {
-    uint32_t used = tally_load_acquire(&tally_process.slots_used);
-    for (uint32_t id = 1; id <= used; id++)
-        if (tally_thread_slot(id)) visit(tally_thread_slot(id), context);
-}
-static void forget_births(tally_thread_state *thread, void *context) {
-    (void)context;
-    set_births(thread, 0, 0);
-}
-static void sum_births(tally_thread_state *thread, void *context) {
-    *(int64_t *)context += births_of(thread);
+/* World stopped. */
+static void forget_births(void) {
+    tally_each_thread(thread) set_births(thread, 0, 0);
+    tally_store_relaxed(&collector.births, 0);
 }
 
-/* ---- in the pause ---------------------------------------------------------- */
+/* ---- with the world stopped ------------------------------------------------------- */
 
 static void for_each(void (*visit)(tally_object *, void *), void *context) {
     tally_pool_walk at = {0};
     for (tally_pool *pool; (pool = tally_memory_next_pool(&at, TALLY_CONTAINERS));)
         for (char *block = at.first; block < pool->bump; block += pool->block_size)
-            if (flags_of((tally_object *)block) & TALLY_FLAG_TRACKED)
+            if (tally_flags_of((tally_object *)block) & TALLY_FLAG_TRACKED)
                 visit((tally_object *)block, context);
     tally_large_walk large = {0};
     for (tally_object *object; (object = tally_memory_next_large(&large, TALLY_CONTAINERS));)
-        if (flags_of(object) & TALLY_FLAG_TRACKED) visit(object, context);
+        if (tally_flags_of(object) & TALLY_FLAG_TRACKED) visit(object, context);
 }
 
 static void note(tally_object *object, void *context) {
@@ -141,8 +125,8 @@ static void swap(tally_object **objects, size_t a, size_t b) {
     objects[b] = object;
 }
 
-/* Python 2: what has a finalizer, and what that reaches, is not freed. It goes behind the others.
- */
+/* Python 2: an object with a finalizer, and what it reaches, is not freed. It
+ * goes behind the others. */
 static void set_legacy_apart(garbage *g) {
     for (size_t i = 0; i < g->count; i++)
         if (is_garbage(g->objects[i]) && tally_gc_has_finalizer(g->objects[i]))
@@ -158,27 +142,28 @@ static void set_legacy_apart(garbage *g) {
     g->legacy_at = g->count;
 }
 
-/* All of what dies, before foreign code runs again. spare: tells what is garbage itself. */
+/* Clears the references to all objects that die, before foreign code runs again. spare: tells
+ * whether a weak reference is garbage itself. */
 static void clear_weakrefs(garbage *g, bool (*spare)(tally_object *reference)) {
     for (size_t i = 0; i < g->count; i++)
         if (tally_type_entry(g->objects[i])->weak_offset)
             tally_weakrefs_clear(g->objects[i], &g->calls, spare);
 }
 
-/* What was found unreachable is noted and held. */
+/* Notes the unreachable objects, and holds each. Without memory all is as it was. */
 static void take_garbage(garbage *g, tally_found *found) {
     size_t total = found->examined - found->reached;
     if (!total) return;
     g->objects = malloc(total * sizeof *g->objects);
     g->no_memory = !g->objects;
-    if (g->no_memory) return; /* all is as it was */
+    if (g->no_memory) return;
     for_each(note, g);
     if (tally_process.options.uncollectable_finalizers) set_legacy_apart(g);
     for (size_t i = 0; i < g->count; i++) {
         g->finalizers |= tally_gc_has_finalizer(g->objects[i]);
         g->classes += g->objects[i]->type == TALLY_TYPE_TYPE;
     }
-    /* With finalizers it is not known yet what dies. */
+    /* With finalizers it is not known yet which objects die. */
     if (!g->finalizers) clear_weakrefs(g, is_garbage);
     for (size_t i = 0; i < total; i++) {
         tally_refcount_adopt(&g->objects[i]->refcount);
@@ -186,27 +171,26 @@ static void take_garbage(garbage *g, tally_found *found) {
     }
     for (size_t i = 0; i < g->count; i++)
         tally_store_relaxed(&g->objects[i]->flags,
-                            (flags_of(g->objects[i]) & ~TALLY_FLAG_MARKED) | TALLY_FLAG_COLLECTING);
+                            (tally_flags_of(g->objects[i]) & ~TALLY_FLAG_MARKED) |
+                                TALLY_FLAG_COLLECTING);
 }
 
 /* ---- a collection ---------------------------------------------------------- */
 
-/*
- * Foreign code may have given an object to somebody: a second, short stop. Drops the objects that
- * live on, and clears the weak references to the others, if that is still to be done.
- */
+/* Foreign code may have resurrected objects: a short stop. Drops the objects that live on. clear:
+ * also clears the weak references to the others. */
 static void move_resurrected(garbage *g, bool clear, tally_gc_info *info) {
     uint64_t began = tally_now();
     tally_stop_the_world();
-    /* What a finalizer gave away and another thread has dropped again is not to look alive. */
+    /* An object that another thread got and has dropped again is not to look alive. */
     tally_refcount_dead dead = tally_refcount_merge_stopped();
     size_t alive = tally_mark_recheck(g->objects, g->count), kept = 0;
     for (size_t i = 0; i < g->count; i++)
-        if (flags_of(g->objects[i]) & TALLY_FLAG_MARKED)
+        if (tally_flags_of(g->objects[i]) & TALLY_FLAG_MARKED)
             tally_and_relaxed(&g->objects[i]->flags, (uint8_t)~TALLY_FLAG_COLLECTING);
         else
             swap(g->objects, i, kept++);
-    /* In the pause, since another collection would mark anew. */
+    /* Before the world runs: another collection would mark anew. */
     size_t all = g->count;
     g->count = kept;
     if (clear) clear_weakrefs(g, is_garbage_still);
@@ -237,12 +221,36 @@ static void free_all(garbage *g) {
         if (save || tally_gc_has_finalizer(g->objects[i])) tally_gc_save(g->objects[i]);
         tally_decref(g->objects[i]);
     }
-    /* The table's references to those found; and spread objects that what was found held. */
+    /* The type table's references to classes; and objects with per-thread refcounts that the
+     * garbage held. */
     if (g->classes && !save) tally_classes_sweep();
     while (tally_per_thread_seem_unused() && tally_per_thread_sweep()) {}
 }
 
 bool tally_collector_begin(void) { return true; } /* only the pauses exclude each other */
+
+/* World stopped: finds and notes the garbage. */
+static void find_garbage(garbage *g, unsigned processors, tally_gc_info *info) {
+    tally_store_relaxed(&collector.marks_seen, ++collector.marks);
+    tally_last_stop(&info->last_thread, &info->last_was);
+    tally_reclaim_stopped();
+    forget_births();
+    tally_memory_collected(true);
+    tally_found found;
+    tally_mark_all(processors, &found);
+    take_garbage(g, &found);
+    collector.last_found = (ptrdiff_t)(g->count + g->legacy);
+    /* Nothing to share: the threads that waited make collections of their own. */
+    if (g->no_memory) tally_store_relaxed(&collector.marks_seen, --collector.marks);
+    size_t gone = g->count + tally_add_relaxed(&collector.pending, g->count);
+    /* Containers that are not tracked any more count too: to walk past a million tuples of numbers,
+     * which one list holds, takes time for each. */
+    tally_store_relaxed(&collector.survivors, found.blocks > gone ? found.blocks - gone : 0);
+    info->examined = found.examined;
+    info->helpers = found.helpers;
+    info->collected = (ptrdiff_t)g->count;
+    info->uncollectable = (ptrdiff_t)g->legacy;
+}
 
 ptrdiff_t tally_collector_run(int generation, tally_gc_info *info) {
     (void)generation;
@@ -257,37 +265,15 @@ ptrdiff_t tally_collector_run(int generation, tally_gc_info *info) {
         info->shared = true;
         return found;
     }
-    tally_store_relaxed(&collector.marks_seen, ++collector.marks);
-    tally_last_stop(&info->last_thread, &info->last_was);
-    tally_refcount_dead dead = tally_refcount_merge_stopped();
-    tally_reclaim_stopped();
-    each_slot(forget_births, NULL);
-    tally_store_relaxed(&collector.births, 0);
-    tally_memory_collected(true);
-
-    tally_found found;
     garbage g = {0};
-    tally_mark_all(processors, &found);
-    take_garbage(&g, &found);
-    ptrdiff_t uncollectable = (ptrdiff_t)g.legacy;
-    collector.last_found = (ptrdiff_t)g.count + uncollectable;
-    /* Nothing to share: who waited makes a collection of its own. */
-    if (g.no_memory) tally_store_relaxed(&collector.marks_seen, --collector.marks);
-    size_t pending = tally_add_relaxed(&collector.pending, g.count);
-    /* Those that are not tracked any more count too: to walk past a million tuples of
-     * numbers, which are reached from one list, takes time for each. */
-    size_t gone = g.count + pending;
-    tally_store_relaxed(&collector.survivors, found.blocks > gone ? found.blocks - gone : 0);
+    tally_refcount_dead dead = tally_refcount_merge_stopped();
+    find_garbage(&g, processors, info);
     size_t noted = g.count;
-    info->stop = stopped - info->began;
     uint64_t marked = tally_now();
     tally_resume_the_world();
+    info->stop = stopped - info->began;
     info->mark = marked - stopped;
     info->pause = marked - info->began;
-    info->examined = found.examined;
-    info->helpers = found.helpers;
-    info->collected = (ptrdiff_t)g.count;
-    info->uncollectable = g.no_memory ? 0 : uncollectable;
     tally_refcount_destroy(dead);
     tally_reclaim_free();
 
@@ -310,7 +296,7 @@ ptrdiff_t tally_collector_run(int generation, tally_gc_info *info) {
     tally_memory_collected(false);
     info->free = tally_now() - began;
     info->reentry = tally_last_resume_ns();
-    if (!g.no_memory) return info->collected + uncollectable;
+    if (!g.no_memory) return info->collected + info->uncollectable;
     tally_no_memory();
     return -1;
 }
@@ -322,20 +308,19 @@ int tally_collector_start(void) {
     return 0;
 }
 void tally_collector_end(void) {}
-void tally_collector_settings(void) {} /* read at each hand-over */
+void tally_collector_settings(void) {} /* read at each flush */
 
 typedef struct each_visit {
     void (*visit)(tally_object *, void *);
     void *context;
 } each_visit;
-/* Not what a collection has noted: a query would give it away behind the back of the second look.
- */
+/* Not noted objects: a query would resurrect them behind the back of the recheck. */
 static void visit_each(tally_object *object, void *context) {
     each_visit *e = context;
-    if (!is_marked_aside(flags_of(object))) e->visit(object, e->context);
+    if (!is_marked_aside(tally_flags_of(object))) e->visit(object, e->context);
 }
 static void visit_unfrozen(tally_object *object, void *context) {
-    if (!(flags_of(object) & TALLY_FLAG_FROZEN)) visit_each(object, context);
+    if (!(tally_flags_of(object) & TALLY_FLAG_FROZEN)) visit_each(object, context);
 }
 void tally_collector_each(int generation, void (*visit)(tally_object *, void *), void *context) {
     each_visit e = {visit, context};
@@ -345,24 +330,23 @@ void tally_collector_each(int generation, void (*visit)(tally_object *, void *),
         for_each(visit_unfrozen, &e);
 }
 
-/* Not what a collection has noted: it is in no generation. */
+/* A noted object is in no generation. */
 static void freeze(tally_object *object, void *count) {
     (void)count;
-    if (is_marked_aside(flags_of(object))) return;
-    tally_store_relaxed(&object->flags, flags_of(object) | TALLY_FLAG_FROZEN);
+    if (is_marked_aside(tally_flags_of(object))) return;
+    tally_store_relaxed(&object->flags, tally_flags_of(object) | TALLY_FLAG_FROZEN);
 }
 static void unfreeze(tally_object *object, void *count) {
     (void)count;
-    tally_store_relaxed(&object->flags, flags_of(object) & ~TALLY_FLAG_FROZEN);
+    tally_store_relaxed(&object->flags, tally_flags_of(object) & ~TALLY_FLAG_FROZEN);
 }
 static void count_frozen(tally_object *object, void *count) {
-    *(size_t *)count += (flags_of(object) & TALLY_FLAG_FROZEN) != 0;
+    *(size_t *)count += (tally_flags_of(object) & TALLY_FLAG_FROZEN) != 0;
 }
 
 void tally_collector_freeze(void) {
     for_each(freeze, NULL);
-    each_slot(forget_births, NULL);
-    tally_store_relaxed(&collector.births, 0);
+    forget_births();
 }
 void tally_collector_unfreeze(void) { for_each(unfreeze, NULL); }
 size_t tally_collector_frozen(void) {
@@ -371,10 +355,10 @@ size_t tally_collector_frozen(void) {
     return count;
 }
 
-/* A snapshot, which stops nobody: threads make and free meanwhile. */
+/* A snapshot: threads make and free meanwhile. */
 void tally_collector_count(int counts[3]) {
     int64_t births = tally_load_relaxed(&collector.births);
-    each_slot(sum_births, &births);
+    tally_each_thread(thread) births += births_of(thread);
     counts[0] = births > 0 ? births < INT32_MAX ? (int)births : INT32_MAX : 0;
     counts[1] = counts[2] = 0;
 }

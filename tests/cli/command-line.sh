@@ -164,7 +164,7 @@ for program in "$drivers"/tally-*; do
     [ "$status" -eq 0 ] || problem="exit status $status"
     case $program in
         */tally-gil*) has "$scratch/out" '"gil":\{"policy":"deadline","interval_us":500\}' && events='holds the GIL' ;;
-        *) has "$scratch/err" 'no GIL' && events='the world stands still' ;;
+        *) has "$scratch/err" 'no GIL' && events='the world is stopped' ;;
     esac
     [ -z "$python" ] || "$python" "$root/tests/compare/check_trace.py" "$scratch/trace.json" "$events" collection mark \
         >"$scratch/err" 2>&1 || problem="$problem${problem:+; }its timeline is wrong"

@@ -1,24 +1,23 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * bias.pml: the biased lock of a container: its owner's way in and out, revocation
- * with membarrier, private sections in which a replaced array is freed at once,
- * readers without the lock, and the owner that gives the object up.
+ * bias.pml: the biased lock of a container. Its owner enters and leaves without a fence; another
+ * thread revokes the bias with a membarrier. While the lock is biased a replaced array is freed at
+ * once, and lock-free readers keep out. The owner may give the object up.
  * Stands for nogil/locking/locking_inline.h tally_lock_biased, tally_lock_inline,
- * tally_unlock_inline, tally_lock_unbias, tally_may_read_unlocked; nogil/locking/locks.c
- * revoke_bias, wait_for_owner, try_lock, park, tally_unlock_slow.
+ * tally_unlock_inline, tally_lock_unbias, tally_may_read_unlocked; locking_internal.h
+ * tally_lock_try; nogil/locking/biased_lock.c tally_lock_revoke, wait_for_owner;
+ * nogil/locking/parking.c park, tally_unlock_slow.
  *
- * Bounds: one container; its owner, with ROUNDS sections, in each of which it
- * replaces the array, and which may then give the object up; two other threads with a
- * section each; a reader without the lock, which reads once. Stores of all but the
- * reader, which makes none, go through buffers. The first of the others replaces the array, too. Full state space.
+ * Bounds: one container. Its owner holds the lock ROUNDS times, replaces the array each time, and
+ * may then give the object up. Two other threads lock once each; the first replaces the array, too.
+ * A lock-free reader reads once. Stores of all but the reader, which makes none, go through
+ * buffers. Full state space.
  *
- * Safety: one thread at a time in a section; a reader touches no array that was
- * freed at once; the lock is free at the end and nobody sleeps (a lost wake-up is an
- * invalid end state).
+ * Safety: one thread at a time holds the lock. A reader touches no array that was freed at once. At
+ * the end the lock is free and no thread sleeps (a lost wake-up is an invalid end state).
  *
- * Left out: spinning and blocking regions while waiting, handing over after a
- * millisecond, buckets shared with other locks, critical sections of two objects, and
- * the count that ends biasing.
+ * Left out: spinning and blocking regions while waiting, hand-over after a millisecond, buckets
+ * that locks share, critical sections of two objects, the count that ends biasing.
  */
 #ifndef ROUNDS
 #define ROUNDS 2
@@ -48,7 +47,7 @@ byte done;
 inline enter() { d_step { assert(inside == 0); inside++ } }
 inline leave() { d_step { assert(inside == 1); inside-- } }
 
-/* Replaces the array: a new one is published, the old freed at once if the section is private, else retired. */
+/* Publishes a new array. The old one is freed at once if the lock is held by bias, else retired. */
 inline replace(p, private) {
     load(p, ARRAY, old);
     d_step { arrays++; fresh = arrays };
@@ -59,7 +58,7 @@ inline replace(p, private) {
     fi
 }
 
-/* park: by a thread that has found the lock held. */
+/* park, by a thread that has found the lock held */
 inline park(p) {
     atomic { !bucket -> bucket = true };
     if
@@ -75,7 +74,7 @@ inline park(p) {
     bucket = false
 }
 
-/* revoke_bias: the byte is biased and held now, by this compare-and-swap. */
+/* tally_lock_revoke, after the compare-and-swap: the byte is biased and held. */
 inline revoke(p) {
     if
     :: owner ->
@@ -97,7 +96,7 @@ inline revoke(p) {
     }
 }
 
-/* try_lock until it succeeds */
+/* tally_lock_try until it succeeds */
 inline lock(p) {
     do
     :: atomic { drained(p) && mem[LOCK] == BIASED -> owner = owned };
@@ -113,7 +112,8 @@ inline lock(p) {
            break
         :: mem[LOCK] != BIASED
         fi
-    :: atomic { drained(p) && mem[LOCK] != BIASED && !(mem[LOCK] & HELD) -> mem[LOCK] = mem[LOCK] | HELD; break }
+    :: atomic { drained(p) && mem[LOCK] != BIASED && !(mem[LOCK] & HELD) ->
+            mem[LOCK] = mem[LOCK] | HELD; break }
     :: atomic { mem[LOCK] & HELD -> skip };
         park(p)
     od
@@ -178,7 +178,7 @@ proctype owner_thread() {
         unlock(0);
 next:   skip
     :: owned ->
-        /* tally_lock_unbias, then the owner is cleared: by the owner, or in its stead while it is blocked */
+        /* tally_lock_unbias; then the owner, or a thread that has claimed it, clears the owner */
         atomic {
             drained(0) ->
             if

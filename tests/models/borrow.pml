@@ -1,24 +1,24 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * borrow.pml: an object is borrowed from a slot without a count, and its child from it,
- * while it is removed, dies, and its block becomes another object. docs/design/borrowing.md.
- * Stands for core/objects/object.h tally_slot_try_borrow, tally_make_borrowable, tally_is_borrowable;
- * core/objects/death.c tally_borrow_secure, tally_borrow_keep, tally_retain, dealloc_borrowable;
- * the storers' tally_make_borrowable_in.
+ * borrow.pml: an object is borrowed from a slot without a count, and its child from it, while the
+ * object is removed, dies, and its block becomes another object. docs/design/borrowing.md.
+ * Stands for core/objects/borrow.h tally_slot_try_borrow, tally_make_borrowable,
+ * tally_is_borrowable; core/objects/borrow.c tally_borrow_secure, tally_borrow_keep, tally_retain,
+ * tally_dealloc_borrowable; the storers' tally_make_borrowable_in.
  *
- * Bounds: one slot, one parent with one child, a block each. The storer puts OBJECTS parents
- * there, one after the other, each with its child made in the blocks of those before, when
- * they are free; it marks what it stores, or not. READERS readers borrow READS times each:
- * the parent, perhaps retain it or borrow its child. While a dead parent waits, the block of its
- * child may become another object. All store through buffers. Full state space.
+ * Bounds: one slot, one parent with one child, a block each. The storer puts OBJECTS parents there,
+ * one after the other. Each is made with its child in the blocks of those before, once these are
+ * free. The storer marks what it stores, or does not. READERS readers borrow the parent READS times
+ * each, and may retain it or borrow its child. While a dead parent waits, the block of its child
+ * may become another object. All store through buffers. Full state space.
  *
- * Safety: what is borrowed is not reused before the reader's next safepoint, and was in the
- * slot; what is retained is alive; nothing is counted or marked that is dead; each dies
- * once, and at the end all is free.
+ * Safety: a borrowed object was in the slot, and its block is not reused before the reader's next
+ * safepoint. A retained object is alive. No dead object is counted or marked. Each object dies
+ * once, and at the end all blocks are free.
  *
- * Left out: how a grace period comes about (grace.pml; here it is over when every reader has
- * been at a safepoint since), the parts of a count and who owns it (slot.pml; here it is one
- * atomic number), arrays that are replaced, finalizers.
+ * Left out: how a grace period comes about (grace.pml; here it is over when every reader has been
+ * at a safepoint since); the halves of a count and its owner (slot.pml; here it is one atomic
+ * number); arrays that are replaced; finalizers.
  */
 #ifndef OBJECTS
 #define OBJECTS 2
@@ -31,7 +31,7 @@
 #endif
 #define ROOT 0              /* 1: the parent is in the slot */
 #define CHILD 1             /* 1: the child is in the parent's slot */
-#define FLAG(b) (2 + (b))   /* handed out */
+#define FLAG(b) (2 + (b))   /* borrowable */
 #define WORDS 4
 #define BUFFERS 1           /* the storer's; readers make read-modify-writes only */
 #define DEPTH 5
@@ -55,7 +55,7 @@ byte last_in_root;
 byte child_of_parent;
 byte done;
 
-/* A safepoint later than now of each reader that is in a section. */
+/* Waits for a later safepoint of each reader that is online. */
 inline retire(b) {
 #if defined(NO_GRACE)
     state[b] = FREE
@@ -78,19 +78,22 @@ end:
 }
 
 inline drop_child() {
-    atomic { assert(state[C] == ALIVE && refs[C] > 0); refs[C]--; last = (refs[C] == 0); if :: last -> state[C] = DEAD :: else fi };
+    atomic { assert(state[C] == ALIVE && refs[C] > 0); refs[C]--; last = (refs[C] == 0);
+            if :: last -> state[C] = DEAD :: else fi };
     if
-    :: last -> atomic { if :: mem[FLAG(C)] -> retire(C) :: else -> state[C] = FREE fi; last = false }
+    :: last -> atomic { if :: mem[FLAG(C)] -> retire(C) :: else -> state[C] = FREE fi;
+            last = false }
     :: else
     fi
 }
 
-/* A reference to the parent goes. The own buffer is empty. */
+/* Drops a reference to the parent; the caller's buffer is empty. */
 inline drop_parent() {
 #ifdef FLAG_BEFORE_DROP
     flag = mem[FLAG(P)];
 #endif
-    atomic { assert(state[P] == ALIVE && refs[P] > 0); refs[P]--; last = (refs[P] == 0); if :: last -> state[P] = DEAD :: else fi };
+    atomic { assert(state[P] == ALIVE && refs[P] > 0); refs[P]--; last = (refs[P] == 0);
+            if :: last -> state[P] = DEAD :: else fi };
     if
     :: last ->
 #ifndef FLAG_BEFORE_DROP
@@ -117,7 +120,7 @@ inline drop_parent() {
     atomic { flag = 0; last = false }
 }
 
-/* A reference to what was read by way of the lock goes, at a safepoint or for the next. */
+/* Drops the reference to an object that was read under the lock. */
 inline drop_kept() {
     if
     :: kept_parent -> drop_parent(); kept_parent = false
@@ -162,12 +165,13 @@ proctype reader(byte me) {
         fi;
         if
         :: !got ->
-            /* by way of the lock: counted, then marked, then kept */
+            /* under the lock: counted, then marked, then kept */
             atomic { !lock -> lock = true };
             if
             :: mem[ROOT] ->
 #ifndef MARK_UNCOUNTED
-                atomic { assert(state[P] == ALIVE); refs[P]++; parent = born[P]; got = true; kept_parent = true };
+                atomic { assert(state[P] == ALIVE); refs[P]++; parent = born[P]; got = true;
+                        kept_parent = true };
                 lock = false;
                 atomic { assert(state[P] == ALIVE); mem[FLAG(P)] = 1 }
 #else
@@ -185,12 +189,14 @@ proctype reader(byte me) {
 #endif
         if
         :: got ->
-            atomic { assert(state[P] != FREE && born[P] == parent && last_in_root == parent); got = false };
+            atomic { assert(state[P] != FREE && born[P] == parent && last_in_root == parent);
+                    got = false };
             if
             :: skip
             :: /* tally_retain */
                 if
-                :: atomic { refs[P] > 0 -> assert(state[P] == ALIVE && born[P] == parent); refs[P]++; held = true }
+                :: atomic { refs[P] > 0 -> assert(state[P] == ALIVE && born[P] == parent);
+                        refs[P]++; held = true }
                 :: refs[P] == 0 -> assert(state[P] == DEAD && born[P] == parent)
                 fi;
                 if
@@ -216,14 +222,16 @@ proctype reader(byte me) {
                     :: true ->
 #else
                     if
-                    :: atomic { refs[P] > 0 -> assert(state[P] == ALIVE && born[P] == parent); refs[P]++; held = true }
+                    :: atomic { refs[P] > 0 -> assert(state[P] == ALIVE && born[P] == parent);
+                            refs[P]++; held = true }
                     :: refs[P] == 0
                     fi;
                     if
                     :: held ->
 #endif
                         atomic { !parent_lock -> parent_lock = true };
-                        atomic { assert(state[C] == ALIVE); refs[C]++; child = born[C]; got = true };
+                        atomic { assert(state[C] == ALIVE); refs[C]++; child = born[C];
+                                got = true };
                         parent_lock = false;
                         atomic { assert(state[C] == ALIVE); mem[FLAG(C)] = 1 };
                         if
@@ -237,7 +245,8 @@ proctype reader(byte me) {
                 :: else
                 fi;
                 if
-                :: got -> atomic { assert(state[C] != FREE && born[C] == child && child == child_of_parent); got = false }
+                :: got -> atomic { assert(state[C] != FREE && born[C] == child &&
+                        child == child_of_parent); got = false }
                 :: else
                 fi
             fi
@@ -245,10 +254,12 @@ proctype reader(byte me) {
         fi;
         /* safepoint */
         drop_kept();
-        atomic { need[P] = need[P] & ~(1 << me); need[C] = need[C] & ~(1 << me); parent = 0; child = 0; flag = 0 }
+        atomic { need[P] = need[P] & ~(1 << me); need[C] = need[C] & ~(1 << me); parent = 0;
+                child = 0; flag = 0 }
     :: reads == 0 -> break
     od;
-    atomic { online = online & ~(1 << me); need[P] = need[P] & online; need[C] = need[C] & online; done++ }
+    atomic { online = online & ~(1 << me); need[P] = need[P] & online; need[C] = need[C] & online;
+            done++ }
 }
 
 proctype storer() {
@@ -258,7 +269,8 @@ proctype storer() {
 
     do
     :: atomic { objects > 0 && state[P] == FREE && state[C] == FREE && drained(0) ->
-            objects--; state[P] = ALIVE; state[C] = ALIVE; refs[P] = 1; refs[C] = 1; born[P]++; born[C]++; child_of_parent = born[C] };
+            objects--; state[P] = ALIVE; state[C] = ALIVE; refs[P] = 1; refs[C] = 1; born[P]++;
+                    born[C]++; child_of_parent = born[C] };
 #ifndef CLEAR_LATE
         store(0, FLAG(P), 0);
         store(0, FLAG(C), 0);
@@ -275,15 +287,16 @@ proctype storer() {
         store(0, FLAG(C), 0);
 #endif
         atomic { drained(0) -> lock = false };
-        /* It is taken out; the slot's reference is dropped after the unlock. */
+        /* The parent is taken out; the slot's reference is dropped after the unlock. */
         atomic { drained(0) && !lock -> lock = true };
         store(0, ROOT, 0);
         atomic { drained(0) -> lock = false };
         drop_parent();
-        /* The child's block may be another object's while the dead parent waits; it was handed out elsewhere. */
+        /* While the dead parent waits, the child's block may become another borrowable object. */
         if
         :: skip
-        :: atomic { state[C] == FREE && state[P] == DEAD -> state[C] = ALIVE; refs[C] = 1; born[C]++ };
+        :: atomic { state[C] == FREE && state[P] == DEAD -> state[C] = ALIVE; refs[C] = 1;
+                born[C]++ };
             store(0, FLAG(C), 0);
             atomic { drained(0) -> mem[FLAG(C)] = 1 };
             drop_child()

@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * buffer.pml: memory with store buffers, as x86 has it (TSO), since Spin's own is
- * sequentially consistent. Included by the models; they define
+ * buffer.pml: memory with the store buffers of x86 (TSO). Spin's own memory is sequentially
+ * consistent, so a model without buffers would miss a store that needs a fence. The models include
+ * this file, and define
  *   WORDS    words of memory
  *   BUFFERS  threads that store, each with its buffer
  *   DEPTH    stores that a buffer holds
  *   ON_STORE(word)  checked when a store reaches memory
  *
- * A plain store (relaxed or release) goes to the end of its thread's buffer; the
- * process `memory` takes any buffer's oldest store to memory at any time. A load
- * finds the own buffer's newest store, else memory. A read-modify-write, a
- * seq_cst store and a fence wait until the own buffer is empty: `drained(p)`.
- * membarrier empties another thread's buffer: `drain(p)`.
- * Not in the model, as x86 does not do it: loads that pass loads, stores that pass
- * stores. The read-modify-writes work on mem[] in one step, after drained(p).
+ * A plain store (relaxed or release) goes to the end of its thread's buffer. The process `memory`
+ * takes the oldest store of any buffer to memory at any time. A load finds the newest store in its
+ * own buffer, else memory. A read-modify-write, a seq_cst store and a fence wait until their own
+ * buffer is empty: `drained(p)`. membarrier empties another thread's buffer: `drain(p)`. The
+ * read-modify-writes work on mem[] in one step, after drained(p). Left out, since x86 does not do
+ * it: loads that pass loads, stores that pass stores.
  */
 short mem[WORDS];
 byte sb_word[BUFFERS * DEPTH];
@@ -52,7 +52,7 @@ inline store_seq_cst(p, w, v) {
     d_step { drained(p) -> ON_STORE(w); mem[w] = v }
 }
 
-/* The oldest store of p's buffer, which has one. */
+/* Takes the oldest store of p's buffer to memory; there is one. */
 inline pop(p) {
     ON_STORE(sb_word[(p) * DEPTH]);
     mem[sb_word[(p) * DEPTH]] = sb_value[(p) * DEPTH];

@@ -1,19 +1,20 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * collect.pml: a collection without a GIL finds an object that holds itself, and runs its finalizer while the world
- * runs; other threads get the object through its weak reference meanwhile.
+ * collect.pml: a collection without a GIL finds an object that holds itself, and runs its finalizer
+ * while the world runs. Meanwhile other threads get the object through its weak reference.
  * Stands for nogil/gc/collector.c tally_collector_run, take_garbage, move_resurrected, free_all; of
- * core/objects/weakref.c get and tally_weakrefs_clear in a stop.
+ * core/objects/weakref.c get, and tally_weakrefs_clear with the world stopped.
  *
- * Bounds: one object with one reference to itself, one weak reference with a callback; GETTERS threads that get and
- * drop it GETS times each, and a holder, which has a reference at first; two collections by one thread, the second of which
- * finds the finalizer run already. Full state space.
+ * Bounds: one object with one reference to itself, and one weak reference with a callback. GETTERS
+ * threads get and drop it GETS times each. A holder has a reference at first. One thread makes two
+ * collections; in the second the finalizer has run already. Full state space.
  *
- * Safety: who has got the object has it whole; the callback is called once, when the object dies and
- * not before; nothing is counted when it is dead; a finalizer runs once. At the end the object is dead.
+ * Safety: a thread that has got the object has it whole. The callback is called once, when the
+ * object dies and not before. A dead object is not counted. The finalizer runs once. At the end the
+ * object is dead.
  *
- * Left out: counts with owners (weakref.pml and counts.pml have them); a stop is one step, in which no thread is
- * within a get.
+ * Left out: owners of refcounts (weakref.pml, counts.pml). A stop is one step, in which no thread
+ * is within a get.
  */
 #ifndef GETTERS
 #define GETTERS 2
@@ -140,8 +141,8 @@ proctype collector() {
         :: found ->
             call();
             whole = false;
-            drop();             /* what it held: itself */
-            drop()              /* the collection's */
+            drop();             /* the object's reference to itself */
+            drop()              /* the collection's reference */
         :: else
         fi;
         found = false

@@ -1,27 +1,27 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * counts.pml: biased counts with the merge queue, blocked owners that are claimed,
- * and an owner that exits and whose slot another thread may take.
- * Stands for nogil/biased/tally_refcount.h, refcount_internal.h, counts.c; of
- * nogil/stop_the_world/stop_the_world.c enter_blocking, become_running, tally_claim, tally_thread_list_lock,
- * the merging at the end of tally_resume_the_world; of core/runtime/threads.c attach and detach.
+ * counts.pml: biased refcounts with the merge queue, blocked owners that are claimed, and an owner
+ * that exits and whose slot another thread may take.
+ * Stands for nogil/refcount/biased/tally_refcount.h, refcount_internal.h, merge_queue.c,
+ * owner_exit.c and decref_slow.c; nogil/stop_the_world/thread_status.c tally_blocking_begin,
+ * become_running, tally_claim, tally_thread_list_lock; the merge at the end of
+ * tally_resume_the_world; attach and detach in core/runtime/threads.c.
  *
- * Bounds: two objects, X with three references and Y with two. One owner slot, with
- * a thread, and perhaps a second thread after it (LIVES 2): each runs, passes
- * safepoints, blocks (BLOCKS times in all), drops its references in any order and exits.
- * Two other threads, which drop what they were given; one may count a reference more.
- * One thread that claims the slot as a stop of the world does (STOPPER). With GIVE the
- * second of the others has no reference to X, and the first gives one to the owner.
- * Full state space.
+ * Bounds: two objects, X with three references and Y with two. One owner slot with a thread, and
+ * perhaps a second one after it (LIVES 2): each runs, passes safepoints, blocks (BLOCKS times in
+ * all), drops its references in any order and exits. Two other threads drop the references that
+ * they were given; one may count a reference more. One thread claims the slot as a stop of the
+ * world does (STOPPER). With GIVE the second of the others has no reference to X, and the first
+ * gives one to the owner. Full state space.
  *
- * Safety: no object dies with a reference left, twice, or is touched when it is dead
- * (no store to its words either); a count leaves D, S and Q for M once. Nothing is lost: when the
- * others have finished, and the owner is blocked or has no breaker bit, its queue is
- * empty; when all have, both objects are dead.
+ * Safety: no object dies with a reference left, or twice, or is touched when it is dead (no store
+ * to its words either). A count leaves the states D, S and Q for M once. Nothing is lost: when the
+ * others have finished, and the owner is blocked or has no breaker bit, its queue is empty; when
+ * all have finished, both objects are dead.
  *
- * Left out: entries without memory (merge_stopped), tally_refcount_adopt, try-increfs
- * (slot.pml, weakref.pml), the locks' bias (bias.pml), spurious failures of a weak CAS.
- * A queue is a set of objects: its order does not matter.
+ * Left out: an entry for which there is no memory (merge_stopped), tally_refcount_adopt,
+ * try-increfs (slot.pml, weakref.pml), the locks' bias (bias.pml), spurious failures of a weak
+ * compare-and-swap. A queue is a set of objects, since its order does not matter.
  */
 #ifndef LIVES
 #define LIVES 2
@@ -103,8 +103,9 @@ inline becomes_merged(o) {
     merged[o] = true
 }
 
-/* A plain store. Another than the slot's thread stores only in a merge, with its
- * compare-and-swap right behind: no buffer for it, the delay would be that of the store. */
+/* A plain store. The other threads store only in a merge, with the compare-and-swap right behind,
+        so
+ * they need no buffer. */
 inline put(p, w, v) {
     if
     :: p == SLOT -> store(SLOT, w, v)
@@ -119,7 +120,7 @@ inline get(p, w, v) {
 }
 #define settled(p) (p != SLOT || drained(SLOT))
 
-/* merge_and_drop: died gets the object's bit if that was the last reference. */
+/* tally_merge_and_drop: died gets the object's bit if that was the last reference. */
 inline merge_and_drop(p, o, died) {
     atomic {
         assert(!freed[o]);
@@ -161,9 +162,10 @@ inline merge_and_drop(p, o, died) {
 #endif
 }
 
-/* take_queue, merge_all */
+/* tally_merge_take_queue */
 inline take_queue(p, died) {
-    atomic { settled(p) -> all = (queue == CLOSED -> 0 : queue); queue = (queue == CLOSED -> CLOSED : 0) };
+    atomic { settled(p) -> all = (queue == CLOSED -> 0 : queue); queue = (queue == CLOSED ->
+            CLOSED : 0) };
     do
     :: all & 1 -> all = all & 2; merge_and_drop(p, 0, died)
     :: !(all & 1) && (all & 2) -> all = 0; merge_and_drop(p, 1, died)
@@ -204,7 +206,7 @@ inline merge_blocked(p) {
     od
 }
 
-/* push: result 0 the first, 1 behind others, 2 closed. */
+/* tally_merge_push; result: 0 first, 1 behind others, 2 closed. */
 inline push(p, o, result) {
     atomic {
         settled(p) ->
@@ -271,7 +273,7 @@ inline queue_object(p, o) {
     fi
 }
 
-/* A decref by another than the owner: drop_shared. */
+/* drop_shared: a decref by another thread than the owner. */
 inline drop_shared(p, o) {
     atomic {
         refs[o]--;
@@ -313,8 +315,8 @@ inline incref_shared(p, o) {
     atomic { settled(p) -> assert(!freed[o]); mem[SHARED(o)] = mem[SHARED(o)] + ONE; refs[o]++ }
 }
 
-/* A decref by the slot's thread: tally_refcount_drop, give_up; once the owner has
- * given up the object, as any other. */
+/* A decref by the slot's thread: tally_refcount_drop, give_up; or drop_shared, once it has given up
+ * the object. */
 inline decref_owner(o) {
     load(SLOT, OWNED(o), own);
     if
@@ -329,7 +331,7 @@ inline decref_owner(o) {
             becomes_merged(o);
             store(SLOT, SHARED(o), M);
             store(SLOT, OWNED(o), 0);
-            drained(SLOT); /* the block goes on by read-modify-writes, or stays with this thread */
+            drained(SLOT); /* other threads get the block by read-modify-writes only */
             dies(o)
         :: else ->
 #ifndef GIVE_UP_WITHOUT_SWAP
@@ -396,7 +398,7 @@ inline enter_blocking() {
     od
 }
 
-/* The thread of the slot; then, perhaps, the next one there. */
+/* The thread of the slot; after it, perhaps, the next one there. */
 proctype slot() {
     short own, shared;
     byte half, all, died, gone, result, lives = LIVES, blocks = BLOCKS;
@@ -453,7 +455,7 @@ runs:
 
     if
     :: lives > 0 ->
-        /* tally_thread_attach: the next thread, which takes over what the slot owns */
+        /* tally_thread_attach: the next thread becomes the owner of the objects of the slot */
         atomic { !registration -> registration = true };
         breaker = true;
         queue = 0;
@@ -478,8 +480,8 @@ proctype other(bool more) {
     if
 #if GIVE
     :: more ->
-        /* Counts one more, and gives one to the slot's thread, if that takes it; so the
-         * owner's half can go while the other half is not 0. */
+        /* Counts one more, and gives one to the slot's thread if that takes it: so the owner's
+         * half can go while the shared half is not 0. */
         incref_shared(OTHER, 0);
         given = true;
         if
@@ -499,7 +501,7 @@ proctype other(bool more) {
     done++
 }
 
-/* Claims the slot where it is blocked, as who stops the world does; then merges what was left to it. */
+/* Claims the blocked slot as a stop of the world does, then merges the entries left to it. */
 proctype stopper() {
     short own;
     byte half, all, gone;

@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * epoch.pml: all biases of an owner end at once, and a bias of an owner that does not
- * run is revoked without a membarrier.
- * Stands for nogil/locking/locks.c end_epoch, bias_is_over, revoke_bias; tally_lock_biased in
- * locking_inline.h; the changes of status in nogil/stop_the_world/stop_the_world.c become_blocked, become_running.
+ * epoch.pml: all biases of an owner end at once, and a bias of an owner that does not run is
+ * revoked without a membarrier.
+ * Stands for nogil/locking/biased_lock.c end_epoch, bias_is_over, tally_lock_revoke;
+ * tally_lock_biased in locking_inline.h; the changes of status in
+ * nogil/stop_the_world/thread_status.c tally_become_blocked, become_running.
  *
- * Bounds: two containers with a bias of the first epoch; their owner, which makes ROUNDS tries to
- * enter one of them by its bias, and may block and run again between them; a thread that ends the
- * epoch, then enters the first; another that enters the second at any time. Stores
- * go through buffers. Full state space.
+ * Bounds: two containers with a bias of the first epoch. Their owner tries ROUNDS times to lock one
+ * of them by its bias, and may block and run again between. One thread ends the epoch, then locks
+ * the first. Another locks the second at any time. Stores go through buffers. Full state space.
  *
  * Safety: one thread at a time in a container.
  *
- * Left out: all that bias.pml has (parking, private short locks, readers, the end of ownership).
+ * Left out: all of bias.pml (parking, the freed array, readers, the end of ownership).
  */
 #ifndef ROUNDS
 #define ROUNDS 2
@@ -65,14 +65,14 @@ proctype owner() {
     done++
 }
 
-/* The byte is free of a bias, or nobody can be inside by it: an ordinary lock. */
+/* An ordinary lock: the byte has no bias, or no thread can be inside by it. */
 inline pass(p, o) {
     enter(o);
     leave(o);
     store_seq_cst(p, LOCK + o, FREE)
 }
 
-/* revoke_bias, of a byte with the first epoch */
+/* tally_lock_revoke of a byte with the first epoch */
 inline revoke_and_pass(p, o) {
 #ifdef OVER_IS_BIAS
     load(p, BIAS, seen);
@@ -84,7 +84,8 @@ inline revoke_and_pass(p, o) {
     load(p, STATUS, status);
 #endif
     if
-    :: seen >= FIRST -> atomic { drained(p) -> assert(mem[LOCK + o] == FIRST); mem[LOCK + o] = HELD }
+    :: seen >= FIRST -> atomic { drained(p) -> assert(mem[LOCK + o] == FIRST);
+            mem[LOCK + o] = HELD }
     :: else ->
         atomic { drained(p) -> assert(mem[LOCK + o] == FIRST); mem[LOCK + o] = FIRST + HELD };
 #ifndef STATUS_FIRST
@@ -100,7 +101,7 @@ inline revoke_and_pass(p, o) {
     pass(p, o)
 }
 
-/* Has a third container of the owner, and ends the epoch. */
+/* Revokes a third container of the owner, and ends the epoch by that. */
 proctype ender() {
     short seen, status;
 

@@ -1,24 +1,23 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * grace.pml: what is retired is freed after a grace period, and is freed: batches,
- * the count of those under way, the breaker's bit, and liburcu's QSBR.
- * Stands for nogil/reclaim/reclaim.c (tally_retire, tally_reclaim_flush, _safepoint,
- * _offline, _online, wait_for_grace_periods, _free, quiesce_all) and the first bits
- * in core/runtime/threads.c tally_thread_attach; of liburcu, urcu-qsbr.h's quiescent_state,
- * thread_offline, thread_online, synchronize_rcu.
+ * grace.pml: retired memory is freed after a grace period, and it is freed: batches, the count of
+ * those under way, the breaker's bit, and liburcu's QSBR.
+ * Stands for nogil/reclaim/grace_period.c (wait_for_grace_periods, tally_grace_period_announce,
+ * tally_reclaim_offline, _online) and retire.c (tally_retire, tally_reclaim_flush, _safepoint,
+ * _free); the first bits of the breaker in core/runtime/threads.c attach; of liburcu, urcu-qsbr.h's
+ * quiescent_state, thread_offline, thread_online, synchronize_rcu.
  *
- * Bounds: one place that points to a block; a writer, which replaces it RETIRES times and
- * retires the old block, each a batch of its own; a reader, which attaches late, reads
- * READS times, and blocks once; the thread that waits for grace periods. All three store
- * through buffers. Full state space.
+ * Bounds: one place that points to a block. A writer replaces it RETIRES times and retires the old
+ * block, each as a batch of its own. A reader attaches late, reads READS times, and blocks once.
+ * One thread waits for grace periods. All three store through buffers. Full state space.
  *
- * Safety: nobody looks at a block that was freed. A block stands for all that waits for
- * a grace period: an array, a table, a removed key, a pool that changes kind.
- * Nothing is lost: threads pass the slow path of a safepoint only with the bit set, and
- * the end is reached only when all that was retired is freed (else an invalid end state).
+ * Safety: no thread looks at a block that was freed. A block stands for all memory that waits for a
+ * grace period: an array, a table, a removed key, a pool that changes kind. Nothing is lost:
+ * threads pass the slow path of a safepoint only with the bit set, and the end is reached only when
+ * all retired blocks are freed (else an invalid end state).
  *
- * Left out: the limit of bytes (help), a stop of the world as a grace period, batches of more than one piece, failing to
- * allocate a batch, detaching with a list, the end of the run time.
+ * Left out: the limit of bytes (throttle), a stop of the world as a grace period, batches of more
+ * than one piece, no memory for a batch, detaching with a list, the end of the run time.
  */
 #ifndef RETIRES
 #define RETIRES 2
@@ -79,7 +78,7 @@ inline free_ripe(t) {
     }
 }
 
-/* tally_reclaim_safepoint, from the announcement on */
+/* tally_reclaim_safepoint, from the quiescent state on */
 inline safepoint(t) {
     quiescent(t);
     free_ripe(t);
@@ -119,8 +118,8 @@ inline flush(block) {
 }
 
 
-/* A thread goes on with safepoints, of which those count that take the slow path
- * and that change something; so who waits in vain for one is an invalid end state. */
+/* A thread goes on with safepoints. Only those are steps that take the slow path and change
+ * something; so a wait in vain for one is an invalid end state. */
 inline idle(t) {
     do
     :: quiesce[t] && !all_freed && (mem[CTR(t)] != period || ripe) -> safepoint(t)
@@ -162,7 +161,7 @@ proctype reader() {
     short seen, block;
     bool again, blocks = true;
 
-    /* tally_thread_attach: the breaker first, then liburcu knows it */
+    /* attach: the breaker first, then liburcu knows the thread */
 #ifdef ATTACH_WITHOUT_BIT
     quiesce[READER] = false;
 #else
@@ -187,7 +186,7 @@ proctype reader() {
 #ifndef BLOCKS_ONLINE
         offline(READER);
         atomic { drained(READER) -> blocked = true };
-        /* A blocked thread may stay so until all is freed by others. */
+        /* The thread may stay blocked until others have freed all. */
         if
         :: all_freed
         :: true

@@ -1,22 +1,22 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * heap.pml: blocks that other threads free into a heap, taken home by its thread, or in
- * its stead while it is blocked or gone; and a pool that another heap adopts meanwhile.
- * Stands for core/memory/memory.c (tally_memory_free_remote, push_remote, take_remote,
- * take_home, serve, claim_heap, adopt, tally_heap_drain) and, of nogil/stop_the_world/stop_the_world.c and
- * core/runtime/threads.c, the claim of a blocked thread, its way back, exit and attach.
+ * heap.pml: blocks that other threads free into a heap are taken home by the heap's thread, or by
+ * another while that thread is blocked or gone. Meanwhile another heap may adopt the pool.
+ * Stands for core/memory/pool.c (tally_memory_free_remote, push_remote, take_remote, take_home,
+ * serve, claim_heap, adopt, tally_heap_drain); of nogil/stop_the_world/thread_status.c and
+ * core/runtime/threads.c the claim of a blocked thread, its way back, exit and attach.
  *
  * Bounds: one pool of two blocks, both in use, made by thread A. A blocks, runs again, exits,
- * attaches again, and takes blocks home when it runs. B frees one block, serves A's heap and may adopt the pool; so
- * does C with the other. The words that are exchanged here are changed by read-modify-writes or under
- * a claim, so there are no store buffers. Full state space.
+ * attaches again, and takes blocks home when it runs. B frees one block, serves A's heap and may
+ * adopt the pool. C does the same with the other block. The words exchanged here are changed by
+ * read-modify-writes or under a claim, so there are no store buffers. Full state space.
  *
- * Safety: a pool's counters are touched by one thread at a time, and by who has the heap that it is in;
- * each block goes home once, to the pool, whoever has it then.
- * Nothing is lost: the end is reached only when both blocks are home (else an invalid end state).
+ * Safety: one thread at a time touches a pool's counters, and it has the heap that the pool is in.
+ * Each block goes home once, to the pool, whichever heap has it then. Nothing is lost: the end is
+ * reached only when both blocks are home (else an invalid end state).
  *
- * Left out: classes, several pools of a heap, what becomes of empty pools (grace.pml), the count that says when to serve:
- * a pusher may serve at any time.
+ * Left out: size classes, several pools of a heap, empty pools (grace.pml), the count that says
+ * when to serve: a pusher may serve at any time.
  */
 #define RUNNING 0
 #define BLOCKED 1
@@ -27,7 +27,7 @@
 #define C 2
 
 byte status[3];             /* B and C run all the time */
-byte registration;          /* the lock: 0 free, else 1 + who holds it */
+byte registration;          /* the thread list's lock: 0 free, else 1 + its holder */
 byte owner = A;             /* of the pool */
 byte remote[3];             /* a bit for each block */
 byte home;                  /* a bit for each block that is back in the pool */
@@ -37,7 +37,7 @@ bool user[3];               /* in the heap of A, B, C */
 inline has(heap) { d_step { assert(!user[heap]); user[heap] = true } }
 inline has_not(heap) { d_step { assert(user[heap]); user[heap] = false } }
 
-/* free_local: by who has the heap that the pool is in */
+/* free_local, by the thread that has the heap that the pool is in */
 inline put_back(bits, heap) {
     d_step { assert(inside == 0); inside++; assert(owner == heap && user[heap]) };
     d_step { assert((home & bits) == 0); home = home | bits; inside-- }
@@ -56,7 +56,7 @@ inline take_home(bits, heap) {
 #endif
 }
 
-/* All that was pushed to the heap, in one exchange; then one by one */
+/* Takes all that was pushed to the heap in one exchange, then one by one. */
 inline drain(heap) {
 #ifdef TAKE_BY_LOAD_AND_STORE
     taken = remote[heap];
@@ -75,7 +75,7 @@ inline drain(heap) {
     taken = 0
 }
 
-/* claim_heap of A: got says how: 0 not, 1 claimed, 2 the registration lock */
+/* claim_heap of A; got: 0 failed, 1 A is claimed, 2 the thread list is locked */
 inline claim(who) {
     got = 0;
     if
@@ -121,11 +121,12 @@ proctype other(byte who; byte block) {
     bool pushed, mine;
 
     do
-    /* tally_memory_free: the pool is mine, or not */
+    /* tally_memory_free: the pool is in the heap of this thread, or is not */
     :: !pushed ->
         if
         :: owner == who -> has(who); put_back(block, who); has_not(who)
-        :: owner != who -> to = owner; atomic { assert((remote[to] & block) == 0); remote[to] = remote[to] | block }
+        :: owner != who -> to = owner; atomic { assert((remote[to] & block) == 0);
+                remote[to] = remote[to] | block }
         fi;
         pushed = true
     /* serve, and adopt */
@@ -136,14 +137,14 @@ proctype other(byte who; byte block) {
             has(A);
             drain(A);
             if
-            :: owner == A && !mine -> owner = who; mine = true  /* only once, so that it comes to an end */
+            :: owner == A && !mine -> owner = who; mine = true  /* once, so that the model ends */
             :: true
             fi;
             has_not(A);
             claim_end()
         :: else
         fi
-    /* takes home what was freed into its own heap */
+    /* takes home the blocks freed into its own heap */
     :: remote[who] -> has(who); drain(who); has_not(who)
     :: pushed && home == 3 -> break
     od
@@ -158,7 +159,7 @@ proctype maker() {
         blocks--;
         status[A] = BLOCKED;
         if
-        :: home == 3    /* it may sleep until all is done by others */
+        :: home == 3    /* it may sleep until the others have done all */
         :: true
         fi;
 #ifdef RUNS_WHEN_CLAIMED
@@ -176,7 +177,7 @@ proctype maker() {
         :: home == 3
         :: true
         fi;
-        /* somebody attaches in the slot */
+        /* a thread attaches in the slot */
         atomic { registration == 0 -> registration = 1 + A };
         status[A] = RUNNING;
         registration = 0

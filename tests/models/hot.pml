@@ -2,25 +2,28 @@
 /*
  * hot.pml: an object becomes hot and cold in stops of the world, against increfs, decrefs,
  * try-increfs, a queue entry in a pusher's hand, and threads that exit.
- * Stands for nogil/biased/hot.c and hot.h; of tally_refcount.h and refcount_internal.h the counts,
- * of counts.c merge_and_drop.
+ * Stands for nogil/refcount/biased/hot.c and hot.h; of tally_refcount.h and refcount_internal.h the
+ * counts; of merge_queue.c tally_merge_and_drop.
  *
- * Bounds: one object with an owner, thread 0, who has two references; thread 1 has one of the owner's making, thread 2
- * none. Each makes up to OPS counts beyond drops, exits when it has nothing, and one of them asks
- * once for the object to become hot. One other thread stops the world STOPS times, to
- * answer the request and look, or to make all cold; and a last time when all have exited.
- * Full state space.
+ * Bounds: one object. Its owner, thread 0, has two references; thread 1 has one that the owner
+ * made, thread 2 none. Each makes up to OPS counts beyond drops, and exits when it has no
+ * reference. One of them asks once for the object to become hot. Another thread stops the world
+ * STOPS times, to answer the request and look, or to make all cold; and a last time when all have
+ * exited. Full state space.
  *
- * Safety: the object dies once, with no reference left, not in a stop, and while it is cold;
- * nobody counts it when it is dead; what is made hot is alive. At the end it is dead.
+ * Safety: the object dies once, with no reference left, not in a stop, and while it is cold. A dead
+ * object is not counted. An object that is made hot is alive. At the end it is dead.
  *
- * With SPREAD (and each may give a reference to the owner, once): what tally_defer_count makes of an object (nogil/refcount/per_thread.c). It is left as it is while its
- * state says that an entry is in a pusher's hand, which it does not once the owner has given up, and gets ordinary again only when the table's reference is the last. Classes are
- * this from birth. The owner does it without a stop: its word first, then its half and the table's reference in
- * one compare-and-swap (tally_refcount_make_per_thread); a pusher that saw the owner may make it queued in between.
+ * With SPREAD the object becomes one with per-thread refcounts instead, as tally_defer_count and a
+ * class's birth make it (nogil/refcount/per_thread.c); and each thread may give a reference to the
+ * owner, once. The owner does it without a stop: its word first, then its half and the table's
+ * reference in one compare-and-swap (tally_refcount_make_per_thread). A pusher that saw the owner
+ * may make the state queued in between. The object is left as it is while its state says that an
+ * entry is in a pusher's hand; the state does not say so once the owner has given up. The object
+ * becomes ordinary again only when the table's reference is the last.
  *
- * Left out: shared's states but for the entry (slot.pml and counts.pml have them), the orders of
- * memory (a stop orders all), the choice of what stays hot, a full table.
+ * Left out: the states of the shared half but for the entry (slot.pml, counts.pml), memory orders
+ * (a stop orders all), the choice of what stays hot, a full table.
  */
 #ifndef OPS
 #define OPS 1
@@ -36,7 +39,7 @@
 byte owner = OWNED;
 short own = 3, shared = 0, num[T];
 byte refs[T];               /* for the assertions: references that threads hold */
-byte entries;               /* references that queue entries are */
+byte entries;               /* references that are queue entries */
 bool request;               /* a reference */
 bool asked;
 bool table;                 /* the table's reference */
@@ -54,7 +57,7 @@ inline dies() {
     assert(owner != HOT);
     freed = true
 }
-/* By who holds p's view of the owner; the caller is in an atomic. */
+/* seen: p's view of the owner; the caller is in an atomic. */
 inline count_down(p, seen) {
     assert(!freed);
     if
@@ -63,7 +66,8 @@ inline count_down(p, seen) {
         own--;
         if
         :: own == 0 ->
-            owner = NONE; queued = false;          /* merged: nothing tells of an entry in hand */
+            /* merged: the state no longer tells of an entry in hand */
+            owner = NONE; queued = false;
             if
             :: shared == 0 -> dies()
             :: else
@@ -97,7 +101,7 @@ proctype thread(byte p) {
             fi;
             refs[p]++; in_op[p] = false
         }
-    :: atomic {                                    /* asks for it to become hot */
+    :: atomic {                                    /* asks for the object to become hot */
             refs[p] > 0 && !asked ->
             asked = true;
 #ifndef NO_REQUEST_REFERENCE
@@ -110,7 +114,7 @@ proctype thread(byte p) {
             request = true
 #endif
         }
-    :: ops < OPS ->                                /* try-incref by who may hold none */
+    :: ops < OPS ->                                /* try-incref, perhaps without a reference */
         atomic { ops++; in_op[p] = true; seen = owner };
         atomic {
             if
@@ -128,7 +132,8 @@ proctype thread(byte p) {
         atomic { in_op[p] = true; seen = owner };
         atomic { refs[p]--; push = false; count_down(p, seen); in_op[p] = false };
         if
-        :: push ->                                 /* may be stopped here; the owner is in no count */
+        /* may be stopped here; the owner is in no count */
+        :: push ->
             atomic {
                 !in_op[0] ->
                 assert(!freed);
@@ -149,7 +154,7 @@ proctype thread(byte p) {
         :: else
         fi
 #ifdef SPREAD
-    :: atomic {                                    /* the owner spreads it; once */
+    :: atomic {                                    /* the owner makes it per-thread; once */
             p == 0 && refs[0] > 0 && owner == OWNED && own > 0 && !queued && !has_spread ->
             has_spread = true; in_op[0] = true; spreading = true; seen_shared = shared; owner = HOT
         };
@@ -186,7 +191,7 @@ inline fold() {
 #endif
     }
 }
-/* drop: the table's reference is to be dropped once the world runs. */
+/* drop: the table's reference is dropped once the world runs. */
 inline cool() {
     fold();
     owner = NONE;
@@ -201,7 +206,7 @@ inline cool() {
     :: else
     fi
 }
-/* Nobody refers to it: it is ordinary again, and the table's reference is to be dropped. */
+/* If the table's reference is the last, the object is ordinary again, and that is dropped. */
 inline sweep() {
     fold();
     if

@@ -1,21 +1,21 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * intern.pml: look-up of an interned str without a lock, against the death of the str, its
- * way out of the table, and the reuse of its block.
- * Stands for core/objects/str.c tally_str_intern, find_living, find_or_add, add,
+ * intern.pml: the lock-free look-up of an interned str, against the death of the str, its removal
+ * from the table, and the reuse of its block.
+ * Stands for core/objects/interned.c tally_str_intern, find_living, find_or_add, add,
  * tally_interned_forget; core/objects/death.c dealloc_borrowable.
  *
- * Bounds: one text, so one place of the table; BLOCKS blocks for strs; THREADS threads, each of
+ * Bounds: one text, so one place of the table. BLOCKS blocks for strs. THREADS threads, each of
  * which interns the text and drops it ROUNDS times. Full state space.
  *
- * Safety: two strs of the text are never alive at once, so all holders have the same; a look-up
- * touches only a block that is the str which it found, dead or alive; a str dies once; at the
- * end the place is empty and all blocks are free.
+ * Safety: two strs of the text are never alive at once, so all holders have the same one. A look-up
+ * touches only a block that is the str which it found, dead or alive. A str dies once. At the end
+ * the place is empty and all blocks are free.
  *
- * Left out: memory that is not sequentially consistent, since counts change by
- * read-modify-write and the table under a mutex; the halves of a count (slot.pml); how a grace
- * period comes about (grace.pml): here a block waits for each thread that is in
- * a read-side section when the block is retired; a table that grows.
+ * Left out: memory that is not sequentially consistent, since counts change by read-modify-write
+ * and the table under a mutex; the halves of a count (slot.pml); how a grace period comes about
+ * (grace.pml): here a block waits for each thread that is in a read-side section when the block is
+ * retired; a table that grows.
  */
 #ifndef BLOCKS
 #define BLOCKS 4
@@ -41,7 +41,7 @@ byte made[BLOCKS + 1];      /* how often the block was allocated */
 inline lock() { atomic { !mutex -> mutex = true } }
 inline unlock() { mutex = false }
 
-/* Nobody reads it any more. */
+/* No thread reads the block any more. */
 inline free_block(b) {
     d_step { assert(count[b] == 0); used[b] = false; retired[b] = false }
 }
@@ -78,7 +78,7 @@ inline allocate() {
     }
 }
 
-/* What is found: its contents are read, then a reference is taken if it is alive. */
+/* Reads the str that is found, then takes a reference if the str is alive. */
 inline look() {
     atomic { found = place; was = made[found] };
     if
@@ -143,7 +143,8 @@ proctype thread(byte mine) {
             look();
 #endif
             if
-            :: got == 0 -> atomic { count[b] = 1; living++; assert(living == 1); place = b; got = b }
+            :: got == 0 -> atomic { count[b] = 1; living++; assert(living == 1); place = b;
+                    got = b }
             :: else
             fi;
             unlock();
@@ -154,7 +155,7 @@ proctype thread(byte mine) {
             b = 0
         :: else
         fi;
-        /* It holds it, with or without a safepoint meanwhile. */
+        /* The thread holds the str, with or without a safepoint meanwhile. */
         assert(count[got] > 0 && living == 1);
         if
         :: quiesce(); reading = reading | mine

@@ -1,38 +1,38 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * section.pml: when a critical section is held. Sections meet short locks that have
- * to wait, blocking regions, finalizers that have sections of their own, and a stop
- * of the world.
- * Stands for nogil/locking/locks.c tally_lock_slow, tally_unlock_waited, section_lock,
- * section_ensure, tally_critical_begin, _end, _suspend, _resume; nogil/stop_the_world/stop_the_world.c
- * tally_wait_begin, tally_blocking_begin, _end, tally_stop_the_world, _start.
+ * section.pml: when a critical section is held. Sections meet short locks that have to wait,
+ * blocking regions, finalizers that have sections of their own, and a stop of the world.
+ * Stands for nogil/locking/critical_section.c section_lock, section_ensure, tally_critical_begin,
+ * _end, _suspend, _resume; nogil/locking/parking.c tally_lock_slow, tally_unlock_waited;
+ * nogil/stop_the_world/thread_status.c tally_wait_begin, tally_blocking_begin, _end;
+ * nogil/stop_the_world/stop_the_world.c tally_stop_the_world, tally_resume_the_world.
  *
- * Bounds: two objects; a mutex of the program. A has a section on object 0; inside it makes an
- * operation on object 1, passes a safepoint, and waits for the mutex in a blocking region, on whose
- * way a finalizer has a section on object 1. B has the same with the objects exchanged, but holds the
- * mutex all along, and waits in a blocking region for nothing. C stops the world twice and looks
- * at both objects. Full state space.
+ * Bounds: two objects, and a mutex of the program. A has a section on object 0. Inside it A makes
+ * an operation on object 1, passes a safepoint, and waits for the mutex in a blocking region.
+ * Before that blocks, a finalizer has a section on object 1. B does the same with the objects
+ * exchanged, but holds the mutex all along, and waits in a blocking region for nothing. C stops the
+ * world twice and looks at both objects. Full state space.
  *
- * Safety: when a call returns to the program, the innermost section's object is locked by its
- * thread; a thread that waits holds no lock of an object; in a stop no other thread is within
- * an operation; whoever has stopped the world waits for nothing. No deadlock.
+ * Safety: when a call returns to the program, its thread holds the lock of the innermost section's
+ * object. A thread that waits holds no lock of an object. During a stop no other thread is within
+ * an operation, and the thread that stopped the world waits for nothing. No deadlock.
  *
- * Left out: sections of two objects at once, the hand-over of a lock, biases (bias.pml), the queue whose
- * merge runs the finalizer (counts.pml).
+ * Left out: sections of two objects, hand-over of a lock, biases (bias.pml), the queue whose merge
+ * runs the finalizer (counts.pml).
  */
 #define FREE 0
 #define A 1
 #define B 2
 
-byte lock[2];           /* who holds it; FREE */
+byte lock[2];           /* the thread that holds it, or FREE */
 bool mutex;             /* of the program */
-bool running[3];        /* A and B: not blocked, so the world cannot be stopped */
+bool running[3];        /* A and B: while one is not blocked the world cannot be stopped */
 bool stopping, stopped;
 byte done;
 
 #define holds_nothing(me) (lock[0] != me && lock[1] != me)
 
-/* tally_critical_suspend, with one section at most that has a lock. */
+/* tally_critical_suspend; at most one section holds a lock. */
 inline suspend(me, object) {
     if
     :: lock[object] == me -> lock[object] = FREE
@@ -41,7 +41,7 @@ inline suspend(me, object) {
 }
 inline become_running(me) { atomic { !stopping -> running[me] = true } }
 
-/* lock_waiting: `section` is the object of the section that is let go. */
+/* tally_lock_wait; section: the object of the section that is suspended. */
 inline take(me, object, section) {
     if
     :: atomic { lock[object] == FREE -> lock[object] = me }
@@ -54,7 +54,7 @@ inline take(me, object, section) {
         assert(holds_nothing(me));
 #endif
         atomic { lock[object] == FREE -> lock[object] = me };
-        /* handed over, or taken; the holder of a short lock that was waited for comes back first */
+        /* handed over, or taken; the thread runs again before it returns */
         become_running(me)
     fi
 }
@@ -76,7 +76,7 @@ inline operation(me, object, section) {
     assert(lock[section] == me)
 }
 
-/* A finalizer with a section of its own, within a section on another, or after that was suspended. */
+/* A finalizer with a section of its own, inside a section that may be suspended. */
 inline finalizer(me, object, section) {
     take(me, object, section);
     assert(lock[object] == me);
@@ -130,7 +130,7 @@ proctype b() {
     blocking_begin(B, 0, 1);
     blocking_end(B, 1);
     lock[1] = FREE;
-    /* The mutex goes last: A waits for it, and must not have what B needs before. */
+    /* The mutex goes last: A waits for it, and must not lock what B needs before. */
     take(B, 0, 0);
     lock[0] = FREE;
     mutex = false;
@@ -146,7 +146,7 @@ proctype c() {
         stopping = true;
         atomic { !running[A] && !running[B] -> stopped = true };
 #ifdef STOPPER_LOCKS
-        /* a query appends to a list that others know */
+        /* as a query would that appends to a shared list */
         atomic { lock[0] == FREE -> lock[0] = 3 };
         lock[0] = FREE;
 #endif

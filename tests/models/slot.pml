@@ -1,24 +1,24 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * slot.pml: a slot of a container is read without the lock (load, try-incref, load
- * again) while its item is removed, dies, and its block becomes another object.
+ * slot.pml: a slot of a container is read without the lock (load, try-incref, load again) while its
+ * item is removed, dies, and its block becomes another object.
  * Stands for core/objects/object.h tally_slot_try_read, tally_slot_locked_read;
- * nogil/biased/tally_refcount.h and refcount_internal.h tally_refcount_init, tally_refcount_drop,
- * tally_refcount_try_incref, tally_refcount_set_maybe_shared; drop_shared and give_up in counts.c.
+ * nogil/refcount/biased/tally_refcount.h and refcount_internal.h tally_refcount_init,
+ * tally_refcount_drop, tally_refcount_try_incref, tally_refcount_set_maybe_shared; decref_slow.c
+ * drop_shared, give_up.
  *
- * Bounds: two slots, one block. The owner puts OBJECTS objects, one after the other,
- * in either slot, takes each out again and drops it; each is made in the block of the
- * one before, if that has died. Two readers look into a slot of their choice READS
- * times each. All store through buffers. Full state space.
+ * Bounds: two slots, one block. The owner puts OBJECTS objects, one after the other, in either
+ * slot, takes each out again and drops it. Each is made in the block of the one before, if that has
+ * died. Two readers look into a slot of their choice READS times each. All store through buffers.
+ * Full state space.
  *
- * Safety: a reader that has got a reference by both looks has an object that was in
- * this slot, alive, until it drops it (so no count touches a dead object but by a
- * try-incref that fails); an object dies once, without references; at the end
- * all have died.
+ * Safety: a reader that gets a reference by both looks has an object that was in this slot, and is
+ * alive until the reader drops it (so only a try-incref that fails touches the count of a dead
+ * object). An object dies once, without references. At the end all have died.
  *
- * Left out: arrays and tables that are replaced, and memory that changes kind, which
- * wait for a grace period (grace.pml); the queue (counts.pml), which here is a set that
- * the owner merges; bias of the lock (bias.pml).
+ * Left out: arrays and tables that are replaced and memory that changes kind, which wait for a
+ * grace period (grace.pml); the queue (counts.pml), here a set that the owner merges; the lock's
+ * bias (bias.pml).
  */
 #ifndef OBJECTS
 #define OBJECTS 2
@@ -52,10 +52,10 @@ byte last_in[2];            /* the object that was put last in each slot */
 byte refs;
 byte done;
 
-/* Dead, by the thread that dropped the last reference. */
+/* By the thread that dropped the last reference. */
 inline dies() { d_step { assert(alive); assert(refs == 0); alive = false } }
 
-/* A decref by a reader: drop_shared. */
+/* drop_shared: a decref by a reader. */
 inline drop_shared() {
     d_step { assert(alive && refs > 0); refs--; shared = mem[SHARED] };
     do
@@ -84,7 +84,7 @@ inline drop_shared() {
     atomic { shared = 0; next = 0 }
 }
 
-/* tally_refcount_try_incref by another than the owner: got says whether it succeeded. */
+/* tally_refcount_try_incref by another thread than the owner; got: it succeeded. */
 inline try_incref() {
     shared = mem[SHARED];
     do
@@ -157,7 +157,8 @@ proctype reader() {
                     :: else
                     fi
                 };
-                atomic { assert(alive); mem[SHARED] = mem[SHARED] + ONE; refs++; object = born; got = true }
+                atomic { assert(alive); mem[SHARED] = mem[SHARED] + ONE; refs++; object = born;
+                        got = true }
             :: !mem[AT(which)]
             fi;
 #ifndef READ_WITHOUT_LOCK
@@ -167,7 +168,7 @@ proctype reader() {
         fi;
         if
         :: got ->
-            /* It is the same object, alive, and was in this slot. */
+            /* The object is alive, the same, and was in this slot. */
             assert(alive && born == object && last_in[which] == object);
             drop_shared()
         :: else
@@ -178,7 +179,7 @@ proctype reader() {
     done++
 }
 
-/* The queue's entry is merged: merge_and_drop. */
+/* tally_merge_and_drop of the queue's entry. */
 inline merge() {
     load(0, OWNED, own);
     if
@@ -238,7 +239,7 @@ inline drop_owner() {
 #endif
         fi
     :: else ->
-        /* Merged meanwhile: as any other. */
+        /* The object was merged meanwhile: as any other thread. */
         atomic {
             drained(0) ->
             assert(alive);
@@ -259,7 +260,7 @@ proctype owner() {
 
     do
     :: objects > 0 && !alive ->
-        /* A new object in the block: its fields, shared, owner and count; then it is put in a slot. */
+        /* A new object in the block: fields, shared half, owner, local half; then a slot. */
         objects--;
         atomic { alive = true; born++; refs = 1 };
         store(0, SHARED, D);
@@ -271,7 +272,7 @@ proctype owner() {
         atomic { drained(0) && !lock -> lock = true };
         atomic { store(0, AT(which), 1); last_in[which] = born };
         atomic { drained(0) -> lock = false };
-        /* It is taken out; the slot's reference is dropped after the unlock. */
+        /* The object is taken out; the slot's reference is dropped after the unlock. */
 #ifdef DROP_FIRST
         drop_owner();
 #endif

@@ -1,21 +1,21 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * walk.pml: a step of a walk over a dict without its lock, while a writer removes, adds
- * and replaces entries and clears the dict.
- * Stands for core/objects/dict.c walk_unlocked; core/objects/table.c append_entry,
- * take_out, move_first, tally_table_put, tally_table_clear.
+ * walk.pml: a step of a walk over a dict without its lock, while a writer removes, adds and
+ * replaces entries and clears the dict.
+ * Stands for core/objects/dict.c walk_unlocked; core/objects/table.c append_entry, take_out,
+ * move_first, tally_table_put, tally_table_clear.
  *
- * Bounds: a table of three entries, of which two are filled; the writer changes it CHANGES
- * times, through a store buffer; the walker makes one step, which begins at the first or
- * the last entry with the count of changes that the dict had at first. Full state space.
+ * Bounds: a table of three entries, two of them filled. The writer changes it CHANGES times,
+ * through a store buffer. The walker makes one step, which begins at the first or the last entry
+ * with the count of changes that the dict had at first. Full state space.
  *
- * Safety: what a step gives without the lock (an entry's value, or that there are
- * no more) is what a step with the lock could have given at one moment of the call,
- * and at that moment the number of keys had not been changed.
+ * Safety: the result of a step without the lock (an entry's value, or that there are no more) is
+ * one that a step with the lock could have given at one moment of the call, and at that moment the
+ * number of keys had not been changed.
  *
- * Left out: taking a reference, and the look at the slot after it (slot.pml); freeing
- * of tables and removed keys (grace.pml); a new table, which a walk meets like a clear;
- * changes under the lock of another writer, which come one after the other.
+ * Left out: taking a reference, and the look at the slot after it (slot.pml); freeing of tables and
+ * removed keys (grace.pml); a new table, which a walk meets like a clear; changes under the lock by
+ * another writer, which come one after the other.
  */
 #ifndef CHANGES
 #define CHANGES 3
@@ -32,7 +32,7 @@
 #define ON_STORE(word) skip
 #include "buffer.pml"
 
-/* The dict as a step with the lock sees it: before the change under way, and after it. */
+/* The dict as a step with the lock sees it, before and after the change under way. */
 typedef contents { byte at[ENTRIES]; byte used; bool changed }
 contents before, after;
 bool walking;
@@ -73,7 +73,7 @@ inline end_change() {
         allow_both()
     }
 }
-/* The entry is removed: so are those before the next that is not. */
+/* After a removal: all entries before the next filled one are removed. */
 inline move_first() {
     d_step {
         if
@@ -122,7 +122,8 @@ proctype writer() {
             d_step { value++; after.at[entry] = value; allow_both() };
             store(0, AT(entry), value)
         :: after.used < ENTRIES && value < 7 -> /* a new key */
-            d_step { value++; after.at[after.used] = value; after.used++; after.changed = true; allow_both() };
+            d_step { value++; after.at[after.used] = value; after.used++; after.changed = true;
+                    allow_both() };
 #ifdef ADD_THEN_COUNT
             store(0, AT(after.used - 1), value);
             store(0, USED, after.used);
@@ -133,7 +134,8 @@ proctype writer() {
             store(0, USED, after.used)
 #endif
         :: after.used > 0 -> /* a clear */
-            d_step { after.at[0] = 0; after.at[1] = 0; after.at[2] = 0; after.changed = true; allow_both() };
+            d_step { after.at[0] = 0; after.at[1] = 0; after.at[2] = 0; after.changed = true;
+                    allow_both() };
             left = 0;
 #ifndef CLEAR_VALUES_FIRST
             store(0, TABLE, 0);

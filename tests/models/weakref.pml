@@ -1,27 +1,25 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * weakref.pml: a weak reference is looked up without a lock while its referent
- * dies, through its finalizer, and its block becomes another object; and while the
- * reference itself dies.
- * Stands for core/objects/weakref.c tally_weakref_new, get, tally_weakrefs_clear,
- * weakref_release; core/objects/death.c finalize, destroy_children, bury; of the counts
- * tally_refcount_expose, _try_incref, _drop, _revive, _drop_last (the state machine of
- * biased counts; its queue is in counts.pml, so all of a decref by others is one step).
+ * weakref.pml: the lock-free look-up of a weak reference, while its referent dies through a
+ * finalizer and its block becomes another object, and while the reference itself dies.
+ * Stands for core/objects/weakref.c tally_weakref_new, get, tally_weakrefs_clear, weakref_release;
+ * core/objects/death.c finalize, destroy_children, free_object; of the refcounts
+ * tally_refcount_expose, _try_incref, _drop, _revive, _drop_last (the states of biased refcounts;
+ * counts.pml has the queue, so a decref by another thread is one step here).
  *
- * Bounds: one referent of an owner, with a finalizer; a maker, another thread with a
- * counted reference, which makes one weak reference W with a callback, shares it with two
- * getters, and drops both; each getter holds W, looks it up GETS times, and drops W. The referent's
- * block becomes another object, which is exposed too, at any time after it is freed.
- * Full state space.
+ * Bounds: one referent with an owner and a finalizer. A maker, another thread with a counted
+ * reference, makes one weak reference W with a callback, shares it with two getters, and drops
+ * both. Each getter holds W, looks it up GETS times, and drops W. The referent's block becomes
+ * another object, exposed too, at any time after it is freed. Full state space.
  *
- * Safety: what a getter gets is the referent, alive or in its finalizer, and stays
- * until the getter drops it; a look-up fails only if the referent is dead (its count has been 0);
- * nobody touches a freed referent's list or a freed weak reference; each is freed once; the
- * finalizer runs once, the callback at most once; at the end all are freed.
+ * Safety: a getter gets the referent, alive or in its finalizer, which stays until the getter drops
+ * it. A look-up fails only if the referent is dead (its count has been 0). No thread touches a
+ * freed referent's list or a freed weak reference. Each is freed once. The finalizer runs once, the
+ * callback at most once. At the end all are freed.
  *
- * Left out: several references to one referent; the collector's clearing, which is in
- * a stopped world. No store buffers: every store here is followed by its thread's
- * next read-modify-write, the unlock, before anything that depends on it.
+ * Left out: several references to one referent; the collector's clearing, which is done with the
+ * world stopped. No store buffers: every store here is followed by its thread's next
+ * read-modify-write, the unlock, before anything that depends on it.
  */
 #ifndef GETS
 #define GETS 1
@@ -44,11 +42,11 @@ short w_count;              /* merged: the whole count; 0: dead */
 bool made;
 bool lock;                  /* by the referent's address */
 /* For the assertions only. */
-byte generation;            /* of what is in the block: 0 the referent */
+byte generation;            /* of the object in the block: 0 the referent */
 bool freed, dead;           /* the block's; dead: the referent's count has been 0 */
 bool w_freed;
 byte finalized, called;
-byte refs;                  /* of what is in the block */
+byte refs;                  /* to the object in the block */
 byte done;
 
 #define acquire() atomic { !lock -> lock = true }
@@ -72,7 +70,8 @@ inline w_release() {
     release()
 #endif
 }
-/* It leaves the list when it dies, and again when its memory goes, which may wait: a thread may have held it borrowed. */
+/* The reference leaves the list when it dies, and again when its memory is freed, perhaps later: a
+ * thread may have borrowed it. */
 inline w_dies() {
     w_release();
     w_release();
@@ -125,7 +124,7 @@ inline clear() {
     fi
 }
 
-/* destroy_children: by the thread that dropped the last reference; the count says dead. */
+/* destroy_children, by the thread that dropped the last reference; the count says dead. */
 inline dies() {
     if
     :: generation > 0 -> atomic { assert(!freed); freed = true }
@@ -162,14 +161,15 @@ inline dies() {
     fi
 }
 
-/* A decref by another than the owner; entries are merged by the owner. */
+/* A decref by another thread than the owner; the owner merges entries. */
 inline drop_other() {
     atomic {
         assert(!freed && refs > 0 && shared != M);
         refs--;
         if
         :: (shared == D || shared == S) && owned -> shared = Q; queued = true
-        :: else -> shared = shared - ONE; last = shared == M; dead = dead || (last && generation == 0)
+        :: else -> shared = shared - ONE; last = shared == M; dead = dead || (last &&
+                generation == 0)
         fi
     };
     if
@@ -178,9 +178,9 @@ inline drop_other() {
     fi
 }
 
-/* get: got says whether it gave the referent. */
+/* get; got: it gave the referent. */
 inline look_up() {
-    was_dead = dead;        /* surely, before the call */
+    was_dead = dead;        /* before the call */
     got = referent;
     if
     :: got ->
@@ -241,7 +241,7 @@ proctype getter() {
     done++
 }
 
-/* Holds a counted reference; tally_weakref_new. */
+/* tally_weakref_new, by a thread with a counted reference. */
 proctype maker() {
     bool last, lives, walks, calls;
 
@@ -310,7 +310,7 @@ proctype owner() {
         :: else
         fi
     :: freed && generation == 0 ->
-        /* A new object in the block, exposed, which somebody else holds. */
+        /* A new object in the block, exposed and held by another thread. */
         atomic { generation = 1; freed = false; refs = 1; shared = M + ONE };
         drop_other()
     :: !drops && !queued && done == 3 && freed && generation == 1 -> break

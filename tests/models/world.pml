@@ -1,25 +1,29 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * world.pml: a thread stops all others: those that run park at a safepoint, those
- * that are blocked are claimed where they are, those that exit wait for the registration
- * lock; and who waited for the start has run before the next stop.
- * Stands for nogil/stop_the_world/stop_the_world.c become_blocked, wait_for_start, has_resumed,
- * wait_for_resuming, become_running_from, tally_claim, claim_all, wait_for_all, tally_stop_the_world, tally_resume_the_world,
- * tally_thread_list_lock, tally_locking_safepoint; core/runtime/threads.c tally_thread_detach.
+ * world.pml: a thread stops all others. Running threads park at a safepoint, blocked threads are
+ * claimed where they are, and exiting threads wait for the thread list's lock. A thread that waited
+ * for the resume has run before the next stop.
+ * Stands for nogil/stop_the_world/thread_status.c tally_become_blocked, become_running,
+ * tally_claim, tally_thread_list_lock, tally_locking_safepoint;
+ * nogil/stop_the_world/stop_the_world.c tally_world_wait_for_resume, tally_world_has_resumed,
+ * wait_for_resuming, claim_all, wait_for_all, tally_stop_the_world, tally_resume_the_world;
+ * core/runtime/threads.c tally_thread_detach.
+ * Names differ: asked is stop_requested, entering is resuming, early is parked_early, starts is
+ * resumes, the registration lock is the thread list's.
  *
- * Bounds: three threads. Threads 0 and 1 stop the world STOPS0 and STOPS1 times;
- * threads 1 and 2 enter a blocking region BLOCKS1 and BLOCKS2 times; CLAIMS times thread
- * 0 claims a blocked thread 2 as a merger does; all pass safepoints and exit. Statuses
- * go through store buffers. Full state space.
+ * Bounds: three threads. Threads 0 and 1 stop the world STOPS0 and STOPS1 times. Threads 1 and 2
+ * enter a blocking region BLOCKS1 and BLOCKS2 times. CLAIMS times thread 0 claims a blocked thread
+ * 2 as a merger does. All pass safepoints and exit. Statuses go through store buffers. Full state
+ * space.
  *
- * Safety: while the world is stopped no other thread runs code of its own. At the
- * moment at which a stop is announced, no thread is left that waited for the last start and
- * has not run since. No lost wake-up: nobody sleeps forever (an invalid end state),
- * and the timeout of wait_for_all is needed only where a merger's claim was met.
+ * Safety: while the world is stopped no other thread runs code of its own. When a stop is
+ * announced, no thread is left that waited for the last resume and has not run since. No lost
+ * wake-up: no thread sleeps for ever (an invalid end state), and the timeout of wait_for_all is
+ * needed only where a merger's claim was met.
  *
- * Left out: the work of parked threads (tally_helpers_gather), merge queues
- * (counts.pml), grace periods (grace.pml), attaching, which is under the
- * registration lock from its first look at a slot to its last.
+ * Left out: the helpers' work (tally_helpers_gather), merge queues (counts.pml), grace periods
+ * (grace.pml), attaching, which holds the thread list's lock from its first look at a slot to its
+ * last.
  */
 #ifndef STOPS0
 #define STOPS0 2
@@ -52,22 +56,25 @@ bool stopper, mutex, registration;          /* held */
 bool stopping;
 bool breaker[3];                            /* TALLY_BREAK_STOP */
 bool by_stop[3];                            /* claimed_by_stop */
-bool asked;                                 /* to stop as soon as nobody is entering */
+bool asked;                                 /* the world stops once entering is 0 */
 byte entering;
 bool early[3];                              /* parked while it was asked; the code counts them */
-bool starts;                                /* its parity: nobody misses two */
+bool starts;                                /* its parity: no thread misses two */
 bool on_parked[3], on_started[3];           /* asleep on these conditions */
 /* For the assertions only. */
 byte stopped_by = NOBODY;
 byte stops_over;
-bool waited[3];                             /* for the start, while the world was stopped, and has not run since */
-bool met_claim;                             /* by who waits for all: a merger's */
+/* for the resume, with the world stopped, and has not run since */
+bool waited[3];
+bool met_claim;                             /* wait_for_all has met a merger's claim */
 
 #define acquire(m) atomic { !m -> m = true }
 #define release(m) m = false
 
-inline broadcast_parked() { d_step { on_parked[0] = false; on_parked[1] = false; on_parked[2] = false } }
-inline broadcast_started() { d_step { on_started[0] = false; on_started[1] = false; on_started[2] = false } }
+inline broadcast_parked() { d_step { on_parked[0] = false; on_parked[1] = false;
+        on_parked[2] = false } }
+inline broadcast_started() { d_step { on_started[0] = false; on_started[1] = false;
+        on_started[2] = false } }
 
 /* The thread's own code. */
 inline runs(t) { assert(stopped_by == NOBODY || stopped_by == t) }
@@ -91,7 +98,7 @@ inline become_blocked(t) {
 
 #define HAS_TO_WAIT(parked) (stopping || (parked && asked))
 
-/* parked: at a safepoint, which also heeds that the world has been asked to stop. */
+/* become_running; parked: at a safepoint, which also heeds a requested stop. */
 inline become_running_from(t, parked) {
     late = false;
     do
@@ -101,7 +108,7 @@ inline become_running_from(t, parked) {
             acquire(mutex);
             if
             :: HAS_TO_WAIT(parked) ->
-                /* wait_for_start */
+                /* tally_world_wait_for_resume */
                 atomic {
                     seen = starts;
                     if
@@ -134,7 +141,8 @@ inline become_running_from(t, parked) {
         atomic { drained(t) -> mem[STATUS(t)] = RUNNING; waited[t] = false; break }
 #else
         if
-        :: atomic { drained(t) && mem[STATUS(t)] == BLOCKED -> mem[STATUS(t)] = RUNNING; waited[t] = false; break }
+        :: atomic { drained(t) && mem[STATUS(t)] == BLOCKED -> mem[STATUS(t)] = RUNNING;
+                waited[t] = false; break }
         :: drained(t) && mem[STATUS(t)] != BLOCKED /* claimed: again */
         fi
 #endif
@@ -163,8 +171,10 @@ inline claim_one(t, other) {
     if
     :: other == t || by_stop[other]
     :: atomic { other != t && !by_stop[other] && mem[STATUS(other)] == VACANT -> skip }
-    :: atomic { other != t && !by_stop[other] && mem[STATUS(other)] == BLOCKED -> mem[STATUS(other)] = CLAIMED; by_stop[other] = true }
-    :: atomic { other != t && !by_stop[other] && (mem[STATUS(other)] == RUNNING || mem[STATUS(other)] == CLAIMED) ->
+    :: atomic { other != t && !by_stop[other] && mem[STATUS(other)] == BLOCKED ->
+            mem[STATUS(other)] = CLAIMED; by_stop[other] = true }
+    :: atomic { other != t && !by_stop[other] &&
+            (mem[STATUS(other)] == RUNNING || mem[STATUS(other)] == CLAIMED) ->
            met_claim = met_claim || mem[STATUS(other)] == CLAIMED;
            all = false }
     fi
@@ -229,7 +239,8 @@ inline world_stop(t) {
         atomic { on_parked[t] = true; mutex = false };
         if
         :: atomic { !on_parked[t] && !mutex -> mutex = true }
-        :: timeout -> atomic { assert(met_claim); on_parked[t] = false; assert(!mutex); mutex = true }
+        :: timeout -> atomic { assert(met_claim); on_parked[t] = false; assert(!mutex);
+                mutex = true }
         fi
     od;
     release(mutex);
@@ -268,7 +279,7 @@ inline world_start(t) {
 
 proctype thread(byte t; byte stops; byte blocks; byte claims) {
     bool late, all, seen;
-    bool stays;     /* runs on, and exits after the last stop only */
+    bool stays;     /* the thread runs on, and exits only after the last stop */
 
     do
     :: breaker[t] ->

@@ -25,6 +25,51 @@ static int list(const char *path) {
     return fflush(file) == 0 ? 0 : 2;
 }
 
+static int run(const test_entry *test) {
+    int before = check_failures();
+    alarm(TEST_SECONDS);
+    test->run(test->body);
+    alarm(0);
+    return check_failures() - before;
+}
+
+#ifdef RUNNER_CRITERION
+
+int runner_run(const char *name) {
+    const test_entry *test = first;
+    while (strcmp(test->name, name) != 0) test = test->next;
+    if (!applies(test)) cr_skip("not for this backend");
+    return run(test);
+}
+
+int main(int count, char **words) {
+    if (count > 1 && strcmp(words[1], "--list") == 0) return list(words[2]);
+    struct criterion_test_set *tests = criterion_initialize();
+    char pattern[256];
+    if (count == 2 && words[1][0] != '-') {
+        const char *any = "*";
+        int found = 0;
+        for (const test_entry *test = first; test; test = test->next) {
+            if (strcmp(test->name, words[1]) == 0) any = "";
+            found += applies(test) && strstr(test->name, words[1]);
+        }
+        if (!found) {
+            fprintf(stderr, "no test is named so: %s\n", words[1]);
+            return 1;
+        }
+        snprintf(pattern, sizeof pattern, "*/%s%s%s", any, words[1], any);
+        criterion_options.pattern = pattern;
+    } else if (!criterion_handle_args(count, words, true)) {
+        criterion_finalize(tests);
+        return 0;
+    }
+    int failed = !criterion_run_all_tests(tests);
+    criterion_finalize(tests);
+    return failed;
+}
+
+#else
+
 static int is_wanted(const test_entry *test, int count, char **words) {
     for (const test_entry *other = first; count == 2 && other; other = other->next)
         if (strcmp(other->name, words[1]) == 0) return test == other;
@@ -38,16 +83,14 @@ int main(int count, char **words) {
     if (count > 1 && strcmp(words[1], "--list") == 0) return list(words[2]);
     for (test_entry *test = first; test; test = test->next) {
         if (!is_wanted(test, count, words) || !applies(test)) continue;
-        int before = check_failures();
         printf("%s\n", test->name);
         fflush(stdout);
-        alarm(TEST_SECONDS);
-        test->run(test->body);
-        alarm(0);
-        int good = check_failures() == before;
+        int good = run(test) == 0;
         if (!good) printf("%s FAILED\n", test->name);
         good ? passed++ : failed++;
     }
     printf("%d passed, %d failed\n", passed, failed);
     return failed != 0 || passed == 0; /* a name that no test has is a mistake */
 }
+
+#endif

@@ -5,6 +5,10 @@
  *
  *     PROGRAM --list [FILE]     writes the names of the tests that apply
  *     PROGRAM [NAME...]         runs these, or all whose names contain one of the words
+ *
+ * With RUNNER_CRITERION each test is one of Criterion's, too, which runs it in a process of its own
+ * and takes its options (--help). Criterion cannot start under ThreadSanitizer, and its processes
+ * hide the end of a program from a leak search; there the program runs its tests itself.
  */
 #ifndef TALLY_TESTS_RUNNER_H
 #define TALLY_TESTS_RUNNER_H
@@ -19,12 +23,25 @@ typedef struct test_entry {
 
 void runner_register(test_entry *entry);
 
+#ifdef RUNNER_CRITERION
+#    include <criterion/criterion.h>
+#    include <criterion/new/assert.h>
+int runner_run(const char *name); /* how many checks failed */
+#    define RUNNER_FOR_CRITERION(name)                             \
+        Test(RUNNER_CRITERION, name) {                             \
+            if (runner_run(#name) != 0) cr_fatal("checks failed"); \
+        }
+#else
+#    define RUNNER_FOR_CRITERION(name)
+#endif
+
 #define RUNNER_TEST(name, applies, run)                                     \
     static void test_##name(void);                                          \
     __attribute__((constructor)) static void register_##name(void) {        \
         static test_entry entry = {NULL, #name, applies, test_##name, run}; \
         runner_register(&entry);                                            \
     }                                                                       \
+    RUNNER_FOR_CRITERION(name)                                              \
     static void test_##name(void)
 
 #endif

@@ -13,7 +13,7 @@
  * a thread that exits while there are hot objects, the same at once. And at the end of the run
  * time.
  */
-#include "objects/object.h"
+#include "merge_queue.h"
 
 #if TALLY_HOT_COUNTS
 
@@ -196,7 +196,7 @@ static void stop_and_recheck(tally_hot_thread *self, bool judge_all) {
     uint64_t began = tally_now();
     tally_stop_the_world();
     TALLY_FAILPOINT(hot_stopped);
-    dead.entries = tally_refcount_merge_queues();
+    dead.entries = tally_merge_queues();
     uint64_t now = tally_now();
     look(judge_all, now, &dead.cooled);
     bool refused = answer_all(now);

@@ -38,6 +38,7 @@
  * world is stopped. */
 ptrdiff_t tally_hot_sum(unsigned place);
 
+struct tally_thread_state;
 #if TALLY_HOT_COUNTS
 
 enum {
@@ -63,8 +64,6 @@ typedef struct tally_hot_cooled {
     tally_object *objects[TALLY_HOT_ROOM];
 } tally_hot_cooled;
 
-struct tally_thread_state;
-struct tally_merge_entry;
 /* Compare-and-swaps were lost on its shared half; by who holds a reference. */
 void tally_hot_note(tally_refcounts *refcount, unsigned lost) __attribute__((cold));
 #    define TALLY_HOT_NOTE(refcount, lost) tally_hot_note(refcount, lost)
@@ -77,11 +76,19 @@ void tally_hot_safepoint(struct tally_thread_state *thread);
 /* World stopped: all become cold; what nobody else refers to is dropped once it runs. */
 void tally_hot_cool_all(tally_hot_cooled *cooled);
 void tally_hot_drop(tally_hot_cooled *cooled);
-/* World stopped; counts.c. */
-struct tally_merge_entry *tally_refcount_merge_queues(void);
 
 #else
 #    define TALLY_HOT_NOTE(refcount, lost) ((void)0)
+typedef struct tally_hot_thread {
+    char nothing[0];
+} tally_hot_thread;
+typedef tally_hot_thread tally_hot_cooled;
+static inline void tally_hot_attach(struct tally_thread_state *thread) { (void)thread; }
+static inline bool tally_hot_pending(struct tally_thread_state *thread) { return (void)thread, 0; }
+static inline bool tally_hot_detach(struct tally_thread_state *thread) { return (void)thread, 1; }
+static inline void tally_hot_safepoint(struct tally_thread_state *thread) { (void)thread; }
+static inline void tally_hot_cool_all(tally_hot_cooled *cooled) { (void)cooled; }
+static inline void tally_hot_drop(tally_hot_cooled *cooled) { (void)cooled; }
 #endif
 
 #endif

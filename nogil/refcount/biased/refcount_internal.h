@@ -282,9 +282,7 @@ static inline uint32_t tally_refcount_link(tally_refcounts *refcount) {
 }
 typedef struct tally_refcount_dead {
     tally_merge_entry *entries;
-#if TALLY_HOT_COUNTS
     tally_hot_cooled cooled;
-#endif
 } tally_refcount_dead;
 tally_refcount_dead tally_refcount_merge_stopped(void);
 void tally_refcount_destroy(tally_refcount_dead dead);

@@ -16,9 +16,7 @@ typedef struct tally_refcount_thread {
     _Atomic(tally_merge_entry *) queue;   /* a stack; TALLY_QUEUE_CLOSED: the owner is gone */
     _Atomic size_t waiting, waiting_most; /* bytes of the blocks of the objects in it */
     tally_merge_entry *deferred;          /* dead: destroyed at the next safepoint; own thread */
-#if TALLY_HOT_COUNTS
     tally_hot_thread hot;
-#endif
 } tally_refcount_thread;
 
 #endif

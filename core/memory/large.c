@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * large.c: blocks of more than 512 bytes, which malloc gives. They are in a list, so that a walk
+ * finds them, and count towards a collection.
+ */
+#include "gc/collector.h"
+#include "memory/arena.h"
+
+/* A large block. Its fields lie in front of it, so that its address finds them. */
+typedef struct large {
+    struct large *next, *previous;
+    size_t bytes;
+    tally_retired retired;
+    tally_object *link; /* in a tally_dead_list */
+    uint8_t kind;
+    uint32_t handle; /* Of a container, where the layout has handles. */
+    _Atomic uint8_t marks[TALLY_LARGE_SIDE_MARKS];
+    _Alignas(16) char block[];
+} large;
+
+static struct {
+    pthread_mutex_t lock;
+    large *first;
+    size_t blocks;
+    _Atomic size_t bytes;  /* changed under the lock */
+    _Atomic size_t due;    /* A collection is due above that many bytes. */
+    _Atomic size_t beside; /* Bytes of arenas when the last full collection marked. */
+    /* Handles: room; ever used; the first free one, which links to the next through the table (0:
+     * none). */
+    uint32_t handles, handles_used, handle_free;
+} large_blocks = {.lock = PTHREAD_MUTEX_INITIALIZER};
+tally_object **tally_handles;
+
+int tally_large_start(void) {
+    tally_store_relaxed(&large_blocks.due, TALLY_LARGE_GARBAGE);
+    if (!TALLY_FIXED_HANDLES) return 0;
+    large_blocks.handles = 64;
+    large_blocks.handles_used = TALLY_FIXED_HANDLES;
+    large_blocks.handle_free = 0;
+    return (tally_handles = calloc(large_blocks.handles, sizeof *tally_handles)) ? 0 : -1;
+}
+
+void tally_large_end(void) {
+    for (large *block = large_blocks.first, *next; block; block = next) {
+        next = block->next;
+        free(block);
+    }
+    large_blocks.first = NULL;
+    large_blocks.blocks = 0;
+    tally_store_relaxed(&large_blocks.bytes, 0);
+    free(tally_handles);
+    tally_handles = NULL;
+}
+
+/* large_blocks.lock held. */
+static bool handle_take(large *block) {
+    if (large_blocks.handle_free) {
+        block->handle = large_blocks.handle_free;
+        large_blocks.handle_free = (uint32_t)(uintptr_t)tally_handles[block->handle];
+    } else {
+        if (large_blocks.handles_used == large_blocks.handles) {
+            tally_object **handles =
+                realloc(tally_handles, (size_t)large_blocks.handles * 2 * sizeof *handles);
+            if (!handles) return false;
+            tally_handles = handles;
+            large_blocks.handles *= 2;
+        }
+        block->handle = large_blocks.handles_used++;
+    }
+    tally_handles[block->handle] = (tally_object *)block->block;
+    return true;
+}
+static void handle_give_back(large *block) {
+    tally_handles[block->handle] = (tally_object *)(uintptr_t)large_blocks.handle_free;
+    large_blocks.handle_free = block->handle;
+}
+uint32_t tally_large_handle(const void *block) {
+    return ((const large *)((const char *)block - offsetof(large, block)))->handle;
+}
+
+static size_t large_bytes(void) { return tally_load_relaxed(&large_blocks.bytes); }
+
+/* No collection frees the blocks that wait for a grace period: they are garbage already. */
+static size_t large_bytes_held(void) {
+    size_t bytes = large_bytes(), waiting, most;
+    tally_reclaim_backlog(&waiting, &most);
+    return waiting < bytes ? bytes - waiting : 0;
+}
+bool tally_memory_due(void) {
+    size_t due = tally_load_relaxed(&large_blocks.due);
+    return large_bytes() > due && large_bytes_held() > due;
+}
+
+void tally_memory_collected(bool marked) {
+    if (marked) tally_store_relaxed(&large_blocks.beside, tally_arenas.live * TALLY_ARENA_SIZE);
+    size_t bytes = large_bytes_held(),
+           half = (bytes + tally_load_relaxed(&large_blocks.beside)) / 2;
+    size_t due = bytes + (half > TALLY_LARGE_GARBAGE ? half : TALLY_LARGE_GARBAGE);
+    /* The end of a collection only lowers it: another collection may have marked since. */
+    if (marked || due < tally_load_relaxed(&large_blocks.due))
+        tally_store_relaxed(&large_blocks.due, due);
+}
+
+void *tally_large_alloc(unsigned kind, size_t size) {
+    if (size > PTRDIFF_MAX - sizeof(large)) return NULL;
+    large *block = malloc(sizeof *block + size);
+    if (!block) return NULL;
+    block->bytes = size;
+    block->kind = (uint8_t)kind;
+    memset((void *)block->marks, 0, sizeof block->marks);
+    if (kind != TALLY_RAW) tally_block_start_dead(block->block);
+    pthread_mutex_lock(&large_blocks.lock);
+    if (TALLY_FIXED_HANDLES && kind == TALLY_CONTAINERS && !handle_take(block)) {
+        pthread_mutex_unlock(&large_blocks.lock);
+        free(block);
+        return NULL;
+    }
+    block->previous = NULL;
+    block->next = large_blocks.first;
+    if (block->next) block->next->previous = block;
+    large_blocks.first = block;
+    large_blocks.blocks++;
+    size_t bytes = large_bytes() + size;
+    tally_store_relaxed(&large_blocks.bytes, bytes);
+    pthread_mutex_unlock(&large_blocks.lock);
+    if (TALLY_UNLIKELY(bytes > tally_load_relaxed(&large_blocks.due))) tally_collector_nudge();
+    return block->block;
+}
+
+static void large_forget(large *block) {
+    pthread_mutex_lock(&large_blocks.lock);
+    if (block->previous)
+        block->previous->next = block->next;
+    else
+        large_blocks.first = block->next;
+    if (block->next) block->next->previous = block->previous;
+    large_blocks.blocks--;
+    tally_store_relaxed(&large_blocks.bytes, large_bytes() - block->bytes);
+    if (TALLY_FIXED_HANDLES && block->kind == TALLY_CONTAINERS) handle_give_back(block);
+    pthread_mutex_unlock(&large_blocks.lock);
+    free(block);
+}
+
+void tally_large_free(void *memory_, unsigned kind) {
+    /* An interned str may die here. Without a GIL its dealloc has forgotten it before. */
+    if (!TALLY_LOCK_FREE_READS && kind == TALLY_PLAIN) tally_interned_forget(memory_);
+    large *block = (large *)((char *)memory_ - offsetof(large, block));
+    if (TALLY_LOCK_FREE_READS && kind != TALLY_RAW)
+        tally_retire(&block->retired, TALLY_RETIRED_LARGE, block->bytes);
+    else
+        large_forget(block);
+}
+
+tally_object **tally_large_link(tally_object *object) {
+    return &((large *)((char *)object - offsetof(large, block)))->link;
+}
+
+_Atomic uint8_t *tally_large_side_marks(const void *block) {
+    return ((large *)((uintptr_t)block - offsetof(large, block)))->marks;
+}
+
+tally_object *tally_large_of_side_marks(_Atomic uint8_t *marks) {
+    return (tally_object *)((large *)((char *)marks - offsetof(large, marks)))->block;
+}
+
+tally_object *tally_memory_next_large(tally_large_walk *walk, unsigned kind) {
+    large *block = walk->begun ? walk->next : large_blocks.first;
+    while (block && block->kind != kind) block = block->next;
+    walk->begun = true;
+    walk->next = block ? block->next : NULL;
+    return block ? (tally_object *)block->block : NULL;
+}
+
+void tally_large_reclaim(tally_retired *node) {
+    large_forget((large *)((char *)node - offsetof(large, retired)));
+}
+
+void tally_large_stats(tally_memory_result *result) {
+    pthread_mutex_lock(&large_blocks.lock);
+    result->large_blocks = large_blocks.blocks;
+    result->large_bytes = large_bytes();
+    pthread_mutex_unlock(&large_blocks.lock);
+}
+
+size_t tally_memory_size(const void *block) {
+    if (tally_is_small(block)) return tally_pool_of(block)->block_size;
+    return ((const large *)((const char *)block - offsetof(large, block)))->bytes;
+}
