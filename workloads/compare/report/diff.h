@@ -7,8 +7,8 @@
 // shift that all rows share is taken out, and said.  What is left differs from session to
 // session more than from round to round; only several old files tell by how much.  With
 // one old file there are ratios, and no verdicts.
-#ifndef TALLY_REPORT_DIFF_H
-#define TALLY_REPORT_DIFF_H
+#ifndef TALLY_COMPARE_DIFF_H
+#define TALLY_COMPARE_DIFF_H
 
 #include "text.h"
 

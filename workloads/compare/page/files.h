@@ -2,8 +2,8 @@
 //
 // The report's folder.  All files are written under temporary names first and
 // renamed together, so that a reader never sees half of one.
-#ifndef TALLY_REPORT_FILES_H
-#define TALLY_REPORT_FILES_H
+#ifndef TALLY_COMPARE_FILES_H
+#define TALLY_COMPARE_FILES_H
 
 #include "text.h"
 

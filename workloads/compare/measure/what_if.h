@@ -2,8 +2,8 @@
 //
 // What a workload would gain if one cause of cost were gone: it runs again with
 // one cause removed at a time, interleaved with unchanged runs.
-#ifndef TALLY_REPORT_WHAT_IF_H
-#define TALLY_REPORT_WHAT_IF_H
+#ifndef TALLY_COMPARE_WHAT_IF_H
+#define TALLY_COMPARE_WHAT_IF_H
 
 #include "run.h"
 

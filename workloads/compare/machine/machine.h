@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //
 // Facts about the machine and the build that a reader needs to judge the numbers.
-#ifndef TALLY_REPORT_MACHINE_H
-#define TALLY_REPORT_MACHINE_H
+#ifndef TALLY_COMPARE_MACHINE_H
+#define TALLY_COMPARE_MACHINE_H
 
 #include <jansson.h>
 

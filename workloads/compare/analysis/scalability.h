@@ -15,8 +15,8 @@
 // coefficients are bounded below by 0: of the four problems with each of them
 // free or 0, the best solution that keeps the bounds is the answer, since the
 // sum of squares is convex.
-#ifndef TALLY_REPORT_SCALABILITY_H
-#define TALLY_REPORT_SCALABILITY_H
+#ifndef TALLY_COMPARE_SCALABILITY_H
+#define TALLY_COMPARE_SCALABILITY_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -2,8 +2,8 @@
 //
 // Workloads that have programs of their own, not the drivers': the convoy and the
 // task server.  They are named like others, with --workloads.
-#ifndef TALLY_REPORT_EXTRAS_H
-#define TALLY_REPORT_EXTRAS_H
+#ifndef TALLY_COMPARE_EXTRAS_H
+#define TALLY_COMPARE_EXTRAS_H
 
 #include "run.h"
 

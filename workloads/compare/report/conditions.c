@@ -151,7 +151,7 @@ static void facts_table(struct document *document, const struct analysis *analys
 
 // ---- doubts --------------------------------------------------------------------------
 
-// What was found before the run; stable.c says what is looked at.
+// What was found before the run; conditions.c says what is looked at.
 static void machine_doubts(struct document *document, const json_t *machine) {
     const json_t *condition;
     double steal = object_number(machine, "steal_share", 0);

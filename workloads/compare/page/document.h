@@ -7,8 +7,8 @@
 // A table is a list of columns and a list of rows, which are structs of the caller: a
 // column has a heading, a type, and the offset of its value in a row.  The type says how
 // the value is shown, here alone.
-#ifndef TALLY_REPORT_DOCUMENT_H
-#define TALLY_REPORT_DOCUMENT_H
+#ifndef TALLY_COMPARE_DOCUMENT_H
+#define TALLY_COMPARE_DOCUMENT_H
 
 #include "choices.h"
 #include "scalability.h" // struct span

@@ -7,7 +7,7 @@
 #endif
 #include "machine.h"
 
-#include "stable.h"
+#include "conditions.h"
 #include "text.h"
 
 #include <sched.h>

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //
 // What would be gained without each cause; what_if.h says how it is measured.
-#include "compose.h"
 #include "what_if.h"
+#include "compose.h"
 
 #include <stdlib.h>
 #include <string.h>

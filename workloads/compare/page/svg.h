@@ -2,8 +2,8 @@
 //
 // Draws curves through points with intervals as an SVG for inlining: the page's colours,
 // no names, nothing outside.
-#ifndef TALLY_REPORT_SVG_H
-#define TALLY_REPORT_SVG_H
+#ifndef TALLY_COMPARE_SVG_H
+#define TALLY_COMPARE_SVG_H
 
 #include <stdbool.h>
 #include <stddef.h>

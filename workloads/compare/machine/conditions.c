@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //
-// Looks at what spoils numbers; see stable.h.  Everything is read from files
+// Looks at what spoils numbers; see conditions.h.  Everything is read from files
 // below /proc and /sys.
 #ifndef _GNU_SOURCE
 #    define _GNU_SOURCE
 #endif
-#include "stable.h"
+#include "conditions.h"
 
 #include "machine.h"
 #include "results.h"

@@ -6,8 +6,8 @@
 //
 // A kind of run adds its jobs and says what the driver is told beyond the usual; plan.c
 // lists all kinds.
-#ifndef TALLY_REPORT_PLAN_H
-#define TALLY_REPORT_PLAN_H
+#ifndef TALLY_COMPARE_PLAN_H
+#define TALLY_COMPARE_PLAN_H
 
 #include "process.h"
 #include "results.h"

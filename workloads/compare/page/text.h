@@ -3,8 +3,8 @@
 // Growing text and checked allocation.  No function here returns NULL: without
 // memory the program says so in one line and ends with status 2, and since
 // files are written only when their whole text exists, none is left half-written.
-#ifndef TALLY_REPORT_TEXT_H
-#define TALLY_REPORT_TEXT_H
+#ifndef TALLY_COMPARE_TEXT_H
+#define TALLY_COMPARE_TEXT_H
 
 #include <stdarg.h>
 #include <stddef.h>

@@ -22,8 +22,8 @@
 // false discovery rate (Y. Benjamini, Y. Hochberg, 1995).
 //
 // No formula serves the scalability law: it is fitted to resampled rounds.
-#ifndef TALLY_REPORT_STATISTICS_H
-#define TALLY_REPORT_STATISTICS_H
+#ifndef TALLY_COMPARE_STATISTICS_H
+#define TALLY_COMPARE_STATISTICS_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -2,8 +2,8 @@
 //
 // Writes the report from the analysis.  Each section is a file: a function that adds its
 // own headings, and nothing where it has nothing to say.
-#ifndef TALLY_REPORT_COMPOSE_H
-#define TALLY_REPORT_COMPOSE_H
+#ifndef TALLY_COMPARE_COMPOSE_H
+#define TALLY_COMPARE_COMPOSE_H
 
 #include "analysis.h"
 #include "document.h"

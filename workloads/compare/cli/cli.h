@@ -2,8 +2,8 @@
 //
 // The command line of tally-compare.  One table of options says what each is called, takes
 // and sets, within which bounds, and what it is to --resume.
-#ifndef TALLY_REPORT_CLI_H
-#define TALLY_REPORT_CLI_H
+#ifndef TALLY_COMPARE_CLI_H
+#define TALLY_COMPARE_CLI_H
 
 #include "run.h"
 

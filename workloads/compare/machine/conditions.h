@@ -2,8 +2,8 @@
 //
 // What on a machine and of a build spoils numbers: each condition with its
 // state, what was found, and what to do.  Looks only; changes nothing.
-#ifndef TALLY_REPORT_STABLE_H
-#define TALLY_REPORT_STABLE_H
+#ifndef TALLY_COMPARE_STABLE_H
+#define TALLY_COMPARE_STABLE_H
 
 #include <jansson.h>
 #include <stddef.h>

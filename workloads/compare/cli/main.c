@@ -6,6 +6,7 @@
 // another build, 130 after Ctrl-C.
 #include "cli.h"
 #include "compose.h"
+#include "conditions.h"
 #include "diff.h"
 #include "files.h"
 #include "harness/output.h"
@@ -13,7 +14,6 @@
 #include "machine.h"
 #include "process.h"
 #include "results.h"
-#include "stable.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -3,8 +3,8 @@
 // What the results say: a cell for every place that was measured, with the rate of its
 // runs by round; the model of statistics.h for the cells that ran in turns; ratios of
 // cells, and the verdicts on all that the report compares.
-#ifndef TALLY_REPORT_ANALYSIS_H
-#define TALLY_REPORT_ANALYSIS_H
+#ifndef TALLY_COMPARE_ANALYSIS_H
+#define TALLY_COMPARE_ANALYSIS_H
 
 #include "results.h"
 #include "statistics.h"

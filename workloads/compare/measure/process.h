@@ -3,8 +3,8 @@
 // Runs one driver process by fork and exec and collects what it prints.  The
 // child has its own process group: Ctrl-C reaches this program alone, which
 // passes it on once and gives the child a moment to print what it has.
-#ifndef TALLY_REPORT_PROCESS_H
-#define TALLY_REPORT_PROCESS_H
+#ifndef TALLY_COMPARE_PROCESS_H
+#define TALLY_COMPARE_PROCESS_H
 
 #include "text.h"
 

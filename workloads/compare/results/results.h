@@ -3,8 +3,8 @@
 // The results file, read once: every run of every list as a struct with typed fields,
 // in an order that finds the runs of one place by bisection.  What is loaded has been
 // checked, so the rest of the program trusts it.
-#ifndef TALLY_REPORT_RESULTS_H
-#define TALLY_REPORT_RESULTS_H
+#ifndef TALLY_COMPARE_RESULTS_H
+#define TALLY_COMPARE_RESULTS_H
 
 #include <jansson.h>
 #include <stdbool.h>

@@ -16,8 +16,8 @@
 //  - A journal may be somebody else's.  What it holds is data: main.c has the list of
 //    options that are taken from it, and none of them names a program or a file that
 //    is written.
-#ifndef TALLY_REPORT_JOURNAL_H
-#define TALLY_REPORT_JOURNAL_H
+#ifndef TALLY_COMPARE_JOURNAL_H
+#define TALLY_COMPARE_JOURNAL_H
 
 #include <jansson.h>
 #include <stdbool.h>

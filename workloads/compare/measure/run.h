@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //
 // Measures: plans the runs, starts the drivers, keeps all that they print.
-#ifndef TALLY_REPORT_RUN_H
-#define TALLY_REPORT_RUN_H
+#ifndef TALLY_COMPARE_RUN_H
+#define TALLY_COMPARE_RUN_H
 
 #include <jansson.h>
 #include <stdbool.h>

@@ -2,8 +2,8 @@
 //
 // splitmix64 (Steele, Lea, Flood, "Fast Splittable Pseudorandom Number
 // Generators", 2014): small, seeded, the same everywhere.
-#ifndef TALLY_REPORT_RANDOM_H
-#define TALLY_REPORT_RANDOM_H
+#ifndef TALLY_COMPARE_RANDOM_H
+#define TALLY_COMPARE_RANDOM_H
 
 #include <stddef.h>
 #include <stdint.h>

@@ -7,8 +7,8 @@
 //  - A figure counts as a difference, or as the same, by the test that judges all figures
 //    of its family, with the margin that the user gave.
 //  - A kind is faster, or slower, only if one of its workloads is by itself.
-#ifndef TALLY_REPORT_CHOICES_H
-#define TALLY_REPORT_CHOICES_H
+#ifndef TALLY_COMPARE_CHOICES_H
+#define TALLY_COMPARE_CHOICES_H
 
 #include "analysis.h"
 
