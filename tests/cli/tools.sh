@@ -82,7 +82,7 @@ begin() {
     # shellcheck disable=SC2086 # the words of $run are arguments
     "$compare" $run --output "$1" >"$scratch/begun.out" 2>"$scratch/begun.err" </dev/null &
     process=$!
-    wait_for "$1/journal.jsonl" '"block"'
+    wait_for "$1/journal.jsonl" '"run"'
 }
 
 # ended: the run that was begun ends by itself; sets status, and its errors are looked at
@@ -182,11 +182,11 @@ journals() {
     # Scripts come from the checkout alone.
     words="\"--python-script=$scratch/evil\",\"--patterns-script=$scratch/evil\",\"--server-script=$scratch/evil\""
     # What belongs to no job of the run, or to another list, is measured again.
-    sed 's/"list":"blocks"/"list":"workloads"/; s/"list":"control"/"list":"backends"/'"
+    sed 's/"list":"runs"/"list":"workloads"/; s/"list":"control"/"list":"backends"/'"
         1s|\"arguments\":\[|&$words,|" "$scratch/kept" >"$journal"
     echo '{"job":1,"failure":{"workload":7}}' >>"$journal"
     call "$compare" run --drivers "$drivers" --resume "$scratch/mine"
-    expect 'a journal with blocks in no list' 0 ': 0 of '
+    expect 'a journal with runs in no list' 0 ': 0 of '
     problem=
     grep -q '"failures": \[\]' "$scratch/mine/results.json" || problem='it took a failure over'
     judge 'a journal with a failure of nothing' "$problem"
@@ -202,7 +202,7 @@ interpreter() {
         "$compare" run --drivers "$drivers" --backends "$backend" --workloads tasks-weakref --threads 1 --quick --rounds 2 $python \
             --output "$scratch/python" >"$scratch/out" 2>"$scratch/err" </dev/null &
         process=$!
-        wait_for "$scratch/python/journal.jsonl" '"block"'
+        wait_for "$scratch/python/journal.jsonl" '"run"'
         kill -INT $process
         wait $process
         status=$?

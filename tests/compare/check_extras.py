@@ -15,7 +15,7 @@ SCHEMES, BUSY = ["ticks", "cpython", "deadline"], [0, 1, 2, 4]
 
 def convoy_faults(results, backends):
     exclusion = {backend["name"]: backend["locking"] for backend in results["backends"]}
-    found = {(block["backend"], block["scheme"], block["busy"]) for block in results["convoy"]}
+    found = {(one["backend"], one["scheme"], one["busy"]) for one in results["convoy"]}
     wanted = {
         (backend, scheme, busy)
         for backend in backends
@@ -24,26 +24,28 @@ def convoy_faults(results, backends):
     }
     for place in found ^ wanted:
         yield f"convoy: {place} is {'missing' if place in wanted else 'one too many'}"
-    for block in results["convoy"]:
-        where = f"convoy on {block['backend']}, {block['scheme']}, {block['busy']} busy"
-        times = block["times_ms"]
-        if len(times) != block["requests"] or times != sorted(times) or times[0] <= 0:
+    for one in results["convoy"]:
+        where = f"convoy on {one['backend']}, {one['scheme']}, {one['busy']} busy"
+        times = one["times_ms"]
+        if len(times) != one["requests"] or times != sorted(times) or times[0] <= 0:
             yield f"{where}: the times are not one for each request, in order"
-        if not block["p50_ms"] <= block["p90_ms"] <= block["p99_ms"] <= block["max_ms"]:
+        if not one["p50_ms"] <= one["p90_ms"] <= one["p99_ms"] <= one["max_ms"]:
             yield f"{where}: the percentiles are in no order"
-        if (block["busy_operations_per_second"] > 0) != (block["busy"] > 0):
-            yield f"{where}: {block['busy_operations_per_second']} operations of the busy threads"
-        if block["scheme"] == "none" and block["gil_requests"]:
+        if (one["busy_operations_per_second"] > 0) != (one["busy"] > 0):
+            yield f"{where}: {one['busy_operations_per_second']} operations of the busy threads"
+        if one["scheme"] == "none" and one["gil_requests"]:
             yield f"{where}: a request for a lock that is not there"
 
 
 def server_faults(results, backends, threads):
-    found = {(block["backend"], block["version"], block["threads"]) for block in results["servers"]}
+    found = {(one["backend"], one["version"], one["threads"]) for one in results["servers"]}
     for place in {(b, v, t) for b in backends for v in (1, 2) for t in threads} ^ found:
         yield f"task-server: {place} is missing, or one too many"
-    for block in results["servers"]:
-        where = f"task-server on {block['backend']}, version {block['version']}, {block['threads']} threads"
-        load, server = block["load"], block["server"]
+    for one in results["servers"]:
+        where = (
+            f"task-server on {one['backend']}, version {one['version']}, {one['threads']} threads"
+        )
+        load, server = one["load"], one["server"]
         if (
             load["failed"]
             or load["requests"] <= 0
@@ -54,27 +56,27 @@ def server_faults(results, backends, threads):
             yield f"{where}: wrk has more answers than the server gave"
         if (
             sum(server["by_thread"]) != server["requests"]
-            or len(server["by_thread"]) != block["threads"]
+            or len(server["by_thread"]) != one["threads"]
         ):
             yield f"{where}: the workers' requests do not add up"
-        if block["version"] == 2 and server["collections"]["collected"]:
+        if one["version"] == 2 and server["collections"]["collected"]:
             yield f"{where}: the collector found garbage although references are weak"
         if server["objects_left"]:
             yield f"{where}: {server['objects_left']} objects were left"
 
 
 def pattern_faults(results, threads):
-    found = {(block["workload"], block["threads"]) for block in results["patterns"]}
-    workloads = {block["workload"] for block in results["blocks"]}
+    found = {(one["workload"], one["threads"]) for one in results["patterns"]}
+    workloads = {one["workload"] for one in results["runs"]}
     for place in {(w, t) for w in workloads for t in threads} ^ found:
         yield f"patterns: {place} is missing, or one too many"
-    for block in results["patterns"]:
-        where = f"{block['workload']} on {block['backend']}, {block['threads']} threads"
-        if not re.search("with GIL|free-threaded", block["backend"]):
+    for one in results["patterns"]:
+        where = f"{one['workload']} on {one['backend']}, {one['threads']} threads"
+        if not re.search("with GIL|free-threaded", one["backend"]):
             yield f"{where}: it does not say whether there is a GIL"
-        for sample in block["samples"]:
+        for sample in one["samples"]:
             if (
-                len(sample["per_thread"]) != block["threads"]
+                len(sample["per_thread"]) != one["threads"]
                 or sum(sample["per_thread"]) != sample["operations"]
                 or sample["operations"] <= 0
             ):
@@ -98,7 +100,7 @@ def main():
     folder, backends = sys.argv[1], sys.argv[2].split(",")
     with open(os.path.join(folder, "results.json"), encoding="utf-8") as file:
         results = json.load(file)
-    threads = {block["threads"] for block in results["blocks"]}
+    threads = {one["threads"] for one in results["runs"]}
     faults = [f"failed: {failure}" for failure in results["failures"]]
     faults += [
         *convoy_faults(results, backends),

@@ -149,7 +149,7 @@ def look(program, scratch, dark):
 
 def expected_plots(results):
     """Throughput for each workload that has a sample, and speedup where one thread has."""
-    measured = [block for block in results["blocks"] if block["samples"]]
+    measured = [block for block in results["runs"] if block["samples"]]
     return len({block["workload"] for block in measured}) + len(
         {block["workload"] for block in measured if block["threads"] == 1}
     )
@@ -164,11 +164,11 @@ def text_faults(page, csv, results):
     for samples in re.findall(r'<details class="samples">.*?<pre>(.*?)</pre>', page, re.S):
         for line in html.unescape(samples).splitlines()[1:]:
             lines[line.split(",", 1)[0].strip('"')] += 1
-    # The page has the lines of results.csv, and results.csv all samples of the blocks.
+    # The page has the lines of results.csv, and results.csv all samples of the runs.
     wanted, least = collections.Counter(), collections.Counter()
     for line in csv.splitlines()[1:]:
         wanted[line.split(",", 1)[0].strip('"')] += 1
-    for block in results["blocks"]:
+    for block in results["runs"]:
         least[block["workload"]] += len(block["samples"])
     for workload, count in least.items():
         if wanted[workload] < count:

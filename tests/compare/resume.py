@@ -37,38 +37,38 @@ def entries():
         return [json.loads(line) for line in lines if line.endswith("\n")][1:]
 
 
-def blocks():
-    return [entry for entry in entries() if "block" in entry]
+def runs():
+    return [entry for entry in entries() if "run" in entry]
 
 
 def end_with(arguments, number, more):
-    """Runs until so many more blocks are in the journal, then sends the signal."""
-    wanted = len(blocks()) + more
+    """Runs until so many more runs are in the journal, then sends the signal."""
+    wanted = len(runs()) + more
     process = subprocess.Popen(
         run + arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
-    while len(blocks()) < wanted and process.poll() is None:
+    while len(runs()) < wanted and process.poll() is None:
         time.sleep(0.01)
     process.send_signal(number)
     status = process.wait(60)
     if status not in (-number, 128 + number):
         sys.exit(f"after signal {number} it ended with status {status}")
-    return blocks()
+    return runs()
 
 
-def key(block):
-    return json.dumps(block["samples"]), block["seed"], block["round"]
+def key(one):
+    return json.dumps(one["samples"]), one["seed"], one["round"]
 
 
 killed = end_with(options + ["--output", folder], signal.SIGKILL, 3)
 stopped = end_with(["--resume", folder], signal.SIGINT, 3)
 if stopped[: len(killed)] != killed:
-    sys.exit("blocks from before the kill are gone from the journal")
+    sys.exit("runs from before the kill are gone from the journal")
 if not os.path.exists(os.path.join(folder, "results.json")):
     sys.exit("no report after SIGINT")
 # A line that a loss of power cut short.
 with open(journal, "a", encoding="utf-8") as file:
-    file.write('{"job":1,"list":"blocks","blo')
+    file.write('{"job":1,"list":"runs","ru')
 last = subprocess.run(
     run + options + ["--output", folder], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
 )
@@ -78,21 +78,21 @@ if os.path.exists(journal):
     sys.exit("the journal is left behind")
 with open(os.path.join(folder, "results.json"), encoding="utf-8") as file:
     results = json.load(file)
-found = {key(block) for name in ("blocks", "control") for block in results[name]}
+found = {key(one) for name in ("runs", "control") for one in results[name]}
 lost = [
     entry
     for entry in stopped
-    if entry["list"] in ("blocks", "control") and key(entry["block"]) not in found
+    if entry["list"] in ("runs", "control") and key(entry["run"]) not in found
 ]
 if lost:
-    sys.exit(f"{len(lost)} of {len(stopped)} blocks lost")
+    sys.exit(f"{len(lost)} of {len(stopped)} runs lost")
 if results["incomplete"] or results["resumed"] != 2 or results["failures"]:
     sys.exit("the results are not those of a whole run that was resumed twice")
-whole = [block for block in results["blocks"] if not block["incomplete"]]
+whole = [one for one in results["runs"] if not one["incomplete"]]
 for place, rounds in collections.Counter(
-    (block["workload"], block["threads"]) for block in whole
+    (one["workload"], one["threads"]) for one in whole
 ).items():
     if rounds != 6:
         sys.exit(f"{place} was measured {rounds} times, not 6")
 if len(whole) != 12:
-    sys.exit(f"{len(whole)} blocks, not 12")
+    sys.exit(f"{len(whole)} runs, not 12")

@@ -12,20 +12,16 @@ static int64_t collections(void) {
     return (int64_t)(stats[0].collections + stats[1].collections + stats[2].collections);
 }
 static int64_t stops(void) { return (int64_t)stats_now().stops; }
-static int holds(tally_object *list, tally_object *wanted) {
-    int found = 0;
-    for (ptrdiff_t i = 0; i < tally_list_length(list); i++) {
-        tally_object *item = tally_list_get(list, i);
-        found += item == wanted;
-        tally_decref(item);
-    }
-    tally_decref(list);
-    return found;
-}
 static void make_lists(int count) {
     tally_object *list = tally_list_new(count);
     for (int i = 0; i < count; i++) append_new(list, tally_list_new(0));
     tally_decref(list);
+}
+/* The list is a new reference, which is dropped. */
+static int holds(tally_object *list, tally_object *wanted) {
+    int times = times_in(list, wanted);
+    tally_decref(list);
+    return times;
 }
 
 /* ---- callbacks of the interface ---- */

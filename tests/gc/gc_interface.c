@@ -7,19 +7,9 @@
 
 static const int defaults[3] = {700, 10, 10}, never[3] = {0, 10, 10};
 
-static int contains(tally_object *list, tally_object *wanted) {
-    int found = 0;
-    for (ptrdiff_t i = 0; i < tally_list_length(list); i++) {
-        tally_object *item = tally_list_get(list, i);
-        found += item == wanted;
-        tally_decref(item);
-    }
-    return found;
-}
-
 /* The list is a new reference, which is dropped. */
 static int contains_once(tally_object *list, tally_object *wanted) {
-    int found = contains(list, wanted);
+    int found = times_in(list, wanted);
     tally_decref(list);
     return found == 1;
 }
@@ -289,14 +279,14 @@ NODE_TEST(objects_are_the_tracked_ones) {
     tally_object *atoms = pair(number, tally_none), *holder = pair(list, number),
                  *node = node_new(node_type), *large = tally_object_new(node_type, 5000);
     tally_object *all = tally_gc_get_objects(-1);
-    check_int(contains(all, list), 1);
-    check_int(contains(all, dict), 1);
-    check_int(contains(all, holder), 1);
-    check_int(contains(all, node), 1);
-    check_int(contains(all, large), 1);
-    check_int(contains(all, atoms), 0);
-    check_int(contains(all, number), 0);
-    check_int(contains(all, all), 0);
+    check_int(times_in(all, list), 1);
+    check_int(times_in(all, dict), 1);
+    check_int(times_in(all, holder), 1);
+    check_int(times_in(all, node), 1);
+    check_int(times_in(all, large), 1);
+    check_int(times_in(all, atoms), 0);
+    check_int(times_in(all, number), 0);
+    check_int(times_in(all, all), 0);
     tally_decref(all);
     ptrdiff_t before = length_of(tally_gc_get_objects(-1));
     tally_object *fresh = tally_list_new(0);
@@ -330,11 +320,11 @@ NODE_TEST(referrers_are_the_tracked_objects_that_hold_it) {
     tally_set_attr(instance, key, target);
     tally_object *referrers = tally_gc_get_referrers(target);
     check_int(tally_list_length(referrers), 5);
-    check_int(contains(referrers, list), 1);
-    check_int(contains(referrers, tuple), 1);
-    check_int(contains(referrers, node), 1);
-    check_int(contains(referrers, dict), 1);
-    check_int(contains(referrers, instance), 1);
+    check_int(times_in(referrers, list), 1);
+    check_int(times_in(referrers, tuple), 1);
+    check_int(times_in(referrers, node), 1);
+    check_int(times_in(referrers, dict), 1);
+    check_int(times_in(referrers, instance), 1);
     tally_decref(referrers);
     check(contains_once(tally_gc_get_referrers(class), instance));
     tally_object *drop[] = {list, tuple, node, dict, instance, class, target, key};
@@ -347,16 +337,16 @@ NODE_TEST(referents_are_what_an_object_holds) {
     tally_object *class = class_named("C"), *instance = tally_instance_new(class);
     tally_object *referents = tally_gc_get_referents(tuple);
     check_int(tally_list_length(referents), 2);
-    check_int(contains(referents, a), 1);
-    check_int(contains(referents, number), 1);
+    check_int(times_in(referents, a), 1);
+    check_int(times_in(referents, number), 1);
     tally_decref(referents);
     check_int(length_of(tally_gc_get_referents(a)), 0);
     check_int(length_of(tally_gc_get_referents(number)), 0);
     tally_set_attr(instance, key, a);
     referents = tally_gc_get_referents(instance);
-    check_int(contains(referents, a), 1);
-    check_int(contains(referents, key), 1);
-    check_int(contains(referents, class), 1);
+    check_int(times_in(referents, a), 1);
+    check_int(times_in(referents, key), 1);
+    check_int(times_in(referents, class), 1);
     check_int(tally_list_length(referents), 3);
     tally_decref(referents);
     tally_object *reference = tally_weakref_new(instance, NULL, NULL);
@@ -632,8 +622,8 @@ static void ask_again_and_again(void *argument) {
     for (int i = 0; i < SUITE_LONG(100); i++) {
         tally_object *ring = ring_of(node_type, 2), *all = tally_gc_get_objects(-1),
                      *referrers = tally_gc_get_referrers(ring);
-        check_int(contains(all, ring), 1);
-        check(contains(referrers, node_of(ring)->child[0]) == 1);
+        check_int(times_in(all, ring), 1);
+        check(times_in(referrers, node_of(ring)->child[0]) == 1);
         drop(all, referrers);
         int counts[3];
         tally_gc_get_count(counts);

@@ -229,16 +229,6 @@ CYCLE_TEST(with_a_callback_each_is_new) {
     drop(first, second, plain, again);
 }
 
-static int is_in(tally_object *list, tally_object *item) {
-    int found = 0;
-    for (ptrdiff_t i = 0; i < tally_list_length(list); i++) {
-        tally_object *at = tally_list_get(list, i);
-        found += at == item;
-        tally_decref(at);
-    }
-    return found;
-}
-
 TEST(the_list_of_an_object_has_each_of_its_own_once) {
     enum { COUNT = 100 };
     begin_cycles();
@@ -250,7 +240,7 @@ TEST(the_list_of_an_object_has_each_of_its_own_once) {
     }
     tally_object *list = tally_weakref_list(object);
     check_int(tally_list_length(list), COUNT);
-    for (int i = 0; i < COUNT; i++) check_int(is_in(list, references[i]), 1);
+    for (int i = 0; i < COUNT; i++) check_int(times_in(list, references[i]), 1);
     for (int i = 0; i < COUNT; i += 2) tally_decref(references[i]);
     check_int(tally_weakref_count(object), COUNT); /* the list holds them */
     tally_decref(list);

@@ -93,6 +93,16 @@ tally_object *list_of(int64_t first, int64_t last) {
     return list;
 }
 
+int times_in(tally_object *list, tally_object *item) {
+    int times = 0;
+    for (ptrdiff_t i = 0; i < tally_list_length(list); i++) {
+        tally_object *at = tally_list_get(list, i);
+        times += at == item;
+        tally_decref(at);
+    }
+    return times;
+}
+
 tally_object *pair(tally_object *a, tally_object *b) {
     return tally_tuple_new((tally_object *[]){a, b}, 2);
 }

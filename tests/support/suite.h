@@ -93,6 +93,8 @@ void append_new(tally_object *list, tally_object *item);
 void set_new(tally_object *dict, tally_object *key, tally_object *value);
 void attr_new(tally_object *object, tally_object *name, tally_object *value);
 tally_object *list_of(int64_t first, int64_t last);
+/* How often the list has the item itself. */
+int times_in(tally_object *list, tally_object *item);
 tally_object *pair(tally_object *a, tally_object *b);
 tally_object *one_tuple(tally_object *item);
 /* A class without slots. */

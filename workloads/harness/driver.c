@@ -11,26 +11,26 @@
  */
 #include <stdlib.h>
 
-#include "block.h"
 #include "fail.h"
 #include "layout.h"
 #include "measure.h"
 #include "options.h"
 #include "output.h"
 #include "processes.h"
+#include "run.h"
 #include "stop.h"
 #include "watch.h"
 
 enum { ENDED_EARLY = 130 };
 
 static json_t *run_threads(const options *options, bool *incomplete) {
-    block block;
+    run run;
 
     watch_start(options->time_limit);
-    measure(options, &block);
-    json_t *result = block_to_json(&block, options);
-    *incomplete = block.incomplete;
-    block_free(&block);
+    measure(options, &run);
+    json_t *result = run_to_json(&run, options);
+    *incomplete = run.incomplete;
+    run_free(&run);
     return result;
 }
 
@@ -43,7 +43,7 @@ int main(int argc, char **argv) {
     options_parse(&options, argc, argv);
     processes_follow_parent(&options);
     if (options.list) {
-        block_print_workloads(options.json);
+        run_print_workloads(options.json);
         options_free(&options);
         return EXIT_SUCCESS;
     }
@@ -52,7 +52,7 @@ int main(int argc, char **argv) {
     json_t *result = options.processes ? processes_run(&options, argc, argv, &incomplete)
                                        : run_threads(&options, &incomplete);
     layout_to_json(result);
-    block_print(result);
+    run_print(result);
     options_free(&options);
     return incomplete ? ENDED_EARLY : EXIT_SUCCESS;
 }

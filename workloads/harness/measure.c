@@ -2,15 +2,15 @@
 /*
  * measure.c: the samples. All workers wait at a gate, the main thread opens it,
  * sleeps for the length of the sample, and sets a flag that each worker looks
- * at between two calls of `run`. A worker times itself, from the gate to its
- * last operation: how fast the others leave the gate does not matter.
+ * at between two calls of `run`. A sample's time is that from the first start to the last end,
+ * and its rate all operations over this time: a worker that waits for the GIL when the
+ * sample ends does its run later, and both the run and the wait count.
  *
  * Where a sample is a total of operations, the workers take them from one pot,
  * and whoever takes the last one sets the flag. One pot and not a part each:
  * what one worker leaves undone another does, and workers that wait for each
- * other, or stand by, need no rule of their own. The time is that from the first
- * start to the last end. A run is never cut short, so somewhat more than the
- * total is done; the sample says how much.
+ * other, or stand by, need no rule of their own. A run is never cut short, so somewhat more than
+ * the total is done; the sample says how much.
  *
  * The invariant: whoever sleeps is in a blocking region. The main thread is in
  * one from the first gate on, except while it asks for statistics or wakes
@@ -35,6 +35,7 @@
 #include "pinning.h"
 #include "state.h"
 #include "stop.h"
+#include "switching.h"
 #include "watch.h"
 
 struct measurement;
@@ -231,35 +232,36 @@ static bool run_for(struct measurement *all, const char *step, unsigned millisec
     return !asked_to_end;
 }
 
-static void record(const struct measurement *all, block *block) {
-    double seconds = 0, rate = 0, longest = 0, began = INFINITY, ended = 0;
+static void record(const struct measurement *all, run *run) {
+    double longest = 0, began = INFINITY, ended = 0;
     uint64_t operations = 0;
-    unsigned sample = block->samples++;
+    unsigned sample = run->samples++;
 
-    for (unsigned i = 0; i < block->workers; i++) {
+    for (unsigned i = 0; i < run->workers; i++) {
         const struct worker *worker = &all->workers[i];
 
-        block->operations[(size_t)sample * block->workers + i] = worker->operations;
-        block->worker_seconds[(size_t)sample * block->workers + i] = worker->seconds;
+        run->operations[(size_t)sample * run->workers + i] = worker->operations;
+        run->worker_seconds[(size_t)sample * run->workers + i] = worker->seconds;
         operations += worker->operations;
-        if (worker->operations > 0) { /* who stands by keeps nobody waiting */
+        if (worker->operations > 0) { /* a worker that stands by keeps no other waiting */
             began = fmin(began, worker->began);
             ended = fmax(ended, worker->ended);
             longest = fmax(longest, worker->seconds);
         }
-        seconds += worker->seconds;
-        rate += (double)worker->operations / worker->seconds;
     }
-    /* Preparing is not measured, and each does it by itself. */
-    double whole = all->options->workload->prepare != NULL ? longest : ended - began;
-    block->seconds[sample] = all->from_pot ? whole : seconds / block->workers;
-    block->rates[sample] = all->from_pot ? (double)operations / whole : rate;
+    /* Preparing is not measured, and each worker does it by itself. */
+    double seconds = all->options->workload->prepare != NULL ? longest : ended - began;
+    run->seconds[sample] = seconds;
+    run->rates[sample] = (double)operations / seconds;
+    double turns = 10.0 * run->workers * switching_turn_seconds(&all->options->runtime);
+    run->few_turns |= run->workers > 1 && seconds < turns;
 }
 
-static void read_stats(tally_stats_result *stats, fights *fights, void (*list)(struct fights *)) {
+static void read_stats(tally_stats_result *stats, contention *contention,
+                       void (*list)(struct contention *)) {
     tally_blocking_end();
     tally_stats(stats);
-    list(fights);
+    list(contention);
     tally_blocking_begin();
 }
 
@@ -272,38 +274,37 @@ static long weigh_among_processes(const options *options) {
     return kib;
 }
 
-static void take_samples(struct measurement *all, block *block) {
+static void take_samples(struct measurement *all, run *run) {
     const options *options = all->options;
     tally_stats_result before, after;
 
     bool go_on = options->warmup_ms == 0 || run_for(all, "the warm-up", options->warmup_ms, 0);
     /* All workers are at the gate: nobody collects, or adds to a latency. */
-    if (block->latencies != NULL)
-        memset(block->latencies, 0, block->workers * sizeof *block->latencies);
+    if (run->latencies != NULL) memset(run->latencies, 0, run->workers * sizeof *run->latencies);
     atomic_store_explicit(&all->counted, true, memory_order_relaxed);
-    pauses_begin(block->pauses);
+    pauses_begin(run->pauses);
     watch_step("reading the statistics", 0);
-    read_stats(&before, &block->fights, fights_begin);
+    read_stats(&before, &run->contention, contention_begin);
     for (unsigned i = 0; go_on && i < options->samples; i++)
         if ((go_on = run_for(all, "a sample", options->sample_ms, options->total)))
-            record(all, block);
+            record(all, run);
     watch_step("reading the statistics", 0);
-    read_stats(&after, &block->fights, fights_end);
-    pauses_end(block->pauses);
-    block->pss_kib = weigh_among_processes(options);
-    block->incomplete = !go_on;
+    read_stats(&after, &run->contention, contention_end);
+    pauses_end(run->pauses);
+    run->pss_kib = weigh_among_processes(options);
+    run->incomplete = !go_on;
 
-    block->stats.detailed = after.detailed;
-#define FIELD(name) block->stats.name = after.name - before.name;
+    run->stats.detailed = after.detailed;
+#define FIELD(name) run->stats.name = after.name - before.name;
     TALLY_STATS_CHEAP(FIELD)
     TALLY_STATS_DETAILED(FIELD)
 #undef FIELD
-#define FIELD(name) block->stats.name = after.name;
+#define FIELD(name) run->stats.name = after.name;
     TALLY_STATS_LEVELS(FIELD)
 #undef FIELD
 }
 
-static void run_workload(struct measurement *all, block *block) {
+static void run_workload(struct measurement *all, run *run) {
     const tally_workload *workload = all->options->workload;
 
     watch_step("setup", 0);
@@ -317,7 +318,7 @@ static void run_workload(struct measurement *all, block *block) {
     start_workers(all);
     tally_blocking_begin();
     gate_collect(&all->gate);
-    take_samples(all, block);
+    take_samples(all, run);
     watch_step("the workers' end", 0);
     end_workers(all); /* ends the region */
     watch_step("teardown", 0);
@@ -349,7 +350,7 @@ static void end_trace(const options *options) {
                 tally_backend(), options->workload->name, tally_trace_dropped(), options->trace);
 }
 
-void measure(const options *options, block *block) {
+void measure(const options *options, run *run) {
     struct measurement *all = workload_allocate(sizeof *all);
     unsigned workers = options->processes ? 1 : options->workers;
 
@@ -363,34 +364,34 @@ void measure(const options *options, block *block) {
         .stop = &all->stop,
         .parameters = options->parameters,
     };
-    block_init(block, workers, options->samples);
+    run_init(run, workers, options->samples);
     if (options->workload->latency) {
-        block->clock_ns = clock_cost();
-        block->latencies = workload_allocate(workers * sizeof *block->latencies);
-        all->latencies = block->latencies;
+        run->clock_ns = clock_cost();
+        run->latencies = workload_allocate(workers * sizeof *run->latencies);
+        all->latencies = run->latencies;
     }
     pinning_load(&all->pinning);
     if (tally_init(&options->runtime) != 0)
         workload_fail("cannot start the run time: %s", tally_error_message());
-    pauses_watch(block->pauses);
-    footprint_measure_kinds(block->kinds);
+    pauses_watch(run->pauses);
+    footprint_measure_kinds(run->kinds);
     /* The classes that were weighed are dead, and not to be found by what is measured. */
     if (tally_gc_collect(2) < 0) workload_fail("cannot collect: %s", tally_error_message());
     if (options->without == CAUSE_COLLECTOR) tally_gc_disable();
-    block->baseline_rss_kib = footprint_resident();
+    run->baseline_rss_kib = footprint_resident();
     begin_trace(options);
-    run_workload(all, block);
+    run_workload(all, run);
     watch_step("the end of the run time", 0);
     end_trace(options);
-    block->peak_rss_kib = footprint_peak();
-    block->live_at_finish = tally_finish();
-    if (block->live_at_finish < 0)
+    run->peak_rss_kib = footprint_peak();
+    run->live_at_finish = tally_finish();
+    if (run->live_at_finish < 0)
         workload_fail("cannot end the run time: %s", tally_error_message());
 
-    block->oversubscribed = workers > all->pinning.count;
-    block->pinned = true;
-    for (unsigned i = 0; i < workers; i++) block->pinned &= all->workers[i].pinned;
-    for (unsigned i = 0; i < workers; i++) perf_add(block->perf, all->workers[i].perf.counts);
+    run->oversubscribed = workers > all->pinning.count;
+    run->pinned = true;
+    for (unsigned i = 0; i < workers; i++) run->pinned &= all->workers[i].pinned;
+    for (unsigned i = 0; i < workers; i++) perf_add(run->perf, all->workers[i].perf.counts);
     pinning_free(&all->pinning);
     free(all->workers);
     free(all);

@@ -5,9 +5,9 @@
 #ifndef TALLY_HARNESS_MEASURE_H
 #define TALLY_HARNESS_MEASURE_H
 
-#include "block.h"
+#include "run.h"
 
 /* Starts the run time, does all of the workload's life, and ends the run time. */
-void measure(const options *options, block *block);
+void measure(const options *options, run *run);
 
 #endif

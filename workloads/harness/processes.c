@@ -30,8 +30,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "block.h"
 #include "pinning.h"
+#include "run.h"
 #include "stop.h"
 
 extern char **environ;
@@ -42,7 +42,7 @@ struct child {
     pid_t process;
     int socket; /* -1: closed */
     int output; /* what it prints */
-    json_t *block;
+    json_t *run;
 };
 
 struct family {
@@ -162,7 +162,7 @@ static void *allocate_json(size_t size) {
     return memory;
 }
 
-static json_t *read_block(struct family *family, const struct child *child) {
+static json_t *read_run(struct family *family, const struct child *child) {
     char *text = NULL;
     size_t size = 0;
     FILE *whole = open_memstream(&text, &size);
@@ -175,15 +175,15 @@ static json_t *read_block(struct family *family, const struct child *child) {
         fwrite(buffer, 1, (size_t)got, whole);
     }
     fclose(whole);
-    json_t *block = json_loadb(text, size, 0, NULL);
+    json_t *run = json_loadb(text, size, 0, NULL);
     free(text);
-    return block;
+    return run;
 }
 
 static void finish_child(struct family *family, struct child *child, unsigned index) {
     int status;
 
-    child->block = read_block(family, child);
+    child->run = read_run(family, child);
     close(child->output);
     if (TEMP_FAILURE_RETRY(waitpid(child->process, &status, 0)) < 0)
         workload_fail("cannot wait for process %u: %s", index + 1, strerror(errno));
@@ -194,7 +194,7 @@ static void finish_child(struct family *family, struct child *child, unsigned in
         family->incomplete = true;
     else if (WEXITSTATUS(status) != 0)
         _Exit(WEXITSTATUS(status)); /* it has said why; its siblings see our socket close */
-    if (child->block == NULL) workload_fail("process %u printed no result", index + 1);
+    if (child->run == NULL) workload_fail("process %u printed no result", index + 1);
 }
 
 /* ---- merging ------------------------------------------------------------ */
@@ -215,20 +215,16 @@ static void keep_longest(json_t *into, json_t *from) {
         longest, fmax(json_real_value(longest), json_real_value(json_object_get(from, "seconds"))));
 }
 
-/* Makes the first child's samples those of all; cut to those that every child
- * took. A time: its mean, and the rates add up; a total: until the last is done. */
-static void merge_samples(json_t *into, json_t *from, bool total) {
+/* Makes the first child's samples those of all; cut to those that every child took. They began
+ * together, so the time is that until the last is done. */
+static void merge_samples(json_t *into, json_t *from) {
     while (json_array_size(into) > json_array_size(from))
         json_array_remove(into, json_array_size(into) - 1);
     for (size_t i = 0; i < json_array_size(into); i++) {
         json_t *sum = json_array_get(into, i), *sample = json_array_get(from, i);
 
-        if (total)
-            keep_longest(sum, sample);
-        else
-            add_number(sum, sample, "seconds"); /* divided in the end */
+        keep_longest(sum, sample);
         add_number(sum, sample, "operations");
-        add_number(sum, sample, "rate");
         json_array_extend(json_object_get(sum, "per_thread"),
                           json_object_get(sample, "per_thread"));
         json_array_extend(json_object_get(sum, "per_thread_seconds"),
@@ -262,38 +258,36 @@ static void merge(json_t *into, json_t *from) {
     json_t *stats = json_object_get(into, "stats"), *value;
     const char *name;
 
-    merge_samples(json_object_get(into, "samples"), json_object_get(from, "samples"),
-                  json_object_get(into, "total") != NULL);
+    merge_samples(json_object_get(into, "samples"), json_object_get(from, "samples"));
     for (size_t i = 0; i < sizeof sums / sizeof *sums; i++) add_number(into, from, sums[i]);
     json_object_foreach(stats, name, value) add_number(stats, json_object_get(from, "stats"), name);
     perf_merge(json_object_get(into, "perf"), json_object_get(from, "perf"));
     if (!json_is_true(json_object_get(from, "pinned")))
         json_object_set_new(into, "pinned", json_false());
+    if (json_is_true(json_object_get(from, "few_turns")))
+        json_object_set_new(into, "few_turns", json_true());
 }
 
-static void finish_sample(json_t *sample, const struct family *family) {
-    double seconds = json_real_value(json_object_get(sample, "seconds"));
+static void set_rate(json_t *sample) {
+    double operations = (double)json_integer_value(json_object_get(sample, "operations"));
 
-    if (family->options->total > 0)
-        json_object_set_new(
-            sample, "rate",
-            json_real((double)json_integer_value(json_object_get(sample, "operations")) / seconds));
-    else
-        json_object_set_new(sample, "seconds", json_real(seconds / family->count));
+    json_object_set_new(
+        sample, "rate",
+        json_real(operations / json_real_value(json_object_get(sample, "seconds"))));
 }
 
 static json_t *merge_all(struct family *family) {
-    json_t *result = family->children[0].block, *sample;
+    json_t *result = family->children[0].run, *sample;
     pinning pinning;
     size_t i;
 
     keep_apart(result, result);
     for (unsigned child = 1; child < family->count; child++) {
-        keep_apart(result, family->children[child].block);
-        merge(result, family->children[child].block);
-        json_decref(family->children[child].block);
+        keep_apart(result, family->children[child].run);
+        merge(result, family->children[child].run);
+        json_decref(family->children[child].run);
     }
-    json_array_foreach(json_object_get(result, "samples"), i, sample) finish_sample(sample, family);
+    json_array_foreach(json_object_get(result, "samples"), i, sample) set_rate(sample);
     if (family->options->total > 0)
         json_object_set_new(result, "total", json_integer((json_int_t)family->options->total));
     pinning_load(&pinning);

@@ -10,7 +10,7 @@
 
 #include "options.h"
 
-/* Runs them and returns their blocks made one; *incomplete as of a block. */
+/* Runs them and returns their runs made one; *incomplete as that of a run. */
 json_t *processes_run(const options *options, int argc, char **argv, bool *incomplete);
 
 /* A process that is one worker of many ends with its parent from here on. */

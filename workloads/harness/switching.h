@@ -18,5 +18,7 @@ bool switching_set(tally_options *options, const char *name);
 const char *switching_name(const tally_options *options);
 /* Whether this backend has a GIL. */
 bool switching_applies(void);
+/* How long a thread keeps the GIL that others wait for; 0: there is none, or ticks count. */
+double switching_turn_seconds(const tally_options *options);
 
 #endif

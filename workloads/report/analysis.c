@@ -3,362 +3,371 @@
 // What the results say; see analysis.h.
 #include "analysis.h"
 
-#include "results.h"
 #include "text.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-static void add_name(const char ***names, size_t *count, const char *name) {
-    for (size_t i = 0; i < *count; i++)
-        if (strcmp((*names)[i], name) == 0) return;
-    *names = checked_realloc(*names, (*count + 1) * sizeof **names);
-    (*names)[(*count)++] = name;
+// ---- pools -------------------------------------------------------------------------
+
+static double number_at(const struct run *run, size_t at) {
+    return *(const double *)((const char *)run + at);
 }
 
-static void add_threads(struct analysis *analysis, int threads) {
-    size_t at = 0;
-    while (at < analysis->thread_count && analysis->threads[at] < threads) at++;
-    if (at < analysis->thread_count && analysis->threads[at] == threads) return;
-    analysis->threads = checked_realloc(analysis->threads,
-                                        (analysis->thread_count + 1) * sizeof *analysis->threads);
-    memmove(analysis->threads + at + 1, analysis->threads + at,
-            (analysis->thread_count - at) * sizeof *analysis->threads);
-    analysis->threads[at] = threads;
-    analysis->thread_count++;
+double pool_sum(struct runs runs, size_t at) {
+    double sum = 0;
+    for (size_t i = 0; i < runs.count; i++) sum += number_at(&runs.items[i], at);
+    return sum;
 }
 
-size_t analysis_place(const struct analysis *analysis, const char *backend) {
-    const json_t *list = json_object_get(analysis->root, "backends"), *entry;
-    size_t index;
-    json_array_foreach(list, index,
-                       entry) if (strcmp(object_string(entry, "name", ""), backend) == 0) break;
-    return index;
-}
-
-static const char *backend_fact(const struct analysis *analysis, const char *backend,
-                                const char *fact) {
-    const json_t *list = json_object_get(analysis->root, "backends");
-    return object_string(json_array_get(list, analysis_place(analysis, backend)), fact, "");
-}
-
-const char *analysis_reference(const struct analysis *analysis) {
-    return object_string(json_array_get(json_object_get(analysis->root, "backends"), 0), "name",
-                         "");
-}
-
-bool analysis_is_ablation(const struct analysis *analysis, const char *backend) {
-    return strcmp(backend_fact(analysis, backend, "role"), "ablation") == 0;
-}
-
-const char *analysis_ablation_of(const struct analysis *analysis, const char *product) {
-    const char *counts = backend_fact(analysis, product, "refcount");
-    const char *exclusion = backend_fact(analysis, analysis_reference(analysis), "locking");
-    for (size_t i = 0; i < analysis->backend_count; i++) {
-        const char *backend = analysis->backends[i];
-        if (analysis_is_ablation(analysis, backend) &&
-            strcmp(backend_fact(analysis, backend, "refcount"), counts) == 0 &&
-            strcmp(backend_fact(analysis, backend, "locking"), exclusion) == 0)
-            return backend;
-    }
-    return NULL;
-}
-
-static struct cell make_cell(const json_t *block) {
-    return (struct cell){.workload = object_string(block, "workload", ""),
-                         .backend = object_string(block, "backend", ""),
-                         .threads = (int)object_number(block, "threads", 1),
-                         .unit = object_string(block, "unit", "operations"),
-                         .oversubscribed = json_is_true(json_object_get(block, "oversubscribed")),
-                         .shared = strcmp(object_string(block, "sharing", "own"), "shared") == 0,
-                         .pinned = json_is_true(json_object_get(block, "pinned"))};
-}
-
-static struct cell *find_cell(struct cell *cells, size_t count, const char *workload,
-                              const char *backend, int threads) {
-    for (size_t i = 0; i < count; i++)
-        if (cells[i].threads == threads && strcmp(cells[i].workload, workload) == 0 &&
-            strcmp(cells[i].backend, backend) == 0)
-            return &cells[i];
-    return NULL;
-}
-
-static struct cell *cell_for_block(struct cell **cells, size_t *count, const json_t *block) {
-    struct cell made = make_cell(block);
-    struct cell *found = find_cell(*cells, *count, made.workload, made.backend, made.threads);
-    if (found) return found;
-    *cells = checked_realloc(*cells, (*count + 1) * sizeof **cells);
-    (*cells)[*count] = made;
-    return &(*cells)[(*count)++];
-}
-
-const struct cell *analysis_cell(const struct analysis *analysis, const char *workload,
-                                 const char *backend, int threads) {
-    return find_cell(analysis->cells, analysis->cell_count, workload, backend, threads);
-}
-
-static void add_series(struct analysis *analysis, struct series *series, const json_t *block) {
-    const json_t *samples = json_object_get(block, "samples"), *sample;
-    size_t count = json_array_size(samples), index;
-    series->blocks = checked_realloc(series->blocks, (series->count + 1) * sizeof *series->blocks);
-    struct block_rates *rates = &series->blocks[series->count++];
-    *rates = (struct block_rates){.rates = checked_calloc(count, sizeof *rates->rates)};
-    json_array_foreach(samples, index, sample) {
-        bool cold = json_is_true(json_object_get(sample, "warmup"));
-        analysis->samples++;
-        analysis->warmup_samples += cold;
-        if (!cold) rates->rates[rates->count++] = sample_rate(sample);
-    }
-}
-
-static void add_block(struct analysis *analysis, const json_t *block) {
-    if (json_array_size(json_object_get(block, "samples")) == 0) return;
-    struct cell *cell = cell_for_block(&analysis->cells, &analysis->cell_count, block);
-    add_name(&analysis->workloads, &analysis->workload_count, cell->workload);
-    add_name(&analysis->backends, &analysis->backend_count, cell->backend);
-    add_threads(analysis, cell->threads);
-    add_series(analysis, &cell->series, block);
-}
-
-// FNV-1a; gives every cell its own stream of the run's seed.
-static uint64_t cell_seed(const struct cell *cell, uint64_t seed) {
-    uint64_t hash = 0xcbf29ce484222325u ^ seed ^ ((uint64_t)cell->threads << 32);
-    for (const char *c = cell->workload; *c; c++)
-        hash = (hash ^ (unsigned char)*c) * 0x100000001b3u;
-    for (const char *c = cell->backend; *c; c++) hash = (hash ^ (unsigned char)*c) * 0x100000001b3u;
-    return hash;
-}
-
-// The median over the cell's blocks in `blocks` of a number that they have.
-static double median_of(const json_t *blocks, const struct cell *cell, const char *name) {
-    double *values = checked_calloc(json_array_size(blocks), sizeof *values);
-    size_t count = 0, index;
-    const json_t *block;
-    json_array_foreach(blocks, index,
-                       block) if (strcmp(object_string(block, "workload", ""), cell->workload) ==
-                                      0 &&
-                                  strcmp(object_string(block, "backend", ""), cell->backend) == 0 &&
-                                  (int)object_number(block, "threads", 0) == cell->threads)
-        values[count++] = object_number(block, name, 0);
-    double middle = median(values, count);
+double pool_median(struct runs runs, size_t at) {
+    double *values = checked_calloc(runs.count, sizeof *values);
+    for (size_t i = 0; i < runs.count; i++) values[i] = number_at(&runs.items[i], at);
+    double middle = median(values, runs.count);
     free(values);
     return middle;
 }
 
-static void finish_cell(const struct analysis *analysis, struct cell *cell, const json_t *blocks,
-                        uint64_t seed) {
-    cell->judgement = analysis->judgement;
-    cell->moments = series_moments(&cell->series);
-    cell->replicates = checked_calloc(RESAMPLES, sizeof *cell->replicates);
-    series_bootstrap(&cell->series, cell_seed(cell, seed), cell->replicates);
-    cell->rate = interval_of(series_estimate(&cell->series), cell->replicates, cell->series.count,
-                             cell->series.count - 1);
-    cell->peak_kib = median_of(blocks, cell, "peak_rss_kib");
-    cell->block_seconds = median_of(blocks, cell, "wall_seconds");
+double pool_most(struct runs runs, size_t at) {
+    double most = 0;
+    for (size_t i = 0; i < runs.count; i++) most = fmax(most, number_at(&runs.items[i], at));
+    return most;
 }
 
-static void add_counters(struct analysis *analysis, const json_t *block) {
-    const struct cell *found =
-        analysis_cell(analysis, object_string(block, "workload", ""),
-                      object_string(block, "backend", ""), (int)object_number(block, "threads", 0));
-    if (found == NULL) return;
-    struct cell *cell = &analysis->cells[found - analysis->cells];
-    const json_t *samples = json_object_get(block, "samples"), *sample;
-    size_t index;
-    cell->counters = json_object_get(block, "stats");
-    cell->counted_operations = 0;
-    json_array_foreach(samples, index, sample) cell->counted_operations +=
-        object_number(sample, "operations", 0);
-    cell->counted_operations = object_number(block, "stats_operations", cell->counted_operations);
+double pool_least(struct runs runs, size_t at) {
+    double least = runs.count ? number_at(runs.items, at) : 0;
+    for (size_t i = 1; i < runs.count; i++) least = fmin(least, number_at(&runs.items[i], at));
+    return least;
 }
 
-// Rounds shuffle the backends, so their first appearance is no order.
-static void sort_backends(struct analysis *analysis) {
-    for (size_t i = 1; i < analysis->backend_count; i++) {
-        const char *backend = analysis->backends[i];
-        size_t at = i;
-        for (; at > 0 && analysis_place(analysis, analysis->backends[at - 1]) >
-                             analysis_place(analysis, backend);
-             at--)
-            analysis->backends[at] = analysis->backends[at - 1];
-        analysis->backends[at] = backend;
+// ---- cells and designs ---------------------------------------------------------------
+
+static bool is_measured(const struct run *run) {
+    return run->sample_count > 0 && run->list != LIST_COUNTED;
+}
+
+static struct cell make_cell(const struct analysis *analysis, struct runs runs) {
+    struct cell cell = {.key = run_key(runs.items),
+                        .runs = runs,
+                        .logs = checked_calloc(analysis->rounds, sizeof *cell.logs),
+                        .peak_kib = MEDIAN(runs, peak_kib),
+                        .oversubscribed = runs.items->oversubscribed,
+                        .pinned = runs.items->pinned};
+    for (size_t r = 0; r < analysis->rounds; r++) cell.logs[r] = NAN;
+    for (size_t i = 0; i < runs.count; i++) cell.few_turns |= runs.items[i].few_turns;
+    // Of two runs of a round the later one is that which was not cut short.
+    for (size_t i = 0; i < runs.count; i++)
+        cell.logs[runs.items[i].round] = log(runs.items[i].rate);
+    cell.rate = mean_over_rounds(cell.logs, analysis->rounds, analysis->margin);
+    return cell;
+}
+
+static void make_cells(struct analysis *analysis) {
+    const struct results *results = analysis->results;
+    analysis->cells = checked_calloc(results->run_count, sizeof *analysis->cells);
+    for (size_t i = 0, next; i < results->run_count; i = next) {
+        struct key key = run_key(&results->runs[i]);
+        for (next = i + 1;
+             next < results->run_count && run_compare(&results->runs[next], &key) == 0;)
+            next++;
+        if (is_measured(&results->runs[i]))
+            analysis->cells[analysis->cell_count++] =
+                make_cell(analysis, (struct runs){&results->runs[i], next - i});
     }
 }
 
-static void choose_scale_threads(struct analysis *analysis) {
-    analysis->scale_threads = 1;
+// The control and another build take turns with the timed runs.
+static enum list turns_with(enum list list) {
+    return list == LIST_CONTROL || list == LIST_AGAINST ? LIST_TIMED : list;
+}
+
+static bool same_design(const struct key *one, const struct key *other) {
+    return turns_with(one->list) == turns_with(other->list) && one->threads == other->threads &&
+           strcmp(one->workload, other->workload) == 0 &&
+           strcmp(one->variant, other->variant) == 0 &&
+           (one->list != LIST_WHAT_IF || strcmp(one->backend, other->backend) == 0);
+}
+
+static void make_design(struct analysis *analysis, size_t first) {
+    struct design *design = &analysis->designs[analysis->design_count];
+    design->cells = checked_calloc(analysis->cell_count, sizeof *design->cells);
+    for (size_t i = first; i < analysis->cell_count; i++) {
+        struct cell *cell = &analysis->cells[i];
+        if (!same_design(&cell->key, &analysis->cells[first].key)) continue;
+        cell->design = analysis->design_count + 1;
+        cell->group = design->count;
+        design->cells[design->count++] = i;
+    }
+    double *logs = checked_calloc(design->count * analysis->rounds, sizeof *logs);
+    for (size_t i = 0; i < design->count && analysis->rounds; i++)
+        memcpy(logs + i * analysis->rounds, analysis->cells[design->cells[i]].logs,
+               analysis->rounds * sizeof *logs);
+    design->fit = fit_rounds(logs, design->count, analysis->rounds);
+    analysis->design_count++;
+    free(logs);
+}
+
+static void make_designs(struct analysis *analysis) {
+    analysis->designs = checked_calloc(analysis->cell_count, sizeof *analysis->designs);
     for (size_t i = 0; i < analysis->cell_count; i++)
-        if (!analysis->cells[i].oversubscribed &&
-            analysis->cells[i].threads > analysis->scale_threads)
-            analysis->scale_threads = analysis->cells[i].threads;
+        if (analysis->cells[i].design == 0) make_design(analysis, i);
+    for (size_t i = 0; i < analysis->cell_count; i++) analysis->cells[i].design--;
 }
 
-static double minutes_needed(const struct comparison *comparison,
-                             const struct judgement *judgement) {
-    const struct cell *over = comparison->over, *under = comparison->under;
-    if (comparison->ratio.finding != FINDING_OPEN) return 0;
-    size_t needed = blocks_for_verdict(over->moments, under->moments, judgement);
-    double seconds = 0;
-    if (needed > over->moments.count)
-        seconds += (double)(needed - over->moments.count) * over->block_seconds;
-    if (needed > under->moments.count)
-        seconds += (double)(needed - under->moments.count) * under->block_seconds;
-    return needed && seconds > 0 ? seconds / 60 : HUGE_VAL;
+const struct cell *analysis_find(const struct analysis *analysis, const struct key *key) {
+    size_t low = 0, high = analysis->cell_count;
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+        int order = run_compare(analysis->cells[middle].runs.items, key);
+        if (order == 0) return &analysis->cells[middle];
+        if (order < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return NULL;
 }
 
-void comparison_judge(struct comparison *comparison, const struct judgement *judgement) {
-    comparison->ratio.finding = finding_of(&comparison->ratio, judgement);
-    comparison->minutes = minutes_needed(comparison, judgement);
+const struct cell *analysis_cell_of(const struct analysis *analysis, enum list list,
+                                    const char *workload, const char *backend, int threads) {
+    struct key key = {.list = list, .workload = workload, .backend = backend, .threads = threads};
+    return analysis_find(analysis, &key);
 }
 
-static void add_comparison(struct comparison **list, size_t *count, const struct cell *over,
-                           const struct cell *under, double margin) {
-    if (over == NULL || under == NULL || over == under) return;
-    *list = checked_realloc(*list, (*count + 1) * sizeof **list);
-    (*list)[(*count)++] =
-        (struct comparison){.over = over,
-                            .under = under,
-                            .ratio = compare_means(over->moments, under->moments, margin)};
+const struct cell *analysis_cell(const struct analysis *analysis, const char *workload,
+                                 const char *backend, int threads) {
+    return analysis_cell_of(analysis, LIST_TIMED, workload, backend, threads);
 }
 
-// Every pair of backends with equal workload and threads, the later over the
-// earlier; and every backend over itself on one thread.
-static void add_comparisons(struct analysis *analysis) {
-    double margin = analysis->judgement->margin;
-    for (size_t w = 0; w < analysis->workload_count; w++)
-        for (size_t t = 0; t < analysis->thread_count; t++)
-            for (size_t b = 0; b < analysis->backend_count; b++) {
-                const char *workload = analysis->workloads[w];
-                const struct cell *over =
-                    analysis_cell(analysis, workload, analysis->backends[b], analysis->threads[t]);
-                for (size_t u = 0; u < b; u++)
-                    add_comparison(&analysis->comparisons, &analysis->comparison_count, over,
-                                   analysis_cell(analysis, workload, analysis->backends[u],
-                                                 analysis->threads[t]),
-                                   margin);
-                add_comparison(&analysis->comparisons, &analysis->comparison_count, over,
-                               analysis_cell(analysis, workload, analysis->backends[b], 1), margin);
-            }
+size_t cells_of(const struct analysis *analysis, enum list list) {
+    size_t count = 0;
+    for (size_t i = 0; i < analysis->cell_count; i++) count += analysis->cells[i].key.list == list;
+    return count;
 }
 
-static void add_controls(struct analysis *analysis) {
-    const json_t *blocks = json_object_get(analysis->root, "control"), *block;
-    uint64_t seed = (uint64_t)json_integer_value(json_object_get(analysis->root, "seed"));
-    size_t index, count = 0;
-    json_array_foreach(blocks, index, block) if (json_array_size(json_object_get(block, "samples")))
-        add_series(analysis, &cell_for_block(&analysis->control_cells, &count, block)->series,
-                   block);
+// ---- what was measured -----------------------------------------------------------------
+
+static void add_threads(struct analysis *analysis, int threads) {
+    size_t at = analysis->thread_count;
+    for (size_t i = 0; i < at; i++)
+        if (analysis->threads[i] == threads) return;
+    for (; at > 0 && analysis->threads[at - 1] > threads; at--)
+        analysis->threads[at] = analysis->threads[at - 1];
+    analysis->threads[at] = threads;
+    analysis->thread_count++;
+}
+
+static void find_places(struct analysis *analysis) {
+    const struct results *results = analysis->results;
+    bool *found = checked_calloc(results->backend_count + 1, sizeof *found);
+    analysis->threads = checked_calloc(analysis->cell_count, sizeof *analysis->threads);
+    analysis->backends = checked_calloc(results->backend_count, sizeof *analysis->backends);
+    analysis->scale_threads = 1;
+    for (size_t i = 0; i < analysis->cell_count; i++) {
+        const struct cell *cell = &analysis->cells[i];
+        if (cell->key.list != LIST_TIMED) continue;
+        found[backend_place(results, cell->key.backend)] = true;
+        add_threads(analysis, cell->key.threads);
+        if (!cell->oversubscribed && cell->key.threads > analysis->scale_threads)
+            analysis->scale_threads = cell->key.threads;
+    }
+    for (size_t b = 0; b < results->backend_count; b++)
+        if (found[b]) analysis->backends[analysis->backend_count++] = results->backends[b].name;
+    analysis->baseline = analysis->backend_count ? analysis->backends[0] : "";
+    free(found);
+}
+
+const struct backend *analysis_backend(const struct analysis *analysis, const char *name) {
+    static const struct backend unknown = {"", "", "", "", false};
+    size_t place = backend_place(analysis->results, name);
+    return place < analysis->results->backend_count ? &analysis->results->backends[place]
+                                                    : &unknown;
+}
+
+bool analysis_is_ablation(const struct analysis *analysis, const char *backend) {
+    return analysis_backend(analysis, backend)->ablation;
+}
+
+const char *analysis_ablation_of(const struct analysis *analysis, const char *product) {
+    const struct backend *whole = analysis_backend(analysis, product),
+                         *reference = &analysis->results->backends[0];
+    for (size_t i = 0; i < analysis->backend_count; i++) {
+        const struct backend *part = analysis_backend(analysis, analysis->backends[i]);
+        if (part->ablation && strcmp(part->counts, whole->counts) == 0 &&
+            strcmp(part->locking, reference->locking) == 0)
+            return part->name;
+    }
+    return NULL;
+}
+
+// ---- ratios ----------------------------------------------------------------------------
+
+static struct interval measure(const struct analysis *analysis, const struct cell *over,
+                               const struct cell *under) {
+    if (over->design == under->design)
+        return fit_ratio(&analysis->designs[over->design].fit, over->group, under->group,
+                         analysis->margin);
+    return pair_ratio(over->logs, under->logs, analysis->rounds, analysis->margin);
+}
+
+static enum family family_of(const struct cell *over, const struct cell *under) {
+    bool same = over->key.threads == under->key.threads;
+    if (over->key.list == LIST_AGAINST || under->key.list == LIST_AGAINST) return FAMILY_AGAINST;
+    if (turns_with(over->key.list) != turns_with(under->key.list)) return FAMILY_NONE;
+    switch (over->key.list) {
+    case LIST_TIMED:
+    case LIST_CONTROL: return same ? FAMILY_BACKENDS : FAMILY_THREADS;
+    case LIST_TOTALS: return same ? FAMILY_NONE : FAMILY_TOTALS;
+    case LIST_WHAT_IF: return FAMILY_WHAT_IF;
+    default: return FAMILY_NONE;
+    }
+}
+
+struct interval cells_ratio(const struct analysis *analysis, const struct cell *over,
+                            const struct cell *under) {
+    if (!over || !under) return (struct interval){.p_differs = 1, .p_same = 1, .p_slower = 1};
+    if (over == under)
+        return (struct interval){.estimate = 1, .low = 1, .high = 1, .known = true, .p_differs = 1};
+    struct interval ratio = measure(analysis, over, under);
+    enum family family = family_of(over, under);
+    if (family != FAMILY_NONE)
+        ratio.finding = finding_of(&ratio, &analysis->families[family].judgement);
+    return ratio;
+}
+
+struct interval cells_mean_ratio(const struct analysis *analysis, const struct cell **over,
+                                 const struct cell **under, size_t count) {
+    double *means = checked_calloc(analysis->rounds, sizeof *means), used = 0;
+    size_t last = 0;
     for (size_t i = 0; i < count; i++) {
-        struct cell *cell = &analysis->control_cells[i];
-        finish_cell(analysis, cell, blocks, ~seed);
-        add_comparison(&analysis->controls, &analysis->control_count, cell,
-                       analysis_cell(analysis, cell->workload, cell->backend, cell->threads),
-                       analysis->judgement->margin);
+        if (!over[i] || !under[i]) continue;
+        last = i;
+        used++;
+        for (size_t r = 0; r < analysis->rounds; r++)
+            means[r] += over[i]->logs[r] - under[i]->logs[r];
     }
-    analysis->control_cell_count = count;
+    for (size_t r = 0; r < analysis->rounds; r++) means[r] = used > 0 ? means[r] / used : NAN;
+    struct interval result = mean_over_rounds(means, analysis->rounds, analysis->margin);
+    free(means);
+    return used == 1 ? cells_ratio(analysis, over[last], under[last]) : result;
 }
 
-// One family: the report's comparisons, or, where a run has no others, the controls.
-static void judge_all(struct analysis *analysis) {
-    bool alone = analysis->comparison_count == 0;
-    struct comparison *family = alone ? analysis->controls : analysis->comparisons;
-    size_t count = alone ? analysis->control_count : analysis->comparison_count;
-    struct interval *ratios = checked_calloc(count, sizeof *ratios);
-    for (size_t i = 0; i < count; i++) ratios[i] = family[i].ratio;
-    *analysis->judgement =
-        judge(ratios, count, analysis->judgement->level, analysis->judgement->margin);
+// ---- verdicts ----------------------------------------------------------------------------
+
+static void compare(const struct analysis *analysis, struct comparisons *list,
+                    const struct cell *over, const struct cell *under) {
+    if (over == NULL || under == NULL || over == under) return;
+    list->items = checked_realloc(list->items, (list->count + 1) * sizeof *list->items);
+    list->items[list->count++] = (struct comparison){over, under, measure(analysis, over, under)};
+}
+
+static struct key with(struct key key, enum list list, int threads) {
+    key.list = list;
+    key.threads = threads;
+    return key;
+}
+
+static const struct cell *find_with(const struct analysis *analysis, struct key key) {
+    return analysis_find(analysis, &key);
+}
+
+// All that a cell is set against; of two backends the later over the earlier.
+static void add_comparisons(struct analysis *analysis, const struct cell *cell) {
+    struct comparisons *families = analysis->families;
+    struct key key = cell->key, whole = key;
+    const struct cell *timed = find_with(analysis, with(key, LIST_TIMED, key.threads));
+    whole.without = "";
+    switch (key.list) {
+    case LIST_CONTROL: compare(analysis, &analysis->control, cell, timed); break;
+    case LIST_AGAINST: compare(analysis, &families[FAMILY_AGAINST], timed, cell); break;
+    case LIST_TOTALS:
+        compare(analysis, &families[FAMILY_TOTALS], cell,
+                find_with(analysis, with(key, LIST_TOTALS, 1)));
+        break;
+    case LIST_WHAT_IF:
+        compare(analysis, &families[FAMILY_WHAT_IF], cell, find_with(analysis, whole));
+        break;
+    default: break;
+    }
+}
+
+static void add_timed(struct analysis *analysis, const char *workload, int threads) {
+    for (size_t b = 0; b < analysis->backend_count; b++) {
+        const struct cell *over = analysis_cell(analysis, workload, analysis->backends[b], threads);
+        for (size_t u = 0; u < b; u++)
+            compare(analysis, &analysis->families[FAMILY_BACKENDS], over,
+                    analysis_cell(analysis, workload, analysis->backends[u], threads));
+        compare(analysis, &analysis->families[FAMILY_THREADS], over,
+                analysis_cell(analysis, workload, analysis->backends[b], 1));
+    }
+}
+
+static void judge_list(struct comparisons *list, double margin) {
+    struct interval *ratios = checked_calloc(list->count, sizeof *ratios);
+    for (size_t i = 0; i < list->count; i++) ratios[i] = list->items[i].ratio;
+    list->judgement = judge(ratios, list->count, LEVEL, margin);
     free(ratios);
-    for (size_t i = 0; i < analysis->comparison_count; i++) {
-        comparison_judge(&analysis->comparisons[i], analysis->judgement);
+}
+
+static void set_findings(struct comparisons *list, const struct judgement *judgement) {
+    for (size_t i = 0; i < list->count; i++)
+        list->items[i].ratio.finding = finding_of(&list->items[i].ratio, judgement);
+}
+
+static void judge_all(struct analysis *analysis) {
+    for (size_t f = 0; f < FAMILIES; f++) {
+        judge_list(&analysis->families[f], analysis->margin);
+        set_findings(&analysis->families[f], &analysis->families[f].judgement);
     }
-    for (size_t i = 0; i < analysis->control_count; i++) {
-        struct comparison *control = &analysis->controls[i];
-        comparison_judge(control, analysis->judgement);
-        analysis->controls_different += control->ratio.finding == FINDING_DIFFERENT;
-        analysis->controls_uncorrected += control->ratio.known && control->ratio.p_differs < 0.05;
+    struct comparisons *control = &analysis->control;
+    // Where a run has nothing else, the controls are a family of their own.
+    judge_list(control, analysis->margin);
+    if (analysis->families[FAMILY_BACKENDS].count) {
+        struct judgement own = control->judgement;
+        control->judgement = analysis->families[FAMILY_BACKENDS].judgement;
+        control->judgement.comparisons = own.comparisons;
+    }
+    set_findings(control, &control->judgement);
+    control->judgement.different = control->judgement.same = control->judgement.open = 0;
+    for (size_t i = 0; i < control->count; i++) {
+        const struct interval *ratio = &control->items[i].ratio;
+        control->judgement.different += ratio->finding == FINDING_DIFFERENT;
+        control->judgement.same += ratio->finding == FINDING_SAME;
+        control->judgement.open += ratio->finding == FINDING_OPEN;
+        analysis->controls_uncorrected += ratio->known && ratio->p_differs < LEVEL;
     }
 }
 
-struct analysis analysis_make(const json_t *root, double margin) {
-    struct analysis analysis = {.root = root, .baseline = ""};
-    const json_t *blocks = json_object_get(root, "blocks"),
-                 *counted = json_object_get(root, "counted"), *block;
-    uint64_t seed = (uint64_t)json_integer_value(json_object_get(root, "seed"));
-    size_t index;
-    analysis.judgement = checked_calloc(1, sizeof *analysis.judgement);
-    analysis.judgement->level = 0.05;
-    analysis.judgement->margin =
-        margin > 0 ? margin : object_number(root, "margin", DEFAULT_MARGIN);
-    if (!(analysis.judgement->margin > 0)) analysis.judgement->margin = DEFAULT_MARGIN;
-    json_array_foreach(blocks, index, block) add_block(&analysis, block);
-    for (size_t i = 0; i < analysis.cell_count; i++)
-        finish_cell(&analysis, &analysis.cells[i], blocks, seed);
-    json_array_foreach(counted, index, block) add_counters(&analysis, block);
-    if (analysis.backend_count) {
-        sort_backends(&analysis);
-        analysis.baseline = analysis.backends[0];
-    }
-    choose_scale_threads(&analysis);
+struct analysis analysis_make(const struct results *results, double margin) {
+    struct analysis analysis = {.results = results,
+                                .margin = margin > 0 ? margin : results->margin};
+    for (size_t i = 0; i < results->run_count; i++)
+        if ((size_t)results->runs[i].round >= analysis.rounds)
+            analysis.rounds = (size_t)results->runs[i].round + 1;
+    make_cells(&analysis);
+    make_designs(&analysis);
+    find_places(&analysis);
+    for (size_t i = 0; i < analysis.cell_count; i++) add_comparisons(&analysis, &analysis.cells[i]);
     // A control run has nothing to say about backends.
-    if (!json_is_true(json_object_get(root, "self"))) add_comparisons(&analysis);
-    add_controls(&analysis);
+    for (size_t w = 0; w < results->workload_count && !results->self; w++)
+        for (size_t t = 0; t < analysis.thread_count; t++)
+            add_timed(&analysis, results->workloads[w].name, analysis.threads[t]);
     judge_all(&analysis);
     return analysis;
 }
 
-static void free_cells(struct cell *cells, size_t count) {
-    for (size_t i = 0; i < count; i++) {
-        for (size_t k = 0; k < cells[i].series.count; k++) free(cells[i].series.blocks[k].rates);
-        free(cells[i].series.blocks);
-        free(cells[i].replicates);
-    }
-    free(cells);
-}
-
 void analysis_free(struct analysis *analysis) {
-    free_cells(analysis->cells, analysis->cell_count);
-    free_cells(analysis->control_cells, analysis->control_cell_count);
-    free(analysis->comparisons);
-    free(analysis->controls);
-    free(analysis->judgement);
-    free(analysis->workloads);
+    for (size_t i = 0; i < analysis->cell_count; i++) free(analysis->cells[i].logs);
+    for (size_t i = 0; i < analysis->design_count; i++) {
+        fit_free(&analysis->designs[i].fit);
+        free(analysis->designs[i].cells);
+    }
+    for (size_t f = 0; f < FAMILIES; f++) free(analysis->families[f].items);
+    free(analysis->control.items);
+    free(analysis->cells);
+    free(analysis->designs);
     free(analysis->backends);
     free(analysis->threads);
     *analysis = (struct analysis){0};
-}
-
-struct interval cells_mean_ratio(const struct cell **over, const struct cell **under,
-                                 size_t count) {
-    double *replicates = checked_calloc(RESAMPLES, sizeof *replicates);
-    double log_sum = 0;
-    size_t used = 0, blocks = SIZE_MAX, freedom = 0;
-    for (size_t i = 0; i < count; i++) {
-        if (!over[i] || !under[i] || !(over[i]->rate.estimate > 0) ||
-            !(under[i]->rate.estimate > 0))
-            continue;
-        used++;
-        log_sum += log(over[i]->rate.estimate / under[i]->rate.estimate);
-        blocks = over[i]->series.count < blocks ? over[i]->series.count : blocks;
-        blocks = under[i]->series.count < blocks ? under[i]->series.count : blocks;
-        freedom += over[i]->series.count + under[i]->series.count - 2;
-        for (size_t r = 0; r < RESAMPLES; r++)
-            replicates[r] += log(over[i]->replicates[r] / under[i]->replicates[r]);
-    }
-    struct interval result = {0};
-    if (used) {
-        for (size_t r = 0; r < RESAMPLES; r++) replicates[r] = exp(replicates[r] / (double)used);
-        result = interval_of(exp(log_sum / (double)used), replicates, blocks, freedom);
-    }
-    free(replicates);
-    return result;
-}
-
-struct interval cells_ratio(const struct cell *over, const struct cell *under) {
-    if (over && over == under)
-        return (struct interval){.estimate = 1, .low = 1, .high = 1, .known = true, .p_differs = 1};
-    if (!over || !under) return (struct interval){.p_differs = 1, .p_same = 1};
-    struct interval ratio = compare_means(over->moments, under->moments, over->judgement->margin);
-    ratio.finding = finding_of(&ratio, over->judgement);
-    return ratio;
 }

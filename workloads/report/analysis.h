@@ -1,87 +1,106 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //
-// What the results say: an estimate with its interval for every workload,
-// backend and thread count, and ratios between them.  Keeps pointers into the
-// JSON that it was made from.
+// What the results say: a cell for every place that was measured, with the rate of its
+// runs by round; the model of statistics.h for the cells that ran in turns; ratios of
+// cells, and the verdicts on all that the report compares.
 #ifndef TALLY_REPORT_ANALYSIS_H
 #define TALLY_REPORT_ANALYSIS_H
 
+#include "results.h"
 #include "statistics.h"
 
-#include <jansson.h>
-
-struct cell {
-    const char *workload, *backend, *unit;
-    int threads;
-    bool oversubscribed, shared, pinned;
-    struct series series; // without the samples of warm-ups
-    struct moments moments;
-    const struct judgement *judgement; // of the whole report
-    double block_seconds;              // median wall time of one of its processes
-    struct interval rate;              // operations a second, all threads together
-    double *replicates;                // of rate.estimate
-    double peak_kib;                   // median over blocks
-    const json_t *counters;            // of the counting pass, or NULL
-    double counted_operations;
+// Cells whose runs took turns in each round: of one workload and number of threads.
+struct design {
+    size_t *cells; // by their numbers
+    size_t count;
+    struct fit fit;
 };
 
-// Two cells that the report compares: two backends with equal workload and
-// threads, or a backend with itself on one thread.
+struct cell {
+    struct key key;
+    struct runs runs; // never empty
+    double *logs;     // of the rate, one per round; NAN: no run
+    size_t design, group;
+    struct interval rate; // operations a second, all threads together
+    double peak_kib, pss_kib;
+    bool oversubscribed, pinned, few_turns;
+};
+
+// What is judged together.
+enum family {
+    FAMILY_BACKENDS, // two backends on the same workload and threads; the control too
+    FAMILY_THREADS,  // a backend against itself on one thread
+    FAMILY_AGAINST,  // this build against another one
+    FAMILY_TOTALS,   // as THREADS, with the total given
+    FAMILY_WHAT_IF,  // a backend without a cause against itself
+    FAMILIES,
+    FAMILY_NONE
+};
+
 struct comparison {
     const struct cell *over, *under;
     struct interval ratio;
-    double
-        minutes; // about how many more a verdict needs; 0: there is one; infinite: cannot be told
+};
+
+struct comparisons {
+    struct comparison *items;
+    size_t count;
+    struct judgement judgement;
 };
 
 struct analysis {
-    const json_t *root;
-    const char **workloads; // in order of first appearance
-    const char **backends;  // in the order of the results' list of them
-    size_t workload_count, backend_count;
-    int *threads; // ascending
-    size_t thread_count;
-    struct cell *cells;
+    const struct results *results;
+    size_t rounds;
+    struct cell *cells; // in the order of the results' runs
     size_t cell_count;
-    struct comparison *comparisons; // one family: all are corrected together
-    size_t comparison_count;
-    struct comparison *controls; // a backend against itself, in the same session
-    size_t control_count;
-    struct cell *control_cells;
-    size_t control_cell_count;
-    struct judgement *judgement;
-    size_t controls_different;   // by the measure that the comparisons are judged by
+    struct design *designs;
+    size_t design_count;
+    const char **backends; // those with a timed run, in the results' order
+    size_t backend_count;
+    int *threads; // of timed runs, ascending
+    size_t thread_count;
+    struct comparisons families[FAMILIES];
+    struct comparisons control;  // judged by the thresholds of FAMILY_BACKENDS
     size_t controls_uncorrected; // with p < 0.05
-    size_t warmup_samples, samples;
+    double margin;
     int scale_threads;    // the most threads that still have a core each
-    const char *baseline; // the first of `backends`
+    const char *baseline; // the first of `backends`; "": there is none
 };
 
 // `margin` within which two are the same, 0.02 for 2 %; 0: as the results say.
-struct analysis analysis_make(const json_t *root, double margin);
+struct analysis analysis_make(const struct results *results, double margin);
 void analysis_free(struct analysis *analysis);
 
 // NULL where it was not measured.
+const struct cell *analysis_find(const struct analysis *analysis, const struct key *key);
+// Of the timed runs.
 const struct cell *analysis_cell(const struct analysis *analysis, const char *workload,
                                  const char *backend, int threads);
-// The backend that the results' list names first, measured or not.
-const char *analysis_reference(const struct analysis *analysis);
-// Its place in that list, which is its colour's number; one past the end: it is not there.
-size_t analysis_place(const struct analysis *analysis, const char *backend);
-// Whether a backend only takes another one apart.
+const struct cell *analysis_cell_of(const struct analysis *analysis, enum list list,
+                                    const char *workload, const char *backend, int threads);
+const struct backend *analysis_backend(const struct analysis *analysis, const char *name);
 bool analysis_is_ablation(const struct analysis *analysis, const char *backend);
-// The measured ablation with the counts of `product` and the exclusion of the
+// The measured ablation with the counts of `product` and the locking of the
 // reference; NULL: there is none.
 const char *analysis_ablation_of(const struct analysis *analysis, const char *product);
+size_t cells_of(const struct analysis *analysis, enum list list);
 
-// Throughput of one over the other, judged as all of the report are; unknown
-// where either is NULL.
-struct interval cells_ratio(const struct cell *over, const struct cell *under);
+// Throughput of one over the other, with its verdict; unknown where either is NULL.
+struct interval cells_ratio(const struct analysis *analysis, const struct cell *over,
+                            const struct cell *under);
+// The mean over pairs of cells: within each round, then over rounds; not judged.  Pairs with
+// a NULL are left out; a single pair has its own ratio and verdict.
+struct interval cells_mean_ratio(const struct analysis *analysis, const struct cell **over,
+                                 const struct cell **under, size_t count);
 
-// Sets the verdict, and the minutes that one would take where there is none.
-void comparison_judge(struct comparison *comparison, const struct judgement *judgement);
-
-// Geometric mean of ratios over pairs of cells; skips pairs with a NULL.
-struct interval cells_mean_ratio(const struct cell **over, const struct cell **under, size_t count);
+// Pools of runs: over all of them, of the number at an offset.
+double pool_sum(struct runs runs, size_t at);
+double pool_median(struct runs runs, size_t at); // 0 without runs
+double pool_most(struct runs runs, size_t at);
+double pool_least(struct runs runs, size_t at);
+#define SUM(runs, member)    pool_sum(runs, offsetof(struct run, member))
+#define MEDIAN(runs, member) pool_median(runs, offsetof(struct run, member))
+#define MOST(runs, member)   pool_most(runs, offsetof(struct run, member))
+#define LEAST(runs, member)  pool_least(runs, offsetof(struct run, member))
 
 #endif

@@ -12,17 +12,17 @@ import sys
 FILES = ["report.html", "report.md", "results.csv", "comparisons.csv", "results.json"]
 
 
-def place(block):
-    return block["workload"], block["backend"], block["threads"]
+def place(run):
+    return run["workload"], run["backend"], run["threads"]
 
 
-def missing(blocks, workloads, backends, threads, what):
-    found = {place(block) for block in blocks}
+def missing(runs, workloads, backends, threads, what):
+    found = {place(run) for run in runs}
     for workload in workloads:
         for backend in backends:
             for count in threads:
                 if (workload, backend, count) not in found:
-                    yield f"{what}: no block for {workload} on {backend}, {count} threads"
+                    yield f"{what}: no run for {workload} on {backend}, {count} threads"
 
 
 QUANTILES = ["p50_ns", "p90_ns", "p99_ns", "p99_9_ns", "max_ns"]
@@ -35,8 +35,8 @@ def spread_faults(where, spread, count):
         yield f"{where}: time in no collection"
 
 
-def collector_faults(where, block, workload):
-    collector, parameters = block["collector"], block["parameters"]
+def collector_faults(where, run, workload):
+    collector, parameters = run["collector"], run["parameters"]
     count = collector["collections"]
     parts = [collector, *collector["generations"]]
     for part in parts:
@@ -47,7 +47,7 @@ def collector_faults(where, block, workload):
             yield f"{where}: {field} of the generations do not add up"
     if len(collector["longest"]) != min(count, 8):
         yield f"{where}: {len(collector['longest'])} longest collections of {count}"
-    operations = sum(sample["operations"] for sample in block["samples"])
+    operations = sum(sample["operations"] for sample in run["samples"])
     found = collector["collected"] + collector["uncollectable"]
     if workload["unit"] == "objects examined" and (
         collector["examined"] != operations or collector["examined"] < parameters["nodes"]
@@ -59,84 +59,82 @@ def collector_faults(where, block, workload):
         yield f"{where}: the collector found garbage"
 
 
-def latency_faults(where, block, workload):
-    if workload["latency"] != ("latency" in block):
+def latency_faults(where, run, workload):
+    if workload["latency"] != ("latency" in run):
         yield f"{where}: latencies are missing, or where none belong"
-    elif "latency" in block:
-        latency = block["latency"]
+    elif "latency" in run:
+        latency = run["latency"]
         values = [latency[key] for key in QUANTILES]
         if values != sorted(values) or values[0] <= 0:
             yield f"{where}: latencies are not in order"
-        if latency["operations"] != sum(sample["operations"] for sample in block["samples"]):
+        if latency["operations"] != sum(sample["operations"] for sample in run["samples"]):
             yield f"{where}: latencies of {latency['operations']} operations, which is not how many were done"
 
 
 def variant_faults(results, backends):
     """Every variant of a quick comparison was measured on every backend."""
-    found = {
-        (block["workload"], block["variant"], block["backend"]) for block in results["variants"]
-    }
+    found = {(run["workload"], run["variant"], run["backend"]) for run in results["variants"]}
     for workload in results["workloads"]:
         for variant in workload["quick_variants"]:
             for backend in backends:
                 if (workload["name"], variant, backend) not in found:
-                    yield f"variants: no block for {workload['name']} with {variant} on {backend}"
-    for block in results["variants"]:
-        where = "{} on {}, {} threads".format(*place(block)) + f" with {block['variant']}"
-        for setting in block["variant"].split(","):
+                    yield f"variants: no run for {workload['name']} with {variant} on {backend}"
+    for run in results["variants"]:
+        where = "{} on {}, {} threads".format(*place(run)) + f" with {run['variant']}"
+        for setting in run["variant"].split(","):
             name, value = setting.split("=")
-            if str(block["parameters"][name]) != value:
-                yield f"{where}: {name} is {block['parameters'][name]}"
+            if str(run["parameters"][name]) != value:
+                yield f"{where}: {name} is {run['parameters'][name]}"
 
 
 def control_faults(results, workloads):
     """One more series of the first backend in every workload; layouts of their own."""
-    controlled = {block["workload"] for block in results["control"]}
+    controlled = {run["workload"] for run in results["control"]}
     for workload in workloads:
         if workload not in controlled:
-            yield f"control: no block for {workload}"
-    if len({block["seed"] for block in results["blocks"]}) < len(results["blocks"]) * 0.99:
-        yield "blocks share their seeds"
-    if len({block["heap_offset"] for block in results["blocks"]}) < 2:
+            yield f"control: no run for {workload}"
+    if len({run["seed"] for run in results["runs"]}) < len(results["runs"]) * 0.99:
+        yield "runs share their seeds"
+    if len({run["heap_offset"] for run in results["runs"]}) < 2:
         yield "every heap starts at the same place"
 
 
-def block_faults(block, workload):
-    where = "{} on {}, {} threads".format(*place(block))
-    yield from collector_faults(where, block, workload)
-    yield from latency_faults(where, block, workload)
-    if not block["samples"]:
+def run_faults(run, workload):
+    where = "{} on {}, {} threads".format(*place(run))
+    yield from collector_faults(where, run, workload)
+    yield from latency_faults(where, run, workload)
+    if not run["samples"]:
         yield f"{where}: no samples"
-    for sample in block["samples"]:
+    for sample in run["samples"]:
         if sample["seconds"] <= 0 or sample["operations"] <= 0:
             yield f"{where}: a sample that is not positive"
         if (
-            len(sample["per_thread"]) != block["threads"]
+            len(sample["per_thread"]) != run["threads"]
             or sum(sample["per_thread"]) != sample["operations"]
         ):
             yield f"{where}: the threads' operations do not add up"
-    if block["live_at_finish"] != 0:
-        yield f"{where}: {block['live_at_finish']} objects live at the end"
-    if max(block["header_bytes"].values()) > 24:
+    if run["live_at_finish"] != 0:
+        yield f"{where}: {run['live_at_finish']} objects live at the end"
+    if max(run["header_bytes"].values()) > 24:
         yield f"{where}: a header over 24 bytes"
-    if block["peak_rss_kib"] <= 0:
+    if run["peak_rss_kib"] <= 0:
         yield f"{where}: no peak memory"
 
 
-def share_faults(block):
-    """Of blocks whose workers each did a part."""
-    where = "{} on {}, {} workers, {}".format(*place(block), block["mode"])
-    for sample in block["samples"]:
+def share_faults(run):
+    """Of runs whose workers each did a part."""
+    where = "{} on {}, {} workers, {}".format(*place(run), run["mode"])
+    for sample in run["samples"]:
         if (
-            len(sample["per_thread"]) != block["threads"]
+            len(sample["per_thread"]) != run["threads"]
             or sum(sample["per_thread"]) != sample["operations"]
         ):
             yield f"{where}: the workers' operations do not add up"
-        if len(sample["per_thread_seconds"]) != block["threads"]:
+        if len(sample["per_thread_seconds"]) != run["threads"]:
             yield f"{where}: not every worker has a time"
-        if sample["operations"] < block.get("total", 1):
+        if sample["operations"] < run.get("total", 1):
             yield f"{where}: less than the total was done"
-    if block["pss_kib"] <= 0:
+    if run["pss_kib"] <= 0:
         yield f"{where}: no memory"
 
 
@@ -152,28 +150,28 @@ def faults(folder):
     workloads = [name for name in described if described[name]["in_quick"]]
     for failure in results["failures"]:
         yield "failed: {} on {}, {} threads: {}".format(*place(failure), failure["stderr"].strip())
-    threads = {block["threads"] for block in results["blocks"]}
+    threads = {run["threads"] for run in results["runs"]}
     backends = [backend["name"] for backend in results["backends"]]
     if not workloads or not backends or not threads:
-        yield "no workloads, no backends or no blocks"
-    for what in "blocks", "counted":
+        yield "no workloads, no backends or no runs"
+    for what in "runs", "counted":
         yield from missing(results[what], workloads, backends, threads, what)
-        for block in results[what]:
-            yield from block_faults(block, described[block["workload"]])
-    for block in results["variants"]:
-        yield from block_faults(block, described[block["workload"]])
-    for block in results["totals"] + results["processes"]:
-        yield from share_faults(block)
+        for run in results[what]:
+            yield from run_faults(run, described[run["workload"]])
+    for run in results["variants"]:
+        yield from run_faults(run, described[run["workload"]])
+    for run in results["totals"] + results["processes"]:
+        yield from share_faults(run)
     yield from variant_faults(results, backends)
     yield from control_faults(results, workloads)
     for backend in backends:
         for name in (name for name in workloads if described[name]["makes_garbage"]):
             if not any(
-                block["collector"]["collected"]
-                for block in results["blocks"]
-                if block["backend"] == backend and block["workload"] == name
+                run["collector"]["collected"]
+                for run in results["runs"]
+                if run["backend"] == backend and run["workload"] == name
             ):
-                yield f"{name} on {backend}: the collector found nothing in any block"
+                yield f"{name} on {backend}: the collector found nothing in any run"
 
 
 def main():

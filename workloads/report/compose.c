@@ -1,62 +1,98 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //
-// The report's order, its failures, the terminal's table and the CSV file; the
-// sections are in summary.c, sections.c and conditions.c.
+// The report's order, what its sections share, the terminal's table and the CSV files.
 #include "compose.h"
-
-#include "results.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-char *show_rate(double rate) {
-    static const char *const suffixes[] = {"", " k", " M", " G", " T"};
-    size_t power = 0;
-    while (rate >= 999.5 && power < 4) {
-        rate /= 1000;
-        power++;
-    }
-    int digits = rate >= 100 ? 0 : rate >= 10 ? 1 : 2;
-    return format("%.*f%s", digits, rate, suffixes[power]);
+static void (*const sections[])(struct document *, const struct analysis *) = {
+    section_against,   section_summary,    section_failures,  section_workloads, section_price,
+    section_scaling,   section_law,        section_processes, section_patterns,  section_server,
+    section_collector, section_variants,   section_convoy,    section_what_if,   section_hardware,
+    section_sizes,     section_conditions, section_control,
+};
+
+// A run of the control alone has nothing to say about backends.
+static bool belongs_to_control(void (*section)(struct document *, const struct analysis *)) {
+    return section == section_failures || section == section_conditions ||
+           section == section_control;
 }
 
-char *show_ratio(struct interval ratio) {
-    if (!(ratio.estimate > 0)) return format("–");
-    int digits = ratio.estimate >= 100   ? 0
-                 : ratio.estimate >= 10  ? 1
-                 : ratio.estimate >= 0.1 ? 2
-                                         : 3;
-    if (!ratio.known) return format("%.*f (no interval)", digits, ratio.estimate);
-    return format("%.*f (%.*f to %.*f)", digits, ratio.estimate, digits, ratio.low, digits,
-                  ratio.high);
+struct document compose_report(const struct analysis *analysis) {
+    struct document document = {.results = analysis->results};
+    if (analysis->results->incomplete)
+        document_paragraph(&document, "**Incomplete:** the run was stopped before its end. The "
+                                      "report is from the samples taken until then.");
+    for (size_t i = 0; i < sizeof sections / sizeof *sections; i++)
+        if (!analysis->results->self || belongs_to_control(sections[i]))
+            sections[i](&document, analysis);
+    return document;
 }
 
-// What kind of block it was, where it was none of those in every table.
-static const char *failed_pass(const char *list) {
-    return strcmp(list, "counted") == 0     ? ", counting pass"
-           : strcmp(list, "totals") == 0    ? ", fixed total"
-           : strcmp(list, "processes") == 0 ? ", as processes"
-                                            : "";
+double run_event(const struct run *run, const char *name) {
+    return run && run->stats_operations > 0
+               ? object_number(run->counters, name, 0) / run->stats_operations
+               : NAN;
 }
 
-void backend_cell(struct table *table, const struct analysis *analysis, const char *backend) {
-    table_cell(table, "%s", backend);
-    table_colour(table, analysis_place(analysis, backend));
+const struct run *counted_run(const struct analysis *analysis, const char *workload,
+                              const char *backend, int threads) {
+    struct key key = {
+        .list = LIST_COUNTED, .workload = workload, .backend = backend, .threads = threads};
+    struct runs runs = runs_at(analysis->results, &key);
+    return runs.count ? runs.items : NULL;
 }
 
-static void compose_failures(struct document *document, const struct analysis *analysis) {
-    const json_t *failures = json_object_get(analysis->root, "failures"), *failure;
+struct column *backend_columns(const struct analysis *analysis, const struct column *first,
+                               size_t first_count, size_t from, enum cell_type type, size_t at,
+                               size_t size) {
+    struct column *columns = checked_calloc(first_count + analysis->backend_count, sizeof *columns);
+    for (size_t i = 0; i < first_count; i++) columns[i] = first[i];
+    for (size_t b = from; b < analysis->backend_count; b++)
+        columns[first_count + b - from] =
+            (struct column){analysis->backends[b], type, at + (b - from) * size, 0};
+    return columns;
+}
+
+void part_left_out(struct document *document, const struct analysis *analysis,
+                   const char *workload) {
+    const json_t *entry;
     size_t index;
-    if (json_array_size(failures) == 0) return;
-    document_heading(document, 2, "Failed blocks");
-    document_paragraph(document, "%zu blocks failed. Their samples are missing from every table.",
-                       json_array_size(failures));
+    json_array_foreach(json_object_get(analysis->results->root, "left_out"), index, entry) {
+        if (strcmp(object_string(entry, "workload", ""), workload) == 0)
+            document_paragraph(document, "%s was not measured: %s.", workload,
+                               object_string(entry, "why", ""));
+    }
+}
+
+// ---- failures --------------------------------------------------------------------------
+
+// What kind of run it was, where it is not one of every table.
+static const char *failed_pass(const char *list) {
+    static const struct {
+        enum list list;
+        const char *shown;
+    } passes[] = {{LIST_COUNTED, ", counting pass"},
+                  {LIST_TOTALS, ", fixed total"},
+                  {LIST_PROCESSES, ", as processes"},
+                  {LIST_AGAINST, ", the other build"}};
+    for (size_t i = 0; i < sizeof passes / sizeof *passes; i++)
+        if (strcmp(list, list_names[passes[i].list]) == 0) return passes[i].shown;
+    return "";
+}
+
+void section_failures(struct document *document, const struct analysis *analysis) {
+    enum { SHOWN = 20 };
+    const json_t *failures = json_object_get(analysis->results->root, "failures"), *failure;
+    size_t index, count = json_array_size(failures);
+    if (count == 0) return;
+    document_heading(document, 2, "Failed runs");
+    document_paragraph(document, "%zu run%s failed. Their samples are missing from every table.",
+                       count, plural((double)count));
     json_array_foreach(failures, index, failure) {
-        if (index == 20) {
-            document_paragraph(document, "The others are in results.json.");
-            break;
-        }
+        if (index == SHOWN) break;
         document_paragraph(
             document, "**%s** on %s, %.0f threads%s: exit status %.0f",
             object_string(failure, "workload", "?"), object_string(failure, "backend", "?"),
@@ -64,80 +100,68 @@ static void compose_failures(struct document *document, const struct analysis *a
             object_number(failure, "status", -1));
         document_verbatim(document, object_string(failure, "stderr", ""));
     }
+    if (count > SHOWN) document_paragraph(document, "The others are in results.json.");
 }
 
-// The report from top to bottom.  A part adds its own headings, and nothing
-// where it has nothing to say.
-static void (*const parts[])(struct document *, const struct analysis *) = {
-    compose_summary,   compose_failures, compose_workloads, compose_price,      compose_scaling,
-    compose_processes, compose_patterns, compose_server,    compose_collector,  compose_convoy,
-    compose_what_if,   compose_hardware, compose_sizes,     compose_conditions, compose_control,
+// ---- the terminal ------------------------------------------------------------------------
+
+struct terminal_row {
+    const char *workload, *backend, *verdict;
+    double one, many;
+    struct interval speedup, gain;
 };
 
-struct document compose_report(const struct analysis *analysis) {
-    struct document document = {0};
-    document.title = checked_strdup("Tally: what threads gain and cost without a global lock");
-    if (json_is_true(json_object_get(analysis->root, "incomplete")))
-        document_paragraph(
-            &document,
-            "**Incomplete:** the run was stopped before its end. What follows is from the "
-            "samples taken until then.");
-    // A control run has nothing to say about backends.
-    bool self = json_is_true(json_object_get(analysis->root, "self"));
-    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
-        if (!self || parts[i] == compose_failures || parts[i] == compose_conditions ||
-            parts[i] == compose_control)
-            parts[i](&document, analysis);
-    return document;
-}
-
-static const char *terminal_finding(const struct cell *over, const struct cell *under) {
-    if (!over || !under || over == under) return "";
-    switch (cells_ratio(over, under).finding) {
-    case FINDING_DIFFERENT: return "different";
-    case FINDING_SAME: return "same";
-    default: return "not enough data";
-    }
-}
-
-static void terminal_row(struct table *table, const struct analysis *analysis, const char *workload,
-                         const char *backend) {
-    const struct cell *one = analysis_cell(analysis, workload, backend, 1);
-    const struct cell *most = analysis_cell(analysis, workload, backend, analysis->scale_threads);
-    const struct cell *base =
-        analysis_cell(analysis, workload, analysis->baseline, analysis->scale_threads);
-    char *one_rate = show_rate(one ? one->rate.estimate : 0),
-         *rate = show_rate(most ? most->rate.estimate : 0);
-    char *speedup = show_ratio(cells_ratio(most, one)),
-         *against = show_ratio(cells_ratio(most, base));
-    table_cell(table, "%s", workload);
-    table_cell(table, "%s", backend);
-    table_cell(table, "%s", one ? one_rate : "–");
-    table_cell(table, "%s", most ? rate : "–");
-    table_cell(table, "%s", most && most == one ? "1" : speedup);
-    table_cell(table, "%s", most && most == base ? "1" : against);
-    table_cell(table, "%s", terminal_finding(most, base));
-    free(against);
-    free(speedup);
-    free(rate);
-    free(one_rate);
+static const char *finding_name(enum finding finding) {
+    static const char *const names[] = {[FINDING_NONE] = "",
+                                        [FINDING_DIFFERENT] = "different",
+                                        [FINDING_SAME] = "same",
+                                        [FINDING_OPEN] = "not enough data"};
+    return names[finding];
 }
 
 struct table compose_terminal_table(const struct analysis *analysis) {
-    struct table table = table_make("Operations a second; 95 % intervals in brackets", 7, 2);
-    table_cell(&table, "workload");
-    table_cell(&table, "backend");
-    table_cell(&table, "1 thread");
-    table_cell(&table, "%d thread%s", analysis->scale_threads,
-               analysis->scale_threads == 1 ? "" : "s");
-    table_cell(&table, "times 1 thread");
-    table_cell(&table, "times %s", analysis->baseline);
-    table_cell(&table, "verdict");
-    for (size_t w = 0; w < analysis->workload_count; w++)
-        for (size_t b = 0; b < analysis->backend_count; b++)
-            terminal_row(&table, analysis, analysis->workloads[w], analysis->backends[b]);
+    const struct results *results = analysis->results;
+    int threads = analysis->scale_threads;
+    size_t count = 0;
+    struct terminal_row *rows =
+        checked_calloc(results->workload_count * analysis->backend_count, sizeof *rows);
+    for (size_t w = 0; w < results->workload_count; w++)
+        for (size_t b = 0; b < analysis->backend_count; b++) {
+            const char *workload = results->workloads[w].name, *backend = analysis->backends[b];
+            const struct cell *one = analysis_cell(analysis, workload, backend, 1);
+            const struct cell *many = analysis_cell(analysis, workload, backend, threads);
+            const struct cell *base =
+                analysis_cell(analysis, workload, analysis->baseline, threads);
+            struct terminal_row *row = &rows[count++];
+            *row = (struct terminal_row){.workload = workload,
+                                         .backend = backend,
+                                         .one = one ? one->rate.estimate : NAN,
+                                         .many = many ? many->rate.estimate : NAN,
+                                         .speedup = cells_ratio(analysis, many, one),
+                                         .gain = cells_ratio(analysis, many, base)};
+            row->verdict = finding_name(row->gain.finding);
+        }
+    char *many = format("%d thread%s", threads, plural(threads));
+    char *times = format("times %s", analysis->baseline);
+    const struct column columns[] = {
+        {"workload", TEXT, offsetof(struct terminal_row, workload), 0},
+        {"backend", TEXT, offsetof(struct terminal_row, backend), 0},
+        {"1 thread", RATE, offsetof(struct terminal_row, one), 0},
+        {many, RATE, offsetof(struct terminal_row, many), 0},
+        {"times 1 thread", RATIO, offsetof(struct terminal_row, speedup), 0},
+        {times, RATIO, offsetof(struct terminal_row, gain), 0},
+        {"verdict", TEXT, offsetof(struct terminal_row, verdict), 0},
+    };
+    struct table table =
+        table_make(results, "Operations per second; 95 % intervals in brackets", columns,
+                   sizeof columns / sizeof *columns, rows, count, sizeof *rows);
+    free(times);
+    free(many);
+    free(rows);
     return table;
 }
+
+// ---- CSV ---------------------------------------------------------------------------------
 
 // A field in quotes, as RFC 4180.
 static void csv_string(struct text *out, const char *string) {
@@ -146,30 +170,54 @@ static void csv_string(struct text *out, const char *string) {
     text_add(out, "\"");
 }
 
-static void csv_blocks(const json_t *blocks, struct text *out) {
-    const json_t *block, *sample;
-    size_t b, s;
-    json_array_foreach(blocks, b, block)
-        json_array_foreach(json_object_get(block, "samples"), s, sample) {
-        csv_string(out, object_string(block, "workload", ""));
+static void csv_run(const struct run *run, struct text *out) {
+    for (size_t s = 0; s < run->sample_count; s++) {
+        const struct sample *sample = &run->samples[s];
+        csv_string(out, run->workload);
         text_add(out, ",");
-        csv_string(out, object_string(block, "backend", ""));
-        text_add(out, ",%.0f,%.0f,%zu,%.9g,%.17g,%.9g,", object_number(block, "threads", 0),
-                 object_number(block, "round", 0), s, object_number(sample, "seconds", 0),
-                 object_number(sample, "operations", 0), sample_rate(sample));
-        csv_string(out, object_string(block, "unit", ""));
-        text_add(out, ",%d,%d,%.0f,%d,%d\n", json_is_true(json_object_get(block, "oversubscribed")),
-                 json_is_true(json_object_get(block, "incomplete")),
-                 object_number(block, "peak_rss_kib", 0),
-                 json_is_true(json_object_get(sample, "warmup")),
-                 json_is_true(json_object_get(block, "control")));
+        csv_string(out, run->backend);
+        text_add(out, ",%d,%d,%zu,%.9g,%.17g,%.9g,", run->threads, run->round, s, sample->seconds,
+                 sample->operations, sample->rate);
+        csv_string(out, run->unit);
+        text_add(out, ",%d,%d,%.0f,%d,%d,%d\n", run->oversubscribed, run->incomplete, run->peak_kib,
+                 run->list == LIST_AGAINST, sample->warmup, run->list == LIST_CONTROL);
     }
 }
 
-// One line a sample; those of warm-ups and of the control are marked.
-void compose_csv(const struct analysis *analysis, struct text *out) {
+// One line per sample of the runs that took turns.
+void compose_csv(const struct results *results, struct text *out) {
     text_add(out, "workload,backend,threads,round,sample,seconds,operations,rate,unit,"
-                  "oversubscribed,incomplete,peak_rss_kib,warmup,control\n");
-    csv_blocks(json_object_get(analysis->root, "blocks"), out);
-    csv_blocks(json_object_get(analysis->root, "control"), out);
+                  "oversubscribed,incomplete,peak_rss_kib,against,warmup,control\n");
+    for (size_t i = 0; i < results->run_count; i++)
+        if (results->runs[i].list <= LIST_AGAINST) csv_run(&results->runs[i], out);
+}
+
+static void csv_comparisons(const struct comparisons *list, const char *family, struct text *out) {
+    for (size_t i = 0; i < list->count; i++) {
+        const struct comparison *one = &list->items[i];
+        const struct interval *ratio = &one->ratio;
+        double more = ratio->finding == FINDING_OPEN
+                          ? difference_resolved(ratio, ratio->rounds, &list->judgement)
+                          : NAN;
+        text_add(out, "\"%s\",\"%s\",%d,\"%s\",%d,\"%s\",%.9g,%.9g,%.9g,%zu,%.9g,%.9g,%s,",
+                 one->over->key.workload, one->over->key.backend, one->over->key.threads,
+                 one->under->key.backend, one->under->key.threads, one->over->key.without,
+                 ratio->estimate, ratio->low, ratio->high, ratio->rounds, ratio->p_differs,
+                 ratio->p_same, finding_name(ratio->finding));
+        if (!isnan(more)) text_add(out, "%.3g", more);
+        text_add(out, ",%s\n", family);
+    }
+}
+
+void compose_comparisons_csv(const struct analysis *analysis, struct text *out) {
+    static const char *const names[FAMILIES] = {[FAMILY_BACKENDS] = "backends",
+                                                [FAMILY_THREADS] = "threads",
+                                                [FAMILY_AGAINST] = "against",
+                                                [FAMILY_TOTALS] = "totals",
+                                                [FAMILY_WHAT_IF] = "what_if"};
+    text_add(out,
+             "workload,over_backend,over_threads,under_backend,under_threads,without,"
+             "ratio,low,high,rounds,p_differs,p_same,verdict,resolved_by_as_many_rounds,family\n");
+    for (size_t f = 0; f < FAMILIES; f++) csv_comparisons(&analysis->families[f], names[f], out);
+    csv_comparisons(&analysis->control, "control", out);
 }

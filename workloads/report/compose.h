@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //
-// Writes the report from the analysis: what it says and in which order.
+// Writes the report from the analysis.  Each section is a file: a function that adds its
+// own headings, and nothing where it has nothing to say.
 #ifndef TALLY_REPORT_COMPOSE_H
 #define TALLY_REPORT_COMPOSE_H
 
@@ -9,55 +10,65 @@
 
 struct document compose_report(const struct analysis *analysis);
 struct table compose_terminal_table(const struct analysis *analysis);
-void compose_csv(const struct analysis *analysis, struct text *out);
-
-// "1.95 (1.92 to 1.98)" and "12.3 M"; the caller frees both.
-char *show_ratio(struct interval ratio);
-char *show_rate(double rate);
-
-// "different", "the same within 2 %", or "not enough data, about 12 min more"; the
-// caller frees it.
-char *show_finding(const struct comparison *comparison, const struct judgement *judgement);
-// All comparisons, one a line.
+void compose_csv(const struct results *results, struct text *out);
+// One line per comparison, those of the control too.
 void compose_comparisons_csv(const struct analysis *analysis, struct text *out);
-// One sentence on how comparisons were judged and what came out of them.
-void compose_judgement(struct document *document, const struct analysis *analysis);
-void compose_verdicts(struct document *document, const struct analysis *analysis,
-                      const char *workload);
-// A backend against itself: for the report, and in one line for the terminal.
-void compose_control(struct document *document, const struct analysis *analysis);
+
+// "different", "the same within 2 %", or "not enough data" with what more rounds would
+// resolve; the control has nothing to find, so nothing is promised there.
+const char *show_finding(struct document *document, const struct interval *ratio,
+                         const struct judgement *judgement, bool promise);
+// In one line for the terminal; the caller frees them.
 char *show_control(const struct analysis *analysis);
+char *show_against(const struct analysis *analysis);
 
-// A backend's name in its colour.
-void backend_cell(struct table *table, const struct analysis *analysis, const char *backend);
+// The sections, in the order of the report.
+void section_summary(struct document *document, const struct analysis *analysis);
+void section_against(struct document *document, const struct analysis *analysis);
+void section_failures(struct document *document, const struct analysis *analysis);
+void section_workloads(struct document *document, const struct analysis *analysis);
+void section_price(struct document *document, const struct analysis *analysis);
+void section_scaling(struct document *document, const struct analysis *analysis);
+void section_law(struct document *document, const struct analysis *analysis);
+void section_processes(struct document *document, const struct analysis *analysis);
+void section_patterns(struct document *document, const struct analysis *analysis);
+void section_server(struct document *document, const struct analysis *analysis);
+void section_collector(struct document *document, const struct analysis *analysis);
+void section_variants(struct document *document, const struct analysis *analysis);
+void section_convoy(struct document *document, const struct analysis *analysis);
+void section_what_if(struct document *document, const struct analysis *analysis);
+void section_hardware(struct document *document, const struct analysis *analysis);
+void section_sizes(struct document *document, const struct analysis *analysis);
+void section_conditions(struct document *document, const struct analysis *analysis);
+void section_control(struct document *document, const struct analysis *analysis);
 
-// What a ratio to the reference says; a mean of ratios, which was not judged with
-// the comparisons, by its interval and the default margin.
-enum verdict verdict_of(struct interval ratio, bool high_is_good);
-
-// The parts of the report, in its order.
-void compose_summary(struct document *document, const struct analysis *analysis);
-void compose_price(struct document *document, const struct analysis *analysis);
-void compose_workloads(struct document *document, const struct analysis *analysis);
-void compose_ranking(struct document *document, const struct analysis *analysis,
-                     const char *workload);
-void compose_pauses(struct document *document, const struct analysis *analysis,
-                    const char *workload);
-// A part of a workload's section: who was fought over, if it scales badly.
-void compose_culprit(struct document *document, const struct analysis *analysis,
-                     const char *workload);
-void compose_collector(struct document *document, const struct analysis *analysis);
-void compose_patterns(struct document *document, const struct analysis *analysis);
-void compose_server(struct document *document, const struct analysis *analysis);
-void compose_convoy(struct document *document, const struct analysis *analysis);
+// Parts of a workload's own section.
+void part_verdicts(struct document *document, const struct analysis *analysis,
+                   const struct workload *workload);
+void part_pauses(struct document *document, const struct analysis *analysis,
+                 const struct workload *workload);
+// What was contended, if it scales badly.
+void part_culprit(struct document *document, const struct analysis *analysis,
+                  const struct workload *workload);
+void part_counters(struct document *document, const struct analysis *analysis,
+                   const struct workload *workload);
+void part_plots(struct document *document, const struct analysis *analysis,
+                const struct workload *workload);
+// How many comparisons there are, and what came out of them.
+void part_judgement(struct document *document, const struct analysis *analysis);
 // What belongs to the run and could not be measured, of one workload.
-void compose_left_out(struct document *document, const struct analysis *analysis,
-                      const char *workload);
-void compose_scaling(struct document *document, const struct analysis *analysis);
-void compose_processes(struct document *document, const struct analysis *analysis);
-void compose_what_if(struct document *document, const struct analysis *analysis);
-void compose_hardware(struct document *document, const struct analysis *analysis);
-void compose_sizes(struct document *document, const struct analysis *analysis);
-void compose_conditions(struct document *document, const struct analysis *analysis);
+void part_left_out(struct document *document, const struct analysis *analysis,
+                   const char *workload);
+
+// Events per operation in a counting run.
+double run_event(const struct run *run, const char *name);
+// The counting run of a place, or NULL.
+const struct run *counted_run(const struct analysis *analysis, const char *workload,
+                              const char *backend, int threads);
+// The backend list as a table's columns: after `first` columns one for each from the
+// `from`-th on, with values `size` apart.  The caller frees it.
+struct column *backend_columns(const struct analysis *analysis, const struct column *first,
+                               size_t first_count, size_t from, enum cell_type type, size_t at,
+                               size_t size);
 
 #endif

@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //
 // Builds a document; see document.h.
-#include "notes.h"
+#include "document.h"
 
 #include <ctype.h>
 #include <stdarg.h>
 #include <stdlib.h>
+
+const char document_title[] = "Tally: what threads gain and cost without a global lock";
+
+// ---- parts -------------------------------------------------------------------------
 
 static struct part *add_part(struct document *document, enum part_kind kind) {
     document->parts =
@@ -42,14 +46,13 @@ void document_verbatim(struct document *document, const char *text) {
     add_part(document, VERBATIM)->text = checked_strdup(text);
 }
 
-void document_plot(struct document *document, const char *svg, const char *label) {
+void document_plot(struct document *document, char *svg, const char *pattern, ...) {
+    va_list arguments;
     struct part *part = add_part(document, PLOT);
-    part->text = checked_strdup(svg);
-    part->label = checked_strdup(label);
-}
-
-void document_table(struct document *document, struct table table) {
-    add_part(document, TABLE)->table = table;
+    va_start(arguments, pattern);
+    part->text = svg;
+    part->label = format_list(pattern, arguments);
+    va_end(arguments);
 }
 
 void document_details(struct document *document, const char *pattern, ...) {
@@ -61,45 +64,33 @@ void document_details(struct document *document, const char *pattern, ...) {
 
 void document_details_end(struct document *document) { add_part(document, DETAILS_END); }
 
-void document_samples(struct document *document, const char *lines, const char *pattern, ...) {
-    va_list arguments;
+void document_samples(struct document *document, const char *lines, size_t count) {
     struct part *part = add_part(document, SAMPLES);
-    va_start(arguments, pattern);
-    part->label = format_list(pattern, arguments);
+    part->label = format("%zu samples", count);
     part->text = checked_strdup(lines);
-    va_end(arguments);
 }
 
-struct table table_make(const char *caption, size_t columns, size_t text_columns) {
-    return (struct table){
-        .caption = checked_strdup(caption), .columns = columns, .text_columns = text_columns};
-}
-
-void table_cell(struct table *table, const char *pattern, ...) {
+const char *keep(struct document *document, const char *pattern, ...) {
     va_list arguments;
-    table->cells = checked_realloc(table->cells, (table->count + 1) * sizeof *table->cells);
-    table->notes = checked_realloc(table->notes, (table->count + 1) * sizeof *table->notes);
-    table->notes[table->count] = (struct cell_note){0};
     va_start(arguments, pattern);
-    table->cells[table->count++] = format_list(pattern, arguments);
+    document->kept =
+        checked_realloc(document->kept, (document->kept_count + 1) * sizeof *document->kept);
+    char *kept = document->kept[document->kept_count++] = format_list(pattern, arguments);
     va_end(arguments);
+    return kept;
 }
 
-static struct cell_note *last_note(struct table *table) { return &table->notes[table->count - 1]; }
-
-void table_verdict(struct table *table, enum verdict verdict) {
-    last_note(table)->verdict = verdict;
+void document_free(struct document *document) {
+    for (size_t i = 0; i < document->count; i++) {
+        free(document->parts[i].text);
+        free(document->parts[i].label);
+        table_free(&document->parts[i].table);
+    }
+    for (size_t i = 0; i < document->kept_count; i++) free(document->kept[i]);
+    free(document->kept);
+    free(document->parts);
+    *document = (struct document){0};
 }
-
-void table_strip(struct table *table, double low, double estimate, double high, size_t backend) {
-    struct cell_note *note = last_note(table);
-    note->low = low;
-    note->estimate = estimate;
-    note->high = high;
-    note->backend = backend;
-}
-
-void table_colour(struct table *table, size_t place) { last_note(table)->colour = place + 1; }
 
 char *heading_slug(const char *heading) {
     char *slug = checked_strdup(heading);
@@ -113,30 +104,21 @@ char *heading_slug(const char *heading) {
     return slug;
 }
 
-void table_link(struct table *table, const char *heading) {
-    struct cell_note *note = last_note(table);
-    free(note->link);
-    note->link = checked_strdup(heading);
+// ---- tables --------------------------------------------------------------------------
+
+void document_table(struct document *document, const char *caption, const struct column *columns,
+                    size_t column_count, const void *rows, size_t count, size_t size) {
+    if (count == 0) return;
+    struct table table =
+        table_make(document->results, caption, columns, column_count, rows, count, size);
+    add_part(document, TABLE)->table = table;
 }
 
 void table_free(struct table *table) {
-    for (size_t i = 0; i < table->count; i++) {
-        free(table->cells[i]);
-        free(table->notes[i].link);
-    }
+    for (size_t i = 0; i < table->count; i++) free(table->cells[i]);
     free(table->cells);
     free(table->notes);
+    free(table->left);
     free(table->caption);
     *table = (struct table){0};
-}
-
-void document_free(struct document *document) {
-    for (size_t i = 0; i < document->count; i++) {
-        free(document->parts[i].text);
-        free(document->parts[i].label);
-        table_free(&document->parts[i].table);
-    }
-    free(document->parts);
-    free(document->title);
-    *document = (struct document){0};
 }

@@ -20,8 +20,4 @@ bool extras_backend_has_gil(const struct run_options *options, const char *backe
 // The path of NAME-<backend>; the caller frees it.
 char *extras_program(const struct run_options *options, const char *name, const char *backend);
 
-// Checks one block of the results; *why tells what is wrong.
-bool convoy_check_block(const json_t *block, const char **why);
-bool server_check_block(const json_t *block, const char **why);
-
 #endif

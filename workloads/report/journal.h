@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //
 // The journal of a run that has not ended: a file in the report's folder with a
-// line of JSON for what the run is, and one for each block as it finishes.  After
+// line of JSON for what the run is, and one for each run as it finishes.  After
 // Ctrl-C, a kill or a loss of power the run goes on from it.  Every line is
 // written at once, and flushed to the disk every two seconds; a last line that was
 // cut is left out.

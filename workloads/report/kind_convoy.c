@@ -64,17 +64,17 @@ static void add_convoy_program(const struct plan *plan, const struct job *job,
     arguments_add(arguments, "--times");
 }
 
-bool convoy_check_block(const json_t *block, const char **why) {
-    const json_t *times = json_object_get(block, "times_ms"), *time;
+bool convoy_check(const json_t *run, const char **why) {
+    const json_t *times = json_object_get(run, "times_ms"), *time;
     double before = 0;
     size_t index;
     *why = "a convoy names no backend or scheme, or its number of busy threads is wrong";
-    if (!*object_string(block, "backend", "") || !*object_string(block, "scheme", "") ||
-        object_number(block, "busy", -1) < 0)
+    if (!*object_string(run, "backend", "") || !*object_string(run, "scheme", "") ||
+        object_number(run, "busy", -1) < 0)
         return false;
     *why = "a convoy's times are missing or in no order";
     if (json_array_size(times) == 0 ||
-        (double)json_array_size(times) != object_number(block, "requests", 0))
+        (double)json_array_size(times) != object_number(run, "requests", 0))
         return false;
     json_array_foreach(times, index, time) {
         if (!json_is_number(time) || json_number_value(time) < before) return false;
@@ -83,8 +83,8 @@ bool convoy_check_block(const json_t *block, const char **why) {
     return true;
 }
 
-const struct kind kind_convoy = {.list = "convoy",
+const struct kind kind_convoy = {.list = LIST_CONVOY,
                                  .add_jobs = add_convoys,
                                  .add_program = add_convoy_program,
                                  .whole_command = true,
-                                 .check = convoy_check_block};
+                                 .check = convoy_check};

@@ -60,16 +60,15 @@ static void add_server_program(const struct plan *plan, const struct job *job,
         arguments_add(arguments, "--no-check");
 }
 
-bool server_check_block(const json_t *block, const char **why) {
-    const json_t *load = json_object_get(block, "load"),
-                 *times = json_object_get(load, "latency_us");
+bool server_check(const json_t *run, const char **why) {
+    const json_t *load = json_object_get(run, "load"), *times = json_object_get(load, "latency_us");
     *why = "a task server names no backend, version or threads";
-    if (!*object_string(block, "backend", "") || object_number(block, "version", 0) < 1 ||
-        object_number(block, "threads", 0) < 1)
+    if (!*object_string(run, "backend", "") || object_number(run, "version", 0) < 1 ||
+        object_number(run, "threads", 0) < 1)
         return false;
     *why = "a task server's load or statistics are missing";
     if (!(object_number(load, "requests_per_second", 0) > 0) ||
-        !json_is_object(json_object_get(block, "server")))
+        !json_is_object(json_object_get(run, "server")))
         return false;
     *why = "a task server's latencies are missing or in no order";
     double p50 = object_number(times, "p50", -1), p99 = object_number(times, "p99", -1),
@@ -77,8 +76,8 @@ bool server_check_block(const json_t *block, const char **why) {
     return p50 >= 0 && p99 >= p50 && longest >= p99;
 }
 
-const struct kind kind_server = {.list = "servers",
+const struct kind kind_server = {.list = LIST_SERVERS,
                                  .add_jobs = add_servers,
                                  .add_program = add_server_program,
                                  .whole_command = true,
-                                 .check = server_check_block};
+                                 .check = server_check};

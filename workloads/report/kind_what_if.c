@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //
-// The blocks of --what-if.  A round runs each workload on each backend as it is
+// The runs of --what-if.  A round runs each workload on each backend as it is
 // and once without each cause that can be removed, in an order drawn anew, on as
 // many threads as have a core each.
 #include "plan.h"
@@ -84,7 +84,7 @@ static int scale_threads(const struct run_options *options) {
     return best;
 }
 
-size_t what_if_blocks(const struct run_options *options) {
+size_t what_if_runs(const struct run_options *options) {
     size_t count = 0;
     for (size_t w = 0; options->what_if && w < options->workloads.count; w++)
         for (size_t b = 0; b < options->backends.count; b++) {
@@ -136,7 +136,7 @@ static void add_without(const struct plan *plan, const struct job *job,
     if (job->without) arguments_add(arguments, "--without=%s", job->without);
 }
 
-const struct kind kind_what_if = {.list = "what_if",
+const struct kind kind_what_if = {.list = LIST_WHAT_IF,
                                   .add_jobs = add_what_if,
                                   .add_program = add_program,
                                   .add_arguments = add_without,

@@ -34,6 +34,17 @@ void names_free(struct names *names) {
     names->count = 0;
 }
 
+void run_free_options(struct run_options *options) {
+    names_free(&options->workloads);
+    names_free(&options->backends);
+    names_free(&options->texts);
+    names_free(&options->switching);
+    json_t *const owned[] = {options->arguments,   options->known_backends, options->descriptions,
+                             options->python_name, options->patterns_name,  options->left_out,
+                             options->causes};
+    for (size_t i = 0; i < sizeof owned / sizeof *owned; i++) json_decref(owned[i]);
+}
+
 static void default_threads(struct run_options *options) {
     int cores = machine_cores();
     for (int n = 1; n < cores; n *= 2) options->threads[options->thread_count++] = n;
@@ -85,20 +96,29 @@ static bool choose_backends(struct run_options *options) {
     return good;
 }
 
+// Takes the path over.
+static bool driver_is_there(char *path, const char *backend) {
+    bool found = access(path, X_OK) == 0;
+    if (!found)
+        fprintf(
+            stderr,
+            "tally-compare: no driver %s; build backend %s (cmake -DTALLY_BACKEND=all) or leave "
+            "it out\n",
+            path, backend);
+    free(path);
+    return found;
+}
+
 static bool find_backends(struct run_options *options) {
     if (!choose_backends(options)) return false;
-    for (size_t i = 0; i < options->backends.count; i++) {
-        char *path = driver_path(options, options->backends.items[i], false);
-        bool found = access(path, X_OK) == 0;
-        if (!found)
-            fprintf(stderr,
-                    "tally-compare: no driver %s; build backend %s (cmake -DTALLY_BACKEND=all) or "
-                    "leave it out\n",
-                    path, options->backends.items[i]);
-        free(path);
-        if (!found) return false;
+    bool good = true;
+    for (size_t i = 0; good && i < options->backends.count; i++) {
+        const char *backend = options->backends.items[i];
+        good = driver_is_there(driver_path(options, backend, false), backend) &&
+               (!options->against ||
+                driver_is_there(format("%s/tally-%s", options->against, backend), backend));
     }
-    return true;
+    return good;
 }
 
 // Asks a driver what workloads there are, or belong to a quick run if none is named.

@@ -24,9 +24,10 @@ static const struct budget budgets[] = {
     [FULL] = {.seconds = 1200, .rounds = 12, .samples = 8, .least_ms = 50, .most_ms = 1000},
 };
 
-const struct kind *const kinds[] = {&kind_timed,    &kind_control, &kind_total,    &kind_processes,
-                                    &kind_variants, &kind_python,  &kind_patterns, &kind_convoy,
-                                    &kind_server,   &kind_what_if, &kind_counted,  NULL};
+const struct kind *const kinds[] = {
+    &kind_timed,  &kind_control,  &kind_against, &kind_total,  &kind_processes, &kind_variants,
+    &kind_python, &kind_patterns, &kind_convoy,  &kind_server, &kind_what_if,   &kind_counted,
+    NULL};
 
 void plan_add(struct plan *plan, struct job job) {
     plan->jobs = checked_realloc(plan->jobs, (plan->count + 1) * sizeof *plan->jobs);
@@ -48,7 +49,7 @@ size_t plan_cells(const struct plan *plan) {
     const struct run_options *options = plan->options;
     size_t points = options->workloads.count * options->thread_count;
     size_t control = options->self ? points * options->backends.count : options->workloads.count;
-    return points * options->backends.count + control;
+    return points * options->backends.count * (options->against ? 2 : 1) + control;
 }
 
 const json_t *workload_variants(const struct run_options *options, const char *workload) {
@@ -68,14 +69,14 @@ struct plan plan_make(const struct run_options *options) {
     struct plan plan = {
         .options = options, .budget = budgets[options->effort], .random = options->seed};
     if (options->rounds) plan.budget.rounds = options->rounds;
-    size_t blocks = (plan_cells(&plan) + what_if_blocks(options)) * (size_t)plan.budget.rounds;
-    double block_ms = plan.budget.seconds * 1000 / (double)blocks;
-    double sample_ms = block_ms / (plan.budget.samples + 0.6);
+    size_t runs = (plan_cells(&plan) + what_if_runs(options)) * (size_t)plan.budget.rounds;
+    double sample_ms = plan.budget.seconds * 1000 / (double)runs / (plan.budget.samples + 0.6);
     sample_ms = fmax(fmin(sample_ms, plan.budget.most_ms), plan.budget.least_ms);
     plan.sample_ms = (int)sample_ms;
     plan.warmup_ms = (int)(sample_ms * 0.6) + 1;
     for (size_t k = 0; kinds[k]; k++)
-        if (!options->self || kinds[k] == &kind_timed) kinds[k]->add_jobs(&plan);
+        if (kinds[k]->add_jobs && (!options->self || kinds[k] == &kind_timed))
+            kinds[k]->add_jobs(&plan);
     return plan;
 }
 
@@ -142,7 +143,9 @@ struct arguments plan_arguments(const struct plan *plan, const struct job *job) 
         return arguments;
     }
     char *values = quick_values(options, job->workload);
-    bool text = strcmp(job->workload, "wordcount") == 0;
+    bool driver = job->kind->driver || !job->kind->add_program;
+    bool text =
+        json_is_true(json_object_get(workload_description(options, job->workload), "takes_text"));
     if (job->kind->add_program)
         job->kind->add_program(plan, job, &arguments);
     else
@@ -161,9 +164,9 @@ struct arguments plan_arguments(const struct plan *plan, const struct job *job) 
         arguments_add(&arguments, "--text=%s", options->texts.items[i]);
     if (text && plan->budget.text_bytes)
         arguments_add(&arguments, "--text-bytes=%ld", plan->budget.text_bytes);
-    if (options->time_limit && !job->kind->add_program)
+    if (options->time_limit && driver)
         arguments_add(&arguments, "--time-limit=%d", options->time_limit);
-    for (size_t i = 0; !job->kind->add_program && i < options->switching.count; i++)
+    for (size_t i = 0; driver && i < options->switching.count; i++)
         arguments_add(&arguments, "%s", options->switching.items[i]);
     if (options->traces && job->kind->counted)
         arguments_add(&arguments, "--trace=%s/%s-%s-%d.json", options->traces, job->workload,

@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //
-// What a run will do: a list of jobs, each one block in a fresh process.  The
+// What a run will do: a list of jobs, each one run in a fresh process.  The
 // whole list follows from the options and the seed before the first job starts,
 // so that a run that was ended can go on where it was.
 //
-// A kind of block has a file of its own, which adds the jobs of that kind and
-// says what the driver is told beyond the usual; plan.c lists all kinds.
+// A kind of run adds its jobs and says what the driver is told beyond the usual; plan.c
+// lists all kinds.
 #ifndef TALLY_REPORT_PLAN_H
 #define TALLY_REPORT_PLAN_H
 
 #include "process.h"
+#include "results.h"
 #include "run.h"
 
 // What an effort spends.  `seconds` covers warm-up and samples of all rounds.
@@ -29,19 +30,21 @@ struct arguments {
 };
 
 struct kind {
-    const char *list;                    // of the results, where its blocks go
-    void (*add_jobs)(struct plan *plan); // may add jobs of other kinds that belong among them
+    enum list list;                      // of the results, where its runs go
+    void (*add_jobs)(struct plan *plan); // also of kinds among its own; NULL: another kind does
     // The program and what is its own; NULL: the driver of the backend.
     void (*add_program)(const struct plan *plan, const struct job *job,
                         struct arguments *arguments);
     // More arguments after the usual ones; NULL: none.
     void (*add_arguments)(const struct plan *plan, const struct job *job,
                           struct arguments *arguments);
+    bool driver;        // add_program gives a driver, which takes all options of one
+    bool turns;         // takes turns with the timed ones in each round
     bool counted;       // by the driver that counts every event, in one short sample
     bool warm;          // after a warm-up
     bool whole_command; // what add_program gives is all
-    bool (*check)(const json_t *block,
-                  const char **why); // of what it prints; NULL: that of a driver's block
+    bool (*check)(const json_t *run,
+                  const char **why); // of what it prints; NULL: that of a driver's run
     bool processes;                  // as many processes of one thread, not threads
 };
 
@@ -57,7 +60,7 @@ struct plan {
     const struct run_options *options;
     const json_t *results; // what was measured until now
     struct budget budget;
-    int sample_ms, warmup_ms; // of a timed block
+    int sample_ms, warmup_ms; // of a timed run
     struct job *jobs;
     size_t count;
     uint64_t random;
@@ -76,7 +79,7 @@ void plan_free(struct plan *plan);
 void plan_add(struct plan *plan, struct job job);
 // A random order of `count` indices.
 void plan_shuffle(struct plan *plan, size_t *order, size_t count);
-// How many series of blocks are timed, those of the control too.
+// How many runs a round has, those of the control and of another build too.
 size_t plan_cells(const struct plan *plan);
 
 // The command line of a job; arguments_free frees it.
@@ -92,8 +95,8 @@ const json_t *workload_variants(const struct run_options *options, const char *w
 bool variant_threads(const struct run_options *options, size_t index);
 char *driver_path(const struct run_options *options, const char *backend, bool counted);
 
-extern const struct kind kind_timed, kind_control, kind_counted, kind_variants, kind_python,
-    kind_patterns, kind_convoy, kind_server, kind_total, kind_processes, kind_what_if;
+extern const struct kind kind_timed, kind_control, kind_against, kind_processes, kind_patterns,
+    kind_python, kind_total, kind_variants, kind_convoy, kind_server, kind_what_if, kind_counted;
 
 // All kinds in the order in which they run, then NULL.
 extern const struct kind *const kinds[];

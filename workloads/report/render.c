@@ -2,7 +2,7 @@
 //
 // Renders a document as Markdown, and a table for the terminal; render_html.c
 // renders the page.
-#include "notes.h"
+#include "document.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -38,7 +38,7 @@ static void markdown_table(struct text *out, const struct table *table) {
         text_add(out, (i + 1) % table->columns ? " " : " |\n");
         if (i + 1 == table->columns) {
             for (size_t c = 0; c < table->columns; c++)
-                text_add(out, c < table->text_columns ? "| :--- " : "| ---: ");
+                text_add(out, table->left[c] ? "| :--- " : "| ---: ");
             text_add(out, "|\n");
         }
     }
@@ -61,7 +61,7 @@ static void markdown_verbatim(struct text *out, const char *string) {
 void render_markdown(const struct document *document, struct text *out) {
     enum part_kind last = HEADING;
     text_add(out, "# ");
-    markdown_text(out, document->title);
+    markdown_text(out, document_title);
     text_add(out, "\n\n");
     for (size_t i = 0; i < document->count; i++) {
         const struct part *part = &document->parts[i];
@@ -107,7 +107,7 @@ void render_terminal_table(const struct table *table, struct text *out) {
         size_t column = i % table->columns;
         int pad = (int)(column_width(table, column) - shown_width(table->cells[i]));
         bool last = column + 1 == table->columns;
-        if (column < table->text_columns)
+        if (table->left[column])
             text_add(out, "%s%*s", table->cells[i], last ? 0 : pad, "");
         else
             text_add(out, "%*s%s", pad, "", table->cells[i]);

@@ -2,9 +2,9 @@
 //
 // Renders a document as one HTML file that asks for nothing outside itself.  How
 // it looks is in page.css.
-#include "notes.h"
+#include "document.h"
 #include "page.h" // made of page.css and page.js
-#include "plots.h"
+#include "svg.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -58,7 +58,7 @@ static void html_strip(struct text *out, const struct cell_note *note, double re
              "<svg class=\"strip\" viewBox=\"0 0 110 14\" aria-hidden=\"true\" "
              "style=\"color:var(--b%zu)\">"
              "<line class=\"one\" x1=\"%d\" x2=\"%d\" y1=\"0\" y2=\"14\"/>",
-             note->backend % PLOT_COLOURS, STRIP_MIDDLE, STRIP_MIDDLE);
+             (note->colour - 1) % SVG_COLOURS, STRIP_MIDDLE, STRIP_MIDDLE);
     if (note->low > 0)
         text_add(out, "<line x1=\"%.1f\" x2=\"%.1f\" y1=\"7\" y2=\"7\"/>",
                  strip_x(note->low, reach), strip_x(note->high, reach));
@@ -86,9 +86,9 @@ static void html_cell(struct text *out, const struct table *table, size_t index,
         text_add(out, "<a href=\"#%s\">", slug);
         free(slug);
     }
-    if (note->colour)
+    if (note->colour && !(note->estimate > 0))
         text_add(out, "<span class=\"dot\" style=\"color:var(--b%zu)\"></span>",
-                 (note->colour - 1) % PLOT_COLOURS);
+                 (note->colour - 1) % SVG_COLOURS);
     if (note->verdict) text_add(out, "<span class=\"chip %s\">", chips[note->verdict]);
     html_text(out, table->cells[index], true);
     text_add(out, "%s%s", note->verdict ? "</span>" : "", note->link ? "</a>" : "");
@@ -99,7 +99,7 @@ static void html_cell(struct text *out, const struct table *table, size_t index,
 
 // Whether a row begins like the one before; its first cell is then left unseen.
 static bool begins_again(const struct table *table, size_t index) {
-    return table->text_columns > 0 && index % table->columns == 0 && index >= 2 * table->columns &&
+    return table->left[0] && index % table->columns == 0 && index >= 2 * table->columns &&
            strcmp(table->cells[index], table->cells[index - table->columns]) == 0;
 }
 
@@ -126,7 +126,7 @@ static void html_strips_cell(struct text *out, const struct table *table, size_t
              index < table->columns ? "columnheader"
              : column == 0          ? "rowheader"
                                     : "cell");
-    if (index < table->columns || column < table->text_columns) return;
+    if (index < table->columns || table->left[column]) return;
     const char *head = table->cells[column], *feed = strchr(head, '\n');
     char *name = checked_strdup(head);
     if (feed) name[feed - head] = '\0';
@@ -139,14 +139,13 @@ static void html_strips_cell(struct text *out, const struct table *table, size_t
 static void html_table_cell(struct text *out, const struct table *table, size_t index, double reach,
                             bool strips) {
     size_t column = index % table->columns;
-    bool header = index < table->columns,
-         row_header = !header && column == 0 && table->text_columns > 0;
-    bool wide = strlen(table->cells[index]) > 56 && column < table->text_columns;
+    bool header = index < table->columns, row_header = !header && column == 0 && table->left[0];
+    bool wide = strlen(table->cells[index]) > 56 && table->left[column];
     text_add(out, "<%s%s class=\"%s%s\"", header || row_header ? "th" : "td",
              header       ? " scope=\"col\""
              : row_header ? " scope=\"row\""
                           : "",
-             column < table->text_columns ? "t" : "n", wide ? " w" : "");
+             table->left[column] ? "t" : "n", wide ? " w" : "");
     if (strips) html_strips_cell(out, table, index);
     text_add(out, ">");
     if (header)
@@ -291,14 +290,14 @@ void render_html(const struct document *document, struct text *out) {
                   "style-src 'unsafe-inline'; "
                   "script-src 'unsafe-inline'; img-src data:\">\n"
                   "<link rel=\"icon\" href=\"data:,\">\n<title>");
-    html_text(out, document->title, false);
+    html_text(out, document_title, false);
     text_add(out,
              "</title>\n<style>\n%s</style></head><body>\n<a class=\"skip\" href=\"#report\">Skip "
              "the contents</a>\n",
              page_css);
     html_contents(out, document);
     text_add(out, "<main id=\"report\">\n<h1>");
-    html_text(out, document->title, false);
+    html_text(out, document_title, false);
     text_add(out, "</h1>\n");
     enum part_kind last = HEADING;
     for (size_t i = 0; i < document->count; i++) {

@@ -3,8 +3,6 @@
 // The results file; see results.h.
 #include "results.h"
 
-#include "extras.h"
-
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -32,34 +30,38 @@ static bool sample_is_good(const json_t *sample) {
     return seconds > 0 && isfinite(seconds) && operations >= 0 && isfinite(operations);
 }
 
-bool results_check_block(const json_t *block, const char **why) {
-    const json_t *samples = json_object_get(block, "samples");
-    const json_t *threads = json_object_get(block, "threads");
+bool results_check_run(const json_t *run, const char **why) {
+    const json_t *samples = json_object_get(run, "samples");
+    const json_t *threads = json_object_get(run, "threads");
     size_t index;
     const json_t *sample;
-    *why = "it is no tally-block of version 1";
-    if (strcmp(object_string(block, "format", ""), "tally-block") != 0 ||
-        object_number(block, "version", 0) != 1)
+    // Drivers of another build may be older and call it a block.
+    const char *format = object_string(run, "format", "");
+    *why = "it is no tally-run of version 1";
+    if ((strcmp(format, "tally-run") != 0 && strcmp(format, "tally-block") != 0) ||
+        object_number(run, "version", 0) != 1)
         return false;
     *why = "it names no workload or backend";
-    if (!*object_string(block, "workload", "") || !*object_string(block, "backend", ""))
-        return false;
+    if (!*object_string(run, "workload", "") || !*object_string(run, "backend", "")) return false;
     *why = "its number of threads is wrong";
     if (!json_is_integer(threads) || json_integer_value(threads) < 1 ||
         json_integer_value(threads) > 1000000)
         return false;
+    double round = object_number(run, "round", 0);
+    *why = "its round is wrong";
+    if (!(round >= 0 && round < MOST_ROUNDS)) return false;
     *why = "its samples are missing or wrong";
     if (!json_is_array(samples)) return false;
     json_array_foreach(samples, index, sample) if (!sample_is_good(sample)) return false;
     return true;
 }
 
-static bool blocks_are_good(const json_t *root, const char *name, const char **why) {
-    const json_t *blocks = json_object_get(root, name), *block;
+static bool runs_are_good(const json_t *root, const char *name, const char **why) {
+    const json_t *runs = json_object_get(root, name), *run;
     size_t index;
-    *why = "its lists of blocks are missing";
-    if (!json_is_array(blocks)) return false;
-    json_array_foreach(blocks, index, block) if (!results_check_block(block, why)) return false;
+    *why = "its lists of runs are missing";
+    if (!json_is_array(runs)) return false;
+    json_array_foreach(runs, index, run) if (!results_check_run(run, why)) return false;
     return true;
 }
 
@@ -75,15 +77,16 @@ bool results_check_backends(const json_t *list) {
 static bool extras_are_good(const json_t *root, const char **why) {
     static const struct {
         const char *list;
-        bool (*check)(const json_t *block, const char **why);
-    } lists[] = {{"convoy", convoy_check_block},
-                 {"servers", server_check_block},
-                 {"patterns", results_check_block}};
-    const json_t *block;
+        bool (*check)(const json_t *run, const char **why);
+    } lists[] = {{"convoy", convoy_check},        {"servers", server_check},
+                 {"patterns", results_check_run}, {"python", results_check_run},
+                 {"variants", results_check_run}, {"what_if", results_check_run},
+                 {"against", results_check_run}};
+    const json_t *run;
     size_t index;
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
         json_array_foreach(json_object_get(root, lists[i].list), index,
-                           block) if (!lists[i].check(block, why)) return false;
+                           run) if (!lists[i].check(run, why)) return false;
     return true;
 }
 
@@ -94,10 +97,10 @@ static bool results_are_good(const json_t *root, const char **why) {
     return json_is_object(json_object_get(root, "machine")) &&
            json_is_object(json_object_get(root, "build")) &&
            json_is_array(json_object_get(root, "failures")) &&
-           blocks_are_good(root, "blocks", why) && blocks_are_good(root, "counted", why) &&
-           blocks_are_good(root, "control", why) &&
-           (!json_object_get(root, "totals") || blocks_are_good(root, "totals", why)) &&
-           (!json_object_get(root, "processes") || blocks_are_good(root, "processes", why)) &&
+           runs_are_good(root, list_names[LIST_TIMED], why) &&
+           runs_are_good(root, "counted", why) && runs_are_good(root, "control", why) &&
+           (!json_object_get(root, "totals") || runs_are_good(root, "totals", why)) &&
+           (!json_object_get(root, "processes") || runs_are_good(root, "processes", why)) &&
            extras_are_good(root, why);
 }
 

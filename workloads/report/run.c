@@ -22,7 +22,7 @@
 
 enum { PROCESS_MS = 25 }; // a guess at start and setup, for the first estimate only
 
-struct run {
+struct session {
     const struct plan *plan;
     size_t done, total;
     double started, last_line;
@@ -32,34 +32,34 @@ struct run {
     bool *finished; // one a job
 };
 
-static double seconds_left(const struct run *run) {
-    const struct plan *plan = run->plan;
-    double elapsed = clock_seconds() - run->started;
-    size_t left = run->total > run->done ? run->total - run->done : 0;
+static double seconds_left(const struct session *session) {
+    const struct plan *plan = session->plan;
+    double elapsed = clock_seconds() - session->started;
+    size_t left = session->total > session->done ? session->total - session->done : 0;
     double one = (plan->budget.samples * plan->sample_ms + plan->warmup_ms + PROCESS_MS) / 1000.0;
-    if (run->done > 5) one = elapsed / (double)run->done;
+    if (session->done > 5) one = elapsed / (double)session->done;
     return one * (double)left;
 }
 
 // One rewritten line on a terminal; elsewhere a line every ten seconds.
-static void show_progress(struct run *run, const struct job *job) {
+static void show_progress(struct session *session, const struct job *job) {
     double now = clock_seconds();
-    int left = (int)(seconds_left(run) + 0.5);
-    if (!run->terminal && run->done && now - run->last_line < 10) return;
-    run->last_line = now;
-    fprintf(stderr, "%s%zu of %zu blocks done, %zu left, about %d:%02d; now %s on %s, %d %s%s%s",
-            run->terminal ? "\r\033[K" : "", run->done, run->total, run->total - run->done,
-            left / 60, left % 60, job->workload, job->backend, job->threads,
-            job->kind->processes ? "process" : "thread",
+    int left = (int)(seconds_left(session) + 0.5);
+    if (!session->terminal && session->done && now - session->last_line < 10) return;
+    session->last_line = now;
+    fprintf(stderr, "%s%zu of %zu runs done, %zu left, about %d:%02d; now %s on %s, %d %s%s%s",
+            session->terminal ? "\r\033[K" : "", session->done, session->total,
+            session->total - session->done, left / 60, left % 60, job->workload, job->backend,
+            job->threads, job->kind->processes ? "process" : "thread",
             job->threads == 1      ? ""
             : job->kind->processes ? "es"
                                    : "s",
-            run->terminal ? "" : "\n");
+            session->terminal ? "" : "\n");
     fflush(stderr);
 }
 
-static void add_failure(struct run *run, const struct job *job, const struct process_result *result,
-                        const char *why) {
+static void add_failure(struct session *session, const struct job *job,
+                        const struct process_result *result, const char *why) {
     struct text message = {0};
     if (why) text_add(&message, "%s\n", why);
     if (result->timed_out)
@@ -69,105 +69,109 @@ static void add_failure(struct run *run, const struct job *job, const struct pro
                  strsignal(result->status - 128));
     text_add(&message, "%s", text_string(&result->errors));
     json_t *shown = json_string(text_string(&message)); // NULL where it is no UTF-8
-    json_t *failure = json_pack(
-        "{s:s, s:s, s:i, s:s, s:b, s:i, s:o}", "workload", job->workload, "backend", job->backend,
-        "threads", job->threads, "list", job->kind->list, "counted", job->kind->counted, "status",
-        result->status, "stderr", shown ? shown : json_string("(a message that is no UTF-8)"));
-    json_array_append(json_object_get(run->results, "failures"), failure);
-    journal_add(run->journal, json_pack("{s:I, s:o}", "job", (json_int_t)(job - run->plan->jobs),
-                                        "failure", failure));
-    if (run->terminal) fputs("\r\033[K", stderr);
+    json_t *failure =
+        json_pack("{s:s, s:s, s:i, s:s, s:b, s:i, s:o}", "workload", job->workload, "backend",
+                  job->backend, "threads", job->threads, "list", list_names[job->kind->list],
+                  "counted", job->kind->counted, "status", result->status, "stderr",
+                  shown ? shown : json_string("(a message that is no UTF-8)"));
+    json_array_append(json_object_get(session->results, "failures"), failure);
+    journal_add(session->journal,
+                json_pack("{s:I, s:o}", "job", (json_int_t)(job - session->plan->jobs), "failure",
+                          failure));
+    if (session->terminal) fputs("\r\033[K", stderr);
     fprintf(stderr, "failed: %s on %s, %d threads (status %d): %.300s\n", job->workload,
             job->backend, job->threads, result->status, text_string(&message));
     text_free(&message);
 }
 
 // Marks the samples that were taken before the process was warm; they stay.
-static void mark_warmup(json_t *block) {
-    json_t *samples = json_object_get(block, "samples");
+static void mark_warmup(json_t *run) {
+    json_t *samples = json_object_get(run, "samples");
     size_t count = json_array_size(samples);
     double *rates = checked_calloc(count, sizeof *rates);
     for (size_t i = 0; i < count; i++) rates[i] = sample_rate(json_array_get(samples, i));
     size_t cold = warmup_length(rates, count);
     for (size_t i = 0; i < cold; i++)
         json_object_set_new(json_array_get(samples, i), "warmup", json_true());
-    json_object_set_new(block, "warmup_samples", json_integer((json_int_t)cold));
+    json_object_set_new(run, "warmup_samples", json_integer((json_int_t)cold));
     free(rates);
 }
 
-static void keep_block(struct run *run, const struct job *job, const struct process_result *result,
-                       double seconds) {
+static void keep_run(struct session *session, const struct job *job,
+                     const struct process_result *result, double seconds) {
     const char *why = NULL;
     json_error_t error;
-    json_t *block = json_loads(text_string(&result->output), 0, &error);
-    bool good = block && (job->kind->check ? job->kind->check : results_check_block)(block, &why);
+    json_t *run = json_loads(text_string(&result->output), 0, &error);
+    bool good = run && (job->kind->check ? job->kind->check : results_check_run)(run, &why);
     bool stopped = process_stop_asked();
     if (good && (result->status == 0 || stopped)) {
         struct layout layout = job_layout(job);
-        json_object_set_new(block, "round", json_integer(job->round));
-        json_object_set_new(block, "seed", json_integer((json_int_t)job->seed));
-        json_object_set_new(block, "environment_bytes", json_integer(layout.environment_bytes));
-        json_object_set_new(block, "wall_seconds", json_real(seconds));
-        if (job->kind == &kind_control) json_object_set_new(block, "control", json_true());
-        mark_warmup(block);
-        if (stopped) json_object_set_new(block, "incomplete", json_true());
-        if (job->variant) json_object_set_new(block, "variant", json_string(job->variant));
-        json_array_append(json_object_get(run->results, job->kind->list), block);
+        json_object_set_new(run, "round", json_integer(job->round));
+        json_object_set_new(run, "seed", json_integer((json_int_t)job->seed));
+        json_object_set_new(run, "environment_bytes", json_integer(layout.environment_bytes));
+        json_object_set_new(run, "wall_seconds", json_real(seconds));
+        if (job->kind == &kind_control) json_object_set_new(run, "control", json_true());
+        mark_warmup(run);
+        if (stopped) json_object_set_new(run, "incomplete", json_true());
+        if (job->variant) json_object_set_new(run, "variant", json_string(job->variant));
+        json_array_append(json_object_get(session->results, list_names[job->kind->list]), run);
         // One that was cut short keeps its samples, and its job is done again.
-        journal_add(run->journal,
-                    json_pack("{s:I, s:s, s:O, s:b}", "job", (json_int_t)(job - run->plan->jobs),
-                              "list", job->kind->list, "block", block, "again", stopped));
+        journal_add(session->journal,
+                    json_pack("{s:I, s:s, s:O, s:b}", "job",
+                              (json_int_t)(job - session->plan->jobs), "list",
+                              list_names[job->kind->list], "run", run, "again", stopped));
     } else if (!stopped) {
-        add_failure(run, job, result,
+        add_failure(session, job, result,
                     result->status ? NULL
                     : why          ? why
                                    : "the driver printed no JSON");
     }
-    json_decref(block);
+    json_decref(run);
 }
 
-static void run_job(struct run *run, const struct job *job) {
-    struct arguments arguments = plan_arguments(run->plan, job);
+static void run_job(struct session *session, const struct job *job) {
+    struct arguments arguments = plan_arguments(session->plan, job);
     // The driver ends by itself where a step of its takes too long; this is for one that cannot.
-    int limit = run->plan->options->time_limit ? run->plan->options->time_limit : TIME_LIMIT;
-    double timeout = 2 * limit + 0.05 * run->plan->budget.samples * run->plan->sample_ms;
-    show_progress(run, job);
+    int limit =
+        session->plan->options->time_limit ? session->plan->options->time_limit : TIME_LIMIT;
+    double timeout = 2 * limit + 0.05 * session->plan->budget.samples * session->plan->sample_ms;
+    show_progress(session, job);
     struct layout layout = job_layout(job);
     char *environment[] = {format("TALLY_LAYOUT=%0*d", layout.environment_bytes + 1, 0),
                            format("TALLY_HEAP_OFFSET=%d", layout.heap_offset), NULL};
     double before = clock_seconds();
     struct process_result result = process_run(arguments.items, environment, timeout);
-    keep_block(run, job, &result, clock_seconds() - before);
+    keep_run(session, job, &result, clock_seconds() - before);
     free(environment[0]);
     free(environment[1]);
-    run->done++;
+    session->done++;
     text_free(&result.output);
     text_free(&result.errors);
     arguments_free(&arguments);
 }
 
 // Rounds past the third are left out where a quick run would take too long.
-static bool takes_too_long(const struct run *run, int round) {
-    double elapsed = clock_seconds() - run->started;
-    return run->plan->options->effort == QUICK && !run->plan->options->rounds && round >= 3 &&
-           elapsed / round * (round + 1) > 26;
+static bool takes_too_long(const struct session *session, int round) {
+    double elapsed = clock_seconds() - session->started;
+    return session->plan->options->effort == QUICK && !session->plan->options->rounds &&
+           round >= 3 && elapsed / round * (round + 1) > 26;
 }
 
-static void run_jobs(struct run *run) {
-    int last_round = run->plan->budget.rounds, round = 0;
-    for (size_t i = 0; i < run->plan->count && !process_stop_asked() && !run->journal->failed;
-         i++) {
-        const struct job *job = &run->plan->jobs[i];
-        bool timed = job->kind == &kind_timed || job->kind == &kind_control;
-        if (timed && job->round != round && takes_too_long(run, job->round) &&
+static void run_jobs(struct session *session) {
+    int last_round = session->plan->budget.rounds, round = 0;
+    for (size_t i = 0;
+         i < session->plan->count && !process_stop_asked() && !session->journal->failed; i++) {
+        const struct job *job = &session->plan->jobs[i];
+        bool timed = job->kind->turns;
+        if (timed && job->round != round && takes_too_long(session, job->round) &&
             job->round < last_round)
             last_round = job->round;
         round = timed ? job->round : round;
-        if (run->finished[i]) continue;
+        if (session->finished[i]) continue;
         if (timed && job->round >= last_round)
-            run->total--;
-        else if (journal_is_there(run->journal))
-            run_job(run, job);
+            session->total--;
+        else if (journal_is_there(session->journal))
+            run_job(session, job);
     }
 }
 
@@ -181,40 +185,39 @@ static bool failure_is_good(const json_t *failure, const struct job *job) {
            json_is_string(json_object_get(failure, "stderr"));
 }
 
-// Whether a line of the journal is a block that this job prints, in the list where the job's blocks
+// Whether a line of the journal is a run that this job prints, in the list where the job's runs
 // are.
-static bool block_is_good(const json_t *entry, const json_t *block, const struct job *job) {
+static bool run_is_good(const json_t *entry, const json_t *run, const struct job *job) {
     const struct kind *kind = job->kind;
     const char *why;
-    if (!block || strcmp(object_string(entry, "list", ""), kind->list) != 0) return false;
-    if (kind->check) return kind->check(block, &why);
-    return results_check_block(block, &why) &&
-           strcmp(object_string(block, "workload", ""), job->workload) == 0 &&
-           strcmp(object_string(block, "backend", ""), job->backend) == 0 &&
-           object_number(block, "threads", 0) == job->threads;
+    if (!run || strcmp(object_string(entry, "list", ""), list_names[kind->list]) != 0) return false;
+    if (kind->check) return kind->check(run, &why);
+    return results_check_run(run, &why) &&
+           strcmp(object_string(run, "workload", ""), job->workload) == 0 &&
+           strcmp(object_string(run, "backend", ""), job->backend) == 0 &&
+           object_number(run, "threads", 0) == job->threads;
 }
 
 // Takes over what was finished before.  What does not fit its job is measured again.
-static void restore(struct run *run) {
+static void restore(struct session *session) {
     const json_t *entry;
     size_t index;
-    json_array_foreach(run->journal->entries, index, entry) {
-        json_t *block = json_object_get(entry, "block"),
-               *failure = json_object_get(entry, "failure");
+    json_array_foreach(session->journal->entries, index, entry) {
+        json_t *run = json_object_get(entry, "run"), *failure = json_object_get(entry, "failure");
         double number = object_number(entry, "job", -1);
-        if (!(number >= 0) || number >= (double)run->plan->count) continue;
-        const struct job *job = &run->plan->jobs[(size_t)number];
-        if (block_is_good(entry, block, job))
-            json_array_append(json_object_get(run->results, job->kind->list), block);
+        if (!(number >= 0) || number >= (double)session->plan->count) continue;
+        const struct job *job = &session->plan->jobs[(size_t)number];
+        if (run_is_good(entry, run, job))
+            json_array_append(json_object_get(session->results, list_names[job->kind->list]), run);
         else if (failure && failure_is_good(failure, job))
-            json_array_append(json_object_get(run->results, "failures"), failure);
+            json_array_append(json_object_get(session->results, "failures"), failure);
         else
             continue;
-        run->started -= object_number(block, "wall_seconds", 0);
-        if (json_is_true(json_object_get(entry, "again")) || run->finished[(size_t)number])
+        session->started -= object_number(run, "wall_seconds", 0);
+        if (json_is_true(json_object_get(entry, "again")) || session->finished[(size_t)number])
             continue;
-        run->finished[(size_t)number] = true;
-        run->done++;
+        session->finished[(size_t)number] = true;
+        session->done++;
     }
 }
 
@@ -234,18 +237,25 @@ static char *plan_fingerprint(const struct plan *plan) {
     return format("%016llx", (unsigned long long)hash);
 }
 
+// Takes the path over.
+static void add_program(json_t *programs, const char *build, char *path) {
+    char *print = file_fingerprint(path), *name = format("%s%s", build, strrchr(path, '/') + 1);
+    json_object_set_new(programs, name, json_string(print));
+    free(name);
+    free(print);
+    free(path);
+}
+
 // What must be as it was for a run to go on.
 static json_t *run_identity(const struct plan *plan, const json_t *machine) {
     const struct run_options *options = plan->options;
     json_t *programs = json_object();
     for (size_t i = 0; i < options->backends.count; i++)
-        for (int counted = 0; counted < 2; counted++) {
-            char *path = driver_path(options, options->backends.items[i], counted),
-                 *print = file_fingerprint(path);
-            json_object_set_new(programs, strrchr(path, '/') + 1, json_string(print));
-            free(print);
-            free(path);
-        }
+        for (int counted = 0; counted < 2; counted++)
+            add_program(programs, "", driver_path(options, options->backends.items[i], counted));
+    for (size_t i = 0; options->against && i < options->backends.count; i++)
+        add_program(programs, "against ",
+                    format("%s/tally-%s", options->against, options->backends.items[i]));
     char *jobs = plan_fingerprint(plan);
     json_t *identity =
         json_pack("{s:s, s:o, s:s, s:s, s:f}", "jobs", jobs, "programs", programs, "cpu",
@@ -324,36 +334,42 @@ json_t *run_measure(const struct run_options *options, struct journal *journal,
                   "machine", machine, "build", build_facts(), "incomplete", 0);
     json_object_set_new(results, "margin", json_real(options->margin));
     json_object_set_new(results, "self", json_boolean(options->self));
-    for (size_t k = 0; kinds[k]; k++) json_object_set_new(results, kinds[k]->list, json_array());
+    for (size_t k = 0; kinds[k]; k++)
+        json_object_set_new(results, list_names[kinds[k]->list], json_array());
     json_object_set_new(results, "failures", json_array());
+    const char *commit = getenv("TALLY_AGAINST_COMMIT");
+    if (options->against)
+        json_object_set_new(
+            results, "against_build",
+            json_pack("{s:s}", "commit", commit && *commit ? commit : "another build"));
     json_object_set(results, "left_out", options->left_out); // nothing where it is NULL
     json_object_set(results, "causes", options->causes);     // the same
     plan.results = results;
-    struct run run = {.plan = &plan,
-                      .total = plan.count,
-                      .terminal = isatty(STDERR_FILENO),
-                      .started = clock_seconds(),
-                      .results = results,
-                      .journal = journal,
-                      .finished = checked_calloc(plan.count, sizeof *run.finished)};
+    struct session session = {.plan = &plan,
+                              .total = plan.count,
+                              .terminal = isatty(STDERR_FILENO),
+                              .started = clock_seconds(),
+                              .results = results,
+                              .journal = journal,
+                              .finished = checked_calloc(plan.count, sizeof *session.finished)};
     if (goes_on) {
-        restore(&run);
+        restore(&session);
         json_object_set_new(results, "resumed", json_integer((json_int_t)times_resumed(journal)));
-        fprintf(stderr, "going on with the run in %s: %zu of %zu blocks are there\n", folder,
-                run.done, run.total);
+        fprintf(stderr, "going on with the run in %s: %zu of %zu runs are there\n", folder,
+                session.done, session.total);
     }
     double stolen[2], ticks[2];
     machine_steal(&stolen[0], &ticks[0]);
-    run_jobs(&run);
+    run_jobs(&session);
     machine_steal(&stolen[1], &ticks[1]);
     if (ticks[1] > ticks[0])
         json_object_set_new(machine, "steal_share",
                             json_real((stolen[1] - stolen[0]) / (ticks[1] - ticks[0])));
     json_object_set_new(results, "incomplete", json_boolean(process_stop_asked()));
-    if (run.terminal) fputs("\r\033[K", stderr);
-    fprintf(stderr, "%zu of %zu blocks done in %.0f s\n", run.done, run.total,
-            clock_seconds() - run.started);
-    free(run.finished);
+    if (session.terminal) fputs("\r\033[K", stderr);
+    fprintf(stderr, "%zu of %zu runs done in %.0f s\n", session.done, session.total,
+            clock_seconds() - session.started);
+    free(session.finished);
     plan_free(&plan);
     if (journal->failed) {
         json_decref(results);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //
-// Measures: plans the blocks, runs the drivers, keeps all that they print.
+// Measures: plans the runs, starts the drivers, keeps all that they print.
 #ifndef TALLY_REPORT_RUN_H
 #define TALLY_REPORT_RUN_H
 
@@ -41,6 +41,7 @@ struct run_options {
     const char *python;     // an interpreter, or NULL
     const char *python_script, *patterns_script; // what it runs; NULL: not that
     const char *server_script;                   // what loads the task server, or NULL
+    const char *against;                         // the folder of another build's drivers, or NULL
     unsigned switch_interval_us;                 // of the convoy with a GIL; 0: the default
     bool convoy, servers;                        // to be measured, see extras.h
     bool extras_named;                           // workloads were named
@@ -56,6 +57,7 @@ struct run_options {
 };
 
 void names_free(struct names *names);
+void run_free_options(struct run_options *options);
 
 // Fills in what was left out and checks names against what the drivers know.
 // False after one line on stderr.

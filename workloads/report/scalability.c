@@ -3,8 +3,13 @@
 // Fits the universal scalability law; see scalability.h.
 #include "scalability.h"
 
+#include "random.h"
 #include "text.h"
 
+#include <gsl/gsl_cdf.h>
+#include <gsl/gsl_multifit.h>
+#include <gsl/gsl_sort.h>
+#include <gsl/gsl_statistics.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,69 +17,37 @@
 // 1 / lambda, sigma / lambda, kappa / lambda.
 enum { TERMS = 3 };
 
-static void terms_of(double threads, double terms[TERMS]) {
-    terms[0] = 1;
-    terms[1] = threads - 1;
-    terms[2] = threads * (threads - 1);
-}
-
-static void swap_rows(double system[TERMS][TERMS + 1], size_t a, size_t b) {
-    double held[TERMS + 1];
-    memcpy(held, system[a], sizeof held);
-    memcpy(system[a], system[b], sizeof held);
-    memcpy(system[b], held, sizeof held);
-}
-
-// Gauss-Jordan with row pivots.  False: singular.
-static bool solve(double system[TERMS][TERMS + 1], size_t size, double *solution) {
-    for (size_t column = 0; column < size; column++) {
-        size_t pivot = column;
-        for (size_t row = column + 1; row < size; row++)
-            if (fabs(system[row][column]) > fabs(system[pivot][column])) pivot = row;
-        if (!(fabs(system[pivot][column]) > 0)) return false;
-        swap_rows(system, pivot, column);
-        for (size_t row = 0; row < size; row++) {
-            double factor = row == column ? 0 : system[row][column] / system[column][column];
-            for (size_t k = column; k <= size; k++) system[row][k] -= factor * system[column][k];
-        }
-    }
-    for (size_t i = 0; i < size; i++) solution[i] = system[i][size] / system[i][i];
-    return true;
-}
-
-static double relative_error(double threads, double rate, const double coefficients[TERMS]) {
-    double terms[TERMS], sum = 0;
-    terms_of(threads, terms);
-    for (size_t k = 0; k < TERMS; k++) sum += coefficients[k] * terms[k];
-    return 1 - rate / threads * sum;
+static double term_of(double threads, size_t term) {
+    return term == 0 ? 1 : term == 1 ? threads - 1 : threads * (threads - 1);
 }
 
 // The least squares with the coefficients that are not in `used` at 0.  Infinite
 // where there is no solution, or one that breaks a bound.
 static double squares(const double *threads, const double *rates, size_t count,
                       const bool used[TERMS], double coefficients[TERMS]) {
-    double system[TERMS][TERMS + 1] = {0}, solution[TERMS], sum = 0;
     size_t index[TERMS], size = 0;
-    for (size_t k = 0; k < TERMS; k++)
+    double sum = INFINITY;
+    for (size_t k = 0; k < TERMS; k++) {
+        coefficients[k] = 0;
         if (used[k]) index[size++] = k;
-    for (size_t i = 0; i < count; i++) {
-        double terms[TERMS], weight = rates[i] / threads[i];
-        terms_of(threads[i], terms);
-        for (size_t row = 0; row < size; row++) {
-            for (size_t k = 0; k < size; k++)
-                system[row][k] += weight * weight * terms[index[row]] * terms[index[k]];
-            system[row][size] += weight * terms[index[row]];
-        }
     }
-    if (!solve(system, size, solution)) return INFINITY;
-    for (size_t k = 0; k < TERMS; k++) coefficients[k] = 0;
-    for (size_t k = 0; k < size; k++) coefficients[index[k]] = solution[k];
-    if (!(coefficients[0] > 0) || coefficients[1] < 0 || coefficients[2] < 0) return INFINITY;
-    for (size_t i = 0; i < count; i++) {
-        double error = relative_error(threads[i], rates[i], coefficients);
-        sum += error * error;
-    }
-    return sum;
+    gsl_multifit_linear_workspace *work = gsl_multifit_linear_alloc(count, size);
+    gsl_matrix *terms = gsl_matrix_alloc(count, size), *covariance = gsl_matrix_alloc(size, size);
+    gsl_vector *ones = gsl_vector_alloc(count), *solution = gsl_vector_alloc(size);
+    // rate / threads * (sum of coefficients times terms) is to be 1.
+    for (size_t i = 0; i < count; i++)
+        for (size_t k = 0; k < size; k++)
+            gsl_matrix_set(terms, i, k, rates[i] / threads[i] * term_of(threads[i], index[k]));
+    gsl_vector_set_all(ones, 1);
+    if (gsl_multifit_linear(terms, ones, solution, covariance, &sum, work) != 0) sum = INFINITY;
+    for (size_t k = 0; k < size; k++) coefficients[index[k]] = gsl_vector_get(solution, k);
+    gsl_vector_free(solution);
+    gsl_vector_free(ones);
+    gsl_matrix_free(covariance);
+    gsl_matrix_free(terms);
+    gsl_multifit_linear_free(work);
+    bool bound = coefficients[0] > 0 && coefficients[1] >= 0 && coefficients[2] >= 0;
+    return bound ? sum : INFINITY;
 }
 
 static bool points_are_good(const double *threads, const double *rates, size_t count) {
@@ -112,36 +85,53 @@ bool scalability_fit(const double *threads, const double *rates, size_t count,
     return isfinite(least);
 }
 
-static int compare_doubles(const void *left, const void *right) {
-    double a = *(const double *)left, b = *(const double *)right;
-    return (a > b) - (a < b);
+enum { RESAMPLES = 2000 };
+
+static struct span span_of(double estimate, double *replicates, size_t rounds) {
+    double n = (double)rounds, low, high, factor = 1;
+    if (rounds > 1)
+        factor =
+            gsl_cdf_tdist_Pinv(0.975, n - 1) / gsl_cdf_ugaussian_Pinv(0.975) * sqrt(n / (n - 1));
+    gsl_sort(replicates, 1, RESAMPLES);
+    low = gsl_stats_quantile_from_sorted_data(replicates, 1, RESAMPLES, 0.025);
+    high = gsl_stats_quantile_from_sorted_data(replicates, 1, RESAMPLES, 0.975);
+    return (struct span){fmax(0, estimate - factor * fmax(estimate - low, 0)),
+                         estimate + factor * fmax(high - estimate, 0)};
 }
 
-static struct scalability_interval percentiles(double *values, size_t count) {
-    qsort(values, count, sizeof *values, compare_doubles);
-    size_t cut = (size_t)(0.025 * (double)count);
-    return (struct scalability_interval){values[cut], values[count - 1 - cut]};
+// The geometric mean over the rounds drawn; of all where none of those has a rate.
+static double mean_rate(const double *logs, const size_t *drawn, size_t rounds) {
+    double sums[2] = {0, 0}, counts[2] = {0, 0};
+    for (size_t r = 0; r < rounds; r++) {
+        double values[2] = {logs[drawn[r]], logs[r]};
+        for (int i = 0; i < 2; i++) {
+            sums[i] += isnan(values[i]) ? 0 : values[i];
+            counts[i] += !isnan(values[i]);
+        }
+    }
+    return counts[0] > 0 ? exp(sums[0] / counts[0]) : exp(sums[1] / counts[1]);
 }
 
-bool scalability_intervals(const double *threads, const double *const *replicates, size_t count,
-                           size_t resamples, struct scalability_interval *sigma,
-                           struct scalability_interval *kappa) {
+bool scalability_intervals(const struct scalability *fit, const double *threads, const double *logs,
+                           size_t count, size_t rounds, uint64_t seed, struct span *sigma,
+                           struct span *kappa) {
     double *rates = checked_calloc(count, sizeof *rates);
-    double *sigmas = checked_calloc(resamples, sizeof *sigmas),
-           *kappas = checked_calloc(resamples, sizeof *kappas);
-    bool good = resamples > 0;
-    for (size_t r = 0; r < resamples && good; r++) {
-        struct scalability fit;
-        for (size_t i = 0; i < count; i++) rates[i] = replicates[i][r];
-        good = scalability_fit(threads, rates, count, &fit);
-        sigmas[r] = good ? fit.sigma : 0;
-        kappas[r] = good ? fit.kappa : 0;
+    double *sigmas = checked_calloc(2 * RESAMPLES, sizeof *sigmas), *kappas = sigmas + RESAMPLES;
+    size_t *drawn = checked_calloc(rounds, sizeof *drawn);
+    bool good = rounds > 0;
+    for (size_t i = 0; i < RESAMPLES && good; i++) {
+        struct scalability again;
+        for (size_t r = 0; r < rounds; r++) drawn[r] = random_below(&seed, rounds);
+        for (size_t k = 0; k < count; k++) rates[k] = mean_rate(logs + k * rounds, drawn, rounds);
+        good = scalability_fit(threads, rates, count, &again);
+        sigmas[i] = good ? again.sigma : 0;
+        kappas[i] = good ? again.kappa : 0;
     }
     if (good) {
-        *sigma = percentiles(sigmas, resamples);
-        *kappa = percentiles(kappas, resamples);
+        *sigma = span_of(fit->sigma, sigmas, rounds);
+        *kappa = span_of(fit->kappa, kappas, rounds);
     }
-    free(kappas);
+    free(drawn);
     free(sigmas);
     free(rates);
     return good;

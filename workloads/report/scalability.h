@@ -20,6 +20,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 // Three coefficients go through any three points; a fourth can contradict.
 enum { SCALABILITY_POINTS = 4 };
@@ -29,21 +30,22 @@ struct scalability {
     double worst; // the largest relative error of a point
 };
 
-// A bound of a 95 % interval, percentiles of the fits of resamples.
-struct scalability_interval {
-    double low, high;
-};
-
 // Fits `count` points of distinct thread counts and positive rates.  False: there
 // are fewer than SCALABILITY_POINTS, or they are not such.
 bool scalability_fit(const double *threads, const double *rates, size_t count,
                      struct scalability *fit);
 
-// replicates[i] are `resamples` rates of the i-th thread count, drawn anew.
-// False: a resample could not be fitted.
-bool scalability_intervals(const double *threads, const double *const *replicates, size_t count,
-                           size_t resamples, struct scalability_interval *sigma,
-                           struct scalability_interval *kappa);
+// The 95 % intervals of sigma and kappa, from fits to rounds that are drawn again, the same
+// ones for all thread counts: logs[point * rounds + round] of a rate, NAN where there is
+// none.  Such an interval is too narrow for few rounds, so its ends are moved away from the
+// estimate (T. Hesterberg, "What Teachers Should Know about the Bootstrap", 2015); not below
+// 0.  False: a resample could not be fitted.
+struct span {
+    double low, high;
+};
+bool scalability_intervals(const struct scalability *fit, const double *threads, const double *logs,
+                           size_t count, size_t rounds, uint64_t seed, struct span *sigma,
+                           struct span *kappa);
 
 double scalability_rate(const struct scalability *fit, double threads);
 

@@ -334,13 +334,13 @@ static void look_randomization(struct conditions *conditions, const char *root) 
             NULL);
     else if (!here)
         add(conditions, "address randomization", STATE_SPOILS,
-            format("off for this process: all blocks share one layout of memory, and its luck"),
+            format("off for this process: all runs share one layout of memory, and its luck"),
             "do not start it by setarch -R");
     else
         add(conditions, "address randomization", atoi(line) == 2 ? STATE_GOOD : STATE_SPOILS,
             format(atoi(line) == 2   ? "on"
-                   : atoi(line) == 1 ? "on but for the heap: blocks share its layout, and its luck"
-                                     : "off: all blocks share one layout of memory, and its luck"),
+                   : atoi(line) == 1 ? "on but for the heap: runs share its layout, and its luck"
+                                     : "off: all runs share one layout of memory, and its luck"),
             "echo 2 | sudo tee /proc/sys/kernel/randomize_va_space");
 }
 

@@ -3,152 +3,178 @@
 // Estimates, intervals and verdicts; statistics.h tells the method.
 #include "statistics.h"
 
-#include "random.h"
 #include "text.h"
 
 #include <gsl/gsl_cdf.h>
+#include <gsl/gsl_errno.h>
+#include <gsl/gsl_linalg.h>
+#include <gsl/gsl_sf_psi.h>
+#include <gsl/gsl_sort.h>
+#include <gsl/gsl_statistics.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-static int compare_doubles(const void *left, const void *right) {
-    double a = *(const double *)left, b = *(const double *)right;
-    return (a > b) - (a < b);
-}
-
-// Insertion sort: most calls have under twenty values, and there are millions.
-static void sort(double *values, size_t count) {
-    if (count > 32) {
-        qsort(values, count, sizeof *values, compare_doubles);
-        return;
-    }
-    for (size_t i = 1; i < count; i++) {
-        double value = values[i];
-        size_t j = i;
-        for (; j > 0 && values[j - 1] > value; j--) values[j] = values[j - 1];
-        values[j] = value;
-    }
-}
+// Clocks and schedulers do not repeat to a part in ten thousand: runs that agree better
+// do so by chance.
+static const double FINEST = 1e-4;
 
 double median(double *values, size_t count) {
-    if (count == 0) return 0;
-    sort(values, count);
-    size_t middle = count / 2;
-    return count % 2 ? values[middle] : (values[middle - 1] + values[middle]) / 2;
+    return count ? gsl_stats_median(values, 1, count) : 0;
 }
 
-struct moments series_moments(const struct series *series) {
-    struct moments moments = {.count = series->count, .good = series->count >= 2};
-    double *logs = checked_calloc(series->count, sizeof *logs);
-    for (size_t i = 0; i < series->count; i++) {
-        const struct block_rates *block = &series->blocks[i];
-        double *samples = checked_calloc(block->count, sizeof *samples);
-        if (block->count) memcpy(samples, block->rates, block->count * sizeof *samples);
-        logs[i] = log(median(samples, block->count));
-        free(samples);
-    }
-    for (size_t i = 0; i < series->count; i++) moments.mean += logs[i] / (double)series->count;
-    for (size_t i = 0; i < series->count && series->count > 1; i++)
-        moments.variance +=
-            (logs[i] - moments.mean) * (logs[i] - moments.mean) / (double)(series->count - 1);
-    moments.good = moments.good && isfinite(moments.mean) && isfinite(moments.variance);
-    free(logs);
-    return moments;
+double quantile(const double *sorted, size_t count, double share) {
+    return count ? gsl_stats_quantile_from_sorted_data(sorted, 1, count, share) : 0;
 }
 
-double series_estimate(const struct series *series) {
-    double estimate = series->count ? exp(series_moments(series).mean) : 0;
-    return isfinite(estimate) ? estimate : 0;
+bool carries_quantile(double count, double share) { return (1 - share) * count >= 1 - 1e-9; }
+
+// The t distribution's upper tail; with infinite freedom the normal one's.
+static double tail(double t, double freedom) {
+    return isfinite(freedom) ? gsl_cdf_tdist_Q(t, freedom) : gsl_cdf_ugaussian_Q(t);
 }
 
-void series_bootstrap(const struct series *series, uint64_t seed, double *replicates) {
-    double *logs = checked_calloc(series->count, sizeof *logs);
-    uint64_t state = seed;
-    for (size_t i = 0; i < series->count; i++) {
-        struct series one = {.blocks = &series->blocks[i], .count = 1};
-        logs[i] = series_moments(&one).mean;
-    }
-    for (size_t r = 0; r < RESAMPLES; r++) {
-        double sum = 0;
-        for (size_t i = 0; i < series->count; i++) sum += logs[random_below(&state, series->count)];
-        replicates[r] = series->count ? exp(sum / (double)series->count) : 0;
-    }
-    free(logs);
+static double tail_inverse(double p, double freedom) {
+    return isfinite(freedom) ? gsl_cdf_tdist_Qinv(p, freedom) : gsl_cdf_ugaussian_Qinv(p);
 }
 
-static double quantile(const double *sorted, size_t count, double fraction) {
-    double position = fraction * (double)(count - 1);
-    size_t below = (size_t)position;
-    size_t above = below + 1 < count ? below + 1 : below;
-    double share = position - (double)below;
-    return sorted[below] * (1 - share) + sorted[above] * share;
-}
-
-// How much a percentile interval must be widened; statistics.h says why.
-static double widening(size_t n, size_t freedom) {
-    return gsl_cdf_tdist_Pinv(0.975, (double)freedom) / gsl_cdf_ugaussian_Pinv(0.975) *
-           sqrt((double)n / (double)(n - 1));
-}
-
-struct interval interval_of(double estimate, const double *replicates, size_t blocks,
-                            size_t freedom) {
-    struct interval result = {
-        .estimate = estimate, .low = estimate, .high = estimate, .p_differs = 1, .p_same = 1};
-    if (blocks < 2 || freedom < 1 || !(estimate > 0) || !isfinite(estimate)) return result;
-    double *sorted = checked_calloc(RESAMPLES, sizeof *sorted);
-    memcpy(sorted, replicates, RESAMPLES * sizeof *sorted);
-    qsort(sorted, RESAMPLES, sizeof *sorted, compare_doubles);
-    double low = quantile(sorted, RESAMPLES, 0.025);
-    double high = quantile(sorted, RESAMPLES, 0.975);
-    free(sorted);
-    if (!(low > 0) || !isfinite(high)) return result;
-    double factor = widening(blocks, freedom);
-    result.low = estimate * pow(fmin(low / estimate, 1), factor);
-    result.high = estimate * pow(fmax(high / estimate, 1), factor);
+struct interval ratio_of(double log_ratio, double error, double freedom, size_t rounds,
+                         double margin) {
+    struct interval result = {.p_differs = 1, .p_same = 1, .p_slower = 1, .rounds = rounds};
+    if (!isfinite(log_ratio)) return result;
+    result.estimate = result.low = result.high = exp(log_ratio);
+    if (!(freedom >= 1) || !isfinite(error)) return result;
+    result.error = fmax(error, FINEST);
+    result.freedom = freedom;
+    double reach = tail_inverse(0.025, freedom) * result.error, edge = log1p(margin);
+    result.low = exp(log_ratio - reach);
+    result.high = exp(log_ratio + reach);
     result.known = isfinite(result.high);
+    result.p_differs = 2 * tail(fabs(log_ratio) / result.error, freedom);
+    result.p_same = tail((edge - fabs(log_ratio)) / result.error, freedom);
+    result.p_slower = tail((-log_ratio - edge) / result.error, freedom);
     return result;
 }
 
-// The squared standard error of a difference of means, and Welch's and
-// Satterthwaite's degrees of freedom.
-struct spread {
-    double error, freedom;
-};
+// ---- the model -------------------------------------------------------------------
 
-static struct spread welch(struct moments over, struct moments under) {
-    // Clocks and schedulers do not repeat to a part in ten thousand: blocks that
-    // agree better do so by chance.
-    static const double FINEST = 1e-4;
-    double first = over.variance / (double)over.count,
-           second = under.variance / (double)under.count;
-    double parts =
-        first * first / (double)(over.count - 1) + second * second / (double)(under.count - 1);
-    double least = (double)(over.count < under.count ? over.count : under.count) - 1;
-    return (struct spread){
-        .error = fmax(sqrt(first + second), FINEST),
-        .freedom = parts > 0 ? fmax((first + second) * (first + second) / parts, least) : least};
+// The sums of a round over the groups that ran in it; false where fewer than two did.
+static bool add_round(const double *logs, const bool *used, size_t groups, size_t rounds,
+                      size_t round, gsl_matrix *normal, double *sums, double *squares,
+                      double *freedom) {
+    double mean = 0, present = 0;
+    for (size_t g = 0; g < groups; g++)
+        if (used[g] && !isnan(logs[g * rounds + round])) {
+            mean += logs[g * rounds + round];
+            present++;
+        }
+    if (present < 2) return false;
+    mean /= present;
+    for (size_t g = 0; g < groups; g++) {
+        double value = logs[g * rounds + round];
+        if (!used[g] || isnan(value)) continue;
+        sums[g] += value - mean;
+        *squares += (value - mean) * (value - mean);
+        for (size_t h = 0; h < groups; h++)
+            if (used[h] && !isnan(logs[h * rounds + round]))
+                *gsl_matrix_ptr(normal, g, h) += (g == h) - 1 / present;
+    }
+    *freedom += present - 1;
+    return true;
 }
 
-struct interval compare_means(struct moments over, struct moments under, double margin) {
-    double difference = over.mean - under.mean;
-    struct interval result = {.estimate = exp(difference), .p_differs = 1, .p_same = 1};
-    if (!isfinite(difference) || over.count == 0 || under.count == 0) result.estimate = 0;
-    result.low = result.high = result.estimate;
-    if (!over.good || !under.good) return result;
-    struct spread spread = welch(over, under);
-    double reach = gsl_cdf_tdist_Pinv(0.975, spread.freedom) * spread.error;
-    result.low = exp(difference - reach);
-    result.high = exp(difference + reach);
-    result.known = isfinite(result.high);
-    result.p_differs = 2 * gsl_cdf_tdist_Q(fabs(difference) / spread.error, spread.freedom);
-    result.p_same =
-        gsl_cdf_tdist_Q((log1p(margin) - fabs(difference)) / spread.error, spread.freedom);
+// A group without a run, or with a rate of zero, takes no part.
+static size_t find_used(const double *logs, size_t groups, size_t rounds, bool *used) {
+    size_t count = 0;
+    for (size_t g = 0; g < groups; g++) {
+        bool any = false, bad = false;
+        for (size_t r = 0; r < rounds; r++) {
+            any = any || isfinite(logs[g * rounds + r]);
+            bad = bad || isinf(logs[g * rounds + r]);
+        }
+        count += used[g] = any && !bad;
+    }
+    return count;
+}
+
+struct fit fit_rounds(const double *logs, size_t groups, size_t rounds) {
+    struct fit fit = {.groups = groups,
+                      .effects = checked_calloc(groups, sizeof *fit.effects),
+                      .inverse = checked_calloc(groups * groups, sizeof *fit.inverse)};
+    bool *used = checked_calloc(groups, sizeof *used);
+    double *sums = checked_calloc(groups, sizeof *sums), squares = 0;
+    size_t count = find_used(logs, groups, rounds, used);
+    gsl_matrix_view normal = gsl_matrix_view_array(fit.inverse, groups, groups);
+    for (size_t r = 0; r < rounds; r++)
+        fit.rounds +=
+            add_round(logs, used, groups, rounds, r, &normal.matrix, sums, &squares, &fit.freedom);
+    // The effects sum to 0; one more equation says so.
+    for (size_t g = 0; g < groups; g++)
+        for (size_t h = 0; h < groups; h++)
+            *gsl_matrix_ptr(&normal.matrix, g, h) +=
+                used[g] && used[h] ? 1 / (double)count : g == h;
+    gsl_error_handler_t *handler = gsl_set_error_handler_off();
+    bool good = fit.rounds > 0 && gsl_linalg_cholesky_decomp1(&normal.matrix) == GSL_SUCCESS &&
+                gsl_linalg_cholesky_invert(&normal.matrix) == GSL_SUCCESS;
+    gsl_set_error_handler(handler);
+    fit.freedom -= (double)count - 1;
+    for (size_t g = 0; g < groups; g++) {
+        for (size_t h = 0; h < groups; h++)
+            fit.effects[g] += gsl_matrix_get(&normal.matrix, g, h) * sums[h];
+        squares -= good ? fit.effects[g] * sums[g] : 0;
+    }
+    for (size_t g = 0; g < groups; g++)
+        if (!used[g] || !good) fit.effects[g] = NAN;
+    fit.variance = fit.freedom >= 1 ? fmax(squares, 0) / fit.freedom : NAN;
+    free(sums);
+    free(used);
+    return fit;
+}
+
+void fit_free(struct fit *fit) {
+    free(fit->effects);
+    free(fit->inverse);
+    *fit = (struct fit){0};
+}
+
+struct interval fit_ratio(const struct fit *fit, size_t over, size_t under, double margin) {
+    const double *inverse = fit->inverse;
+    size_t n = fit->groups;
+    double scale =
+        inverse[over * n + over] + inverse[under * n + under] - 2 * inverse[over * n + under];
+    return ratio_of(fit->effects[over] - fit->effects[under], sqrt(fit->variance * scale),
+                    fit->freedom, fit->rounds, margin);
+}
+
+struct interval pair_ratio(const double *over, const double *under, size_t rounds, double margin) {
+    double *logs = checked_calloc(2 * rounds, sizeof *logs);
+    if (rounds) memcpy(logs, over, rounds * sizeof *logs);
+    if (rounds) memcpy(logs + rounds, under, rounds * sizeof *logs);
+    struct fit fit = fit_rounds(logs, 2, rounds);
+    struct interval result = fit_ratio(&fit, 0, 1, margin);
+    fit_free(&fit);
+    free(logs);
     return result;
 }
+
+struct interval mean_over_rounds(const double *logs, size_t rounds, double margin) {
+    double *present = checked_calloc(rounds, sizeof *present);
+    size_t count = 0;
+    for (size_t r = 0; r < rounds; r++)
+        if (!isnan(logs[r])) present[count++] = logs[r];
+    double mean = count ? gsl_stats_mean(present, 1, count) : NAN;
+    double error = count > 1 && isfinite(mean)
+                       ? sqrt(gsl_stats_variance(present, 1, count) / (double)count)
+                       : NAN;
+    free(present);
+    return ratio_of(mean, error, (double)count - 1, count, margin);
+}
+
+// ---- verdicts --------------------------------------------------------------------
 
 // The largest p that Benjamini and Hochberg's procedure rejects; 0: none.
 static double discovery_threshold(double *p, size_t count, double level) {
-    sort(p, count);
+    gsl_sort(p, 1, count);
     for (size_t i = count; i > 0; i--)
         if (p[i - 1] <= level * (double)i / (double)count) return p[i - 1];
     return 0;
@@ -157,16 +183,17 @@ static double discovery_threshold(double *p, size_t count, double level) {
 struct judgement judge(const struct interval *comparisons, size_t count, double level,
                        double margin) {
     struct judgement judgement = {.level = level, .margin = margin, .comparisons = count};
-    double *differs = checked_calloc(count, sizeof *differs),
-           *same = checked_calloc(count, sizeof *same);
+    double *differs = checked_calloc(3 * count, sizeof *differs), *same = differs + count,
+           *slower = same + count;
     for (size_t i = 0; i < count; i++) {
         differs[i] = comparisons[i].p_differs;
         same[i] = comparisons[i].p_same;
+        slower[i] = comparisons[i].p_slower;
     }
     judgement.differs_below = discovery_threshold(differs, count, level);
     judgement.same_below = discovery_threshold(same, count, level);
+    judgement.slower_below = discovery_threshold(slower, count, level / 5);
     free(differs);
-    free(same);
     for (size_t i = 0; i < count; i++) {
         enum finding finding = finding_of(&comparisons[i], &judgement);
         judgement.different += finding == FINDING_DIFFERENT;
@@ -176,7 +203,6 @@ struct judgement judge(const struct interval *comparisons, size_t count, double 
     return judgement;
 }
 
-// A difference within the margin is one that the reader does not care about.
 enum finding finding_of(const struct interval *comparison, const struct judgement *judgement) {
     if (comparison->known && comparison->p_same <= judgement->same_below) return FINDING_SAME;
     if (comparison->known && comparison->p_differs <= judgement->differs_below)
@@ -184,39 +210,29 @@ enum finding finding_of(const struct interval *comparison, const struct judgemen
     return FINDING_OPEN;
 }
 
-// Blocks for a one-sided test at `level` to see `distance` in four of five runs.
-static double blocks_to_see(double variance, double distance, double level) {
-    double blocks = 3;
-    for (int step = 0; step < 20; step++) {
-        double reach =
-            gsl_cdf_tdist_Qinv(level, fmax(2 * blocks - 2, 1)) + gsl_cdf_ugaussian_Pinv(0.8);
-        blocks = fmax(reach * reach * variance / (distance * distance), 2);
-    }
-    return blocks;
+bool is_slower(const struct interval *comparison, const struct judgement *judgement) {
+    return comparison->known && comparison->p_slower <= judgement->slower_below;
 }
 
-size_t blocks_for_verdict(struct moments over, struct moments under,
-                          const struct judgement *judgement) {
-    if (!over.good || !under.good) return 0;
-    double difference = fabs(over.mean - under.mean), variance = over.variance + under.variance;
-    double single =
-        judgement->level / (double)(judgement->comparisons ? judgement->comparisons : 1);
-    double margin = log1p(judgement->margin), needed = HUGE_VAL;
-    if (difference > 0)
-        needed = blocks_to_see(variance, difference, fmax(judgement->differs_below, single) / 2);
-    if (difference < margin)
-        needed = fmin(needed, blocks_to_see(variance, margin - difference,
-                                            fmax(judgement->same_below, single)));
-    double now = (double)(over.count < under.count ? over.count : under.count);
-    return needed < 1e9 ? (size_t)ceil(fmax(needed, now + 1)) : 0;
+double difference_resolved(const struct interval *comparison, size_t more,
+                           const struct judgement *judgement) {
+    size_t now = comparison->rounds, then = now + more;
+    if (!comparison->known || now < 2) return NAN;
+    double single = judgement->level / fmax((double)judgement->comparisons, 1);
+    double level = fmin(judgement->level, fmax(judgement->differs_below, single));
+    double freedom = comparison->freedom * (double)(then - 1) / (double)(now - 1);
+    double reach = tail_inverse(level / 2, freedom) + tail_inverse(0.2, freedom);
+    return expm1(reach * comparison->error * sqrt((double)now / (double)then));
 }
+
+// ---- warm-up ---------------------------------------------------------------------
 
 // Whether the first value belongs to the same process as those after it.
 static bool is_warm(const double *rates, size_t count) {
-    double *rest = checked_calloc(count - 1, sizeof *rest);
+    double *rest = checked_calloc(count - 1, sizeof *rest), low, high;
     memcpy(rest, rates + 1, (count - 1) * sizeof *rest);
-    double middle = median(rest, count - 1); // sorts them
-    double low = rest[0], high = rest[count - 2];
+    gsl_stats_minmax(&low, &high, rest, 1, count - 1);
+    double middle = median(rest, count - 1);
     free(rest);
     double away = rates[0] < low ? low - rates[0] : rates[0] - high;
     return away <= high - low || fabs(rates[0] - middle) <= 0.02 * middle;
@@ -229,8 +245,33 @@ size_t warmup_length(const double *rates, size_t count) {
     return dropped;
 }
 
-bool interval_differs(struct interval ratio) {
-    if (ratio.finding != FINDING_NONE) return ratio.finding == FINDING_DIFFERENT;
-    if (!ratio.known || fabs(ratio.estimate - 1) < 0.01) return false;
-    return ratio.low > 1 || ratio.high < 1;
+// ---- rows of many sessions ---------------------------------------------------------
+
+// x with trigamma(x) = value, by Newton's method on 1 / trigamma, which is nearly linear.
+static double trigamma_inverse(double value) {
+    double x = 0.5 + 1 / value;
+    for (int step = 0; step < 50; step++) {
+        double here = gsl_sf_psi_1(x);
+        double move = here * (1 - here / value) / gsl_sf_psi_n(2, x);
+        x += move;
+        if (fabs(move) < 1e-9 * x) break;
+    }
+    return x;
+}
+
+double moderate_variances(double *variances, size_t count, double freedom) {
+    double *logs = checked_calloc(count, sizeof *logs);
+    for (size_t i = 0; i < count; i++)
+        logs[i] =
+            log(fmax(variances[i], FINEST * FINEST)) - gsl_sf_psi(freedom / 2) + log(freedom / 2);
+    double mean = gsl_stats_mean(logs, 1, count);
+    double excess = count > 1 ? gsl_stats_variance(logs, 1, count) - gsl_sf_psi_1(freedom / 2) : 0;
+    double prior = excess > 0 ? 2 * trigamma_inverse(excess) : INFINITY;
+    double common = exp(isfinite(prior) ? mean + gsl_sf_psi(prior / 2) - log(prior / 2) : mean);
+    for (size_t i = 0; i < count; i++)
+        variances[i] = isfinite(prior)
+                           ? (prior * common + freedom * variances[i]) / (prior + freedom)
+                           : common;
+    free(logs);
+    return prior + freedom;
 }

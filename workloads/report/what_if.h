@@ -16,8 +16,8 @@ extern const char *const what_if_causes[WHAT_IF_CAUSES]; // as the drivers' --wi
 // false after one line on stderr.
 bool what_if_find(struct run_options *options);
 
-// How many blocks a round of them has.
-size_t what_if_blocks(const struct run_options *options);
+// How many runs a round of them has.
+size_t what_if_runs(const struct run_options *options);
 
 // Why the cause stays, by the "causes" of options or results; NULL: it can be removed.
 const char *what_if_kept(const json_t *causes, const char *backend, const char *workload,

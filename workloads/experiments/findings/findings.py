@@ -98,7 +98,7 @@ def experiments(quick):
 
 def flattened(output):
     """The figures of a program, by name; of a driver's block those that the claims need."""
-    if output.get("format") != "tally-block":
+    if output.get("format") != "tally-run":
         return output.get("figures", output)
     rates = sorted(sample["rate"] for sample in output["samples"])
     parts = (

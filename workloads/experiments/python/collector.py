@@ -399,7 +399,7 @@ def measure(options, values):
             }
         )
     block = {
-        "format": "tally-block",
+        "format": "tally-run",
         "version": 1,
         "workload": options.workload,
         "backend": name_of_this(),

@@ -214,7 +214,7 @@ def measure(options):
         len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     )
     return {
-        "format": "tally-block",
+        "format": "tally-run",
         "version": 1,
         "workload": options.workload,
         "backend": name_of_this(),

@@ -1,33 +1,35 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * block.h: the block of results that one call of the driver gives, and its
+ * run.h: the run of results that one call of the driver gives, and its
  * JSON form, which is the driver's whole output.
  */
-#ifndef TALLY_HARNESS_BLOCK_H
-#define TALLY_HARNESS_BLOCK_H
+#ifndef TALLY_HARNESS_RUN_H
+#define TALLY_HARNESS_RUN_H
 
 #include <jansson.h>
 
-#include "fights.h"
+#include "contention.h"
 #include "footprint.h"
 #include "options.h"
 #include "pauses.h"
 #include "perf.h"
 
-#define BLOCK_FORMAT "tally-block"
-enum { BLOCK_VERSION = 1 };
+#define RUN_FORMAT "tally-run"
+enum { RUN_VERSION = 1 };
 
-typedef struct block {
+typedef struct run {
     unsigned workers;
     unsigned samples; /* taken; fewer than asked for if incomplete */
-    double *seconds;  /* of each sample: the workers' mean; of a total: until the last was done */
-    double *rates;    /* operations a second: the sum of the workers' own rates; of a total: over
-                         seconds */
+    double *seconds;  /* of each sample: from the first worker's start to the last one's end */
+    double *rates;    /* operations of all workers per second of these */
+    /* A sample was too short for ten turns of each thread with the GIL: its shares, and how far
+     * they vary, say little. */
+    bool few_turns;
     /* Of worker w in sample s: [s * workers + w]. */
     uint64_t *operations;
     double *worker_seconds;
     tally_stats_result stats;          /* what was counted during the samples */
-    fights fights;                     /* what they fought over during the samples */
+    contention contention;             /* what they contended for during the samples */
     pauses *pauses;                    /* the collections during them */
     histogram *latencies;              /* one a worker; NULL: not measured */
     perf_count perf[PERF_EVENT_COUNT]; /* of all workers, during the samples */
@@ -37,16 +39,16 @@ typedef struct block {
     footprint_kind kinds[FOOTPRINT_KINDS];
     ptrdiff_t live_at_finish;
     bool pinned, oversubscribed, incomplete;
-} block;
+} run;
 
-void block_init(block *block, unsigned workers, unsigned samples);
-void block_free(block *block);
+void run_init(run *run, unsigned workers, unsigned samples);
+void run_free(run *run);
 
-/* The block as the JSON object that is printed. */
-json_t *block_to_json(const block *block, const options *options);
+/* The run as the JSON object that is printed. */
+json_t *run_to_json(const run *run, const options *options);
 /* Prints it on stdout, on one line; ends the driver if that fails. */
-void block_print(json_t *json);
+void run_print(json_t *json);
 /* All workloads and their parameters, one per line, or as a JSON list of their descriptors. */
-void block_print_workloads(bool json);
+void run_print_workloads(bool json);
 
 #endif

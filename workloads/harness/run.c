@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * block.c: writes results as JSON.
+ * run.c: writes results as JSON.
  */
-#include "block.h"
+#include "run.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -11,46 +11,46 @@
 #include "output.h"
 #include "switching.h"
 
-void block_init(block *block, unsigned workers, unsigned samples) {
-    *block = (struct block){.workers = workers};
-    block->seconds = workload_allocate(samples * sizeof *block->seconds);
-    block->rates = workload_allocate(samples * sizeof *block->rates);
-    block->operations = workload_allocate((size_t)samples * workers * sizeof *block->operations);
-    block->worker_seconds =
-        workload_allocate((size_t)samples * workers * sizeof *block->worker_seconds);
-    block->pauses = workload_allocate(sizeof *block->pauses);
+void run_init(run *run, unsigned workers, unsigned samples) {
+    *run = (struct run){.workers = workers};
+    run->seconds = workload_allocate(samples * sizeof *run->seconds);
+    run->rates = workload_allocate(samples * sizeof *run->rates);
+    run->operations = workload_allocate((size_t)samples * workers * sizeof *run->operations);
+    run->worker_seconds =
+        workload_allocate((size_t)samples * workers * sizeof *run->worker_seconds);
+    run->pauses = workload_allocate(sizeof *run->pauses);
 }
 
-void block_free(block *block) {
-    free(block->seconds);
-    free(block->rates);
-    free(block->operations);
-    free(block->worker_seconds);
-    free(block->pauses);
-    free(block->latencies);
-    fights_free(&block->fights);
+void run_free(run *run) {
+    free(run->seconds);
+    free(run->rates);
+    free(run->operations);
+    free(run->worker_seconds);
+    free(run->pauses);
+    free(run->latencies);
+    contention_free(&run->contention);
 }
 
 static json_t *integer(uint64_t value) { return json_integer((json_int_t)value); }
 
-static json_t *samples_to_json(const block *block) {
+static json_t *samples_to_json(const run *run) {
     json_t *samples = json_array();
 
-    for (unsigned s = 0; s < block->samples; s++) {
+    for (unsigned s = 0; s < run->samples; s++) {
         json_t *sample = json_object(), *each = json_array(), *times = json_array();
         uint64_t total = 0;
 
-        for (unsigned w = 0; w < block->workers; w++) {
-            uint64_t operations = block->operations[(size_t)s * block->workers + w];
+        for (unsigned w = 0; w < run->workers; w++) {
+            uint64_t operations = run->operations[(size_t)s * run->workers + w];
 
             total += operations;
             json_array_append_new(each, integer(operations));
             json_array_append_new(times,
-                                  json_real(block->worker_seconds[(size_t)s * block->workers + w]));
+                                  json_real(run->worker_seconds[(size_t)s * run->workers + w]));
         }
-        json_object_set_new(sample, "seconds", json_real(block->seconds[s]));
+        json_object_set_new(sample, "seconds", json_real(run->seconds[s]));
         json_object_set_new(sample, "operations", integer(total));
-        json_object_set_new(sample, "rate", json_real(block->rates[s]));
+        json_object_set_new(sample, "rate", json_real(run->rates[s]));
         json_object_set_new(sample, "per_thread", each);
         json_object_set_new(sample, "per_thread_seconds", times);
         json_array_append_new(samples, sample);
@@ -86,19 +86,19 @@ static const char *const kind_names[KINDS] = {
     [CYCLE_COLLECTOR] = "cycle collector",
 };
 
-static void add_memory(json_t *result, const block *block) {
+static void add_memory(json_t *result, const run *run) {
     json_t *kinds = json_object();
 
-    json_object_set_new(result, "peak_rss_kib", json_integer(block->peak_rss_kib));
-    json_object_set_new(result, "baseline_rss_kib", json_integer(block->baseline_rss_kib));
-    json_object_set_new(result, "pss_kib", json_integer(block->pss_kib));
+    json_object_set_new(result, "peak_rss_kib", json_integer(run->peak_rss_kib));
+    json_object_set_new(result, "baseline_rss_kib", json_integer(run->baseline_rss_kib));
+    json_object_set_new(result, "pss_kib", json_integer(run->pss_kib));
     json_object_set_new(result, "header_bytes",
                         json_pack("{s:I, s:I}", "plain", (json_int_t)tally_header_size(false),
                                   "container", (json_int_t)tally_header_size(true)));
-    for (unsigned i = 0; i < FOOTPRINT_KINDS && block->kinds[i].name != NULL; i++)
-        json_object_set_new(kinds, block->kinds[i].name, json_integer(block->kinds[i].bytes));
+    for (unsigned i = 0; i < FOOTPRINT_KINDS && run->kinds[i].name != NULL; i++)
+        json_object_set_new(kinds, run->kinds[i].name, json_integer(run->kinds[i].bytes));
     json_object_set_new(result, "object_bytes", kinds);
-#define FIELD(name) json_object_set_new(result, #name "_bytes", integer(block->stats.name));
+#define FIELD(name) json_object_set_new(result, #name "_bytes", integer(run->stats.name));
     TALLY_STATS_LEVELS(FIELD)
 #undef FIELD
 }
@@ -121,13 +121,13 @@ static json_t *parameters_to_json(const options *options) {
 }
 
 /* Each operation's end is the next one's beginning: one look at the clock each. */
-static json_t *latency_to_json(const block *block) {
+static json_t *latency_to_json(const run *run) {
     histogram *all = workload_allocate(sizeof *all);
 
-    for (unsigned w = 0; w < block->workers; w++) histogram_merge(all, &block->latencies[w]);
+    for (unsigned w = 0; w < run->workers; w++) histogram_merge(all, &run->latencies[w]);
     json_t *result =
         json_pack("{s:s, s:o, s:o}", "clock", "CLOCK_MONOTONIC, once an operation", "clock_ns",
-                  integer(block->clock_ns), "operations", integer(all->count));
+                  integer(run->clock_ns), "operations", integer(all->count));
     json_object_set_new(result, "p50_ns", integer(histogram_quantile(all, 0.5)));
     json_object_set_new(result, "p90_ns", integer(histogram_quantile(all, 0.9)));
     json_object_set_new(result, "p99_ns", integer(histogram_quantile(all, 0.99)));
@@ -151,15 +151,15 @@ static json_t *gil_to_json(const tally_options *runtime) {
     return result;
 }
 
-json_t *block_to_json(const block *block, const options *options) {
+json_t *run_to_json(const run *run, const options *options) {
     json_t *result = json_object();
 
-    json_object_set_new(result, "format", json_string(BLOCK_FORMAT));
-    json_object_set_new(result, "version", json_integer(BLOCK_VERSION));
+    json_object_set_new(result, "format", json_string(RUN_FORMAT));
+    json_object_set_new(result, "version", json_integer(RUN_VERSION));
     json_object_set_new(result, "workload", json_string(options->workload->name));
     json_object_set_new(result, "backend", json_string(tally_backend()));
     json_object_set_new(result, "mode", json_string(options->processes ? "processes" : "threads"));
-    json_object_set_new(result, "threads", json_integer(block->workers));
+    json_object_set_new(result, "threads", json_integer(run->workers));
     json_object_set_new(result, "unit", json_string(options->workload->unit));
     json_object_set_new(result, "sharing", json_string(sharing_name(options->workload)));
     json_object_set_new(result, "parameters", parameters_to_json(options));
@@ -167,25 +167,26 @@ json_t *block_to_json(const block *block, const options *options) {
     json_object_set_new(result, "without",
                         options->without < 0 ? json_null()
                                              : json_string(cause_name(options->without)));
-    json_object_set_new(result, "samples", samples_to_json(block));
+    json_object_set_new(result, "samples", samples_to_json(run));
     if (options->total > 0) json_object_set_new(result, "total", integer(options->total));
     json_object_set_new(result, "warmup_ms", json_integer(options->warmup_ms));
-    add_memory(result, block);
-    json_object_set_new(result, "detailed", json_boolean(block->stats.detailed));
-    json_object_set_new(result, "stats", stats_to_json(&block->stats));
-    if (block->fights.rows != NULL)
-        json_object_set_new(result, "contention", fights_to_json(&block->fights));
-    json_object_set_new(result, "collector", pauses_to_json(block->pauses));
-    json_object_set_new(result, "perf", perf_to_json(block->perf));
-    if (block->latencies != NULL) json_object_set_new(result, "latency", latency_to_json(block));
-    json_object_set_new(result, "live_at_finish", json_integer(block->live_at_finish));
-    json_object_set_new(result, "pinned", json_boolean(block->pinned));
-    json_object_set_new(result, "oversubscribed", json_boolean(block->oversubscribed));
-    json_object_set_new(result, "incomplete", json_boolean(block->incomplete));
+    add_memory(result, run);
+    json_object_set_new(result, "detailed", json_boolean(run->stats.detailed));
+    json_object_set_new(result, "stats", stats_to_json(&run->stats));
+    if (run->contention.rows != NULL)
+        json_object_set_new(result, "contention", contention_to_json(&run->contention));
+    json_object_set_new(result, "collector", pauses_to_json(run->pauses));
+    json_object_set_new(result, "perf", perf_to_json(run->perf));
+    if (run->latencies != NULL) json_object_set_new(result, "latency", latency_to_json(run));
+    json_object_set_new(result, "live_at_finish", json_integer(run->live_at_finish));
+    json_object_set_new(result, "pinned", json_boolean(run->pinned));
+    json_object_set_new(result, "oversubscribed", json_boolean(run->oversubscribed));
+    json_object_set_new(result, "few_turns", json_boolean(run->few_turns));
+    json_object_set_new(result, "incomplete", json_boolean(run->incomplete));
     return result;
 }
 
-void block_print(json_t *json) {
+void run_print(json_t *json) {
     json_dumpf(json, stdout, JSON_COMPACT | JSON_REAL_PRECISION(9));
     putchar('\n');
     if (!output_written("the result is lost")) exit(EXIT_FAILURE);
@@ -252,7 +253,7 @@ static json_t *workload_to_json(const tally_workload *workload) {
         about_variants_to_json(workload));
 }
 
-void block_print_workloads(bool json) {
+void run_print_workloads(bool json) {
     if (!json) {
         print_lines();
         return;
@@ -261,5 +262,5 @@ void block_print_workloads(bool json) {
 
     for (const tally_workload **each = options_workloads; *each != NULL; each++)
         json_array_append_new(list, workload_to_json(*each));
-    block_print(list);
+    run_print(list);
 }

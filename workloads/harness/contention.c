@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * fights.c: differences of two lists, and the names of places, which addr2line
+ * contention.c: differences of two lists, and the names of places, which addr2line
  * of the binutils knows; without it they stay addresses.
  */
 #define _GNU_SOURCE
-#include "fights.h"
+#include "contention.h"
 
 #include <dlfcn.h>
 #include <libgen.h>
@@ -17,9 +17,9 @@
 
 enum { MOST_ROWS = 32, PLACE = 192 };
 
-static void read_rows(fights *fights) {
-    if (tally_contention(&fights->rows, &fights->count) != 0)
-        workload_fail("cannot list what was fought over: %s", tally_error_message());
+static void read_rows(contention *contention) {
+    if (tally_contention(&contention->rows, &contention->count) != 0)
+        workload_fail("cannot list contention: %s", tally_error_message());
 }
 
 static bool is_counting(void) {
@@ -29,9 +29,9 @@ static bool is_counting(void) {
     return stats.detailed;
 }
 
-void fights_begin(fights *fights) {
-    *fights = (struct fights){.rows = NULL};
-    if (is_counting()) read_rows(fights);
+void contention_begin(contention *contention) {
+    *contention = (struct contention){.rows = NULL};
+    if (is_counting()) read_rows(contention);
 }
 
 static bool is_same(const tally_contention_row *a, const tally_contention_row *b) {
@@ -58,22 +58,23 @@ static int most_first(const void *a, const void *b) {
     return x > y ? -1 : x < y;
 }
 
-void fights_end(fights *fights) {
-    struct fights before = *fights;
+void contention_end(contention *contention) {
+    struct contention before = *contention;
     uint64_t all = 0;
 
     if (before.rows == NULL) return;
-    read_rows(fights);
-    for (size_t i = 0; i < fights->count; i++) {
+    read_rows(contention);
+    for (size_t i = 0; i < contention->count; i++) {
         for (size_t k = 0; k < before.count; k++)
-            if (is_same(&fights->rows[i], &before.rows[k]))
-                take_off(&fights->rows[i], &before.rows[k]);
-        all += total_of(&fights->rows[i]);
+            if (is_same(&contention->rows[i], &before.rows[k]))
+                take_off(&contention->rows[i], &before.rows[k]);
+        all += total_of(&contention->rows[i]);
     }
-    qsort(fights->rows, fights->count, sizeof *fights->rows, most_first);
-    while (fights->count > 0 && total_of(&fights->rows[fights->count - 1]) == 0) fights->count--;
-    for (size_t i = 0; i < fights->count; i++)
-        fights->rows[i].share = (double)total_of(&fights->rows[i]) / (double)all;
+    qsort(contention->rows, contention->count, sizeof *contention->rows, most_first);
+    while (contention->count > 0 && total_of(&contention->rows[contention->count - 1]) == 0)
+        contention->count--;
+    for (size_t i = 0; i < contention->count; i++)
+        contention->rows[i].share = (double)total_of(&contention->rows[i]) / (double)all;
     free(before.rows);
 }
 
@@ -99,14 +100,14 @@ static bool read_place(FILE *answers, char *place) {
 
 /* One call for all of this program's own code, which is not moved by more than its base.
  * The address is where the call returns to, so the byte before it is the call's. */
-static void name_places(const fights *fights, size_t count, char (*places)[PLACE]) {
+static void name_places(const contention *contention, size_t count, char (*places)[PLACE]) {
     char command[64 + MOST_ROWS * 20];
     int used = snprintf(command, sizeof command, "addr2line -f -e /proc/%ld/exe", (long)getpid());
     Dl_info self, about;
 
     if (dladdr((const void *)&name_places, &self) == 0) return;
     for (size_t i = 0; i < count; i++) {
-        const char *site = fights->rows[i].site;
+        const char *site = contention->rows[i].site;
         bool own = site != NULL && dladdr(site, &about) != 0 && about.dli_fbase == self.dli_fbase;
 
         used += snprintf(command + used, sizeof command - (size_t)used, " %zx",
@@ -118,15 +119,15 @@ static void name_places(const fights *fights, size_t count, char (*places)[PLACE
     if (answers != NULL) pclose(answers);
 }
 
-json_t *fights_to_json(const fights *fights) {
+json_t *contention_to_json(const contention *contention) {
     char places[MOST_ROWS][PLACE];
-    size_t count = fights->count < MOST_ROWS ? fights->count : MOST_ROWS;
+    size_t count = contention->count < MOST_ROWS ? contention->count : MOST_ROWS;
     json_t *result = json_array();
 
-    for (size_t i = 0; i < count; i++) snprintf(places[i], PLACE, "%s", fights->rows[i].place);
-    if (count > 0) name_places(fights, count, places);
+    for (size_t i = 0; i < count; i++) snprintf(places[i], PLACE, "%s", contention->rows[i].place);
+    if (count > 0) name_places(contention, count, places);
     for (size_t i = 0; i < count; i++) {
-        const tally_contention_row *row = &fights->rows[i];
+        const tally_contention_row *row = &contention->rows[i];
 
         json_array_append_new(
             result,
@@ -140,7 +141,7 @@ json_t *fights_to_json(const fights *fights) {
     return result;
 }
 
-void fights_free(fights *fights) {
-    free(fights->rows);
-    fights->rows = NULL;
+void contention_free(contention *contention) {
+    free(contention->rows);
+    contention->rows = NULL;
 }

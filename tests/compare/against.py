@@ -1,0 +1,144 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Compares made-up builds, whose drivers print what they are told, with one another: with
+itself a build is not slower; where one workload is slower by a tenth, status 3 and that
+workload alone; a run that was ended goes on with both builds.
+
+Usage: against.py TALLY-COMPARE
+"""
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+WORKLOADS = ["first", "second", "third", "fourth"]
+BACKENDS = ["gil", "biased"]
+
+DRIVER = """#!{python} -IS
+import json, math, os, random, sys, time
+SLOW = {slow!r}
+options = dict(word[2:].split("=", 1) for word in sys.argv[1:] if "=" in word)
+if "--list" in sys.argv:
+    print(json.dumps([dict(name=name, description=name, unit="operations", sharing="own",
+        kind="own objects", in_price=True, takes_text=False, in_quick=True, least_sample_ms=0,
+        causes={{}}, parameters=[], variants=[], quick_variants=[]) for name in {workloads!r}]))
+    sys.exit()
+time.sleep({pause})
+draw = random.Random(int(options["seed"]))
+backend, workload = os.path.basename(sys.argv[0])[6:], options["workload"]
+# What the machine does to all that runs at this time, and what a run has of its own.
+rate = 1e6 * math.exp(0.25 * math.sin(time.time() / 5) + draw.gauss(0, 0.01))
+rate *= 0.9 if workload == SLOW and backend == "biased" else 1
+samples = [dict(seconds=0.01, operations=int(rate / 100), rate=rate) for _ in range(4)]
+print(json.dumps(dict(format="tally-run", version=1, workload=workload, backend=backend,
+    threads=int(options["threads"]), unit="operations", sharing="own", pinned=True, samples=samples)))
+"""
+
+
+def make_build(folder, slow=None, pause=0.0):
+    os.makedirs(folder)
+    for backend in BACKENDS:
+        path = os.path.join(folder, "tally-" + backend)
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(
+                DRIVER.format(python=sys.executable, slow=slow, workloads=WORKLOADS, pause=pause)
+            )
+        os.chmod(path, 0o755)
+    with open(os.path.join(folder, "backends.json"), "w", encoding="utf-8") as file:
+        json.dump([{"name": name, "role": "product"} for name in BACKENDS], file)
+    return folder
+
+
+def command(compare, drivers, other, output, *more):
+    return [compare, "run", "--drivers", drivers, "--against", other, "--output", output, *more]
+
+
+ROUNDS = 6
+OPTIONS = ["--quick", "--rounds", str(ROUNDS), "--threads", "1", "--seed", "7"]
+
+
+def rows(output):
+    """Of the comparisons with the other build: workload, backend, ratio, verdict."""
+    with open(os.path.join(output, "comparisons.csv"), encoding="utf-8") as file:
+        return [row for row in csv.DictReader(file) if row["family"] == "against"]
+
+
+def fail(what, done):
+    sys.exit(f"{what}: status {done.returncode}\n{done.stdout}\n{done.stderr}")
+
+
+def run(words):
+    return subprocess.run(words, capture_output=True, text=True)
+
+
+def check_itself(compare, build, scratch):
+    output = os.path.join(scratch, "itself")
+    done = run(command(compare, build, build, output, *OPTIONS))
+    if done.returncode != 0 or "0 are slower by more than the margin" not in done.stdout:
+        fail("a build against itself", done)
+    if len(rows(output)) != len(WORKLOADS) * len(BACKENDS):
+        sys.exit(f"{len(rows(output))} comparisons with the other build")
+
+
+def check_slower(compare, build, slow, scratch):
+    output = os.path.join(scratch, "slower")
+    done = run(command(compare, slow, build, output, *OPTIONS))
+    if done.returncode != 3:
+        fail("a build that is slower", done)
+    for row in rows(output):
+        if row["workload"] == "second" and row["over_backend"] == "biased":
+            if row["verdict"] != "different" or not 0.85 < float(row["ratio"]) < 0.95:
+                sys.exit(f"the slower workload: {row}")
+    with open(os.path.join(output, "report.md"), encoding="utf-8") as file:
+        named = [line for line in file if "slower by more than the margin |" in line]
+    if len(named) != 1 or not all("second" in line and "biased" in line for line in named):
+        sys.exit(f"the report names {named}")
+    done = run(command(compare, build, slow, os.path.join(scratch, "faster"), *OPTIONS))
+    if done.returncode != 0:
+        fail("a build that is faster", done)
+
+
+def check_resumed(compare, build, other, scratch):
+    output = os.path.join(scratch, "resumed")
+    journal = os.path.join(output, "journal.jsonl")
+    words = command(compare, build, other, output, *OPTIONS)
+    process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while process.poll() is None:
+        if os.path.exists(journal) and os.path.getsize(journal) > 8000:
+            process.send_signal(signal.SIGINT)
+            break
+        time.sleep(0.01)
+    if process.wait(60) != 130:
+        sys.exit(f"after Ctrl-C it ended with status {process.returncode}")
+    done = run([compare, "run", "--drivers", build, "--resume", output])
+    if done.returncode != 2 or "--against" not in done.stderr:
+        fail("a run that goes on without the other build", done)
+    done = run([compare, "run", "--drivers", build, "--against", build, "--resume", output])
+    if done.returncode != 2 or "other programs" not in done.stderr:
+        fail("a run that goes on with a third build", done)
+    done = run([compare, "run", "--drivers", build, "--against", other, "--resume", output])
+    if done.returncode != 0 or "going on" not in done.stderr:
+        fail("a run that goes on", done)
+    with open(os.path.join(output, "results.json"), encoding="utf-8") as file:
+        results = json.load(file)
+    whole = [one for one in results["against"] if not one.get("incomplete")]
+    if len(whole) != ROUNDS * len(WORKLOADS) * len(BACKENDS):
+        sys.exit(f"{len(whole)} runs of the other build")
+
+
+def main():
+    compare = os.path.abspath(sys.argv[1])
+    with tempfile.TemporaryDirectory() as scratch:
+        build = make_build(os.path.join(scratch, "build"))
+        slow = make_build(os.path.join(scratch, "slow"), slow="second")
+        other = make_build(os.path.join(scratch, "other"), pause=0.01)
+        check_itself(compare, build, scratch)
+        check_slower(compare, build, slow, scratch)
+        check_resumed(compare, build, other, scratch)
+
+
+main()

@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The plan of a comparison: every way that is compared runs once in each round, side by
+ * side, in orders that favour none, and the same seed gives the same plan.
+ */
+#include "plan.h"
+#include "check.h"
+
+#include "text.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static struct run_options make_options(uint64_t seed) {
+    struct run_options options = {.drivers = "/nowhere",
+                                  .effort = QUICK,
+                                  .rounds = 200,
+                                  .seed = seed,
+                                  .against = "/elsewhere",
+                                  .threads = {1, 2},
+                                  .thread_count = 2};
+    const char *workloads[] = {"one", "two"}, *backends[] = {"gil", "atomic", "biased"};
+    for (size_t i = 0; i < 2; i++)
+        options.workloads.items[options.workloads.count++] = checked_strdup(workloads[i]);
+    for (size_t i = 0; i < 3; i++)
+        options.backends.items[options.backends.count++] = checked_strdup(backends[i]);
+    options.known_backends = json_pack("[{s:s}]", "name", "gil");
+    options.descriptions = json_array();
+    return options;
+}
+
+static void free_options(struct run_options *options) {
+    names_free(&options->workloads);
+    names_free(&options->backends);
+    json_decref(options->known_backends);
+    json_decref(options->descriptions);
+}
+
+/* The end of the jobs that take turns at the point of the first one. */
+static size_t point_end(const struct plan *plan, size_t first) {
+    const struct job *one = &plan->jobs[first];
+    size_t end = first;
+    while (end < plan->count && plan->jobs[end].kind->turns &&
+           plan->jobs[end].round == one->round && plan->jobs[end].threads == one->threads &&
+           strcmp(plan->jobs[end].workload, one->workload) == 0)
+        end++;
+    return end;
+}
+
+static void each_round_has_each_way_once_side_by_side(void) {
+    struct run_options options = make_options(1);
+    struct plan plan = plan_make(&options);
+    size_t points = 0;
+    for (size_t first = 0; first < plan.count && plan.jobs[first].kind->turns; points++) {
+        size_t end = point_end(&plan, first), timed = 0, against = 0;
+        for (size_t i = first; i < end; i++) {
+            timed += plan.jobs[i].kind == &kind_timed;
+            against += plan.jobs[i].kind == &kind_against;
+            for (size_t k = first; k < i; k++)
+                check_that(plan.jobs[i].kind != plan.jobs[k].kind ||
+                               strcmp(plan.jobs[i].backend, plan.jobs[k].backend) != 0,
+                           "job %zu is there twice", i);
+        }
+        check_that(timed == 3 && against == 3, "%zu and %zu at job %zu", timed, against, first);
+        first = end;
+    }
+    check_that(points == 200 * 2 * 2, "%zu points", points);
+    plan_free(&plan);
+    free_options(&options);
+}
+
+/* Over many rounds each build of each backend is at each place about as often. */
+static void no_place_in_the_order_is_favoured(void) {
+    struct run_options options = make_options(2);
+    struct plan plan = plan_make(&options);
+    double places = 0, count = 0, first_half = 0;
+    for (size_t first = 0; first < plan.count && plan.jobs[first].kind->turns;) {
+        size_t end = point_end(&plan, first);
+        for (size_t i = first; i < end; i++) {
+            if (plan.jobs[i].kind != &kind_against) continue;
+            places += (double)(i - first) / (double)(end - first - 1);
+            first_half += 2 * (i - first) < end - first;
+            count++;
+        }
+        first = end;
+    }
+    check_that(places / count > 0.47 && places / count < 0.53, "the mean place is %.3f",
+               places / count);
+    check_that(first_half / count > 0.45 && first_half / count < 0.55, "%.3f in the first half",
+               first_half / count);
+    plan_free(&plan);
+    free_options(&options);
+}
+
+static void a_seed_gives_one_plan(void) {
+    struct run_options options = make_options(3), other = make_options(4);
+    struct plan one = plan_make(&options), again = plan_make(&options), another = plan_make(&other);
+    size_t differ = 0;
+    check_that(one.count == again.count && one.count == another.count, "counts");
+    for (size_t i = 0; i < one.count; i++) {
+        check_that(one.jobs[i].kind == again.jobs[i].kind &&
+                       one.jobs[i].seed == again.jobs[i].seed &&
+                       one.jobs[i].backend == again.jobs[i].backend,
+                   "job %zu", i);
+        differ += strcmp(one.jobs[i].backend, another.jobs[i].backend) != 0;
+    }
+    check_that(differ > one.count / 4, "%zu of %zu differ", differ, one.count);
+    plan_free(&one);
+    plan_free(&again);
+    plan_free(&another);
+    free_options(&options);
+    free_options(&other);
+}
+
+/* The control is the first backend, on one thread count of each workload in turn. */
+static void every_workload_has_a_control(void) {
+    struct run_options options = make_options(5);
+    struct plan plan = plan_make(&options);
+    size_t controls[2] = {0, 0};
+    for (size_t i = 0; i < plan.count; i++)
+        if (plan.jobs[i].kind == &kind_control) {
+            check_that(strcmp(plan.jobs[i].backend, "gil") == 0, "job %zu", i);
+            controls[strcmp(plan.jobs[i].workload, "two") == 0]++;
+        }
+    check_that(controls[0] == 200 && controls[1] == 200, "%zu and %zu", controls[0], controls[1]);
+    plan_free(&plan);
+    free_options(&options);
+}
+
+int main(void) {
+    each_round_has_each_way_once_side_by_side();
+    no_place_in_the_order_is_favoured();
+    a_seed_gives_one_plan();
+    every_workload_has_a_control();
+    return check_failures() > 0;
+}
