@@ -126,7 +126,12 @@ void tally_memory_free_notified(tally_pool *pool) {
     tally_heap *heap = tally_pool_heap(pool);
     if (is_empty(pool)) {
         if (heap->current[pool->kind][pool->class_] == pool) {
-            if (heap->keeps) return;
+            if (heap->keeps) {
+                /* A thread that rests gives it back at its next but one, also if the memory of a
+                 * grace period made it empty. */
+                if (TALLY_LOCK_FREE_READS) heap->rests = 0;
+                return;
+            }
             heap->current[pool->kind][pool->class_] = &no_pool;
             pool_release(pool);
             return;
