@@ -355,7 +355,7 @@ else
     judge "resume" "$problem"
     for folder in report stopped resumed collector; do
         problem=
-        "$python" "$root/workloads/report/check_schema.py" "$scratch/$folder/results.json" 2>"$scratch/err" ||
+        "$python" "$root/workloads/compare/results/check_schema.py" "$scratch/$folder/results.json" 2>"$scratch/err" ||
             problem="its results do not follow the schema"
         judge "schema of $folder" "$problem"
     done
@@ -363,7 +363,7 @@ else
         's/"self": false/"self": 0/'; do
         sed "$damage" "$results" >"$scratch/wrong.json"
         problem=
-        ! "$python" "$root/workloads/report/check_schema.py" "$scratch/wrong.json" 2>"$scratch/err" ||
+        ! "$python" "$root/workloads/compare/results/check_schema.py" "$scratch/wrong.json" 2>"$scratch/err" ||
             problem="the schema takes it"
         judge "schema after $damage" "$problem"
     done

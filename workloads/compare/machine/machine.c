@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+//
+// Facts about the machine and the build; see machine.h.  A fact that cannot be
+// read is left out of the object.
+#ifndef _GNU_SOURCE
+#    define _GNU_SOURCE
+#endif
+#include "machine.h"
+
+#include "conditions.h"
+#include "text.h"
+
+#include <sched.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#ifndef TALLY_BUILD_COMPILER
+#    define TALLY_BUILD_COMPILER "unknown"
+#endif
+#ifndef TALLY_BUILD_FLAGS
+#    define TALLY_BUILD_FLAGS "unknown"
+#endif
+#ifndef TALLY_BUILD_TYPE
+#    define TALLY_BUILD_TYPE "unknown"
+#endif
+
+int machine_cores(void) {
+    cpu_set_t set;
+    if (sched_getaffinity(0, sizeof set, &set) == 0) return CPU_COUNT(&set);
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    return cores > 0 ? (int)cores : 1;
+}
+
+// The first line of a file, without its newline; false where it cannot be read.
+static bool first_line(const char *path, char *line, size_t size) {
+    FILE *file = fopen(path, "re");
+    if (file == NULL) return false;
+    bool good = fgets(line, (int)size, file) != NULL;
+    fclose(file);
+    if (good) line[strcspn(line, "\n")] = '\0';
+    return good;
+}
+
+static void add_cpu_model(json_t *facts) {
+    char line[512];
+    FILE *file = fopen("/proc/cpuinfo", "re");
+    while (file && fgets(line, sizeof line, file)) {
+        char *colon = strchr(line, ':');
+        if (colon && strncmp(line, "model name", 10) == 0) {
+            line[strcspn(line, "\n")] = '\0';
+            json_object_set_new(facts, "cpu", json_string(colon + 1 + strspn(colon + 1, " ")));
+            break;
+        }
+    }
+    if (file) fclose(file);
+}
+
+static void add_line(json_t *facts, const char *name, const char *path) {
+    char line[256];
+    if (first_line(path, line, sizeof line)) json_object_set_new(facts, name, json_string(line));
+}
+
+static void add_turbo(json_t *facts) {
+    char line[16];
+    if (first_line("/sys/devices/system/cpu/intel_pstate/no_turbo", line, sizeof line))
+        json_object_set_new(facts, "turbo", json_string(line[0] == '0' ? "on" : "off"));
+    else if (first_line("/sys/devices/system/cpu/cpufreq/boost", line, sizeof line))
+        json_object_set_new(facts, "turbo", json_string(line[0] == '1' ? "on" : "off"));
+}
+
+json_t *machine_facts(void) {
+    json_t *facts = json_object();
+    struct utsname system;
+    double load = 0;
+    add_cpu_model(facts);
+    json_object_set_new(facts, "cores", json_integer(machine_cores()));
+    json_object_set_new(facts, "memory_mib",
+                        json_integer((json_int_t)((double)sysconf(_SC_PHYS_PAGES) *
+                                                  (double)sysconf(_SC_PAGESIZE) / 1048576)));
+    if (uname(&system) == 0) {
+        char *kernel = format("%s %s %s", system.sysname, system.release, system.machine);
+        json_object_set_new(facts, "kernel", json_string(kernel));
+        free(kernel);
+    }
+    add_line(facts, "governor", "/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor");
+    add_turbo(facts);
+    add_line(facts, "randomize_va_space", "/proc/sys/kernel/randomize_va_space");
+    if (getloadavg(&load, 1) == 1) json_object_set_new(facts, "load_before", json_real(load));
+    struct conditions conditions = conditions_look("");
+    json_object_set_new(facts, "conditions", conditions_to_json(&conditions));
+    conditions_free(&conditions);
+    return facts;
+}
+
+json_t *build_facts(void) {
+    const char *commit = getenv("TALLY_COMMIT");
+    json_t *facts = json_object();
+    json_object_set_new(facts, "compiler", json_string(TALLY_BUILD_COMPILER));
+    json_object_set_new(facts, "flags", json_string(TALLY_BUILD_FLAGS));
+    json_object_set_new(facts, "type", json_string(TALLY_BUILD_TYPE));
+    json_object_set_new(facts, "commit", json_string(commit && *commit ? commit : "unknown"));
+    return facts;
+}
+
+void machine_steal(double *stolen, double *total) {
+    char line[512];
+    double ticks[8] = {0};
+    *stolen = *total = 0;
+    if (!first_line("/proc/stat", line, sizeof line)) return;
+    sscanf(line, "cpu %lf %lf %lf %lf %lf %lf %lf %lf", &ticks[0], &ticks[1], &ticks[2], &ticks[3],
+           &ticks[4], &ticks[5], &ticks[6], &ticks[7]);
+    for (size_t i = 0; i < 8; i++) *total += ticks[i];
+    *stolen = ticks[7];
+}
