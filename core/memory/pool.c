@@ -21,6 +21,7 @@ enum {
     ADOPTED_POOLS = 16,  /* at most, per refill */
     LOOK_AT_HEAPS = 1024 /* at most, per refill */
 };
+
 /* A reader with a stale pointer may look at this header. */
 void tally_block_start_dead(void *block) {
     tally_object *object = memset(block, 0, sizeof *object);
