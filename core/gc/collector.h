@@ -1,27 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * collector.h: what both cycle collectors share: a collection's steps that run foreign code, the
- * children of an object, and side marks. contract/collector.h has the functions that each provides.
+ * collector.h: what both cycle collectors share: the steps of a collection that run foreign code,
+ * and side marks. contract/collector.h has the functions that each provides.
  *
- * A collector finds the tracked objects that only unreachable objects hold, in its own way, and
- * then takes these steps (PEP 442, with weak references as in CPython 3.14):
- *  1. Finalizers run, once in an object's life. Weak references still give their objects, which are
- *     whole.
- *  2. A recheck, if 1 ran any: objects that are referenced from outside now live on, with all that
- *     they reach and their weak references.
- *  3. The weak references to the rest are cleared, all before foreign code runs again.
- *  4. The callbacks of those references that are not garbage themselves are called.
- *  5. Another recheck, if 4 called any: a callback has no reference to the rest, but may have the
- *     address of an object in its context.
- *  6. The rest is cleared, each object held meanwhile, and dies by its refcounts. So an object dies
- *     in the same order by its refcount and in a cycle: finalizer, weak references, callbacks,
- *     contents; and weak references to an object that its finalizer resurrects stay as they were.
- *     (CPython 3.14 clears those with callbacks, and calls these, before the finalizers if the
- *     object is in a cycle.)
- *
- * An automatic collection is put off while its thread is in a collection, or holds a tally_mutex,
- * which a finalizer may want (tally_gc_put_off); without a GIL also while it is in a critical
- * section. It starts with the thread's first allocation of a container after that.
+ * A collector finds the tracked objects that only unreachable objects hold, in its own way. Then it
+ * runs their finalizers; rechecks, if any ran; clears the weak references to the rest; calls
+ * callbacks; rechecks, if any was called; and clears the rest, which dies by its refcounts
+ * (docs/design/collectors.md, also on when a collection starts).
  *
  * Invariants:
  *  - tally_children visits all children of a tracked object but its class. An untracked object

@@ -148,7 +148,7 @@ typedef struct tally_type {
 
     char *name;              /* NULL: entry not in use */
     tally_table *slot_names; /* str -> int index; never changes once made */
-    void (*traverse)(tally_object *self, tally_visit visit, void *context);
+    void (*traverse)(tally_object *self, tally_visit visit, void *context); /* of a native type */
     void (*clear)(tally_object *self);
     void (*dealloc)(tally_object *self);
     int64_t (*hash)(tally_object *self); /* NULL: by identity */

@@ -24,24 +24,12 @@
  *  - The link of a free block of an object pool lies behind the header. So the count words of a
  *    dead object stay as its death left them, and a late try-incref fails.
  *  - A full pool is in no list. The first free in it puts it back.
- *  - A heap keeps some empty pools in their class, so that a block that is freed and made again
- *    soon costs no lock, no wait and no line of another processor's cache. The heap of a vacant
- *    slot keeps none, nor does one whose thread has blocked twice and needed no pool in between. A
- *    pool that gets empty while its thread is blocked is not kept.
- *
- * Memory that nobody uses serves any thread, also when its maker is gone or asleep (without a GIL;
- * docs/design/allocator.md, tests/models/heap.pml):
- *  - The thread that pushes the last of SERVE_EACH blocks to a heap looks after that heap. If its
- *    thread is blocked or gone, the pusher takes the blocks home in its stead, so pools get empty
- *    and are given back. A running thread does so itself at its next safepoint.
- *  - A thread that needs a pool and finds no free one first adopts pools of that class from heaps
- *    whose threads are blocked or gone; then it maps an arena. An adopted pool keeps its kind and
- *    class, so it needs no grace period.
  *  - A block may be on its way to a heap that its pool has left since. The thread that takes blocks
  *    home passes it on.
  *
- * The fast path (alloc.h) follows mimalloc (Leijen, Zorn, de Moura 2019): one free list per pool,
- * found by masking the address.
+ * docs/design/allocator.md tells when a heap keeps empty pools, and how the memory of a thread that
+ * is blocked or gone serves others (tests/models/heap.pml). The fast path (alloc.h) follows
+ * mimalloc (Leijen, Zorn, de Moura 2019): one free list per pool, found by masking the address.
  */
 #ifndef TALLY_MEMORY_H
 #define TALLY_MEMORY_H

@@ -21,6 +21,7 @@ enum {
     ADOPTED_POOLS = 16,  /* at most, per refill */
     LOOK_AT_HEAPS = 1024 /* at most, per refill */
 };
+
 /* A reader with a stale pointer may look at this header. */
 void tally_block_start_dead(void *block) {
     tally_object *object = memset(block, 0, sizeof *object);
@@ -126,7 +127,12 @@ void tally_memory_free_notified(tally_pool *pool) {
     tally_heap *heap = tally_pool_heap(pool);
     if (is_empty(pool)) {
         if (heap->current[pool->kind][pool->class_] == pool) {
-            if (heap->keeps) return;
+            if (heap->keeps) {
+                /* A thread that rests gives it back at its next but one, also if the memory of a
+                 * grace period made it empty. */
+                if (TALLY_LOCK_FREE_READS) heap->rests = 0;
+                return;
+            }
             heap->current[pool->kind][pool->class_] = &no_pool;
             pool_release(pool);
             return;

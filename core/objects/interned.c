@@ -3,21 +3,17 @@
  * interned.c: the interned strs: at most one living str per contents.
  *
  * A table has their addresses, by hash: open addressing, a power of two of places, at most half of
- * them filled. It holds no references, so an interned str goes with its last reference. Look-up
- * against death (tests/models/intern.pml):
+ * them filled. It holds no references, so an interned str goes with its last reference.
+ * docs/design/lock-free-reads.md and tests/models/intern.pml have the protocol:
  *  - The table changes under the mutex. A look-up takes no lock: it finds a str of the same
  *    contents and takes a reference by a try-incref. That fails only on a dead str, since each str
  *    was exposed before it was put there.
- *  - The thread in which a str dies takes it out of the table, by its address, before the str
- *    starts to wait for a grace period. So a look-up can read the str that it found until its next
- *    safepoint, and its address is no other object's.
- *  - Until it is taken out, a dead str is still in the table. A thread that wants its contents puts
- *    a new str in its place, so the dead one may not find itself there any more. With a GIL a str
- *    is out of the table before another thread runs.
- *
- * Dealloc knows an interned str at no cost for other objects. Without a GIL it bears the flag
- * BORROWABLE, which sends a dead object the slow way anyway. With a GIL it is a large block, and
- * those are freed by a slow way.
+ *  - The thread in which a str dies takes it out before the str starts to wait for a grace period,
+ *    so a look-up can read it until its next safepoint. Until it is out, another thread may put a
+ *    new str of its contents in its place.
+ *  - Dealloc knows an interned str at no cost for other objects: without a GIL by the flag
+ *    BORROWABLE, which sends it the slow way; with a GIL by its large block, which is freed by a
+ *    slow way.
  */
 #include "abstract.h"
 

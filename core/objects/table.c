@@ -4,22 +4,22 @@
  * keeps the order of insertion (Hettinger 2012): an index of small integers points into an array of
  * entries, which are filled in order.
  *
- * Writers hold the lock of the holder. A reader without it relies on this:
+ * Writers hold the lock of the holder. A reader without it relies on this
+ * (docs/design/lock-free-reads.md):
  *  - An entry is filled once, published by its index place (release), and never used for another
  *    key. An index place goes from empty to an entry to dummy, and a dummy may become another
  *    entry.
  *  - A removed key is dropped after a grace period, since its bytes may be compared without a
  *    reference. A removed value is dropped at once: a reader takes a reference or fails.
- *  - A replaced table waits for a grace period.
- *  - The capacity is in the table, so that index and entries always fit each other. A reader that
- *    finds a value takes a reference and rechecks: same table, same value. A reader that meets an
- *    empty place may say "missing": the key was not in the table while that was current.
+ *  - A replaced table waits for a grace period. The capacity is in the table, so that index and
+ *    entries always fit each other. A reader that finds a value takes a reference and rechecks:
+ *    same table, same value. A reader that meets an empty place may say "missing": the key was not
+ *    in the table while that was current.
  *
  * Keys are compared in place while neither can run foreign code: numbers, strs, None, tuples of
  * these (down to a bound), and objects that equal only themselves. Any other comparison happens
  * without the lock. After it, the search goes on only if the version of the table is the same; else
- * it starts again with the results that it has. So it ends, and it finds a key that was put
- * meanwhile into a place that it had passed.
+ * it starts again with the results that it has.
  *
  * Each change of the set of keys gives the table the next version. The versions of a table are a
  * range that its thread slot has given to no other table: 16 bits of slot number above 48 bits that

@@ -85,45 +85,31 @@ void tally_type_release(tally_type *type) {
 }
 
 static const struct {
-    uint16_t index;
     const char *name;
     size_t size;
     unsigned flags;
-} built_in[] = {
-    {TALLY_TYPE_TYPE, "type", sizeof(tally_type_object),
-     TALLY_TYPE_CONTAINER | TALLY_TYPE_WEAKLY_REFERENCABLE},
-    {TALLY_TYPE_NONE, "NoneType", sizeof(tally_object), 0},
-    {TALLY_TYPE_BOOL, "bool", sizeof(tally_object), 0},
-    {TALLY_TYPE_INT, "int", sizeof(tally_int), TALLY_TYPE_LEAF},
-    {TALLY_TYPE_FLOAT, "float", sizeof(tally_float), TALLY_TYPE_LEAF},
-    {TALLY_TYPE_STR, "str", sizeof(tally_str), TALLY_TYPE_LEAF},
-    {TALLY_TYPE_TUPLE, "tuple", sizeof(tally_tuple), TALLY_TYPE_CONTAINER},
-    {TALLY_TYPE_LIST, "list", sizeof(tally_list), TALLY_TYPE_CONTAINER},
-    {TALLY_TYPE_DICT, "dict", sizeof(tally_dict), TALLY_TYPE_CONTAINER},
-    {TALLY_TYPE_WEAKREF, "weakref", sizeof(tally_weakref), TALLY_TYPE_CONTAINER},
+} built_in[TALLY_TYPE_FIRST_FREE] = {
+    [TALLY_TYPE_NONE] = {"NoneType", sizeof(tally_object), 0},
+    [TALLY_TYPE_BOOL] = {"bool", sizeof(tally_object), 0},
+    [TALLY_TYPE_TYPE] = {"type", sizeof(tally_type_object),
+                         TALLY_TYPE_CONTAINER | TALLY_TYPE_WEAKLY_REFERENCABLE},
+    [TALLY_TYPE_INT] = {"int", sizeof(tally_int), TALLY_TYPE_LEAF},
+    [TALLY_TYPE_FLOAT] = {"float", sizeof(tally_float), TALLY_TYPE_LEAF},
+    [TALLY_TYPE_STR] = {"str", sizeof(tally_str), TALLY_TYPE_LEAF},
+    [TALLY_TYPE_TUPLE] = {"tuple", sizeof(tally_tuple), TALLY_TYPE_CONTAINER},
+    [TALLY_TYPE_LIST] = {"list", sizeof(tally_list), TALLY_TYPE_CONTAINER},
+    [TALLY_TYPE_DICT] = {"dict", sizeof(tally_dict), TALLY_TYPE_CONTAINER},
+    [TALLY_TYPE_WEAKREF] = {"weakref", sizeof(tally_weakref), TALLY_TYPE_CONTAINER},
 };
 
 int tally_types_start(void) {
-    memset(tally_types, 0, sizeof tally_types[0] * TALLY_TYPE_FIRST_FREE);
-    table.used = TALLY_TYPE_FIRST_FREE;
+    table.used = TALLY_TYPE_NONE;
     table.free_count = 0;
-    for (size_t i = 0; i < sizeof built_in / sizeof *built_in; i++) {
-        tally_type *type = &tally_types[built_in[i].index];
-        tally_type_object *object =
-            tally_object_alloc(TALLY_TYPE_TYPE, sizeof *object, TALLY_CONTAINERS);
-        char *name = strdup(built_in[i].name);
-        if (!object || !name) {
-            free(name);
-            return -1;
-        }
-        object->index = built_in[i].index;
-        tally_store_relaxed(&object->attributes, NULL);
-        tally_store_relaxed(&object->weak, NULL);
-        tally_make_immortal(tally_object_publish(object));
-        *type = (tally_type){.name = name,
-                             .object = &object->container.base,
-                             .size = built_in[i].size,
-                             .flags = built_in[i].flags};
+    while (table.used < TALLY_TYPE_FIRST_FREE) {
+        tally_type *type = tally_type_allocate(built_in[table.used].name, built_in[table.used].size,
+                                               built_in[table.used].flags, false, false);
+        if (!type) return -1;
+        tally_make_immortal(type->object);
     }
     tally_type *type = &tally_types[TALLY_TYPE_TYPE];
     tally_type_has_table(type, offsetof(tally_type_object, attributes));

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * weakref.c: weak references. docs/design/weak-references.md has the proof.
+ * weakref.c: weak references. docs/design/weak-references.md has their states and the proof.
  *
  * An object that allows them has a word for the list of its weak references, at its type's
  * weak_offset. A lock that goes by the referent's address guards the list and its links. `home`
@@ -9,17 +9,14 @@
  * Invariants:
  *  - `referent` goes from the object to NULL once, under the lock, by the thread in which the
  *    object dies, or by the collector with the world stopped.
- *  - A reference is in the list exactly while `referent` is not NULL; both change together, under
- *    the lock. So unlinking twice is harmless: a reference is unlinked when it dies, and again when
- *    its memory is freed, if that had to wait.
- *  - The list holds no count: a reference that dies unlinks itself.
- *  - At most one living reference has no callback. It is in front of all that have one.
+ *  - A reference is in the list exactly while `referent` is not NULL; both change together. So
+ *    unlinking twice is harmless: a reference is unlinked when it dies, and again when its memory
+ *    is freed, if that had to wait.
+ *  - The list holds no count. At most one living reference has no callback; it is in front of all
+ *    that have one.
  *  - The referent and each reference are exposed (tally_refcount_expose) when the reference is
- *    made, so that a try-incref by any thread fails only on a dead object.
- *  - A dead object gets no new weak reference, since making one takes a counted one.
- *
- * tally_weakref_get takes no lock: it loads, try-increfs and loads again, as readers of a
- * container's slot do. The referent's memory stays readable until a grace period has passed.
+ *    made, so that a try-incref by any thread fails only on a dead object. So get takes no lock,
+ *    and a dead object gets no new weak reference.
  */
 #include "abstract.h"
 #include <stdio.h>

@@ -76,7 +76,8 @@ has() {
 interrupted() {
     seconds=$1
     shift
-    timeout --preserve-status -s INT -k 10 "$seconds" "$program" "$@" >"$scratch/out" 2>"$scratch/err" </dev/null
+    timeout --preserve-status -s INT -k 10 "$seconds" "$program" "$@" >"$scratch/out" \
+        2>"$scratch/err" </dev/null
     status=$?
     problem=
     [ $status -eq 130 ] || problem="exit status $status after SIGINT, not 130"
@@ -104,7 +105,8 @@ for program in "$drivers"/tally-*; do
     refused --time-limit --workload churn --time-limit 0
     shows '"total":100000' --workload churn --total 100000 --samples 2 --warmup-ms 1 --threads 2
     shows '"total":100000' --workload churn --total 100000 --samples 2 --warmup-ms 1 --processes 2
-    shows '"per_thread_seconds":[' --workload pipeline --total 1000 --samples 2 --warmup-ms 1 --threads 3
+    shows '"per_thread_seconds":[' --workload pipeline --total 1000 --samples 2 --warmup-ms 1 \
+        --threads 3
     shows '"pss_kib":' --workload churn --samples 1 --sample-ms 1 --warmup-ms 0 --processes 2
     refused many --workload churn --threads many
     refused 257 --workload churn --threads 257
@@ -127,22 +129,29 @@ for program in "$drivers"/tally-*; do
     refused NAME=VALUE --workload gc-live --set nodes=10,=3
     shows '"parameters":{"nodes":1000,"edges":2,"order":"shuffled"}' --workload gc-live \
         --set nodes=1000,edges=2 --set order=shuffled --samples 1 --sample-ms 1 --warmup-ms 0
-    shows '"collector":{"collections":' --workload gc-garbage --set cycles=100,finalizers=python2 --samples 1 \
+    shows '"collector":{"collections":' --workload gc-garbage --set cycles=100,finalizers=python2 \
+        --samples 1 \
         --sample-ms 1 --threads 2
-    shows '"p99_9_ns":' --workload tasks-cycle --set tasks=10,subtasks=1,writes=50 --samples 1 --sample-ms 1 --threads 2
-    shows '"each_process":[{"collector":' --workload tasks-weakref --set tasks=10 --samples 1 --sample-ms 1 --processes 2
+    shows '"p99_9_ns":' --workload tasks-cycle --set tasks=10,subtasks=1,writes=50 --samples 1 \
+        --sample-ms 1 --threads 2
+    shows '"each_process":[{"collector":' --workload tasks-weakref --set tasks=10 --samples 1 \
+        --sample-ms 1 --processes 2
     shows '"perf":{"counts":{' --workload churn --samples 1 --sample-ms 1 --threads 2
     has "$scratch/out" '"context_switches":[0-9].*"page_faults":[0-9]'
-    has "$scratch/out" '"instructions":([0-9]|"(this machine|not allowed|the kernel has no|the counters were))'
-    shows '"instructions":"turned off by --no-perf"' --workload churn --samples 1 --sample-ms 1 --no-perf
+    has "$scratch/out" \
+        '"instructions":([0-9]|"(this machine|not allowed|the kernel has no|the counters were))'
+    shows '"instructions":"turned off by --no-perf"' --workload churn --samples 1 --sample-ms 1 \
+        --no-perf
     has "$scratch/out" '"from_getrusage":\["context_switches","page_faults"\]'
     shows '"perf":{"counts":{"' --workload churn --samples 1 --sample-ms 1 --processes 2 --no-perf
     shows '"causes":{"sharing":"its threads share no objects"' --list --json
     for cause in sharing counting collector; do
-        shows "\"without\":\"$cause\"" --workload list-shared-read --without $cause --threads 2 --samples 1 --sample-ms 1
+        shows "\"without\":\"$cause\"" --workload list-shared-read --without $cause --threads 2 \
+            --samples 1 --sample-ms 1
     done
     shows '"without":null' --workload list-shared-read --samples 1 --sample-ms 1
-    shows '"live_at_finish":0' --workload handoff --without sharing --threads 2 --samples 1 --sample-ms 1
+    shows '"live_at_finish":0' --workload handoff --without sharing --threads 2 --samples 1 \
+        --sample-ms 1
     refused "not 'luck'" --workload churn --without luck
     refused 'share no objects' --workload list-own --without sharing
     refused 'its garbage' --workload tasks-cycle --without=collector
@@ -158,15 +167,18 @@ for program in "$drivers"/tally-*; do
     refused /nonexistent/trace.json --workload churn --trace /nonexistent/trace.json
     refused "$scratch" --workload churn --trace "$scratch"
     refused --processes --workload churn --trace "$scratch/trace.json" --processes 2
-    call --workload gc-garbage --set cycles=100 --threads 2 --samples 1 --sample-ms 20 --switch-policy deadline \
+    call --workload gc-garbage --set cycles=100 --threads 2 --samples 1 --sample-ms 20 \
+        --switch-policy deadline \
         --switch-interval-us 500 --trace "$scratch/trace.json"
     problem=
     [ "$status" -eq 0 ] || problem="exit status $status"
     case $program in
-        */tally-gil*) has "$scratch/out" '"gil":\{"policy":"deadline","interval_us":500\}' && events='holds the GIL' ;;
+        */tally-gil*) has "$scratch/out" '"gil":\{"policy":"deadline","interval_us":500\}' \
+            && events='holds the GIL' ;;
         *) has "$scratch/err" 'no GIL' && events='the world is stopped' ;;
     esac
-    [ -z "$python" ] || "$python" "$root/tests/compare/check_trace.py" "$scratch/trace.json" "$events" collection mark \
+    [ -z "$python" ] || "$python" "$root/tests/compare/check_trace.py" "$scratch/trace.json" \
+        "$events" collection mark \
         >"$scratch/err" 2>&1 || problem="$problem${problem:+; }its timeline is wrong"
     judge "--trace" "$problem"
     for workers in --threads=2 --processes=2; do
@@ -209,20 +221,25 @@ refused "$scratch/backends.json" run --drivers "$scratch" --output "$scratch/non
     refused fair $run --switch-policy fair
     refused --switch-ticks $run --switch-policy deadline --switch-ticks 100
     refused --python-script $run --with-python python3
-    refused no-such-python $run --with-python no-such-python --python-script "$root/workloads/experiments/python/collector.py"
+    refused no-such-python $run --with-python no-such-python --python-script \
+        "$root/workloads/experiments/python/collector.py"
 }
 refused --check tune
 refused '--check goes with tune' run --drivers "$drivers" --check
 shows --what-if --help
 
-# Every cause of list-shared-read is measured or named with the reason; the drivers without locks may not be built.
-call run --drivers "$drivers" --backends "${backends%%,*}" --workloads list-shared-read,queens --quick --rounds 2 --threads 2 \
+# Every cause of list-shared-read is measured or named with the reason; the drivers without locks
+# may not be built.
+call run --drivers "$drivers" --backends "${backends%%,*}" --workloads list-shared-read,queens \
+    --quick --rounds 2 --threads 2 \
     --what-if --output "$scratch/what-if"
 problem=
 [ $status -eq 0 ] || problem="exit status $status"
 judge "run with what-if" "$problem"
-for pattern in '^## What if a cause were gone' '^\| list-shared-read \| [a-z-]+ \| [0-9.]+ \(.*\| [0-9.]+ \(.*\| [0-9.]+ \(' \
-    '^\| queens \| [a-z-]+ \| – \| – \| [0-9.]+ \(' '^\| queens \| sharing \| [a-z-]+ \| its threads share no objects' \
+for pattern in '^## What if a cause were gone' \
+    '^\| list-shared-read \| [a-z-]+ \| [0-9.]+ \(.*\| [0-9.]+ \(.*\| [0-9.]+ \(' \
+    '^\| queens \| [a-z-]+ \| – \| – \| [0-9.]+ \(' \
+        '^\| queens \| sharing \| [a-z-]+ \| its threads share no objects' \
     '^\| list-shared-read \| locks \| gil|^\| list-shared-read \| locks \| .*is not built|^\| list-shared-read .*\) .*\) .*\) .*\)' \
     '^## What the processor and the kernel counted'; do
     has "$scratch/what-if/report.md" "$pattern"
@@ -234,11 +251,13 @@ touch "$scratch/file"
 refused "$scratch/file" report "$scratch/file" --output "$scratch/none"
 refused "$scratch/no-such-file" report "$scratch/no-such-file" --output "$scratch/none"
 
-call run --drivers "$drivers" --backends "${backends%%,*}" --workloads refcount-own --quick --rounds 2 \
+call run --drivers "$drivers" --backends "${backends%%,*}" --workloads refcount-own --quick \
+    --rounds 2 \
     --threads "1,$((2 * cores))" --output "$scratch/report"
 problem=
 [ $status -eq 0 ] || problem="exit status $status"
-[ "$(tail -n 1 "$scratch/out")" = "$scratch/report" ] || problem="$problem${problem:+; }the folder is not named last"
+[ "$(tail -n 1 "$scratch/out")" = "$scratch/report" ] \
+    || problem="$problem${problem:+; }the folder is not named last"
 judge "run with more threads than cores" "$problem"
 has "$scratch/report/report.md" "\| $((2 * cores)) † \|"
 has "$scratch/report/report.html" '<svg'
@@ -247,40 +266,49 @@ results=$scratch/report/results.json
 refused convoi run --drivers "$drivers" --workloads convoi --output "$scratch/none"
 refused 1000000 run --drivers "$drivers" --switch-interval-us 0 --output "$scratch/none"
 mkdir "$scratch/empty"
-env PATH="$scratch/empty" "$program" run --drivers "$drivers" --workloads task-server --server-script "$root/workloads/experiments/server/measure.py" \
+env PATH="$scratch/empty" "$program" run --drivers "$drivers" --workloads task-server \
+    --server-script "$root/workloads/experiments/server/measure.py" \
     --output "$scratch/none" >"$scratch/out" 2>"$scratch/err"
 status=$?
 problem=
 [ $status -eq 2 ] || problem="exit status $status, not 2"
-grep -q 'apt-get install wrk' "$scratch/err" || problem="$problem${problem:+; }it does not say how to install wrk"
+grep -q 'apt-get install wrk' "$scratch/err" \
+    || problem="$problem${problem:+; }it does not say how to install wrk"
 [ ! -e "$scratch/none" ] || problem="$problem${problem:+; }it made the folder all the same"
 judge "task-server without wrk" "$problem"
 
 # The interval is that of a GIL.
 locked=$(echo "$backends" | tr , '\n' | sed -n '/^gil/{p;q}')
-call run --drivers "$drivers" --backends "${locked:-${backends%%,*}}" --workloads convoy --quick --switch-interval-us 1000 --output "$scratch/convoy"
+call run --drivers "$drivers" --backends "${locked:-${backends%%,*}}" --workloads convoy --quick \
+    --switch-interval-us 1000 --output "$scratch/convoy"
 problem=
 [ "$status" -eq 0 ] || problem="exit status $status"
 judge "run of convoy alone" "$problem"
 [ -z "$locked" ] || has "$scratch/convoy/results.json" '"interval_us": 1000'
 has "$scratch/convoy/report.md" '^## Convoys'
 
-if [ -n "$python" ] && command -v wrk >"$scratch/out" && [ -x "$drivers/workloads/experiments/server/task-server-${backends%%,*}" ]; then
-    timeout 600 "$program" run --drivers "$drivers" --backends "$backends" --workloads convoy,task-server,load-tuple-const \
-        --quick --rounds 2 --threads 1,2 --output "$scratch/extras" --with-python "$python" --python-script "$root/workloads/experiments/python/collector.py" \
-        --patterns-script "$root/workloads/experiments/python/patterns.py" --server-script "$root/workloads/experiments/server/measure.py" >"$scratch/out" 2>"$scratch/err"
+if [ -n "$python" ] && command -v wrk >"$scratch/out" \
+    && [ -x "$drivers/workloads/experiments/server/task-server-${backends%%,*}" ]; then
+    timeout 600 "$program" run --drivers "$drivers" --backends "$backends" --workloads \
+        convoy,task-server,load-tuple-const \
+        --quick --rounds 2 --threads 1,2 --output "$scratch/extras" --with-python "$python" \
+            --python-script "$root/workloads/experiments/python/collector.py" \
+        --patterns-script "$root/workloads/experiments/python/patterns.py" --server-script \
+            "$root/workloads/experiments/server/measure.py" >"$scratch/out" 2>"$scratch/err"
     status=$?
     problem=
     [ $status -eq 0 ] || problem="exit status $status"
     judge "run of convoy, task-server and a pattern" "$problem"
     problem=
-    "$python" "$root/tests/compare/check_extras.py" "$scratch/extras" "$backends" 2>"$scratch/err" || problem="faults"
+    "$python" "$root/tests/compare/check_extras.py" "$scratch/extras" "$backends" \
+        2>"$scratch/err" || problem="faults"
     judge "convoy, task-server and a pattern in the results" "$problem"
 else
     echo "no python3, no wrk or no task-server: what task-server is in a report is not tested" >&2
 fi
 
-call run --drivers "$drivers" --backends "$backends" --workloads churn,handoff --quick --rounds 2 --threads 1,2 \
+call run --drivers "$drivers" --backends "$backends" --workloads churn,handoff --quick --rounds 2 \
+    --threads 1,2 \
     --mode threads,processes --output "$scratch/processes"
 problem=
 [ $status -eq 0 ] || problem="exit status $status"
@@ -292,7 +320,8 @@ if [ "$cores" -ge 2 ] && [ "${backends#*gil}" != "$backends" ]; then
 fi
 has "$scratch/processes/report.md" 'No fit: '
 
-timeout 300 "$program" run --drivers "$drivers" --backends "${backends%%,*}" --workloads churn --threads 1,2 --rounds 2 \
+timeout 300 "$program" run --drivers "$drivers" --backends "${backends%%,*}" --workloads churn \
+    --threads 1,2 --rounds 2 \
     --output "$scratch/totals" >"$scratch/out" 2>"$scratch/err"
 status=$?
 problem=
@@ -301,13 +330,15 @@ judge "run with a fixed total" "$problem"
 [ "$cores" -lt 2 ] || has "$scratch/totals/results.json" '"total": [0-9]{3}'
 
 if [ -n "$python" ]; then
-    call run --drivers "$drivers" --backends "${backends%%,*}" --workloads tasks-cycle,tasks-weakref,gc-live,gc-garbage \
+    call run --drivers "$drivers" --backends "${backends%%,*}" --workloads \
+        tasks-cycle,tasks-weakref,gc-live,gc-garbage \
         --quick --rounds 2 --threads 1 --output "$scratch/collector" --with-python "$python" \
         --python-script "$root/workloads/experiments/python/collector.py"
     problem=
     [ $status -eq 0 ] || problem="exit status $status"
     judge "run with a Python" "$problem"
-    for pattern in '^### Relying on the collector' '^\| CPython [0-9.]+ .* weak \|' '^### A pause against live objects' \
+    for pattern in '^### Relying on the collector' '^\| CPython [0-9.]+ .* weak \|' \
+        '^### A pause against live objects' \
         '^\| .* nodes=10000 \|' 'finalizers=python2' '^Measured with nodes='; do
         has "$scratch/collector/report.md" "$pattern"
     done
@@ -327,7 +358,8 @@ sed 's/"backends":/"others":/' "$results" >"$scratch/damaged.json"
 refused damaged report "$scratch/damaged.json" --output "$scratch/none"
 refused "$scratch/file" report "$results" --output "$scratch/file"
 
-env PATH=/nonexistent "$program" report "$results" --output "$scratch/plain" >"$scratch/out" 2>"$scratch/err"
+env PATH=/nonexistent "$program" report "$results" --output "$scratch/plain" >"$scratch/out" \
+    2>"$scratch/err"
 status=$?
 problem=
 [ $status -eq 0 ] || problem="exit status $status"
@@ -350,20 +382,24 @@ if [ -z "$python" ] || ! "$python" -c 'import jsonschema' 2>"$scratch/err"; then
     judge "python3 with jsonschema" "it is missing; install python3-jsonschema"
 else
     problem=
-    "$python" "$root/tests/compare/resume.py" "$program" "$drivers" "${backends%%,*}" "$scratch/resumed" 2>"$scratch/err" ||
+    "$python" "$root/tests/compare/resume.py" "$program" "$drivers" "${backends%%,*}" \
+        "$scratch/resumed" 2>"$scratch/err" ||
         problem="a run that was ended did not go on as it should"
     judge "resume" "$problem"
     for folder in report stopped resumed collector; do
         problem=
-        "$python" "$root/workloads/compare/results/check_schema.py" "$scratch/$folder/results.json" 2>"$scratch/err" ||
+        "$python" "$root/workloads/compare/results/check_schema.py" \
+            "$scratch/$folder/results.json" 2>"$scratch/err" ||
             problem="its results do not follow the schema"
         judge "schema of $folder" "$problem"
     done
-    for damage in 's/"version": 4/"version": 3/' 's/"threads": [0-9]*/"threads": 0/' 's/"seconds": [0-9]/"seconds": -&/' \
+    for damage in 's/"version": 4/"version": 3/' 's/"threads": [0-9]*/"threads": 0/' \
+        's/"seconds": [0-9]/"seconds": -&/' \
         's/"self": false/"self": 0/'; do
         sed "$damage" "$results" >"$scratch/wrong.json"
         problem=
-        ! "$python" "$root/workloads/compare/results/check_schema.py" "$scratch/wrong.json" 2>"$scratch/err" ||
+        ! "$python" "$root/workloads/compare/results/check_schema.py" "$scratch/wrong.json" \
+            2>"$scratch/err" ||
             problem="the schema takes it"
         judge "schema after $damage" "$problem"
     done
@@ -375,7 +411,8 @@ echo '{"format":"other"}' >"$scratch/foreign/journal.jsonl"
 refused 'no journal' run --drivers "$drivers" --resume "$scratch/foreign"
 echo '{"format":"tally-journal","version":3}' >"$scratch/aged/journal.jsonl"
 refused 'version 3' run --drivers "$drivers" --resume "$scratch/aged"
-refused 'other options' run --drivers "$drivers" --backends "$backends" --workloads handoff --output "$scratch/stopped"
+refused 'other options' run --drivers "$drivers" --backends "$backends" --workloads handoff \
+    --output "$scratch/stopped"
 # shellcheck disable=SC2086 # the words of $run are arguments
 {
     refused 1 $run --rounds 1 --output "$scratch/none"
@@ -385,7 +422,8 @@ refused 'other options' run --drivers "$drivers" --backends "$backends" --worklo
 }
 problem=
 [ $status -eq 0 ] || problem="exit status $status"
-grep -q '^Control: [0-9]* of 1 comparisons' "$scratch/out" || problem="$problem${problem:+; }it names no rate"
+grep -q '^Control: [0-9]* of 1 comparisons' "$scratch/out" \
+    || problem="$problem${problem:+; }it names no rate"
 judge "run --self" "$problem"
 has "$scratch/self/results.json" '"self": true'
 has "$scratch/self/report.md" '^## The control'
@@ -407,8 +445,10 @@ sed 's/"compiler": "/&other /; s/"cores": /&1/' "$results" >"$scratch/elsewhere.
 call diff "$results" "$scratch/elsewhere.json"
 problem=
 [ $status -eq 0 ] || problem="exit status $status"
-grep -q 'beware: the compiler differs' "$scratch/err" || problem="$problem${problem:+; }the compiler is not named"
-grep -q 'beware: the number of cores differs' "$scratch/err" || problem="$problem${problem:+; }the cores are not named"
+grep -q 'beware: the compiler differs' "$scratch/err" \
+    || problem="$problem${problem:+; }the compiler is not named"
+grep -q 'beware: the number of cores differs' "$scratch/err" \
+    || problem="$problem${problem:+; }the cores are not named"
 judge "diff of two machines" "$problem"
 
 # ---- the script -------------------------------------------------------------

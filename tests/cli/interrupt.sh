@@ -40,7 +40,8 @@ if [ -z "$backends" ]; then
     echo "no driver tally-* in $drivers" >&2
     exit 1
 fi
-interrupted "$drivers/tally-compare" run --drivers "$drivers" --backends "$backends" --workloads churn,handoff --full \
+interrupted "$drivers/tally-compare" run --drivers "$drivers" --backends "$backends" --workloads \
+    churn,handoff --full \
     --output "$scratch/stopped"
 if [ $failed -ne 0 ]; then
     echo "$failed calls did not end within a second" >&2

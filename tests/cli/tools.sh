@@ -4,7 +4,8 @@
 # runs want, that vanish or are full; journals of others; texts that are no files;
 # output that is lost; drivers that are killed; signals; a checkout that cannot be written.
 #
-#     tools.sh BUILD_DIR folders|journals|interpreter|inputs|output|kills|load|signals|readonly [TIMER_LIBRARY]
+# tools.sh BUILD_DIR folders|journals|interpreter|inputs|output|kills|load|signals|readonly
+# [TIMER_LIBRARY]
 set -u
 
 if [ $# -lt 2 ] || [ ! -d "$1" ]; then
@@ -131,13 +132,15 @@ folders() {
     goes_on "$scratch/moved"
 
     # A file that cannot grow is as a disk that is full.
-    (ulimit -f 8 && timeout -k 5 60 "$compare" $run --output "$scratch/full" >"$scratch/out" 2>"$scratch/err" </dev/null)
+    (ulimit -f 8 && timeout -k 5 60 "$compare" $run --output "$scratch/full" >"$scratch/out" \
+        2>"$scratch/err" </dev/null)
     status=$?
     expect 'a disk that is full' 2 "--resume $scratch/full"
     judge 'a disk that is full, at once' "$(grep -qE '^([0-9]+) of \1 ' "$scratch/err" && echo 'it measured on')"
     goes_on "$scratch/full"
     # What it says goes through a pipe, since no other file can grow either.
-    { (ulimit -f 0 && timeout -k 5 60 "$compare" $run --output "$scratch/none" 2>&1 </dev/null); echo "status $?"; } | cat >"$scratch/err"
+    { (ulimit -f 0 && timeout -k 5 60 "$compare" $run --output "$scratch/none" 2>&1 </dev/null); \
+        echo "status $?"; } | cat >"$scratch/err"
     status=$(sed -n 's/^status //p' "$scratch/err")
     expect 'a disk that is full from the start' 2 'cannot write'
     judge 'a disk that is full from the start, nothing left' "$([ ! -e "$scratch/none" ] || echo 'the folder is there')"
@@ -147,7 +150,8 @@ folders() {
     refused 'a pipe as a journal' 'no regular file'
 
     # One timeline at a time.
-    "$driver" --workload churn --samples 1 --sample-ms 3000 --trace "$scratch/trace.json" >"$scratch/begun.out" 2>&1 &
+    "$driver" --workload churn --samples 1 --sample-ms 3000 --trace "$scratch/trace.json" \
+        >"$scratch/begun.out" 2>&1 &
     process=$!
     for _ in $(seq 100); do
         [ ! -e "$scratch/trace.json.tmp" ] || break
@@ -172,8 +176,10 @@ journals() {
     mkdir "$scratch/drivers"
     ln -s "$scratch/evil" "$scratch/drivers/tally-$backend"
     cp "$drivers/backends.json" "$scratch/drivers"
-    for word in "--with-python=$scratch/evil" "--drivers=$scratch/drivers" "--driv=$scratch/drivers" "--output=$scratch/other" \
-        "--trace=$scratch/other" "--resume=$scratch/other" report --help --root=/ --no-such-option; do
+    for word in "--with-python=$scratch/evil" "--drivers=$scratch/drivers" \
+        "--driv=$scratch/drivers" "--output=$scratch/other" \
+        "--trace=$scratch/other" "--resume=$scratch/other" report --help --root=/ \
+            --no-such-option; do
         sed "1s|\"arguments\":\\[|&\"$word\",|" "$scratch/kept" >"$journal"
         call "$compare" run --drivers "$drivers" --resume "$scratch/mine"
         refused "a journal with $word" 'journal'
@@ -199,14 +205,16 @@ interpreter() {
         # The interpreter is given again.
         python="--with-python python3 --python-script $root/workloads/experiments/python/collector.py"
         # shellcheck disable=SC2086 # words
-        "$compare" run --drivers "$drivers" --backends "$backend" --workloads tasks-weakref --threads 1 --quick --rounds 2 $python \
+        "$compare" run --drivers "$drivers" --backends "$backend" --workloads tasks-weakref \
+            --threads 1 --quick --rounds 2 $python \
             --output "$scratch/python" >"$scratch/out" 2>"$scratch/err" </dev/null &
         process=$!
         wait_for "$scratch/python/journal.jsonl" '"run"'
         kill -INT $process
         wait $process
         status=$?
-        expect 'a run with an interpreter, ended' 130 "--resume $scratch/python --with-python python3"
+        expect 'a run with an interpreter, ended' 130 \
+            "--resume $scratch/python --with-python python3"
         call "$compare" run --drivers "$drivers" --resume "$scratch/python"
         refused 'a resume without the interpreter' 'with-python'
         # shellcheck disable=SC2086 # words
@@ -220,7 +228,8 @@ interpreter() {
 inputs() {
     mkfifo "$scratch/pipe"
     for text in "$scratch/pipe" /dev/zero /dev/tty "$scratch" "$scratch/none"; do
-        call timeout 10 "$driver" --workload wordcount --samples 1 --sample-ms 1 --time-limit 1 --text "$text"
+        call timeout 10 "$driver" --workload wordcount --samples 1 --sample-ms 1 --time-limit 1 \
+            --text "$text"
         refused "a driver with the text $text" "$text"
         call timeout 10 "$compare" $run --text "$text" --output "$scratch/none"
         refused "a comparison with the text $text" "$text"
@@ -237,7 +246,8 @@ inputs() {
     refused 'the script with a pipe as a journal' "$scratch/run"
 }
 
-# lost STATUS COMMAND...: with output that is closed, full or a pipe without a reader, the command says so
+# lost STATUS COMMAND...: with output that is closed, full or a pipe without a reader, the command
+# says so
 lost() {
     wanted=$1
     shift
@@ -270,19 +280,23 @@ output() {
     lost 1 "$drivers/workloads/experiments/convoy/convoy-$backend" --requests 2 --pause 10
     lost 1 "$drivers/workloads/experiments/benchmarks/allocator-benchmark-$backend" --quick
     lost 1 "$drivers/workloads/experiments/benchmarks/collector-benchmark-$backend" -c 2 stop
-    [ ! -x "$drivers/workloads/experiments/server/task-server-$backend" ] || lost 1 "$drivers/workloads/experiments/server/task-server-$backend" --seconds 1
+    [ ! -x "$drivers/workloads/experiments/server/task-server-$backend" ] \
+        || lost 1 "$drivers/workloads/experiments/server/task-server-$backend" --seconds 1
     lost 1 "$compare" --help
     lost 1 "$compare" tune --check
-    call "$compare" run --drivers "$drivers" --backends "$backend" --workloads churn --threads 1 --quick --rounds 2 --output "$scratch/report"
+    call "$compare" run --drivers "$drivers" --backends "$backend" --workloads churn --threads 1 \
+        --quick --rounds 2 --output "$scratch/report"
     lost 1 "$compare" diff "$scratch/report/results.json" "$scratch/report/results.json"
     lost 1 "$compare" report "$scratch/report/results.json" --output "$scratch/again"
     judge 'the report all the same' "$([ -s "$scratch/again/report.html" ] || echo 'it is not there')"
-    "$compare" run --drivers "$drivers" --backends "$backend" --workloads churn --threads 1 --quick --rounds 2 --output "$scratch/lost" >&- 2>"$scratch/err"
+    "$compare" run --drivers "$drivers" --backends "$backend" --workloads churn --threads 1 \
+        --quick --rounds 2 --output "$scratch/lost" >&- 2>"$scratch/err"
     status=$?
     expect 'a run without output' 1 "the report is in $scratch/lost"
     judge 'a run without output, its report' "$([ -s "$scratch/lost/report.html" ] && [ ! -e "$scratch/lost/journal.jsonl" ] || echo 'it is not whole')"
     if command -v python3 >"$scratch/out"; then
-        for script in 'python/collector.py --list' 'python/patterns.py --list' 'convoy/convoy.py --requests 2 --pause 10' \
+        for script in 'python/collector.py --list' 'python/patterns.py --list' \
+            'convoy/convoy.py --requests 2 --pause 10' \
             "findings/findings.py --page $root/docs/results/findings.json --output $scratch/findings"; do
             lost 1 python3 -B "$root/workloads/experiments/"$script
         done
@@ -298,7 +312,8 @@ gone() {
         left=
         for each in "$@"; do
             # A process that waits for its parent to look is gone.
-            case $(sed -n 's/^State:[[:space:]]*\(.\).*/\1/p' "/proc/$each/status" 2>/dev/null) in '' | Z | X) ;; *) left="$left $each" ;; esac
+            case $(sed -n 's/^State:[[:space:]]*\(.\).*/\1/p' "/proc/$each/status" 2>/dev/null) \
+                in '' | Z | X) ;; *) left="$left $each" ;; esac
         done
         [ -n "$left" ] || break
         sleep 0.1
@@ -339,30 +354,45 @@ killed() {
 }
 
 kills() {
-    killed 'a driver with processes' 3 "$driver" --workload churn --processes 3 --samples 1 --sample-ms 60000
-    killed 'a driver with processes that warm up' 2 "$driver" --workload handoff --processes 2 --samples 1 --warmup-ms 60000
-    killed 'a comparison with processes' 3 "$compare" run --drivers "$drivers" --backends "$backend" --workloads churn --threads 2 \
+    killed 'a driver with processes' 3 "$driver" --workload churn --processes 3 --samples 1 \
+        --sample-ms 60000
+    killed 'a driver with processes that warm up' 2 "$driver" --workload handoff --processes 2 \
+        --samples 1 --warmup-ms 60000
+    killed 'a comparison with processes' 3 "$compare" run --drivers "$drivers" --backends \
+        "$backend" --workloads churn --threads 2 \
         --mode threads,processes --full --output "$scratch/processes"
     if command -v python3 >"$scratch/out"; then
         [ ! -x "$drivers/workloads/experiments/convoy/convoy-gil" ] ||
-            killed 'the measurement of the convoy' 1 python3 -B "$root/workloads/experiments/convoy/measure.py" --programs "$drivers/workloads/experiments/convoy" --requests 3000 --output "$scratch/convoy"
-        killed 'the convoy of Python' 1 python3 -B "$root/workloads/experiments/convoy/convoy.py" --requests 3000
-        if [ -x "$drivers/tally-atomic" ] && [ -x "$drivers/tally-biased" ] && [ -x "$drivers/tally-gil" ]; then
-            killed 'findings' 1 python3 -B "$root/workloads/experiments/findings/findings.py" --programs "$drivers" --output "$scratch/findings"
+            killed 'the measurement of the convoy' 1 python3 -B \
+                "$root/workloads/experiments/convoy/measure.py" --programs \
+                "$drivers/workloads/experiments/convoy" --requests 3000 --output "$scratch/convoy"
+        killed 'the convoy of Python' 1 python3 -B "$root/workloads/experiments/convoy/convoy.py" \
+            --requests 3000
+        if [ -x "$drivers/tally-atomic" ] && [ -x "$drivers/tally-biased" ] \
+            && [ -x "$drivers/tally-gil" ]; then
+            killed 'findings' 1 python3 -B "$root/workloads/experiments/findings/findings.py" \
+                --programs "$drivers" --output "$scratch/findings"
         fi
     fi
 }
 
 # The task server and what loads it end with the script.
 load() {
-    if [ -x "$drivers/workloads/experiments/server/task-server-$backend" ] && command -v wrk >"$scratch/out"; then
-        killed 'the load of the task server' 2 python3 -B "$root/workloads/experiments/server/measure.py" --programs "$drivers/workloads/experiments/server" --backends "$backend" \
+    if [ -x "$drivers/workloads/experiments/server/task-server-$backend" ] \
+        && command -v wrk >"$scratch/out"; then
+        killed 'the load of the task server' 2 python3 -B \
+            "$root/workloads/experiments/server/measure.py" --programs \
+            "$drivers/workloads/experiments/server" --backends "$backend" \
             --no-check --seconds 60 --output "$scratch/server"
-        python3 -B "$root/workloads/experiments/server/measure.py" --programs "$drivers/workloads/experiments/server" --backends "$backend" --no-check --seconds 3 \
-            --threads 1 --versions 1 --output "$scratch/server" >"$scratch/out" 2>"$scratch/err" </dev/null &
+        python3 -B "$root/workloads/experiments/server/measure.py" --programs \
+            "$drivers/workloads/experiments/server" --backends "$backend" --no-check --seconds 3 \
+            --threads 1 --versions 1 --output "$scratch/server" >"$scratch/out" 2>"$scratch/err" \
+                </dev/null &
         process=$!
         sleep 1
-        call python3 -B "$root/workloads/experiments/server/measure.py" --programs "$drivers/workloads/experiments/server" --backends "$backend" --no-check --output "$scratch/server"
+        call python3 -B "$root/workloads/experiments/server/measure.py" --programs \
+            "$drivers/workloads/experiments/server" --backends "$backend" --no-check --output \
+            "$scratch/server"
         refused 'a second load in one folder' 'another run writes'
         wait $process
         judge 'the first load' "$([ -s "$scratch/server/task-server.md" ] || echo 'it wrote nothing')"
@@ -376,19 +406,24 @@ signals() {
     interrupted="env LD_PRELOAD=$timer"
     for driver in "$drivers"/tally-gil "$drivers"/tally-atomic "$drivers"/tally-biased; do
         [ -x "$driver" ] || continue
-        for arguments in '--workload churn --threads 2 --sample-ms 100' '--workload churn --processes 2 --sample-ms 100' \
-            '--workload handoff --threads 2 --total 1000' '--workload gc-garbage --threads 2 --sample-ms 50'; do
+        for arguments in '--workload churn --threads 2 --sample-ms 100' \
+            '--workload churn --processes 2 --sample-ms 100' \
+            '--workload handoff --threads 2 --total 1000' \
+                '--workload gc-garbage --threads 2 --sample-ms 50'; do
             # shellcheck disable=SC2086 # words
             call timeout -s KILL 30 $interrupted "$driver" $arguments --samples 3 --warmup-ms 10
             judge "$(basename "$driver") $arguments" "$([ $status -eq 0 ] || echo "exit status $status")"
             judge "$(basename "$driver") $arguments, whole" "$(grep -q '"incomplete":false' "$scratch/out" || echo 'it is not whole')"
         done
         # shellcheck disable=SC2086 # words
-        call timeout -s KILL 30 $interrupted "$drivers/workloads/experiments/convoy/convoy-${driver##*/tally-}" --requests 20 --pause 500
+        call timeout -s KILL 30 $interrupted \
+            "$drivers/workloads/experiments/convoy/convoy-${driver##*/tally-}" --requests 20 \
+            --pause 500
         judge "convoy of $(basename "$driver")" "$([ $status -eq 0 ] || echo "exit status $status")"
     done
     # shellcheck disable=SC2086 # words
-    call timeout -s KILL 60 $interrupted "$compare" run --drivers "$drivers" --backends "$backend" --workloads churn --threads 1 --quick --rounds 2 --output "$scratch/report"
+    call timeout -s KILL 60 $interrupted "$compare" run --drivers "$drivers" --backends \
+        "$backend" --workloads churn --threads 1 --quick --rounds 2 --output "$scratch/report"
     judge 'a comparison' "$([ $status -eq 0 ] || echo "exit status $status")"
 }
 
@@ -397,10 +432,13 @@ readonly_checkout() {
     work=$scratch/work
     mkdir -p "$checkout/build/release/workloads/experiments/convoy" "$work"
     cp "$root/tally" "$root/CMakeLists.txt" "$root/CMakePresets.json" "$checkout"
-    (cd "$root" && find core gil nogil workloads -name '*.py' -o -name '*.[ch]' | tar cf - -T - | tar xf - -C "$checkout")
+    (cd "$root" && find core gil nogil workloads -name '*.py' -o -name '*.[ch]' | tar cf - -T - \
+        | tar xf - -C "$checkout")
     cp "$drivers"/CMakeCache.txt "$drivers"/backends.json "$checkout/build/release"
-    cp "$drivers"/tally-compare "$drivers"/tally-"$backend" "$drivers"/tally-"$backend"-counted "$checkout/build/release"
-    cp "$drivers"/workloads/experiments/convoy/convoy-"$backend" "$checkout/build/release/workloads/experiments/convoy"
+    cp "$drivers"/tally-compare "$drivers"/tally-"$backend" "$drivers"/tally-"$backend"-counted \
+        "$checkout/build/release"
+    cp "$drivers"/workloads/experiments/convoy/convoy-"$backend" \
+        "$checkout/build/release/workloads/experiments/convoy"
     chmod 755 "$scratch"
     chmod -R a+rX,a-w "$checkout"
     chmod 777 "$work"
@@ -408,12 +446,15 @@ readonly_checkout() {
     if [ "$(id -u)" -eq 0 ]; then
         # To root no folder is closed.
         user="setpriv --reuid=65534 --regid=65534 --clear-groups"
-        $user test -x "$checkout/tally" || { echo "another user cannot reach $checkout: not tested" >&2; chmod -R u+w "$checkout"; return; }
+        $user test -x "$checkout/tally" || { echo \
+            "another user cannot reach $checkout: not tested" >&2; chmod -R u+w "$checkout"; \
+            return; }
     fi
     (cd "$checkout" && find . | sort) >"$scratch/before"
     # shellcheck disable=SC2086 # words
     as_user() {
-        (cd "$work" && timeout 60 $user env TMPDIR=/nonexistent HOME=/nonexistent "$checkout/tally" "$@") >"$scratch/out" 2>"$scratch/err" </dev/null
+        (cd "$work" && timeout 60 $user env TMPDIR=/nonexistent HOME=/nonexistent \
+            "$checkout/tally" "$@") >"$scratch/out" 2>"$scratch/err" </dev/null
         status=$?
     }
     as_user compare --quick --rounds 2 --workloads churn --backends "$backend" --threads 1
@@ -424,9 +465,11 @@ readonly_checkout() {
     judge 'diff' "$([ $status -eq 0 ] || echo "exit status $status")"
     as_user trace churn --backend "$backend" --sample-ms 10
     judge 'trace' "$([ $status -eq 0 ] && [ -s "$work/$(tail -n 1 "$scratch/out")" ] || echo "exit status $status")"
-    as_user compare --quick --rounds 2 --workloads churn --backends "$backend" --threads 1 --output "$checkout/report"
+    as_user compare --quick --rounds 2 --workloads churn --backends "$backend" --threads 1 \
+        --output "$checkout/report"
     refused 'a report in the checkout' "$checkout/report"
-    as_user compare --quick --what-if --rounds 2 --workloads churn --backends atomic,biased --threads 1 --output "$work/more"
+    as_user compare --quick --what-if --rounds 2 --workloads churn --backends atomic,biased \
+        --threads 1 --output "$work/more"
     refused 'what is not built' 'is not built'
     (cd "$checkout" && find . | sort) >"$scratch/after"
     judge 'the checkout' "$(cmp -s "$scratch/before" "$scratch/after" || diff "$scratch/before" "$scratch/after")"

@@ -34,7 +34,8 @@ good_machine() {
     put sys/devices/system/cpu/intel_pstate/no_turbo 1
     put proc/loadavg '0.10 0.20 0.30 1/100 4242'
     put proc/stat 'cpu  1000 0 1000 8000 0 0 0 0 0 0' 'cpu0 250 0 250 2000 0 0 0 0 0 0'
-    put proc/meminfo 'MemTotal: 8000000 kB' 'MemAvailable: 6000000 kB' 'SwapTotal: 1000000 kB' 'SwapFree: 1000000 kB'
+    put proc/meminfo 'MemTotal: 8000000 kB' 'MemAvailable: 6000000 kB' 'SwapTotal: 1000000 kB' \
+        'SwapFree: 1000000 kB'
     put proc/cpuinfo 'processor : 0' 'model name : Made up' 'flags		: fpu sse2 avx'
     put proc/self/cgroup '0::/user.slice/shell.scope'
     put sys/fs/cgroup/user.slice/cpu.max 'max 100000'
@@ -64,8 +65,10 @@ says() {
 }
 
 good_machine good
-says 0 '^frequency governor +good +performance on all 4' '^turbo +good +off' '^hardware threads +good' '^cores +good +4$' \
-    '^other load +good' '^steal time +good' '^virtual machine +good' '^processor limit +good +none' '^swapped memory +good' \
+says 0 '^frequency governor +good +performance on all 4' '^turbo +good +off' \
+    '^hardware threads +good' '^cores +good +4$' \
+    '^other load +good' '^steal time +good' '^virtual machine +good' \
+        '^processor limit +good +none' '^swapped memory +good' \
     '^address randomization +good +on' '^nothing of this'
 
 good_machine governor
@@ -126,7 +129,8 @@ put sys/fs/cgroup/user.slice/cpu.max '800000 100000'
 says 0 '^processor limit +good .* 8.00 processors'
 
 good_machine swapped
-put proc/meminfo 'MemTotal: 8000000 kB' 'MemAvailable: 100000 kB' 'SwapTotal: 1000000 kB' 'SwapFree: 500000 kB'
+put proc/meminfo 'MemTotal: 8000000 kB' 'MemAvailable: 100000 kB' 'SwapTotal: 1000000 kB' \
+    'SwapFree: 500000 kB'
 says 1 '^swapped memory +spoils +488 MiB' '^free memory +spoils' '^2 of'
 
 good_machine fixed
@@ -140,8 +144,10 @@ says 1 '^address randomization +spoils +on but for the heap'
 # What a machine does not tell is unknown, and spoils nothing; nor do files cut short.
 machine=$scratch/silent
 mkdir -p "$machine"
-says 0 '^frequency governor +unknown' '^turbo +unknown' '^hardware threads +unknown' '^cores +unknown' '^other load +unknown' \
-    '^steal time +unknown' '^virtual machine +unknown' '^processor limit +unknown' '^swapped memory +unknown' \
+says 0 '^frequency governor +unknown' '^turbo +unknown' '^hardware threads +unknown' \
+    '^cores +unknown' '^other load +unknown' \
+    '^steal time +unknown' '^virtual machine +unknown' '^processor limit +unknown' \
+        '^swapped memory +unknown' \
     '^address randomization +unknown'
 
 good_machine short
@@ -149,13 +155,16 @@ put proc/loadavg 'x'
 put proc/stat 'cpu'
 put proc/self/cgroup 'nothing'
 : >"$machine/proc/meminfo"
-says 0 '^other load +unknown' '^steal time +unknown' '^processor limit +good' '^swapped memory +unknown'
+says 0 '^other load +unknown' '^steal time +unknown' '^processor limit +good' \
+    '^swapped memory +unknown'
 
-# This machine, whatever it is: the build is among the conditions, and the status is that of the list.
+# This machine, whatever it is: the build is among the conditions, and the status is that of the
+# list.
 "$program" tune --check >"$scratch/out" 2>"$scratch/err"
 status=$?
 spoils=$(grep -c ' spoils ' "$scratch/out")
-if [ $status -eq "$((spoils > 0))" ] && grep -q '^build ' "$scratch/out" && [ ! -s "$scratch/err" ]; then
+if [ $status -eq "$((spoils > 0))" ] && grep -q '^build ' "$scratch/out" \
+    && [ ! -s "$scratch/err" ]; then
     passed=$((passed + 1))
 else
     failed=$((failed + 1))

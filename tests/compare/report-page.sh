@@ -8,7 +8,8 @@ set -euo pipefail
 
 drivers=$1 backends=$2
 tests=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
-command -v chromium >/dev/null || { echo 'chromium not installed: the page was not looked at' >&2; exit 77; }
+command -v chromium >/dev/null || { echo 'chromium not installed: the page was not looked at' \
+    >&2; exit 77; }
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 "$drivers/tally-compare" run --drivers "$drivers" --quick --backends "$backends" --threads 1,2 \

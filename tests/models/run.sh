@@ -13,7 +13,8 @@ here=$(cd -- "$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")" && pwd)
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 
-# model, "holds" or "fails", and what the model is compiled with; README.md says what the names stand for
+# model, "holds" or "fails", and what the model is compiled with; README.md says what the names
+# stand for
 checks() {
     cat <<'TEXT'
 counts  holds STOPPER=0
@@ -161,19 +162,23 @@ check() {
     cd "$folder"
     cp "$here"/*.pml .
     found=broken
-    # Unoptimised: to compile takes longer than to search. No bound on the depth is reached, or it is an error.
+    # Unoptimised: to compile takes longer than to search. No bound on the depth is reached, or it
+    # is an error.
     if spin -a "${defines[@]}" "$model.pml" >output 2>&1 &&
-        "${CC:-cc}" -O0 -w -DSAFETY -DCOLLAPSE -DVECTORSZ=512 -DMEMLIM=4096 -o pan pan.c >>output 2>&1 &&
+        "${CC:-cc}" -O0 -w -DSAFETY -DCOLLAPSE -DVECTORSZ=512 -DMEMLIM=4096 -o pan pan.c >>output \
+            2>&1 &&
         ./pan -b -m100000 >output 2>&1; then
         case $(field '.*errors: \([0-9]*\).*') in
-            0) grep -q 'Search not completed\|max search depth\|out of memory' output || found=holds ;;
+            0) grep -q 'Search not completed\|max search depth\|out of memory' output \
+                || found=holds ;;
             *) grep -q '^pan:1: \(assertion violated\|invalid end state\)' output && found=fails ;;
         esac
     fi
     verdict=ok
     [[ $found == "$expected" ]] || verdict=WRONG
     printf '%-5s %-8s %-6s %9s states, depth %4s, %3d s  %s%s\n' "$verdict" "$model" "$found" \
-        "$(field ' *\([0-9]*\) states, stored.*')" "$(field '.*depth reached \([0-9]*\).*')" $((SECONDS - started)) "$*" \
+        "$(field ' *\([0-9]*\) states, stored.*')" "$(field '.*depth reached \([0-9]*\).*')" \
+            $((SECONDS - started)) "$*" \
         "$(field '^pan:1: \([a-z ]*\).*' | sed 's/ *$//; s/^/  (/; s/$/)/')"
     if [[ $verdict == WRONG ]]; then
         sed 's/^/      /' output | head -n 20
@@ -187,11 +192,15 @@ if [[ ${1:-} == --one ]]; then
     exit
 fi
 for model in "$@"; do
-    [[ $model != buffer && -f $here/$model.pml ]] || { echo "run.sh: no model '$model'; there are $(checks | cut -d ' ' -f 1 | sort -u | xargs)" >&2; exit 2; }
+    [[ $model != buffer && -f $here/$model.pml ]] \
+        || { echo \
+        "run.sh: no model '$model'; there are $(checks | cut -d ' ' -f 1 | sort -u | xargs)" >&2; \
+        exit 2; }
 done
 jobs=$(nproc)
 ((jobs <= 4)) || jobs=4
 checks | { (($# == 0)) && cat || grep -E "^($(IFS='|'; echo "$*")) "; } |
     xargs -P "${MODELS_JOBS:-$jobs}" -L 1 "${BASH_SOURCE[0]}" --one && status=0 || status=1
-((status == 0)) && echo 'All models hold, all mutants were found out.' || echo 'Some went otherwise than expected.'
+((status == 0)) && echo 'All models hold, all mutants were found out.' \
+    || echo 'Some went otherwise than expected.'
 exit $status

@@ -10,6 +10,7 @@ function(discover topic name backend program)
   file(STRINGS "${program}.list" tests)
   foreach(test IN LISTS tests)
     add_test(${topic}/${name}/${test}-${backend} "${program}" ${test})
-    set_tests_properties(${topic}/${name}/${test}-${backend} PROPERTIES TIMEOUT 900 LABELS "${labels}")
+    set_tests_properties(${topic}/${name}/${test}-${backend} PROPERTIES TIMEOUT 900 LABELS
+      "${labels}")
   endforeach()
 endfunction()

@@ -37,17 +37,20 @@ ends() {
     status=$?
     problem=
     [ $status -eq "$wanted" ] || problem="exit status $status, not $wanted"
-    [ $status -eq 0 ] || [ ! -s "$scratch/out" ] || problem="$problem${problem:+; }something on standard output"
+    [ $status -eq 0 ] || [ ! -s "$scratch/out" ] \
+        || problem="$problem${problem:+; }something on standard output"
     shift 2
     for word in "$@"; do
-        [ -z "$word" ] || grep -qF -- "$word" "$scratch/err" || problem="$problem${problem:+; }'$word' is not in the log"
+        [ -z "$word" ] || grep -qF -- "$word" "$scratch/err" \
+            || problem="$problem${problem:+; }'$word' is not in the log"
     done
     judge "$what" "$problem"
 }
 
 ends 0 hang-not --threads=2 '' '' '' ''
 ends 0 hang-not --processes=2 '' '' '' ''
-ends 124 hang-in-run --threads=2 'hang-in-run: hangs: the warm-up' 'worker 2' 'spin_for_ever+' 'run_spinning+'
+ends 124 hang-in-run --threads=2 'hang-in-run: hangs: the warm-up' 'worker 2' 'spin_for_ever+' \
+    'run_spinning+'
 ends 124 hang-in-run --processes=2 'hangs: the warm-up' 'spin_for_ever+' 'run_spinning+' ''
 ends 124 hang-in-read --threads=2 'hangs: the warm-up' 'worker 1' 'read_for_ever+' 'gate_collect+'
 ends 124 hang-in-wait --threads=2 'hangs: the warm-up' 'tally_condition_wait+' 'wait_for_ever+' ''
@@ -55,7 +58,8 @@ ends 124 hang-in-wait --processes=2 'hangs: the warm-up' 'tally_condition_wait+'
 ends 124 hang-in-setup --threads=1 'hangs: setup' 'spin_for_ever+' 'set_up_spinning+' ''
 
 # SIGQUIT shows the stacks at any time.
-"$driver" --workload=hang-in-read --threads=2 --time-limit=60 >"$scratch/out" 2>"$scratch/err" </dev/null &
+"$driver" --workload=hang-in-read --threads=2 --time-limit=60 >"$scratch/out" 2>"$scratch/err" \
+    </dev/null &
 process=$!
 sleep 1
 kill -s QUIT $process
@@ -63,20 +67,23 @@ wait $process
 status=$?
 problem=
 [ $status -eq 131 ] || problem="exit status $status, not 131"
-grep -q 'SIGQUIT in the warm-up' "$scratch/err" && grep -q 'read_for_ever+' "$scratch/err" || problem="$problem${problem:+; }no stack in the log"
+grep -q 'SIGQUIT in the warm-up' "$scratch/err" && grep -q 'read_for_ever+' "$scratch/err" \
+    || problem="$problem${problem:+; }no stack in the log"
 judge "SIGQUIT" "$problem"
 
 # In a report.
 mkdir "$scratch/drivers"
 ln -s "$driver" "$scratch/drivers/tally-$backend"
 echo "[{\"name\": \"$backend\", \"role\": \"product\"}]" >"$scratch/drivers/backends.json"
-timeout 250 "$build/tally-compare" run --drivers "$scratch/drivers" --quick --workloads hang-not,hang-in-run --threads 1 \
+timeout 250 "$build/tally-compare" run --drivers "$scratch/drivers" --quick --workloads \
+    hang-not,hang-in-run --threads 1 \
     --rounds 2 --time-limit 2 --output "$scratch/report" >"$scratch/out" 2>"$scratch/err"
 status=$?
 problem=
 [ $status -eq 1 ] || problem="exit status $status, not 1"
 for word in 'Failed runs' 'hang-in-run' 'exit status 124' 'spin_for_ever' '**hang-not**'; do
-    grep -qF -- "$word" "$scratch/report/report.md" || problem="$problem${problem:+; }'$word' is not in the report"
+    grep -qF -- "$word" "$scratch/report/report.md" \
+        || problem="$problem${problem:+; }'$word' is not in the report"
 done
 judge "report" "$problem"
 

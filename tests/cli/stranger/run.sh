@@ -42,7 +42,8 @@ for backend in $(echo "$*" | tr ';,' '  '); do
     echo "tally-$backend: compiled and ran"
 done
 
-# refused WHAT CFLAGS LIBS: the program does not link, and the linker names what it was compiled for.
+# refused WHAT CFLAGS LIBS: the program does not link, and the linker names what it was compiled
+# for.
 refused() {
     # shellcheck disable=SC2086 # the flags are words
     if ${CC:-cc} -std=c17 $2 "$here/main.c" -o "$prefix/mixed" $3 2>"$prefix/mixed.log"; then
@@ -56,7 +57,8 @@ refused() {
     fi
 }
 
-# A module that only counts inline refers to the backend, too; and a linker that drops what nobody uses keeps that.
+# A module that only counts inline refers to the backend, too; and a linker that drops what nobody
+# uses keeps that.
 cat >"$prefix/module.c" <<TEXT
 #include <tally/tally.h>
 void module(tally_object *object) { tally_incref(object); }
@@ -66,14 +68,17 @@ for backend in $(echo "$*" | tr ';,' '  '); do
     libs=$(pkg-config --libs "tally-$backend")
     for other in $(echo "$*" | tr ';,' '  '); do
         [ "$other" != "$backend" ] || continue
-        refused "compiled for $backend, linked with $other" "$flags" "$(pkg-config --libs "tally-$other")"
+        refused "compiled for $backend, linked with $other" "$flags" \
+            "$(pkg-config --libs "tally-$other")"
         other_flags=$(pkg-config --cflags "tally-$other")
         # shellcheck disable=SC2086 # the flags are words
         ${CC:-cc} -std=c17 -c $other_flags "$prefix/module.c" -o "$prefix/module.o"
         refused "$backend with a module for $other" "$flags" "$prefix/module.o $libs"
     done
-    refused "$backend, sections dropped" "$(pkg-config --cflags "tally-$backend") -DTALLY_COUNT_EVENTS -ffunction-sections -fdata-sections -Wl,--gc-sections" "$libs"
-    for definition in TALLY_COUNT_EVENTS TALLY_LOCKS_OFF TALLY_FAILPOINTS TALLY_HOT_COUNTS=$([ "$backend" = biased-hot ] && echo 0 || echo 1) \
+    refused "$backend, sections dropped" \
+        "$(pkg-config --cflags "tally-$backend") -DTALLY_COUNT_EVENTS -ffunction-sections -fdata-sections -Wl,--gc-sections" "$libs"
+    for definition in TALLY_COUNT_EVENTS TALLY_LOCKS_OFF TALLY_FAILPOINTS TALLY_HOT_COUNTS=$([ \
+        "$backend" = biased-hot ] && echo 0 || echo 1) \
         TALLY_PER_THREAD_REFCOUNTS=$([ "$backend" = gil-biased ] && echo 1 || echo 0); do
         refused "$backend with -D$definition" "$flags -D$definition" "$libs"
     done
