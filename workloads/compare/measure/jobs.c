@@ -69,6 +69,13 @@ static const char *python_name(const json_t *about) {
     return object_string(about, "name", "Python");
 }
 
+// An interpreter takes seconds for each; a quick run asks it once.
+static bool takes_collector_script(const struct run_options *options, const char *workload,
+                                   int round) {
+    return options->python && lists(options->python_name, "workloads", workload) &&
+           (options->effort != QUICK || round == 0);
+}
+
 // The reference, if it is measured.
 static const char *reference(const struct run_options *options) {
     const char *first = object_string(json_array_get(options->known_backends, 0), "name", "");
@@ -92,7 +99,7 @@ static size_t controls_at(const struct run_options *options, size_t workload, si
     return workload % options->thread_count == threads;
 }
 
-static struct turns timed_turns(const struct run_options *options, size_t w, size_t t) {
+static struct turns timed_turns(const struct run_options *options, size_t w, size_t t, int round) {
     const char *workload = options->workloads.items[w];
     int threads = options->threads[t];
     struct turns turns = {.count = 0};
@@ -104,8 +111,8 @@ static struct turns timed_turns(const struct run_options *options, size_t w, siz
         add_turn(&turns, &kind_processes, reference(options));
     if (options->patterns_name && lists(options->patterns_name, "workloads", workload))
         add_turn(&turns, &kind_patterns, python_name(options->patterns_name));
-    if (options->python && lists(options->python_name, "workloads", workload) &&
-        variant_threads(options, t) && json_array_size(workload_variants(options, workload)) == 0)
+    if (takes_collector_script(options, workload, round) && variant_threads(options, t) &&
+        json_array_size(workload_variants(options, workload)) == 0)
         add_turn(&turns, &kind_python, python_name(options->python_name));
     return turns;
 }
@@ -115,7 +122,7 @@ static void add_timed(struct plan *plan) {
     for (int round = 0; round < plan->budget.rounds; round++)
         for (size_t w = 0; w < options->workloads.count; w++)
             for (size_t t = 0; t < options->thread_count; t++) {
-                struct turns turns = timed_turns(options, w, t);
+                struct turns turns = timed_turns(options, w, t, round);
                 add_point(plan, &turns, options->workloads.items[w], NULL, options->threads[t],
                           round);
             }
@@ -143,7 +150,7 @@ static void add_variant(struct plan *plan, const char *workload, const char *var
     struct turns turns = {.count = 0};
     add_backends(&turns, options, &kind_variants, options->backends.count);
     // What another version of Python did cannot be had of this one.
-    if (options->python && lists(options->python_name, "workloads", workload) &&
+    if (takes_collector_script(options, workload, round) &&
         !lists(options->python_name, "lacks", variant))
         add_turn(&turns, &kind_python, python_name(options->python_name));
     for (size_t t = 0; t < options->thread_count; t++)
