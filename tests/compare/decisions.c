@@ -159,7 +159,7 @@ static void one_figure_has_one_value(void) {
 /* ---- diff ----------------------------------------------------------------------------- */
 
 static json_t *diff_of(const struct made *days, size_t count) {
-    json_t *roots[8];
+    json_t *roots[8] = {NULL};
     struct text out = {0}, doubts = {0};
     for (size_t i = 0; i < count; i++) roots[i] = make_results(&days[i]);
     check_that(diff_compose(roots, count, 0, true, &out, &doubts), "nothing in common");

@@ -185,6 +185,7 @@ void perf_merge(json_t *into, const json_t *from) {
         json_object_del(counts, name);
         json_object_set(json_object_get(into, "unavailable"), name, value);
     }
-    json_object_foreach(counts, name, value) json_integer_set(
-        value, json_integer_value(value) + json_integer_value(json_object_get(other, name)));
+    json_object_foreach(counts, name, value)
+        json_integer_set(value, json_integer_value(value) +
+                                    json_integer_value(json_object_get(other, name)));
 }

@@ -40,10 +40,9 @@ void extras_choose(struct run_options *options) {
 bool extras_backend_has_gil(const struct run_options *options, const char *backend) {
     const json_t *entry;
     size_t index;
-    json_array_foreach(options->known_backends, index,
-                       entry) if (strcmp(object_string(entry, "name", ""), backend) ==
-                                  0) return strncmp(object_string(entry, "locking", ""), "gil",
-                                                    3) == 0;
+    json_array_foreach(options->known_backends, index, entry)
+        if (strcmp(object_string(entry, "name", ""), backend) == 0)
+            return strncmp(object_string(entry, "locking", ""), "gil", 3) == 0;
     return false;
 }
 

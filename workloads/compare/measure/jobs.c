@@ -217,8 +217,8 @@ static double best_rate(const json_t *results, const struct job *job) {
         if (strcmp(object_string(run, "workload", ""), job->workload) != 0 ||
             strcmp(object_string(run, "backend", ""), job->backend) != 0 || threads > fewest)
             continue;
-        json_array_foreach(json_object_get(run, "samples"), s, sample) best =
-            fmax(best, sample_rate(sample));
+        json_array_foreach(json_object_get(run, "samples"), s, sample)
+            best = fmax(best, sample_rate(sample));
         count = threads < fewest ? 0 : count;
         fewest = threads;
         rates[count++] = best;

@@ -121,32 +121,44 @@ static bool find_backends(struct run_options *options) {
     return good;
 }
 
-// Asks a driver what workloads there are, or belong to a quick run if none is named.
-static bool list_workloads(struct run_options *options, struct names *known) {
-    char *path = driver_path(options, options->backends.items[0], false);
-    char *argv[8] = {path, "--list", "--json"}; // and what it is to judge
+// What a driver says of its workloads, and of options that it is to judge; NULL after one line on
+// stderr.
+json_t *ask_driver(const struct run_options *options, const char *backend) {
+    char *path = driver_path(options, backend, false), *errors;
+    char *argv[8] = {path, "--list", "--json"};
+    int status;
     for (size_t i = 0; i < options->switching.count && i < 4; i++)
         argv[3 + i] = options->switching.items[i];
-    struct process_result result = process_run(argv, NULL, 20);
-    json_t *list = json_loads(text_string(&result.output), 0, NULL), *workload;
+    json_t *list = process_ask(argv, &status, &errors);
+    if (json_array_size(list) == 0) {
+        if (status == 2)
+            fputs(errors, stderr);
+        else
+            fprintf(stderr, "tally-compare: %s --list named no workloads; build it again\n", path);
+        json_decref(list);
+        list = NULL;
+    }
+    free(errors);
+    free(path);
+    return list;
+}
+
+// The workloads that there are, or that belong to a quick run if none is named.
+static bool list_workloads(struct run_options *options, struct names *known) {
+    const json_t *workload;
     size_t index;
     known->count = 0;
-    json_array_foreach(list, index,
-                       workload) if (known->count + 2 < MAX_NAMES &&
-                                     *object_string(workload, "name", "") &&
-                                     (options->effort != QUICK || options->workloads.count ||
-                                      json_is_true(json_object_get(workload, "in_quick"))))
-        known->items[known->count++] = checked_strdup(object_string(workload, "name", ""));
-    options->descriptions = list ? list : json_array();
-    bool good = result.status == 0 && known->count > 0;
-    if (!good && result.status == 2)
-        fputs(text_string(&result.errors), stderr);
-    else if (!good)
-        fprintf(stderr, "tally-compare: %s --list named no workloads; build it again\n", path);
-    text_free(&result.output);
-    text_free(&result.errors);
-    free(path);
-    return good;
+    options->descriptions = ask_driver(options, options->backends.items[0]);
+    if (json_array_size(options->descriptions) > MAX_NAMES - 2) {
+        fprintf(stderr, "tally-compare: the drivers have more than %d workloads\n", MAX_NAMES - 2);
+        return false;
+    }
+    json_array_foreach(options->descriptions, index, workload) {
+        if (options->effort != QUICK || options->workloads.count ||
+            json_is_true(json_object_get(workload, "in_quick")))
+            known->items[known->count++] = checked_strdup(object_string(workload, "name", ""));
+    }
+    return known->count > 0;
 }
 
 static bool find_workloads(struct run_options *options) {
@@ -170,20 +182,16 @@ static bool find_workloads(struct run_options *options) {
 // Asks the interpreter what it is, and a script which workloads it has; NULL
 // after one line on stderr.
 static json_t *ask_python(const char *python, const char *script) {
-    char *argv[] = {(char *)python, (char *)script, "--list", NULL};
-    struct process_result result = process_run(argv, NULL, 20);
-    json_t *name = json_loads(text_string(&result.output), 0, NULL);
-    if (result.status != 0 || !*object_string(name, "name", "")) {
-        fprintf(
-            stderr,
+    char *argv[] = {(char *)python, (char *)script, "--list", NULL}, *errors;
+    int status;
+    json_t *about = process_ask(argv, &status, &errors);
+    free(errors);
+    if (*object_string(about, "name", "")) return about;
+    fprintf(stderr,
             "tally-compare: '%s' does not run %s; name a Python 3 interpreter with --with-python\n",
             python, script);
-        json_decref(name);
-        name = NULL;
-    }
-    text_free(&result.output);
-    text_free(&result.errors);
-    return name;
+    json_decref(about);
+    return NULL;
 }
 
 static bool find_python(struct run_options *options) {
@@ -204,8 +212,7 @@ bool run_complete_options(struct run_options *options) {
 const json_t *workload_description(const struct run_options *options, const char *workload) {
     const json_t *entry;
     size_t index;
-    json_array_foreach(options->descriptions, index,
-                       entry) if (strcmp(object_string(entry, "name", ""), workload) ==
-                                  0) return entry;
+    json_array_foreach(options->descriptions, index, entry)
+        if (strcmp(object_string(entry, "name", ""), workload) == 0) return entry;
     return NULL;
 }

@@ -93,6 +93,7 @@ const json_t *workload_description(const struct run_options *options, const char
 const json_t *workload_variants(const struct run_options *options, const char *workload);
 // Variants are measured on one thread, and on the most that have a core each.
 bool variant_threads(const struct run_options *options, size_t index);
+json_t *ask_driver(const struct run_options *options, const char *backend);
 char *driver_path(const struct run_options *options, const char *backend, bool counted);
 
 extern const struct kind kind_timed, kind_control, kind_against, kind_processes, kind_patterns,

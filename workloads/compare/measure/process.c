@@ -168,3 +168,17 @@ struct process_result process_run(char *const argv[], char *const environment[],
     if (errors[0] >= 0) close(errors[0]);
     return result;
 }
+
+json_t *process_ask(char *const argv[], int *status, char **errors) {
+    struct process_result result = process_run(argv, NULL, 20);
+    json_t *answer = json_loads(text_string(&result.output), 0, NULL);
+    *status = result.status;
+    *errors = checked_strdup(text_string(&result.errors));
+    if (result.status != 0) {
+        json_decref(answer);
+        answer = NULL;
+    }
+    text_free(&result.output);
+    text_free(&result.errors);
+    return answer;
+}

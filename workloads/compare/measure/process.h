@@ -8,6 +8,7 @@
 
 #include "text.h"
 
+#include <jansson.h>
 #include <stdbool.h>
 
 struct process_result {
@@ -26,6 +27,10 @@ bool process_stop_asked(void);
 // both texts.
 struct process_result process_run(char *const argv[], char *const environment[],
                                   double timeout_seconds);
+
+// What a program prints as JSON within a moment; NULL: it fails or prints none.  *errors, which
+// the caller frees, is what it says of that; *status its exit status.
+json_t *process_ask(char *const argv[], int *status, char **errors);
 
 double clock_seconds(void);
 

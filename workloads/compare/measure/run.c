@@ -307,8 +307,8 @@ static bool open_journal(struct journal *journal, const char *folder, const stru
 static size_t times_resumed(const struct journal *journal) {
     const json_t *entry;
     size_t index, times = 1;
-    json_array_foreach(journal->entries, index, entry) times +=
-        json_object_get(entry, "resumed") != NULL;
+    json_array_foreach(journal->entries, index, entry)
+        times += json_object_get(entry, "resumed") != NULL;
     return times;
 }
 

@@ -34,12 +34,9 @@ const char *what_if_kept(const json_t *causes, const char *backend, const char *
 }
 
 // {workload: {cause: reason or null}} of a backend, or NULL.
-static json_t *ask_driver(const struct run_options *options, const char *backend) {
-    char *path = driver_path(options, backend, false), *unlocked = unlocked_path(options, backend);
-    char *argv[] = {path, "--list", "--json", NULL};
-    struct process_result result = process_run(argv, NULL, 20);
-    json_t *list = json_loads(text_string(&result.output), 0, NULL), *workload,
-           *all = json_object();
+static json_t *causes_of(const struct run_options *options, const char *backend) {
+    json_t *list = ask_driver(options, backend), *workload, *all = list ? json_object() : NULL;
+    char *unlocked = unlocked_path(options, backend);
     size_t index;
     json_array_foreach(list, index, workload) {
         json_t *causes = json_incref(json_object_get(workload, "causes"));
@@ -49,24 +46,16 @@ static json_t *ask_driver(const struct run_options *options, const char *backend
         json_object_set_new(all, object_string(workload, "name", ""),
                             causes ? causes : json_object());
     }
-    bool good = result.status == 0 && json_array_size(list) > 0;
-    if (!good)
-        fprintf(stderr, "tally-compare: %s --list named no workloads; build it again\n", path);
-    json_decref(list);
-    text_free(&result.output);
-    text_free(&result.errors);
     free(unlocked);
-    free(path);
-    if (good) return all;
-    json_decref(all);
-    return NULL;
+    json_decref(list);
+    return all;
 }
 
 bool what_if_find(struct run_options *options) {
     if (!options->what_if) return true;
     options->causes = json_object();
     for (size_t b = 0; b < options->backends.count; b++) {
-        json_t *causes = ask_driver(options, options->backends.items[b]);
+        json_t *causes = causes_of(options, options->backends.items[b]);
         if (causes == NULL) return false;
         json_object_set_new(options->causes, options->backends.items[b], causes);
     }

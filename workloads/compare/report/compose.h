@@ -42,6 +42,9 @@ void section_sizes(struct document *document, const struct analysis *analysis);
 void section_conditions(struct document *document, const struct analysis *analysis);
 void section_control(struct document *document, const struct analysis *analysis);
 
+// A workload scales badly if the whole interval of its speedup is below this part of the threads.
+#define SCALES_BADLY 0.7
+
 // Parts of a workload's own section.
 void part_verdicts(struct document *document, const struct analysis *analysis,
                    const struct workload *workload);

@@ -8,8 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-// Scales badly: the whole interval of the speedup is below this part of the threads.
-static const double GOOD_SHARE = 0.7;
 // Fewer contended events than this per second of one thread explain nothing: a wait for a
 // lock, the dearest, takes some 10 us.
 static const double LEAST_CONTENTION = 1000;
@@ -142,11 +140,11 @@ void part_culprit(struct document *document, const struct analysis *analysis,
         const struct cell *many = analysis_cell(analysis, workload->name, backend, threads);
         struct interval speedup =
             cells_ratio(analysis, many, analysis_cell(analysis, workload->name, backend, 1));
-        if (!speedup.known || speedup.high >= GOOD_SHARE * threads) continue;
+        if (!speedup.known || speedup.high >= SCALES_BADLY * threads) continue;
         if (bad++ == 0)
             document_paragraph(document,
                                "%d threads do less than %.2g times the work of one:", threads,
-                               GOOD_SHARE * threads);
+                               SCALES_BADLY * threads);
         const struct run *run = counted_run(analysis, workload->name, backend, threads);
         say_culprit(document, backend, speedup, run, many->runs);
         if (run && contention_rate(run) >= LEAST_CONTENTION)

@@ -36,18 +36,15 @@ static void say_ranking(struct text *line, const struct analysis *analysis,
         text_add(line, "only %s was measured", first->key.backend);
         return;
     }
-    text_add(line, "%s", first->key.backend);
     for (size_t i = 1; i < ranking->count; i++) {
         const struct cell *other = ranking->cells[i];
         struct interval ratio = cells_ratio(analysis, first, other);
         char *shown = show_ratio(ratio);
-        text_add(line, "%s", i == 1 ? " is " : "; ");
-        if (ratio.finding == FINDING_DIFFERENT)
-            text_add(line, "**faster** than %s, %s times", other->key.backend, shown);
-        else if (ratio.finding == FINDING_SAME)
-            text_add(line, "**the same** as %s, %s times", other->key.backend, shown);
-        else
-            text_add(line, "not to be told from %s, %s times", other->key.backend, shown);
+        const char *words = ratio.finding == FINDING_DIFFERENT ? "is **faster** than"
+                            : ratio.finding == FINDING_SAME    ? "is **the same** as"
+                                                               : "is not shown to differ from";
+        text_add(line, "%s%s %s %s, %s times", i == 1 ? "" : "; ",
+                 i == 1 ? first->key.backend : "it", words, other->key.backend, shown);
         free(shown);
     }
 }
@@ -97,7 +94,9 @@ static const char *speedup_words(const struct interval *speedup, int threads) {
     if (!speedup->known) return "has too few rounds to be judged";
     if (speedup->finding == FINDING_SAME) return "gains nothing from more threads";
     if (speedup->finding != FINDING_DIFFERENT)
-        return "has not enough data to tell what threads gain";
+        return speedup->high < SCALES_BADLY * threads
+                   ? "gains little, if anything, from more threads"
+                   : "has not enough data to tell what threads gain";
     if (speedup->estimate < 1) return "loses by more threads";
     return speedup->estimate >= 0.9 * threads ? "scales with the threads"
                                               : "gains less than the threads added";

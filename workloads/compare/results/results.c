@@ -52,7 +52,8 @@ bool results_check_run(const json_t *run, const char **why) {
     if (!(round >= 0 && round < MOST_ROUNDS)) return false;
     *why = "its samples are missing or wrong";
     if (!json_is_array(samples)) return false;
-    json_array_foreach(samples, index, sample) if (!sample_is_good(sample)) return false;
+    json_array_foreach(samples, index, sample)
+        if (!sample_is_good(sample)) return false;
     return true;
 }
 
@@ -61,15 +62,16 @@ static bool runs_are_good(const json_t *root, const char *name, const char **why
     size_t index;
     *why = "its lists of runs are missing";
     if (!json_is_array(runs)) return false;
-    json_array_foreach(runs, index, run) if (!results_check_run(run, why)) return false;
+    json_array_foreach(runs, index, run)
+        if (!results_check_run(run, why)) return false;
     return true;
 }
 
 bool results_check_backends(const json_t *list) {
     const json_t *entry;
     size_t index;
-    json_array_foreach(list, index, entry) if (!*object_string(entry, "name", "") ||
-                                               !*object_string(entry, "role", "")) return false;
+    json_array_foreach(list, index, entry)
+        if (!*object_string(entry, "name", "") || !*object_string(entry, "role", "")) return false;
     return json_array_size(list) > 0;
 }
 
@@ -85,8 +87,8 @@ static bool extras_are_good(const json_t *root, const char **why) {
     const json_t *run;
     size_t index;
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
-        json_array_foreach(json_object_get(root, lists[i].list), index,
-                           run) if (!lists[i].check(run, why)) return false;
+        json_array_foreach(json_object_get(root, lists[i].list), index, run)
+            if (!lists[i].check(run, why)) return false;
     return true;
 }
 
