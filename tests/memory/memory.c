@@ -392,3 +392,18 @@ TEST(a_thread_that_only_sleeps_keeps_no_empty_pools) {
     settle_until(pools_in_use() <= before + 3);
     check(pools_in_use() <= before + 3);
 }
+
+/* Each str is alone in the pool of its size, which is empty once it dies. */
+TEST_IF(no_gil, a_pool_that_gets_empty_while_its_thread_rests_goes_back) {
+    enum { SIZES = 6 };
+    static const char data[SIZES * 48];
+    tally_object *strs[SIZES];
+    tally_gc_collect(2);
+    size_t before = pools_in_use();
+    for (int i = 0; i < SIZES; i++) strs[i] = tally_str_new(data, 200 + i * 16);
+    for (int i = 0; i < 4; i++) rest();
+    check(pools_in_use() >= before + SIZES - 1);
+    for (int i = 0; i < SIZES; i++) tally_decref(strs[i]);
+    for (int i = 0; i < 4; i++) rest();
+    check(pools_in_use() <= before + 1);
+}
