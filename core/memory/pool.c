@@ -12,7 +12,9 @@ const unsigned char tally_link_offset[TALLY_KINDS] = {sizeof(tally_object), size
 /* This pool is always full, so the fast path needs no test for "no pool yet". */
 static tally_pool no_pool;
 
-enum { KEPT_POOLS = 16 }; /* Empty pools of a heap, all classes together: half a megabyte. */
+/* Empty pools of a heap, all classes together: half a megabyte. docs/design/allocator.md has what
+ * that gives. */
+enum { KEPT_POOLS = 16 };
 enum {
     SERVE_EACH = 64, /* Blocks pushed to a heap before a thread looks after it. */
     BEHIND = 1024,   /* The same while its thread runs. */
@@ -63,16 +65,11 @@ static void queue_remove(tally_heap *heap, tally_pool *pool) {
     tally_pool_list_remove(&heap->queue[pool->kind][pool->class_], pool);
 }
 
-/* Pool 0 begins behind the descriptors. Blocks of 512 bytes fall into 8 of the 64 sets of a
- * first-level cache, the same 8 in each pool. So neighbouring pools of that size begin a line
- * apart, which costs one block in 64 (Bonwick 1994: colouring). Smaller blocks fall into more
- * sets. */
+/* Pool 0 begins behind the descriptors. */
 char *tally_pool_first_block(tally_pool *pool) {
     char *arena = tally_region + tally_arena_of(pool) * TALLY_ARENA_SIZE;
     size_t index = (size_t)(pool - (tally_pool *)arena);
-    char *first =
-        arena + (index ? index * TALLY_POOL_SIZE : sizeof(tally_pool) * TALLY_ARENA_POOLS);
-    return pool->block_size == TALLY_SMALL_LIMIT ? first + index % 8 * 64 : first;
+    return arena + (index ? index * TALLY_POOL_SIZE : sizeof(tally_pool) * TALLY_ARENA_POOLS);
 }
 
 /* map: from a new arena, if no pool is free. */
