@@ -174,14 +174,16 @@ static const struct cli_option options[] = {
      "Measure for under a minute (default: about 10 minutes, on two cores)"},
     {"full", NULL, 2, FROM_JOURNAL, BOUND(CHOICE, AT(run.effort), FULL, 0),
      "Measure for about an hour, on two cores"},
-    {"workloads", "A,B", 2, FROM_JOURNAL, CALLS(set_workloads), "Only these workloads (default: all)"},
+    {"workloads", "A,B", 2, FROM_JOURNAL, CALLS(set_workloads),
+     "Only these workloads (default: all)"},
     {"backends", "A,B|all", 2, FROM_JOURNAL, CALLS(set_backends),
      "Only these backends (default: all but the ablations)"},
     {"threads", "1,2,4", 2, FROM_JOURNAL, CALLS(set_threads),
      "Numbers of threads, each 1 to 256 (default: powers of two up to the cores, the cores, twice "
      "the cores)"},
     {"text", "FILE", 2, FROM_JOURNAL, CALLS(add_text),
-     "A text for workloads that read one; may be given again (default: the system's licence texts)"},
+     "A text for workloads that read one; may be given again (default: the system's licence "
+     "texts)"},
     {"with-python", "PROGRAM", 2, GIVEN_AGAIN, SETS(NAME, run.python),
      "Measure the collector of this Python 3 interpreter too"},
     {"python-script", "FILE", 2, FROM_COMMAND, SETS(NAME, run.python_script),
@@ -197,7 +199,8 @@ static const struct cli_option options[] = {
     {"what-if", NULL, 2, FROM_JOURNAL, SETS(FLAG, run.what_if),
      "Also run each workload without one cause of cost at a time, and tell the gains"},
     {"against", "DIR", 2, GIVEN_AGAIN, SETS(NAME, run.against),
-     "The folder of another build's drivers: both take turns in each round; status 3 if this one is "
+     "The folder of another build's drivers: both take turns in each round; status 3 if this "
+     "one is "
      "slower by more than the margin"},
     {"self", NULL, 2, FROM_JOURNAL, SETS(FLAG, run.self),
      "Only the control: every backend against itself, and how often that came out different"},
@@ -206,15 +209,18 @@ static const struct cli_option options[] = {
     {"seed", "N", 2, FROM_JOURNAL, CALLS(set_seed),
      "Seed of the order and of resampling (default: drawn anew)"},
     {"mode", "threads,processes", 2, FROM_JOURNAL, CALLS(set_mode),
-     "threads alone, or the same workloads as processes of one thread each too, on the backend with "
+     "threads alone, or the same workloads as processes of one thread each too, on the "
+     "backend with "
      "the GIL (default: threads; both with --full)"},
     {"time-limit", "SECONDS", 2, FROM_JOURNAL, BOUND(WHOLE, AT(run.time_limit), 1, 86400),
-     "End a run of which a step (setup, a sample, teardown) is not over so long after its time, show "
+     "End a run of which a step (setup, a sample, teardown) is not over so long after its "
+     "time, show "
      "the stacks of its threads, and count it as failed, 1 to 86400 (default: 60)"},
     {"switch-policy", "NAME", 2, FROM_JOURNAL, CALLS(set_policy),
      "How a GIL changes hands, on all backends that have one: cpython, deadline or ticks (default: "
      "cpython)"},
-    {"switch-interval-us", "US", 2, FROM_JOURNAL, WHOLE, AT(run.switch_interval_us), 1, 1000000, set_interval,
+    {"switch-interval-us", "US", 2, FROM_JOURNAL, WHOLE, AT(run.switch_interval_us), 1,
+     1000000, set_interval,
      "cpython, deadline: microseconds until a waiter asks for it, 1 to 1000000 (default: 5000)"},
     {"switch-ticks", "N", 2, FROM_JOURNAL, CALLS(set_ticks),
      "ticks: safepoints until its holder lets go (default: 100)"},
