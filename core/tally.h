@@ -562,21 +562,21 @@ int tally_gc_remove_callback(tally_gc_callback callback, void *context);
 #define TALLY_STATS_LEVELS(X)                                                                      \
     X(waiting)            /* memory that waits for a grace period */                               \
     X(waiting_most)                                                                                \
-    X(merge_queued)       /* blocks of objects that wait for their owner to merge */               \
-    X(merge_queued_most)  /* for one owner */
+    X(merge_waiting)       /* blocks of objects that wait for their owner to merge */               \
+    X(merge_waiting_most)  /* for one owner */
 /* clang-format on */
 
 /*
  * Bounds of the levels. Let r be the bytes that one thread retires between two safepoints or
  * blocking regions, with one piece of memory more, and d the bytes that other threads drop for one
  * owner between two such points.
- *     waiting <= TALLY_BACKLOG_LIMIT + threads * 2 * max(TALLY_BACKLOG_BATCH, r)
- *     merge_queued, for one owner <= TALLY_BACKLOG_LIMIT + 2 * d
+ *     waiting <= TALLY_WAITING_LIMIT + threads * 2 * max(TALLY_WAITING_LIST, r)
+ *     merge_waiting, for one owner <= TALLY_WAITING_LIMIT + 2 * d
  * A thread that finds a level past the limit waits for a grace period at its next safepoint or
  * blocking region. A critical section is unlocked for that wait, and locked again before the
  * safepoint returns.
  */
-enum { TALLY_BACKLOG_LIMIT = 16 << 20, TALLY_BACKLOG_BATCH = 128 << 10 };
+enum { TALLY_WAITING_LIMIT = 16 << 20, TALLY_WAITING_LIST = 128 << 10 };
 
 typedef struct tally_stats_result {
     bool detailed; /* the second group was counted */

@@ -24,8 +24,8 @@ void tally_stats(tally_stats_result *result) {
     result->waiting = now;
     result->waiting_most = most;
     tally_refcount_queued_bytes(&now, &most);
-    result->merge_queued = now;
-    result->merge_queued_most = most;
+    result->merge_waiting = now;
+    result->merge_waiting_most = most;
 }
 
 /*

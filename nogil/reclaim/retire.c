@@ -6,7 +6,7 @@
  * A thread collects retired memory in a list. A full list goes as one batch to the thread that
  * waits for grace periods. An attached thread frees expired batches at its safepoints.
  *
- * Bound of the backlog: a thread that retires more while the backlog is past TALLY_BACKLOG_LIMIT is
+ * Bound of the backlog: a thread that retires more while the backlog is past TALLY_WAITING_LIMIT is
  * throttled: it waits for a grace period itself at its next safepoint, or before it blocks. A
  * critical section does not prevent that: it is suspended for the wait and resumed before the
  * safepoint returns. (If its lock were held, other threads might wait for it without ever coming to
@@ -17,7 +17,7 @@
  */
 #include "reclaim_internal.h"
 
-enum { BATCH_NODES = 64, BATCH_BYTES = TALLY_BACKLOG_BATCH };
+enum { BATCH_NODES = 64, BATCH_BYTES = TALLY_WAITING_LIST };
 
 static struct {
     _Atomic size_t bytes;      /* in batches, and in the lists of threads that wait themselves */
@@ -75,7 +75,7 @@ static bool retired_any(const tally_locking_thread *self) {
 }
 /* The backlog and this thread's list are past the limit. */
 static bool is_too_much(tally_locking_thread *self) {
-    return tally_load_relaxed(&backlog.bytes) + bytes_of(self) > TALLY_BACKLOG_LIMIT;
+    return tally_load_relaxed(&backlog.bytes) + bytes_of(self) > TALLY_WAITING_LIMIT;
 }
 
 static size_t record_backlog(void) {

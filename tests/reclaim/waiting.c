@@ -12,7 +12,7 @@ enum {
     WORKERS = 3,
     STEP = 8 /* operations between two safepoints */,
     PIECE = 3000,
-    ENOUGH = 4 * TALLY_BACKLOG_LIMIT
+    ENOUGH = 4 * TALLY_WAITING_LIMIT
 };
 
 static tally_object *shared;
@@ -98,10 +98,10 @@ static void stays_bounded(tally_object *container, void (*operate)(int64_t), voi
 
     tally_stats_result stats = stats_now();
     /* Of a worker: a list that it waits for, and one of what it merged before. */
-    uint64_t list = TALLY_BACKLOG_BATCH + 4 * PIECE, step = 2 * STEP * (PIECE + 200);
+    uint64_t list = TALLY_WAITING_LIST + 4 * PIECE, step = 2 * STEP * (PIECE + 200);
     check(stats.waiting_most <=
-          TALLY_BACKLOG_LIMIT + 2 * (WORKERS + 2) * (list > step ? list : step));
-    check(stats.merge_queued_most <= TALLY_BACKLOG_LIMIT + 2 * WORKERS * step);
+          TALLY_WAITING_LIMIT + 2 * (WORKERS + 2) * (list > step ? list : step));
+    check(stats.merge_waiting_most <= TALLY_WAITING_LIMIT + 2 * WORKERS * step);
     check(stats.waiting <= stats.waiting_most);
     if (has_gil())
         check_int(stats.waiting_most, 0);
@@ -181,9 +181,9 @@ TEST(what_is_retired_in_long_sections_stays_under_the_bound) {
     run_threads(WORKERS, retire_in_one_section, bytes, sizeof bytes[0]);
     check_int(tally_thread_join(&holder), 0);
     check(has_gil() || !atomic_load(&broken));
-    uint64_t list = TALLY_BACKLOG_BATCH + 4 * PIECE, step = 2 * STEP * (PIECE + 200);
+    uint64_t list = TALLY_WAITING_LIST + 4 * PIECE, step = 2 * STEP * (PIECE + 200);
     check(stats_now().waiting_most <=
-          TALLY_BACKLOG_LIMIT + 2 * (WORKERS + 2) * (list > step ? list : step));
+          TALLY_WAITING_LIMIT + 2 * (WORKERS + 2) * (list > step ? list : step));
     check(has_gil() || stats_now().waiting_most > 0);
     drop(shared, sectioned, counter);
 }
@@ -215,12 +215,12 @@ static void drop_all_of_blocked(void *nothing) {
         tally_decref(objects[i]);
         if (i % 1000) continue;
         tally_safepoint();
-        uint64_t now = stats_now().merge_queued;
+        uint64_t now = stats_now().merge_waiting;
         if (now > most) most = now;
     }
     check_int(deaths(), object_count); /* the owner has not come back */
     check_int(most, 0);
-    check_int(stats_now().merge_queued_most, 0);
+    check_int(stats_now().merge_waiting_most, 0);
     sem_post(&all_are_dropped);
 }
 
@@ -265,7 +265,7 @@ TEST_IF(no_gil, objects_of_an_owner_that_comes_to_no_safepoint_stay_under_the_bo
     atomic_store_explicit(&progress, 0, memory_order_relaxed);
     atomic_store_explicit(&finished, 0, memory_order_relaxed);
     atomic_store_explicit(&owner_runs, 0, memory_order_relaxed);
-    make_objects(piece, 2 * TALLY_BACKLOG_LIMIT / PIECE);
+    make_objects(piece, 2 * TALLY_WAITING_LIMIT / PIECE);
     tally_thread dropper;
     check_int(tally_thread_start(&dropper, drop_all_of_running, NULL), 0);
     atomic_store_explicit(&owner_runs, 1, memory_order_release);
@@ -279,9 +279,9 @@ TEST_IF(no_gil, objects_of_an_owner_that_comes_to_no_safepoint_stay_under_the_bo
     while (!atomic_load_explicit(&finished, memory_order_acquire)) tally_safepoint();
     check_int(tally_thread_join(&dropper), 0);
     tally_stats_result stats = stats_now();
-    check(stats.merge_queued_most <= TALLY_BACKLOG_LIMIT + 2 * STEP * (PIECE + 200));
-    check(!is_biased() || stats.merge_queued_most > 0);
-    check_int(stats.merge_queued, 0);
+    check(stats.merge_waiting_most <= TALLY_WAITING_LIMIT + 2 * STEP * (PIECE + 200));
+    check(!is_biased() || stats.merge_waiting_most > 0);
+    check_int(stats.merge_waiting, 0);
     free(objects);
 }
 
@@ -301,12 +301,12 @@ TEST(who_waits_itself_has_the_others_announce_their_quiescent_states) {
     tally_thread other;
     atomic_store_explicit(&runs, 0, memory_order_relaxed);
     atomic_store_explicit(&finished, 0, memory_order_relaxed);
-    char *text = calloc(1, TALLY_BACKLOG_LIMIT + 2);
-    memset(text, 'x', TALLY_BACKLOG_LIMIT + 1);
+    char *text = calloc(1, TALLY_WAITING_LIMIT + 2);
+    memset(text, 'x', TALLY_WAITING_LIMIT + 1);
     check_int(tally_thread_start(&other, run_until_finished, NULL), 0);
     check(wait_for(&runs, 1));
     for (int i = 0; i < 3; i++) {
-        tally_decref(tally_str_new(text, TALLY_BACKLOG_LIMIT + 1));
+        tally_decref(tally_str_new(text, TALLY_WAITING_LIMIT + 1));
         tally_safepoint();
     }
     tally_safepoint();

@@ -60,12 +60,12 @@ static void check_level(uint64_t level, uint64_t bound, const char *whom) {
 static void check_levels(const workload_context *context) {
     tally_stats_result stats;
     uint64_t piece = context->parameters[BYTES] + OVERHEAD, step = PER_SAFEPOINT * piece;
-    uint64_t list = (step > TALLY_BACKLOG_BATCH ? step : TALLY_BACKLOG_BATCH) + piece;
+    uint64_t list = (step > TALLY_WAITING_LIST ? step : TALLY_WAITING_LIST) + piece;
     uint64_t threads = context->workers + 1; /* the main thread, too */
 
     tally_stats(&stats);
-    check_level(stats.waiting_most, TALLY_BACKLOG_LIMIT + 2 * threads * list, "a grace period");
-    check_level(stats.merge_queued_most, TALLY_BACKLOG_LIMIT + 2 * threads * step, "an owner");
+    check_level(stats.waiting_most, TALLY_WAITING_LIMIT + 2 * threads * list, "a grace period");
+    check_level(stats.merge_waiting_most, TALLY_WAITING_LIMIT + 2 * threads * step, "an owner");
 }
 
 static void teardown(struct shared *shared, const workload_context *context) {

@@ -11,7 +11,7 @@
  * thread may merge.
  *
  * Bound of a queue: an object of a blocked owner T is merged by the thread that drops it. While T
- * runs, a thread that finds more than TALLY_BACKLOG_LIMIT bytes in T's queue waits at its next
+ * runs, a thread that finds more than TALLY_WAITING_LIMIT bytes in T's queue waits at its next
  * safepoint until T has been at one, and T merges there. So the queue exceeds the limit by no more
  * than twice the bytes that the droppers drop between two safepoints, since T merges just after
  * its safepoint counts. The blocks of the objects count, not what the objects hold.
@@ -90,7 +90,7 @@ static void count_waiting(tally_refcount_thread *owner, size_t bytes) {
     size_t now = tally_add_relaxed(&owner->waiting, bytes) + bytes;
     size_t most = tally_load_relaxed(&owner->waiting_most);
     while (most < now && !tally_cas_weak_relaxed(&owner->waiting_most, &most, now)) {}
-    if (TALLY_UNLIKELY(now > TALLY_BACKLOG_LIMIT)) tally_reclaim_request_throttle();
+    if (TALLY_UNLIKELY(now > TALLY_WAITING_LIMIT)) tally_reclaim_request_throttle();
 }
 
 void tally_refcount_queued_bytes(size_t *bytes, size_t *most) {
