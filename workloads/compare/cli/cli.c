@@ -19,9 +19,10 @@
 _Noreturn void reject(const char *pattern, ...) {
     va_list list;
     va_start(list, pattern);
-    char *message = format_list(pattern, list);
+    fputs("tally-compare: ", stderr);
+    vfprintf(stderr, pattern, list);
     va_end(list);
-    fprintf(stderr, "tally-compare: %s\n", message);
+    fputc('\n', stderr);
     exit(2);
 }
 
