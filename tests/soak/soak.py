@@ -23,7 +23,7 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 FUZZ = os.path.join(ROOT, 'tests', 'fuzz', 'fuzz.py')
-SERVER = os.path.join(ROOT, 'workloads', 'server', 'measure.py')
+SERVER = os.path.join(ROOT, 'workloads', 'experiments', 'server', 'measure.py')
 LONGEST_TURN = 60  # seconds
 WATCHED = ('soak-', 'fuzz-', 'task-server')
 SLOWER = {'Asan': 10, 'Tsan': 20}
@@ -181,7 +181,7 @@ class Soak:
                             '-B',
                             SERVER,
                             '--programs',
-                            self.program('workloads', 'server'),
+                            self.program('workloads/experiments', 'server'),
                             '--backends',
                             b,
                             '--seconds',

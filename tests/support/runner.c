@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* runner.c: keeps the tests of a program, lists those that apply to its backend, and runs them, by
+ * itself or by Criterion; runner.h says when. */
 #include "runner.h"
 #include "check.h"
 
