@@ -195,7 +195,8 @@ void tally_condition_broadcast(tally_condition *condition);                /* [p
  * Ends no borrowed reference. [plain] */
 tally_object *tally_retain(tally_borrowed borrowed);
 
-/* All references to the object, a snapshot; PTRDIFF_MAX: it is immortal. [plain] */
+/* All references to the object, the caller's among them; PTRDIFF_MAX: it is immortal. A snapshot:
+ * while other threads count, it may be too low or too high, but is never below 1. [plain] */
 ptrdiff_t tally_refcount(tally_object *object);
 /* 1: the object lives until tally_finish and its refcount never changes. It was made immortal, or
  * has had so many references (at least 2^28) that its count ran out of room. [plain] */

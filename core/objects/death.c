@@ -205,9 +205,11 @@ void tally_object_zero(tally_object *object) {
 ptrdiff_t tally_refcount(tally_object *object) {
     TALLY_PLAIN_CALL();
     if (!object) return tally_expected("an object", NULL);
-    return tally_refcount_is_immortal(&object->refcount)
-               ? PTRDIFF_MAX
-               : tally_refcount_total(&object->refcount) + tally_class_instances(object);
+    if (tally_refcount_is_immortal(&object->refcount)) return PTRDIFF_MAX;
+    /* Its parts are read one after another. While another thread counts, or merges, their sum may
+     * be 0 or less; the caller's reference is there all the same. */
+    ptrdiff_t count = tally_refcount_total(&object->refcount) + tally_class_instances(object);
+    return count > 0 ? count : 1;
 }
 int tally_is_immortal(tally_object *object) {
     TALLY_PLAIN_CALL();

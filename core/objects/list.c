@@ -339,9 +339,16 @@ void tally_list_drop_copy(tally_object **items, ptrdiff_t length) {
     for (ptrdiff_t i = length; i-- > 0;) tally_decref(items[i]);
     tally_list_free_copy(items);
 }
+/* Most are not the last: only what may be waits for the safepoint. */
 void tally_list_drop_copy_later(tally_object **items, ptrdiff_t length) {
-    batch_of(items)->count = length;
-    tally_drop_batch_later(batch_of(items));
+    ptrdiff_t left = 0;
+    for (ptrdiff_t i = 0; i < length; i++)
+        if (!tally_refcount_try_drop(&items[i]->refcount)) items[left++] = items[i];
+    batch_of(items)->count = left;
+    if (left)
+        tally_drop_batch_later(batch_of(items));
+    else
+        tally_list_free_copy(items);
 }
 
 static tally_object **tuple_copy(tally_object *object, ptrdiff_t *length) {

@@ -126,10 +126,15 @@ ptrdiff_t tally_class_instances(tally_object *object) {
     return index ? (ptrdiff_t)sum_of(index) - 1 : 0;
 }
 
+/* World stopped: exact. */
+static ptrdiff_t total_of(tally_object *object) {
+    return tally_refcount_total(&object->refcount) + tally_class_instances(object);
+}
+
 /* A class being freed has the flag FINALIZED: its last reference may still be in a merge queue. */
 bool tally_class_is_unused(tally_object *object) {
     return is_class(object) && !(tally_load_relaxed(&object->flags) & TALLY_FLAG_FINALIZED) &&
-           tally_refcount(object) == 0;
+           total_of(object) == 0;
 }
 
 /* ---- the sweep ---------------------------------------------------------------- */
@@ -174,7 +179,7 @@ static void sweep_indices(sweep *s) {
         tally_object *object = at_index(i);
         if (!object) continue;
         bool immortal = tally_is_immortal(object); /* made so since: its index is free */
-        if (!immortal && (tally_refcount(object) != 0 || !has_room(s))) continue;
+        if (!immortal && (total_of(object) != 0 || !has_room(s))) continue;
         fold(object, TALLY_MAX_TYPES + i);
         give_index_back(i);
         if (!immortal) s->unused[s->count++] = object;

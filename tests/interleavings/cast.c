@@ -174,6 +174,7 @@ void make_object(void) { object = instance(); }
 void drop_object(void) { tally_decref(object); }
 void take_object(void) { tally_incref(object); }
 void check_one_left(void) { check_int(tally_refcount(object), 1); }
+void check_some_left(void) { check(tally_refcount(object) > 0); }
 static tally_object *list_with_none(void) {
     tally_object *made = tally_list_new(4);
     check_int(tally_list_append(made, tally_none), 0);

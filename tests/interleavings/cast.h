@@ -103,7 +103,7 @@ tally_object *instance(void);
 void finalize_by(void (*finalize)(tally_object *self));
 
 actor_command attach, detach, block, unblock, safepoint, safepoints_until_flag, stop_world, collect;
-actor_command make_object, drop_object, take_object, check_one_left, drop_result;
+actor_command make_object, drop_object, take_object, check_one_left, check_some_left, drop_result;
 actor_command make_list, make_other_list, drop_list, drop_other_list, clear_list;
 actor_command put_fresh, put_none, put_result, put_fresh_in_other, note_first, append_none;
 actor_command read_first, read_and_drop, read_other_and_drop;

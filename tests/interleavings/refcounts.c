@@ -151,6 +151,7 @@ INTERLEAVING(has_queues_no_gil, decrefs_during_a_merge_are_added_up) {
     tell(OWNER, take_object, take_object);
     tell(THIRD, drop_object); /* queued; two references left */
     while_held(OWNER, safepoint, "merge_swap") {
+        tell(OTHER, check_some_left); /* the local ones are in neither half */
         tell(OTHER, drop_object);
         check_int(deaths(), 0);
     }

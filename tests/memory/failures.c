@@ -605,6 +605,34 @@ TEST(a_removed_key_without_memory_is_not_lost) {
     drop_world();
 }
 
+/* What failed holds no reference until a safepoint, if it was not the last: the next drop of an
+ * item frees it where it would have without the failure. */
+TEST(a_failed_extend_or_sum_holds_no_items) {
+    tally_object *item = tally_float_new(1.0), *source = tally_list_new(1);
+    check_int(tally_list_append(source, item), 0);
+    for (int sum = 0; sum < 2; sum++) {
+        bool failed = true;
+        int nth = 1;
+        for (; failed && nth <= MOST_ALLOCATIONS; nth++) {
+            tally_object *target = tally_list_new(0), *joined = NULL;
+            tally_failpoint_failure(nth, 0);
+            if (sum)
+                joined = tally_add(source, source);
+            else
+                tally_list_extend(target, source);
+            failed = tally_failpoint_failed();
+            if (failed) check_error(TALLY_MEMORY_ERROR);
+            check_int(tally_refcount(item), failed ? 2 : sum ? 4 : 3);
+            tally_decref(target);
+            tally_xdecref(joined);
+        }
+        check(nth > 2 && !failed);
+    }
+    tally_decref(source);
+    check_int(tally_refcount(item), 1);
+    tally_decref(item);
+}
+
 /* Deep and broad, with native types in between, which drop in their own way. */
 TEST(a_large_structure_dies_without_memory) {
     tally_object *class = mortal_class(), *type = tally_type_new(&container_spec),
