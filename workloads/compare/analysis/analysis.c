@@ -77,16 +77,15 @@ static void make_cells(struct analysis *analysis) {
     }
 }
 
-// The control and another build take turns with the timed runs.
+// The control, another build and runs without a cause take turns with the timed runs.
 static enum list turns_with(enum list list) {
-    return list == LIST_CONTROL || list == LIST_AGAINST ? LIST_TIMED : list;
+    bool turns = list == LIST_CONTROL || list == LIST_AGAINST || list == LIST_WHAT_IF;
+    return turns ? LIST_TIMED : list;
 }
 
 static bool same_design(const struct key *one, const struct key *other) {
     return turns_with(one->list) == turns_with(other->list) && one->threads == other->threads &&
-           strcmp(one->workload, other->workload) == 0 &&
-           strcmp(one->variant, other->variant) == 0 &&
-           (one->list != LIST_WHAT_IF || strcmp(one->backend, other->backend) == 0);
+           strcmp(one->workload, other->workload) == 0 && strcmp(one->variant, other->variant) == 0;
 }
 
 static void make_design(struct analysis *analysis, size_t first) {
@@ -138,6 +137,14 @@ const struct cell *analysis_cell_of(const struct analysis *analysis, enum list l
 const struct cell *analysis_cell(const struct analysis *analysis, const char *workload,
                                  const char *backend, int threads) {
     return analysis_cell_of(analysis, LIST_TIMED, workload, backend, threads);
+}
+
+const struct cell *analysis_unchanged(const struct analysis *analysis, const struct key *key) {
+    struct key whole = *key;
+    whole.without = "";
+    const struct cell *cell = analysis_find(analysis, &whole);
+    whole.list = LIST_TIMED;
+    return cell ? cell : analysis_find(analysis, &whole);
 }
 
 size_t cells_of(const struct analysis *analysis, enum list list) {
@@ -192,8 +199,8 @@ bool analysis_is_ablation(const struct analysis *analysis, const char *backend) 
 const char *analysis_ablation_of(const struct analysis *analysis, const char *product) {
     const struct backend *whole = analysis_backend(analysis, product),
                          *reference = &analysis->results->backends[0];
-    for (size_t i = 0; i < analysis->backend_count; i++) {
-        const struct backend *part = analysis_backend(analysis, analysis->backends[i]);
+    for (size_t i = 0; i < analysis->results->backend_count; i++) {
+        const struct backend *part = &analysis->results->backends[i];
         if (part->ablation && strcmp(part->counts, whole->counts) == 0 &&
             strcmp(part->locking, reference->locking) == 0)
             return part->name;
@@ -275,9 +282,8 @@ static const struct cell *find_with(const struct analysis *analysis, struct key 
 // All that a cell is set against; of two backends the later over the earlier.
 static void add_comparisons(struct analysis *analysis, const struct cell *cell) {
     struct comparisons *families = analysis->families;
-    struct key key = cell->key, whole = key;
+    struct key key = cell->key;
     const struct cell *timed = find_with(analysis, with(key, LIST_TIMED, key.threads));
-    whole.without = "";
     switch (key.list) {
     case LIST_CONTROL: compare(analysis, &analysis->control, cell, timed); break;
     case LIST_AGAINST: compare(analysis, &families[FAMILY_AGAINST], timed, cell); break;
@@ -286,7 +292,7 @@ static void add_comparisons(struct analysis *analysis, const struct cell *cell) 
                 find_with(analysis, with(key, LIST_TOTALS, 1)));
         break;
     case LIST_WHAT_IF:
-        compare(analysis, &families[FAMILY_WHAT_IF], cell, find_with(analysis, whole));
+        compare(analysis, &families[FAMILY_WHAT_IF], cell, analysis_unchanged(analysis, &key));
         break;
     default: break;
     }

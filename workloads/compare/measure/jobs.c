@@ -8,7 +8,8 @@
 //  - the drivers of another build;
 //  - processes of one thread each on the reference, the way around its lock; not where
 //    threads touch the same objects, which processes cannot;
-//  - an interpreter, which runs a script of the same name.
+//  - an interpreter, which runs a script of the same name;
+//  - runs without a cause of cost, see what_if.h.
 // After these rounds come those of a fixed total, of variants, and the counting pass.
 #include "plan.h"
 
@@ -16,6 +17,7 @@
 #include "results.h"
 #include "statistics.h"
 #include "text.h"
+#include "what_if.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -23,10 +25,11 @@
 #include <unistd.h>
 
 enum { SHORT_SAMPLES = 3 }; // of a fixed total, and of a variant
+enum { MOST_TURNS = (6 + WHAT_IF_CAUSES) * MAX_NAMES };
 
 // What takes turns at one point.
 struct turns {
-    struct job jobs[6 * MAX_NAMES];
+    struct job jobs[MOST_TURNS];
     size_t count;
 };
 
@@ -42,7 +45,7 @@ static void add_backends(struct turns *turns, const struct run_options *options,
 // In an order drawn anew.
 static void add_point(struct plan *plan, const struct turns *turns, const char *workload,
                       const char *variant, int threads, int round) {
-    size_t order[6 * MAX_NAMES];
+    size_t order[MOST_TURNS];
     plan_shuffle(plan, order, turns->count);
     for (size_t i = 0; i < turns->count; i++) {
         struct job job = turns->jobs[order[i]];
@@ -99,13 +102,25 @@ static size_t controls_at(const struct run_options *options, size_t workload, si
     return workload % options->thread_count == threads;
 }
 
-static struct turns timed_turns(const struct run_options *options, size_t w, size_t t, int round) {
+static void add_without(struct turns *turns, const struct plan *plan, const char *workload,
+                        int threads, int round) {
+    struct without found[MAX_NAMES * WHAT_IF_CAUSES];
+    size_t count = what_if_at(plan->options, workload, threads, round, plan->budget.rounds, found);
+    for (size_t i = 0; i < count; i++) {
+        add_turn(turns, &kind_what_if, found[i].backend);
+        turns->jobs[turns->count - 1].without = found[i].cause;
+    }
+}
+
+static struct turns timed_turns(const struct plan *plan, size_t w, size_t t, int round) {
+    const struct run_options *options = plan->options;
     const char *workload = options->workloads.items[w];
     int threads = options->threads[t];
     struct turns turns = {.count = 0};
     add_backends(&turns, options, &kind_timed, options->backends.count);
     add_backends(&turns, options, &kind_control, controls_at(options, w, t));
     if (options->self) return turns;
+    add_without(&turns, plan, workload, threads, round);
     if (options->against) add_backends(&turns, options, &kind_against, options->backends.count);
     if (runs_as_processes(options, workload, threads))
         add_turn(&turns, &kind_processes, reference(options));
@@ -122,7 +137,7 @@ static void add_timed(struct plan *plan) {
     for (int round = 0; round < plan->budget.rounds; round++)
         for (size_t w = 0; w < options->workloads.count; w++)
             for (size_t t = 0; t < options->thread_count; t++) {
-                struct turns turns = timed_turns(options, w, t, round);
+                struct turns turns = timed_turns(plan, w, t, round);
                 add_point(plan, &turns, options->workloads.items[w], NULL, options->threads[t],
                           round);
             }

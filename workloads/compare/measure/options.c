@@ -38,6 +38,7 @@ void run_free_options(struct run_options *options) {
     names_free(&options->workloads);
     names_free(&options->backends);
     names_free(&options->texts);
+    names_free(&options->ablations);
     names_free(&options->switching);
     json_t *const owned[] = {options->arguments,   options->known_backends, options->descriptions,
                              options->python_name, options->patterns_name,  options->left_out,

@@ -27,6 +27,7 @@ struct run_options {
     const char *drivers; // the folder of the driver programs and of backends.json
     enum effort effort;
     struct names workloads, backends, texts; // empty: all, the products, the drivers' own
+    struct names ablations; // measured on one thread, to tell what counts alone cost
     int threads[MAX_NAMES];
     size_t thread_count; // 0: powers of two up to the cores, and twice the cores
     uint64_t seed;
@@ -48,8 +49,8 @@ struct run_options {
     bool no_drivers;                             // and none of them is the drivers'
     json_t *left_out;       // what was to be measured and cannot be, and why; or NULL
     json_t *arguments;      // the command line as it was given, to go on with the same
-    bool what_if;           // also without each cause that can be removed
-    json_t *causes;         // why a cause stays, by backend and workload; NULL without what_if
+    bool what_if;           // also without each cause that can be removed, not only some
+    json_t *causes;         // why a cause stays, by backend and workload; NULL: none is removed
     json_t *known_backends; // backends.json
     json_t *descriptions;   // what the drivers say of their workloads
     json_t *python_name;    // what the interpreter calls itself, and the workloads of its script

@@ -285,7 +285,7 @@ void section_workloads(struct document *document, const struct analysis *analysi
         rate_table(document, analysis, workload);
         part_verdicts(document, analysis, workload);
         part_pauses(document, analysis, workload);
-        part_culprit(document, analysis, workload);
+        part_causes(document, analysis, workload);
         part_counters(document, analysis, workload);
         add_samples(document, analysis, workload->name);
     }

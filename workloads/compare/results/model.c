@@ -59,6 +59,19 @@ static const struct {
     FIELD("collector.pause_ns.longest", collector.pause.longest),
     FIELD("collector.generations.2.pause_ns.total", collector.full_pause.total),
     FIELD("collector.stop_ns.total", collector.stop.total),
+    FIELD("time.wall_ns", times.wall),
+    FIELD("time.user_ns", times.user),
+    FIELD("time.system_ns", times.system),
+    FIELD("time.ready_ns", times.ready),
+    FIELD("time.slept", times.slept),
+    FIELD("stats.gil_wait_ns", times.gil),
+    FIELD("stats.lock_wait_ns", times.lock),
+    FIELD("stats.grace_wait_ns", times.grace),
+    FIELD("stats.stopped_ns", times.stopped),
+    FIELD("stats.stop_ns", times.stop),
+    FIELD("stats.gc_ns", times.gc),
+    FIELD("stats.merge_ns", times.merge),
+    FIELD("stats.allocator_ns", times.allocator),
     FIELD("latency.p50_ns", latency[0]),
     FIELD("latency.p90_ns", latency[1]),
     FIELD("latency.p99_ns", latency[2]),
@@ -162,12 +175,12 @@ static void read_last(struct collector *collector, const json_t *json) {
     }
 }
 
-static void read_times(struct run *run, const json_t *json) {
+static void read_answers(struct run *run, const json_t *json) {
     const json_t *times = json_object_get(json, "times_ms"), *time;
     size_t index;
-    run->time_count = json_array_size(times);
-    run->times = checked_calloc(run->time_count, sizeof *run->times);
-    json_array_foreach(times, index, time) run->times[index] = json_number_value(time);
+    run->answer_count = json_array_size(times);
+    run->answers = checked_calloc(run->answer_count, sizeof *run->answers);
+    json_array_foreach(times, index, time) run->answers[index] = json_number_value(time);
 }
 
 // What a convoy and a task server call by other names.
@@ -215,7 +228,7 @@ static struct run read_run(enum list list, const json_t *json) {
     read_samples(&run, json);
     read_contention(&run, json);
     read_last(&run.collector, json);
-    read_times(&run, json);
+    read_answers(&run, json);
     read_extras(&run, json);
     run.stats_operations = object_number(json, "stats_operations", run.operations);
     return run;
@@ -359,7 +372,7 @@ void results_free(struct results *results) {
     for (size_t i = 0; i < results->run_count; i++) {
         free(results->runs[i].samples);
         free(results->runs[i].contention);
-        free(results->runs[i].times);
+        free(results->runs[i].answers);
     }
     free(results->runs);
     free(results->workloads);
