@@ -77,15 +77,19 @@ static void make_cells(struct analysis *analysis) {
     }
 }
 
-// The control, another build and runs without a cause take turns with the timed runs.
+// The control and another build take turns with the timed runs.
 static enum list turns_with(enum list list) {
-    bool turns = list == LIST_CONTROL || list == LIST_AGAINST || list == LIST_WHAT_IF;
-    return turns ? LIST_TIMED : list;
+    return list == LIST_CONTROL || list == LIST_AGAINST ? LIST_TIMED : list;
 }
 
+// Runs without a cause take turns too, in some rounds, but may vary otherwise: each is a pair
+// with its own.
 static bool same_design(const struct key *one, const struct key *other) {
     return turns_with(one->list) == turns_with(other->list) && one->threads == other->threads &&
-           strcmp(one->workload, other->workload) == 0 && strcmp(one->variant, other->variant) == 0;
+           strcmp(one->workload, other->workload) == 0 &&
+           strcmp(one->variant, other->variant) == 0 &&
+           (one->list != LIST_WHAT_IF || (strcmp(one->without, other->without) == 0 &&
+                                          strcmp(one->backend, other->backend) == 0));
 }
 
 static void make_design(struct analysis *analysis, size_t first) {
@@ -221,12 +225,12 @@ static struct interval measure(const struct analysis *analysis, const struct cel
 static enum family family_of(const struct cell *over, const struct cell *under) {
     bool same = over->key.threads == under->key.threads;
     if (over->key.list == LIST_AGAINST || under->key.list == LIST_AGAINST) return FAMILY_AGAINST;
+    if (over->key.list == LIST_WHAT_IF) return FAMILY_WHAT_IF;
     if (turns_with(over->key.list) != turns_with(under->key.list)) return FAMILY_NONE;
     switch (over->key.list) {
     case LIST_TIMED:
     case LIST_CONTROL: return same ? FAMILY_BACKENDS : FAMILY_THREADS;
     case LIST_TOTALS: return same ? FAMILY_NONE : FAMILY_TOTALS;
-    case LIST_WHAT_IF: return FAMILY_WHAT_IF;
     default: return FAMILY_NONE;
     }
 }

@@ -8,6 +8,8 @@
 
 // Below these parts of the threads' time and of the loss a cause is not named.
 static const double LEAST_SHARE = 0.03, LEAST_OF_LOSS = 0.1;
+// A price is not split where a factor has a larger standard error.
+static const double MOST_PRICE_ERROR = 0.08;
 
 // ---- what was removed -----------------------------------------------------------------
 
@@ -54,6 +56,14 @@ static double counts_share(const struct analysis *analysis, const char *workload
     return gain.estimate > 1 ? 1 - 1 / gain.estimate : 0;
 }
 
+// Moves what is left of a share from one cause to another, as far as there is.
+static void carve(double *shares, enum cause from, enum cause to, double *left) {
+    double moved = fmin(*left, shares[from]);
+    shares[from] -= moved;
+    shares[to] += moved;
+    *left -= moved;
+}
+
 struct split split_of(const struct analysis *analysis, const char *workload, const char *backend,
                       int threads) {
     struct runs runs = timed_runs(analysis, workload, backend, threads);
@@ -71,13 +81,18 @@ struct split split_of(const struct analysis *analysis, const char *workload, con
     double rest = fmax(0, off - waits);
     shares[CAUSE_NO_CORE] = fmin(rest, SUM(runs, times.ready) / wall);
     shares[CAUSE_SLEEP] = rest - shares[CAUSE_NO_CORE];
-    shares[CAUSE_COUNTS] = counts_share(analysis, workload, backend, threads);
-    shares[CAUSE_MERGES] +=
-        counted_share(analysis, workload, backend, threads, offsetof(struct run, times.merge));
-    shares[CAUSE_ALLOCATOR] =
-        counted_share(analysis, workload, backend, threads, offsetof(struct run, times.allocator));
     shares[CAUSE_OWN] = 1;
     for (size_t c = CAUSE_OWN + 1; c < CAUSES; c++) shares[CAUSE_OWN] -= shares[c];
+    shares[CAUSE_OWN] = fmax(0, shares[CAUSE_OWN]);
+    double allocator =
+        counted_share(analysis, workload, backend, threads, offsetof(struct run, times.allocator));
+    carve(shares, CAUSE_KERNEL, CAUSE_ALLOCATOR, &allocator); // it asks the kernel for memory
+    carve(shares, CAUSE_OWN, CAUSE_ALLOCATOR, &allocator);
+    double merges =
+        counted_share(analysis, workload, backend, threads, offsetof(struct run, times.merge));
+    carve(shares, CAUSE_OWN, CAUSE_MERGES, &merges);
+    double counts = counts_share(analysis, workload, backend, threads);
+    carve(shares, CAUSE_OWN, CAUSE_COUNTS, &counts);
     split.sleeps = SUM(runs, times.slept) / (wall / 1e9);
     return split;
 }
@@ -107,9 +122,11 @@ bool explains(const struct loss *loss, enum cause cause) {
 
 // ---- the price ------------------------------------------------------------------------------
 
+static double square(double x) { return x * x; }
+
 struct price price_of(const struct analysis *analysis, const char *const *workloads, size_t count,
                       const char *backend) {
-    double counts = 0, collector = 0, whole = 0, used = 0;
+    double counts = 0, collector = 0, whole = 0, used = 0, variance = 0;
     for (size_t w = 0; w < count; w++) {
         const struct cell *base = analysis_cell(analysis, workloads[w], analysis->baseline, 1);
         struct interval all =
@@ -119,13 +136,15 @@ struct price price_of(const struct analysis *analysis, const char *const *worklo
         struct interval own = gain_without(analysis, workloads[w], backend, "collector", 1);
         struct interval its =
             gain_without(analysis, workloads[w], analysis->baseline, "collector", 1);
-        if (!(all.estimate > 0 && counted.estimate > 0 && own.estimate > 0 && its.estimate > 0))
-            continue;
+        if (!all.known || !counted.known || !own.known || !its.known) continue;
+        variance += fmax(fmax(square(all.error), square(counted.error)),
+                         square(own.error) + square(its.error));
         whole += log(all.estimate);
         counts += log(counted.estimate);
         collector += log(own.estimate / its.estimate);
         used++;
     }
+    if (!(sqrt(variance) / used < MOST_PRICE_ERROR)) used = NAN;
     return (struct price){exp(counts / used), exp(collector / used),
                           exp((whole - counts - collector) / used)};
 }

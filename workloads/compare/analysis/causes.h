@@ -10,10 +10,10 @@
 //     sleeping = rest - no core                   for reasons of the program's own
 //     own work = wall - all that has a name
 //
-// Waits are timed by the run time, user, system and ready by the kernel.  Merging and the
-// allocator's slow paths are timed in the counting run.  Counts are 1 - with / without, by
-// the throughput of the run whose shared objects are immortal.  All but these lie in own work
-// otherwise.
+// Waits are timed by the run time, user, system and ready by the kernel.  Three are parts
+// of own work, and no larger: counts, which are 1 - with / without by the throughput of runs
+// whose shared objects are immortal; merging, and the allocator's slow paths, which the
+// counting run times.  The allocator takes of the kernel's time first.
 //
 // With a speedup of S on n threads the loss is 1 - S / n: so much less than n times the
 // work of one thread is done.  A cause explains of it
@@ -73,7 +73,8 @@ struct price {
     double collector; // what each gains without its collector
     double rest;      // locks, reads and heaps
 };
-// The geometric mean over those of the workloads that have all factors.
+// The geometric mean over those of the workloads that have all factors; NAN too where the
+// rounds are too few to tell them.
 struct price price_of(const struct analysis *analysis, const char *const *workloads, size_t count,
                       const char *backend);
 

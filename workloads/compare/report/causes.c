@@ -5,6 +5,7 @@
 #include "compose.h"
 
 #include "causes.h"
+#include "what_if.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -22,7 +23,7 @@ static const struct {
     [CAUSE_ALLOCATOR] = {"allocator", "the allocator's slow paths"},
     [CAUSE_SLEEP] = {"sleeping", "threads that sleep"},
     [CAUSE_KERNEL] = {"kernel", "the kernel"},
-    [CAUSE_NO_CORE] = {"no free core", "other processes on the cores"},
+    [CAUSE_NO_CORE] = {"no free core", "no free core"},
 };
 
 // ---- sentences ----------------------------------------------------------------------------
@@ -40,12 +41,37 @@ static size_t named(const struct loss *loss, enum cause found[CAUSES]) {
     return count;
 }
 
-// What most contention was for, of all events of the counting pass.
+// Fewer events per second of one thread explain nothing: a wait for a lock, the dearest, takes
+// some 10 us.
+static const double LEAST_CONTENTION = 1000;
+
+// Contended events per second of one thread, by the counting pass; 0: too few to matter.
+static double contention_rate(const struct run *run) {
+    double events = 0;
+    for (size_t i = 0; run && i < run->contention_count; i++)
+        for (size_t e = 0; e < CONTENTION_EVENTS; e++)
+            if (strcmp(contention_events[e], "handovers") != 0)
+                events += run->contention[i].events[e];
+    double rate = events > 0 ? events / run->seconds / run->threads : 0;
+    return rate < LEAST_CONTENTION ? 0 : rate;
+}
+
+// What most contention was for.
 static void add_object(struct text *line, const struct run *run) {
-    if (!run || run->contention_count == 0) return;
-    const struct contention *most = &run->contention[0];
-    text_add(line, " Most contended are objects of type **%s**, made in **%s**: %.0f %% of events.",
-             most->type, most->place, most->share * 100);
+    char *rate = show_rate(contention_rate(run));
+    text_add(line,
+             " Of %s contended events per second of each thread %.0f %% are for objects of type "
+             "**%s**, made in **%s**.",
+             rate, run->contention[0].share * 100, run->contention[0].type,
+             run->contention[0].place);
+    free(rate);
+}
+
+// Most of the loss has no name.
+static void add_unexplained(struct text *line, const char *kept, bool contended) {
+    text_add(line, " The rest is own work that takes longer");
+    if (contended && kept) text_add(line, "; how much of it are counts is not known (%s)", kept);
+    text_add(line, ".");
 }
 
 static bool is_contention(enum cause cause) {
@@ -57,23 +83,31 @@ static void say_loss(struct document *document, const struct analysis *analysis,
     enum cause found[CAUSES];
     size_t count = named(loss, found);
     struct split split = split_of(analysis, workload, backend, analysis->scale_threads);
+    char *sleeps = show_rate(split.sleeps);
     struct text line = {0};
-    bool contended = false;
+    bool open = loss->parts[CAUSE_OWN] > loss->whole / 2, contended = open;
     for (size_t i = 0; i < count; i++) {
-        text_add(&line, "%s%s %.0f %%", i ? ", " : "", causes[found[i]].words,
+        text_add(&line, "%s%s %.0f %%", i ? ", " : ": ", causes[found[i]].words,
                  100 * loss->parts[found[i]]);
         if (found[i] == CAUSE_SLEEP || (found[i] == CAUSE_KERNEL && !explains(loss, CAUSE_SLEEP)))
-            text_add(&line, " (each sleeps %.3g times per second)", split.sleeps);
+            text_add(&line, " (each sleeps %s times per second)", sleeps);
         contended = contended || is_contention(found[i]);
     }
-    if (count == 0) text_add(&line, "nothing that was measured is larger than 3 %%");
-    text_add(&line, "; all measured causes together %.0f %%, own work that got slower %.0f %%.",
-             100 * loss->explained, 100 * loss->parts[CAUSE_OWN]);
-    if (contended)
-        add_object(&line, counted_run(analysis, workload, backend, analysis->scale_threads));
-    document_bullet(document, "**%s** loses %.0f %% of its threads' time: %s", backend,
-                    100 * loss->whole, text_string(&line));
+    text_add(&line, ".");
+    const struct run *run = counted_run(analysis, workload, backend, analysis->scale_threads);
+    bool rate = contention_rate(run) > 0;
+    if (open)
+        add_unexplained(&line,
+                        what_if_kept(json_object_get(analysis->results->root, "causes"), backend,
+                                     workload, "counting"),
+                        rate);
+    if (contended && rate) add_object(&line, run);
+    document_bullet(document,
+                    "**%s** loses **%.0f %%** of its threads' time; measured causes explain "
+                    "**%.0f %%**%s",
+                    backend, 100 * loss->whole, 100 * loss->explained, text_string(&line));
     text_free(&line);
+    free(sleeps);
 }
 
 // ---- the table ------------------------------------------------------------------------------
