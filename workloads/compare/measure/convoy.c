@@ -15,7 +15,9 @@ static const int busy_counts[] = {0, 1, 2, 4};
 static const char *const schemes[] = {"ticks", "cpython", "deadline"};
 enum {
     BUSY_COUNTS = sizeof busy_counts / sizeof *busy_counts,
-    SCHEMES = sizeof schemes / sizeof *schemes
+    SCHEMES = sizeof schemes / sizeof *schemes,
+    SHORT_BUSY = 2,
+    SHORT_SCHEME = 1,
 };
 
 struct effort_of_convoy {
@@ -23,10 +25,15 @@ struct effort_of_convoy {
 };
 
 static const struct effort_of_convoy efforts[] = {
-    [QUICK] = {.rounds = 1, .requests = 30, .pause_us = 3000},
+    [QUICK] = {.rounds = 2, .requests = 60, .pause_us = 2000},
     [NORMAL] = {.rounds = 3, .requests = 60, .pause_us = 5000},
     [FULL] = {.rounds = 5, .requests = 200, .pause_us = 10000},
 };
+
+// What the first screen says, and no more.
+static bool is_short(const struct run_options *options) {
+    return options->effort == QUICK && !options->extras_named;
+}
 
 static void add_convoys(struct plan *plan) {
     const struct run_options *options = plan->options;
@@ -35,12 +42,16 @@ static void add_convoys(struct plan *plan) {
     for (size_t b = 0; options->convoy && b < options->backends.count; b++)
         for (size_t n = 0; n < BUSY_COUNTS; n++) {
             bool gil = extras_backend_has_gil(options, options->backends.items[b]);
-            for (size_t s = 0; s < (gil ? SCHEMES : 1); s++)
+            for (size_t s = 0; s < (gil ? SCHEMES : 1); s++) {
+                if (is_short(options) &&
+                    (busy_counts[n] != SHORT_BUSY || (gil && s != SHORT_SCHEME)))
+                    continue;
                 jobs[count++] = (struct job){.kind = &kind_convoy,
                                              .workload = "convoy",
                                              .backend = options->backends.items[b],
                                              .variant = gil ? schemes[s] : NULL,
                                              .threads = busy_counts[n]};
+            }
         }
     for (int round = 0; round < efforts[options->effort].rounds; round++) {
         plan_shuffle(plan, order, count);

@@ -32,7 +32,7 @@ void extras_choose(struct run_options *options) {
     options->servers = take_name(&options->workloads, "task-server");
     options->no_drivers = options->extras_named && options->workloads.count == 0;
     if (!options->extras_named) {
-        options->convoy = options->effort != QUICK;
+        options->convoy = true;
         options->servers = options->effort == FULL;
     }
 }

@@ -8,8 +8,8 @@
 #include "run.h"
 
 // Takes their names out of the workloads, into options->convoy and ->servers; with no
-// workload named, the convoy belongs to a run that is not quick, and the task
-// server to a full one.  Before the names are compared with what the drivers know.
+// workload named, the convoy belongs to every run, and the task server to a full one.  Before the
+// names are compared with what the drivers know.
 void extras_choose(struct run_options *options);
 
 // False after one line on stderr where what was named lacks a program.  What was

@@ -61,6 +61,8 @@ void part_counters(struct document *document, const struct analysis *analysis,
                    const struct workload *workload);
 void part_plots(struct document *document, const struct analysis *analysis,
                 const struct workload *workload);
+// How soon a thread that waits answers beside busy ones.
+void part_answers(struct document *document, const struct analysis *analysis);
 // How many comparisons there are, and what came out of them.
 void part_judgement(struct document *document, const struct analysis *analysis);
 // What belongs to the run and could not be measured, of one workload.

@@ -87,20 +87,28 @@ static size_t convoy_rows(struct document *document, const struct analysis *anal
     return count;
 }
 
-static void say(struct document *document, const struct convoy_row *rows, size_t count) {
+void part_answers(struct document *document, const struct analysis *analysis) {
+    struct runs convoys = runs_of(analysis->results, LIST_CONVOY);
+    struct convoy_row *rows = checked_calloc(convoys.count, sizeof *rows);
+    size_t count = convoy_rows(document, analysis, convoys, rows);
+    struct text line = {0};
+    bool rare = true;
+    for (size_t i = 0; i < count; i++)
+        rare = rare && (rows[i].busy != SHOWN_BUSY || !isnan(rows[i].p99));
     for (size_t i = 0; i < count; i++) {
-        const struct convoy_row *row = &rows[i], *alone = NULL;
-        if (row->busy != SHOWN_BUSY) continue;
-        for (size_t k = 0; k < count; k++)
-            if (rows[k].busy == 0 && strcmp(rows[k].name, row->name) == 0) alone = &rows[k];
-        struct text line = {0};
-        text_add(&line, "**%s**: beside %d busy threads half of the answers take up to %.3f ms",
-                 row->name, SHOWN_BUSY, row->p50);
-        if (!isnan(row->p99)) text_add(&line, ", one in a hundred more than %.3f ms", row->p99);
-        if (alone) text_add(&line, "; beside none half take up to %.3f ms", alone->p50);
-        document_bullet(document, "%s.", text_string(&line));
-        text_free(&line);
+        bool other = strstr(rows[i].name, ", ticks") || strstr(rows[i].name, ", deadline");
+        if (rows[i].busy == SHOWN_BUSY && !other)
+            text_add(&line, "%s**%s** %.3g ms", line.length ? ", " : "", rows[i].name,
+                     rare ? rows[i].p99 : rows[i].p50);
+        free(rows[i].times);
     }
+    if (line.length)
+        document_bullet(document,
+                        "The answer of a thread that waits, beside %d busy ones, %s times of 100 "
+                        "within: %s.",
+                        SHOWN_BUSY, rare ? "99" : "50", text_string(&line));
+    text_free(&line);
+    free(rows);
 }
 
 // Times against the share of answers that are as quick, beside two busy threads.
@@ -173,12 +181,13 @@ void section_convoy(struct document *document, const struct analysis *analysis) 
                                  "an interval in which the lock has not changed hands, and any "
                                  "waiter may take it. **deadline**: each waiter's own interval "
                                  "after it came, first come, first served.");
-    say(document, rows, count);
     if (MOST(convoys, interval_us) > 0)
         document_paragraph(document, "The switch interval of cpython and deadline is %g ms.",
                            MOST(convoys, interval_us) / 1000);
-    plot_shares(document, rows, count);
-    plot_tails(document, rows, count);
+    if (rows[0].busy != rows[count - 1].busy) {
+        plot_shares(document, rows, count);
+        plot_tails(document, rows, count);
+    }
     const struct column columns[] = {
         COLUMN("scheme", TEXT, convoy_row, name, 0),
         COLUMN("busy threads", COUNT, convoy_row, busy, 0),

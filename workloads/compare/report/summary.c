@@ -165,6 +165,7 @@ void section_summary(struct document *document, const struct analysis *analysis)
             say_answer(document, analysis, &choices, analysis->backends[b]);
             say_counts(document, analysis, &choices, analysis->backends[b]);
         }
+    part_answers(document, analysis);
     for (size_t k = 0; k < KINDS; k++)
         count += choice_rows(document, analysis, &choices, k, true, rows + count);
     choice_table(document, analysis, "", rows, count, true);
