@@ -11,8 +11,8 @@
 #include <string.h>
 
 const char *const list_names[LISTS] = {
-    "runs",   "control",  "against", "totals",  "processes", "variants",
-    "python", "patterns", "convoy",  "servers", "what_if",   "counted",
+    "runs",     "control", "against", "totals",   "processes", "variants", "python",
+    "patterns", "convoy",  "servers", "findings", "what_if",   "counted",
 };
 const double quantile_shares[QUANTILES] = {0.5, 0.9, 0.99, 0.999, 1};
 const char *const contention_events[CONTENTION_EVENTS] = {
@@ -89,6 +89,7 @@ static const struct {
     FIELD("gil", gil),
     FIELD("header_bytes", header_bytes),
     FIELD("object_bytes", object_bytes),
+    FIELD("figures", figures),
 };
 
 // How evenly the threads were served.
@@ -170,7 +171,7 @@ static void read_times(struct run *run, const json_t *json) {
     json_array_foreach(times, index, time) run->times[index] = json_number_value(time);
 }
 
-// What a convoy and a task server call by other names.
+// What programs other than the drivers call by other names.
 static void read_extras(struct run *run, const json_t *json) {
     if (run->list == LIST_CONVOY) {
         run->workload = "convoy";
@@ -183,6 +184,8 @@ static void read_extras(struct run *run, const json_t *json) {
         run->rate = run->server[REQUESTS];
         run->seconds = object_number(json, "seconds", 0);
         run->operations = object_number(json_object_get(json, "load"), "requests", 0);
+    } else if (run->list == LIST_FINDINGS) {
+        run->workload = object_string(json, "experiment", "");
     }
 }
 
