@@ -267,7 +267,7 @@ refused convoi run --drivers "$drivers" --workloads convoi --output "$scratch/no
 refused 1000000 run --drivers "$drivers" --switch-interval-us 0 --output "$scratch/none"
 mkdir "$scratch/empty"
 env PATH="$scratch/empty" "$program" run --drivers "$drivers" --workloads task-server \
-    --server-script "$root/workloads/experiments/server/measure.py" \
+    --server-script "$root/workloads/experiments/server/load.py" \
     --output "$scratch/none" >"$scratch/out" 2>"$scratch/err"
 status=$?
 problem=
@@ -294,7 +294,7 @@ if [ -n "$python" ] && command -v wrk >"$scratch/out" \
         --quick --rounds 2 --threads 1,2 --output "$scratch/extras" --with-python "$python" \
             --python-script "$root/workloads/experiments/python/collector.py" \
         --patterns-script "$root/workloads/experiments/python/patterns.py" --server-script \
-            "$root/workloads/experiments/server/measure.py" >"$scratch/out" 2>"$scratch/err"
+            "$root/workloads/experiments/server/load.py" >"$scratch/out" 2>"$scratch/err"
     status=$?
     problem=
     [ $status -eq 0 ] || problem="exit status $status"

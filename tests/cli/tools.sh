@@ -296,8 +296,7 @@ output() {
     judge 'a run without output, its report' "$([ -s "$scratch/lost/report.html" ] && [ ! -e "$scratch/lost/journal.jsonl" ] || echo 'it is not whole')"
     if command -v python3 >"$scratch/out"; then
         for script in 'python/collector.py --list' 'python/patterns.py --list' \
-            'convoy/convoy.py --requests 2 --pause 10' \
-            "findings/findings.py --page $root/docs/results/findings.json --output $scratch/findings"; do
+            'convoy/convoy.py --requests 2 --pause 10'; do
             lost 1 python3 -B "$root/workloads/experiments/"$script
         done
     fi
@@ -361,41 +360,33 @@ kills() {
     killed 'a comparison with processes' 3 "$compare" run --drivers "$drivers" --backends \
         "$backend" --workloads churn --threads 2 \
         --mode threads,processes --full --output "$scratch/processes"
-    if command -v python3 >"$scratch/out"; then
-        [ ! -x "$drivers/workloads/experiments/convoy/convoy-gil" ] ||
-            killed 'the measurement of the convoy' 1 python3 -B \
-                "$root/workloads/experiments/convoy/measure.py" --programs \
-                "$drivers/workloads/experiments/convoy" --requests 3000 --output "$scratch/convoy"
+    killed 'the measurement of the convoy' 1 "$compare" run --drivers "$drivers" --backends \
+        "$backend" --workloads convoy --full --output "$scratch/convoy"
+    killed 'findings' 1 "$compare" run --drivers "$drivers" --backends "$backend" --workloads \
+        findings --output "$scratch/findings"
+    ! command -v python3 >"$scratch/out" ||
         killed 'the convoy of Python' 1 python3 -B "$root/workloads/experiments/convoy/convoy.py" \
             --requests 3000
-        if [ -x "$drivers/tally-atomic" ] && [ -x "$drivers/tally-biased" ] \
-            && [ -x "$drivers/tally-gil" ]; then
-            killed 'findings' 1 python3 -B "$root/workloads/experiments/findings/findings.py" \
-                --programs "$drivers" --output "$scratch/findings"
-        fi
-    fi
 }
 
-# The task server and what loads it end with the script.
+# The task server and what loads it end with the script, and one run at a time has a folder.
 load() {
-    if [ -x "$drivers/workloads/experiments/server/task-server-$backend" ] \
-        && command -v wrk >"$scratch/out"; then
-        killed 'the load of the task server' 2 python3 -B \
-            "$root/workloads/experiments/server/measure.py" --programs \
-            "$drivers/workloads/experiments/server" --backends "$backend" \
-            --no-check --seconds 60 --output "$scratch/server"
-        python3 -B "$root/workloads/experiments/server/measure.py" --programs \
-            "$drivers/workloads/experiments/server" --backends "$backend" --no-check --seconds 3 \
-            --threads 1 --versions 1 --output "$scratch/server" >"$scratch/out" 2>"$scratch/err" \
-                </dev/null &
+    server=$drivers/workloads/experiments/server/task-server-$backend
+    script=$root/workloads/experiments/server/load.py
+    if [ -x "$server" ] && command -v wrk >"$scratch/out"; then
+        killed 'the load of the task server' 2 python3 -B "$script" "$server" --seconds 60
+        run="run --drivers $drivers --backends $backend --workloads task-server --threads 1
+            --server-script $script --quick"
+        # shellcheck disable=SC2086 # the words of $run are arguments
+        "$compare" $run --output "$scratch/server" >"$scratch/begun.out" 2>"$scratch/begun.err" \
+            </dev/null &
         process=$!
-        sleep 1
-        call python3 -B "$root/workloads/experiments/server/measure.py" --programs \
-            "$drivers/workloads/experiments/server" --backends "$backend" --no-check --output \
-            "$scratch/server"
-        refused 'a second load in one folder' 'another run writes'
+        wait_for "$scratch/server/journal.jsonl" tally-journal
+        # shellcheck disable=SC2086 # the words of $run are arguments
+        call "$compare" $run --output "$scratch/server"
+        refused 'a second load in one folder' 'goes on at this moment'
         wait $process
-        judge 'the first load' "$([ -s "$scratch/server/task-server.md" ] || echo 'it wrote nothing')"
+        judge 'the first load' "$(grep -q '^## A server' "$scratch/server/report.md" || echo 'it wrote nothing')"
     else
         echo "no wrk or no task server: not tested" >&2
     fi
@@ -432,7 +423,7 @@ readonly_checkout() {
     work=$scratch/work
     mkdir -p "$checkout/build/release/workloads/experiments/convoy" "$work"
     cp "$root/tally" "$root/CMakeLists.txt" "$root/CMakePresets.json" "$checkout"
-    (cd "$root" && find core gil nogil workloads -name '*.py' -o -name '*.[ch]' | tar cf - -T - \
+    (cd "$root" && find core gil nogil workloads -name '*.py' -o -name '*.[ch]' -o -name options.txt | tar cf - -T - \
         | tar xf - -C "$checkout")
     cp "$drivers"/CMakeCache.txt "$drivers"/backends.json "$checkout/build/release"
     cp "$drivers"/tally-compare "$drivers"/tally-"$backend" "$drivers"/tally-"$backend"-counted \

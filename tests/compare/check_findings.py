@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Runs the experiments on the talks' claims, small, and judges the results; their speed does not matter.
+"""Measures what the talks' claims compare, small, and judges the results; their speed does not matter.
 
 Usage: check_findings.py BUILD_DIR SCRATCH_DIR
 Exit status 1 and a line for each fault.
@@ -8,52 +8,29 @@ Exit status 1 and a line for each fault.
 import json
 import math
 import os
+import re
 import subprocess
 import sys
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-FOLDER = os.path.join(HERE, "..", "..", "workloads", "experiments", "findings")
-sys.path.insert(0, FOLDER)
-sys.dont_write_bytecode = True
-import claims  # noqa: E402
-import findings  # noqa: E402
-
-VERDICTS = {claims.HOLDS, claims.NOT, claims.UNDECIDED, claims.NONE}
-
-
-def estimate_faults():
-    """The statistics on cases whose answers are known."""
-    if (
-        findings.interval_rank(3)[0] != 1
-        or findings.interval_rank(7)[0] != 1
-        or findings.interval_rank(10)[0] != 2
-    ):
-        yield "interval_rank: wrong ranks"
-    if not math.isclose(findings.interval_rank(7)[1], 1 - 2 / 128) or not math.isclose(
-        findings.interval_rank(10)[1], 1 - 22 / 1024
-    ):
-        yield "interval_rank: wrong coverage"
-    if (
-        findings.Results.estimate([3, 1, 2, None]) != (2, 1, 3)
-        or findings.Results.estimate([None]) is not None
-    ):
-        yield "estimate: wrong median or interval"
-    cases = [
-        (claims.above((2, 1.5, 3), 1), claims.HOLDS),
-        (claims.above((2, 0.5, 3), 1), claims.UNDECIDED),
-        (claims.above((0.5, 0.1, 1), 1), claims.NOT),
-        (claims.below((0.5, 0.1, 0.9), 1), claims.HOLDS),
-        (claims.below((0.5, 0.1, 1), 1), claims.UNDECIDED),
-        (claims.below((2, 1, 3), 1), claims.NOT),
-        (claims.above(None, 1), claims.NONE),
-    ]
-    for number, (found, wanted) in enumerate(cases):
-        if found != wanted:
-            yield f"verdict {number}: {found}, not {wanted}"
+VERDICTS = {"holds", "does not hold", "undecided"}
+TITLES = 24
+ROUNDS = 2
+EXPERIMENTS = {
+    "counting time",
+    "generations ",
+    "slots ",
+    "range whole",
+    "range lazy",
+    "memory none",
+    "memory thousandth",
+    "memory hundredth",
+    "freeing owner",
+    "freeing other",
+    "freeing cycle",
+}
 
 
-def figure_faults(key, figures):
-    kind = key.split()[0]
+def figure_faults(kind, variant, figures):
     if (
         kind == "counting"
         and not 0
@@ -62,11 +39,14 @@ def figure_faults(key, figures):
         <= figures["container_header_bytes"]
     ):
         yield "the counts are no part of the header"
+    if "instructions" in figures and not (
+        figures["instructions"] > figures["instructions_without_counts"] > 0
+    ):
+        yield "counting takes no instructions"
     if kind == "slots" and not figures["slots_instance_bytes"] < figures["dict_instance_bytes"]:
         yield "slots take more memory than a dict"
-    if kind == "memory":
-        if (figures["left_used_bytes"] > 0) != (" none " not in key):
-            yield "what is left in use does not fit the survivors"
+    if kind == "memory" and (figures["left_used_bytes"] > 0) != (variant != "none"):
+        yield "what is left in use does not fit the survivors"
     if (
         kind == "freeing"
         and not 0
@@ -75,113 +55,93 @@ def figure_faults(key, figures):
         <= figures["delay_longest_ns"]
     ):
         yield "the delays are in no order"
-    if (
-        kind == "convoy"
-        and not 0 < figures["p50_ms"] <= figures["p90_ms"] <= figures["p99_ms"] <= figures["max_ms"]
-    ):
-        yield "the percentiles are in no order"
-    if "rate" in figures and (figures["rate"] <= 0 or figures["memory_kib"] <= 0):
-        yield "no operations, or no memory"
     for name, value in figures.items():
-        if isinstance(value, float) and not math.isfinite(value):
+        if not math.isfinite(value):
             yield f"{name} is {value}"
 
 
-def result_faults(results, page):
-    if results["format"] != findings.FORMAT or results["incomplete"]:
+def result_faults(results):
+    if results["incomplete"]:
         yield "no complete findings"
     for failure in results["failures"]:
-        yield f"failed: {failure['experiment']}: {failure['why']}"
-    for key, rounds in results["figures"].items():
-        for figures in rounds:
-            if not figures:
-                yield f"{key}: a round has no figures"
-                continue
-            for fault in figure_faults(key, figures):
-                yield f"{key}: {fault}"
-    if set(results["figures"]) != {key for key, _ in findings.experiments(True)}:
-        yield "experiments are missing"
-    for backend, told in results["instructions"].items():
-        if told and not told["counted"] > told["bare"] > 0:
-            yield f"instructions on {backend}: {told}"
-    for entry, rows in claims.judged(findings.Results(results)):
-        if f"## {entry.title}\n" not in page or not rows:
-            yield f"the page has no finding on '{entry.title}'"
-        for what, cells, verdict in rows:
-            if (
-                len(cells) != len(entry.heads)
-                or verdict not in VERDICTS
-                or f"| {what} | " not in page
-            ):
-                yield f"{entry.title}, {what}: its row is not well formed"
-        if not list(claims.commands(entry, findings.Results(results))):
-            yield f"{entry.title}: no command"
+        yield f"failed: {failure['workload']}: {failure['stderr']}"
+    backends = {one["backend"] for one in results["findings"]}
+    if not {"gil", "atomic", "biased"} <= backends:
+        yield f"backends are missing: there are {backends}"
+    found = {
+        (f"{one['experiment']} {one['variant']}", one["backend"], one["round"])
+        for one in results["findings"]
+    }
+    wanted = {(e, b, r) for e in EXPERIMENTS for b in backends for r in range(ROUNDS)}
+    for place in found ^ wanted:
+        yield f"experiments: {place} is missing, or one too many"
+    for one in results["findings"]:
+        for fault in figure_faults(one["experiment"], one["variant"], one["figures"]):
+            yield f"{one['experiment']} {one['variant']} on {one['backend']}: {fault}"
+    for one in results["convoy"]:
+        if not 0 < one["p50_ms"] <= one["p90_ms"] <= one["p99_ms"] <= one["max_ms"]:
+            yield f"convoy on {one['backend']}: the percentiles are in no order"
+    for one in results["runs"] + results["processes"]:
+        if min(sample["operations"] for sample in one["samples"]) <= 0 or one["peak_rss_kib"] <= 0:
+            yield f"{one['workload']} on {one['backend']}: no operations, or no memory"
+    if not results["processes"] or not results["convoy"]:
+        yield "no processes, or no convoy"
+
+
+def page_faults(page):
+    section = re.search(r"^## Findings.*?(?=^## |\Z)", page, re.M | re.S)
+    parts = re.split(r"^### ", section.group() if section else "", flags=re.M)[1:]
+    if len(parts) != TITLES:
+        yield f"the page has {len(parts)} claims, not {TITLES}"
+    for part in parts:
+        title, rows = part.splitlines()[0], re.findall(r"^\| (.+) \|$", part, re.M)
+        if f"| [{title}](#" not in section.group() or "it holds if " not in part:
+            yield f"{title}: no summary, or no rule"
+        if not re.search(r"(findings-biased|--workloads) [a-z]+", part):
+            yield f"{title}: no command"
+        width = len(rows[0].split("|")) if rows else 0
+        if len(rows) < 3:
+            yield f"the page has no finding on '{title}'"
+        for row in rows[2:]:
+            cells = [cell.strip() for cell in row.split("|")]
+            if len(cells) != width or cells[-1] not in VERDICTS:
+                yield f"{title}, {cells[0]}: its row is not well formed"
+
+
+def call(*words):
+    return subprocess.run(
+        words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False
+    )
+
+
+def read(folder, name):
+    with open(os.path.join(folder, name), encoding="utf-8") as file:
+        return file.read()
 
 
 def run_faults(programs, scratch):
-    script, first, again = (
-        os.path.join(FOLDER, "findings.py"),
-        os.path.join(scratch, "findings"),
-        os.path.join(scratch, "findings-again"),
-    )
-    done = subprocess.run(
-        [
-            sys.executable,
-            "-B",
-            script,
-            "--programs",
-            programs,
-            "--quick",
-            "--rounds",
-            "1",
-            "--size",
-            "10",
-            "--output",
-            first,
-        ],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        check=False,
-    )
+    compare = os.path.join(programs, "tally-compare")
+    first, again = os.path.join(scratch, "findings"), os.path.join(scratch, "findings-again")
+    run = [compare, "run", "--drivers", programs, "--quick", "--rounds", str(ROUNDS)]
+    done = call(*run, "--workloads", "findings", "--output", first)
     if done.returncode:
-        yield f"findings.py: status {done.returncode}: {done.stderr.strip()}"
+        yield f"findings: status {done.returncode}: {done.stderr.strip()}"
         return
-    with open(os.path.join(first, "findings.json"), encoding="utf-8") as file:
-        results = json.load(file)
-    with open(os.path.join(first, "findings.md"), encoding="utf-8") as file:
-        page = file.read()
-    yield from result_faults(results, page)
-    subprocess.run(
-        [
-            sys.executable,
-            "-B",
-            script,
-            "--page",
-            os.path.join(first, "findings.json"),
-            "--output",
-            again,
-        ],
-        stdout=subprocess.DEVNULL,
-        check=True,
-    )
-    with open(os.path.join(again, "findings.md"), encoding="utf-8") as file:
-        if file.read() != page:
-            yield "the page of the same results differs"
+    yield from result_faults(json.loads(read(first, "results.json")))
+    yield from page_faults(read(first, "report.md"))
+    if "Survivors hold their blocks" not in done.stdout:
+        yield "the terminal has no table of the findings"
+    call(compare, "report", os.path.join(first, "results.json"), "--output", again)
+    if read(again, "report.md") != read(first, "report.md"):
+        yield "the page of the same results differs"
     other = os.path.join(scratch, "other.json")
     with open(other, "w", encoding="utf-8") as file:
         file.write('{"format": "other"}')
-    refused = subprocess.run(
-        [sys.executable, "-B", script, "--page", other, "--output", again],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        check=False,
-    )
+    refused = call(compare, "report", other, "--output", again)
     if (
         refused.returncode != 2
         or len(refused.stderr.splitlines()) != 1
-        or "no tally findings" not in refused.stderr
+        or "no tally results" not in refused.stderr
     ):
         yield f"a foreign file is not refused: status {refused.returncode}: {refused.stderr}"
 
@@ -189,7 +149,7 @@ def run_faults(programs, scratch):
 def main():
     if len(sys.argv) != 3:
         sys.exit(__doc__)
-    faults = [*estimate_faults(), *run_faults(*sys.argv[1:])]
+    faults = list(run_faults(*sys.argv[1:]))
     for fault in faults:
         print(fault, file=sys.stderr)
     sys.exit(1 if faults else 0)

@@ -6,6 +6,7 @@
 #include "check.h"
 #include "choices.h"
 #include "diff.h"
+#include "findings.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -216,6 +217,22 @@ static void old_sessions_tell_what_is_different(void) {
     json_decref(diff);
 }
 
+static void a_claim_holds_if_the_whole_interval_is_on_its_side(void) {
+    static const struct {
+        double low, high;
+        bool less;
+        enum claim_verdict wanted;
+    } cases[] = {{1.5, 3, false, CLAIM_HOLDS}, {0.5, 3, false, CLAIM_OPEN},
+                 {0.1, 1, false, CLAIM_FAILS}, {0.1, 0.9, true, CLAIM_HOLDS},
+                 {0.1, 1, true, CLAIM_OPEN},   {1, 3, true, CLAIM_FAILS}};
+    struct interval unknown = {.estimate = 2, .low = 2, .high = 2};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct interval ratio = {.known = true, .low = cases[i].low, .high = cases[i].high};
+        check_int(claim_verdict(&ratio, 1, cases[i].less), cases[i].wanted);
+    }
+    check_int(claim_verdict(&unknown, 1, false), CLAIM_OPEN);
+}
+
 int main(void) {
     the_advice_follows_from_gain_and_price();
     clear_figures_are_advised_on();
@@ -225,5 +242,6 @@ int main(void) {
     one_figure_has_one_value();
     a_shift_of_all_is_taken_out_and_said();
     old_sessions_tell_what_is_different();
+    a_claim_holds_if_the_whole_interval_is_on_its_side();
     return check_failures() > 0;
 }

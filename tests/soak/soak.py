@@ -23,7 +23,7 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 FUZZ = os.path.join(ROOT, 'tests', 'fuzz', 'fuzz.py')
-SERVER = os.path.join(ROOT, 'workloads', 'experiments', 'server', 'measure.py')
+SERVER = os.path.join(ROOT, 'workloads', 'experiments', 'server', 'load.py')
 LONGEST_TURN = 60  # seconds
 WATCHED = ('soak-', 'fuzz-', 'task-server')
 SLOWER = {'Asan': 10, 'Tsan': 20}
@@ -180,18 +180,13 @@ class Soak:
                             sys.executable,
                             '-B',
                             SERVER,
-                            '--programs',
-                            self.program('workloads/experiments', 'server'),
-                            '--backends',
-                            b,
+                            self.program('workloads/experiments/server', 'task-server-' + b),
                             '--seconds',
                             str(max(2, int(seconds) - 5)),
                             '--threads',
                             '4',
-                            '--versions',
+                            '--version',
                             '2',
-                            '--json',
-                            '--no-check',
                         ],
                         'requests',
                     )

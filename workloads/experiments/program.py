@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""What the scripts beside the programs share: output that is looked after, processes that do not
-outlive them, and a folder that one run at a time writes to. Needs Python on Linux alone."""
+"""What the scripts beside the programs share: output that is looked after, and processes that do
+not outlive them. Needs Python on Linux alone."""
 import ctypes
 import errno
-import fcntl
 import os
 import signal
 import subprocess
@@ -11,7 +10,6 @@ import sys
 
 PR_SET_PDEATHSIG = 1
 LIBC = ctypes.CDLL(None)  # loaded before any fork
-_claimed = []  # descriptors, open until the end
 
 
 class Refused(Exception):
@@ -46,49 +44,6 @@ def run(words, **options):
 
 def start(words, **options):
     return subprocess.Popen(words, preexec_fn=child(), **options)
-
-
-def claim(folder):
-    """Makes the folder, keeps it for this process until it ends, and proves that a file can be written in it."""
-    probe = os.path.join(folder, f".tally-probe-{os.getpid()}")
-    try:
-        os.makedirs(folder, exist_ok=True)
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-        os.close(os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
-        os.unlink(probe)
-    except OSError as error:
-        raise Refused(
-            f"cannot write to folder {folder} ({error.strerror}); name a folder you may write with --output"
-        ) from None
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        if error.errno == errno.EWOULDBLOCK:
-            raise Refused(
-                f"another run writes to {folder} at this moment; wait for its end, or name another folder with --output"
-            ) from None
-    _claimed.append(descriptor)
-
-
-def write(folder, files):
-    """Writes files, text by name, under temporary names first: a reader finds the old or the new one whole."""
-    try:
-        for name, text in files.items():
-            with open(
-                os.path.join(folder, f".{name}.{os.getpid()}"), "w", encoding="utf-8"
-            ) as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-        for name in files:
-            os.replace(os.path.join(folder, f".{name}.{os.getpid()}"), os.path.join(folder, name))
-    except OSError as error:
-        for name in files:
-            try:
-                os.unlink(os.path.join(folder, f".{name}.{os.getpid()}"))
-            except OSError:
-                pass
-        raise Refused(f"cannot write to {folder} ({error.strerror}); the run stops here") from None
 
 
 def main(function):

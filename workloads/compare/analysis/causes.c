@@ -46,7 +46,7 @@ static double counted_share(const struct analysis *analysis, const char *workloa
     struct key key = {
         .list = LIST_COUNTED, .workload = workload, .backend = backend, .threads = threads};
     struct runs runs = runs_at(analysis->results, &key);
-    double wall = SUM(runs, times.wall);
+    double wall = SUM(runs, time.wall);
     return wall > 0 ? pool_sum(runs, at) / wall : 0;
 }
 
@@ -67,33 +67,33 @@ static void carve(double *shares, enum cause from, enum cause to, double *left) 
 struct split split_of(const struct analysis *analysis, const char *workload, const char *backend,
                       int threads) {
     struct runs runs = timed_runs(analysis, workload, backend, threads);
-    struct split split = {.told = runs.count && LEAST(runs, times.wall) > 0};
+    struct split split = {.told = runs.count && LEAST(runs, time.wall) > 0};
     if (!split.told) return split;
-    double wall = SUM(runs, times.wall), *shares = split.shares;
-    shares[CAUSE_GIL] = SUM(runs, times.gil) / wall;
-    shares[CAUSE_LOCKS] = SUM(runs, times.lock) / wall;
-    shares[CAUSE_KERNEL] = SUM(runs, times.system) / wall;
-    shares[CAUSE_COLLECTOR] = (SUM(runs, times.gc) + SUM(runs, times.stopped)) / wall;
-    shares[CAUSE_MERGES] = SUM(runs, times.grace) / wall;
+    double wall = SUM(runs, time.wall), *shares = split.shares;
+    shares[CAUSE_GIL] = SUM(runs, time.gil) / wall;
+    shares[CAUSE_LOCKS] = SUM(runs, time.lock) / wall;
+    shares[CAUSE_KERNEL] = SUM(runs, time.system) / wall;
+    shares[CAUSE_COLLECTOR] = (SUM(runs, time.gc) + SUM(runs, time.stopped)) / wall;
+    shares[CAUSE_MERGES] = SUM(runs, time.grace) / wall;
     double waits = shares[CAUSE_GIL] + shares[CAUSE_LOCKS] + shares[CAUSE_MERGES] +
-                   (SUM(runs, times.stopped) + SUM(runs, times.stop)) / wall;
-    double off = 1 - SUM(runs, times.user) / wall - shares[CAUSE_KERNEL];
+                   (SUM(runs, time.stopped) + SUM(runs, time.stop)) / wall;
+    double off = 1 - SUM(runs, time.user) / wall - shares[CAUSE_KERNEL];
     double rest = fmax(0, off - waits);
-    shares[CAUSE_NO_CORE] = fmin(rest, SUM(runs, times.ready) / wall);
+    shares[CAUSE_NO_CORE] = fmin(rest, SUM(runs, time.ready) / wall);
     shares[CAUSE_SLEEP] = rest - shares[CAUSE_NO_CORE];
     shares[CAUSE_OWN] = 1;
     for (size_t c = CAUSE_OWN + 1; c < CAUSES; c++) shares[CAUSE_OWN] -= shares[c];
     shares[CAUSE_OWN] = fmax(0, shares[CAUSE_OWN]);
     double allocator =
-        counted_share(analysis, workload, backend, threads, offsetof(struct run, times.allocator));
+        counted_share(analysis, workload, backend, threads, offsetof(struct run, time.allocator));
     carve(shares, CAUSE_KERNEL, CAUSE_ALLOCATOR, &allocator); // it asks the kernel for memory
     carve(shares, CAUSE_OWN, CAUSE_ALLOCATOR, &allocator);
     double merges =
-        counted_share(analysis, workload, backend, threads, offsetof(struct run, times.merge));
+        counted_share(analysis, workload, backend, threads, offsetof(struct run, time.merge));
     carve(shares, CAUSE_OWN, CAUSE_MERGES, &merges);
     double counts = counts_share(analysis, workload, backend, threads);
     carve(shares, CAUSE_OWN, CAUSE_COUNTS, &counts);
-    split.sleeps = SUM(runs, times.slept) / (wall / 1e9);
+    split.sleeps = SUM(runs, time.slept) / (wall / 1e9);
     return split;
 }
 

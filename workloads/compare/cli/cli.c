@@ -42,6 +42,16 @@ static void add_names(struct names *names, const char *list, const char *option)
     if (names->count == 0) reject("%s needs at least one name; see --help", option);
 }
 
+static void set_quick(struct command *command, const char *value) {
+    (void)value;
+    command->run.effort = QUICK;
+}
+
+static void set_full(struct command *command, const char *value) {
+    (void)value;
+    command->run.effort = FULL;
+}
+
 static void set_workloads(struct command *command, const char *list) {
     add_names(&command->run.workloads, list, "--workloads");
 }
@@ -130,12 +140,11 @@ static void set_seed(struct command *command, const char *value) {
 
 // How an option's value is kept at its offset in the command.
 enum value {
-    FLAG,   // bool: true
-    CHOICE, // int: the least bound; no value
-    NAME,   // const char *
-    WHOLE,  // int, or unsigned, from least to most
-    REAL,   // double, from least to most
-    CALL,   // by a function, which comes after any bounds
+    FLAG,  // bool: true
+    NAME,  // const char *
+    WHOLE, // int, or unsigned, within its bounds
+    REAL,  // double, the same
+    CALL,  // by a function alone
 };
 
 // What an option is to --resume.
@@ -148,121 +157,112 @@ enum origin {
 };
 
 struct cli_option {
-    const char *name, *argument;
-    int group;
+    const char *name;
     enum origin origin;
     enum value value;
     size_t at;
-    double least, most; // most 0: no bounds
     void (*set)(struct command *command, const char *value);
-    const char *help;
+    // Of options.txt.
+    char *argument, *help, *group;
+    double least, most; // most 0: no bounds
 };
 
-#define AT(member)        offsetof(struct command, member)
-#define CALLS(set)        CALL, 0, 0, 0, set
-#define SETS(value, at)   value, AT(at), 0, 0, NULL
-#define BOUND(value, ...) value, __VA_ARGS__, NULL
+#define KEEPS(kind, member) .value = kind, .at = offsetof(struct command, member)
+#define CALLS(function)     .value = CALL, .set = function
 
-/* clang-format off */
-static const struct cli_option options[] = {
-    {"output", "DIR", 1, NO_JOURNAL, SETS(NAME, output),
-     "Folder for report.html, report.md, results.csv and results.json; is made; must be given"},
-    {"margin", "PERCENT", 1, FROM_JOURNAL, BOUND(REAL, AT(margin), 0.1, 50),
-     "Two that differ by less are called the same, 0.1 to 50 (default: 2)"},
-    {"drivers", "DIR", 2, NO_JOURNAL, SETS(NAME, run.drivers),
-     "Folder of the programs tally-<backend> and of backends.json; must be given"},
-    {"quick", NULL, 2, FROM_JOURNAL, BOUND(CHOICE, AT(run.effort), QUICK, 0),
-     "Measure for under a minute (default: about 10 minutes, on two cores)"},
-    {"full", NULL, 2, FROM_JOURNAL, BOUND(CHOICE, AT(run.effort), FULL, 0),
-     "Measure for about an hour, on two cores"},
-    {"workloads", "A,B", 2, FROM_JOURNAL, CALLS(set_workloads),
-     "Only these workloads (default: all)"},
-    {"backends", "A,B|all", 2, FROM_JOURNAL, CALLS(set_backends),
-     "Only these backends (default: all but the ablations)"},
-    {"threads", "1,2,4", 2, FROM_JOURNAL, CALLS(set_threads),
-     "Numbers of threads, each 1 to 256 (default: powers of two up to the cores, the cores, twice "
-     "the cores)"},
-    {"text", "FILE", 2, FROM_JOURNAL, CALLS(add_text),
-     "A text for workloads that read one; may be given again (default: the system's licence "
-     "texts)"},
-    {"with-python", "PROGRAM", 2, GIVEN_AGAIN, SETS(NAME, run.python),
-     "Measure the collector of this Python 3 interpreter too"},
-    {"python-script", "FILE", 2, FROM_COMMAND, SETS(NAME, run.python_script),
-     "What it runs, workloads/experiments/python/collector.py; goes with --with-python"},
-    {"patterns-script", "FILE", 2, FROM_COMMAND, SETS(NAME, run.patterns_script),
-     "And workloads/experiments/python/patterns.py"},
-    {"server-script", "FILE", 2, FROM_COMMAND, SETS(NAME, run.server_script),
-     "What loads the task server, workloads/experiments/server/measure.py"},
-    {"resume", "DIR", 2, NO_JOURNAL, SETS(NAME, resume),
-     "Go on with the run in this folder, which was ended early; takes its options from there, but "
-     "for those that name programs or a folder (--drivers, --with-python, its scripts, --against, "
-     "--server-script, --trace)"},
-    {"what-if", NULL, 2, FROM_JOURNAL, SETS(FLAG, run.what_if),
-     "Also run each workload without one cause of cost at a time, and tell the gains"},
-    {"against", "DIR", 2, GIVEN_AGAIN, SETS(NAME, run.against),
-     "The folder of another build's drivers: both take turns in each round; status 3 if this "
-     "one is "
-     "slower by more than the margin"},
-    {"self", NULL, 2, FROM_JOURNAL, SETS(FLAG, run.self),
-     "Only the control: every backend against itself, and how often that came out different"},
-    {"rounds", "N", 2, FROM_JOURNAL, BOUND(WHOLE, AT(run.rounds), 2, 1000),
-     "Rounds, each with a process for each point, 2 to 1000 (default: 4 quick, 6, 12 full)"},
-    {"seed", "N", 2, FROM_JOURNAL, CALLS(set_seed),
-     "Seed of the order and of resampling (default: drawn anew)"},
-    {"mode", "threads,processes", 2, FROM_JOURNAL, CALLS(set_mode),
-     "threads alone, or the same workloads as processes of one thread each too, on the "
-     "backend with "
-     "the GIL (default: threads; both with --full)"},
-    {"time-limit", "SECONDS", 2, FROM_JOURNAL, BOUND(WHOLE, AT(run.time_limit), 1, 86400),
-     "End a run of which a step (setup, a sample, teardown) is not over so long after its "
-     "time, show "
-     "the stacks of its threads, and count it as failed, 1 to 86400 (default: 60)"},
-    {"switch-policy", "NAME", 2, FROM_JOURNAL, CALLS(set_policy),
-     "How a GIL changes hands, on all backends that have one: cpython, deadline or ticks (default: "
-     "cpython)"},
-    {"switch-interval-us", "US", 2, FROM_JOURNAL, WHOLE, AT(run.switch_interval_us), 1,
-     1000000, set_interval,
-     "cpython, deadline: microseconds until a waiter asks for it, 1 to 1000000 (default: 5000)"},
-    {"switch-ticks", "N", 2, FROM_JOURNAL, CALLS(set_ticks),
-     "ticks: safepoints until its holder lets go (default: 100)"},
-    {"trace", "DIR", 2, GIVEN_AGAIN, SETS(NAME, run.traces),
-     "Folder for timelines of the counting pass, which Perfetto opens; is made"},
-    {"json", NULL, 3, NO_JOURNAL, SETS(FLAG, json), "Print JSON, not a table"},
-    {"check", NULL, 4, NO_JOURNAL, SETS(FLAG, check),
-     "List what on this machine spoils numbers, and what to do; change nothing"},
-    {"root", "DIR", 0, NO_JOURNAL, SETS(NAME, root), NULL},
+static struct cli_option options[] = {
+    {"output", NO_JOURNAL, KEEPS(NAME, output)},
+    {"margin", FROM_JOURNAL, KEEPS(REAL, margin)},
+    {"drivers", NO_JOURNAL, KEEPS(NAME, run.drivers)},
+    {"quick", FROM_JOURNAL, CALLS(set_quick)},
+    {"full", FROM_JOURNAL, CALLS(set_full)},
+    {"workloads", FROM_JOURNAL, CALLS(set_workloads)},
+    {"backends", FROM_JOURNAL, CALLS(set_backends)},
+    {"threads", FROM_JOURNAL, CALLS(set_threads)},
+    {"text", FROM_JOURNAL, CALLS(add_text)},
+    {"with-python", GIVEN_AGAIN, KEEPS(NAME, run.python)},
+    {"python-script", FROM_COMMAND, KEEPS(NAME, run.python_script)},
+    {"patterns-script", FROM_COMMAND, KEEPS(NAME, run.patterns_script)},
+    {"server-script", FROM_COMMAND, KEEPS(NAME, run.server_script)},
+    {"resume", NO_JOURNAL, KEEPS(NAME, resume)},
+    {"what-if", FROM_JOURNAL, KEEPS(FLAG, run.what_if)},
+    {"against", GIVEN_AGAIN, KEEPS(NAME, run.against)},
+    {"self", FROM_JOURNAL, KEEPS(FLAG, run.self)},
+    {"rounds", FROM_JOURNAL, KEEPS(WHOLE, run.rounds)},
+    {"seed", FROM_JOURNAL, CALLS(set_seed)},
+    {"mode", FROM_JOURNAL, CALLS(set_mode)},
+    {"time-limit", FROM_JOURNAL, KEEPS(WHOLE, run.time_limit)},
+    {"switch-policy", FROM_JOURNAL, CALLS(set_policy)},
+    {"switch-interval-us", FROM_JOURNAL, KEEPS(WHOLE, run.switch_interval_us), .set = set_interval},
+    {"switch-ticks", FROM_JOURNAL, CALLS(set_ticks)},
+    {"trace", GIVEN_AGAIN, KEEPS(NAME, run.traces)},
+    {"json", NO_JOURNAL, KEEPS(FLAG, json)},
+    {"check", NO_JOURNAL, KEEPS(FLAG, check)},
+    {"root", NO_JOURNAL, KEEPS(NAME, root)}, // for tests; not in options.txt
 };
-/* clang-format on */
 enum { OPTIONS = sizeof options / sizeof *options, FIRST_KEY = 256, USAGE = FIRST_KEY + OPTIONS };
 
-static const char *const groups[] = {NULL,
-                                     "Commands that write a report:", "run:", "diff:", "tune:"};
+extern const char options_txt[];
+__asm__(".pushsection .rodata\n.global options_txt\noptions_txt:\n.incbin \"" OPTIONS_FILE
+        "\"\n.byte 0\n.popsection\n");
+
+static const char *const groups[] = {"compare", "diff", "tune", "tally-compare"};
 enum { GROUPS = sizeof groups / sizeof *groups };
+
+static struct cli_option *option_named(const char *name) {
+    for (size_t i = 0; i < OPTIONS; i++)
+        if (strcmp(options[i].name, name) == 0) return &options[i];
+    return NULL;
+}
+
+// Fills the table from options.txt; an option of two commands is that of the first.
+static void read_options(void) {
+    char *text = checked_strdup(options_txt), *rest = NULL, *group = NULL;
+    struct cli_option *option = NULL;
+    for (char *line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
+        char name[32], argument[32] = "";
+        if (sscanf(line, "== %31s", name) == 1) {
+            group = NULL;
+            for (size_t g = 0; g < GROUPS; g++)
+                if (strcmp(groups[g], name) == 0) group = (char *)groups[g];
+            option = NULL;
+        } else if (sscanf(line, "  --%31s %31s", name, argument) >= 1 && line[2] == '-') {
+            option = group ? option_named(name) : NULL;
+            if (option && option->help) option = NULL;
+            if (!option) continue;
+            const char *bounds = strstr(line, " (");
+            if (bounds) sscanf(bounds, " (%lf to %lf)", &option->least, &option->most);
+            option->group = group;
+            // What the script lets be left out is needed here.
+            argument[strcspn(argument, "]")] = '\0';
+            option->argument = *argument ? checked_strdup(argument + (*argument == '[')) : NULL;
+            option->help = checked_strdup("");
+        } else if (option && strncmp(line, "      ", 6) == 0 && !strchr(line, '{')) {
+            char *longer = format("%s%s%s", option->help, *option->help ? " " : "", line + 6);
+            free(option->help);
+            option->help = longer;
+        }
+    }
+    free(text);
+}
 
 static void set_bounded(const struct cli_option *option, char *at, const char *value) {
     char *end;
     double number = strtod(value, &end);
-    bool whole = option->value == WHOLE, good = *value >= '0' && *value <= '9' && *end == '\0';
+    bool whole = option->value != REAL, good = *value >= '0' && *value <= '9' && *end == '\0';
     good = good && number >= option->least && number <= option->most;
     if (!good || (whole && number != (int)number))
         reject("--%s %s is wrong; give a %s from %g to %.0f", option->name, value,
                whole ? "whole number" : "number", option->least, option->most);
-    if (whole)
-        *(int *)at = (int)number;
-    else
-        *(double *)at = number;
+    if (option->value == WHOLE) *(int *)at = (int)number;
+    if (option->value == REAL) *(double *)at = number;
 }
 
 static void set_option(struct command *command, const struct cli_option *option, char *value) {
     char *at = (char *)command + option->at;
-    switch (option->value) {
-    case FLAG: *(bool *)at = true; break;
-    case CHOICE: *(int *)at = (int)option->least; break;
-    case NAME: *(char **)at = value; break;
-    case WHOLE:
-    case REAL: set_bounded(option, at, value); break;
-    case CALL: break;
-    }
+    if (option->value == FLAG) *(bool *)at = true;
+    if (option->value == NAME) *(char **)at = value;
+    if (option->most > 0) set_bounded(option, at, value);
     if (option->set) option->set(command, value);
 }
 
@@ -341,22 +341,22 @@ static error_t parse(int key, char *argument, struct argp_state *state) {
 // Argp is silent about errors, since it would say them in two lines, and with that about help.
 static void parse_words(struct command *command, int argc, char **argv) {
     struct argp_option list[OPTIONS + GROUPS + 5] = {0}, *next = list;
-    for (int group = 0; group < GROUPS; group++) {
-        if (group) *next++ = (struct argp_option){.doc = groups[group], .group = group};
+    for (int g = 0; g < GROUPS; g++) {
+        *next++ = (struct argp_option){.doc = format("%s:", groups[g]), .group = g + 1};
         for (int i = 0; i < OPTIONS; i++)
-            if (options[i].group == group)
+            if (options[i].group == groups[g])
                 *next++ = (struct argp_option){.name = options[i].name,
                                                .key = FIRST_KEY + i,
                                                .arg = options[i].argument,
-                                               .flags = group ? 0 : OPTION_HIDDEN,
                                                .doc = options[i].help,
-                                               .group = group};
+                                               .group = g + 1};
     }
-    *next++ = (struct argp_option){.doc = "Help:", .group = GROUPS};
-    *next++ = (struct argp_option){"help", '?', NULL, 0, "Print this and end", GROUPS};
-    *next++ = (struct argp_option){"usage", USAGE, NULL, 0, "Print the options, briefly, and end",
-                                   GROUPS};
-    *next = (struct argp_option){"version", 'V', NULL, 0, "Print the version and end", GROUPS};
+    *next++ = (struct argp_option){"root", FIRST_KEY + OPTIONS - 1, "DIR", OPTION_HIDDEN, NULL, 0};
+    *next++ = (struct argp_option){.doc = "Help:", .group = GROUPS + 1};
+    *next++ = (struct argp_option){"help", '?', NULL, 0, "print this and end", GROUPS + 1};
+    *next++ = (struct argp_option){"usage",   USAGE, NULL, 0, "print the options, briefly, and end",
+                                   GROUPS + 1};
+    *next = (struct argp_option){"version", 'V', NULL, 0, "print the version and end", GROUPS + 1};
     const struct argp argp = {
         .options = list,
         .parser = parse,
@@ -373,6 +373,7 @@ static void parse_words(struct command *command, int argc, char **argv) {
 }
 
 void cli_parse(struct command *command, int argc, char **argv) {
+    read_options();
     parse_words(command, argc, argv);
     if (command->name == NULL) reject("give a command: run, report, diff or tune");
 }

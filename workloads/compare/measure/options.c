@@ -6,10 +6,10 @@
 #endif
 #include "plan.h"
 
-#include "extras.h"
 #include "files.h"
 #include "machine.h"
 #include "process.h"
+#include "programs.h"
 #include "results.h"
 #include "text.h"
 #include "what_if.h"
@@ -150,8 +150,9 @@ static bool list_workloads(struct run_options *options, struct names *known) {
     size_t index;
     known->count = 0;
     options->descriptions = ask_driver(options, options->backends.items[0]);
-    if (json_array_size(options->descriptions) > MAX_NAMES - 2) {
-        fprintf(stderr, "tally-compare: the drivers have more than %d workloads\n", MAX_NAMES - 2);
+    if (json_array_size(options->descriptions) > MAX_NAMES - PROGRAMS) {
+        fprintf(stderr, "tally-compare: the drivers have more than %d workloads\n",
+                MAX_NAMES - PROGRAMS);
         return false;
     }
     json_array_foreach(options->descriptions, index, workload) {
@@ -173,8 +174,8 @@ static bool find_workloads(struct run_options *options) {
         options->workloads = known;
         return true;
     }
-    known.items[known.count++] = checked_strdup("convoy"); // to be told of
-    known.items[known.count++] = checked_strdup("task-server");
+    for (size_t p = 0; p < PROGRAMS; p++) // to be told of
+        known.items[known.count++] = checked_strdup(program_names[p]);
     bool good = names_known(&options->workloads, &known, "workload");
     names_free(&known);
     return good;
@@ -204,10 +205,10 @@ static bool find_python(struct run_options *options) {
 }
 
 bool run_complete_options(struct run_options *options) {
+    programs_choose(options);
     if (options->thread_count == 0) default_threads(options);
-    extras_choose(options);
     return find_backends(options) && find_workloads(options) && find_python(options) &&
-           extras_find(options) && what_if_find(options);
+           programs_find(options) && what_if_find(options);
 }
 
 const json_t *workload_description(const struct run_options *options, const char *workload) {

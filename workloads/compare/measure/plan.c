@@ -25,9 +25,9 @@ static const struct budget budgets[] = {
 };
 
 const struct kind *const kinds[] = {
-    &kind_timed,  &kind_control,  &kind_against, &kind_total,  &kind_processes, &kind_variants,
-    &kind_python, &kind_patterns, &kind_convoy,  &kind_server, &kind_what_if,   &kind_counted,
-    NULL};
+    &kind_timed,    &kind_control, &kind_against,  &kind_total,  &kind_processes,
+    &kind_variants, &kind_python,  &kind_patterns, &kind_convoy, &kind_server,
+    &kind_findings, &kind_what_if, &kind_counted,  NULL};
 
 void plan_add(struct plan *plan, struct job job) {
     plan->jobs = checked_realloc(plan->jobs, (plan->count + 1) * sizeof *plan->jobs);

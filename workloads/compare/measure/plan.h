@@ -97,7 +97,8 @@ json_t *ask_driver(const struct run_options *options, const char *backend);
 char *driver_path(const struct run_options *options, const char *backend, bool counted);
 
 extern const struct kind kind_timed, kind_control, kind_against, kind_processes, kind_patterns,
-    kind_python, kind_total, kind_variants, kind_convoy, kind_server, kind_what_if, kind_counted;
+    kind_python, kind_total, kind_variants, kind_convoy, kind_server, kind_findings, kind_what_if,
+    kind_counted;
 
 // All kinds in the order in which they run, then NULL.
 extern const struct kind *const kinds[];

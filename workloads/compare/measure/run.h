@@ -23,6 +23,9 @@ enum mode { MODE_DEFAULT, MODE_THREADS, MODE_BOTH };
 
 enum effort { QUICK, NORMAL, FULL };
 
+// Workloads with programs of their own, see programs.h.
+enum program { CONVOY, TASK_SERVER, FINDINGS, PROGRAMS };
+
 struct run_options {
     const char *drivers; // the folder of the driver programs and of backends.json
     enum effort effort;
@@ -44,9 +47,9 @@ struct run_options {
     const char *server_script;                   // what loads the task server, or NULL
     const char *against;                         // the folder of another build's drivers, or NULL
     unsigned switch_interval_us;                 // of the convoy with a GIL; 0: the default
-    bool convoy, servers;                        // to be measured, see extras.h
-    bool extras_named;                           // workloads were named
-    bool no_drivers;                             // and none of them is the drivers'
+    bool programs[PROGRAMS];                     // to be measured
+    bool workloads_named;
+    bool no_drivers;        // and none of them is the drivers'
     json_t *left_out;       // what was to be measured and cannot be, and why; or NULL
     json_t *arguments;      // the command line as it was given, to go on with the same
     bool what_if;           // also without each cause that can be removed, not only some

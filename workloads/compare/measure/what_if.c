@@ -2,8 +2,8 @@
 //
 // Runs without a cause; what_if.h says which.
 #include "plan.h"
+#include "programs.h"
 
-#include "extras.h"
 #include "machine.h"
 #include "results.h"
 #include "text.h"
@@ -110,7 +110,7 @@ static bool is_wanted(const struct run_options *options, const char *backend, co
     bool scale = threads == scale_threads(options);
     if (options->what_if && scale) return true;
     if (strcmp(cause, COUNTING) == 0)
-        return early && (scale || threads == 1) && !extras_backend_has_gil(options, backend);
+        return early && (scale || threads == 1) && !backend_has_gil(options, backend);
     return early && strcmp(cause, COLLECTOR) == 0 && threads == 1;
 }
 

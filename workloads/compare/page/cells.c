@@ -29,8 +29,15 @@ static char *show_time(double nanoseconds) {
     return format("%.*f %s", unit ? digits_of(nanoseconds) : 0, nanoseconds, units[unit]);
 }
 
+static char *show_bytes(double bytes) {
+    static const char *const units[] = {"bytes", "KiB", "MiB", "GiB"};
+    size_t unit = 0;
+    for (; bytes >= 999.5 && unit < 3; unit++) bytes /= 1024;
+    return format("%.*f %s", unit ? digits_of(bytes) : 0, bytes, units[unit]);
+}
+
 char *show_ratio(struct interval ratio) {
-    if (!(ratio.estimate > 0)) return checked_strdup(DASH);
+    if (!(ratio.estimate > 0)) return checked_strdup(ratio.known ? "0" : DASH);
     int digits = ratio.estimate >= 0.1 ? digits_of(ratio.estimate) : 3;
     if (ratio.known && !(ratio.low < ratio.high)) return format("%g", ratio.estimate); // to itself
     if (!ratio.known) return format("%.*f (no interval)", digits, ratio.estimate);
@@ -65,6 +72,7 @@ static char *show_number(const struct column *column, double number) {
     case COUNT: return format("%.0f", number);
     case RATE: return show_rate(number);
     case TIME: return show_time(number);
+    case BYTES: return show_bytes(number);
     case PERCENT: return number == 0 ? checked_strdup("0") : format("%.1f %%", 100 * number);
     default:
         return column->digits ? format("%.*f", column->digits, number) : format("%.3g", number);

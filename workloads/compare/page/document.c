@@ -109,8 +109,11 @@ char *heading_slug(const char *heading) {
 void document_table(struct document *document, const char *caption, const struct column *columns,
                     size_t column_count, const void *rows, size_t count, size_t size) {
     if (count == 0) return;
-    struct table table =
-        table_make(document->results, caption, columns, column_count, rows, count, size);
+    document_add_table(
+        document, table_make(document->results, caption, columns, column_count, rows, count, size));
+}
+
+void document_add_table(struct document *document, struct table table) {
     add_part(document, TABLE)->table = table;
 }
 

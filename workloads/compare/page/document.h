@@ -26,6 +26,7 @@ enum cell_type {
     RATE,    // double: 12.3 M
     TIME,    // double, nanoseconds: 12.3 µs
     PERCENT, // double, a share
+    BYTES,   // double: 12.3 KiB
     RATIO,   // struct interval: 1.95 (1.92 to 1.98)
     BAR,     // struct interval, drawn beside in the colour of the row's backend
     MARKED,  // struct interval: = the same, ? not enough data
@@ -104,6 +105,8 @@ void document_table(struct document *document, const char *caption, const struct
 #define TABLE_OF(document, caption, columns, rows, count)                                     \
     document_table(document, caption, columns, sizeof columns / sizeof *columns, rows, count, \
                    sizeof *rows)
+// Takes a table over.
+void document_add_table(struct document *document, struct table table);
 void document_free(struct document *document);
 
 // A string that lives as long as the document.

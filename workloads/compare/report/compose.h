@@ -36,6 +36,7 @@ void section_scaling(struct document *document, const struct analysis *analysis)
 void section_law(struct document *document, const struct analysis *analysis);
 void section_processes(struct document *document, const struct analysis *analysis);
 void section_patterns(struct document *document, const struct analysis *analysis);
+void section_findings(struct document *document, const struct analysis *analysis);
 void section_server(struct document *document, const struct analysis *analysis);
 void section_collector(struct document *document, const struct analysis *analysis);
 void section_variants(struct document *document, const struct analysis *analysis);

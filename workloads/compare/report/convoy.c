@@ -29,7 +29,7 @@ static double carried(const double *times, size_t count, double share) {
 static struct span each_of(struct runs runs, double share) {
     struct span span = {INFINITY, 0};
     for (size_t i = 0; i < runs.count; i++) {
-        double value = carried(runs.items[i].answers, runs.items[i].answer_count, share);
+        double value = carried(runs.items[i].times, runs.items[i].time_count, share);
         if (isnan(value)) return (struct span){NAN, NAN};
         span.low = fmin(span.low, value);
         span.high = fmax(span.high, value);
@@ -50,10 +50,10 @@ static struct convoy_row row_of(struct document *document, struct runs runs) {
     for (size_t i = 0; i < runs.count; i++) {
         const struct run *run = &runs.items[i];
         row.times =
-            checked_realloc(row.times, (row.time_count + run->answer_count) * sizeof *row.times);
-        if (run->answer_count)
-            memcpy(row.times + row.time_count, run->answers, run->answer_count * sizeof *row.times);
-        row.time_count += run->answer_count;
+            checked_realloc(row.times, (row.time_count + run->time_count) * sizeof *row.times);
+        if (run->time_count)
+            memcpy(row.times + row.time_count, run->times, run->time_count * sizeof *row.times);
+        row.time_count += run->time_count;
     }
     gsl_sort(row.times, 1, row.time_count);
     row.count = (double)row.time_count;

@@ -11,8 +11,8 @@
 #include <string.h>
 
 const char *const list_names[LISTS] = {
-    "runs",   "control",  "against", "totals",  "processes", "variants",
-    "python", "patterns", "convoy",  "servers", "what_if",   "counted",
+    "runs",     "control", "against", "totals",   "processes", "variants", "python",
+    "patterns", "convoy",  "servers", "findings", "what_if",   "counted",
 };
 const double quantile_shares[QUANTILES] = {0.5, 0.9, 0.99, 0.999, 1};
 const char *const contention_events[CONTENTION_EVENTS] = {
@@ -59,19 +59,19 @@ static const struct {
     FIELD("collector.pause_ns.longest", collector.pause.longest),
     FIELD("collector.generations.2.pause_ns.total", collector.full_pause.total),
     FIELD("collector.stop_ns.total", collector.stop.total),
-    FIELD("time.wall_ns", times.wall),
-    FIELD("time.user_ns", times.user),
-    FIELD("time.system_ns", times.system),
-    FIELD("time.ready_ns", times.ready),
-    FIELD("time.slept", times.slept),
-    FIELD("stats.gil_wait_ns", times.gil),
-    FIELD("stats.lock_wait_ns", times.lock),
-    FIELD("stats.grace_wait_ns", times.grace),
-    FIELD("stats.stopped_ns", times.stopped),
-    FIELD("stats.stop_ns", times.stop),
-    FIELD("stats.gc_ns", times.gc),
-    FIELD("stats.merge_ns", times.merge),
-    FIELD("stats.allocator_ns", times.allocator),
+    FIELD("time.wall_ns", time.wall),
+    FIELD("time.user_ns", time.user),
+    FIELD("time.system_ns", time.system),
+    FIELD("time.ready_ns", time.ready),
+    FIELD("time.slept", time.slept),
+    FIELD("stats.gil_wait_ns", time.gil),
+    FIELD("stats.lock_wait_ns", time.lock),
+    FIELD("stats.grace_wait_ns", time.grace),
+    FIELD("stats.stopped_ns", time.stopped),
+    FIELD("stats.stop_ns", time.stop),
+    FIELD("stats.gc_ns", time.gc),
+    FIELD("stats.merge_ns", time.merge),
+    FIELD("stats.allocator_ns", time.allocator),
     FIELD("latency.p50_ns", latency[0]),
     FIELD("latency.p90_ns", latency[1]),
     FIELD("latency.p99_ns", latency[2]),
@@ -102,6 +102,7 @@ static const struct {
     FIELD("gil", gil),
     FIELD("header_bytes", header_bytes),
     FIELD("object_bytes", object_bytes),
+    FIELD("figures", figures),
 };
 
 // How evenly the threads were served.
@@ -175,15 +176,15 @@ static void read_last(struct collector *collector, const json_t *json) {
     }
 }
 
-static void read_answers(struct run *run, const json_t *json) {
+static void read_times(struct run *run, const json_t *json) {
     const json_t *times = json_object_get(json, "times_ms"), *time;
     size_t index;
-    run->answer_count = json_array_size(times);
-    run->answers = checked_calloc(run->answer_count, sizeof *run->answers);
-    json_array_foreach(times, index, time) run->answers[index] = json_number_value(time);
+    run->time_count = json_array_size(times);
+    run->times = checked_calloc(run->time_count, sizeof *run->times);
+    json_array_foreach(times, index, time) run->times[index] = json_number_value(time);
 }
 
-// What a convoy and a task server call by other names.
+// What programs other than the drivers call by other names.
 static void read_extras(struct run *run, const json_t *json) {
     if (run->list == LIST_CONVOY) {
         run->workload = "convoy";
@@ -196,6 +197,8 @@ static void read_extras(struct run *run, const json_t *json) {
         run->rate = run->server[REQUESTS];
         run->seconds = object_number(json, "seconds", 0);
         run->operations = object_number(json_object_get(json, "load"), "requests", 0);
+    } else if (run->list == LIST_FINDINGS) {
+        run->workload = object_string(json, "experiment", "");
     }
 }
 
@@ -228,7 +231,7 @@ static struct run read_run(enum list list, const json_t *json) {
     read_samples(&run, json);
     read_contention(&run, json);
     read_last(&run.collector, json);
-    read_answers(&run, json);
+    read_times(&run, json);
     read_extras(&run, json);
     run.stats_operations = object_number(json, "stats_operations", run.operations);
     return run;
@@ -372,7 +375,7 @@ void results_free(struct results *results) {
     for (size_t i = 0; i < results->run_count; i++) {
         free(results->runs[i].samples);
         free(results->runs[i].contention);
-        free(results->runs[i].answers);
+        free(results->runs[i].times);
     }
     free(results->runs);
     free(results->workloads);

@@ -80,10 +80,10 @@ static bool extras_are_good(const json_t *root, const char **why) {
     static const struct {
         const char *list;
         bool (*check)(const json_t *run, const char **why);
-    } lists[] = {{"convoy", convoy_check},        {"servers", server_check},
-                 {"patterns", results_check_run}, {"python", results_check_run},
-                 {"variants", results_check_run}, {"what_if", results_check_run},
-                 {"against", results_check_run}};
+    } lists[] = {{"convoy", convoy_check},       {"servers", server_check},
+                 {"findings", findings_check},   {"patterns", results_check_run},
+                 {"python", results_check_run},  {"variants", results_check_run},
+                 {"what_if", results_check_run}, {"against", results_check_run}};
     const json_t *run;
     size_t index;
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)

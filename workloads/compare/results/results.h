@@ -24,6 +24,7 @@ enum list {
     LIST_PATTERNS,
     LIST_CONVOY,
     LIST_SERVERS,
+    LIST_FINDINGS,
     LIST_WHAT_IF,
     LIST_COUNTED,
     LISTS
@@ -87,17 +88,17 @@ struct run {
     double seconds, operations; // of all samples together
     double peak_kib, pss_kib, wall_seconds, live_at_finish, stats_operations;
     struct collector collector;
-    struct times times;
+    struct times time;
     double latency[QUANTILES], latencies, clock_ns; // nanoseconds; how many there are
     struct contention *contention;
     size_t contention_count;
     bool contention_told;
-    double *answers; // of a convoy, milliseconds, ascending
-    size_t answer_count;
+    double *times; // of a convoy, milliseconds, ascending
+    size_t time_count;
     double interval_us, connections, server[SERVER_FIGURES];
     // Names and values that the drivers choose.
     const json_t *counters, *perf_counts, *perf_lacks, *parameters, *gil;
-    const json_t *header_bytes, *object_bytes;
+    const json_t *header_bytes, *object_bytes, *figures;
 };
 
 struct backend {
@@ -154,8 +155,10 @@ const struct workload *workload_named(const struct results *results, const char 
 
 // Checks one run as a driver prints it; *why tells what is wrong.
 bool results_check_run(const json_t *run, const char **why);
+// The same of what convoy, the task server and an experiment of findings print.
 bool convoy_check(const json_t *run, const char **why);
 bool server_check(const json_t *run, const char **why);
+bool findings_check(const json_t *run, const char **why);
 // Whether it is a list of backends, each with a name and a role.
 bool results_check_backends(const json_t *list);
 
