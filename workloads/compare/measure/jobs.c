@@ -68,15 +68,16 @@ static bool lists(const json_t *about, const char *list, const char *word) {
     return false;
 }
 
-static const char *python_name(const json_t *about) {
-    return object_string(about, "name", "Python");
-}
-
 // An interpreter takes seconds for each; a quick run asks it once.
-static bool takes_collector_script(const struct run_options *options, const char *workload,
-                                   int round) {
-    return options->python && lists(options->python_name, "workloads", workload) &&
-           (options->effort != QUICK || round == 0);
+// What another version of Python did cannot be had of this one.
+static void add_collectors(struct turns *turns, const struct run_options *options,
+                           const char *workload, const char *variant, int round) {
+    for (size_t p = 0; p < options->pythons.count; p++) {
+        const json_t *about = options->interpreters[p].collector;
+        if (lists(about, "workloads", workload) && (options->effort != QUICK || round == 0) &&
+            !(variant && lists(about, "lacks", variant)))
+            add_turn(turns, &kind_python, interpreter_name(options, p));
+    }
 }
 
 // The reference, if it is measured.
@@ -124,11 +125,11 @@ static struct turns timed_turns(const struct plan *plan, size_t w, size_t t, int
     if (options->against) add_backends(&turns, options, &kind_against, options->backends.count);
     if (runs_as_processes(options, workload, threads))
         add_turn(&turns, &kind_processes, reference(options));
-    if (options->patterns_name && lists(options->patterns_name, "workloads", workload))
-        add_turn(&turns, &kind_patterns, python_name(options->patterns_name));
-    if (takes_collector_script(options, workload, round) && variant_threads(options, t) &&
-        json_array_size(workload_variants(options, workload)) == 0)
-        add_turn(&turns, &kind_python, python_name(options->python_name));
+    for (size_t p = 0; p < options->pythons.count; p++)
+        if (lists(options->interpreters[p].patterns, "workloads", workload))
+            add_turn(&turns, &kind_patterns, interpreter_name(options, p));
+    if (variant_threads(options, t) && json_array_size(workload_variants(options, workload)) == 0)
+        add_collectors(&turns, options, workload, NULL, round);
     return turns;
 }
 
@@ -164,10 +165,7 @@ static void add_variant(struct plan *plan, const char *workload, const char *var
     const struct run_options *options = plan->options;
     struct turns turns = {.count = 0};
     add_backends(&turns, options, &kind_variants, options->backends.count);
-    // What another version of Python did cannot be had of this one.
-    if (takes_collector_script(options, workload, round) &&
-        !lists(options->python_name, "lacks", variant))
-        add_turn(&turns, &kind_python, python_name(options->python_name));
+    add_collectors(&turns, options, workload, variant, round);
     for (size_t t = 0; t < options->thread_count; t++)
         if (variant_threads(options, t))
             add_point(plan, &turns, workload, variant, options->threads[t], round);
@@ -209,18 +207,23 @@ static void add_other_build(const struct plan *plan, const struct job *job,
     arguments_add(arguments, "%s/tally-%s", plan->options->against, job->backend);
 }
 
+void add_script(const struct plan *plan, const struct job *job, const char *script,
+                struct arguments *arguments) {
+    size_t p = 0;
+    while (strcmp(interpreter_name(plan->options, p), job->backend) != 0) p++;
+    arguments_add(arguments, "%s", plan->options->pythons.items[p]);
+    arguments_add(arguments, "-B"); // writes nothing beside the script
+    arguments_add(arguments, "%s", script);
+}
+
 static void add_collector_script(const struct plan *plan, const struct job *job,
                                  struct arguments *arguments) {
-    (void)job;
-    arguments_add(arguments, "%s", plan->options->python);
-    arguments_add(arguments, "%s", plan->options->python_script);
+    add_script(plan, job, plan->options->python_script, arguments);
 }
 
 static void add_patterns_script(const struct plan *plan, const struct job *job,
                                 struct arguments *arguments) {
-    (void)job;
-    arguments_add(arguments, "%s", plan->options->python);
-    arguments_add(arguments, "%s", plan->options->patterns_script);
+    add_script(plan, job, plan->options->patterns_script, arguments);
 }
 
 static void add_short(const struct plan *plan, const struct job *job, struct arguments *arguments) {

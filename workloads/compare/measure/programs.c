@@ -168,6 +168,12 @@ static void plan_rounds(struct plan *plan, struct jobs *jobs, int rounds) {
     free(jobs->items);
 }
 
+static bool is_backend(const struct run_options *options, const char *name) {
+    for (size_t b = 0; b < options->backends.count; b++)
+        if (strcmp(options->backends.items[b], name) == 0) return true;
+    return false;
+}
+
 bool backend_has_gil(const struct run_options *options, const char *backend) {
     const json_t *entry;
     size_t index;
@@ -197,6 +203,14 @@ static void add_convoys(struct plan *plan) {
                                             .threads = busy_counts[n]});
             }
         }
+    bool with_pythons = options->programs[CONVOY] && options->convoy_script;
+    for (size_t p = 0; with_pythons && p < options->pythons.count; p++)
+        for (size_t n = 0; n < sizeof busy_counts / sizeof *busy_counts; n++)
+            if (!brief || busy_counts[n] == 2)
+                add_job(&jobs, (struct job){.kind = &kind_convoy,
+                                            .workload = "convoy",
+                                            .backend = interpreter_name(options, p),
+                                            .threads = busy_counts[n]});
     // With findings as many as its experiments have, so that each round has a pair.
     plan_rounds(plan, &jobs,
                 options->programs[FINDINGS] ? plan->budget.rounds
@@ -247,7 +261,10 @@ static void add_program(const struct plan *plan, const struct job *job, enum pro
 static void add_convoy_words(const struct plan *plan, const struct job *job,
                              struct arguments *arguments) {
     const struct effort_of_programs *effort = &efforts[plan->options->effort];
-    add_program(plan, job, CONVOY, arguments);
+    if (is_backend(plan->options, job->backend))
+        add_program(plan, job, CONVOY, arguments);
+    else
+        add_script(plan, job, plan->options->convoy_script, arguments);
     arguments_add(arguments, "--busy=%d", job->threads);
     arguments_add(arguments, "--requests=%d", effort->convoy.requests);
     arguments_add(arguments, "--pause=%d", effort->convoy.pause_us);
