@@ -178,12 +178,14 @@ static bool has_gil(const struct run_options *options, const char *backend) {
 }
 
 static void add_convoys(struct plan *plan) {
-    static const int busy_counts[] = {0, 1, 2, 4};
+    static const int busy_counts[] = {0, 2, 1, 4};
     static const char *const schemes[] = {"ticks", "cpython", "deadline"};
     const struct run_options *options = plan->options;
+    // The claims compare two busy threads with none.
+    size_t counts = options->programs[FINDINGS] ? 2 : sizeof busy_counts / sizeof *busy_counts;
     struct jobs jobs = {0};
     for (size_t b = 0; options->programs[CONVOY] && b < options->backends.count; b++)
-        for (size_t n = 0; n < sizeof busy_counts / sizeof *busy_counts; n++) {
+        for (size_t n = 0; n < counts; n++) {
             const char *backend = options->backends.items[b];
             bool gil = has_gil(options, backend);
             for (size_t s = 0; s < (gil ? sizeof schemes / sizeof *schemes : 1); s++)
