@@ -444,14 +444,10 @@ static void serve(const struct options *options, int listener, int signals, doub
 int main(int argc, char **argv) {
     struct options options = {.threads = 2, .version = 1, .tasks = 1000, .idle = 60};
     const struct argp argp = {
-        option_list,
-        parse,
-        NULL,
-        "Serves tasks and subtasks over HTTP from a Tally run time. "
-        "Prints where it listens, and statistics at the end, a line of JSON each.",
-        NULL,
-        NULL,
-        NULL};
+        .options = option_list,
+        .parser = parse,
+        .doc = "Serves tasks and subtasks over HTTP from a Tally run time. "
+               "Prints where it listens, and statistics at the end, a line of JSON each."};
     sigset_t signals;
     int listener, signal_file;
     ptrdiff_t left;
