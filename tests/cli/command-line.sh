@@ -13,6 +13,7 @@ if [ $# -ne 1 ] || [ ! -d "$1" ]; then
 fi
 drivers=$(cd "$1" && pwd)
 root=$(cd "$(dirname "$0")/../.." && pwd)
+experiments=$root/workloads/experiments
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 passed=0
@@ -62,6 +63,13 @@ shows() {
     [ ! -s "$scratch/err" ] || problem="$problem${problem:+; }something on standard error"
     grep -qF -- "$word" "$scratch/out" || problem="$problem${problem:+; }'$word' is not printed"
     judge "$*" "$problem"
+}
+
+# ran NAME: the last call succeeded
+ran() {
+    problem=
+    [ "$status" -eq 0 ] || problem="exit status $status"
+    judge "$1" "$problem"
 }
 
 # has FILE PATTERN: the file has a line that matches
@@ -222,7 +230,7 @@ refused "$scratch/backends.json" run --drivers "$scratch" --output "$scratch/non
     refused --switch-ticks $run --switch-policy deadline --switch-ticks 100
     refused --python-script $run --with-python python3
     refused no-such-python $run --with-python no-such-python --python-script \
-        "$root/workloads/experiments/python/collector.py"
+        "$experiments/python/collector.py"
 }
 refused --check tune
 refused '--check goes with tune' run --drivers "$drivers" --check
@@ -231,11 +239,8 @@ shows --what-if --help
 # Every cause of list-shared-read is measured or named with the reason; the drivers without locks
 # may not be built.
 call run --drivers "$drivers" --backends "${backends%%,*}" --workloads list-shared-read,queens \
-    --quick --rounds 2 --threads 2 \
-    --what-if --output "$scratch/what-if"
-problem=
-[ $status -eq 0 ] || problem="exit status $status"
-judge "run with what-if" "$problem"
+    --quick --rounds 2 --threads 2 --what-if --output "$scratch/what-if"
+ran "run with what-if"
 for pattern in '^## What if a cause were gone' \
     '^\| list-shared-read \| [a-z-]+ \| [0-9.]+ \(.*\| [0-9.]+ \(.*\| [0-9.]+ \(' \
     '^\| queens \| [a-z-]+ \| – \| – \| [0-9.]+ \(' \
@@ -252,8 +257,7 @@ refused "$scratch/file" report "$scratch/file" --output "$scratch/none"
 refused "$scratch/no-such-file" report "$scratch/no-such-file" --output "$scratch/none"
 
 call run --drivers "$drivers" --backends "${backends%%,*}" --workloads refcount-own --quick \
-    --rounds 2 \
-    --threads "1,$((2 * cores))" --output "$scratch/report"
+    --rounds 2 --threads "1,$((2 * cores))" --output "$scratch/report"
 problem=
 [ $status -eq 0 ] || problem="exit status $status"
 [ "$(tail -n 1 "$scratch/out")" = "$scratch/report" ] \
@@ -267,7 +271,7 @@ refused convoi run --drivers "$drivers" --workloads convoi --output "$scratch/no
 refused 1000000 run --drivers "$drivers" --switch-interval-us 0 --output "$scratch/none"
 mkdir "$scratch/empty"
 env PATH="$scratch/empty" "$program" run --drivers "$drivers" --workloads task-server \
-    --server-script "$root/workloads/experiments/server/load.py" \
+    --server-script "$experiments/server/load.py" \
     --output "$scratch/none" >"$scratch/out" 2>"$scratch/err"
 status=$?
 problem=
@@ -281,24 +285,19 @@ judge "task-server without wrk" "$problem"
 locked=$(echo "$backends" | tr , '\n' | sed -n '/^gil/{p;q}')
 call run --drivers "$drivers" --backends "${locked:-${backends%%,*}}" --workloads convoy --quick \
     --switch-interval-us 1000 --output "$scratch/convoy"
-problem=
-[ "$status" -eq 0 ] || problem="exit status $status"
-judge "run of convoy alone" "$problem"
+ran "run of convoy alone"
 [ -z "$locked" ] || has "$scratch/convoy/results.json" '"interval_us": 1000'
 has "$scratch/convoy/report.md" '^## Convoys'
 
 if [ -n "$python" ] && command -v wrk >"$scratch/out" \
     && [ -x "$drivers/workloads/experiments/server/task-server-${backends%%,*}" ]; then
-    timeout 600 "$program" run --drivers "$drivers" --backends "$backends" --workloads \
-        convoy,task-server,load-tuple-const \
-        --quick --rounds 2 --threads 1,2 --output "$scratch/extras" --with-python "$python" \
-            --python-script "$root/workloads/experiments/python/collector.py" \
-        --patterns-script "$root/workloads/experiments/python/patterns.py" --server-script \
-            "$root/workloads/experiments/server/load.py" >"$scratch/out" 2>"$scratch/err"
+    timeout 600 "$program" run --drivers "$drivers" --backends "$backends" --quick --rounds 2 \
+        --threads 1,2 --workloads convoy,task-server,load-tuple-const --output "$scratch/extras" \
+        --with-python "$python" --python-script "$experiments/python/collector.py" \
+        --patterns-script "$experiments/python/patterns.py" \
+        --server-script "$experiments/server/load.py" >"$scratch/out" 2>"$scratch/err"
     status=$?
-    problem=
-    [ $status -eq 0 ] || problem="exit status $status"
-    judge "run of convoy, task-server and a pattern" "$problem"
+    ran "run of convoy, task-server and a pattern"
     problem=
     "$python" "$root/tests/compare/check_extras.py" "$scratch/extras" "$backends" \
         2>"$scratch/err" || problem="faults"
@@ -308,11 +307,8 @@ else
 fi
 
 call run --drivers "$drivers" --backends "$backends" --workloads churn,handoff --quick --rounds 2 \
-    --threads 1,2 \
-    --mode threads,processes --output "$scratch/processes"
-problem=
-[ $status -eq 0 ] || problem="exit status $status"
-judge "run with processes" "$problem"
+    --threads 1,2 --mode threads,processes --output "$scratch/processes"
+ran "run with processes"
 if [ "$cores" -ge 2 ] && [ "${backends#*gil}" != "$backends" ]; then
     has "$scratch/processes/report.md" '^## Threads without a GIL beside processes with one'
     has "$scratch/processes/report.md" '^\| churn \| .*\| 2 \|.* [0-9.]+ \|$'
@@ -320,31 +316,24 @@ if [ "$cores" -ge 2 ] && [ "${backends#*gil}" != "$backends" ]; then
 fi
 has "$scratch/processes/report.md" 'No fit: '
 
-timeout 300 "$program" run --drivers "$drivers" --backends "${backends%%,*}" --workloads churn \
-    --threads 1,2 --rounds 2 \
-    --output "$scratch/totals" >"$scratch/out" 2>"$scratch/err"
-status=$?
-problem=
-[ $status -eq 0 ] || problem="exit status $status"
-judge "run with a fixed total" "$problem"
+call run --drivers "$drivers" --backends "${backends%%,*}" --workloads churn --threads 1,2 \
+    --rounds 2 --output "$scratch/totals"
+ran "run with a fixed total"
 [ "$cores" -lt 2 ] || has "$scratch/totals/results.json" '"total": [0-9]{3}'
 
 if [ -n "$python" ]; then
     call run --drivers "$drivers" --backends "${backends%%,*}" --workloads \
-        tasks-cycle,tasks-weakref,gc-live,gc-garbage \
-        --quick --rounds 2 --threads 1 --output "$scratch/collector" --with-python "$python" \
-        --python-script "$root/workloads/experiments/python/collector.py"
-    problem=
-    [ $status -eq 0 ] || problem="exit status $status"
-    judge "run with a Python" "$problem"
+        tasks-cycle,tasks-weakref,gc-live,gc-garbage --quick --rounds 2 --threads 1 --output "$scratch/collector" --with-python "$python" \
+        --python-script "$experiments/python/collector.py"
+    ran "run with a Python"
     for pattern in '^### Relying on the collector' '^\| CPython [0-9.]+ .* weak \|' \
         '^### A pause against live objects' \
         '^\| .* nodes=10000 \|' 'finalizers=python2' '^Measured with nodes='; do
         has "$scratch/collector/report.md" "$pattern"
     done
     program=$python
-    shows --workload "$root/workloads/experiments/python/collector.py" --help
-    shows '"name": ' "$root/workloads/experiments/python/collector.py" --list
+    shows --workload "$experiments/python/collector.py" --help
+    shows '"name": ' "$experiments/python/collector.py" --list
     program=$drivers/tally-compare
 else
     echo "no python3: what --with-python does is not tested" >&2
@@ -361,9 +350,7 @@ refused "$scratch/file" report "$results" --output "$scratch/file"
 env PATH=/nonexistent "$program" report "$results" --output "$scratch/plain" >"$scratch/out" \
     2>"$scratch/err"
 status=$?
-problem=
-[ $status -eq 0 ] || problem="exit status $status"
-judge "report without any other program" "$problem"
+ran "report without any other program"
 problem=
 cmp -s "$scratch/plain/report.html" "$scratch/report/report.html" || problem="the page differs"
 judge "a report is written again as it was" "$problem"
@@ -388,7 +375,7 @@ else
     judge "resume" "$problem"
     for folder in report stopped resumed collector; do
         problem=
-        "$python" "$root/workloads/compare/results/check_schema.py" \
+        "$python" "$root/tests/compare/check_schema.py" \
             "$scratch/$folder/results.json" 2>"$scratch/err" ||
             problem="its results do not follow the schema"
         judge "schema of $folder" "$problem"
@@ -398,7 +385,7 @@ else
         's/"self": false/"self": 0/'; do
         sed "$damage" "$results" >"$scratch/wrong.json"
         problem=
-        ! "$python" "$root/workloads/compare/results/check_schema.py" "$scratch/wrong.json" \
+        ! "$python" "$root/tests/compare/check_schema.py" "$scratch/wrong.json" \
             2>"$scratch/err" ||
             problem="the schema takes it"
         judge "schema after $damage" "$problem"
@@ -462,6 +449,8 @@ shows --all test --help
 shows --preset build --help
 shows --check tune --help
 shows --what-if compare --help
+shows '\-\-resume DIR' man
+shows 'complete -o default' completion
 refused --check tune
 refused "takes no value" compare --what-if=1
 refused no-such-command no-such-command

@@ -423,7 +423,7 @@ readonly_checkout() {
     work=$scratch/work
     mkdir -p "$checkout/build/release/workloads/experiments/convoy" "$work"
     cp "$root/tally" "$root/CMakeLists.txt" "$root/CMakePresets.json" "$checkout"
-    (cd "$root" && find core gil nogil workloads -name '*.py' -o -name '*.[ch]' -o -name options.txt | tar cf - -T - \
+    (cd "$root" && find core gil nogil workloads -name '*.py' -o -name '*.[ch]' -o -path '*/cli/*' | tar cf - -T - \
         | tar xf - -C "$checkout")
     cp "$drivers"/CMakeCache.txt "$drivers"/backends.json "$checkout/build/release"
     cp "$drivers"/tally-compare "$drivers"/tally-"$backend" "$drivers"/tally-"$backend"-counted \

@@ -57,3 +57,10 @@ uint64_t program_quantile(const uint64_t *times, size_t count, double share) {
 
     return !count ? 0 : times[rank < count ? rank : count - 1];
 }
+
+void program_print(json_t *results) {
+    if (!results) program_fail("no memory for the results");
+    json_dumpf(results, stdout, JSON_COMPACT | JSON_REAL_PRECISION(9));
+    putchar('\n');
+    json_decref(results);
+}

@@ -23,35 +23,32 @@
 #include <unistd.h>
 
 static bool write_report(const struct analysis *analysis, const char *folder) {
-    struct text html = {0}, markdown = {0}, csv = {0}, comparisons = {0}, json = {0};
+    enum { JSON, CSV, COMPARISONS, MARKDOWN, HTML, FILES };
+    struct text texts[FILES] = {0};
+    const struct output_file files[FILES] = {{"results.json", &texts[JSON]},
+                                             {"results.csv", &texts[CSV]},
+                                             {"comparisons.csv", &texts[COMPARISONS]},
+                                             {"report.md", &texts[MARKDOWN]},
+                                             {"report.html", &texts[HTML]}};
     struct document document = compose_report(analysis);
-    render_html(&document, &html);
-    render_markdown(&document, &markdown);
-    compose_csv(analysis->results, &csv);
-    compose_comparisons_csv(analysis, &comparisons);
+    render_html(&document, &texts[HTML]);
+    render_markdown(&document, &texts[MARKDOWN]);
+    compose_csv(analysis->results, &texts[CSV]);
+    compose_comparisons_csv(analysis, &texts[COMPARISONS]);
     char *dumped = json_dumps(analysis->results->root, JSON_INDENT(1));
     if (dumped == NULL) reject("%s: cannot write the results as JSON, out of memory", folder);
-    text_add_bytes(&json, dumped, strlen(dumped));
-    text_add(&json, "\n");
-    const struct output_file files[] = {{"results.json", &json},
-                                        {"results.csv", &csv},
-                                        {"comparisons.csv", &comparisons},
-                                        {"report.md", &markdown},
-                                        {"report.html", &html}};
-    bool good = folder_write(folder, files, sizeof files / sizeof *files);
+    text_add_bytes(&texts[JSON], dumped, strlen(dumped));
+    text_add(&texts[JSON], "\n");
     free(dumped);
-    text_free(&html);
-    text_free(&markdown);
-    text_free(&csv);
-    text_free(&comparisons);
-    text_free(&json);
+    bool good = folder_write(folder, files, FILES);
+    for (size_t i = 0; i < FILES; i++) text_free(&texts[i]);
     document_free(&document);
     return good;
 }
 
-static void print_table(const struct analysis *analysis) {
+// Takes the table over.
+static void print_table(struct table table) {
     struct text out = {0};
-    struct table table = compose_terminal_table(analysis);
     render_terminal_table(&table, &out);
     fputs(text_string(&out), stdout);
     table_free(&table);
@@ -60,12 +57,7 @@ static void print_table(const struct analysis *analysis) {
 
 static void print_findings(const struct analysis *analysis) {
     struct document document = {.results = analysis->results};
-    struct table table = compose_findings_table(&document, analysis);
-    struct text out = {0};
-    render_terminal_table(&table, &out);
-    fputs(text_string(&out), stdout);
-    text_free(&out);
-    table_free(&table);
+    print_table(compose_findings_table(&document, analysis));
     document_free(&document);
 }
 
@@ -92,7 +84,7 @@ static int finish(json_t *root, const char *folder, bool created, double margin)
         if (created) rmdir(folder);
         status = 2;
     } else {
-        if (analysis.backend_count && !results.self) print_table(&analysis);
+        if (analysis.backend_count && !results.self) print_table(compose_terminal_table(&analysis));
         if (findings_count(&analysis)) print_findings(&analysis);
         print_line(show_control(&analysis), analysis.control.count);
         print_line(show_against(&analysis), analysis.families[FAMILY_AGAINST].count);

@@ -11,7 +11,7 @@
 #include "results.h"
 #include "text.h"
 
-#include <dirent.h>
+#include <glob.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,24 +24,6 @@ enum { FEW_CORES = 4, SWAPPED_MIB = 16 };
 const char *state_name(enum state state) {
     static const char *const names[] = {"good", "spoils", "unknown"};
     return names[state];
-}
-
-// The file's first bytes, at most size - 1; false where it cannot be read or is empty.
-static bool read_text(const char *root, const char *path, char *text, size_t size) {
-    char *whole = format("%s%s", root, path);
-    FILE *file = fopen(whole, "re");
-    free(whole);
-    if (file == NULL) return false;
-    size_t length = fread(text, 1, size - 1, file);
-    fclose(file);
-    text[length] = '\0';
-    return length > 0;
-}
-
-static bool read_line(const char *root, const char *path, char *line, size_t size) {
-    bool good = read_text(root, path, line, size);
-    if (good) line[strcspn(line, "\n")] = '\0';
-    return good;
 }
 
 // How many processors a list such as 0-3,8 names.
@@ -61,40 +43,29 @@ static int count_list(const char *list) {
 static int cores_of(const char *root) {
     char line[256];
     if (*root == '\0') return machine_cores();
-    return read_line(root, "/sys/devices/system/cpu/online", line, sizeof line) ? count_list(line)
-                                                                                : 0;
+    return machine_line(root, "/sys/devices/system/cpu/online", line, sizeof line)
+               ? count_list(line)
+               : 0;
 }
 
-// Calls with the folder of each processor, cpu0 and so on.
-static void each_processor(const char *root, void (*call)(const char *folder, void *context),
-                           void *context) {
-    char *path = format("%s/sys/devices/system/cpu", root);
-    DIR *folder = opendir(path);
-    for (struct dirent *entry; folder && (entry = readdir(folder));) {
-        if (strncmp(entry->d_name, "cpu", 3) != 0 || entry->d_name[3] < '0' ||
-            entry->d_name[3] > '9')
-            continue;
-        char *processor = format("%s/%s", path, entry->d_name);
-        call(processor, context);
-        free(processor);
-    }
-    if (folder) closedir(folder);
-    free(path);
+// The first lines of a file of each processor; *count of them.  The caller frees all.
+static char **lines_of_processors(const char *root, const char *file, size_t *count) {
+    char *pattern = format("%s/sys/devices/system/cpu/cpu[0-9]*/%s", root, file), line[256];
+    glob_t found = {0};
+    if (glob(pattern, 0, NULL, &found) != 0) found.gl_pathc = 0;
+    char **lines = checked_calloc(found.gl_pathc, sizeof *lines);
+    *count = 0;
+    for (size_t i = 0; i < found.gl_pathc; i++)
+        if (machine_line("", found.gl_pathv[i], line, sizeof line))
+            lines[(*count)++] = checked_strdup(line);
+    globfree(&found);
+    free(pattern);
+    return lines;
 }
 
-struct governors {
-    int known, others; // not "performance"
-    char other[64];
-};
-
-static void count_governor(const char *folder, void *context) {
-    struct governors *governors = context;
-    char line[64];
-    if (!read_line(folder, "/cpufreq/scaling_governor", line, sizeof line)) return;
-    governors->known++;
-    if (strcmp(line, "performance") == 0) return;
-    governors->others++;
-    snprintf(governors->other, sizeof governors->other, "%s", line);
+static void free_lines(char **lines, size_t count) {
+    for (size_t i = 0; i < count; i++) free(lines[i]);
+    free(lines);
 }
 
 // What a look finds; its name, the text for what is not told, and the advice are in the table
@@ -112,47 +83,42 @@ static struct look look_of(bool spoils, char *found) {
 static const struct look NOT_TOLD = {STATE_UNKNOWN, NULL, NULL};
 
 static struct look look_governor(const char *root) {
-    struct governors governors = {0};
-    each_processor(root, count_governor, &governors);
-    if (governors.known == 0) return NOT_TOLD;
-    if (governors.others == 0)
-        return look_of(false, format("performance on all %d processors", governors.known));
-    return look_of(true, format("%s on %d of %d processors: clocks change during a run",
-                                governors.other, governors.others, governors.known));
+    size_t count, others = 0, last = 0;
+    char **lines = lines_of_processors(root, "cpufreq/scaling_governor", &count);
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(lines[i], "performance") != 0) {
+            others++;
+            last = i;
+        }
+    struct look look =
+        count == 0    ? NOT_TOLD
+        : others == 0 ? look_of(false, format("performance on all %zu processors", count))
+                      : look_of(true, format("%s on %zu of %zu processors: clocks change during a "
+                                             "run",
+                                             lines[last], others, count));
+    free_lines(lines, count);
+    return look;
 }
 
 static struct look look_turbo(const char *root) {
-    static const struct {
-        const char *path, *advice;
-        char on;
-    } files[] = {{"/sys/devices/system/cpu/intel_pstate/no_turbo",
-                  "echo 1 | sudo tee /sys/devices/system/cpu/intel_pstate/no_turbo", '0'},
-                 {"/sys/devices/system/cpu/cpufreq/boost",
-                  "echo 0 | sudo tee /sys/devices/system/cpu/cpufreq/boost", '1'}};
-    char line[16];
-    for (size_t i = 0; i < 2; i++) {
-        if (!read_line(root, files[i].path, line, sizeof line)) continue;
-        bool on = line[0] == files[i].on;
-        struct look look = look_of(
-            on, format(on ? "on: one busy core runs faster than several do, which lowers speedups"
-                          : "off"));
-        look.advice = files[i].advice;
-        return look;
-    }
-    return NOT_TOLD;
-}
-
-static void count_siblings(const char *folder, void *context) {
-    char line[256];
-    int *most = context, siblings;
-    if (read_line(folder, "/topology/thread_siblings_list", line, sizeof line) &&
-        (siblings = count_list(line)) > *most)
-        *most = siblings;
+    enum turbo turbo = machine_turbo(root);
+    if (turbo == TURBO_UNKNOWN) return NOT_TOLD;
+    if (turbo == TURBO_OFF) return look_of(false, format("off"));
+    struct look look = look_of(
+        true, format("on: one busy core runs faster than several do, which lowers speedups"));
+    look.advice = turbo == TURBO_INTEL
+                      ? "echo 1 | sudo tee /sys/devices/system/cpu/intel_pstate/no_turbo"
+                      : "echo 0 | sudo tee /sys/devices/system/cpu/cpufreq/boost";
+    return look;
 }
 
 static struct look look_siblings(const char *root) {
+    size_t count;
     int most = 0;
-    each_processor(root, count_siblings, &most);
+    char **lines = lines_of_processors(root, "topology/thread_siblings_list", &count);
+    for (size_t i = 0; i < count; i++)
+        most = count_list(lines[i]) > most ? count_list(lines[i]) : most;
+    free_lines(lines, count);
     if (most == 0) return NOT_TOLD;
     return most == 1
                ? look_of(false, format("one a core"))
@@ -172,7 +138,7 @@ static struct look look_load(const char *root) {
     char line[128];
     double load;
     int running;
-    if (!read_line(root, "/proc/loadavg", line, sizeof line) ||
+    if (!machine_line(root, "/proc/loadavg", line, sizeof line) ||
         sscanf(line, "%lf %*f %*f %d/", &load, &running) != 2)
         return NOT_TOLD;
     running = running > 0 ? running - 1 : 0; // who reads it
@@ -182,22 +148,18 @@ static struct look look_load(const char *root) {
 }
 
 static struct look look_steal(const char *root) {
-    char line[512];
-    double ticks[8] = {0}, total = 0;
-    bool good = read_line(root, "/proc/stat", line, sizeof line) &&
-                sscanf(line, "cpu %lf %lf %lf %lf %lf %lf %lf %lf", &ticks[0], &ticks[1], &ticks[2],
-                       &ticks[3], &ticks[4], &ticks[5], &ticks[6], &ticks[7]) == 8;
-    for (size_t i = 0; i < 8; i++) total += ticks[i];
-    if (!good || total <= 0) return NOT_TOLD;
+    double stolen, total;
+    if (!machine_steal(root, &stolen, &total) || total <= 0) return NOT_TOLD;
     return look_of(
-        ticks[7] / total > STOLEN_SHARE,
-        format("the hypervisor took %.2f %% of the time since the start", 100 * ticks[7] / total));
+        stolen / total > STOLEN_SHARE,
+        format("the hypervisor took %.2f %% of the time since the start", 100 * stolen / total));
 }
 
 // A line of /proc/meminfo in MiB; -1: there is none.
 static double meminfo(const char *root, const char *key) {
     char text[8192];
-    const char *at = read_text(root, "/proc/meminfo", text, sizeof text) ? strstr(text, key) : NULL;
+    const char *at =
+        machine_text(root, "/proc/meminfo", text, sizeof text) ? strstr(text, key) : NULL;
     return at && (at == text || at[-1] == '\n') ? atof(at + strlen(key)) / 1024 : -1;
 }
 
@@ -215,13 +177,13 @@ static struct look look_memory(const char *root) {
 
 static struct look look_virtual(const char *root) {
     char *text = checked_calloc(1, 1 << 16), line[128];
-    bool known = read_text(root, "/proc/cpuinfo", text, 1 << 16);
+    bool known = machine_text(root, "/proc/cpuinfo", text, 1 << 16);
     const char *flags = known ? strstr(text, "\nflags") : NULL;
     char *end = flags ? strchr(flags + 1, '\n') : NULL;
     if (end) *end = '\0';
     bool virtual = flags && strstr(flags, " hypervisor"), told = flags;
-    bool named = read_line(root, "/sys/hypervisor/type", line, sizeof line) ||
-                 read_line(root, "/sys/class/dmi/id/product_name", line, sizeof line);
+    bool named = machine_line(root, "/sys/hypervisor/type", line, sizeof line) ||
+                 machine_line(root, "/sys/class/dmi/id/product_name", line, sizeof line);
     free(text);
     if (!told) return NOT_TOLD;
     if (!virtual) return look_of(false, format("no"));
@@ -233,8 +195,8 @@ static struct look look_virtual(const char *root) {
 static double quota_of_version_2(const char *root, const char *folder) {
     char line[64], *path = format("/sys/fs/cgroup%s/cpu.max", folder);
     double quota, period;
-    bool limited =
-        read_line(root, path, line, sizeof line) && sscanf(line, "%lf %lf", &quota, &period) == 2;
+    bool limited = machine_line(root, path, line, sizeof line) &&
+                   sscanf(line, "%lf %lf", &quota, &period) == 2;
     free(path);
     return limited && period > 0 ? quota / period : 0;
 }
@@ -243,8 +205,8 @@ static double quota_of_version_1(const char *root, const char *folder) {
     char quota[64], period[64];
     char *quota_path = format("/sys/fs/cgroup/cpu%s/cpu.cfs_quota_us", folder);
     char *period_path = format("/sys/fs/cgroup/cpu%s/cpu.cfs_period_us", folder);
-    bool known = read_line(root, quota_path, quota, sizeof quota) &&
-                 read_line(root, period_path, period, sizeof period);
+    bool known = machine_line(root, quota_path, quota, sizeof quota) &&
+                 machine_line(root, period_path, period, sizeof period);
     free(quota_path);
     free(period_path);
     return known && atof(quota) > 0 && atof(period) > 0 ? atof(quota) / atof(period) : 0;
@@ -266,7 +228,7 @@ static double least_quota(const char *root, char *folder,
 static struct look look_limits(const char *root) {
     char text[4096], *rest = NULL;
     double least = 0;
-    if (!read_text(root, "/proc/self/cgroup", text, sizeof text)) return NOT_TOLD;
+    if (!machine_text(root, "/proc/self/cgroup", text, sizeof text)) return NOT_TOLD;
     // Each line is number:controllers:folder; version 2 has number 0 and none named.
     for (char *line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
         char *controllers = strchr(line, ':'),
@@ -292,7 +254,8 @@ static struct look look_limits(const char *root) {
 static struct look look_randomization(const char *root) {
     enum { ASK = 0xffffffff };
     char line[16];
-    if (!read_line(root, "/proc/sys/kernel/randomize_va_space", line, sizeof line)) return NOT_TOLD;
+    if (!machine_line(root, "/proc/sys/kernel/randomize_va_space", line, sizeof line))
+        return NOT_TOLD;
     if (*root == '\0' && (personality(ASK) & ADDR_NO_RANDOMIZE)) {
         struct look look = look_of(
             true,

@@ -11,7 +11,6 @@
 #include "text.h"
 
 #include <sched.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,41 +34,46 @@ int machine_cores(void) {
     return cores > 0 ? (int)cores : 1;
 }
 
-// The first line of a file, without its newline; false where it cannot be read.
-static bool first_line(const char *path, char *line, size_t size) {
-    FILE *file = fopen(path, "re");
+bool machine_text(const char *root, const char *path, char *text, size_t size) {
+    char *whole = format("%s%s", root, path);
+    FILE *file = fopen(whole, "re");
+    free(whole);
     if (file == NULL) return false;
-    bool good = fgets(line, (int)size, file) != NULL;
+    size_t length = fread(text, 1, size - 1, file);
     fclose(file);
+    text[length] = '\0';
+    return length > 0;
+}
+
+bool machine_line(const char *root, const char *path, char *line, size_t size) {
+    bool good = machine_text(root, path, line, size);
     if (good) line[strcspn(line, "\n")] = '\0';
     return good;
 }
 
+enum turbo machine_turbo(const char *root) {
+    char line[16];
+    if (machine_line(root, "/sys/devices/system/cpu/intel_pstate/no_turbo", line, sizeof line))
+        return line[0] == '0' ? TURBO_INTEL : TURBO_OFF;
+    if (machine_line(root, "/sys/devices/system/cpu/cpufreq/boost", line, sizeof line))
+        return line[0] == '1' ? TURBO_BOOST : TURBO_OFF;
+    return TURBO_UNKNOWN;
+}
+
 static void add_cpu_model(json_t *facts) {
-    char line[512];
-    FILE *file = fopen("/proc/cpuinfo", "re");
-    while (file && fgets(line, sizeof line, file)) {
-        char *colon = strchr(line, ':');
-        if (colon && strncmp(line, "model name", 10) == 0) {
-            line[strcspn(line, "\n")] = '\0';
-            json_object_set_new(facts, "cpu", json_string(colon + 1 + strspn(colon + 1, " ")));
-            break;
-        }
-    }
-    if (file) fclose(file);
+    char text[4096], *at = NULL;
+    if (machine_text("", "/proc/cpuinfo", text, sizeof text)) at = strstr(text, "model name");
+    if (at) at = strchr(at, ':');
+    if (at == NULL) return;
+    at += 1 + strspn(at + 1, " ");
+    at[strcspn(at, "\n")] = '\0';
+    json_object_set_new(facts, "cpu", json_string(at));
 }
 
 static void add_line(json_t *facts, const char *name, const char *path) {
     char line[256];
-    if (first_line(path, line, sizeof line)) json_object_set_new(facts, name, json_string(line));
-}
-
-static void add_turbo(json_t *facts) {
-    char line[16];
-    if (first_line("/sys/devices/system/cpu/intel_pstate/no_turbo", line, sizeof line))
-        json_object_set_new(facts, "turbo", json_string(line[0] == '0' ? "on" : "off"));
-    else if (first_line("/sys/devices/system/cpu/cpufreq/boost", line, sizeof line))
-        json_object_set_new(facts, "turbo", json_string(line[0] == '1' ? "on" : "off"));
+    if (machine_line("", path, line, sizeof line))
+        json_object_set_new(facts, name, json_string(line));
 }
 
 json_t *machine_facts(void) {
@@ -87,7 +91,9 @@ json_t *machine_facts(void) {
         free(kernel);
     }
     add_line(facts, "governor", "/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor");
-    add_turbo(facts);
+    enum turbo turbo = machine_turbo("");
+    if (turbo != TURBO_UNKNOWN)
+        json_object_set_new(facts, "turbo", json_string(turbo == TURBO_OFF ? "off" : "on"));
     add_line(facts, "randomize_va_space", "/proc/sys/kernel/randomize_va_space");
     if (getloadavg(&load, 1) == 1) json_object_set_new(facts, "load_before", json_real(load));
     struct conditions conditions = conditions_look("");
@@ -106,13 +112,14 @@ json_t *build_facts(void) {
     return facts;
 }
 
-void machine_steal(double *stolen, double *total) {
+bool machine_steal(const char *root, double *stolen, double *total) {
     char line[512];
     double ticks[8] = {0};
     *stolen = *total = 0;
-    if (!first_line("/proc/stat", line, sizeof line)) return;
-    sscanf(line, "cpu %lf %lf %lf %lf %lf %lf %lf %lf", &ticks[0], &ticks[1], &ticks[2], &ticks[3],
-           &ticks[4], &ticks[5], &ticks[6], &ticks[7]);
+    bool good = machine_line(root, "/proc/stat", line, sizeof line) &&
+                sscanf(line, "cpu %lf %lf %lf %lf %lf %lf %lf %lf", &ticks[0], &ticks[1], &ticks[2],
+                       &ticks[3], &ticks[4], &ticks[5], &ticks[6], &ticks[7]) == 8;
     for (size_t i = 0; i < 8; i++) *total += ticks[i];
     *stolen = ticks[7];
+    return good;
 }

@@ -5,12 +5,20 @@
 #define TALLY_COMPARE_MACHINE_H
 
 #include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
 
 int machine_cores(void); // those this process may use
 json_t *machine_facts(void);
 json_t *build_facts(void);
 
-// Share of CPU time that the hypervisor has taken, as ticks since boot.
-void machine_steal(double *stolen, double *total);
+// Below a root: "" for this machine, a folder for one that is made up.
+// Ticks since the start that the hypervisor took, and all; false: not told.
+bool machine_steal(const char *root, double *stolen, double *total);
+enum turbo { TURBO_UNKNOWN, TURBO_OFF, TURBO_INTEL, TURBO_BOOST }; // on, by which file
+enum turbo machine_turbo(const char *root);
+// A file's first bytes, at most size - 1, and its first line; false: it is empty or not there.
+bool machine_text(const char *root, const char *path, char *text, size_t size);
+bool machine_line(const char *root, const char *path, char *line, size_t size);
 
 #endif

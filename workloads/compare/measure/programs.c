@@ -184,13 +184,15 @@ bool backend_has_gil(const struct run_options *options, const char *backend) {
 }
 
 static void add_convoys(struct plan *plan) {
-    static const int busy_counts[] = {0, 1, 2, 4};
+    static const int busy_counts[] = {0, 2, 1, 4};
     static const char *const schemes[] = {"ticks", "cpython", "deadline"};
     const struct run_options *options = plan->options;
     bool brief = options->effort == QUICK && !options->workloads_named; // what the summary has
+    // The claims compare two busy threads with none.
+    size_t counts = options->programs[FINDINGS] ? 2 : sizeof busy_counts / sizeof *busy_counts;
     struct jobs jobs = {0};
     for (size_t b = 0; options->programs[CONVOY] && b < options->backends.count; b++)
-        for (size_t n = 0; n < sizeof busy_counts / sizeof *busy_counts; n++) {
+        for (size_t n = 0; n < counts; n++) {
             const char *backend = options->backends.items[b];
             bool gil = backend_has_gil(options, backend);
             for (size_t s = 0; s < (gil ? sizeof schemes / sizeof *schemes : 1); s++) {
@@ -205,7 +207,7 @@ static void add_convoys(struct plan *plan) {
         }
     bool with_pythons = options->programs[CONVOY] && options->convoy_script;
     for (size_t p = 0; with_pythons && p < options->pythons.count; p++)
-        for (size_t n = 0; n < sizeof busy_counts / sizeof *busy_counts; n++)
+        for (size_t n = 0; n < counts; n++)
             if (!brief || busy_counts[n] == 2)
                 add_job(&jobs, (struct job){.kind = &kind_convoy,
                                             .workload = "convoy",

@@ -360,9 +360,9 @@ json_t *run_measure(const struct run_options *options, struct journal *journal,
                 session.done, session.total);
     }
     double stolen[2], ticks[2];
-    machine_steal(&stolen[0], &ticks[0]);
+    machine_steal("", &stolen[0], &ticks[0]);
     run_jobs(&session);
-    machine_steal(&stolen[1], &ticks[1]);
+    machine_steal("", &stolen[1], &ticks[1]);
     if (ticks[1] > ticks[0])
         json_object_set_new(machine, "steal_share",
                             json_real((stolen[1] - stolen[0]) / (ticks[1] - ticks[0])));

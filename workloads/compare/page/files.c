@@ -20,23 +20,17 @@ static bool complain(const char *folder, int error) {
     return false;
 }
 
+// With the folders above it; false: errno tells.
 static bool make_folders(const char *folder) {
-    char *path = checked_strdup(folder);
-    for (char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
-        *slash = '\0';
-        if (mkdir(path, 0777) != 0 && errno != EEXIST) {
-            int error = errno;
-            free(path);
-            errno = error;
-            return false;
-        }
-        *slash = '/';
-    }
-    bool made = mkdir(path, 0777) == 0;
+    if (mkdir(folder, 0777) == 0) return true;
+    char *above = errno == ENOENT ? checked_strdup(folder) : NULL;
+    char *slash = above ? strrchr(above, '/') : NULL;
+    if (slash) *slash = '\0';
+    bool good = slash && slash != above && (make_folders(above) || errno == EEXIST);
     int error = errno;
-    free(path);
+    free(above);
     errno = error;
-    return made;
+    return good && (mkdir(folder, 0777) == 0 || errno == EEXIST);
 }
 
 bool folder_prepare(const char *folder, bool *created) {

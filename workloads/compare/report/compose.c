@@ -8,10 +8,10 @@
 #include <string.h>
 
 static void (*const sections[])(struct document *, const struct analysis *) = {
-    section_against,   section_summary,  section_failures,   section_workloads, section_price,
-    section_scaling,   section_law,      section_processes,  section_patterns,  section_server,
-    section_collector, section_variants, section_convoy,     section_what_if,   section_hardware,
-    section_findings,  section_sizes,    section_conditions, section_control,
+    section_findings, section_against,   section_summary,    section_failures,  section_workloads,
+    section_price,    section_scaling,   section_law,        section_processes, section_patterns,
+    section_server,   section_collector, section_variants,   section_convoy,    section_what_if,
+    section_hardware, section_sizes,     section_conditions, section_control,
 };
 
 // A run of the control alone has nothing to say about backends.

@@ -184,10 +184,12 @@ static void add_commands(struct document *document, const struct claim *claim) {
             const struct place *place = u ? &claim->cases[n].under : &claim->cases[n].over;
             char *line = place->list == LIST_FINDINGS
                              ? format("build/release/workloads/experiments/findings/"
-                                      "findings-biased %s %s\n",
-                                      place->workload, place->variant ? place->variant : "")
-                             : format("./tally compare --workloads %s\n", place->workload);
-            if (!strstr(text_string(&lines), line)) text_add(&lines, "%s", line);
+                                      "findings-biased %s%s%s",
+                                      place->workload, place->variant ? " " : "",
+                                      place->variant ? place->variant : "")
+                             : format("./tally compare --workloads %s", place->workload);
+            if (!strstr(text_string(&lines), line))
+                text_add(&lines, "%s%s", lines.length ? "\n" : "", line);
             free(line);
         }
     document_verbatim(document, text_string(&lines));

@@ -8,23 +8,22 @@
 // Tally's inline functions through a function around them. Sizes and slots are
 // drawn beforehand and are the same for all. What is measured holds the loop, the
 // two calls and a store into the block. The order of cases, and of allocators
-// within a case, is drawn anew in each round. A ratio is the median of the ratios
-// within the rounds, so that a machine that changes its speed between rounds does
-// no harm. Intervals: percentile bootstrap over rounds.
+// within a case, is drawn anew in each round. Ratios and intervals are by the
+// comparison's model of rounds (statistics.h), so that a machine that changes its
+// speed between rounds does no harm.
 // Exit status: 0, 1 where something failed, 2 for bad input.
 #define _GNU_SOURCE
-#include "harness/output.h"
 #include "objects/object.h"
+#include "program.h"
+#include "statistics.h"
 
 #include <argp.h>
 #include <dlfcn.h>
-#include <errno.h>
 #include <math.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 enum { TALLY, MIMALLOC, GLIBC, ALLOCATORS };
 enum { AT_ONCE, LIFO, FIFO, RANDOM, PATTERNS };
@@ -38,7 +37,6 @@ enum {
     WARM_UP = 10, // a part of this many of the pairs comes before, not timed
     LEAST_ROUNDS = 15,
     MOST_ROUNDS = 1000,
-    RESAMPLES = 2000,
 };
 
 struct allocator {
@@ -47,18 +45,13 @@ struct allocator {
     void (*free)(void *block);
 };
 
-struct estimate {
-    double value, low, high;
-};
-
 static const char *const pattern_names[PATTERNS] = {"at once", "100 LIFO", "100 FIFO",
                                                     "1000 random"};
 static const size_t sizes[SIZES] = {16, 32, 48, 64, 128, 256, 512, 0}; // 0: mixed, 16..512
 
 static uint16_t drawn_sizes[SIZES][PAIRS];
 static uint16_t drawn_slots[PAIRS];
-static double times[ALLOCATORS][CASES][MOST_ROUNDS];
-static unsigned resampled[RESAMPLES][MOST_ROUNDS];
+static double logs[ALLOCATORS][CASES][MOST_ROUNDS]; // of nanoseconds
 static uint64_t random_state = 0x9e3779b97f4a7c15u;
 
 static uint64_t draw(uint64_t limit) // xorshift64*
@@ -85,14 +78,9 @@ static __attribute__((noinline)) void tally_free_called(void *block) {
     tally_memory_free(TALLY_RAW, block);
 }
 
-static _Noreturn void fail(const char *what) {
-    fprintf(stderr, "allocator-benchmark: %s\n", what);
-    exit(1);
-}
-
 static inline void *take(const struct allocator *allocator, size_t size) {
     size_t *block = allocator->alloc(size);
-    if (TALLY_UNLIKELY(!block)) fail("out of memory");
+    if (TALLY_UNLIKELY(!block)) program_fail("out of memory");
     *(volatile size_t *)block = size;
     return block;
 }
@@ -148,53 +136,24 @@ static double measure(const struct allocator *allocator, unsigned number, size_t
     if (pattern == RANDOM)
         for (size_t i = 0; i < LIVE; i++) live[i] = take(allocator, size[i]);
     run(allocator, pattern, size, pairs / WARM_UP, live);
-    struct timespec start, end;
-    clock_gettime(CLOCK_MONOTONIC, &start);
+    uint64_t began = program_now();
     run(allocator, pattern, size, pairs, live);
-    clock_gettime(CLOCK_MONOTONIC, &end);
+    uint64_t spent = program_now() - began;
     if (pattern == RANDOM)
         for (size_t i = 0; i < LIVE; i++) allocator->free(live[i]);
-    return ((double)(end.tv_sec - start.tv_sec) * 1e9 + (double)(end.tv_nsec - start.tv_nsec)) /
-           (double)pairs;
+    return (double)spent / (double)pairs;
 }
 
-static int by_value(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-static double median(double *values, size_t count) {
-    qsort(values, count, sizeof *values, by_value);
-    return count % 2 ? values[count / 2] : (values[count / 2 - 1] + values[count / 2]) / 2;
-}
-
-// The median of one set of rounds; which == NULL: of the rounds as they were.
-static double median_of(const double *rounds, const unsigned *which, unsigned count) {
-    double values[MOST_ROUNDS];
-    for (unsigned i = 0; i < count; i++) values[i] = rounds[which ? which[i] : i];
-    return median(values, count);
-}
-
-static struct estimate interval(double value, double *resamples) {
-    qsort(resamples, RESAMPLES, sizeof *resamples, by_value);
-    return (struct estimate){value, resamples[RESAMPLES / 40],
-                             resamples[RESAMPLES - 1 - RESAMPLES / 40]};
-}
-
-static void print_estimate(struct estimate estimate, int digits) {
+static void print_interval(struct interval interval, int digits) {
     char text[64];
-    snprintf(text, sizeof text, "%.*f [%.*f, %.*f]", digits, estimate.value, digits, estimate.low,
-             digits, estimate.high);
+    snprintf(text, sizeof text, "%.*f [%.*f, %.*f]", digits, interval.estimate, digits,
+             interval.low, digits, interval.high);
     printf("  %-20s", text);
 }
 
 static void print_results(const struct allocator *allocators, const bool *there, unsigned rounds) {
-    static double medians[RESAMPLES], logarithms[RESAMPLES];
+    static double means[MOST_ROUNDS];
     unsigned reference = there[MIMALLOC] ? MIMALLOC : GLIBC;
-    double logarithm = 0;
-    for (unsigned i = 0; i < RESAMPLES; i++)
-        for (unsigned k = 0; k < rounds; k++) resampled[i][k] = (unsigned)draw(rounds);
-
     printf("%-12s %5s", "pattern", "size");
     for (unsigned a = 0; a < ALLOCATORS; a++)
         if (there[a]) printf("  %-20s", allocators[a].name);
@@ -211,30 +170,18 @@ static void print_results(const struct allocator *allocators, const bool *there,
             printf("%5zu", sizes[number % SIZES]);
         else
             printf("mixed");
-        for (unsigned a = 0; a < ALLOCATORS; a++) {
-            if (!there[a]) continue;
-            for (unsigned i = 0; i < RESAMPLES; i++)
-                medians[i] = median_of(times[a][number], resampled[i], rounds);
-            print_estimate(interval(median_of(times[a][number], NULL, rounds), medians), 2);
-        }
-        for (unsigned a = 0; a < ALLOCATORS; a++) {
-            if (!there[a] || a == reference) continue;
-            double ratios[MOST_ROUNDS];
-            for (unsigned k = 0; k < rounds; k++)
-                ratios[k] = times[a][number][k] / times[reference][number][k];
-            double ratio = median_of(ratios, NULL, rounds);
-            for (unsigned i = 0; i < RESAMPLES; i++) {
-                medians[i] = median_of(ratios, resampled[i], rounds);
-                if (a == TALLY) logarithms[i] += log(medians[i]) / CASES;
-            }
-            if (a == TALLY) logarithm += log(ratio) / CASES;
-            print_estimate(interval(ratio, medians), 3);
-        }
+        for (unsigned a = 0; a < ALLOCATORS; a++)
+            if (there[a]) print_interval(mean_over_rounds(logs[a][number], rounds, 0), 2);
+        for (unsigned a = 0; a < ALLOCATORS; a++)
+            if (there[a] && a != reference)
+                print_interval(pair_ratio(logs[a][number], logs[reference][number], rounds, 0), 3);
+        for (unsigned k = 0; k < rounds; k++)
+            means[k] += (logs[TALLY][number][k] - logs[reference][number][k]) / CASES;
         putchar('\n');
     }
-    struct estimate mean = interval(logarithm, logarithms);
+    struct interval mean = mean_over_rounds(means, rounds, 0);
     printf("geometric mean %s/%s: %.3f [%.3f, %.3f]\n", allocators[TALLY].name,
-           allocators[reference].name, exp(mean.value), exp(mean.low), exp(mean.high));
+           allocators[reference].name, mean.estimate, mean.low, mean.high);
 }
 
 struct options {
@@ -253,23 +200,14 @@ static const struct argp_option option_list[] = {
 
 static error_t parse(int key, char *argument, struct argp_state *state) {
     struct options *options = state->input;
-    char *end;
     switch (key) {
     case ARGP_KEY_INIT:
         state->err_stream = NULL; // getopt's one line says enough
         return 0;
     case QUICKLY: options->quick = true; return 0;
-    case ROUNDS: {
-        errno = 0;
-        long rounds = *argument >= '0' && *argument <= '9' ? strtol(argument, &end, 10) : 0;
-        if (errno || rounds < LEAST_ROUNDS || rounds > MOST_ROUNDS || *end) {
-            fprintf(stderr, "allocator-benchmark: --rounds takes a number from %d to %d\n",
-                    LEAST_ROUNDS, MOST_ROUNDS);
-            exit(2);
-        }
-        options->rounds = (unsigned)rounds;
+    case ROUNDS:
+        options->rounds = program_number("rounds", argument, LEAST_ROUNDS, MOST_ROUNDS);
         return 0;
-    }
     case ARGP_KEY_ARG:
         fprintf(stderr, "allocator-benchmark: unexpected argument %s; see --help\n", argument);
         exit(2);
@@ -314,7 +252,7 @@ int main(int argc, char **argv) {
         fputs("allocator-benchmark: no libmimalloc found (Debian: libmimalloc-dev); its column is "
               "left out\n",
               stderr);
-    if (tally_init(NULL) != 0) fail("the run time does not start");
+    if (tally_init(NULL) != 0) program_fail("the run time does not start");
 
     // One processor, where that is allowed: its caches stay warm.
     cpu_set_t processors;
@@ -327,7 +265,7 @@ int main(int argc, char **argv) {
             drawn_sizes[s][i] = (uint16_t)(sizes[s] ? sizes[s] : 16 + draw(512 - 16 + 1));
     for (size_t i = 0; i < PAIRS; i++) drawn_slots[i] = (uint16_t)draw(LIVE);
 
-    printf("Nanoseconds for an allocation and its free: median [95 %% interval] of %u rounds of "
+    printf("Nanoseconds for an allocation and its free: mean [95 %% interval] of %u rounds of "
            "%zu pairs\n",
            rounds, pairs);
     if (!output_written(NULL)) // before minutes of measuring
@@ -339,8 +277,8 @@ int main(int argc, char **argv) {
             shuffle(order, ALLOCATORS);
             for (unsigned k = 0; k < ALLOCATORS; k++)
                 if (there[order[k]])
-                    times[order[k]][cases[i]][round] =
-                        measure(&allocators[order[k]], cases[i], pairs);
+                    logs[order[k]][cases[i]][round] =
+                        log(measure(&allocators[order[k]], cases[i], pairs));
         }
     }
     print_results(allocators, there, rounds);

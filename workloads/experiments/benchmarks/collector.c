@@ -11,11 +11,9 @@
 //
 // With a GIL the request is the wait for the lock, and a pause a whole collection.
 // Exit status: 0, 1 where something failed, 2 for bad input.
-#include "harness/output.h"
-#include "tally.h"
+#include "program.h"
 
 #include <argp.h>
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,7 +23,7 @@ enum { MOST_THREADS = 256, MOST_SAMPLES = 1 << 20, REFERENCES_A_SAFEPOINT = 32 }
 
 struct settings {
     const char *what;
-    uint64_t threads, collections, nodes;
+    unsigned threads, collections, nodes;
 };
 
 struct samples {
@@ -37,39 +35,22 @@ static atomic_bool over, collecting; // relaxed: neither orders anything; the se
 static tally_gc_info last;           // of the main thread's last collection
 static struct samples waits;         // of the thread that re-enters
 
-static _Noreturn void fail(const char *what) {
-    fprintf(stderr, "collector-benchmark: %s: %s\n", what, tally_error_message());
-    exit(1);
-}
-
-static uint64_t now(void) {
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (uint64_t)time.tv_sec * UINT64_C(1000000000) + (uint64_t)time.tv_nsec;
-}
-
 static void add(struct samples *samples, uint64_t value) {
     if (samples->count < MOST_SAMPLES) samples->values[samples->count++] = value;
 }
 
 static struct samples samples_make(void) {
     struct samples samples = {.values = malloc(MOST_SAMPLES * sizeof(uint64_t))};
-    if (!samples.values) fail("no memory for samples");
+    if (!samples.values) program_fail("no memory for samples");
     return samples;
 }
 
-static int order(const void *a, const void *b) {
-    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-    return (x > y) - (x < y);
-}
-
-static double at_share(struct samples *samples, double share) {
-    qsort(samples->values, samples->count, sizeof *samples->values, order);
-    return samples->count ? (double)samples->values[(size_t)(share * (double)(samples->count - 1))]
-                          : 0;
+static double at_share(const struct samples *samples, double share) {
+    return (double)program_quantile(samples->values, samples->count, share);
 }
 
 static void print(const char *what, struct samples *samples) {
+    program_sort(samples->values, samples->count);
     printf("%-28s %8zu  median %9.1f µs  99 %% %9.1f µs  longest %9.1f µs\n", what, samples->count,
            at_share(samples, 0.5) / 1e3, at_share(samples, 0.99) / 1e3, at_share(samples, 1) / 1e3);
 }
@@ -86,11 +67,11 @@ static void sleep_a_millisecond(void) { nanosleep(&(struct timespec){.tv_nsec = 
 static void work(void *argument) {
     tally_object *own = tally_list_new(0);
     (void)argument;
-    if (!own) fail("no list");
+    if (!own) program_fail("no list");
     while (!atomic_load_explicit(&over, memory_order_relaxed)) {
         for (int i = 0; i < REFERENCES_A_SAFEPOINT; i++)
-            if (tally_list_append(own, tally_none) < 0) fail("cannot append");
-        if (tally_list_clear(own) < 0) fail("cannot clear");
+            if (tally_list_append(own, tally_none) < 0) program_fail("cannot append");
+        if (tally_list_clear(own) < 0) program_fail("cannot clear");
         tally_safepoint();
     }
     tally_decref(own);
@@ -108,43 +89,43 @@ static void reenter(void *argument) {
     for (uint64_t round = 0; !atomic_load_explicit(&over, memory_order_relaxed); round++) {
         tally_blocking_begin();
         bool good = await(false) && await(true);
-        uint64_t began = now(), until = began + round % 100 * 1000;
-        while (good && now() < until) continue;
+        uint64_t began = program_now(), until = began + round % 100 * 1000;
+        while (good && program_now() < until) continue;
         good = good && atomic_load_explicit(&collecting, memory_order_relaxed);
-        began = now();
+        began = program_now();
         tally_blocking_end();
-        if (good) add(&waits, now() - began);
+        if (good) add(&waits, program_now() - began);
     }
 }
 
 static size_t start(tally_thread *threads, size_t count, void (*run)(void *)) {
     for (size_t i = 0; i < count; i++)
-        if (tally_thread_start(&threads[i], run, NULL) < 0) fail("cannot start a thread");
+        if (tally_thread_start(&threads[i], run, NULL) < 0) program_fail("cannot start a thread");
     return count;
 }
 
 static void finish(tally_thread *threads, size_t count) {
     atomic_store_explicit(&over, true, memory_order_relaxed);
     for (size_t i = 0; i < count; i++)
-        if (tally_thread_join(&threads[i]) < 0) fail("cannot join a thread");
+        if (tally_thread_join(&threads[i]) < 0) program_fail("cannot join a thread");
 }
 
-static tally_object *make_list(uint64_t nodes) {
+static tally_object *make_list(unsigned nodes) {
     tally_object *list = tally_list_new((ptrdiff_t)nodes);
-    for (uint64_t i = 0; list && i < nodes; i++) {
+    for (unsigned i = 0; list && i < nodes; i++) {
         tally_object *node = tally_list_new(0);
-        if (!node || tally_list_append(list, node) < 0) fail("cannot make the list");
+        if (!node || tally_list_append(list, node) < 0) program_fail("cannot make the list");
         tally_decref(node);
     }
-    if (!list) fail("no list");
+    if (!list) program_fail("no list");
     return list;
 }
 
 static void collect(struct samples *stops, struct samples *pauses) {
-    uint64_t asked = now();
+    uint64_t asked = program_now();
     tally_blocking_end(); // with a GIL the wait for it
-    uint64_t running = now();
-    if (tally_gc_collect(2) < 0) fail("a collection failed");
+    uint64_t running = program_now();
+    if (tally_gc_collect(2) < 0) program_fail("a collection failed");
     tally_blocking_begin();
     if (last.shared) return;
     add(stops, running - asked + last.stop);
@@ -156,18 +137,18 @@ static void measure(const struct settings *settings, bool stop) {
     struct samples stops = samples_make(), pauses = samples_make();
     waits = samples_make();
     tally_gc_disable();
-    if (tally_gc_add_callback(note, NULL) < 0) fail("no callback");
+    if (tally_gc_add_callback(note, NULL) < 0) program_fail("no callback");
     tally_object *list = make_list(settings->nodes);
     size_t count = stop ? start(threads, settings->threads, work) : start(threads, 1, reenter);
     tally_blocking_begin();
-    for (uint64_t i = 0; i < settings->collections; i++) {
+    for (unsigned i = 0; i < settings->collections; i++) {
         sleep_a_millisecond(); // in which the others run
         collect(&stops, &pauses);
     }
     tally_blocking_end();
     finish(threads, count);
-    printf("%s: %s, %llu nodes, %zu threads beside the one that collects\n", tally_backend(),
-           settings->what, (unsigned long long)settings->nodes, count);
+    printf("%s: %s, %u nodes, %zu threads beside the one that collects\n", tally_backend(),
+           settings->what, settings->nodes, count);
     print("request until stopped", &stops);
     print("pause", &pauses);
     if (!stop) {
@@ -175,41 +156,29 @@ static void measure(const struct settings *settings, bool stop) {
         printf("99th percentile of the wait: %.2f median pauses\n",
                at_share(&waits, 0.99) / (at_share(&pauses, 0.5) > 0 ? at_share(&pauses, 0.5) : 1));
     }
-    if (tally_gc_remove_callback(note, NULL) < 0) fail("the callback is gone");
+    if (tally_gc_remove_callback(note, NULL) < 0) program_fail("the callback is gone");
     tally_decref(list);
     free(stops.values);
     free(pauses.values);
     free(waits.values);
 }
 
-static _Noreturn void reject(const char *what, const char *argument) {
-    fprintf(stderr, "collector-benchmark: %s%s; see --help\n", what, argument);
-    exit(2);
-}
-
-static uint64_t number(const char *text, uint64_t most) {
-    char *end;
-    errno = 0;
-    unsigned long long value = strtoull(text, &end, 10);
-    if (*text < '0' || *text > '9' || *end || errno || value < 1 || value > most)
-        reject("no number that fits: ", text);
-    return value;
-}
-
 static error_t parse(int key, char *argument, struct argp_state *state) {
     struct settings *settings = state->input;
     switch (key) {
-    case 't': settings->threads = number(argument, MOST_THREADS); return 0;
-    case 'c': settings->collections = number(argument, MOST_SAMPLES); return 0;
-    case 'n': settings->nodes = number(argument, 100000000); return 0;
-    case '?':
-        argp_help(state->root_argp, stdout, ARGP_HELP_STD_HELP, "collector-benchmark");
-        exit(0);
+    case ARGP_KEY_INIT: state->err_stream = NULL; return 0; // getopt's one line says enough
+    case 't': settings->threads = program_number("threads", argument, 1, MOST_THREADS); return 0;
+    case 'c':
+        settings->collections = program_number("collections", argument, 1, MOST_SAMPLES);
+        return 0;
+    case 'n': settings->nodes = program_number("nodes", argument, 1, 100000000); return 0;
     case ARGP_KEY_ARG:
-        if (settings->what) reject("one thing at a time, not also ", argument);
+        if (settings->what) {
+            fprintf(stderr, "collector-benchmark: unexpected argument %s; see --help\n", argument);
+            exit(2);
+        }
         settings->what = argument;
         return 0;
-    case ARGP_KEY_ERROR: reject("an option is unknown or lacks its value", "");
     default: return ARGP_ERR_UNKNOWN;
     }
 }
@@ -219,7 +188,6 @@ int main(int argc, char **argv) {
         {"threads", 't', "N", 0, "stop: threads that run, 1 to 256 (default: 8)", 0},
         {"collections", 'c', "N", 0, "Collections (default: 200)", 0},
         {"nodes", 'n', "N", 0, "Live objects (default: 1000 for stop, 100000 for reentry)", 0},
-        {"help", '?', NULL, 0, "Print this and end", 0},
         {0},
     };
     static const struct argp argp = {
@@ -227,12 +195,14 @@ int main(int argc, char **argv) {
         NULL,    NULL};
     struct settings settings = {.threads = 8, .collections = 200};
     output_watch("collector-benchmark");
-    argp_parse(&argp, argc, argv, ARGP_NO_ERRS | ARGP_NO_HELP, NULL, &settings);
+    if (argp_parse(&argp, argc, argv, 0, NULL, &settings) != 0) return 2;
     bool stop = settings.what && strcmp(settings.what, "stop") == 0;
-    if (!settings.what || (!stop && strcmp(settings.what, "reentry") != 0))
-        reject("say what to measure: ", "stop or reentry");
+    if (!settings.what || (!stop && strcmp(settings.what, "reentry") != 0)) {
+        fputs("collector-benchmark: say what to measure, stop or reentry\n", stderr);
+        return 2;
+    }
     if (!settings.nodes) settings.nodes = stop ? 1000 : 100000;
-    if (tally_init(NULL) < 0) fail("cannot start the run time");
+    if (tally_init(NULL) < 0) program_fail("cannot start the run time");
     measure(&settings, stop);
     return tally_finish() == 0 ? 0 : 1;
 }

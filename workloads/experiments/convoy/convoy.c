@@ -165,11 +165,8 @@ static void print_results(uint64_t *times, double seconds, const tally_stats_res
                       "busy_operations_per_second", (double)atomic_load(&busy_operations) / seconds,
                       "gil_requests", (json_int_t)stats->gil_requests, "gil_handovers",
                       (json_int_t)stats->gil_handovers);
-    if (!whole || (options.list && json_object_set_new(whole, "times_ms", list_times(times)) != 0))
-        program_fail("no memory for the results");
-    json_dumpf(whole, stdout, JSON_COMPACT | JSON_REAL_PRECISION(6));
-    putchar('\n');
-    json_decref(whole);
+    if (whole && options.list) json_object_set_new(whole, "times_ms", list_times(times));
+    program_print(whole);
 }
 
 /* ---- command line --------------------------------------------------------- */

@@ -174,9 +174,6 @@ int main(int argc, char **argv) {
     whole = json_pack("{s:s, s:s, s:s, s:i, s:o}", "experiment", chosen->name, "variant",
                       variant_name ? variant_name : "", "backend", tally_backend(), "size_percent",
                       (int)percent, "figures", figures);
-    if (!whole) program_fail("no memory for the results");
-    json_dumpf(whole, stdout, JSON_COMPACT | JSON_REAL_PRECISION(9));
-    putchar('\n');
-    json_decref(whole);
+    program_print(whole);
     return 0;
 }

@@ -158,22 +158,25 @@ def ask(connection, method, path, body, expected, allow=None):
         )
 
 
+def agree(connection, model, what, *words, slash="/"):
+    """The answer to a request is that of the model's method, such as put_subtask(task, name, title)."""
+    method, kind = what.split("_")
+    path, body = f"/{kind}s/" + words[0], None
+    if what == "put_task":
+        body = json.dumps({"title": words[1], "subtasks": words[2]})
+    elif what == "put_subtask":
+        path, body = f"{path}/{words[1]}", json.dumps({"title": words[2]})
+    ask(connection, method.upper(), path + slash, body, getattr(model, what)(*words))
+
+
 def each_answer(connection, model):
     """Each status of each route, and what may be wrong with a request."""
 
     def error(status, text, method, path, body=None, allow=None):
         ask(connection, method, path, body, (status, {"error": text}), allow)
 
-    for path in (
-        "/",
-        "/x",
-        "/tasks/a/b/",
-        "/subtasks/",
-        "/tasks//",
-        "//",
-        "/subtasks/a/b/c/",
-        "/tasks/a%2Fb/",
-    ):
+    unknown = "/ /x /tasks/a/b/ /subtasks/ /tasks// // /subtasks/a/b/c/ /tasks/a%2Fb/"
+    for path in unknown.split():
         error(404, NO_ROUTE, "GET", path)
     error(405, "this path takes GET", "POST", "/tasks/", "{}", "GET")
     error(405, "this path takes GET, PUT, DELETE", "POST", "/tasks/a/", None, "GET, PUT, DELETE")
@@ -186,13 +189,8 @@ def each_answer(connection, model):
     error(400, "the body is an object", "PUT", "/tasks/a/", "[]")
     error(400, "title is a string", "PUT", "/tasks/a/", '{"title":1}')
     error(400, "subtasks is a list of at most 1000 names", "PUT", "/tasks/a/", '{"subtasks":{}}')
-    error(
-        400,
-        "subtasks is a list of at most 1000 names",
-        "PUT",
-        "/tasks/a/",
-        json.dumps({"subtasks": 1001 * ["a"]}),
-    )
+    many = json.dumps({"subtasks": 1001 * ["a"]})
+    error(400, "subtasks is a list of at most 1000 names", "PUT", "/tasks/a/", many)
     error(
         400,
         "subtask 1 is no name: 1 to 64 letters, digits or any of -._~",
@@ -210,97 +208,54 @@ def each_answer(connection, model):
         "/tasks/a/",
         '{"title":""',
     )
-    error(
-        413,
-        "a body has at most 65536 bytes",
-        "PUT",
-        "/tasks/a/",
-        json.dumps({"title": 70000 * "a"}),
-    )
+    long = json.dumps({"title": 70000 * "a"})
+    error(413, "a body has at most 65536 bytes", "PUT", "/tasks/a/", long)
 
     ask(connection, "GET", "/tasks/?limit=2", None, model.list(2))
     ask(connection, "GET", "/tasks/?limit=0", None, model.list(0))
     ask(connection, "GET", "/tasks", None, model.list(100))
     for name in "a", "a", 64 * "~":
-        ask(
-            connection,
-            "PUT",
-            f"/tasks/{name}/",
-            json.dumps({"title": f'"\\é\n {name}', "subtasks": [f"s{name[:9]}", "t" + name[:9]]}),
-            model.put_task(name, f'"\\é\n {name}', [f"s{name[:9]}", "t" + name[:9]]),
-        )
-        ask(connection, "GET", f"/tasks/{name}", None, model.get_task(name))
+        title, names = f'"\\é\n {name}', [f"s{name[:9]}", "t" + name[:9]]
+        agree(connection, model, "put_task", name, title, names)
+        agree(connection, model, "get_task", name, slash="")
     ask(connection, "PUT", "/tasks/empty/", None, model.put_task("empty", "", []))
-    ask(
-        connection,
-        "PUT",
-        "/tasks/full/",
-        json.dumps({"subtasks": [f"f{i}" for i in range(1000)]}),
-        model.put_task("full", "", [f"f{i}" for i in range(1000)]),
-    )
-    ask(connection, "GET", "/tasks/full/", None, model.get_task("full"))
-    ask(
-        connection,
-        "PUT",
-        "/tasks/other/",
-        '{"subtasks":["n","sa"]}',
-        model.put_task("other", "", ["n", "sa"]),
-    )
-    ask(connection, "GET", "/subtasks/n/", None, model.get_subtask("n"))
+    agree(connection, model, "put_task", "full", "", [f"f{i}" for i in range(1000)])
+    agree(connection, model, "get_task", "full")
+    body, names = '{"subtasks":["n","sa"]}', ["n", "sa"]
+    ask(connection, "PUT", "/tasks/other/", body, model.put_task("other", "", names))
+    agree(connection, model, "get_subtask", "n")
     ask(connection, "PUT", "/subtasks/empty/sa/", None, model.put_subtask("empty", "sa", ""))
     ask(connection, "PUT", "/subtasks/none/sa/", "{}", model.put_subtask("none", "sa", ""))
     for title in "", "again":
-        ask(
-            connection,
-            "PUT",
-            "/subtasks/empty/new/",
-            json.dumps({"title": title}),
-            model.put_subtask("empty", "new", title),
-        )
-        ask(connection, "GET", "/subtasks/new/", None, model.get_subtask("new"))
+        agree(connection, model, "put_subtask", "empty", "new", title)
+        agree(connection, model, "get_subtask", "new")
     for _ in range(2):
-        ask(connection, "DELETE", "/subtasks/new/", None, model.delete_subtask("new"))
-        ask(connection, "DELETE", "/tasks/full/", None, model.delete_task("full"))
-    ask(connection, "GET", "/subtasks/f7/", None, model.get_subtask("f7"))
+        agree(connection, model, "delete_subtask", "new")
+        agree(connection, model, "delete_task", "full")
+    agree(connection, model, "get_subtask", "f7")
 
 
 def random_requests(connection, model, draw, count, tasks, subtasks, lists=True):
     """count requests on these names, half of which are not there at any time."""
     for _ in range(count):
-        task, subtask, title = (
-            draw.choice(tasks),
-            draw.choice(subtasks),
-            draw.choice(["", "a", 'ü"']),
-        )
-        kind = draw.randrange(8)
+        task, subtask = draw.choice(tasks), draw.choice(subtasks)
+        title, kind = draw.choice(["", "a", 'ü"']), draw.randrange(8)
         if kind == 0 and lists:
             limit = draw.randrange(30)
             ask(connection, "GET", f"/tasks/?limit={limit}", None, model.list(limit))
         elif kind <= 1:
-            ask(connection, "GET", f"/tasks/{task}/", None, model.get_task(task))
+            agree(connection, model, "get_task", task)
         elif kind == 2:
-            ask(connection, "GET", f"/subtasks/{subtask}/", None, model.get_subtask(subtask))
+            agree(connection, model, "get_subtask", subtask)
         elif kind <= 4:
             names = draw.sample(subtasks, draw.randrange(4))
-            ask(
-                connection,
-                "PUT",
-                f"/tasks/{task}/",
-                json.dumps({"title": title, "subtasks": names}),
-                model.put_task(task, title, names),
-            )
+            agree(connection, model, "put_task", task, title, names)
         elif kind == 5:
-            ask(
-                connection,
-                "PUT",
-                f"/subtasks/{task}/{subtask}",
-                json.dumps({"title": title}),
-                model.put_subtask(task, subtask, title),
-            )
+            agree(connection, model, "put_subtask", task, subtask, title, slash="")
         elif kind == 6:
-            ask(connection, "DELETE", f"/tasks/{task}/", None, model.delete_task(task))
+            agree(connection, model, "delete_task", task)
         else:
-            ask(connection, "DELETE", f"/subtasks/{subtask}/", None, model.delete_subtask(subtask))
+            agree(connection, model, "delete_subtask", subtask)
 
 
 def client(server, number, count, failures):
@@ -405,7 +360,7 @@ def check(program, version, count=600):
             at_once(fight, [(server, 4 * turn + i, *names) for i in range(4)])
             fits_together(connection, *names)
         for name in model.tasks:
-            ask(connection, "GET", f"/tasks/{name}/", None, model.get_task(name))
+            agree(connection, model, "get_task", name)
         connection.close()
     if server.statistics["objects_left"]:
         raise Wrong(f"{server.statistics['objects_left']} objects were left at the end")

@@ -373,13 +373,10 @@ static void print_statistics(const struct options *options, double seconds, size
         (double)collections.total / 1e6, "pause_ms_p50", pause_at(0.5), "pause_ms_p99",
         pause_at(0.99), "pause_ms_max", pause_at(1), "peak_memory_bytes",
         (json_int_t)usage.ru_maxrss * 1024, "objects_left", (json_int_t)left);
-    if (!whole || (collections.lost &&
-                   json_object_set_new(json_object_get(whole, "collections"), "pauses_lost",
-                                       json_integer((json_int_t)collections.lost)) != 0))
-        program_fail("no memory for the statistics");
-    json_dumpf(whole, stdout, JSON_COMPACT | JSON_REAL_PRECISION(6));
-    putchar('\n');
-    json_decref(whole);
+    if (whole && collections.lost)
+        json_object_set_new(json_object_get(whole, "collections"), "pauses_lost",
+                            json_integer((json_int_t)collections.lost));
+    program_print(whole);
 }
 
 /* ---- command line --------------------------------------------------------- */
@@ -447,14 +444,10 @@ static void serve(const struct options *options, int listener, int signals, doub
 int main(int argc, char **argv) {
     struct options options = {.threads = 2, .version = 1, .tasks = 1000, .idle = 60};
     const struct argp argp = {
-        option_list,
-        parse,
-        NULL,
-        "Serves tasks and subtasks over HTTP from a Tally run time. "
-        "Prints where it listens, and statistics at the end, a line of JSON each.",
-        NULL,
-        NULL,
-        NULL};
+        .options = option_list,
+        .parser = parse,
+        .doc = "Serves tasks and subtasks over HTTP from a Tally run time. "
+               "Prints where it listens, and statistics at the end, a line of JSON each."};
     sigset_t signals;
     int listener, signal_file;
     ptrdiff_t left;

@@ -387,6 +387,10 @@ static store_result replace_task(tally_object *name, tally_object *task, struct 
     return STORE_DONE;
 }
 
+static void drop_all(tally_object *const *objects, size_t count) {
+    for (size_t i = 0; i < count; i++) tally_xdecref(objects[i]);
+}
+
 store_result store_put_task(const char *name, const char *title, const char *const *subtasks,
                             size_t count, json_t **answer) {
     tally_object *key = tally_str_new(name, -1), *heading = tally_str_new(title, -1), *old = NULL;
@@ -407,10 +411,7 @@ store_result store_put_task(const char *name, const char *title, const char *con
         json_decref(whole);
     tally_error_clear();
     if (entries) drop_entries(entries, count);
-    tally_xdecref(old);
-    tally_xdecref(task);
-    tally_xdecref(heading);
-    tally_xdecref(key);
+    drop_all((tally_object *[]){old, task, heading, key}, 4);
     return result;
 }
 
@@ -470,11 +471,7 @@ store_result store_put_subtask(const char *task_name, const char *name, const ch
         tally_mutex_unlock(&store.writer);
     }
     tally_error_clear();
-    tally_xdecref(old);
-    tally_xdecref(subtask);
-    tally_xdecref(task);
-    tally_xdecref(heading);
-    tally_xdecref(key);
+    drop_all((tally_object *[]){old, subtask, task, heading, key}, 5);
     return result;
 }
 

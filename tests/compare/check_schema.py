@@ -15,8 +15,9 @@ import jsonschema
 def main():
     if len(sys.argv) < 2:
         sys.exit(__doc__)
-    here = os.path.dirname(os.path.abspath(__file__))
-    with open(os.path.join(here, "results.schema.json"), encoding="utf-8") as file:
+    root = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
+    schema = os.path.join(root, "workloads", "compare", "results", "results.schema.json")
+    with open(schema, encoding="utf-8") as file:
         schema = json.load(file)
     jsonschema.Draft202012Validator.check_schema(schema)
     validator = jsonschema.Draft202012Validator(schema)
