@@ -61,6 +61,9 @@ def made(draw, backend, causes, loss):
             free = speed / (1 - causes["counts"])
             without.append(run(draw, backend, 2, number, {}, free, without="counting"))
             without.append(run(draw, backend, 1, number, {}, 1, without="counting"))
+        if "memory" in causes:
+            free = speed / (1 - sum(causes.get(c, 0) for c in ("memory", "counts", "locks")))
+            without.append(run(draw, backend, 2, number, {}, free, without="sharing"))
     counted = [run(draw, backend, t, 0, causes if t == 2 else {}, 1, counted=True) for t in (1, 2)]
     return planted.results("planted", backend, runs, without, counted)
 
@@ -89,7 +92,7 @@ def judge(draw, backend, causes, loss):
 def main():
     draw = random.Random(1)
     for share in 0.32, 0.45, 0.6, 0.85:
-        for cause in ("locks", "counts", "collector", "merges", "merging", "sleep", "kernel"):
+        for cause in ("locks", "counts", "memory", "collector", "merges", "merging", "sleep", "kernel"):
             judge(draw, "atomic", {cause: share}, share)
         judge(draw, "atomic", {"allocator": share}, share)
         judge(draw, "atomic", {"no core": share}, share)
@@ -98,6 +101,7 @@ def main():
         judge(draw, "atomic", {cause: 0.12}, 0.6)
         judge(draw, "atomic", {cause: 0.4}, 0.6)
     judge(draw, "atomic", {"locks": 0.3, "counts": 0.3}, 0.65)
+    judge(draw, "atomic", {"locks": 0.2, "memory": 0.25, "counts": 0.2}, 0.65)
     judge(draw, "gil", {"gil": 0.4, "collector": 0.2}, 0.6)
     judge(draw, "atomic", {}, 0.5)  # nothing does
     sys.exit(1 if faults else 0)

@@ -11,6 +11,7 @@ WORDS = {
     "gil": ("waits for the GIL", "GIL"),
     "locks": ("waits for locks of objects", "locks"),
     "counts": ("refcounts of shared objects", "counts"),
+    "memory": ("memory that threads share", "shared memory"),
     "collector": ("the collector", "collector"),
     "merges": ("merges and grace periods", "merges, grace periods"),
     "allocator": ("the allocator's slow paths", "allocator"),

@@ -50,9 +50,10 @@ static double counted_share(const struct analysis *analysis, const char *workloa
     return wall > 0 ? pool_sum(runs, at) / wall : 0;
 }
 
-static double counts_share(const struct analysis *analysis, const char *workload,
-                           const char *backend, int threads) {
-    struct interval gain = gain_without(analysis, workload, backend, "counting", threads);
+// Of the time that a cause takes, by the throughput without it.
+static double share_without(const struct analysis *analysis, const char *workload,
+                            const char *backend, const char *cause, int threads) {
+    struct interval gain = gain_without(analysis, workload, backend, cause, threads);
     return gain.estimate > 1 ? 1 - 1 / gain.estimate : 0;
 }
 
@@ -91,8 +92,12 @@ struct split split_of(const struct analysis *analysis, const char *workload, con
     double merges =
         counted_share(analysis, workload, backend, threads, offsetof(struct run, time.merge));
     carve(shares, CAUSE_OWN, CAUSE_MERGES, &merges);
-    double counts = counts_share(analysis, workload, backend, threads);
+    double counts = share_without(analysis, workload, backend, "counting", threads);
     carve(shares, CAUSE_OWN, CAUSE_COUNTS, &counts);
+    double memory = share_without(analysis, workload, backend, "sharing", threads) -
+                    shares[CAUSE_COUNTS] - shares[CAUSE_LOCKS] - shares[CAUSE_MERGES];
+    memory = fmax(0, memory);
+    carve(shares, CAUSE_OWN, CAUSE_MEMORY, &memory);
     split.sleeps = SUM(runs, time.slept) / (wall / 1e9);
     return split;
 }

@@ -10,10 +10,11 @@
 //     sleeping = rest - no core                   for reasons of the program's own
 //     own work = wall - all that has a name
 //
-// Waits are timed by the run time, user, system and ready by the kernel.  Three are parts
-// of own work, and no larger: counts, which are 1 - with / without by the throughput of runs
-// whose shared objects are immortal; merging, and the allocator's slow paths, which the
-// counting run times.  The allocator takes of the kernel's time first.
+// Waits are timed by the run time, user, system and ready by the kernel.  Four are parts of
+// own work, and no larger.  The counting run times merging and the allocator's slow paths, and
+// the allocator takes of the kernel's time first.  Counts are 1 - with / without, by the
+// throughput of runs whose shared objects are immortal.  Shared memory is the same of runs in
+// which each thread has a private copy, less counts, locks and merges.
 //
 // With a speedup of S on n threads the loss is 1 - S / n: so much less than n times the
 // work of one thread is done.  A cause explains of it
@@ -32,6 +33,7 @@ enum cause {
     CAUSE_GIL,
     CAUSE_LOCKS,
     CAUSE_COUNTS,
+    CAUSE_MEMORY, // that threads share, beyond counts and locks
     CAUSE_COLLECTOR,
     CAUSE_MERGES, // and waits for grace periods
     CAUSE_ALLOCATOR,

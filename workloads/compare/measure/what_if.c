@@ -16,7 +16,8 @@
 
 const char *const what_if_causes[WHAT_IF_CAUSES] = {"sharing", "counting", "collector", "locks"};
 
-static const char LOCKS[] = "locks", COUNTING[] = "counting", COLLECTOR[] = "collector";
+static const char LOCKS[] = "locks", COUNTING[] = "counting", COLLECTOR[] = "collector",
+                  SHARING[] = "sharing";
 
 // Object locks are compiled out of a driver of its own.
 static char *unlocked_path(const struct run_options *options, const char *backend) {
@@ -112,6 +113,8 @@ static bool is_wanted(const struct run_options *options, const char *backend, co
     if (options->what_if && scale) return true;
     if (strcmp(cause, COUNTING) == 0)
         return early && (scale || threads == 1) && !backend_has_gil(options, backend);
+    if (strcmp(cause, SHARING) == 0)
+        return early && scale && threads > 1 && !backend_has_gil(options, backend);
     return early && strcmp(cause, COLLECTOR) == 0 && threads == 1;
 }
 

@@ -3,7 +3,8 @@
 // What a workload would gain if one cause of cost were gone: it runs again with one cause
 // removed at a time, in turns with the timed runs.  A default run removes what explains the
 // first screen, in half of its rounds:
-//  - the counts of shared objects, on one thread and on as many as have a core each;
+//  - the counts of shared objects, on one thread and on as many as have a core each; on
+//    these what they share, too;
 //  - the collector, on one thread;
 //  - the lock of the reference from under a product's counts, on one thread: the ablation.
 // --what-if removes every cause that can be removed, on as many threads as have a core each.

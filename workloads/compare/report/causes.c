@@ -18,6 +18,7 @@ static const struct {
     [CAUSE_GIL] = {"GIL", "waits for the GIL"},
     [CAUSE_LOCKS] = {"locks", "waits for locks of objects"},
     [CAUSE_COUNTS] = {"counts", "refcounts of shared objects"},
+    [CAUSE_MEMORY] = {"shared memory", "memory that threads share"},
     [CAUSE_COLLECTOR] = {"collector", "the collector"},
     [CAUSE_MERGES] = {"merges, grace periods", "merges and grace periods"},
     [CAUSE_ALLOCATOR] = {"allocator", "the allocator's slow paths"},
@@ -75,7 +76,8 @@ static void add_unexplained(struct text *line, const char *kept, bool contended)
 }
 
 static bool is_contention(enum cause cause) {
-    return cause == CAUSE_COUNTS || cause == CAUSE_LOCKS || cause == CAUSE_MERGES;
+    return cause == CAUSE_COUNTS || cause == CAUSE_MEMORY || cause == CAUSE_LOCKS ||
+           cause == CAUSE_MERGES;
 }
 
 static void say_loss(struct document *document, const struct analysis *analysis,

@@ -133,8 +133,11 @@ static void price_table(struct document *document, const struct analysis *analys
         document_paragraph(document,
                            "The factors: %s with the counts of the backend; its locks, lock-free "
                            "reads and heaps; and what its collector's schedule adds, by runs "
-                           "without a collector. A dash: one of them could not be measured.",
+                           "without a collector. A dash: one of them is not known.",
                            analysis->baseline);
+    else if (cells_of(analysis, LIST_WHAT_IF))
+        document_paragraph(document, "The runs vary too much to split the price into counts, locks "
+                                     "and collector.");
     free(columns);
     free(rows);
 }
