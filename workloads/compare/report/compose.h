@@ -51,8 +51,6 @@ void section_control(struct document *document, const struct analysis *analysis)
 #define SCALES_BADLY 0.7
 
 // Parts of a workload's own section.
-void part_verdicts(struct document *document, const struct analysis *analysis,
-                   const struct workload *workload);
 void part_pauses(struct document *document, const struct analysis *analysis,
                  const struct workload *workload);
 // Where its time goes, and what explains that it scales badly.

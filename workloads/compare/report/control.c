@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //
-// The verdict on every comparison, and the control that shows how far verdicts can be
-// trusted.
+// How verdicts are said and counted, and the control that shows how far they can be trusted.
 #include "compose.h"
 
 #include <math.h>
@@ -44,52 +43,6 @@ void part_judgement(struct document *document, const struct analysis *analysis) 
                   "four of five such runs.");
 }
 
-static struct comparison_row row_of(struct document *document, const struct comparison *comparison,
-                                    const struct judgement *judgement, bool promise) {
-    return (struct comparison_row){
-        .finding = show_finding(document, &comparison->ratio, judgement, promise),
-        .ratio = comparison->ratio,
-        .rounds = (double)comparison->ratio.rounds};
-}
-
-static void comparison_table(struct document *document, const char *first, const char *ratio,
-                             const struct comparison_row *rows, size_t count) {
-    const struct column columns[] = {
-        COLUMN(first, TEXT, comparison_row, what, 0),
-        COLUMN("verdict", TEXT, comparison_row, finding, 0),
-        COLUMN(ratio, RATIO, comparison_row, ratio, 0),
-        COLUMN("rounds", COUNT, comparison_row, rounds, 0),
-    };
-    TABLE_OF(document, "", columns, rows, count);
-}
-
-void part_verdicts(struct document *document, const struct analysis *analysis,
-                   const struct workload *workload) {
-    static const enum family shown[] = {FAMILY_BACKENDS, FAMILY_THREADS};
-    size_t most = analysis->families[0].count + analysis->families[1].count, count = 0;
-    struct comparison_row *rows = checked_calloc(most, sizeof *rows);
-    for (size_t f = 0; f < 2; f++) {
-        const struct comparisons *family = &analysis->families[shown[f]];
-        for (size_t i = 0; i < family->count; i++) {
-            const struct comparison *one = &family->items[i];
-            const struct key *over = &one->over->key, *under = &one->under->key;
-            if (strcmp(over->workload, workload->name) != 0) continue;
-            rows[count] = row_of(document, one, &family->judgement, true);
-            rows[count++].what =
-                f ? keep(document, "%s, %d threads over 1", over->backend, over->threads)
-                  : keep(document, "%s over %s, %d thread%s", over->backend, under->backend,
-                         over->threads, plural(over->threads));
-        }
-    }
-    if (count) {
-        document_details(document, "%s: the verdict on each of %zu comparisons", workload->name,
-                         count);
-        comparison_table(document, "comparison", "ratio of throughput", rows, count);
-        document_details_end(document);
-    }
-    free(rows);
-}
-
 char *show_control(const struct analysis *analysis) {
     const struct judgement *judgement = &analysis->control.judgement;
     return format("Control: %zu of %zu comparisons of a backend with itself came out different; "
@@ -114,13 +67,23 @@ void section_control(struct document *document, const struct analysis *analysis)
     free(shown);
     struct comparison_row *rows = checked_calloc(control->count, sizeof *rows);
     for (size_t i = 0; i < control->count; i++) {
-        const struct key *key = &control->items[i].over->key;
-        rows[i] = row_of(document, &control->items[i], &control->judgement, false);
-        rows[i].what = keep(document, "%s, %s, %d thread%s", key->workload, key->backend,
-                            key->threads, plural(key->threads));
+        const struct comparison *one = &control->items[i];
+        const struct key *key = &one->over->key;
+        rows[i] = (struct comparison_row){
+            .what = keep(document, "%s, %s, %d thread%s", key->workload, key->backend, key->threads,
+                         plural(key->threads)),
+            .finding = show_finding(document, &one->ratio, &control->judgement, false),
+            .ratio = one->ratio,
+            .rounds = (double)one->ratio.rounds};
     }
+    const struct column columns[] = {
+        COLUMN("workload", TEXT, comparison_row, what, 0),
+        COLUMN("verdict", TEXT, comparison_row, finding, 0),
+        COLUMN("ratio to itself", RATIO, comparison_row, ratio, 0),
+        COLUMN("rounds", COUNT, comparison_row, rounds, 0),
+    };
     document_details(document, "Each of the %zu", control->count);
-    comparison_table(document, "workload", "ratio to itself", rows, control->count);
+    TABLE_OF(document, "", columns, rows, control->count);
     document_details_end(document);
     free(rows);
 }

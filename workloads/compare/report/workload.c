@@ -45,6 +45,11 @@ static void say_ranking(struct text *line, const struct analysis *analysis,
                                                                : "is not shown to differ from";
         text_add(line, "%s%s %s %s, %s times", i == 1 ? "" : "; ",
                  i == 1 ? first->key.backend : "it", words, other->key.backend, shown);
+        double more = difference_resolved(&ratio, ratio.rounds,
+                                          &analysis->families[FAMILY_BACKENDS].judgement);
+        if (ratio.finding == FINDING_OPEN && !isnan(more))
+            text_add(line, " (%zu more rounds would resolve %.*f %%)", ratio.rounds,
+                     more < 0.0995 ? 1 : 0, more * 100);
         free(shown);
     }
 }
@@ -284,7 +289,6 @@ void section_workloads(struct document *document, const struct analysis *analysi
         part_plots(document, analysis, workload);
         say_speedups(document, analysis, workload->name);
         rate_table(document, analysis, workload);
-        part_verdicts(document, analysis, workload);
         part_pauses(document, analysis, workload);
         part_causes(document, analysis, workload);
         part_counters(document, analysis, workload);
