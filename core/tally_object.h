@@ -31,7 +31,7 @@ typedef struct tally_thread_head {
     /* Bits that send the next safepoint to its slow path; any thread sets them. */
     _Atomic uint32_t breaker;
     uint32_t id;                 /* 1 ...: slot number and owner id of the thread */
-    _Atomic uint64_t events[40]; /* written by the thread alone, read by tally_stats */
+    _Atomic uint64_t events[48]; /* written by the thread alone, read by tally_stats */
     /* Its thread raises it where its borrowed references end, in builds with assertions. */
     uint64_t borrow_epoch;
     tally_refcount_head refcount;
@@ -92,14 +92,23 @@ enum {
     TALLY_EVENT_made_cold,
     TALLY_EVENT_per_thread_increfs,
     TALLY_EVENT_per_thread_decrefs,
+    TALLY_EVENT_gil_wait_ns,
+    TALLY_EVENT_lock_wait_ns,
+    TALLY_EVENT_stopped_ns,
+    TALLY_EVENT_grace_wait_ns,
+    TALLY_EVENT_gc_ns,
+    TALLY_EVENT_merge_ns,
+    TALLY_EVENT_allocator_ns,
     TALLY_EVENTS
 };
-_Static_assert(TALLY_EVENTS <= 40, "room for every event");
+_Static_assert(TALLY_EVENTS <= 48, "room for every event");
 
 #define TALLY_EVENT(name) TALLY_EVENT_ADD(TALLY_EVENT_##name, 1)
 #ifdef TALLY_COUNT_EVENTS
+#    define TALLY_DETAILED     1
 #    define TALLY_DETAIL(name) TALLY_EVENT(name)
 #else
+#    define TALLY_DETAILED     0
 #    define TALLY_DETAIL(name) ((void)0)
 #endif
 

@@ -118,6 +118,7 @@ static ptrdiff_t collect(int generation, bool automatic) {
     call_back(&info);
     ptrdiff_t found = tally_collector_run(generation, &info);
     info.finished = true;
+    TALLY_EVENT_ADD(TALLY_EVENT_gc_ns, tally_now() - info.began);
     if (found >= 0 && info.shared) {
         call_back(&info);
     } else if (found >= 0) {

@@ -128,6 +128,7 @@ void *tally_large_alloc(unsigned kind, size_t size) {
 }
 
 static void large_forget(large *block) {
+    uint64_t began = TALLY_DETAILED ? tally_now() : 0;
     pthread_mutex_lock(&large_blocks.lock);
     if (block->previous)
         block->previous->next = block->next;
@@ -139,6 +140,7 @@ static void large_forget(large *block) {
     if (TALLY_FIXED_HANDLES && block->kind == TALLY_CONTAINERS) handle_give_back(block);
     pthread_mutex_unlock(&large_blocks.lock);
     free(block);
+    if (TALLY_DETAILED) TALLY_EVENT_ADD(TALLY_EVENT_allocator_ns, tally_now() - began);
 }
 
 void tally_large_free(void *memory_, unsigned kind) {

@@ -434,8 +434,7 @@ static bool heap_refill(tally_heap *heap, unsigned kind, unsigned class_) {
     }
 }
 
-void *tally_memory_alloc_slow(unsigned kind, size_t size) {
-    tally_thread_require();
+static void *alloc_slow(unsigned kind, size_t size) {
     if (size > TALLY_SMALL_LIMIT) return tally_large_alloc(kind, size);
     unsigned class_ = (unsigned)((size + 15) / 16);
     if (class_ == 0) class_ = 1;
@@ -446,5 +445,13 @@ void *tally_memory_alloc_slow(unsigned kind, size_t size) {
     pool->free = *(char **)(block + tally_link_offset[kind]);
     pool->left++;
     TALLY_DETAIL(allocations);
+    return block;
+}
+
+void *tally_memory_alloc_slow(unsigned kind, size_t size) {
+    tally_thread_require();
+    uint64_t began = TALLY_DETAILED ? tally_now() : 0;
+    void *block = alloc_slow(kind, size);
+    if (TALLY_DETAILED) TALLY_EVENT_ADD(TALLY_EVENT_allocator_ns, tally_now() - began);
     return block;
 }

@@ -113,7 +113,8 @@ static void wait_in_line(tally_thread_state *thread) {
 static void take(tally_thread_state *thread) {
     uint64_t begin = tally_trace_begin();
     pthread_mutex_lock(&gil.mutex);
-    bool in_line = gil.line && (gil.locked || gil.first);
+    bool in_line = gil.line && (gil.locked || gil.first), waits = in_line || gil.locked;
+    uint64_t since = waits ? tally_now() : 0;
     if (in_line) {
         TALLY_EVENT(gil_waits);
         wait_in_line(thread);
@@ -133,6 +134,7 @@ static void take(tally_thread_state *thread) {
         pthread_cond_broadcast(&gil.taken);
     }
     pthread_mutex_unlock(&gil.mutex);
+    if (waits) TALLY_EVENT_ADD(TALLY_EVENT_gil_wait_ns, tally_now() - since);
     tally_store_seq_cst(&thread->status, TALLY_RUNNING);
     tally_trace_end(TALLY_TRACK_THREAD, "waits for the GIL", begin);
     tally_trace_end(TALLY_TRACK_THREAD, "without the GIL", thread->locking.since);
@@ -150,8 +152,11 @@ static void release(tally_thread_state *thread, bool forced) {
         hand_to_first();
     else
         pthread_cond_signal(&gil.released);
-    if (forced && !gil.line)
+    if (forced && !gil.line && gil.waiters && gil.last == thread) {
+        uint64_t since = tally_now();
         while (gil.waiters && gil.last == thread) pthread_cond_wait(&gil.taken, &gil.mutex);
+        TALLY_EVENT_ADD(TALLY_EVENT_gil_wait_ns, tally_now() - since);
+    }
     pthread_mutex_unlock(&gil.mutex);
 }
 

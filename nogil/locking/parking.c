@@ -91,6 +91,7 @@ void tally_lock_wait(tally_object *object) {
         handed = !tally_lock_byte_is_biased(lock) && park(object, since);
         if (!handed && tally_lock_try(object)) break;
     }
+    TALLY_EVENT_ADD(TALLY_EVENT_lock_wait_ns, tally_now() - since);
     /* Not tally_blocking_end: the sections stay suspended while this lock is held. */
     tally_wait_end();
     if (handed) {

@@ -202,7 +202,9 @@ void tally_grace_period_wait(tally_thread_state *thread) {
     tally_grace_period_announce();
     tally_wait_begin(thread, "waiting for a grace period");
     TALLY_FAILPOINT(grace_wait);
+    uint64_t since = tally_now();
     wait_for_grace_period();
+    TALLY_EVENT_ADD(TALLY_EVENT_grace_wait_ns, tally_now() - since);
     tally_wait_end();
     tally_sub_seq_cst(&tally_grace_periods_under_way, 1);
 }

@@ -41,6 +41,7 @@ bool tally_world_wait_for_resume(bool parked) {
     pthread_mutex_lock(&tally_world.mutex);
     bool waits = tally_world_has_to_wait(parked);
     if (waits) {
+        uint64_t since = tally_now();
         uint64_t resumes = tally_world.resumes;
         if (tally_load_relaxed(&tally_world.stopping))
             tally_world.resuming++;
@@ -48,6 +49,9 @@ bool tally_world_wait_for_resume(bool parked) {
             tally_world.parked_early++;
         while (tally_world.resumes == resumes)
             if (!tally_helpers_join()) pthread_cond_wait(&tally_world.resumed, &tally_world.mutex);
+        /* A collecting thread's time is in gc_ns. */
+        if (!tally_thread_current()->collecting)
+            TALLY_EVENT_ADD(TALLY_EVENT_stopped_ns, tally_now() - since);
     }
     pthread_mutex_unlock(&tally_world.mutex);
     return waits;
@@ -115,6 +119,7 @@ static void wait_for_resuming(tally_thread_state *self) {
 void tally_stop_the_world(void) {
     tally_thread_state *self = tally_thread_current();
     TALLY_ENDS_BORROWS();
+    uint64_t asked = tally_now();
     if (pthread_mutex_trylock(&tally_world.stopper) != 0) {
         tally_wait_begin(self, "waiting to stop the world");
         pthread_mutex_lock(&tally_world.stopper);
@@ -135,7 +140,7 @@ void tally_stop_the_world(void) {
     TALLY_FAILPOINT(world_stopped);
     TALLY_EVENT(stops);
     last.stopped_at = tally_now();
-    TALLY_EVENT_ADD(TALLY_EVENT_stop_ns, last.stopped_at - begin);
+    TALLY_EVENT_ADD(TALLY_EVENT_stop_ns, last.stopped_at - asked);
     if (tally_load_relaxed(&tally_tracing))
         tally_trace_add(TALLY_TRACK_WORLD, "asks the world to stop", begin, last.stopped_at);
 }

@@ -141,4 +141,5 @@ def main():
         check_resumed(compare, build, other, scratch)
 
 
-main()
+if __name__ == "__main__":
+    main()

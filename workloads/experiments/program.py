@@ -4,9 +4,11 @@ not outlive them. Needs Python on Linux alone."""
 import ctypes
 import errno
 import os
+import platform
 import signal
 import subprocess
 import sys
+import sysconfig
 
 PR_SET_PDEATHSIG = 1
 LIBC = ctypes.CDLL(None)  # loaded before any fork
@@ -36,6 +38,14 @@ def child():
     """The preexec_fn of a process that is not to outlive this one."""
     parent = os.getpid()
     return lambda: end_with_parent(parent)
+
+
+def python_name():
+    """This interpreter, and whether it is a build that can run without a GIL, and does."""
+    gil = getattr(sys, "_is_gil_enabled", lambda: True)()
+    free = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
+    kind = (" free-threaded" if not gil else " free-threaded with its GIL on") if free else ""
+    return f"{platform.python_implementation()} {platform.python_version()}{kind}"
 
 
 def run(words, **options):

@@ -49,6 +49,7 @@ struct worker {
     uint64_t operations;
     double began, ended, seconds; /* seconds: in run */
     perf_set perf;
+    thread_time time; /* of all samples */
     shared_state own; /* set up by the worker, where each has a shared state of its own */
 };
 
@@ -135,6 +136,7 @@ static void work(void *argument) {
         tally_blocking_begin();
         gate_wait(&all->gate);
         bool counted = atomic_load_explicit(&all->counted, memory_order_relaxed);
+        thread_time before = thread_time_now();
         if (counted) perf_start(&worker->perf);
         double start = worker->began =
             now(); /* before the end: to wait for the GIL is part of the price */
@@ -156,6 +158,7 @@ static void work(void *argument) {
         worker->seconds = prepares ? in_run : worker->ended - start;
         worker->operations = operations;
         if (counted) perf_stop(&worker->perf);
+        if (counted && !prepares) thread_time_add(&worker->time, &before);
     }
     perf_close(&worker->perf);
     state_leave(&state, workload);
@@ -392,6 +395,7 @@ void measure(const options *options, run *run) {
     run->pinned = true;
     for (unsigned i = 0; i < workers; i++) run->pinned &= all->workers[i].pinned;
     for (unsigned i = 0; i < workers; i++) perf_add(run->perf, all->workers[i].perf.counts);
+    for (unsigned i = 0; i < workers; i++) thread_time_merge(&run->time, &all->workers[i].time);
     pinning_free(&all->pinning);
     free(all->workers);
     free(all);

@@ -177,6 +177,7 @@ json_t *run_to_json(const run *run, const options *options) {
         json_object_set_new(result, "contention", contention_to_json(&run->contention));
     json_object_set_new(result, "collector", pauses_to_json(run->pauses));
     json_object_set_new(result, "perf", perf_to_json(run->perf));
+    if (run->time.wall > 0) json_object_set_new(result, "time", thread_time_to_json(&run->time));
     if (run->latencies != NULL) json_object_set_new(result, "latency", latency_to_json(run));
     json_object_set_new(result, "live_at_finish", json_integer(run->live_at_finish));
     json_object_set_new(result, "pinned", json_boolean(run->pinned));

@@ -13,6 +13,7 @@
 #include "options.h"
 #include "pauses.h"
 #include "perf.h"
+#include "thread_time.h"
 
 #define RUN_FORMAT "tally-run"
 enum { RUN_VERSION = 1 };
@@ -33,6 +34,7 @@ typedef struct run {
     pauses *pauses;                    /* the collections during them */
     histogram *latencies;              /* one a worker; NULL: not measured */
     perf_count perf[PERF_EVENT_COUNT]; /* of all workers, during the samples */
+    thread_time time;                  /* of all workers; wall 0: a part was prepared, not timed */
     uint64_t clock_ns;                 /* what a look at the clock takes, if they are */
     long peak_rss_kib, baseline_rss_kib;
     long pss_kib; /* after the last sample, each shared page divided among its users */

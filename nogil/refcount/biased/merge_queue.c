@@ -71,6 +71,7 @@ tally_merge_entry *tally_merge_take_queue(tally_thread_state *thread) {
      */
     entry = tally_swap_seq_cst(&thread->refcount.queue, NULL);
     size_t bytes = 0;
+    uint64_t began = TALLY_DETAILED ? tally_now() : 0;
     for (tally_merge_entry *next; entry; entry = next) {
         next = entry->next;
         bytes += entry_bytes(entry->object);
@@ -82,6 +83,7 @@ tally_merge_entry *tally_merge_take_queue(tally_thread_state *thread) {
         }
     }
     tally_sub_relaxed(&thread->refcount.waiting, bytes);
+    if (TALLY_DETAILED) TALLY_EVENT_ADD(TALLY_EVENT_merge_ns, tally_now() - began);
     return dead;
 }
 

@@ -31,6 +31,7 @@ FACTS = {
     ("list-shared-read", "biased"): 1.9,
     ("gc-live", "biased"): 1.2,
 }
+ABLATIONS = {"gil-atomic": (BACKENDS["atomic"], 0.85), "gil-biased": (BACKENDS["biased"], 0.97)}
 THREADS, ROUNDS, SAMPLES = (1, 2), 4, 4
 
 
@@ -56,6 +57,25 @@ def generation(count, examined):
     }
 
 
+def parts(workload, backend, threads):
+    """Shares of the threads' time that have a name."""
+    waits = 0.48 if backend == "gil" and threads == 2 else 0
+    stopped = 0.13 if workload == "gc-live" and backend != "gil" and threads == 2 else 0
+    collecting = 0.26 / threads if workload == "gc-live" else 0
+    return {"gil_wait_ns": waits, "stopped_ns": stopped, "gc_ns": collecting}
+
+
+def kernel_times(wall, shares, **more):
+    """The statistics and times of a run: what is waited for is not on a processor."""
+    waits = sum(v for k, v in shares.items() if k not in ("gc_ns", "merge_ns", "allocator_ns"))
+    told = {"ready_ns": 0, "system_ns": wall // 100, "slept": 6, "preempted": 0} | more
+    user = wall - int(wall * waits) - told["ready_ns"] - told["system_ns"]
+    return {
+        "stats": {name: int(wall * share) for name, share in shares.items()},
+        "time": {"wall_ns": wall, "user_ns": user} | told,
+    }
+
+
 class Run:
     """Draws the runs of one day."""
 
@@ -69,7 +89,7 @@ class Run:
 
     def common(self, kind, workload, number):
         """What the machine did to all of a round, and to a workload in it."""
-        kind = "timed" if kind == "control" else kind
+        kind = "timed" if kind in ("control", "what_if") else kind
         for place, size in ((kind, number), 0.25), ((kind, workload, number), 0.05):
             if place not in self.rounds:
                 self.rounds[place] = self.noise(size)
@@ -77,7 +97,7 @@ class Run:
 
     def run(self, kind, workload, backend, threads, number, **more):
         _, unit, sharing, rate, _ = WORKLOADS[workload]
-        times = BACKENDS[backend][3][threads - 1]
+        times = ABLATIONS[backend][1] if backend in ABLATIONS else BACKENDS[backend][3][threads - 1]
         if threads == 2:
             times = FACTS.get((workload, backend), times)
         log = self.common(kind, workload, number) + self.shift + self.noise(0.02)
@@ -119,6 +139,7 @@ class Run:
                 "counts": {"context_switches": 3, "page_faults": 140, "migrations": 0},
                 "unavailable": {"cycles": "this machine has no such counter (ENOENT)"},
             },
+            **kernel_times(threads * 400_000_000, parts(workload, backend, threads)),
             "live_at_finish": 0,
             "pinned": True,
             "oversubscribed": False,
@@ -151,7 +172,7 @@ class Run:
         operations = one["samples"][0]["operations"]
         fought = operations // 2 if (workload, threads) == ("list-shared-read", 2) else 0
         fought *= backend == "atomic"
-        one["stats"] = {
+        one["stats"] |= {
             "lost_cas": fought,
             "gil_waits": 40 * (backend == "gil" and threads > 1),
             "gil_handovers": 40 * (backend == "gil" and threads > 1),
@@ -225,6 +246,13 @@ def make(day):
     places = [(w, b, t) for w in WORKLOADS for t in THREADS for b in BACKENDS]
     every = [(*place, number) for number in range(ROUNDS) for place in places]
     variants = [("gc-live", b, t, v) for v in (10000, 100000) for b in BACKENDS for t in THREADS]
+    without = [
+        ("list-shared-read", "atomic", "counting", 2, 3.2),
+        ("list-shared-read", "atomic", "counting", 1, 1.05),
+        ("list-shared-read", "biased", "counting", 2, 1.01),
+        *((w, b, "collector", 1, 1.02) for w in ("churn", "list-shared-read") for b in BACKENDS),
+        *((w, b, None, 1, 1) for w in WORKLOADS for b in ABLATIONS),
+    ]
     causes = {w: description(w)["causes"] for w in WORKLOADS}
     return {
         "format": "tally-results",
@@ -238,6 +266,16 @@ def make(day):
         "backends": [
             {"name": b, "role": "product", "refcount": f[0], "locking": f[1], "collector": f[2]}
             for b, f in BACKENDS.items()
+        ]
+        + [
+            {
+                "name": b,
+                "role": "ablation",
+                "refcount": f[0][0],
+                "locking": "gil/lock",
+                "collector": "gil/generations",
+            }
+            for b, f in ABLATIONS.items()
         ],
         "machine": {
             "cpu": "Example Processor",
@@ -275,15 +313,11 @@ def make(day):
         ],
         "servers": [server(b, v, n) for n in range(3) for b in ("gil", "biased") for v in (1, 2)],
         "what_if": [
-            run.run("what_if", w, b, 2, number, without=cause, times=times)
+            run.run("what_if", w, b, threads, number, without=cause, times=factor)
             for number in range(ROUNDS)
-            for w, cause, times in (
-                ("list-shared-read", None, 1),
-                ("list-shared-read", "counting", 1.5),
-                ("list-shared-read", "collector", 1),
-            )
-            for b in ("atomic", "biased")
+            for w, b, cause, threads, factor in without
         ],
+        "every_cause": True,
         "counted": [run.counted(*place) for place in places],
         "causes": dict.fromkeys(BACKENDS, causes),
         "failures": [],

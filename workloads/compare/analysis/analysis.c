@@ -82,11 +82,14 @@ static enum list turns_with(enum list list) {
     return list == LIST_CONTROL || list == LIST_AGAINST ? LIST_TIMED : list;
 }
 
+// Runs without a cause take turns too, in some rounds, but may vary otherwise: each is a pair
+// with its own.
 static bool same_design(const struct key *one, const struct key *other) {
     return turns_with(one->list) == turns_with(other->list) && one->threads == other->threads &&
            strcmp(one->workload, other->workload) == 0 &&
            strcmp(one->variant, other->variant) == 0 &&
-           (one->list != LIST_WHAT_IF || strcmp(one->backend, other->backend) == 0);
+           (one->list != LIST_WHAT_IF || (strcmp(one->without, other->without) == 0 &&
+                                          strcmp(one->backend, other->backend) == 0));
 }
 
 static void make_design(struct analysis *analysis, size_t first) {
@@ -138,6 +141,14 @@ const struct cell *analysis_cell_of(const struct analysis *analysis, enum list l
 const struct cell *analysis_cell(const struct analysis *analysis, const char *workload,
                                  const char *backend, int threads) {
     return analysis_cell_of(analysis, LIST_TIMED, workload, backend, threads);
+}
+
+const struct cell *analysis_unchanged(const struct analysis *analysis, const struct key *key) {
+    struct key whole = *key;
+    whole.without = "";
+    const struct cell *cell = analysis_find(analysis, &whole);
+    whole.list = LIST_TIMED;
+    return cell ? cell : analysis_find(analysis, &whole);
 }
 
 size_t cells_of(const struct analysis *analysis, enum list list) {
@@ -192,8 +203,8 @@ bool analysis_is_ablation(const struct analysis *analysis, const char *backend) 
 const char *analysis_ablation_of(const struct analysis *analysis, const char *product) {
     const struct backend *whole = analysis_backend(analysis, product),
                          *reference = &analysis->results->backends[0];
-    for (size_t i = 0; i < analysis->backend_count; i++) {
-        const struct backend *part = analysis_backend(analysis, analysis->backends[i]);
+    for (size_t i = 0; i < analysis->results->backend_count; i++) {
+        const struct backend *part = &analysis->results->backends[i];
         if (part->ablation && strcmp(part->counts, whole->counts) == 0 &&
             strcmp(part->locking, reference->locking) == 0)
             return part->name;
@@ -214,12 +225,12 @@ static struct interval measure(const struct analysis *analysis, const struct cel
 static enum family family_of(const struct cell *over, const struct cell *under) {
     bool same = over->key.threads == under->key.threads;
     if (over->key.list == LIST_AGAINST || under->key.list == LIST_AGAINST) return FAMILY_AGAINST;
+    if (over->key.list == LIST_WHAT_IF) return FAMILY_WHAT_IF;
     if (turns_with(over->key.list) != turns_with(under->key.list)) return FAMILY_NONE;
     switch (over->key.list) {
     case LIST_TIMED:
     case LIST_CONTROL: return same ? FAMILY_BACKENDS : FAMILY_THREADS;
     case LIST_TOTALS: return same ? FAMILY_NONE : FAMILY_TOTALS;
-    case LIST_WHAT_IF: return FAMILY_WHAT_IF;
     default: return FAMILY_NONE;
     }
 }
@@ -275,9 +286,8 @@ static const struct cell *find_with(const struct analysis *analysis, struct key 
 // All that a cell is set against; of two backends the later over the earlier.
 static void add_comparisons(struct analysis *analysis, const struct cell *cell) {
     struct comparisons *families = analysis->families;
-    struct key key = cell->key, whole = key;
+    struct key key = cell->key;
     const struct cell *timed = find_with(analysis, with(key, LIST_TIMED, key.threads));
-    whole.without = "";
     switch (key.list) {
     case LIST_CONTROL: compare(analysis, &analysis->control, cell, timed); break;
     case LIST_AGAINST: compare(analysis, &families[FAMILY_AGAINST], timed, cell); break;
@@ -286,7 +296,7 @@ static void add_comparisons(struct analysis *analysis, const struct cell *cell) 
                 find_with(analysis, with(key, LIST_TOTALS, 1)));
         break;
     case LIST_WHAT_IF:
-        compare(analysis, &families[FAMILY_WHAT_IF], cell, find_with(analysis, whole));
+        compare(analysis, &families[FAMILY_WHAT_IF], cell, analysis_unchanged(analysis, &key));
         break;
     default: break;
     }

@@ -78,10 +78,12 @@ const struct cell *analysis_cell(const struct analysis *analysis, const char *wo
                                  const char *backend, int threads);
 const struct cell *analysis_cell_of(const struct analysis *analysis, enum list list,
                                     const char *workload, const char *backend, int threads);
+// As it is, where a what-if run has a cause removed: taken in turns with it, or the timed one.
+const struct cell *analysis_unchanged(const struct analysis *analysis, const struct key *key);
 const struct backend *analysis_backend(const struct analysis *analysis, const char *name);
 bool analysis_is_ablation(const struct analysis *analysis, const char *backend);
-// The measured ablation with the counts of `product` and the locking of the
-// reference; NULL: there is none.
+// The ablation with the counts of `product` and the locking of the reference; NULL: there is
+// none.
 const char *analysis_ablation_of(const struct analysis *analysis, const char *product);
 size_t cells_of(const struct analysis *analysis, enum list list);
 

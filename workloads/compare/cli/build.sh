@@ -179,12 +179,17 @@ unlocked_targets() {
     return 0
 }
 
+# Drivers of the first backend with the counts of another: what counts alone cost.
+ablation_targets() {
+    sed -n 's/^tally_backend(\([a-z-]*\) *ablation *[^ ]* *gil[ )].*/tally-\1/p' "$root/CMakeLists.txt"
+}
+
 # extra_targets BACKENDS WORKLOADS: the programs of convoy, task-server and findings, where they are
 # measured
 extra_targets() {
     local all=,$2,
     [[ $all != *,findings,* ]] || backend_names "$1" | sed 's/^/findings-/'
-    [[ ! $all =~ ,(convoy|findings), && (-n $2 || -v given[quick]) ]] ||
+    [[ ! $all =~ ,(convoy|findings), && -n $2 ]] ||
         backend_names "$1" | sed 's/^/convoy-/'
     [[ $all != *,task-server,* && (-n $2 || ! -v given[full]) ]] ||
         backend_names "$1" | sed 's/^/task-server-/'

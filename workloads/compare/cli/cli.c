@@ -94,6 +94,13 @@ static void add_text(struct command *command, const char *path) {
     texts->items[texts->count++] = checked_strdup(path);
 }
 
+static void add_python(struct command *command, const char *program) {
+    struct names *pythons = &command->run.pythons;
+    if (pythons->count == MAX_NAMES)
+        reject("--with-python %s is one too many; give at most 64", program);
+    pythons->items[pythons->count++] = checked_strdup(program);
+}
+
 // The drivers judge them; the last one counts.
 static void add_switching(struct command *command, const char *option, const char *value) {
     struct names *switching = &command->run.switching;
@@ -180,9 +187,10 @@ static struct cli_option options[] = {
     {"backends", FROM_JOURNAL, CALLS(set_backends)},
     {"threads", FROM_JOURNAL, CALLS(set_threads)},
     {"text", FROM_JOURNAL, CALLS(add_text)},
-    {"with-python", GIVEN_AGAIN, KEEPS(NAME, run.python)},
+    {"with-python", GIVEN_AGAIN, KEEPS(CALL, run.pythons), .set = add_python},
     {"python-script", FROM_COMMAND, KEEPS(NAME, run.python_script)},
     {"patterns-script", FROM_COMMAND, KEEPS(NAME, run.patterns_script)},
+    {"convoy-script", FROM_COMMAND, KEEPS(NAME, run.convoy_script)},
     {"server-script", FROM_COMMAND, KEEPS(NAME, run.server_script)},
     {"resume", NO_JOURNAL, KEEPS(NAME, resume)},
     {"what-if", FROM_JOURNAL, KEEPS(FLAG, run.what_if)},

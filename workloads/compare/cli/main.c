@@ -145,7 +145,8 @@ static void show_resume(const struct command *command, bool unwritten) {
     fprintf(stderr, "%s./tally compare --resume %s",
             unwritten ? "what was measured is in the journal; to write the report: " : "to go on: ",
             command->output);
-    if (command->run.python) fprintf(stderr, " --with-python %s", command->run.python);
+    for (size_t p = 0; p < command->run.pythons.count; p++)
+        fprintf(stderr, " --with-python %s", command->run.pythons.items[p]);
     const char *commit = getenv("TALLY_AGAINST_COMMIT");
     if (command->run.against)
         fprintf(stderr, " --against %s", commit ? commit : command->run.against);
@@ -159,7 +160,7 @@ static int run(struct command *command) {
     if (command->resume) resume(command, &journal);
     if (command->run.drivers == NULL)
         reject("run needs --drivers DIR, the folder of the driver programs");
-    if (!command->run.python != !command->run.python_script)
+    if (!command->run.pythons.count != !command->run.python_script)
         reject("--with-python and --python-script go together; see --help");
     if (!command->seeded && getrandom(&command->run.seed, sizeof command->run.seed, 0) < 0)
         command->run.seed = (uint64_t)getpid();

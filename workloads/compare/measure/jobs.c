@@ -8,7 +8,8 @@
 //  - the drivers of another build;
 //  - processes of one thread each on the reference, the way around its lock; not where
 //    threads touch the same objects, which processes cannot;
-//  - an interpreter, which runs a script of the same name.
+//  - an interpreter, which runs a script of the same name;
+//  - runs without a cause of cost, see what_if.h.
 // After these rounds come those of a fixed total, of variants, and the counting pass.
 #include "plan.h"
 
@@ -16,6 +17,7 @@
 #include "results.h"
 #include "statistics.h"
 #include "text.h"
+#include "what_if.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -23,10 +25,11 @@
 #include <unistd.h>
 
 enum { SHORT_SAMPLES = 3 }; // of a fixed total, and of a variant
+enum { MOST_TURNS = (6 + WHAT_IF_CAUSES) * MAX_NAMES };
 
 // What takes turns at one point.
 struct turns {
-    struct job jobs[6 * MAX_NAMES];
+    struct job jobs[MOST_TURNS];
     size_t count;
 };
 
@@ -42,7 +45,7 @@ static void add_backends(struct turns *turns, const struct run_options *options,
 // In an order drawn anew.
 static void add_point(struct plan *plan, const struct turns *turns, const char *workload,
                       const char *variant, int threads, int round) {
-    size_t order[6 * MAX_NAMES];
+    size_t order[MOST_TURNS];
     plan_shuffle(plan, order, turns->count);
     for (size_t i = 0; i < turns->count; i++) {
         struct job job = turns->jobs[order[i]];
@@ -65,15 +68,16 @@ static bool lists(const json_t *about, const char *list, const char *word) {
     return false;
 }
 
-static const char *python_name(const json_t *about) {
-    return object_string(about, "name", "Python");
-}
-
 // An interpreter takes seconds for each; a quick run asks it once.
-static bool takes_collector_script(const struct run_options *options, const char *workload,
-                                   int round) {
-    return options->python && lists(options->python_name, "workloads", workload) &&
-           (options->effort != QUICK || round == 0);
+// What another version of Python did cannot be had of this one.
+static void add_collectors(struct turns *turns, const struct run_options *options,
+                           const char *workload, const char *variant, int round) {
+    for (size_t p = 0; p < options->pythons.count; p++) {
+        const json_t *about = options->interpreters[p].collector;
+        if (lists(about, "workloads", workload) && (options->effort != QUICK || round == 0) &&
+            !(variant && lists(about, "lacks", variant)))
+            add_turn(turns, &kind_python, interpreter_name(options, p));
+    }
 }
 
 // The reference, if it is measured.
@@ -99,21 +103,33 @@ static size_t controls_at(const struct run_options *options, size_t workload, si
     return workload % options->thread_count == threads;
 }
 
-static struct turns timed_turns(const struct run_options *options, size_t w, size_t t, int round) {
+static void add_without(struct turns *turns, const struct plan *plan, const char *workload,
+                        int threads, int round) {
+    struct without found[MAX_NAMES * WHAT_IF_CAUSES];
+    size_t count = what_if_at(plan->options, workload, threads, round, plan->budget.rounds, found);
+    for (size_t i = 0; i < count; i++) {
+        add_turn(turns, &kind_what_if, found[i].backend);
+        turns->jobs[turns->count - 1].without = found[i].cause;
+    }
+}
+
+static struct turns timed_turns(const struct plan *plan, size_t w, size_t t, int round) {
+    const struct run_options *options = plan->options;
     const char *workload = options->workloads.items[w];
     int threads = options->threads[t];
     struct turns turns = {.count = 0};
     add_backends(&turns, options, &kind_timed, options->backends.count);
     add_backends(&turns, options, &kind_control, controls_at(options, w, t));
     if (options->self) return turns;
+    add_without(&turns, plan, workload, threads, round);
     if (options->against) add_backends(&turns, options, &kind_against, options->backends.count);
     if (runs_as_processes(options, workload, threads))
         add_turn(&turns, &kind_processes, reference(options));
-    if (options->patterns_name && lists(options->patterns_name, "workloads", workload))
-        add_turn(&turns, &kind_patterns, python_name(options->patterns_name));
-    if (takes_collector_script(options, workload, round) && variant_threads(options, t) &&
-        json_array_size(workload_variants(options, workload)) == 0)
-        add_turn(&turns, &kind_python, python_name(options->python_name));
+    for (size_t p = 0; p < options->pythons.count; p++)
+        if (lists(options->interpreters[p].patterns, "workloads", workload))
+            add_turn(&turns, &kind_patterns, interpreter_name(options, p));
+    if (variant_threads(options, t) && json_array_size(workload_variants(options, workload)) == 0)
+        add_collectors(&turns, options, workload, NULL, round);
     return turns;
 }
 
@@ -122,7 +138,7 @@ static void add_timed(struct plan *plan) {
     for (int round = 0; round < plan->budget.rounds; round++)
         for (size_t w = 0; w < options->workloads.count; w++)
             for (size_t t = 0; t < options->thread_count; t++) {
-                struct turns turns = timed_turns(options, w, t, round);
+                struct turns turns = timed_turns(plan, w, t, round);
                 add_point(plan, &turns, options->workloads.items[w], NULL, options->threads[t],
                           round);
             }
@@ -149,10 +165,7 @@ static void add_variant(struct plan *plan, const char *workload, const char *var
     const struct run_options *options = plan->options;
     struct turns turns = {.count = 0};
     add_backends(&turns, options, &kind_variants, options->backends.count);
-    // What another version of Python did cannot be had of this one.
-    if (takes_collector_script(options, workload, round) &&
-        !lists(options->python_name, "lacks", variant))
-        add_turn(&turns, &kind_python, python_name(options->python_name));
+    add_collectors(&turns, options, workload, variant, round);
     for (size_t t = 0; t < options->thread_count; t++)
         if (variant_threads(options, t))
             add_point(plan, &turns, workload, variant, options->threads[t], round);
@@ -194,18 +207,23 @@ static void add_other_build(const struct plan *plan, const struct job *job,
     arguments_add(arguments, "%s/tally-%s", plan->options->against, job->backend);
 }
 
+void add_script(const struct plan *plan, const struct job *job, const char *script,
+                struct arguments *arguments) {
+    size_t p = 0;
+    while (strcmp(interpreter_name(plan->options, p), job->backend) != 0) p++;
+    arguments_add(arguments, "%s", plan->options->pythons.items[p]);
+    arguments_add(arguments, "-B"); // writes nothing beside the script
+    arguments_add(arguments, "%s", script);
+}
+
 static void add_collector_script(const struct plan *plan, const struct job *job,
                                  struct arguments *arguments) {
-    (void)job;
-    arguments_add(arguments, "%s", plan->options->python);
-    arguments_add(arguments, "%s", plan->options->python_script);
+    add_script(plan, job, plan->options->python_script, arguments);
 }
 
 static void add_patterns_script(const struct plan *plan, const struct job *job,
                                 struct arguments *arguments) {
-    (void)job;
-    arguments_add(arguments, "%s", plan->options->python);
-    arguments_add(arguments, "%s", plan->options->patterns_script);
+    add_script(plan, job, plan->options->patterns_script, arguments);
 }
 
 static void add_short(const struct plan *plan, const struct job *job, struct arguments *arguments) {

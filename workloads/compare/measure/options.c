@@ -38,10 +38,15 @@ void run_free_options(struct run_options *options) {
     names_free(&options->workloads);
     names_free(&options->backends);
     names_free(&options->texts);
+    names_free(&options->ablations);
+    for (size_t p = 0; p < options->pythons.count; p++) {
+        json_decref(options->interpreters[p].collector);
+        json_decref(options->interpreters[p].patterns);
+    }
+    names_free(&options->pythons);
     names_free(&options->switching);
-    json_t *const owned[] = {options->arguments,   options->known_backends, options->descriptions,
-                             options->python_name, options->patterns_name,  options->left_out,
-                             options->causes};
+    json_t *const owned[] = {options->arguments, options->known_backends, options->descriptions,
+                             options->left_out, options->causes};
     for (size_t i = 0; i < sizeof owned / sizeof *owned; i++) json_decref(owned[i]);
 }
 
@@ -180,33 +185,77 @@ static bool find_workloads(struct run_options *options) {
     return good;
 }
 
-// Asks the interpreter what it is, and a script which workloads it has; NULL
-// after one line on stderr.
+enum { OLDEST_PYTHON = 7 }; // 3.7
+
+// Whether it is Python 3, and not older than the scripts need; a line on stderr where it is not.
+static bool python_is_good(const char *python) {
+    char *argv[] = {
+        (char *)python, "-c",
+        "import sys; print('{\"version\": \"%d.%d.%d\", \"number\": %d}' % (sys.version_info[:3] + "
+        "(sys.version_info[0] * 100 + sys.version_info[1],)))",
+        NULL};
+    char *errors;
+    int status;
+    json_t *about = process_ask(argv, &status, &errors);
+    double number = object_number(about, "number", 0);
+    free(errors);
+    if (number == 0)
+        fprintf(stderr,
+                "tally-compare: '%s' is no Python interpreter that runs here; name one with "
+                "--with-python\n",
+                python);
+    else if (number < 300 + OLDEST_PYTHON)
+        fprintf(stderr,
+                "tally-compare: '%s' is Python %s, which is too old; --with-python takes 3.%d or "
+                "later\n",
+                python, object_string(about, "version", "?"), OLDEST_PYTHON);
+    json_decref(about);
+    return number >= 300 + OLDEST_PYTHON;
+}
+
+// Asks a script what the interpreter is, and which workloads it has; NULL after one line on
+// stderr.
 static json_t *ask_python(const char *python, const char *script) {
-    char *argv[] = {(char *)python, (char *)script, "--list", NULL}, *errors;
+    char *argv[] = {(char *)python, "-B", (char *)script, "--list", NULL}, *errors;
     int status;
     json_t *about = process_ask(argv, &status, &errors);
     free(errors);
     if (*object_string(about, "name", "")) return about;
     fprintf(stderr,
-            "tally-compare: '%s' does not run %s; name a Python 3 interpreter with --with-python\n",
+            "tally-compare: '%s' does not run %s; name another interpreter with --with-python\n",
             python, script);
     json_decref(about);
     return NULL;
 }
 
-static bool find_python(struct run_options *options) {
-    if (options->python == NULL) return true;
-    options->python_name = ask_python(options->python, options->python_script);
-    if (options->python_name && options->patterns_script)
-        options->patterns_name = ask_python(options->python, options->patterns_script);
-    return options->python_name && (!options->patterns_script || options->patterns_name);
+const char *interpreter_name(const struct run_options *options, size_t index) {
+    return object_string(options->interpreters[index].collector, "name", "Python");
+}
+
+static bool find_pythons(struct run_options *options) {
+    for (size_t p = 0; p < options->pythons.count; p++) {
+        const char *python = options->pythons.items[p];
+        struct interpreter *one = &options->interpreters[p];
+        if (!python_is_good(python)) return false;
+        one->collector = ask_python(python, options->python_script);
+        if (one->collector && options->patterns_script)
+            one->patterns = ask_python(python, options->patterns_script);
+        if (!one->collector || (options->patterns_script && !one->patterns)) return false;
+        for (size_t other = 0; other < p; other++) {
+            if (strcmp(interpreter_name(options, other), interpreter_name(options, p)) != 0)
+                continue;
+            fprintf(stderr, "tally-compare: '%s' is %s, as '%s' is; give one of them\n", python,
+                    interpreter_name(options, p), options->pythons.items[other]);
+            return false;
+        }
+    }
+    return true;
 }
 
 bool run_complete_options(struct run_options *options) {
     programs_choose(options);
     if (options->thread_count == 0) default_threads(options);
-    return find_backends(options) && find_workloads(options) && find_python(options) &&
+    return find_backends(options) && find_workloads(options) && find_pythons(options) &&
            programs_find(options) && what_if_find(options);
 }
 

@@ -71,7 +71,8 @@ struct plan plan_make(const struct run_options *options) {
     if (options->rounds) plan.budget.rounds = options->rounds;
     // The claims' bounds are far apart; long samples would take most of the time.
     if (options->programs[FINDINGS] && plan.budget.most_ms > 100) plan.budget.most_ms = 100;
-    size_t runs = (plan_cells(&plan) + what_if_runs(options)) * (size_t)plan.budget.rounds;
+    size_t runs =
+        plan_cells(&plan) * (size_t)plan.budget.rounds + what_if_runs(options, plan.budget.rounds);
     double sample_ms = plan.budget.seconds * 1000 / (double)runs / (plan.budget.samples + 0.6);
     sample_ms = fmax(fmin(sample_ms, plan.budget.most_ms), plan.budget.least_ms);
     plan.sample_ms = (int)sample_ms;

@@ -88,11 +88,17 @@ void arguments_add(struct arguments *arguments, const char *pattern, ...)
     __attribute__((format(printf, 2, 3)));
 void arguments_free(struct arguments *arguments);
 
+// The interpreter of a job, and the script.
+void add_script(const struct plan *plan, const struct job *job, const char *script,
+                struct arguments *arguments);
+
 // What the drivers say of a workload, and its variants at this effort.
 const json_t *workload_description(const struct run_options *options, const char *workload);
 const json_t *workload_variants(const struct run_options *options, const char *workload);
 // Variants are measured on one thread, and on the most that have a core each.
 bool variant_threads(const struct run_options *options, size_t index);
+// What an interpreter calls itself.
+const char *interpreter_name(const struct run_options *options, size_t index);
 json_t *ask_driver(const struct run_options *options, const char *backend);
 char *driver_path(const struct run_options *options, const char *backend, bool counted);
 

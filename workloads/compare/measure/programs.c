@@ -38,7 +38,7 @@ static const struct effort_of_programs {
     } server;
     int findings_percent;
 } efforts[] = {
-    [QUICK] = {{1, 30, 3000}, {1, 1, 1000}, 30},
+    [QUICK] = {{2, 60, 2000}, {1, 1, 1000}, 30},
     [NORMAL] = {{3, 60, 5000}, {3, 2, 10000}, 100},
     [FULL] = {{5, 200, 10000}, {5, 3, 10000}, 100},
 };
@@ -79,7 +79,7 @@ void programs_choose(struct run_options *options) {
     for (size_t p = 0; p < PROGRAMS; p++)
         options->programs[p] = take_name(&options->workloads, program_names[p]);
     if (!options->workloads_named) {
-        options->programs[CONVOY] = options->effort != QUICK;
+        options->programs[CONVOY] = true;
         options->programs[TASK_SERVER] = options->effort == FULL;
     }
     if (options->programs[FINDINGS]) add_compared(options);
@@ -168,7 +168,13 @@ static void plan_rounds(struct plan *plan, struct jobs *jobs, int rounds) {
     free(jobs->items);
 }
 
-static bool has_gil(const struct run_options *options, const char *backend) {
+static bool is_backend(const struct run_options *options, const char *name) {
+    for (size_t b = 0; b < options->backends.count; b++)
+        if (strcmp(options->backends.items[b], name) == 0) return true;
+    return false;
+}
+
+bool backend_has_gil(const struct run_options *options, const char *backend) {
     const json_t *entry;
     size_t index;
     json_array_foreach(options->known_backends, index, entry)
@@ -177,24 +183,31 @@ static bool has_gil(const struct run_options *options, const char *backend) {
     return false;
 }
 
+// A quick run has what the summary shows; the claims compare two busy threads with none.
 static void add_convoys(struct plan *plan) {
-    static const int busy_counts[] = {0, 2, 1, 4};
-    static const char *const schemes[] = {"ticks", "cpython", "deadline"};
+    static const int busy_counts[] = {2, 0, 1, 4};
+    static const char *const schemes[] = {"cpython", "ticks", "deadline"};
     const struct run_options *options = plan->options;
-    // The claims compare two busy threads with none.
-    size_t counts = options->programs[FINDINGS] ? 2 : sizeof busy_counts / sizeof *busy_counts;
+    bool brief = options->effort == QUICK && !options->workloads_named;
+    size_t counts = brief ? 1 : options->programs[FINDINGS] ? 2 : 4, kinds = brief ? 1 : 3;
+    size_t pythons = options->convoy_script ? options->pythons.count : 0;
     struct jobs jobs = {0};
-    for (size_t b = 0; options->programs[CONVOY] && b < options->backends.count; b++)
-        for (size_t n = 0; n < counts; n++) {
-            const char *backend = options->backends.items[b];
-            bool gil = has_gil(options, backend);
-            for (size_t s = 0; s < (gil ? sizeof schemes / sizeof *schemes : 1); s++)
-                add_job(&jobs, (struct job){.kind = &kind_convoy,
-                                            .workload = "convoy",
-                                            .backend = backend,
-                                            .variant = gil ? schemes[s] : NULL,
-                                            .threads = busy_counts[n]});
+    for (size_t n = 0; options->programs[CONVOY] && n < counts; n++) {
+        struct job job = {.kind = &kind_convoy, .workload = "convoy", .threads = busy_counts[n]};
+        for (size_t b = 0; b < options->backends.count; b++) {
+            job.backend = options->backends.items[b];
+            bool gil = backend_has_gil(options, job.backend);
+            for (size_t s = 0; s < (gil ? kinds : 1); s++) {
+                job.variant = gil ? schemes[s] : NULL;
+                add_job(&jobs, job);
+            }
         }
+        job.variant = NULL;
+        for (size_t p = 0; p < pythons; p++) {
+            job.backend = interpreter_name(options, p);
+            add_job(&jobs, job);
+        }
+    }
     // With findings as many as its experiments have, so that each round has a pair.
     plan_rounds(plan, &jobs,
                 options->programs[FINDINGS] ? plan->budget.rounds
@@ -245,7 +258,10 @@ static void add_program(const struct plan *plan, const struct job *job, enum pro
 static void add_convoy_words(const struct plan *plan, const struct job *job,
                              struct arguments *arguments) {
     const struct effort_of_programs *effort = &efforts[plan->options->effort];
-    add_program(plan, job, CONVOY, arguments);
+    if (is_backend(plan->options, job->backend))
+        add_program(plan, job, CONVOY, arguments);
+    else
+        add_script(plan, job, plan->options->convoy_script, arguments);
     arguments_add(arguments, "--busy=%d", job->threads);
     arguments_add(arguments, "--requests=%d", effort->convoy.requests);
     arguments_add(arguments, "--pause=%d", effort->convoy.pause_us);

@@ -9,8 +9,8 @@
 
 extern const char *const program_names[PROGRAMS];
 
-// Moves their names from the workloads to options->programs.  If no workload is named, a run
-// that is not quick has the convoy, and a full one the task server.  findings brings the
+// Moves their names from the workloads to options->programs.  If no workload is named,
+// every run has the convoy, and a full one the task server.  findings brings the
 // workloads that its claims compare.  Comes before the names are compared with what the drivers
 // know.
 void programs_choose(struct run_options *options);
@@ -18,5 +18,7 @@ void programs_choose(struct run_options *options);
 // Leaves out, with a line on stderr and in the results, what lacks a program.  False if a
 // workload was named.
 bool programs_find(struct run_options *options);
+
+bool backend_has_gil(const struct run_options *options, const char *backend);
 
 #endif

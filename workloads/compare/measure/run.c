@@ -344,6 +344,7 @@ json_t *run_measure(const struct run_options *options, struct journal *journal,
             json_pack("{s:s}", "commit", commit && *commit ? commit : "another build"));
     json_object_set(results, "left_out", options->left_out); // nothing where it is NULL
     json_object_set(results, "causes", options->causes);     // the same
+    json_object_set_new(results, "every_cause", json_boolean(options->what_if));
     plan.results = results;
     struct session session = {.plan = &plan,
                               .total = plan.count,

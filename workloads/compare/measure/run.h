@@ -30,6 +30,7 @@ struct run_options {
     const char *drivers; // the folder of the driver programs and of backends.json
     enum effort effort;
     struct names workloads, backends, texts; // empty: all, the products, the drivers' own
+    struct names ablations; // measured on one thread, to tell what counts alone cost
     int threads[MAX_NAMES];
     size_t thread_count; // 0: powers of two up to the cores, and twice the cores
     uint64_t seed;
@@ -41,22 +42,24 @@ struct run_options {
     int time_limit;         // seconds that a step of a driver may take too long; 0: not given
     struct names switching; // options for how the GIL changes hands, as the drivers take them
     const char *traces;     // a folder for timelines of the counting pass, or NULL
-    const char *python;     // an interpreter, or NULL
-    const char *python_script, *patterns_script; // what it runs; NULL: not that
-    const char *server_script;                   // what loads the task server, or NULL
-    const char *against;                         // the folder of another build's drivers, or NULL
-    unsigned switch_interval_us;                 // of the convoy with a GIL; 0: the default
-    bool programs[PROGRAMS];                     // to be measured
+    struct names pythons;   // interpreters
+    const char *python_script, *patterns_script, *convoy_script; // what they run; NULL: not that
+    const char *server_script;   // what loads the task server, or NULL
+    const char *against;         // the folder of another build's drivers, or NULL
+    unsigned switch_interval_us; // of the convoy with a GIL; 0: the default
+    bool programs[PROGRAMS];     // to be measured
     bool workloads_named;
     bool no_drivers;        // and none of them is the drivers'
     json_t *left_out;       // what was to be measured and cannot be, and why; or NULL
     json_t *arguments;      // the command line as it was given, to go on with the same
-    bool what_if;           // also without each cause that can be removed
-    json_t *causes;         // why a cause stays, by backend and workload; NULL without what_if
+    bool what_if;           // also without each cause that can be removed, not only some
+    json_t *causes;         // why a cause stays, by backend and workload; NULL: none is removed
     json_t *known_backends; // backends.json
     json_t *descriptions;   // what the drivers say of their workloads
-    json_t *python_name;    // what the interpreter calls itself, and the workloads of its script
-    json_t *patterns_name;  // the same of the script of patterns
+    // What each interpreter calls itself, and the workloads of its scripts; no patterns: NULL.
+    struct interpreter {
+        json_t *collector, *patterns;
+    } interpreters[MAX_NAMES];
 };
 
 void names_free(struct names *names);

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //
-// The runs of --what-if.  A round runs each workload on each backend as it is
-// and once without each cause that can be removed, in an order drawn anew, on as
-// many threads as have a core each.
+// Runs without a cause; what_if.h says which.
 #include "plan.h"
+#include "programs.h"
 
 #include "machine.h"
 #include "results.h"
@@ -17,7 +16,7 @@
 
 const char *const what_if_causes[WHAT_IF_CAUSES] = {"sharing", "counting", "collector", "locks"};
 
-static const char LOCKS[] = "locks";
+static const char LOCKS[] = "locks", COUNTING[] = "counting", COLLECTOR[] = "collector";
 
 // Object locks are compiled out of a driver of its own.
 static char *unlocked_path(const struct run_options *options, const char *backend) {
@@ -31,6 +30,16 @@ const char *what_if_kept(const json_t *causes, const char *backend, const char *
     return json_is_null(reason)     ? NULL
            : json_is_string(reason) ? json_string_value(reason)
                                     : "the driver does not tell";
+}
+
+static bool is_measured(const struct run_options *options, const char *backend) {
+    for (size_t b = 0; b < options->backends.count; b++)
+        if (strcmp(options->backends.items[b], backend) == 0) return true;
+    return false;
+}
+
+static bool same(const json_t *one, const json_t *other, const char *part) {
+    return strcmp(object_string(one, part, ""), object_string(other, part, "")) == 0;
 }
 
 // {workload: {cause: reason or null}} of a backend, or NULL.
@@ -51,8 +60,31 @@ static json_t *causes_of(const struct run_options *options, const char *backend)
     return all;
 }
 
+// Their counts are those of a product that is measured, under the lock of the reference.
+static void find_ablations(struct run_options *options) {
+    const json_t *reference = json_array_get(options->known_backends, 0), *entry, *product;
+    size_t index, p;
+    json_array_foreach(options->known_backends, index, entry) {
+        const char *name = object_string(entry, "name", "");
+        bool wanted = false;
+        json_array_foreach(options->known_backends, p, product) {
+            wanted = wanted ||
+                     (is_measured(options, object_string(product, "name", "")) &&
+                      product != entry && product != reference && same(product, entry, "refcount"));
+        }
+        char *path = driver_path(options, name, false);
+        if (wanted && same(entry, reference, "locking") && !is_measured(options, name) &&
+            access(path, X_OK) == 0)
+            options->ablations.items[options->ablations.count++] = checked_strdup(name);
+        free(path);
+    }
+}
+
 bool what_if_find(struct run_options *options) {
-    if (!options->what_if) return true;
+    const char *reference = object_string(json_array_get(options->known_backends, 0), "name", "");
+    if (options->self || options->no_drivers || (options->against && !options->what_if))
+        return true;
+    if (is_measured(options, reference)) find_ablations(options);
     options->causes = json_object();
     for (size_t b = 0; b < options->backends.count; b++) {
         json_t *causes = causes_of(options, options->backends.items[b]);
@@ -73,42 +105,40 @@ static int scale_threads(const struct run_options *options) {
     return best;
 }
 
-size_t what_if_runs(const struct run_options *options) {
+static bool is_wanted(const struct run_options *options, const char *backend, const char *cause,
+                      int threads, bool early) {
+    bool scale = threads == scale_threads(options);
+    if (options->what_if && scale) return true;
+    if (strcmp(cause, COUNTING) == 0)
+        return early && (scale || threads == 1) && !backend_has_gil(options, backend);
+    return early && strcmp(cause, COLLECTOR) == 0 && threads == 1;
+}
+
+size_t what_if_at(const struct run_options *options, const char *workload, int threads, int round,
+                  int rounds, struct without found[MAX_NAMES * WHAT_IF_CAUSES]) {
+    bool early = round < 2 || 2 * round < rounds;
     size_t count = 0;
-    for (size_t w = 0; options->what_if && w < options->workloads.count; w++)
-        for (size_t b = 0; b < options->backends.count; b++) {
-            size_t removed = 0;
-            for (size_t c = 0; c < WHAT_IF_CAUSES; c++)
-                removed += !what_if_kept(options->causes, options->backends.items[b],
-                                         options->workloads.items[w], what_if_causes[c]);
-            count += removed ? removed + 1 : 0;
+    for (size_t b = 0; options->causes && b < options->backends.count; b++)
+        for (size_t c = 0; c < WHAT_IF_CAUSES; c++) {
+            const char *backend = options->backends.items[b], *cause = what_if_causes[c];
+            if (!what_if_kept(options->causes, backend, workload, cause) &&
+                is_wanted(options, backend, cause, threads, early))
+                found[count++] = (struct without){backend, cause};
         }
+    for (size_t a = 0; early && threads == 1 && a < options->ablations.count; a++)
+        found[count++] = (struct without){options->ablations.items[a], NULL};
     return count;
 }
 
-static void add_point(struct plan *plan, const char *workload, const char *backend, int round) {
-    const char *without[WHAT_IF_CAUSES + 1] = {NULL}; // the first: unchanged
-    size_t order[WHAT_IF_CAUSES + 1], count = 1;
-    for (size_t c = 0; c < WHAT_IF_CAUSES; c++)
-        if (!what_if_kept(plan->options->causes, backend, workload, what_if_causes[c]))
-            without[count++] = what_if_causes[c];
-    if (count == 1) return;
-    plan_shuffle(plan, order, count);
-    for (size_t i = 0; i < count; i++)
-        plan_add(plan, (struct job){.kind = &kind_what_if,
-                                    .workload = workload,
-                                    .backend = backend,
-                                    .without = without[order[i]],
-                                    .threads = scale_threads(plan->options),
-                                    .round = round});
-}
-
-static void add_what_if(struct plan *plan) {
-    const struct run_options *options = plan->options;
-    for (int round = 0; options->what_if && round < plan->budget.rounds; round++)
+size_t what_if_runs(const struct run_options *options, int rounds) {
+    struct without found[MAX_NAMES * WHAT_IF_CAUSES];
+    size_t count = 0;
+    for (int round = 0; round < rounds; round++)
         for (size_t w = 0; w < options->workloads.count; w++)
-            for (size_t b = 0; b < options->backends.count; b++)
-                add_point(plan, options->workloads.items[w], options->backends.items[b], round);
+            for (size_t t = 0; t < options->thread_count; t++)
+                count += what_if_at(options, options->workloads.items[w], options->threads[t],
+                                    round, rounds, found);
+    return count;
 }
 
 static void add_program(const struct plan *plan, const struct job *job,
@@ -126,7 +156,8 @@ static void add_without(const struct plan *plan, const struct job *job,
 }
 
 const struct kind kind_what_if = {.list = LIST_WHAT_IF,
-                                  .add_jobs = add_what_if,
                                   .add_program = add_program,
                                   .add_arguments = add_without,
+                                  .driver = true,
+                                  .turns = true,
                                   .warm = true};

@@ -32,7 +32,7 @@ struct pause_row {
 void part_pauses(struct document *document, const struct analysis *analysis,
                  const struct workload *workload) {
     struct source *sources;
-    size_t count = sources_of(analysis, LIST_TIMED, &sources), used = 0;
+    size_t count = sources_of(analysis, LIST_TIMED, LIST_PYTHON, &sources), used = 0;
     struct pause_row *rows = checked_calloc(count, sizeof *rows);
     bool latencies = false, collections = false;
     for (size_t s = 0; s < count; s++) {
@@ -131,7 +131,7 @@ static void compare_ways(struct document *document, const struct analysis *analy
                          const struct workload *weak) {
     const char *plain = weak->counterpart;
     struct source *sources;
-    size_t count = sources_of(analysis, LIST_TIMED, &sources), used = 0;
+    size_t count = sources_of(analysis, LIST_TIMED, LIST_PYTHON, &sources), used = 0;
     struct task_row *rows = checked_calloc(4 * count, sizeof *rows);
     int threads[2] = {analysis->scale_threads, 1};
     double clock = 0;
@@ -228,7 +228,8 @@ static struct collection_row collection_row(struct runs runs) {
 static void add_collections(struct document *document, const struct analysis *analysis) {
     const struct results *results = analysis->results;
     struct source *sources;
-    size_t source_count = sources_of(analysis, LIST_TIMED, &sources), count = 0, split = 0;
+    size_t source_count = sources_of(analysis, LIST_TIMED, LIST_PYTHON, &sources), count = 0,
+           split = 0;
     struct collection_row *rows =
         checked_calloc(results->workload_count * source_count, sizeof *rows);
     for (size_t w = 0; w < results->workload_count; w++)

@@ -22,6 +22,10 @@ const char *show_finding(struct document *document, const struct interval *ratio
 char *show_control(const struct analysis *analysis);
 char *show_against(const struct analysis *analysis);
 
+// Factors of a price, "1.05 × 1.20 × 0.87"; NULL where one was not measured.
+struct price;
+const char *show_price(struct document *document, const struct price *price);
+
 // The sections, in the order of the report.
 void section_summary(struct document *document, const struct analysis *analysis);
 void section_against(struct document *document, const struct analysis *analysis);
@@ -51,13 +55,15 @@ void part_verdicts(struct document *document, const struct analysis *analysis,
                    const struct workload *workload);
 void part_pauses(struct document *document, const struct analysis *analysis,
                  const struct workload *workload);
-// What was contended, if it scales badly.
-void part_culprit(struct document *document, const struct analysis *analysis,
-                  const struct workload *workload);
+// Where its time goes, and what explains that it scales badly.
+void part_causes(struct document *document, const struct analysis *analysis,
+                 const struct workload *workload);
 void part_counters(struct document *document, const struct analysis *analysis,
                    const struct workload *workload);
 void part_plots(struct document *document, const struct analysis *analysis,
                 const struct workload *workload);
+// How soon a thread that waits answers beside busy ones.
+void part_answers(struct document *document, const struct analysis *analysis);
 // How many comparisons there are, and what came out of them.
 void part_judgement(struct document *document, const struct analysis *analysis);
 // What belongs to the run and could not be measured, of one workload.

@@ -14,7 +14,7 @@
 enum { SHOWN_BUSY = 2 };
 
 struct convoy_row {
-    const char *name;
+    const char *name, *backend;
     double busy, count, p50, p90, p99, longest, operations;
     struct span p50_each, p99_each;
     double *times; // ascending, milliseconds
@@ -37,11 +37,14 @@ static struct span each_of(struct runs runs, double share) {
     return span;
 }
 
-static struct convoy_row row_of(struct document *document, struct runs runs) {
+static struct convoy_row row_of(struct document *document, const struct results *results,
+                                struct runs runs) {
     const struct run *first = runs.items;
-    struct convoy_row row = {.name = strcmp(first->variant, "none") == 0
+    bool interpreter = backend_place(results, first->backend) == results->backend_count;
+    struct convoy_row row = {.name = interpreter || strcmp(first->variant, "none") == 0
                                          ? first->backend
                                          : keep(document, "%s, %s", first->backend, first->variant),
+                             .backend = first->backend,
                              .busy = first->threads,
                              .p50_each = each_of(runs, 0.5),
                              .p99_each = each_of(runs, 0.99),
@@ -64,43 +67,68 @@ static struct convoy_row row_of(struct document *document, struct runs runs) {
     return row;
 }
 
-// By busy threads, then as the backends, then ticks, cpython, deadline.
+// The backends as they are listed, then interpreters.  Returns how many; the caller frees them.
+static size_t names_of(const struct results *results, struct runs convoys, const char ***names) {
+    size_t count = 0;
+    *names = checked_calloc(results->backend_count + convoys.count, sizeof **names);
+    for (size_t b = 0; b < results->backend_count; b++)
+        (*names)[count++] = results->backends[b].name;
+    for (size_t i = 0; i < convoys.count; i++) {
+        bool known = false;
+        for (size_t n = 0; n < count; n++)
+            known = known || strcmp((*names)[n], convoys.items[i].backend) == 0;
+        if (!known) (*names)[count++] = convoys.items[i].backend;
+    }
+    return count;
+}
+
+// By busy threads, then by names, then ticks, cpython, deadline.
 static size_t convoy_rows(struct document *document, const struct analysis *analysis,
                           struct runs convoys, struct convoy_row *rows) {
     static const char *const schemes[] = {"ticks", "cpython", "deadline", "none"};
     const struct results *results = analysis->results;
     int most = 0;
-    size_t count = 0;
+    const char **names;
+    size_t count = 0, name_count = names_of(results, convoys, &names);
     for (size_t i = 0; i < convoys.count; i++)
         most = convoys.items[i].threads > most ? convoys.items[i].threads : most;
     for (int busy = 0; busy <= most; busy++)
-        for (size_t b = 0; b < results->backend_count; b++)
+        for (size_t b = 0; b < name_count; b++)
             for (size_t s = 0; s < sizeof schemes / sizeof *schemes; s++) {
                 struct key key = {.list = LIST_CONVOY,
                                   .workload = "convoy",
                                   .variant = schemes[s],
-                                  .backend = results->backends[b].name,
+                                  .backend = names[b],
                                   .threads = busy};
                 struct runs runs = runs_at(results, &key);
-                if (runs.count) rows[count++] = row_of(document, runs);
+                if (runs.count) rows[count++] = row_of(document, results, runs);
             }
+    free(names);
     return count;
 }
 
-static void say(struct document *document, const struct convoy_row *rows, size_t count) {
+void part_answers(struct document *document, const struct analysis *analysis) {
+    struct runs convoys = runs_of(analysis->results, LIST_CONVOY);
+    struct convoy_row *rows = checked_calloc(convoys.count, sizeof *rows);
+    size_t count = convoy_rows(document, analysis, convoys, rows);
+    struct text line = {0};
+    bool rare = true;
+    for (size_t i = 0; i < count; i++)
+        rare = rare && (rows[i].busy != SHOWN_BUSY || !isnan(rows[i].p99));
     for (size_t i = 0; i < count; i++) {
-        const struct convoy_row *row = &rows[i], *alone = NULL;
-        if (row->busy != SHOWN_BUSY) continue;
-        for (size_t k = 0; k < count; k++)
-            if (rows[k].busy == 0 && strcmp(rows[k].name, row->name) == 0) alone = &rows[k];
-        struct text line = {0};
-        text_add(&line, "**%s**: beside %d busy threads half of the answers take up to %.3f ms",
-                 row->name, SHOWN_BUSY, row->p50);
-        if (!isnan(row->p99)) text_add(&line, ", one in a hundred more than %.3f ms", row->p99);
-        if (alone) text_add(&line, "; beside none half take up to %.3f ms", alone->p50);
-        document_bullet(document, "%s.", text_string(&line));
-        text_free(&line);
+        bool other = strstr(rows[i].name, ", ticks") || strstr(rows[i].name, ", deadline");
+        if (rows[i].busy == SHOWN_BUSY && !other)
+            text_add(&line, "%s**%s** %.3g ms", line.length ? ", " : "", rows[i].backend,
+                     rare ? rows[i].p99 : rows[i].p50);
+        free(rows[i].times);
     }
+    if (line.length)
+        document_bullet(document,
+                        "The answer of a thread that waits, beside %d busy ones, %s times of 100 "
+                        "within: %s.",
+                        SHOWN_BUSY, rare ? "99" : "50", text_string(&line));
+    text_free(&line);
+    free(rows);
 }
 
 // Times against the share of answers that are as quick, beside two busy threads.
@@ -173,12 +201,13 @@ void section_convoy(struct document *document, const struct analysis *analysis) 
                                  "an interval in which the lock has not changed hands, and any "
                                  "waiter may take it. **deadline**: each waiter's own interval "
                                  "after it came, first come, first served.");
-    say(document, rows, count);
     if (MOST(convoys, interval_us) > 0)
         document_paragraph(document, "The switch interval of cpython and deadline is %g ms.",
                            MOST(convoys, interval_us) / 1000);
-    plot_shares(document, rows, count);
-    plot_tails(document, rows, count);
+    if (rows[0].busy != rows[count - 1].busy) {
+        plot_shares(document, rows, count);
+        plot_tails(document, rows, count);
+    }
     const struct column columns[] = {
         COLUMN("scheme", TEXT, convoy_row, name, 0),
         COLUMN("busy threads", COUNT, convoy_row, busy, 0),

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //
-// What one thread pays: time over that of the reference, and with the ablations how it
-// splits into counts and the rest.
+// What one thread pays: time over that of the reference, and how it splits into counts,
+// locks and the collector.
 #include "compose.h"
+
+#include "causes.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -68,77 +70,72 @@ static void say_price(struct document *document, const struct analysis *analysis
     free(shown);
 }
 
-// A row: a name and ratios.
+// "1.05 × 1.20 × 0.87", or NULL.
+const char *show_price(struct document *document, const struct price *price) {
+    double product = price->counts * price->rest * price->collector;
+    return isnan(product)
+               ? NULL
+               : keep(document, "%.2f × %.2f × %.2f", price->counts, price->rest, price->collector);
+}
+
+// A ratio and its factors for each backend but the first.
 struct price_row {
     const char *workload;
-    struct interval ratios[];
+    struct whole_price {
+        struct interval ratio;
+        const char *factors;
+    } prices[];
 };
 
-static size_t row_size(size_t ratios) {
-    return sizeof(struct price_row) + ratios * sizeof(struct interval);
+static struct column *price_columns(struct document *document, const struct analysis *analysis,
+                                    bool split) {
+    size_t others = analysis->backend_count - 1;
+    struct column *columns = checked_calloc(1 + 2 * others, sizeof *columns);
+    *columns = (struct column){"workload", TEXT, 0, 0};
+    for (size_t b = 0; b < others; b++) {
+        size_t at = offsetof(struct price_row, prices) + b * sizeof(struct whole_price);
+        const char *backend = analysis->backends[b + 1];
+        columns[1 + (split ? 2 : 1) * b] = (struct column){backend, MARKED, at, 0};
+        if (split)
+            columns[2 + 2 * b] =
+                (struct column){keep(document, "%s\ncounts × locks × collector", backend), TEXT,
+                                at + offsetof(struct whole_price, factors), 0};
+    }
+    return columns;
 }
 
 static void price_table(struct document *document, const struct analysis *analysis) {
     const struct results *results = analysis->results;
-    size_t others = analysis->backend_count - 1, size = row_size(others);
-    char *rows = checked_calloc(results->workload_count + 1, size);
-    for (size_t w = 0; w <= results->workload_count; w++) {
+    size_t others = analysis->backend_count - 1;
+    size_t size = sizeof(struct price_row) + others * sizeof(struct whole_price);
+    char *rows = checked_calloc(results->workload_count, size);
+    bool split = false;
+    for (size_t w = 0; w < results->workload_count; w++) {
         struct price_row *row = (struct price_row *)(rows + w * size);
-        bool mean = w == results->workload_count;
-        row->workload =
-            mean ? "**geometric mean of those in the price**" : results->workloads[w].name;
-        for (size_t b = 0; b < others; b++)
-            row->ratios[b] =
-                mean ? mean_time_ratio(analysis, analysis->backends[b + 1], analysis->baseline)
-                     : time_ratio(analysis, row->workload, analysis->backends[b + 1],
-                                  analysis->baseline);
+        row->workload = results->workloads[w].name;
+        for (size_t b = 0; b < others; b++) {
+            const char *backend = analysis->backends[b + 1];
+            struct price price = price_of(analysis, &row->workload, 1, backend);
+            row->prices[b] = (struct whole_price){
+                time_ratio(analysis, row->workload, backend, analysis->baseline),
+                show_price(document, &price)};
+            split = split || row->prices[b].factors;
+        }
     }
-    const struct column first[] = {{"workload", TEXT, 0, 0}};
-    struct column *columns = backend_columns(
-        analysis, first, 1, 1, MARKED, offsetof(struct price_row, ratios), sizeof(struct interval));
+    struct column *columns = price_columns(document, analysis, split);
     document_table(document,
                    keep(document,
                         "Time on one thread over that of %s; above 1 is slower, = is the same "
                         "within the margin, ? is not enough data",
                         analysis->baseline),
-                   columns, others + 1, rows, results->workload_count + 1, size);
+                   columns, 1 + (split ? 2 : 1) * others, rows, results->workload_count, size);
+    if (split)
+        document_paragraph(document,
+                           "The factors: %s with the counts of the backend; its locks, lock-free "
+                           "reads and heaps; and what its collector's schedule adds, by runs "
+                           "without a collector. A dash: one of them could not be measured.",
+                           analysis->baseline);
     free(columns);
-    free(rows);
-}
-
-struct split_row {
-    const char *workload;
-    struct interval counts, rest, whole;
-};
-
-// baseline -> its ablation changes the counts alone; ablation -> product the rest.
-static void split_table(struct document *document, const struct analysis *analysis,
-                        const char *product) {
-    const struct results *results = analysis->results;
-    const char *ablation = analysis_ablation_of(analysis, product), *base = analysis->baseline;
-    if (!ablation || analysis_is_ablation(analysis, product)) return;
-    struct split_row *rows = checked_calloc(results->workload_count + 1, sizeof *rows);
-    for (size_t w = 0; w < results->workload_count; w++) {
-        const char *name = results->workloads[w].name;
-        rows[w] = (struct split_row){name, time_ratio(analysis, name, ablation, base),
-                                     time_ratio(analysis, name, product, ablation),
-                                     time_ratio(analysis, name, product, base)};
-    }
-    rows[results->workload_count] = (struct split_row){
-        "**geometric mean of those in the price**", mean_time_ratio(analysis, ablation, base),
-        mean_time_ratio(analysis, product, ablation), mean_time_ratio(analysis, product, base)};
-    const struct column columns[] = {
-        COLUMN("workload", TEXT, split_row, workload, 0),
-        COLUMN("counts", MARKED, split_row, counts, 0),
-        COLUMN("locks, reads, allocator", MARKED, split_row, rest, 0),
-        COLUMN("the whole", MARKED, split_row, whole, 0),
-    };
-    TABLE_OF(document,
-             keep(document,
-                  "Where the time of %s goes: counts (%s → %s) times locks, reads and allocator "
-                  "(%s → %s)",
-                  product, base, ablation, ablation, product),
-             columns, rows, results->workload_count + 1);
     free(rows);
 }
 
@@ -159,6 +156,4 @@ void section_price(struct document *document, const struct analysis *analysis) {
     for (size_t b = 1; b < analysis->backend_count; b++)
         say_price(document, analysis, analysis->backends[b], names);
     price_table(document, analysis);
-    for (size_t b = 1; b < analysis->backend_count; b++)
-        split_table(document, analysis, analysis->backends[b]);
 }

@@ -10,8 +10,9 @@
 
 double each(double sum, double count) { return count > 0 ? sum / count : NAN; }
 
-size_t sources_of(const struct analysis *analysis, enum list own, struct source **sources) {
-    struct runs python = runs_of(analysis->results, LIST_PYTHON);
+size_t sources_of(const struct analysis *analysis, enum list own, enum list interpreters,
+                  struct source **sources) {
+    struct runs python = runs_of(analysis->results, interpreters);
     size_t count = 0;
     *sources = checked_calloc(analysis->backend_count + python.count, sizeof **sources);
     for (size_t b = 0; b < analysis->backend_count; b++)
@@ -20,7 +21,7 @@ size_t sources_of(const struct analysis *analysis, enum list own, struct source 
         bool again = false;
         for (size_t s = 0; s < count; s++)
             again = again || strcmp((*sources)[s].name, python.items[i].backend) == 0;
-        if (!again) (*sources)[count++] = (struct source){LIST_PYTHON, python.items[i].backend};
+        if (!again) (*sources)[count++] = (struct source){interpreters, python.items[i].backend};
     }
     return count;
 }

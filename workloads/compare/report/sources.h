@@ -13,8 +13,10 @@ struct source {
     const char *name;
 };
 
-// Returns how many; the caller frees them.
-size_t sources_of(const struct analysis *analysis, enum list own, struct source **sources);
+// The backends in one list, then the interpreters of another.  Returns how many; the caller
+// frees them.
+size_t sources_of(const struct analysis *analysis, enum list own, enum list interpreters,
+                  struct source **sources);
 struct runs runs_from(const struct analysis *analysis, struct source source, const char *workload,
                       const char *variant, int threads);
 const struct cell *cell_of(const struct analysis *analysis, struct runs runs);

@@ -4,11 +4,13 @@
 // by workload; choices.h decides.
 #include "compose.h"
 
+#include "causes.h"
+
 #include <stdlib.h>
 #include <string.h>
 
 struct choice_row {
-    const char *name, *backend, *counts;
+    const char *name, *backend, *counts, *factors;
     struct advice advice;
     struct interval gain, price;
 };
@@ -16,6 +18,8 @@ struct choice_row {
 static void choice_table(struct document *document, const struct analysis *analysis,
                          const char *caption, const struct choice_row *rows, size_t count,
                          bool kinds) {
+    bool split = false;
+    for (size_t i = 0; i < count; i++) split = split || rows[i].factors;
     const struct column columns[] = {
         {kinds ? "kind of workload" : "workload", kinds ? TEXT : LINK,
          offsetof(struct choice_row, name), 0},
@@ -27,12 +31,29 @@ static void choice_table(struct document *document, const struct analysis *analy
         COLUMN(keep(document, "price on one thread\ntime, times %s", analysis->baseline), BAR,
                choice_row, price, 0),
         COLUMN("faster, slower\nof its workloads", TEXT, choice_row, counts, 0),
+        COLUMN("price\ncounts × locks × collector", TEXT, choice_row, factors, 0),
     };
-    document_table(document, caption, columns, kinds ? 6 : 5, rows, count, sizeof *rows);
+    document_table(document, caption, columns, kinds ? 6 + split : 5, rows, count, sizeof *rows);
 }
 
-static size_t choice_rows(struct document *document, const struct choices *choices, size_t kind,
-                          bool whole, struct choice_row *rows) {
+// Of the workloads of a kind; NULL where not all of it was measured.
+static const char *kind_factors(struct document *document, const struct analysis *analysis,
+                                const struct choices *choices, const struct choice *kind) {
+    const char **names = checked_calloc(choices->count, sizeof *names);
+    size_t count = 0;
+    for (size_t i = 0; i < choices->count; i++) {
+        const struct choice *one = &choices->items[i];
+        if (one->kind == kind->kind && one->workload && strcmp(one->backend, kind->backend) == 0)
+            names[count++] = one->workload;
+    }
+    struct price price = price_of(analysis, names, count, kind->backend);
+    free(names);
+    return show_price(document, &price);
+}
+
+static size_t choice_rows(struct document *document, const struct analysis *analysis,
+                          const struct choices *choices, size_t kind, bool whole,
+                          struct choice_row *rows) {
     size_t count = 0;
     for (size_t i = 0; i < choices->count; i++) {
         const struct choice *choice = &choices->items[i];
@@ -42,6 +63,7 @@ static size_t choice_rows(struct document *document, const struct choices *choic
             .backend = choice->backend,
             .counts = keep(document, "%zu, %zu of %zu", choice->better, choice->worse,
                            choice->better + choice->worse + choice->same + choice->open),
+            .factors = whole ? kind_factors(document, analysis, choices, choice) : NULL,
             .advice = choice->advice,
             .gain = choice->gain,
             .price = choice->price};
@@ -143,14 +165,15 @@ void section_summary(struct document *document, const struct analysis *analysis)
             say_answer(document, analysis, &choices, analysis->backends[b]);
             say_counts(document, analysis, &choices, analysis->backends[b]);
         }
+    part_answers(document, analysis);
     for (size_t k = 0; k < KINDS; k++)
-        count += choice_rows(document, &choices, k, true, rows + count);
+        count += choice_rows(document, analysis, &choices, k, true, rows + count);
     choice_table(document, analysis, "", rows, count, true);
     say_legend(document, analysis);
     say_where(document, analysis);
     document_heading(document, 2, "Which backend for which workload");
     for (size_t k = 0; k < KINDS; k++) {
-        count = choice_rows(document, &choices, k, false, rows);
+        count = choice_rows(document, analysis, &choices, k, false, rows);
         choice_table(
             document, analysis,
             keep(document, "**%s:** %s", workload_kinds[k].title, workload_kinds[k].meaning), rows,

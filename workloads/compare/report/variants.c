@@ -86,7 +86,7 @@ static void add_variants(struct document *document, const struct analysis *analy
     const char **variants;
     struct source *sources;
     size_t variant_count = variants_of(analysis, workload->name, &variants),
-           source_count = sources_of(analysis, LIST_VARIANTS, &sources), count = 0;
+           source_count = sources_of(analysis, LIST_VARIANTS, LIST_PYTHON, &sources), count = 0;
     int threads[2] = {1, analysis->scale_threads};
     struct variant_row *rows = checked_calloc(2 * variant_count * source_count, sizeof *rows);
     for (int t = 0; t < (analysis->scale_threads > 1 ? 2 : 1); t++)

@@ -2,6 +2,7 @@
 //
 // What would be gained without each cause; what_if.h says how it is measured.
 #include "what_if.h"
+#include "causes.h"
 #include "compose.h"
 
 #include <stdlib.h>
@@ -14,17 +15,6 @@ struct gain_row {
     const char *workload, *backend;
     struct interval gains[WHAT_IF_CAUSES];
 };
-
-static const struct comparison *find_gain(const struct comparisons *family, const char *workload,
-                                          const char *backend, const char *cause) {
-    for (size_t i = 0; i < family->count; i++) {
-        const struct key *key = &family->items[i].over->key;
-        if (strcmp(key->workload, workload) == 0 && strcmp(key->backend, backend) == 0 &&
-            strcmp(key->without, cause) == 0)
-            return &family->items[i];
-    }
-    return NULL;
-}
 
 // The cause whose removal is sure to help, and helps most.
 static void say_largest(struct document *document, const struct gain_row *row) {
@@ -42,7 +32,6 @@ static void say_largest(struct document *document, const struct gain_row *row) {
 
 static void gains_table(struct document *document, const struct analysis *analysis) {
     const struct results *results = analysis->results;
-    const struct comparisons *family = &analysis->families[FAMILY_WHAT_IF];
     size_t count = 0;
     struct gain_row *rows =
         checked_calloc(results->workload_count * analysis->backend_count, sizeof *rows);
@@ -52,10 +41,9 @@ static void gains_table(struct document *document, const struct analysis *analys
                                    .backend = analysis->backends[b]};
             bool any = false;
             for (size_t c = 0; c < WHAT_IF_CAUSES; c++) {
-                const struct comparison *gain =
-                    find_gain(family, row.workload, row.backend, what_if_causes[c]);
-                if (gain) row.gains[c] = gain->ratio;
-                any = any || gain;
+                row.gains[c] = gain_without(analysis, row.workload, row.backend, what_if_causes[c],
+                                            analysis->scale_threads);
+                any = any || row.gains[c].estimate > 0;
             }
             if (any) rows[count++] = row;
         }
@@ -124,18 +112,16 @@ static void reasons_table(struct document *document, const struct analysis *anal
 }
 
 void section_what_if(struct document *document, const struct analysis *analysis) {
-    const struct comparisons *family = &analysis->families[FAMILY_WHAT_IF];
-    if (!json_is_object(json_object_get(analysis->results->root, "causes"))) return;
+    // A default run removes some, which the causes and the price show.
+    if (!json_is_true(json_object_get(analysis->results->root, "every_cause"))) return;
     document_heading(document, 2, "What if a cause were gone");
-    if (family->count) {
-        int threads = family->items[0].over->key.threads;
+    if (cells_of(analysis, LIST_WHAT_IF))
         document_paragraph(document,
                            "Each workload again on %d thread%s with one cause of cost removed at a "
-                           "time; unchanged runs took turns with them. Gains do not add up.",
-                           threads, plural(threads));
-        gains_table(document, analysis);
-    } else {
+                           "time, in turns with the timed runs. Gains do not add up.",
+                           analysis->scale_threads, plural(analysis->scale_threads));
+    else
         document_paragraph(document, "Nothing was measured without a cause.");
-    }
+    gains_table(document, analysis);
     reasons_table(document, analysis);
 }

@@ -195,7 +195,8 @@ static size_t find_counters(const struct run **runs, size_t run_count, struct co
         json_object_foreach((json_t *)(runs[i] ? runs[i]->counters : NULL), name, value) {
             double each = run_event(runs[i], name);
             size_t at = 0;
-            if (!(each > 0)) continue;
+            bool time = strlen(name) > 3 && strcmp(name + strlen(name) - 3, "_ns") == 0;
+            if (time || !(each > 0)) continue; // times are shares, in a table of their own
             while (at < count && strcmp((*counters)[at].name, name) != 0) at++;
             if (at == count) {
                 *counters = checked_realloc(*counters, (count + 1) * sizeof **counters);
@@ -285,7 +286,7 @@ void section_workloads(struct document *document, const struct analysis *analysi
         rate_table(document, analysis, workload);
         part_verdicts(document, analysis, workload);
         part_pauses(document, analysis, workload);
-        part_culprit(document, analysis, workload);
+        part_causes(document, analysis, workload);
         part_counters(document, analysis, workload);
         add_samples(document, analysis, workload->name);
     }

@@ -51,6 +51,16 @@ struct collector {
     double last_times;
 };
 
+// Of all workers of a run during its samples, nanoseconds; the last two in a counting run alone.
+struct times {
+    double wall, user, system; // wall 0: not told
+    double ready;              // waited for a processor
+    double slept;              // how often a worker slept
+    double gil, lock, grace;   // waits
+    double stopped, stop, gc;  // held by a stop; waited for one; in collections
+    double merge, allocator;
+};
+
 enum { QUANTILES = 5 };
 extern const double quantile_shares[QUANTILES]; // 0.5, 0.9, 0.99, 0.999, 1
 
@@ -78,11 +88,12 @@ struct run {
     double seconds, operations; // of all samples together
     double peak_kib, pss_kib, wall_seconds, live_at_finish, stats_operations;
     struct collector collector;
+    struct times time;
     double latency[QUANTILES], latencies, clock_ns; // nanoseconds; how many there are
     struct contention *contention;
     size_t contention_count;
     bool contention_told;
-    double *times; // of a convoy's answers, milliseconds, ascending
+    double *times; // of a convoy, milliseconds, ascending
     size_t time_count;
     double interval_us, connections, server[SERVER_FIGURES];
     // Names and values that the drivers choose.

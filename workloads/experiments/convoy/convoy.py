@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The measurement of convoy.c on this Python: a line of JSON of the same form.
 
-Usage: convoy.py [--busy N] [--requests N] [--interval US] [--pause US] [--work N]
+Usage: convoy.py [--busy N] [--requests N] [--interval US] [--pause US] [--work N] [--times]
 
 The client is a process of its own, since a thread of it would need the GIL too.
 Python's send() lets go of the GIL and takes it again, so a request needs it twice:
@@ -11,7 +11,6 @@ the second time after its answer has gone out, in the client's pause.
 import argparse
 import json
 import os
-import platform
 import random
 import socket
 import sys
@@ -22,6 +21,10 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 import program
 
 WARM_UP, ITEMS = 10, 64
+
+
+def has_gil():
+    return getattr(sys, "_is_gil_enabled", lambda: True)()
 
 
 def operate(items, i):
@@ -67,6 +70,7 @@ def main():
         ("work", 10),
     ):
         parser.add_argument("--" + name, type=int, default=default)
+    parser.add_argument("--times", action="store_true", help="print every time too")
     options = parser.parse_args()
     client, server = socket.socketpair()
     reader, writer = os.pipe()
@@ -104,8 +108,8 @@ def main():
     print(
         json.dumps(
             {
-                "backend": "python " + platform.python_version(),
-                "scheme": "cpython",
+                "backend": program.python_name(),
+                "scheme": "cpython" if has_gil() else "none",
                 "busy": options.busy,
                 "requests": options.requests,
                 "interval_us": options.interval,
@@ -113,6 +117,7 @@ def main():
                 "p90_ms": at[0.9],
                 "p99_ms": at[0.99],
                 "max_ms": at[1],
+                **({"times_ms": times} if options.times else {}),
                 "busy_operations_per_second": sum(counts) / seconds,
             }
         )

@@ -11,7 +11,6 @@ import argparse
 import gc
 import json
 import os
-import platform
 import random
 import resource
 import sys
@@ -19,15 +18,11 @@ import threading
 import time
 import weakref
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+import program
+
 clock = time.perf_counter_ns
 SAFE_NAMES = [f"subtask-{i}" for i in range(64)]
-
-
-def name_of_this():
-    gil = getattr(sys, "_is_gil_enabled", lambda: True)()
-    return f"{platform.python_implementation()} {platform.python_version()}" + (
-        "" if gil else " free-threaded"
-    )
 
 
 class Wrong(Exception):
@@ -402,7 +397,7 @@ def measure(options, values):
         "format": "tally-run",
         "version": 1,
         "workload": options.workload,
-        "backend": name_of_this(),
+        "backend": program.python_name(),
         "mode": "threads",
         "threads": threads,
         "unit": workload.unit,
@@ -469,7 +464,7 @@ def main():
         print(
             json.dumps(
                 {
-                    "name": name_of_this(),
+                    "name": program.python_name(),
                     "workloads": list(WORKLOADS),
                     "lacks": ["finalizers=python2"],
                 }

@@ -7,19 +7,21 @@ Takes the options of a Tally driver and prints a block of the same form:
     python3.13t workloads/experiments/python/patterns.py --workload object-cfunction --threads 4
 
 An operation is what the workload of the same name counts. Each thread times itself
-from the common start to the end of its last batch, and the rate is the sum over
-the threads, as in Tally's drivers. Every batch is checked. Python 3.8 or later.
+from the common start to the end of its last batch, and the rate is all operations over
+the time until the last of them ends, as in Tally's drivers. Every batch is checked.
+Python 3.7 or later.
 """
 import argparse
 import json
 import math
 import os
-import platform
 import resource
 import sys
-import sysconfig
 import threading
 import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+import program
 
 ITERATIONS = 2048  # of one batch, as in patterns.h
 
@@ -154,7 +156,7 @@ PATTERNS = {
 
 
 def sample(function, count, seconds):
-    """`count` threads call the function for so long: operations and seconds of each."""
+    """`count` threads call the function for so long: operations of each, and the time of all."""
     start = threading.Barrier(count)
     results = [None] * count
     failures = []
@@ -168,7 +170,7 @@ def sample(function, count, seconds):
             while now - began < seconds:
                 done += function()
                 now = time.perf_counter()
-            results[index] = done, now - began
+            results[index] = done, began, now
         except Exception as error:  # of a thread: told by the main one
             failures.append(error)
             start.abort()
@@ -181,26 +183,14 @@ def sample(function, count, seconds):
     causes = [error for error in failures if not isinstance(error, threading.BrokenBarrierError)]
     if failures:
         raise (causes or failures)[0]
+    done, began, ended = zip(*results)
+    seconds = max(ended) - min(began)
     return {
-        "seconds": sum(spent for _, spent in results) / count,
-        "operations": sum(done for done, _ in results),
-        "rate": sum(done / spent for done, spent in results),
-        "per_thread": [done for done, _ in results],
+        "seconds": seconds,
+        "operations": sum(done),
+        "rate": sum(done) / seconds,
+        "per_thread": list(done),
     }
-
-
-def name_of_this():
-    """The interpreter, and whether it runs with a GIL, which a build without one can still have."""
-    gil = getattr(sys, "_is_gil_enabled", lambda: True)()
-    built_without = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
-    kind = (
-        "free-threaded"
-        if not gil
-        else "free-threaded build with its GIL on"
-        if built_without
-        else "with GIL"
-    )
-    return f"{platform.python_implementation()} {platform.python_version()} {kind}"
 
 
 def measure(options):
@@ -217,7 +207,7 @@ def measure(options):
         "format": "tally-run",
         "version": 1,
         "workload": options.workload,
-        "backend": name_of_this(),
+        "backend": program.python_name(),
         "mode": "threads",
         "threads": options.threads,
         "unit": "operations",
@@ -262,7 +252,7 @@ def arguments():
 def main():
     options = arguments()
     if options.list:
-        print(json.dumps({"name": name_of_this(), "workloads": list(PATTERNS)}))
+        print(json.dumps({"name": program.python_name(), "workloads": list(PATTERNS)}))
     else:
         print(json.dumps(measure(options)))
 
