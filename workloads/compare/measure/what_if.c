@@ -82,7 +82,8 @@ static void find_ablations(struct run_options *options) {
 
 bool what_if_find(struct run_options *options) {
     const char *reference = object_string(json_array_get(options->known_backends, 0), "name", "");
-    if (options->self || options->no_drivers || (options->against && !options->what_if))
+    if (options->self || options->no_drivers ||
+        ((options->against || options->programs[FINDINGS]) && !options->what_if))
         return true;
     if (is_measured(options, reference)) find_ablations(options);
     options->causes = json_object();
