@@ -183,36 +183,31 @@ bool backend_has_gil(const struct run_options *options, const char *backend) {
     return false;
 }
 
+// A quick run has what the summary shows; the claims compare two busy threads with none.
 static void add_convoys(struct plan *plan) {
-    static const int busy_counts[] = {0, 2, 1, 4};
-    static const char *const schemes[] = {"ticks", "cpython", "deadline"};
+    static const int busy_counts[] = {2, 0, 1, 4};
+    static const char *const schemes[] = {"cpython", "ticks", "deadline"};
     const struct run_options *options = plan->options;
-    bool brief = options->effort == QUICK && !options->workloads_named; // what the summary has
-    // The claims compare two busy threads with none.
-    size_t counts = options->programs[FINDINGS] ? 2 : sizeof busy_counts / sizeof *busy_counts;
+    bool brief = options->effort == QUICK && !options->workloads_named;
+    size_t counts = brief ? 1 : options->programs[FINDINGS] ? 2 : 4, kinds = brief ? 1 : 3;
+    size_t pythons = options->convoy_script ? options->pythons.count : 0;
     struct jobs jobs = {0};
-    for (size_t b = 0; options->programs[CONVOY] && b < options->backends.count; b++)
-        for (size_t n = 0; n < counts; n++) {
-            const char *backend = options->backends.items[b];
-            bool gil = backend_has_gil(options, backend);
-            for (size_t s = 0; s < (gil ? sizeof schemes / sizeof *schemes : 1); s++) {
-                if (brief && (busy_counts[n] != 2 || (gil && strcmp(schemes[s], "cpython") != 0)))
-                    continue;
-                add_job(&jobs, (struct job){.kind = &kind_convoy,
-                                            .workload = "convoy",
-                                            .backend = backend,
-                                            .variant = gil ? schemes[s] : NULL,
-                                            .threads = busy_counts[n]});
+    for (size_t n = 0; options->programs[CONVOY] && n < counts; n++) {
+        struct job job = {.kind = &kind_convoy, .workload = "convoy", .threads = busy_counts[n]};
+        for (size_t b = 0; b < options->backends.count; b++) {
+            job.backend = options->backends.items[b];
+            bool gil = backend_has_gil(options, job.backend);
+            for (size_t s = 0; s < (gil ? kinds : 1); s++) {
+                job.variant = gil ? schemes[s] : NULL;
+                add_job(&jobs, job);
             }
         }
-    bool with_pythons = options->programs[CONVOY] && options->convoy_script;
-    for (size_t p = 0; with_pythons && p < options->pythons.count; p++)
-        for (size_t n = 0; n < counts; n++)
-            if (!brief || busy_counts[n] == 2)
-                add_job(&jobs, (struct job){.kind = &kind_convoy,
-                                            .workload = "convoy",
-                                            .backend = interpreter_name(options, p),
-                                            .threads = busy_counts[n]});
+        job.variant = NULL;
+        for (size_t p = 0; p < pythons; p++) {
+            job.backend = interpreter_name(options, p);
+            add_job(&jobs, job);
+        }
+    }
     // With findings as many as its experiments have, so that each round has a pair.
     plan_rounds(plan, &jobs,
                 options->programs[FINDINGS] ? plan->budget.rounds
