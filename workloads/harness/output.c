@@ -2,8 +2,8 @@
 /*
  * output.c: standard output that is looked after; see output.h.
  *
- * The stream has a write function of its own: where a signal interrupts a write to a
- * full pipe, the C library's would drop what it had to write.
+ * The stream has a write function of its own: where a signal interrupts a write to a full pipe, the
+ * C library's would drop what it had to write.
  */
 #define _GNU_SOURCE /* on_exit, fopencookie, TEMP_FAILURE_RETRY */
 #include "output.h"
@@ -76,7 +76,6 @@ bool output_written(const char *lost) {
     const char *why = output.closed  ? "it is closed"
                       : output.error ? strerror(output.error)
                                      : "a write failed";
-
     if (!good && !output.said)
         fprintf(stderr, "%s: cannot write to standard output: %s%s%s\n", output.program, why,
                 lost ? "; " : "", lost ? lost : "");
