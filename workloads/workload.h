@@ -34,9 +34,6 @@
 #include "harness/histogram.h"
 #include "tally.h"
 
-/* The functions of all workloads have the same parameters; few workloads use all. */
-#pragma GCC diagnostic ignored "-Wunused-parameter"
-
 /* Two lines, since x86's prefetcher fetches lines in pairs. */
 #define WORKLOAD_LINE 128
 

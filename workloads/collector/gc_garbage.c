@@ -41,7 +41,6 @@ struct local {
 static atomic_uint_fast64_t finalized;
 
 static void finalize(tally_object *self) {
-    (void)self;
     atomic_fetch_add_explicit(&finalized, 1, memory_order_relaxed);
 }
 

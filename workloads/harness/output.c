@@ -25,7 +25,6 @@ static struct {
 
 /* All of it, or 0 with an error. */
 static ssize_t write_whole(void *unused, const char *data, size_t size) {
-    (void)unused;
     for (size_t done = 0; done < size;) {
         ssize_t wrote = TEMP_FAILURE_RETRY(write(STDOUT_FILENO, data + done, size - done));
         if (wrote <= 0) {
@@ -46,7 +45,6 @@ static void take_over_stdout(void) {
 }
 
 static void close_stdout(int status, void *unused) {
-    (void)unused;
     bool good = output_written(NULL);
     /* Some file systems tell only now that there is no room. */
     if (good && close(STDOUT_FILENO) != 0) {

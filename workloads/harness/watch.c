@@ -50,7 +50,6 @@ static struct {
 static void answer(int signal) {
     int error = errno;
     int self = (int)gettid();
-    (void)signal;
     /* An answer that comes too late is to nobody's question. */
     if (atomic_load_explicit(&watch.asked, memory_order_acquire) == self) {
         watch.frame_count = backtrace(watch.frames, MOST_FRAMES);
