@@ -563,8 +563,8 @@ int tally_gc_remove_callback(tally_gc_callback callback, void *context);
 #define TALLY_STATS_LEVELS(X)                                                                      \
     X(waiting)            /* memory that waits for a grace period */                               \
     X(waiting_most)                                                                                \
-    X(merge_waiting)       /* blocks of objects that wait for their owner to merge */               \
-    X(merge_waiting_most)  /* for one owner */
+    X(merge_waiting)      /* blocks of objects that wait for their owner to merge */               \
+    X(merge_waiting_most) /* for one owner */
 /* clang-format on */
 
 /*

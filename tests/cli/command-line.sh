@@ -98,6 +98,13 @@ for program in "$drivers"/tally-*; do
     shows --sample-ms --usage
     shows "$(basename "$program") " --version
     shows churn --list
+    # ./tally finds the names in the sources.
+    "$root/tally" compare --help >"$scratch/help"
+    problem=
+    for name in $(sed -n 's/^\([a-z][^ ]*\).*/\1/p' "$scratch/out"); do
+        grep -qE "[ ]$name(,|$)" "$scratch/help" || problem="$problem $name is not in tally's help;"
+    done
+    judge 'the workloads that ./tally knows' "$problem"
     refused 'list-own' --workload list-onw
     refused 0 --workload churn --threads 0
     refused -1 --workload churn --threads=-1
@@ -240,7 +247,7 @@ for pattern in '^## What if a cause were gone' \
     '^\| list-shared-read \| [a-z-]+ \| [0-9.]+ \(.*\| [0-9.]+ \(.*\| [0-9.]+ \(' \
     '^\| queens \| [a-z-]+ \| – \| – \| [0-9.]+ \(' \
         '^\| queens \| sharing \| [a-z-]+ \| its threads share no objects' \
-    '^\| list-shared-read \| locks \| gil|^\| list-shared-read \| locks \| .*is not built|^\| list-shared-read .*\) .*\) .*\) .*\)' \
+    '^\| list-shared-read (\| locks \| (gil|.*is not built)|.*\) .*\) .*\) .*\))' \
     '^## What the processor and the kernel counted'; do
     has "$scratch/what-if/report.md" "$pattern"
 done

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Runs the experiments on the talks' claims, small, and judges the results; their speed does not matter.
+"""Runs the experiments on the talks' claims, small, and judges the results, but not their speed.
 
 Usage: check_findings.py BUILD_DIR SCRATCH_DIR
 Exit status 1 and a line for each fault.

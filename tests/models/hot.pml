@@ -14,10 +14,10 @@
  * Safety: the object dies once, with no reference left, not in a stop, and while it is cold. A dead
  * object is not counted. An object that is made hot is alive. At the end it is dead.
  *
- * With PER_THREAD the object becomes one with per-thread refcounts instead, as tally_defer_count and
- * a class's birth make it (nogil/refcount/per_thread.c); and each thread may give a reference to the
- * owner, once. The owner does it without a stop: its word first, then its half and the table's
- * reference in one compare-and-swap (tally_refcount_make_per_thread). A pusher that saw the owner
+ * With PER_THREAD the object gets per-thread refcounts instead, as tally_defer_count and a class's
+ * birth make it (nogil/refcount/per_thread.c); and each thread may give a reference to the owner,
+ * once. The owner does it without a stop: its word first, then its half and the table's reference
+ * in one compare-and-swap (tally_refcount_make_per_thread). A pusher that saw the owner
  * may make the state queued in between. The object is left as it is while its state says that an
  * entry is in a pusher's hand; the state does not say so once the owner has given up. The object
  * becomes ordinary again only when the table's reference is the last.

@@ -19,7 +19,8 @@ class Refused(Exception):
 
 
 def begin():
-    """Takes descriptors 0 to 2 where they are closed, so that no file gets one of them. Call it first."""
+    """Takes descriptors 0 to 2 where they are closed, so that no file gets one of them. Call it
+    first."""
     for number in range(3):
         try:
             os.fstat(number)
@@ -28,7 +29,8 @@ def begin():
 
 
 def end_with_parent(parent=None):
-    """For the child of a fork: the kernel kills it when its parent dies. A parent that is dead by now is not its parent any more."""
+    """For the child of a fork: the kernel kills it when its parent dies. A parent that is dead by
+    now is not its parent any more."""
     LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if parent is not None and os.getppid() != parent:
         os._exit(1)
@@ -49,7 +51,8 @@ def start(words, **options):
 
 
 def claim(folder):
-    """Makes the folder, keeps it for this process until it ends, and proves that a file can be written in it."""
+    """Makes the folder, keeps it for this process until it ends, and proves that a file can be
+    written in it."""
     probe = os.path.join(folder, f".tally-probe-{os.getpid()}")
     try:
         os.makedirs(folder, exist_ok=True)
@@ -58,20 +61,23 @@ def claim(folder):
         os.unlink(probe)
     except OSError as error:
         raise Refused(
-            f"cannot write to folder {folder} ({error.strerror}); name a folder you may write with --output"
+            f"cannot write to folder {folder} ({error.strerror}); name a folder you may write with"
+            " --output"
         ) from None
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         if error.errno == errno.EWOULDBLOCK:
             raise Refused(
-                f"another run writes to {folder} at this moment; wait for its end, or name another folder with --output"
+                f"another run writes to {folder} at this moment; wait for its end, or name another"
+                " folder with --output"
             ) from None
     _claimed.append(descriptor)
 
 
 def write(folder, files):
-    """Writes files, text by name, under temporary names first: a reader finds the old or the new one whole."""
+    """Writes files, text by name, under temporary names first: a reader finds the old or the new
+    one whole."""
     try:
         for name, text in files.items():
             with open(
@@ -92,7 +98,8 @@ def write(folder, files):
 
 
 def main(function):
-    """Runs it and ends with its status: 2 after Refused, 130 after Ctrl-C, and not with 0 where output is lost."""
+    """Runs it and ends with its status: 2 after Refused, 130 after Ctrl-C, and not with 0 where
+    output is lost."""
     name = os.path.basename(sys.argv[0])
     begin()
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)

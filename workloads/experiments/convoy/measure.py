@@ -57,9 +57,12 @@ def command(options, backend, scheme, busy):
 
 def table(rows, options, load):
     lines = [
-        f"Milliseconds until a byte is answered; {options.requests} requests each; switch interval {options.interval / 1000:g} ms; "
-        f"{os.cpu_count()} processors; {'kept apart from' if options.isolate else 'beside'} the load of other programs "
-        f"(load average before: {load[0]:.1f}).",
+        (
+            f"Milliseconds until a byte is answered; {options.requests} requests each; switch"
+            f" interval {options.interval / 1000:g} ms; {os.cpu_count()} processors;"
+            f" {'kept apart from' if options.isolate else 'beside'} the load of other programs"
+            f" (load average before: {load[0]:.1f})."
+        ),
         "",
         "| scheme | busy threads | p50 | p90 | p99 | max | their operations a second |",
         "| :--- | ---: | ---: | ---: | ---: | ---: | ---: |",
@@ -71,8 +74,9 @@ def table(rows, options, load):
             else f"{row['backend']}, {row['scheme']}"
         )
         lines.append(
-            f"| {name} | {row['busy']} | {row['p50_ms']:.3f} | {row['p90_ms']:.3f} | {row['p99_ms']:.3f} | {row['max_ms']:.3f} | "
-            f"{row['busy_operations_per_second'] / 1e6:.1f} million |"
+            f"| {name} | {row['busy']} | {row['p50_ms']:.3f} | {row['p90_ms']:.3f} |"
+            f" {row['p99_ms']:.3f} | {row['max_ms']:.3f} |"
+            f" {row['busy_operations_per_second'] / 1e6:.1f} million |"
         )
     return "\n".join(lines) + "\n"
 

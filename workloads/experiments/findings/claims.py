@@ -8,7 +8,9 @@ where the whole interval is on the other, and is undecided where the bound lies 
 
 TALKS = {
     "Zakharenko": "N. Zakharenko, Memory Management in Python: The Basics, PyCon 2016",
-    "Pytel": "M. Pytel, Memory management in Python: how it works and is it worth messing with it?, 2015",
+    "Pytel": (
+        "M. Pytel, Memory management in Python: how it works and is it worth messing with it?, 2015"
+    ),
     "Post": "Python Memory management, 2021, after A. Artem (rushter.com)",
     "Shah": "N. Shah, Python Memory Understanding, Conf42",
 }
@@ -115,8 +117,10 @@ def claim(**facts):
     title="Counting on every assignment",
     talk="Zakharenko",
     quote="execution overhead - reference count changed on every assignment",
-    measured="`name = value` for objects of the thread's own: the new object counted up, the old one down, against the same loop without the two. "
-    "Instructions by callgrind.",
+    measured=(
+        "`name = value` for objects of the thread's own: the new object counted up, the old one"
+        " down, against the same loop without the two. Instructions by callgrind."
+    ),
     rule="an assignment with counts takes more than 1.1 times one without.",
     keys=["counting {}"],
     heads=["with counts", "without", "instructions with, without", "ratio of times"],
@@ -137,7 +141,10 @@ def counting_time(results):
     title="Counts in every object",
     talk="Zakharenko",
     quote="space overhead - reference count is stored for every object",
-    measured="the bytes of the counts, of the header they are in, and of an int. Constants of the build, without noise.",
+    measured=(
+        "the bytes of the counts, of the header they are in, and of an int. Constants of the build,"
+        " without noise."
+    ),
     rule="the counts are more than a tenth of an int.",
     keys=["counting {}"],
     heads=["counts", "header", "header of a container", "int", "counts of an int"],
@@ -156,7 +163,10 @@ def counting_space(results):
     title="Cycles against weak references",
     talk="Pytel",
     quote="Relying on GC is expensive",
-    measured="the talk's server without its network (workloads tasks-cycle and tasks-weakref, one thread): operations a second and the longest operation.",
+    measured=(
+        "the talk's server without its network (workloads tasks-cycle and tasks-weakref, one"
+        " thread): operations a second and the longest operation."
+    ),
     rule="throughput with weak references is more than 1.05 times that with cycles.",
     keys=["tasks-cycle {}", "tasks-weakref {}"],
     heads=[
@@ -185,7 +195,10 @@ def weakrefs(results):
     talk="Pytel",
     quote="In most cases when they are necessary we can use weakrefs",
     measured="collections in the samples of the same two workloads.",
-    rule="with weak references there are less than a tenth of the collections (0.1 at most is shown as a ratio).",
+    rule=(
+        "with weak references there are less than a tenth of the collections (0.1 at most is shown"
+        " as a ratio)."
+    ),
     keys=["tasks-weakref {}"],
     heads=["collections, cycles", "weak references", "ratio"],
 )
@@ -204,8 +217,11 @@ def fewer_collections(results):
     title="What a collection of each generation costs",
     talk="Pytel",
     quote="Lower generation collections are significantly cheaper",
-    measured="a collection among a million lists that live long: of generation 0 with 700 new ones, of generation 1 with 7,000, of all. Without a GIL "
-    "there is one generation, and each of these is a full collection.",
+    measured=(
+        "a collection among a million lists that live long: of generation 0 with 700 new ones, of"
+        " generation 1 with 7,000, of all. Without a GIL there is one generation, and each of these"
+        " is a full collection."
+    ),
     rule="a full collection takes more than 10 times one of generation 0.",
     keys=["generations {}"],
     heads=["generation 0", "generation 1", "generation 2", "2 over 0"],
@@ -225,7 +241,9 @@ def generations(results):
     title="Collections grow with the program",
     talk="Pytel",
     quote="cost is (at least) linear with regard to the number of references in program",
-    measured="a full collection among 10 thousand, 100 thousand and a million lists of two references.",
+    measured=(
+        "a full collection among 10 thousand, 100 thousand and a million lists of two references."
+    ),
     rule="ten times the objects, from 100 thousand to a million, take more than 9 times as long.",
     keys=["generations {}"],
     heads=["10 thousand", "100 thousand", "a million", "a million over 100 thousand"],
@@ -286,7 +304,10 @@ def slots_bytes(results):
     title="Slots against attributes of any name: time",
     talk="Zakharenko",
     quote="What are __slots__?",
-    measured="making an instance with three attributes, reading one and writing one by its name. The talk claims memory; time is our question.",
+    measured=(
+        "making an instance with three attributes, reading one and writing one by its name. The"
+        " talk claims memory; time is our question."
+    ),
     rule="without slots it takes more than 1.05 times as long.",
     keys=["slots {}"],
     heads=["slots", "no slots", "ratio"],
@@ -307,7 +328,9 @@ def slots_time(results):
     title="A dict against a tuple",
     talk="Zakharenko",
     quote="sizeof dict: 288 bytes sizeof tuple: 48 bytes",
-    measured="an empty dict and an empty tuple (the talk: CPython 2.7). An empty dict has no table yet.",
+    measured=(
+        "an empty dict and an empty tuple (the talk: CPython 2.7). An empty dict has no table yet."
+    ),
     rule="the dict is more than 1.5 times as large.",
     keys=["slots {}"],
     heads=["dict", "tuple", "ratio"],
@@ -327,7 +350,10 @@ def dict_size(results):
     title="A whole range against a lazy one: memory",
     talk="Pytel",
     quote="xrange instead of range in long loops makes a difference. Seriously, use generators",
-    measured="the sum of a million numbers, from a list of them all or each made when it is needed: growth of peak memory.",
+    measured=(
+        "the sum of a million numbers, from a list of them all or each made when it is needed:"
+        " growth of peak memory."
+    ),
     rule="the list takes more than 2 times the memory.",
     keys=["range whole {}", "range lazy {}"],
     heads=["list", "one by one", "ratio"],
@@ -374,7 +400,10 @@ KEPT = [
     title="Memory that does not go back",
     talk="Zakharenko",
     quote="After garbage collection, the size of the python program likely won't go down",
-    measured="memory of the process with a million ints, and after all, or all but one in 1000 or in 100, have been freed.",
+    measured=(
+        "memory of the process with a million ints, and after all, or all but one in 1000 or in"
+        " 100, have been freed."
+    ),
     rule="more than half of the memory stays.",
     keys=["memory none {}", "memory thousandth {}", "memory hundredth {}"],
     heads=["full", "left", "in use by objects", "left over full"],
@@ -393,8 +422,14 @@ def held(results):
 @claim(
     title="Survivors hold their blocks",
     talk="Pytel",
-    quote="Memory is allocated in blocks and only released once all objects in a block are deallocated (fragmentation!)",
-    measured="what the allocator holds after the same, one in 1000 alive, over what it holds with none alive.",
+    quote=(
+        "Memory is allocated in blocks and only released once all objects in a block are"
+        " deallocated (fragmentation!)"
+    ),
+    measured=(
+        "what the allocator holds after the same, one in 1000 alive, over what it holds with none"
+        " alive."
+    ),
     rule="one survivor in 1000 makes the allocator hold more than 2 times as much.",
     keys=["memory thousandth {}", "memory none {}"],
     heads=["none survives", "one in 1000 survives", "ratio"],
@@ -414,7 +449,10 @@ def fragmented(results):
     title="Freed memory is used again",
     talk="Pytel",
     quote="Python is able to reuse freed memory",
-    measured="what the allocator holds after a million ints were freed, but one in 1000, and made again, over what it held with the first million.",
+    measured=(
+        "what the allocator holds after a million ints were freed, but one in 1000, and made again,"
+        " over what it held with the first million."
+    ),
     rule="it holds less than 1.05 times as much.",
     keys=["memory thousandth {}"],
     heads=["first", "again", "ratio"],
@@ -456,8 +494,14 @@ def one_at_a_time(results):
     title="Processes instead of threads",
     talk="Zakharenko",
     quote="Use multi-processing instead of multi-threading",
-    measured="as many processes with a GIL each as processors (4 at the most), against one thread with a GIL, and against threads without one.",
-    rule="processes do more than 1.3 times the work of one thread; against threads without a GIL: more than theirs.",
+    measured=(
+        "as many processes with a GIL each as processors (4 at the most), against one thread with a"
+        " GIL, and against threads without one."
+    ),
+    rule=(
+        "processes do more than 1.3 times the work of one thread; against threads without a GIL:"
+        " more than theirs."
+    ),
     keys=["churn processes gil", "churn threads biased", "wordcount processes gil"],
     heads=["the other", "processes", "ratio of work", "memory, the other", "memory, processes"],
 )
@@ -483,8 +527,11 @@ def processes(results):
     title="Ticks against intervals: the answer of a thread that waits",
     talk="Zakharenko",
     quote="Dave Beazley - New GIL in Python 3.2 (further reading)",
-    measured="the answer of a thread that waits for a socket beside two that never wait, median and 99th percentile; **ticks** before CPython 3.2, "
-    "**cpython** and **deadline** by the interval of 5 ms. [Convoys](../convoy.md) has the experiment.",
+    measured=(
+        "the answer of a thread that waits for a socket beside two that never wait, median and 99th"
+        " percentile; **ticks** before CPython 3.2, **cpython** and **deadline** by the interval of"
+        " 5 ms. [Convoys](../convoy.md) has the experiment."
+    ),
     rule="busy threads make the median answer more than 10 times as long as none do.",
     keys=["convoy cpython 2 gil"],
     heads=["50 %, none busy", "50 %, two busy", "99 %, two busy", "median, two over none"],
@@ -538,8 +585,11 @@ def busy_work(results):
     title="Immediate freeing",
     talk="Zakharenko",
     quote="When refcount is 0, objects are immediately deleted",
-    measured="the time from the last reference to the finalizer, for objects that their own thread drops, or another one. With biased counts the other "
-    "thread queues the object for its owner.",
+    measured=(
+        "the time from the last reference to the finalizer, for objects that their own thread"
+        " drops, or another one. With biased counts the other thread queues the object for its"
+        " owner."
+    ),
     rule="99 in 100 are finalized within a microsecond (the clock's own time is in it).",
     keys=["freeing owner {}", "freeing other {}"],
     heads=["median", "99 %", "longest"],
@@ -549,12 +599,14 @@ def immediate(results):
         for who in "owner", "other":
             key = f"freeing {who} {backend}"
             p99 = results.figure(key, "delay_p99_ns")
-            yield f"{backend}, dropped by {'its own thread' if who == 'owner' else 'another thread'}", [
-                ns(results.figure(key, "delay_p50_ns")),
-                ns(p99),
-                ns(results.figure(key, "delay_longest_ns")),
-            ], below(
-                p99, 1000
+            yield (
+                f"{backend}, dropped by {'its own thread' if who == 'owner' else 'another thread'}",
+                [
+                    ns(results.figure(key, "delay_p50_ns")),
+                    ns(p99),
+                    ns(results.figure(key, "delay_longest_ns")),
+                ],
+                below(p99, 1000),
             )
 
 
@@ -562,7 +614,10 @@ def immediate(results):
     title="Deferred freeing",
     talk="Zakharenko",
     quote="If you have a cycle, you need to wait for garbage collection",
-    measured="the same for objects that refer to themselves, and how far memory grows in the course of a hundred thousand.",
+    measured=(
+        "the same for objects that refer to themselves, and how far memory grows in the course of a"
+        " hundred thousand."
+    ),
     rule="the median waits more than 10 times as long as one that counts free.",
     keys=["freeing cycle {}", "freeing owner {}"],
     heads=[
@@ -629,7 +684,11 @@ def commands(entry, results):
 
 def introduction(facts, rank, coverage):
     machine, rounds = facts["machine"], facts["rounds"]
-    what = f"from the {'smallest to the largest' if rank == 1 else f'smallest but {rank - 1} to the largest but {rank - 1}'} of {rounds} rounds, which holds the true median with {100 * coverage:.1f} %"
+    but = "" if rank == 1 else f" but {rank - 1}"
+    what = (
+        f"from the smallest{but} to the largest{but} of {rounds} rounds, which holds the true"
+        f" median with {100 * coverage:.1f} %"
+    )
     text = [
         "# Findings",
         "",
@@ -637,17 +696,28 @@ def introduction(facts, rank, coverage):
         "",
         "    ./tally findings --output docs/results",
         "",
-        f"on {machine['processors']} processors {machine['processor']}, {machine['system']}, on {facts['started'][:10]}, load average before {machine['load_average']:.1f}, "
-        f"commit {facts['commit']}, in {facts.get('seconds', 0):.0f} s. Each figure is the median over {rounds} rounds, every one in a fresh process; in brackets "
-        f"{what}. Ratios are formed within rounds. All rounds are in [findings.json](findings.json).",
+        (
+            f"on {machine['processors']} processors {machine['processor']}, {machine['system']}, on"
+            f" {facts['started'][:10]}, load average before {machine['load_average']:.1f}, commit"
+            f" {facts['commit']}, in {facts.get('seconds', 0):.0f} s. Each figure is the median"
+            f" over {rounds} rounds, every one in a fresh process; in brackets {what}. Ratios are"
+            " formed within rounds. All rounds are in [findings.json](findings.json)."
+        ),
         "",
-        "A claim **holds** where the whole interval is on its side of the bound that its rule names, **does not hold** where the whole interval is on the "
-        "other, and is **undecided** where the bound lies inside. The claims are of CPython; the figures are of Tally's object model, whose parts are built alike.",
+        (
+            "A claim **holds** where the whole interval is on its side of the bound that its rule"
+            " names, **does not hold** where the whole interval is on the other, and is"
+            " **undecided** where the bound lies inside. The claims are of CPython; the figures are"
+            " of Tally's object model, whose parts are built alike."
+        ),
         "",
     ]
     if facts["machine"]["load_average"] > 0.5 * machine["processors"]:
         text += [
-            "**Measured beside other load** (the load average above): times are to be taken again on a quiet machine.",
+            (
+                "**Measured beside other load** (the load average above): times are to be taken"
+                " again on a quiet machine."
+            ),
             "",
         ]
     if facts["quick"] or facts["size_percent"] != 100:

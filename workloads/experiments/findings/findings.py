@@ -46,7 +46,10 @@ def experiments(quick):
     ]
     for backend in BACKENDS:
         for words in claims.PROGRAM_RUNS:
-            yield f"{words} {backend}", [f"workloads/experiments/findings/findings-{backend}", *words.split()]
+            yield f"{words} {backend}", [
+                f"workloads/experiments/findings/findings-{backend}",
+                *words.split(),
+            ]
         for workload in "tasks-cycle", "tasks-weakref":
             size = ["--set=tasks=2000"] if quick else []
             yield f"{workload} {backend}", [
@@ -227,7 +230,10 @@ def measure(options):
                     last = now
                     left = (now - began) / done * (total - done)
                     print(
-                        f"{done} of {total} runs done, about {int(left) // 60}:{int(left) % 60:02d} left; now {key}",
+                        (
+                            f"{done} of {total} runs done, about"
+                            f" {int(left) // 60}:{int(left) % 60:02d} left; now {key}"
+                        ),
                         file=sys.stderr,
                         flush=True,
                     )
@@ -248,7 +254,8 @@ def measure(options):
 
 
 def interval_rank(count):
-    """From which smallest to which largest of so many values; and with which probability the true median is between."""
+    """From which smallest to which largest of so many values; and with which probability the true
+    median is between."""
 
     def outside(k):  # of 2^count equally likely patterns of signs
         return 2 * sum(math.comb(count, i) for i in range(k)) / 2**count
@@ -260,7 +267,8 @@ def interval_rank(count):
 
 
 class Results:
-    """What the claims ask of the results: estimates, each as (median, low, high), or None where there is nothing."""
+    """What the claims ask of the results: estimates, each as (median, low, high), or None where
+    there is nothing."""
 
     def __init__(self, results):
         self.results = results
@@ -299,12 +307,14 @@ class Results:
 
 
 def save(results, folder):
-    """What there is until now, marked incomplete: a folder that cannot be written any more ends the run within a round."""
+    """What there is until now, marked incomplete: a folder that cannot be written any more ends the
+    run within a round."""
     program.write(
         folder,
         {
-            "findings.json": json.dumps({**results, "incomplete": True, "seconds": 0}, indent=1)
-            + "\n"
+            "findings.json": (
+                json.dumps({**results, "incomplete": True, "seconds": 0}, indent=1) + "\n"
+            )
         },
     )
 

@@ -6,9 +6,9 @@ Usage: measure.py --programs DIR [--seconds N] [--threads 1,2,4] [--versions 1,2
                   [--backends gil,atomic,biased] [--connections 64] [--tasks N] [--output DIR]
                   [--json] [--no-check]
 
-First check.py compares the answers of all backends with its model. Then each
-configuration runs once, in a random order. Writes task-server.json and
-task-server.md, or with --json prints a line of JSON for each configuration. Exit status 1 if an answer was wrong or a request failed.
+First check.py compares the answers of all backends with its model. Then each configuration runs
+once, in a random order. Writes task-server.json and task-server.md, or with --json prints a line of
+JSON for each configuration. Exit status 1 if an answer was wrong or a request failed.
 """
 import argparse
 import contextlib
@@ -60,8 +60,10 @@ def measure(options, backend, version, threads):
     wrong = {s: n for s, n in server.statistics["by_status"].items() if s not in ("200", "201")}
     if load["failed"] or wrong or not load["requests"]:
         raise check.Wrong(
-            f"{backend}, version {version}, {threads} threads: {load['failed']} of {load['requests']} requests failed "
-            f"({load['status_errors']} by status, {load['socket_errors']} by socket, {load['timeouts']} too late); the server counts {wrong}"
+            f"{backend}, version {version}, {threads} threads: {load['failed']} of"
+            f" {load['requests']} requests failed ({load['status_errors']} by status,"
+            f" {load['socket_errors']} by socket, {load['timeouts']} too late); the server counts"
+            f" {wrong}"
         )
     return {
         "backend": backend,
@@ -76,18 +78,27 @@ def measure(options, backend, version, threads):
 
 def table(rows, options, load):
     lines = [
-        f"{options.connections} connections of wrk for {options.seconds} s each, {options.tasks} standing tasks; server and wrk share "
-        f"{os.cpu_count()} processors with what else runs (load average before: {load[0]:.1f}). Milliseconds.",
+        (
+            f"{options.connections} connections of wrk for {options.seconds} s each,"
+            f" {options.tasks} standing tasks; server and wrk share {os.cpu_count()} processors"
+            f" with what else runs (load average before: {load[0]:.1f}). Milliseconds."
+        ),
         "",
-        "| backend | version | threads | requests a second | p50 | p90 | p99 | max | failed | collections | longest pause | peak memory, MiB |",
+        (
+            "| backend | version | threads | requests a second | p50 | p90 | p99 | max | failed |"
+            " collections | longest pause | peak memory, MiB |"
+        ),
         "| :--- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
     for row in rows:
         times, server = row["load"]["latency_us"], row["server"]
         lines.append(
-            f"| {row['backend']} | {row['version']} | {row['threads']} | {row['load']['requests_per_second']:.0f} | {times['p50'] / 1e3:.2f} | "
-            f"{times['p90'] / 1e3:.2f} | {times['p99'] / 1e3:.2f} | {times['max'] / 1e3:.2f} | {row['load']['failed']} | "
-            f"{server['collections']['count']} | {server['collections']['pause_ms_max']:.2f} | {server['peak_memory_bytes'] / 2**20:.0f} |"
+            f"| {row['backend']} | {row['version']} | {row['threads']} |"
+            f" {row['load']['requests_per_second']:.0f} | {times['p50'] / 1e3:.2f} |"
+            f" {times['p90'] / 1e3:.2f} | {times['p99'] / 1e3:.2f} | {times['max'] / 1e3:.2f} |"
+            f" {row['load']['failed']} | {server['collections']['count']} |"
+            f" {server['collections']['pause_ms_max']:.2f} |"
+            f" {server['peak_memory_bytes'] / 2**20:.0f} |"
         )
     return "\n".join(lines) + "\n"
 
@@ -117,7 +128,10 @@ def main():
     for backend in backends:
         if not os.access(os.path.join(options.programs, f"task-server-{backend}"), os.X_OK):
             print(
-                f"measure.py: no task-server-{backend} in {options.programs}; build it first, with libmicrohttpd (Debian: libmicrohttpd-dev)",
+                (
+                    f"measure.py: no task-server-{backend} in {options.programs}; build it first,"
+                    " with libmicrohttpd (Debian: libmicrohttpd-dev)"
+                ),
                 file=sys.stderr,
             )
             return 2
@@ -141,7 +155,10 @@ def main():
                 print(json.dumps(rows[case]), flush=True)
             else:
                 print(
-                    f"{case[0]}, version {case[1]}, {case[2]} threads: {rows[case]['load']['requests_per_second']:.0f} requests a second",
+                    (
+                        f"{case[0]}, version {case[1]}, {case[2]} threads:"
+                        f" {rows[case]['load']['requests_per_second']:.0f} requests a second"
+                    ),
                     flush=True,
                 )
     except (check.Wrong, OSError) as error:
