@@ -144,18 +144,11 @@ static uint64_t run_allocator(struct shared *shared, struct local *local,
     return run_with(local, began, in_malloc);
 }
 
-#define PLANTED(name_, runs)                        \
-    WORKLOAD(planted_##name_) = {                   \
-        .name = "planted-" #name_,                  \
-        .description = "Loses time to " #name_ ".", \
-        .unit = "operations",                       \
-        .kind = SHARED_OBJECTS,                     \
-        .shared_size = sizeof(struct shared),       \
-        .local_size = sizeof(struct local),         \
-        .setup = setup,                             \
-        .run = runs,                                \
-        .leave = leave,                             \
-    }
+#define PLANTED(name_, runs)                                                                 \
+    WORKLOAD(planted_##name_, .name = "planted-" #name_,                                     \
+             .description = "Loses time to " #name_ ".", .unit = "operations",               \
+             .kind = SHARED_OBJECTS, SHARED_STATE, LOCAL_STATE, .setup = setup, .run = runs, \
+             .leave = leave)
 PLANTED(counts, run_counts);
 PLANTED(locks, run_locks);
 PLANTED(collector, run_collector);
