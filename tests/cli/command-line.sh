@@ -7,10 +7,7 @@
 #     command-line.sh DRIVER_DIR
 set -u
 
-if [ $# -ne 1 ] || [ ! -d "$1" ]; then
-    echo "usage: $0 DRIVER_DIR" >&2
-    exit 2
-fi
+[ $# -eq 1 ] && [ -d "$1" ] || { echo "usage: $0 DRIVER_DIR" >&2; exit 2; }
 drivers=$(cd "$1" && pwd)
 root=$(cd "$(dirname "$0")/../.." && pwd)
 experiments=$root/workloads/experiments
@@ -201,10 +198,7 @@ for program in "$drivers"/tally-*; do
         has "$scratch/out" '"samples":\[\{.*"incomplete":true'
     done
 done
-if [ -z "$backends" ]; then
-    echo "no driver tally-* in $drivers" >&2
-    exit 1
-fi
+[ -n "$backends" ] || { echo "no driver tally-* in $drivers" >&2; exit 1; }
 
 # ---- the report -------------------------------------------------------------
 
