@@ -92,7 +92,16 @@ def judge(draw, backend, causes, loss):
 def main():
     draw = random.Random(1)
     for share in 0.32, 0.45, 0.6, 0.85:
-        for cause in ("locks", "counts", "memory", "collector", "merges", "merging", "sleep", "kernel"):
+        for cause in (
+            "locks",
+            "counts",
+            "memory",
+            "collector",
+            "merges",
+            "merging",
+            "sleep",
+            "kernel",
+        ):
             judge(draw, "atomic", {cause: share}, share)
         judge(draw, "atomic", {"allocator": share}, share)
         judge(draw, "atomic", {"no core": share}, share)

@@ -3,9 +3,10 @@
 """Workloads that lose time to a planted cause, measured: the cause is the largest, and its share
 within a third of what the workload's own clock says.
 
-Usage: measured.py TALLY-COMPARE DRIVER COUNTING-DRIVER.  Exit status 1 and a line for each fault.
+Usage: measured.py TALLY-COMPARE FOLDER, which has the drivers planted-BACKEND.  Exit status 1 and a line for each fault.
 """
 import json
+import os
 import re
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import sys
 import planted
 
 ROUNDS, SAMPLE_MS = 3, 100
-CAUSES = ("counts", "locks", "collector", "sleep", "allocator")
+CAUSES = ("gil", "counts", "locks", "collector", "sleep", "allocator")
 
 
 def run(driver, cause, threads, number, *more):
@@ -27,7 +28,8 @@ def run(driver, cause, threads, number, *more):
 
 
 def measure(cause):
-    _, compare, driver, counting = sys.argv
+    compare, backend = sys.argv[1], "gil" if cause == "gil" else "atomic"
+    driver = os.path.join(sys.argv[2], "planted-" + backend)
     runs, without, truth, kept = [], [], [0, 0, 0], [0, 0, 0]
     for number in range(ROUNDS):
         runs.append(run(driver, cause, 1, number)[0])
@@ -38,8 +40,8 @@ def measure(cause):
             one, told = run(driver, cause, 2, number, "--without=counting")
             without.append(one)
             kept = [a + b for a, b in zip(kept, told)]
-    counted = [run(counting, cause, threads, 0)[0] for threads in (1, 2)]
-    made = planted.results(f"planted-{cause}", "atomic", runs, without, counted)
+    counted = [run(driver + "-counted", cause, threads, 0)[0] for threads in (1, 2)]
+    made = planted.results(f"planted-{cause}", backend, runs, without, counted)
     shown = planted.Report(compare, made).shares
     # The loop over the counts itself stays.
     stays = kept[0] / kept[2] * truth[2] if kept[2] else 0

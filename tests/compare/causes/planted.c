@@ -144,6 +144,16 @@ static uint64_t run_allocator(struct shared *shared, struct local *local,
     return run_with(local, began, in_malloc);
 }
 
+/* ---- the GIL: a thread waits for it at a safepoint --------------------------------------------
+ */
+
+static uint64_t run_gil(struct shared *shared, struct local *local,
+                        const workload_context *context) {
+    (void)shared;
+    (void)context;
+    return run_with(local, workload_clock(), 0);
+}
+
 #define PLANTED(name_, runs)                        \
     WORKLOAD(planted_##name_) = {                   \
         .name = "planted-" #name_,                  \
@@ -156,6 +166,7 @@ static uint64_t run_allocator(struct shared *shared, struct local *local,
         .run = runs,                                \
         .leave = leave,                             \
     }
+PLANTED(gil, run_gil);
 PLANTED(counts, run_counts);
 PLANTED(locks, run_locks);
 PLANTED(collector, run_collector);
