@@ -44,7 +44,9 @@ def python_name():
     """This interpreter, and whether it is a build that can run without a GIL, and does."""
     gil = getattr(sys, "_is_gil_enabled", lambda: True)()
     free = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
-    kind = (" free-threaded" if not gil else " free-threaded with its GIL on") if free else ""
+    kind = (
+        (" free-threaded" if not gil else " free-threaded with its GIL on") if free else " with GIL"
+    )
     return f"{platform.python_implementation()} {platform.python_version()}{kind}"
 
 
