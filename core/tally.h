@@ -542,11 +542,11 @@ int tally_gc_remove_callback(tally_gc_callback callback, void *context);
     X(gc_found)           /* unreachable objects they found */                                     \
     X(made_hot)           /* contended objects moved to per-thread counts; biased-hot */           \
     X(made_cold)          /* and back */                                                           \
-    /* nanoseconds of all threads together */                                                       \
-    X(gil_wait_ns)        /* waits for the GIL */                                                   \
-    X(lock_wait_ns)       /* parked waits for objects' locks */                                     \
-    X(grace_wait_ns)      /* waits for a grace period */                                            \
-    X(stopped_ns)         /* of threads that the world's stops held */                              \
+    /* nanoseconds of all threads together */                                                      \
+    X(gil_wait_ns)        /* waits for the GIL */                                                  \
+    X(lock_wait_ns)       /* parked waits for objects' locks */                                    \
+    X(grace_wait_ns)      /* waits for a grace period */                                           \
+    X(stopped_ns)         /* of threads that the world's stops held */                             \
     X(gc_ns)              /* of the threads that collected, in their collections */
 #define TALLY_STATS_DETAILED(X)                                                                    \
     X(local_increfs)      /* by the owner, or plain */                                             \
@@ -564,15 +564,15 @@ int tally_gc_remove_callback(tally_gc_callback callback, void *context);
     X(frees_remote)       /* blocks of another thread's heap */                                    \
     X(safepoints)                                                                                  \
     X(per_thread_increfs) /* in the thread's array: of classes and of hot or deferred objects */   \
-    X(per_thread_decrefs)                                                                           \
-    X(merge_ns)           /* an owner's merging of its queue */                                     \
+    X(per_thread_decrefs)                                                                          \
+    X(merge_ns)           /* an owner's merging of its queue */                                    \
     X(allocator_ns)       /* the allocator's slow paths: pools, and blocks over 512 bytes */
 /* Levels in bytes, always 0 with a GIL; `most` is since tally_init. */
 #define TALLY_STATS_LEVELS(X)                                                                      \
     X(waiting)            /* memory that waits for a grace period */                               \
     X(waiting_most)                                                                                \
-    X(merge_waiting)       /* blocks of objects that wait for their owner to merge */               \
-    X(merge_waiting_most)  /* for one owner */
+    X(merge_waiting)      /* blocks of objects that wait for their owner to merge */               \
+    X(merge_waiting_most) /* for one owner */
 /* clang-format on */
 
 /*

@@ -7,13 +7,7 @@
 
 extern tally_heap tally_one_heap;
 static inline tally_heap *tally_heap_current(void) { return &tally_one_heap; }
-static inline bool tally_pool_is_mine(tally_pool *pool) {
-    (void)pool;
-    return true;
-}
-static inline tally_heap *tally_pool_heap(tally_pool *pool) {
-    (void)pool;
-    return &tally_one_heap;
-}
+static inline bool tally_pool_is_mine(tally_pool *pool) { return true; }
+static inline tally_heap *tally_pool_heap(tally_pool *pool) { return &tally_one_heap; }
 
 #endif

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/*
- * What the layout of memory is without a global lock: a heap for each thread
- * slot; containers are found by walking pools, so their header has no links.
- */
+/* layout.h: the layout of memory without a GIL: one heap per thread slot. The collector finds
+ * containers by a walk over the pools, so their headers have no links. */
 #ifndef TALLY_LAYOUT_H
 #define TALLY_LAYOUT_H
 
@@ -13,7 +11,7 @@ typedef struct tally_links {
     char nothing[0];
 } tally_links;
 
-/* Readers without a lock may still look at what has been replaced. */
+/* Readers without a lock may still see an array that has been replaced. */
 #define TALLY_LOCK_FREE_READS 1
 
 /* Large containers are found in the list of large blocks: no handles. */

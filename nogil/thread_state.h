@@ -6,14 +6,13 @@
 #include "layout/heap.h"
 #include "tally.h"
 
-/* Its own thread alone touches what no comment says otherwise about. */
+/* A field without another comment is its own thread's alone. */
 typedef struct tally_locking_thread {
     /* The object whose biased lock its owner holds; others read it to revoke the bias. */
     _Atomic(tally_object *) biased_hold;
     _Atomic uint8_t bias; /* a lock byte that is biased to this slot now; goes up while it lives */
-    _Atomic uint8_t bias_over; /* biases up to this one are over; 0: none is */
-    _Atomic uint8_t
-        lock_initial; /* of its new containers: biased, unless they keep being revoked */
+    _Atomic uint8_t bias_over;    /* biases up to this one are over; 0: none is */
+    _Atomic uint8_t lock_initial; /* byte of a new container: biased, unless many were revoked */
     _Atomic uint8_t revocations;
     bool claimed_by_stop;         /* by the thread that stops the world */
     const char *_Atomic doing;    /* what it left RUNNING for last; static text */
@@ -22,8 +21,8 @@ typedef struct tally_locking_thread {
     tally_dead_list retired_dead; /* objects, the same */
     size_t retired_count;         /* of those that are no dead objects */
     _Atomic size_t retired_bytes; /* read by statistics */
-    bool helping;                 /* it waits for a grace period */
-    bool throttle_requested;      /* it is to wait for one, at the next safepoint */
+    bool throttled;               /* it waits for a grace period itself */
+    bool throttle_requested;      /* it has to, at its next safepoint */
 } tally_locking_thread;
 
 /*

@@ -2,11 +2,11 @@
 /*
  * workload.h: what a workload is, and what the harness does for it.
  *
- * A workload is one file in the folder of its kind, and nothing else: WORKLOAD(name)
- * registers its descriptor. The file defines `struct shared`, the state that all workers
- * share, and `struct local`, the state of one worker, where it has such state. The harness
- * allocates both, zeroed and on cache lines of their own, passes them to the functions
- * below, and frees them. The life of a workload, in this order:
+ * A workload is one file in the folder of its kind, and nothing else: WORKLOAD(name) registers its
+ * descriptor. The file defines `struct shared`, the state that all workers share, and `struct
+ * local`, the state of one worker, where it has such state. The harness allocates both, zeroed and
+ * on cache lines of their own, passes them to the functions below, and frees them. The life of a
+ * workload, in this order:
  *
  *   setup      once, on the main thread: makes what the workers share
  *   enter      once per worker, on its own attached thread: makes what is its own
@@ -33,9 +33,6 @@
 
 #include "harness/histogram.h"
 #include "tally.h"
-
-/* The functions of all workloads have the same parameters; few workloads use all. */
-#pragma GCC diagnostic ignored "-Wunused-parameter"
 
 /* Two lines, since x86's prefetcher fetches lines in pairs. */
 #define WORKLOAD_LINE 128
@@ -84,8 +81,8 @@ typedef struct workload_context {
     const char *const *texts;   /* files given by the user */
     size_t text_count;          /* 0: the system's licence texts */
     size_t text_bytes;          /* repeat the text until it has about so many */
-    /* True once the sample is over. Only a run that waits for other workers has
-     * to look at it: those may have stopped already. */
+    /* True once the sample is over. Only a run that waits for other workers has to look at it:
+     * those may have stopped already. */
     const atomic_bool *stop;
     histogram *latency;         /* the worker's, if the workload measures latencies */
     struct workload_kept *kept; /* the harness's list of what workload_keep got */
@@ -103,13 +100,12 @@ typedef struct tally_workload {
     const char *counterpart; /* the workload that does the same in another way; NULL: none */
     /* No worker changes what another can reach: the workload needs no locks after setup. */
     bool read_only;
-    /* Why a cause cannot be removed; NULL: it can, where harness/causes.c sees nothing against
-     * it. */
+    /* Why a cause cannot be removed; NULL: it can, unless harness/causes.c knows a reason. */
     const char *needs[CAUSES];
     /* Ends with one that has no name; NULL: none. */
     const workload_parameter *parameters;
-    /* What a comparison gives to --set to measure the workload so too, and a quick
-     * one; end with NULL. NULL: nothing. */
+    /* What a comparison gives to --set to measure the workload so too, and a quick one; end with
+     * NULL. NULL: nothing. */
     const char *const *variants, *const *quick_variants;
     /* The report's section on the variants; without a title there is none. */
     struct {
@@ -120,9 +116,8 @@ typedef struct tally_workload {
     bool not_quick; /* a quick comparison leaves it out unless it is named */
     /* Run adds the nanoseconds of each operation to context->latency. */
     bool latency;
-    /* A shorter sample says little, since what is measured is rare; 0: any will do.
-     * A quick comparison heeds it, others take five times as long, the driver does
-     * not care. */
+    /* A shorter sample says little, since what is measured is rare; 0: any will do. A quick
+     * comparison heeds it, others take five times as long, the driver does not care. */
     unsigned least_sample_ms;
     /* sizeof(struct shared), sizeof(struct local); 0: no such state. */
     size_t shared_size, local_size;
@@ -135,23 +130,45 @@ typedef struct tally_workload {
     void (*enter)(struct shared *shared, struct local *local, const workload_context *context);
     /* What a run needs but does not measure: with one, only the time in run counts. */
     void (*prepare)(struct shared *shared, struct local *local, const workload_context *context);
-    /* Works for 0.1 to 2 ms, with a tally_safepoint() every few dozen
-     * operations; returns how many operations it did. */
+    /* Works for 0.1 to 2 ms, with a tally_safepoint() every few dozen operations; returns how many
+     * operations it did. */
     uint64_t (*run)(struct shared *shared, struct local *local, const workload_context *context);
     void (*leave)(struct shared *shared, struct local *local, const workload_context *context);
     void (*teardown)(struct shared *shared, const workload_context *context);
-    /* Wakes the workers that wait in run, when *context->stop is set;
-     * on the main thread. */
+    /* Wakes the workers that wait in run, when *context->stop is set; on the main thread. */
     void (*wake)(struct shared *shared, const workload_context *context);
 } tally_workload;
 
-/* WORKLOAD(variable) = {...}; defines a workload, and puts it among those of the driver. */
-#define WORKLOAD(variable)                                                                       \
-    static const tally_workload variable;                                                        \
+/* WORKLOAD(variable, .name = ..., ...); defines a workload, and adds it to the driver's. */
+#define WORKLOAD(variable, ...)                                                                  \
+    static const tally_workload variable = {__VA_ARGS__};                                        \
     __attribute__((                                                                              \
         used, section("tally_workloads"))) static const tally_workload *const variable##_entry = \
-        &variable;                                                                               \
-    static const tally_workload variable
+        &variable
+/* For the descriptor: the file defines the struct. */
+#define SHARED_STATE .shared_size = sizeof(struct shared)
+#define LOCAL_STATE  .local_size = sizeof(struct local)
+
+/*
+ * Two workloads that do the same reads: `counted`, and `borrowing`, whose references count nothing.
+ * reads(shared, local, borrowed) is a WORKLOAD_INLINE function that does one run. What follows the
+ * description is in both descriptors.
+ */
+#define WORKLOAD_AND_BORROWED(variable, reads, counted, borrowing, text, ...)                 \
+    static uint64_t variable##_run(struct shared *shared, struct local *local,                \
+                                   const workload_context *context) {                         \
+        return reads(shared, local, false);                                                   \
+    }                                                                                         \
+    static uint64_t variable##_borrow(struct shared *shared, struct local *local,             \
+                                      const workload_context *context) {                      \
+        return reads(shared, local, true);                                                    \
+    }                                                                                         \
+    WORKLOAD(variable, .name = counted, .description = text, .kind = SHARED_OBJECTS,          \
+             .run = variable##_run, __VA_ARGS__);                                             \
+    WORKLOAD(variable##_borrowed, .name = borrowing,                                          \
+             .description = "As " counted ", with borrowed references, which count nothing.", \
+             .kind = BORROWED_READS, .counterpart = counted, .not_quick = true,               \
+             .run = variable##_borrow, __VA_ARGS__)
 
 /*
  * Runs the statement `count` times, with a safepoint after every `step`, of which count is a
@@ -185,19 +202,17 @@ extern bool workload_immortal;
 /* Fails unless nobody but `expected` known holders refers to the object. */
 static inline void workload_check_count(tally_object *object, ptrdiff_t expected) {
     ptrdiff_t count = tally_refcount(object);
-
     if (count != expected && !(workload_immortal && tally_is_immortal(object)))
         workload_fail("an object has %td references, not %td", count, expected);
 }
 
-/* A run of a worker that only has to be there while another is measured:
- * safepoints, for about 0.1 ms, and no operation. */
+/* A run of a worker that only has to be there while another is measured: safepoints, for about 0.1
+ * ms, and no operation. */
 uint64_t workload_stand_by(void);
 
 /* CLOCK_MONOTONIC in nanoseconds. */
 static inline uint64_t workload_clock(void) {
     struct timespec time;
-
     clock_gettime(CLOCK_MONOTONIC, &time);
     return (uint64_t)time.tv_sec * UINT64_C(1000000000) + (uint64_t)time.tv_nsec;
 }
@@ -254,6 +269,24 @@ WORKLOAD_INLINE void workload_read_end(tally_object *object, bool borrowed) {
     if (!borrowed) tally_decref(object);
 }
 
+/* Each passes on the caller's reference to the object; NULL ends the driver. */
+static inline void workload_append(tally_object *list, tally_object *object) {
+    workload_done(tally_list_append(list, workload_object(object)));
+    tally_decref(object);
+}
+static inline void workload_list_put(tally_object *list, ptrdiff_t i, tally_object *object) {
+    workload_done(tally_list_set(list, i, workload_object(object)));
+    tally_decref(object);
+}
+static inline void workload_dict_put(tally_object *dict, tally_object *key, tally_object *object) {
+    workload_done(tally_dict_set(dict, key, workload_object(object)));
+    tally_decref(object);
+}
+
+static inline tally_object *workload_int(int64_t value) {
+    return workload_object(tally_int_new(value));
+}
+
 /* Whether the referent of a weak reference is dead. */
 bool workload_is_dead(tally_object *reference);
 
@@ -268,14 +301,12 @@ static inline void workload_compiler_barrier(void) { __asm__ volatile("" ::: "me
 
 static inline uint64_t workload_seed(const workload_context *context) {
     uint64_t seed = (context->seed + context->worker + 1) * UINT64_C(0x9e3779b97f4a7c15);
-
     return seed != 0 ? seed : 1; /* 0 would stay 0 for ever */
 }
 
 /* Marsaglia's xorshift64: good enough to pick keys with, and a few instructions. */
 static inline uint64_t workload_random(uint64_t *seed) {
     uint64_t x = *seed;
-
     x ^= x << 13;
     x ^= x >> 7;
     x ^= x << 17;

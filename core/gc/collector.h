@@ -96,21 +96,22 @@ typedef struct tally_prefetch_buffer {
     _Atomic uint8_t *at[TALLY_PREFETCH_BUFFER];
     unsigned next;
 } tally_prefetch_buffer;
-TALLY_INLINE _Atomic uint8_t *tally_ring_swap(tally_prefetch_buffer *ring, _Atomic uint8_t *mark) {
+TALLY_INLINE _Atomic uint8_t *tally_prefetch_swap(tally_prefetch_buffer *buffer,
+                                                  _Atomic uint8_t *mark) {
     __builtin_prefetch((const void *)mark, 1);
-    unsigned next = ring->next;
-    _Atomic uint8_t *old = ring->at[next];
-    ring->at[next] = mark;
-    ring->next = (next + 1) % TALLY_PREFETCH_BUFFER;
+    unsigned next = buffer->next;
+    _Atomic uint8_t *old = buffer->at[next];
+    buffer->at[next] = mark;
+    buffer->next = (next + 1) % TALLY_PREFETCH_BUFFER;
     return old;
 }
 /* NULL: the buffer is empty. */
-TALLY_INLINE _Atomic uint8_t *tally_ring_take(tally_prefetch_buffer *ring) {
+TALLY_INLINE _Atomic uint8_t *tally_prefetch_take(tally_prefetch_buffer *buffer) {
     for (unsigned i = 0; i < TALLY_PREFETCH_BUFFER; i++) {
-        unsigned next = ring->next;
-        _Atomic uint8_t *old = ring->at[next];
-        ring->at[next] = NULL;
-        ring->next = (next + 1) % TALLY_PREFETCH_BUFFER;
+        unsigned next = buffer->next;
+        _Atomic uint8_t *old = buffer->at[next];
+        buffer->at[next] = NULL;
+        buffer->next = (next + 1) % TALLY_PREFETCH_BUFFER;
         if (old) return old;
     }
     return NULL;

@@ -115,7 +115,6 @@ void tally_gc_unfreeze(void) {
 /* The world is stopped, so no thread is inside a refcount or a short lock. An untracked object
  * holds its children as if from outside, so they live on, too. */
 static void immortalize(tally_object *object, void *context) {
-    (void)context;
     if (tally_refcount_is_immortal(&object->refcount) ||
         tally_refcount_is_queued(&object->refcount))
         return;

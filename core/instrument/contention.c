@@ -52,10 +52,7 @@ static const void *site_of(tally_object *object) {
 #else
 static void sites_start(void) {}
 static void sites_end(void) {}
-static const void *site_of(tally_object *object) {
-    (void)object;
-    return NULL;
-}
+static const void *site_of(tally_object *object) { return NULL; }
 #endif
 
 /* ---- counting ------------------------------------------------------------ */
@@ -112,7 +109,7 @@ void tally_contention_end(void) {
 
 /* ---- listing ------------------------------------------------------------- */
 
-/* A hand-over ends a wait, which is counted already. */
+/* A hand-over ends a wait that is counted already. */
 static uint64_t total_of(const tally_contention_row *row) {
     return row->lost_cas + row->lock_waits + row->lock_revocations + row->merges +
            row->shared_counts;

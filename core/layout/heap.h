@@ -18,7 +18,7 @@ enum { TALLY_PLAIN, TALLY_CONTAINERS, TALLY_RAW, TALLY_KINDS };
 
 /* Memory that waits for a grace period. */
 typedef struct tally_retired {
-    uintptr_t next; /* low bits: what it is */
+    uintptr_t next; /* low bits: its kind */
 } tally_retired;
 enum {
     TALLY_RETIRED_ARRAY,
@@ -36,7 +36,7 @@ typedef struct tally_retired_reference {
 
 typedef struct tally_pool {
     char *free;    /* list of free blocks */
-    uint32_t left; /* frees until one has more to do: until the pool is empty, or no longer full */
+    uint32_t left; /* countdown: at 0 a free takes the slow path (pool empty, or no longer full) */
     uint32_t notify; /* blocks in use = left + notify; not 0 only while the pool is full */
     uint32_t block_size;
     _Atomic uint16_t owner; /* slot of its heap */
@@ -49,8 +49,8 @@ typedef struct tally_pool {
 
 typedef struct tally_heap {
     tally_pool *current[TALLY_KINDS][TALLY_SIZE_CLASSES + 1];
-    /* Others that may have free blocks, first in, first out: one that was full a
-     * moment ago goes last, so that it has more than one free block when it is needed. */
+    /* Other pools that may have free blocks, first in, first out: a pool that was full a moment ago
+     * goes last, so that it has more than one free block when it is needed. */
     tally_pool *queue[TALLY_KINDS][TALLY_SIZE_CLASSES + 1],
         *queue_last[TALLY_KINDS][TALLY_SIZE_CLASSES + 1];
     unsigned empty; /* pools in the queues that have no block in use */
@@ -70,11 +70,9 @@ static inline char *tally_remote_block(uint64_t remote) {
     return (char *)(uintptr_t)(remote & (TALLY_REMOTE_ONE - 1));
 }
 
-/*
- * A list of dead objects, linked through words that the dead do not need: no memory,
- * and what they hold stays readable. Small ones by their place in the region, in units
- * of 16 bytes, in the count words (tally_refcount_set_link); large ones in front of the block.
- */
+/* A list of dead objects. It takes no memory, and their contents stay readable: small objects are
+ * linked through their refcounts (tally_refcount_set_link), by their distance from the start of the
+ * region in units of 16 bytes, and large ones in front of the block. */
 typedef struct tally_dead_list {
     uint32_t small;
     tally_object *large;

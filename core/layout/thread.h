@@ -36,7 +36,7 @@ enum tally_status { TALLY_VACANT, TALLY_RUNNING, TALLY_BLOCKED, TALLY_CLAIMED };
 
 enum { TALLY_DROPS_LATER = 64 };
 
-/* Its own thread alone touches what no comment says otherwise about. */
+/* A field without another comment is its own thread's alone. */
 typedef struct tally_thread_state {
     tally_thread_head head;
     _Atomic int status;

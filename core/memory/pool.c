@@ -388,12 +388,9 @@ void tally_memory_free_remote(tally_pool *pool, void *block) {
 
 #else
 
-static void adopt(tally_heap *heap, unsigned kind, unsigned class_) {
-    (void)heap, (void)kind, (void)class_;
-}
-static void settle_others(bool all) { (void)all; }
+static void adopt(tally_heap *heap, unsigned kind, unsigned class_) {}
+static void settle_others(bool all) {}
 void tally_memory_free_remote(tally_pool *pool, void *block) {
-    (void)pool, (void)block;
     /* With one heap all blocks are at home. */
 }
 

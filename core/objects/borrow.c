@@ -52,10 +52,7 @@ tally_borrowed tally_borrow_keep(tally_object *container, bool held, tally_objec
 
 /* ---- dealloc ------------------------------------------------------------- */
 
-static void mark_child(tally_object *child, void *nothing) {
-    (void)nothing;
-    tally_make_borrowable(child);
-}
+static void mark_child(tally_object *child, void *nothing) { tally_make_borrowable(child); }
 static void drop_child(tally_object *child, void *thread) {
     if (tally_refcount_drop(&child->refcount))
         tally_dead_untrack_and_push(&((tally_thread_state *)thread)->dead, child);

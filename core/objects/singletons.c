@@ -8,10 +8,7 @@ tally_object tally_singletons[3] = {
     {TALLY_REFCOUNT_IMMORTAL, TALLY_TYPE_BOOL, 0, 0},
 };
 
-static tally_object *none_repr(tally_object *object) {
-    (void)object;
-    return tally_str_new("None", 4);
-}
+static tally_object *none_repr(tally_object *object) { return tally_str_new("None", 4); }
 
 static tally_object *bool_repr(tally_object *object) {
     return object == tally_true ? tally_str_new("True", 4) : tally_str_new("False", 5);

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The inline half of the generational collector: containers enter and leave a
- * list, and births are counted. Everything is under the GIL.
+ * track.h: the inline half of the generational collector: containers enter and leave a list, and
+ * births are counted. Everything is under the GIL.
  *
- * Invariant: a tracked container is in exactly one list, circular and doubly
- * linked, whose head is one of tally_heads; outside of the first half of a
- * collection both its links are links.
+ * Invariant: a tracked container is in exactly one list, which is circular and doubly linked and
+ * has its head in tally_heads.
  */
 #ifndef TALLY_TRACK_H
 #define TALLY_TRACK_H

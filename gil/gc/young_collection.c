@@ -46,21 +46,21 @@ TALLY_INLINE void count(_Atomic uint8_t *byte, bool full) {
     }
     tally_side_mark_store(byte, value + 1u);
 }
-TALLY_INLINE void visit_count(tally_object *child, void *ring, bool full) {
+TALLY_INLINE void visit_count(tally_object *child, void *buffer, bool full) {
     _Atomic uint8_t *byte = tally_side_mark_in(tally_side_marks, 0, child);
     /* In a small collection the young are in the cache: no prefetch. */
-    if (!byte || (full && !(byte = tally_ring_swap(ring, byte)))) return;
+    if (!byte || (full && !(byte = tally_prefetch_swap(buffer, byte)))) return;
     count(byte, full);
 }
-static inline void visit_count_full(tally_object *child, void *ring) {
-    visit_count(child, ring, true);
+static inline void visit_count_full(tally_object *child, void *buffer) {
+    visit_count(child, buffer, true);
 }
-static inline void visit_count_young(tally_object *child, void *ring) {
-    visit_count(child, ring, false);
+static inline void visit_count_young(tally_object *child, void *buffer) {
+    visit_count(child, buffer, false);
 }
 
 TALLY_INLINE void count_references(uint32_t list, bool full) {
-    tally_prefetch_buffer ring = {0};
+    tally_prefetch_buffer buffer = {0};
     if (!full)
         gc_list_each(o, list) tally_side_mark_store(tally_side_mark_of_container(o), YOUNG);
     for (tally_container *o = gc_list_first(list), *next; o != gc_list_head(list); o = next) {
@@ -71,15 +71,15 @@ TALLY_INLINE void count_references(uint32_t list, bool full) {
                                   tally_side_mark_load(tally_side_mark_of_container(o)) | YOUNG);
         tally_type *type = tally_type_entry(&o->base);
         if (type->class_) count(tally_side_mark_of(tally_side_marks, 0, type->object), full);
-        tally_children(&o->base, type, full ? visit_count_full : visit_count_young, &ring);
+        tally_children(&o->base, type, full ? visit_count_full : visit_count_young, &buffer);
     }
-    for (_Atomic uint8_t *byte; (byte = tally_ring_take(&ring));) count(byte, full);
+    for (_Atomic uint8_t *byte; (byte = tally_prefetch_take(&buffer));) count(byte, full);
 }
 
 /* ---- 3: the unreachable list --------------------------------------------- */
 
 typedef struct walk {
-    tally_prefetch_buffer ring;
+    tally_prefetch_buffer buffer;
     uint32_t list;
 } walk;
 /* A survivor holds the object. */
@@ -93,7 +93,7 @@ TALLY_INLINE void mark_reachable(_Atomic uint8_t *byte, uint32_t list) {
 }
 TALLY_INLINE void visit_reach(tally_object *child, walk *w, bool full) {
     _Atomic uint8_t *byte = tally_side_mark_in(tally_side_marks, 0, child);
-    if (!byte || (full && !(byte = tally_ring_swap(&w->ring, byte)))) return;
+    if (!byte || (full && !(byte = tally_prefetch_swap(&w->buffer, byte)))) return;
     mark_reachable(byte, w->list);
 }
 static inline void visit_reach_full(tally_object *child, void *w) { visit_reach(child, w, true); }
@@ -109,7 +109,7 @@ TALLY_INLINE size_t move_unreachable(uint32_t list, uint32_t unreachable, bool f
     for (;;) {
         tally_container *object = gc_list_next(last);
         if (object == gc_list_head(list)) {
-            _Atomic uint8_t *late = tally_ring_take(&w.ring);
+            _Atomic uint8_t *late = tally_prefetch_take(&w.buffer);
             if (!late) break;
             mark_reachable(late, list);
             continue;

@@ -228,11 +228,8 @@ void tally_locking_detach(tally_thread_state *thread) {
 }
 
 /* The holder of the lock keeps all other threads where they are. */
-bool tally_claim(tally_thread_state *thread) {
-    (void)thread;
-    return true;
-}
-void tally_claim_end(tally_thread_state *thread) { (void)thread; }
+bool tally_claim(tally_thread_state *thread) { return true; }
+void tally_claim_end(tally_thread_state *thread) {}
 void tally_stop_the_world(void) {
     TALLY_ENDS_BORROWS();
     TALLY_EVENT(stops);
@@ -250,10 +247,7 @@ void tally_thread_list_lock(void) {
 }
 
 /* There are no lock-free readers. */
-void tally_retire(tally_retired *node, unsigned what, size_t bytes) {
-    (void)bytes;
-    tally_reclaim(node, what);
-}
+void tally_retire(tally_retired *node, unsigned what, size_t bytes) { tally_reclaim(node, what); }
 
 /* ---- critical sections: the GIL is one ---------------------------------- */
 

@@ -1,22 +1,20 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The plain counts' side of the contract; core/contract/refcount.h says what each does. */
+/* refcount_internal.h: plain refcounts; core/contract/refcount.h says what each function does. */
 #ifndef TALLY_REFCOUNT_INTERNAL_H
 #define TALLY_REFCOUNT_INTERNAL_H
 
+#include "contract/refcount_unowned.h"
 #include "layout/flags.h"
 #include "layout/thread.h"
 
 static inline void tally_refcount_init(tally_refcounts *refcount) { refcount->count = 1; }
-/* Of memory that is new. */
 static inline void tally_refcount_start_dead(tally_refcounts *refcount) { refcount->count = 0; }
 static inline bool tally_refcount_try_incref(tally_refcounts *refcount) {
     tally_refcount_incref(refcount);
     return true;
 }
-/*
- * A dead object in a list has the link where the count was, and says so by a flag that is of
- * no use with one lock: nothing is borrowed while another thread runs.
- */
+/* A dead object in a list has the link in place of the count. A flag says so; without a GIL the
+ * same bit means borrowable. */
 static inline bool tally_refcount_has_link(tally_refcounts *refcount) {
     return tally_load_relaxed(&((tally_object *)refcount)->flags) & TALLY_FLAG_DEAD_LINKED;
 }
@@ -27,26 +25,19 @@ static inline void tally_refcount_set_link(tally_refcounts *refcount, uint32_t l
     refcount->count = link;
 }
 static inline uint32_t tally_refcount_link(tally_refcounts *refcount) { return refcount->count; }
-/* Here the dead are told from the living only where a weak reference may lead to one: no slot does.
- */
+/* Only a weak reference may lead to a dead object here; no slot does. */
 static inline bool tally_refcount_try_incref_weak(tally_refcounts *refcount) {
     if (refcount->count == 0 || TALLY_UNLIKELY(tally_refcount_has_link(refcount))) return false;
     tally_refcount_incref(refcount);
     return true;
 }
-static inline void tally_refcount_expose(tally_refcounts *refcount) { (void)refcount; }
-static inline void tally_refcount_merge_and_expose(tally_refcounts *refcount) { (void)refcount; }
-static inline void tally_refcount_adopt(tally_refcounts *refcount) { (void)refcount; }
 static inline bool tally_refcount_is_immortal(tally_refcounts *refcount) {
     return (int32_t)refcount->count < 0;
 }
 static inline void tally_refcount_trial_add(tally_refcounts *refcount, int32_t by) {
     if (TALLY_LIKELY(!tally_refcount_is_immortal(refcount))) refcount->count += (uint32_t)by;
 }
-static inline bool tally_refcount_out_of_room(tally_refcounts *refcount) {
-    (void)refcount;
-    return false;
-}
+static inline bool tally_refcount_out_of_room(tally_refcounts *refcount) { return false; }
 static inline bool tally_refcount_is_zero(tally_refcounts *refcount) {
     return refcount->count == 0;
 }
@@ -59,7 +50,7 @@ static inline bool tally_refcount_drop(tally_refcounts *refcount) {
     TALLY_DETAIL(local_decrefs);
     refcount->count = (uint32_t)--count;
     if (TALLY_UNLIKELY(count < 0))
-        tally_object_zero((tally_object *)refcount); /* says what is wrong */
+        tally_object_zero((tally_object *)refcount); /* ends the program with a message */
     return count == 0;
 }
 static inline bool tally_refcount_try_drop(tally_refcounts *refcount) {
@@ -68,7 +59,6 @@ static inline bool tally_refcount_try_drop(tally_refcounts *refcount) {
     refcount->count--;
     return true;
 }
-static inline void tally_refcount_set_maybe_shared(tally_refcounts *refcount) { (void)refcount; }
 static inline void tally_refcount_revive(tally_refcounts *refcount) { refcount->count = 1; }
 static inline bool tally_refcount_drop_last(tally_refcounts *refcount) {
     return --refcount->count == 0;
@@ -82,33 +72,5 @@ static inline bool tally_refcount_is_dead(tally_refcounts *refcount) {
 static inline ptrdiff_t tally_refcount_total(tally_refcounts *refcount) {
     return tally_refcount_is_dead(refcount) ? 0 : (ptrdiff_t)refcount->count;
 }
-static inline bool tally_refcount_is_queued(tally_refcounts *refcount) {
-    (void)refcount;
-    return false;
-}
-static inline bool tally_refcount_owned(tally_refcounts *refcount) {
-    (void)refcount;
-    return false;
-}
-static inline uint32_t tally_refcount_owner(tally_refcounts *refcount) {
-    (void)refcount;
-    return TALLY_OWNER_NONE;
-}
-static inline void tally_refcount_attach(struct tally_thread_state *thread) { (void)thread; }
-static inline bool tally_refcount_detach(struct tally_thread_state *thread) {
-    (void)thread;
-    return true;
-}
-static inline void tally_refcount_safepoint(struct tally_thread_state *thread) { (void)thread; }
-static inline bool tally_refcount_pending(struct tally_thread_state *thread) {
-    (void)thread;
-    return false;
-}
-static inline void tally_refcount_merge_blocked(struct tally_thread_state *thread) { (void)thread; }
-static inline bool tally_refcount_dealloc_pending(struct tally_thread_state *thread) {
-    (void)thread;
-    return false;
-}
-static inline void tally_refcount_queued_bytes(size_t *bytes, size_t *most) { *bytes = *most = 0; }
 
 #endif

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Plain refcounts: one word that only the holder of the one lock touches. The top
+ * tally_refcount.h: plain refcounts: one word, which only the holder of the GIL touches. The top
  * bit marks an immortal object, whose count is never written. The incref of an object with 2^31 - 1
- * references sets that bit, so a count that is out of room makes its object immortal (as PEP 683
- * has it).
+ * references sets that bit: a count that is out of room makes its object immortal (as PEP 683 has
+ * it).
  */
 /* That header includes this one where the functions below belong. */
 #include "tally_object.h"

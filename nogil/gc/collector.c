@@ -125,8 +125,8 @@ static void swap(tally_object **objects, size_t a, size_t b) {
     objects[b] = object;
 }
 
-/* Python 2: an object with a finalizer, and what it reaches, is not freed. It
- * goes behind the others. */
+/* Python 2: an object with a finalizer, and what it reaches, is not freed. It goes behind the
+ * others. */
 static void set_legacy_apart(garbage *g) {
     for (size_t i = 0; i < g->count; i++)
         if (is_garbage(g->objects[i]) && tally_gc_has_finalizer(g->objects[i]))
@@ -253,7 +253,6 @@ static void find_garbage(garbage *g, unsigned processors, tally_gc_info *info) {
 }
 
 ptrdiff_t tally_collector_run(int generation, tally_gc_info *info) {
-    (void)generation;
     info->generation = 2;
     uint64_t before = tally_load_relaxed(&collector.marks_seen);
     unsigned processors = tally_mark_is_short() ? 1 : tally_processors();
@@ -332,12 +331,10 @@ void tally_collector_each(int generation, void (*visit)(tally_object *, void *),
 
 /* A noted object is in no generation. */
 static void freeze(tally_object *object, void *count) {
-    (void)count;
     if (is_marked_aside(tally_flags_of(object))) return;
     tally_store_relaxed(&object->flags, tally_flags_of(object) | TALLY_FLAG_FROZEN);
 }
 static void unfreeze(tally_object *object, void *count) {
-    (void)count;
     tally_store_relaxed(&object->flags, tally_flags_of(object) & ~TALLY_FLAG_FROZEN);
 }
 static void count_frozen(tally_object *object, void *count) {

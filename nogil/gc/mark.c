@@ -58,7 +58,7 @@ typedef struct helper {
     _Atomic uint8_t *counts; /* as tally_side_marks; the first helper's are those */
     size_t counts_size;
     chunk *out, *spare; /* out: being filled */
-    tally_prefetch_buffer ring;
+    tally_prefetch_buffer buffer;
     tally_overflow overflow;
     size_t examined, reached, blocks;
     int32_t *instances; /* seen, by type */
@@ -98,7 +98,7 @@ TALLY_INLINE void count(helper *h, _Atomic uint8_t *byte) {
 static inline void visit_count(tally_object *child, void *helper_) {
     helper *h = helper_;
     _Atomic uint8_t *byte = tally_side_mark_in(h->counts, h->number, child);
-    if (!byte || !(byte = tally_ring_swap(&h->ring, byte))) return;
+    if (!byte || !(byte = tally_prefetch_swap(&h->buffer, byte))) return;
     count(h, byte);
 }
 TALLY_INLINE void count_children(helper *h, tally_object *object) {
@@ -109,7 +109,7 @@ TALLY_INLINE void count_children(helper *h, tally_object *object) {
     tally_children(object, type, visit_count, h);
 }
 static void count_late(helper *h) {
-    for (_Atomic uint8_t *byte; (byte = tally_ring_take(&h->ring));) count(h, byte);
+    for (_Atomic uint8_t *byte; (byte = tally_prefetch_take(&h->buffer));) count(h, byte);
 }
 
 /* The external references; counted: those that the first helper has counted. */
@@ -174,7 +174,7 @@ TALLY_INLINE void mark_reachable(helper *h, _Atomic uint8_t *byte) {
 static inline void visit_reach(tally_object *child, void *helper_) {
     helper *h = helper_;
     _Atomic uint8_t *byte = tally_side_mark_in(tally_side_marks, 0, child);
-    if (!byte || !(byte = tally_ring_swap(&h->ring, byte))) return;
+    if (!byte || !(byte = tally_prefetch_swap(&h->buffer, byte))) return;
     mark_reachable(h, byte);
 }
 
@@ -196,7 +196,7 @@ static void drain(helper *h) {
     for (;;) {
         chunk *c = h->out && h->out->count ? h->out : take_full();
         if (!c) {
-            _Atomic uint8_t *late = tally_ring_take(&h->ring);
+            _Atomic uint8_t *late = tally_prefetch_take(&h->buffer);
             if (!late) return;
             mark_reachable(h, late);
             continue;
@@ -319,7 +319,6 @@ static void barrier(void (*then)(void)) {
 }
 
 static void run(unsigned number, unsigned of, void *context) {
-    (void)of, (void)context;
     helper *h = &mark.helpers[number];
     if (number == 0) tally_side_marks_clear_pools(); /* the others' bytes are new */
     walk_all(h, PASS_COUNT);

@@ -50,11 +50,9 @@ static void mark(stack *s, tally_object *object) {
 }
 
 static void subtract(tally_object *child, void *nothing) {
-    (void)nothing;
     if (tally_mark_in_recheck(child)) tally_refcount_trial_add(&child->refcount, -1);
 }
 static void restore(tally_object *child, void *nothing) {
-    (void)nothing;
     if (tally_mark_in_recheck(child)) tally_refcount_trial_add(&child->refcount, 1);
 }
 static void restore_and_mark(tally_object *child, void *s) {

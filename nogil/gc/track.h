@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The inline half of the stop-the-world collector: a flag says that a container
- * is tracked, and births are counted a thread.
+ * track.h: the inline half of the stop-the-world collector: a flag says that a container is
+ * tracked, and births are counted per thread.
  *
- * Invariant: memory that is free, or no object yet, has no flag TRACKED, so a walk
- * over the blocks of the pools finds the tracked objects by that alone; their
- * counts are less than whole while a collector looks twice, or has no room in its notes; the world
- * stands.
+ * Invariants:
+ *  - Free memory, and memory of no object yet, has no flag TRACKED. So a walk over the blocks of
+ * the pools finds the tracked objects by that flag alone.
+ *  - While the world is stopped, a recheck may have subtracted internal references from refcounts.
+ *    They are whole again before the world runs.
  */
 #ifndef TALLY_TRACK_H
 #define TALLY_TRACK_H
@@ -21,7 +22,7 @@ static inline void tally_track(void *object) {
     /* relaxed: the collector reads it with the world stopped */
     tally_store_relaxed(&((tally_object *)object)->flags, TALLY_FLAG_TRACKED);
 }
-/* Of a dead object, whose finalizer may bring it back: the other flags stay. */
+/* A dead object whose finalizer may resurrect it: its other flags stay. */
 static inline void tally_retrack(tally_object *object) {
     tally_or_relaxed(&object->flags, TALLY_FLAG_TRACKED);
 }
@@ -29,7 +30,7 @@ static inline void tally_untrack(tally_object *object) {
     uint8_t flags = tally_load_relaxed(&object->flags);
     tally_store_relaxed(&object->flags, flags & (TALLY_FLAG_FINALIZED | TALLY_FLAG_BORROWABLE));
 }
-/* Load and store: the thread alone writes it. */
+/* A load and a store do: only the thread itself writes its births. */
 static inline int32_t tally_births_add(int32_t by) {
     int32_t *births = &tally_thread_current()->collector.births, n = tally_births_load(births) + by;
     tally_births_store(births, n);

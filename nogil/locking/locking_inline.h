@@ -1,27 +1,25 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Exclusion without a global lock: a lock of one byte in every object.
+ * locking_inline.h: short locks without a GIL: a lock of one byte per object.
  *
- * Where counts have owners, the lock of a new container is biased: its owner
- * enters by storing the object's address in its thread state and looking at the
- * lock byte, both plain. Another thread that wants in takes the byte by
- * compare-and-swap, calls membarrier, and waits until the owner's mark is not
- * this object; from then on the lock is an ordinary one. (Kawachiya, Koseki,
- * Onodera 2002, with membarrier in place of the owner's fence.)
- * A biased container is private: no other thread has ever been in it, and
- * readers without a lock keep out until it has been revoked.
+ * Where refcounts have owners, the lock of a new container is biased to its owner: the owner enters
+ * by storing the object's address in its thread state and looking at the lock byte, both without
+ * read-modify-write. Another thread that wants the lock takes the byte by compare-and-swap, calls
+ * membarrier, and waits until the owner's mark is not this object. From then on the lock is an
+ * ordinary one. (Kawachiya, Koseki, Onodera 2002, with membarrier in place of the owner's fence.) A
+ * container with a biased lock is private: no other thread has used it, and readers without a lock
+ * keep out until the bias is revoked.
  *
- * A biased byte has the epoch of its slot in which it was made, and the owner enters only if
- * that is the slot's epoch still. So all biases of an owner end at once, by the end of an
- * epoch: what a running owner has made and hands over is not revoked one by one. (Bulk
- * revocation: Russell and Detlefs 2006.) Epochs of a slot only go up; after the last it biases no
- * more.
+ * A biased byte has the epoch in which it was made, and the owner enters only if that is still its
+ * slot's epoch. So the end of an epoch ends all biases of an owner at once, and containers that a
+ * running owner made and hands over are not revoked one by one. (Bulk revocation: Russell and
+ * Detlefs 2006.) Epochs of a slot only go up. After the last one it biases no more.
  *
  * Invariants:
- *  - The byte leaves TALLY_LOCK_BIASED once in an object's life, by compare-and-swap;
- *    the bit stays until the owner is out of its section, and readers with it.
- *  - In a leaf section there is no safepoint, no foreign code and no other lock.
- *  - In none of them while the world is stopped by this thread, or while it is not running.
+ *  - The bias of a byte ends once in an object's life, by compare-and-swap. The bit BIASED stays
+ *    until the owner has left the lock, and so readers keep out until then.
+ *  - Under a short lock there is no safepoint, no foreign code and no other lock.
+ *  - A thread that has stopped the world, or is not running, holds no short lock.
  */
 #ifndef TALLY_LOCKING_INLINE_H
 #define TALLY_LOCKING_INLINE_H
@@ -34,7 +32,7 @@
 enum {
     TALLY_LOCK_FREE = 0,
     TALLY_LOCK_HELD = 1,
-    TALLY_LOCK_PARKED = 2 /* somebody waits */,
+    TALLY_LOCK_PARKED = 2 /* a thread waits */,
     TALLY_LOCK_BIASED = 4 /* with HELD: being revoked */
 };
 /* Above the bit BIASED a byte has the epoch of the bias. */
@@ -44,14 +42,13 @@ enum {
     TALLY_BIAS_LAST = 0xf4,
     TALLY_BIAS_NONE = 0xfc /* no byte has it */
 };
-/* NESTED: a critical section of this thread holds the lock. WAITED: the wait for it let the
- * sections go. */
+/* NESTED: a critical section of this thread holds the lock. WAITED: the wait for it suspended the
+ * sections. */
 enum { TALLY_TOKEN_BIASED, TALLY_TOKEN_HELD, TALLY_TOKEN_NESTED, TALLY_TOKEN_WAITED };
 
 unsigned tally_lock_slow(tally_object *object);
 void tally_unlock_slow(tally_object *object);
 void tally_unlock_waited(tally_object *object);
-/* With HELD it is being revoked. */
 static inline bool tally_lock_byte_is_biased(uint8_t lock) {
     return (lock & (TALLY_LOCK_BIASED | TALLY_LOCK_HELD)) == TALLY_LOCK_BIASED;
 }
@@ -76,24 +73,19 @@ static inline unsigned tally_lock_object(tally_object *object) {
                ? TALLY_TOKEN_BIASED
                : TALLY_TOKEN_NESTED;
 }
-static inline void tally_unlock_object(tally_object *object, unsigned token) {
-    (void)object, (void)token;
-}
+static inline void tally_unlock_object(tally_object *object, unsigned token) {}
 static inline bool tally_lock_fast(tally_object *object) {
     return TALLY_REFCOUNT_HAVE_OWNERS && tally_refcount_owned(&object->refcount);
 }
-static inline void tally_unlock_fast(tally_object *object) { (void)object; }
-static inline bool tally_may_read_unlocked(tally_object *object) {
-    (void)object;
-    return true;
-}
+static inline void tally_unlock_fast(tally_object *object) {}
+static inline bool tally_may_read_unlocked(tally_object *object) { return true; }
 #else
 static inline bool tally_lock_biased(tally_locking_thread *self, tally_object *object) {
     if (!TALLY_REFCOUNT_HAVE_OWNERS || TALLY_UNLIKELY(!tally_refcount_owned(&object->refcount)))
         return false;
     /* release: pairs with the revoker's acquire; costs nothing here */
     tally_store_release(&self->biased_hold, object);
-    /* The store must come before this load for the revoker's eyes: its membarrier sees to that. */
+    /* The revoker must see the store before this load: its membarrier sees to that. */
     atomic_signal_fence(memory_order_seq_cst);
     TALLY_FAILPOINT(bias_marked);
     if (TALLY_LIKELY(tally_load_acquire(&object->lock) == tally_load_relaxed(&self->bias))) {
@@ -118,18 +110,17 @@ static inline unsigned tally_lock_object(tally_object *object) {
     return tally_lock_slow(object);
 }
 
-/* By bias, or not at all. */
 static inline bool tally_lock_fast(tally_object *object) {
     return tally_lock_biased(&tally_thread_current()->locking, object);
 }
 static inline void tally_unlock_fast(tally_object *object) {
-    (void)object;
     tally_store_release(&tally_thread_current()->locking.biased_hold, NULL);
 }
 
 static inline void tally_unlock_object(tally_object *object, unsigned token) {
     if (TALLY_LIKELY(tally_is_private(token))) {
-        /* release: pairs with the acquire of the revoker, who then sees all that was done inside */
+        /* release: pairs with the acquire of the revoker, which then sees all that was done inside
+         */
         tally_store_release(&tally_thread_current()->locking.biased_hold, NULL);
         return;
     }
@@ -145,15 +136,14 @@ static inline void tally_unlock_object(tally_object *object, unsigned token) {
 
 #endif
 
-/* The owner gives up a bias before it gives up the object (or in the owner's stead). */
+/* By the owner before it gives the object up, or by another thread in its place. */
 static inline void tally_lock_unbias(tally_object *object) {
     uint8_t expected = tally_load_relaxed(&object->lock);
-    /* release: pairs with the acquire of the next who locks */
+    /* release: pairs with the acquire of the next lock */
     if (tally_lock_byte_is_biased(expected))
         tally_cas_release(&object->lock, &expected, TALLY_LOCK_FREE);
 }
 
-/* No other thread than the owner has ever been in it. */
 static inline bool tally_lock_is_biased(tally_object *object) {
     return tally_load_relaxed(&object->lock) & TALLY_LOCK_BIASED;
 }
@@ -165,12 +155,12 @@ static inline bool tally_may_read_unlocked(tally_object *object) {
 }
 #endif
 
-/* References of instances to their class are counted in a table of each thread; classes.c.
- * Its thread alone writes an entry: load and store. False: no table yet. */
+/* References of instances to their class are counted per thread (per_thread.c). Only the thread
+ * itself writes its counts, so a load and a store do. False: it has no array yet. */
 static inline bool tally_class_count(tally_thread_head *head, uint16_t index, int64_t by) {
-    _Atomic int64_t *numbers = tally_load_relaxed(&head->refcount.per_thread);
-    if (TALLY_UNLIKELY(!numbers)) return false;
-    tally_store_relaxed(&numbers[index], tally_load_relaxed(&numbers[index]) + by);
+    _Atomic int64_t *counts = tally_load_relaxed(&head->refcount.per_thread);
+    if (TALLY_UNLIKELY(!counts)) return false;
+    tally_store_relaxed(&counts[index], tally_load_relaxed(&counts[index]) + by);
     return true;
 }
 int tally_class_incref_slow(tally_object *class_);

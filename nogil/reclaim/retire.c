@@ -163,14 +163,14 @@ void tally_reclaim_request_throttle(void) {
 /* Waits for a grace period, then frees the list of `self`. */
 static void throttle(tally_thread_state *thread, tally_locking_thread *self) {
     size_t bytes = bytes_of(self);
-    thread->locking.helping = true; /* a merge before it blocks does not throttle again on top */
+    thread->locking.throttled = true; /* a merge before it blocks does not throttle again on top */
     self->throttle_requested = false;
     tally_add_relaxed(&backlog.bytes, bytes);
     tally_dead_list dead;
     tally_retired *first = take_list(self, &dead);
     record_backlog();
     tally_grace_period_wait(thread);
-    thread->locking.helping = false;
+    thread->locking.throttled = false;
     TALLY_EVENT(grace_throttled);
     tally_sub_relaxed(&backlog.bytes, bytes);
     free_list(first);
@@ -179,7 +179,7 @@ static void throttle(tally_thread_state *thread, tally_locking_thread *self) {
 
 static bool has_to_throttle(tally_thread_state *thread) {
     tally_locking_thread *self = &thread->locking;
-    return !self->helping &&
+    return !self->throttled &&
            (self->throttle_requested ||
             (retired_any(self) &&
              (is_too_much(self) || (tally_grace_period_is_forked() && is_full(self)))));
@@ -209,7 +209,7 @@ static void flush_or_throttle(tally_thread_state *thread, bool safepoint) {
 bool tally_reclaim_throttle(void) {
     tally_thread_state *thread = tally_thread_current();
     flush_or_throttle(thread, false);
-    return !(thread->locking.helping && is_full(&thread->locking));
+    return !(thread->locking.throttled && is_full(&thread->locking));
 }
 
 /* ---- hooks ------------------------------------------------------------------ */

@@ -298,7 +298,6 @@ int tally_defer_count(tally_object *object) {
 #else
 
 int tally_defer_count(tally_object *object) {
-    (void)object;
     tally_thread_require();
     return 0;
 }

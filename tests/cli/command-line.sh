@@ -107,6 +107,13 @@ for program in "$drivers"/tally-*; do
     shows --sample-ms --usage
     shows "$(basename "$program") " --version
     shows churn --list
+    # ./tally finds the names in the sources.
+    "$root/tally" compare --help >"$scratch/help"
+    problem=
+    for name in $(sed -n 's/^\([a-z][^ ]*\).*/\1/p' "$scratch/out"); do
+        grep -qE "[ ]$name(,|$)" "$scratch/help" || problem="$problem $name is not in tally's help;"
+    done
+    judge 'the workloads that ./tally knows' "$problem"
     refused 'list-own' --workload list-onw
     refused 0 --workload churn --threads 0
     refused -1 --workload churn --threads=-1
@@ -246,7 +253,7 @@ for pattern in '^## What if a cause were gone' \
     '^\| list-shared-read \| [a-z-]+ \| [0-9.]+ \(.*\| [0-9.]+ \(.*\| [0-9.]+ \(' \
     '^\| queens \| [a-z-]+ \| – \| – \| [0-9.]+ \(' \
         '^\| queens \| sharing \| [a-z-]+ \| its threads share no objects' \
-    '^\| list-shared-read \| locks \| gil|^\| list-shared-read \| locks \| .*is not built|^\| list-shared-read .*\) .*\) .*\) .*\)' \
+    '^\| list-shared-read (\| locks \| (gil|.*is not built)|.*\) .*\) .*\) .*\))' \
     '^## What the processor and the kernel counted'; do
     has "$scratch/what-if/report.md" "$pattern"
 done
@@ -299,10 +306,9 @@ if [ -n "$python" ] && command -v wrk >"$scratch/out" \
         --server-script "$experiments/server/load.py" >"$scratch/out" 2>"$scratch/err"
     status=$?
     ran "run of convoy, task-server and a pattern"
-    problem=
-    "$python" "$root/tests/compare/check_extras.py" "$scratch/extras" "$backends" \
-        2>"$scratch/err" || problem="faults"
-    judge "convoy, task-server and a pattern in the results" "$problem"
+    "$python" "$root/tests/compare/check_extras.py" "$scratch/extras" "$backends" 2>"$scratch/err"
+    status=$?
+    ran "convoy, task-server and a pattern in the results"
 else
     echo "no python3, no wrk or no task-server: what task-server is in a report is not tested" >&2
 fi
@@ -324,7 +330,8 @@ ran "run with a fixed total"
 
 if [ -n "$python" ]; then
     call run --drivers "$drivers" --backends "${backends%%,*}" --workloads \
-        tasks-cycle,tasks-weakref,gc-live,gc-garbage --quick --rounds 2 --threads 1 --output "$scratch/collector" --with-python "$python" \
+        tasks-cycle,tasks-weakref,gc-live,gc-garbage --quick --rounds 2 --threads 1 \
+        --output "$scratch/collector" --with-python "$python" \
         --python-script "$experiments/python/collector.py"
     ran "run with a Python"
     for pattern in '^### Relying on the collector' '^\| CPython [0-9.]+ .* weak \|' \
@@ -352,9 +359,9 @@ env PATH=/nonexistent "$program" report "$results" --output "$scratch/plain" >"$
     2>"$scratch/err"
 status=$?
 ran "report without any other program"
-problem=
-cmp -s "$scratch/plain/report.html" "$scratch/report/report.html" || problem="the page differs"
-judge "a report is written again as it was" "$problem"
+cmp "$scratch/plain/report.html" "$scratch/report/report.html" >"$scratch/err"
+status=$?
+ran "a report is written again as it was"
 
 interrupted 3 run --drivers "$drivers" --backends "$backends" --workloads churn,handoff --full \
     --output "$scratch/stopped"
@@ -369,17 +376,15 @@ run="run --drivers $drivers --backends ${backends%%,*} --quick"
 if [ -z "$python" ] || ! "$python" -c 'import jsonschema' 2>"$scratch/err"; then
     judge "python3 with jsonschema" "it is missing; install python3-jsonschema"
 else
-    problem=
     "$python" "$root/tests/compare/resume.py" "$program" "$drivers" "${backends%%,*}" \
-        "$scratch/resumed" 2>"$scratch/err" ||
-        problem="a run that was ended did not go on as it should"
-    judge "resume" "$problem"
+        "$scratch/resumed" 2>"$scratch/err"
+    status=$?
+    ran "resume"
     for folder in report stopped resumed collector; do
-        problem=
-        "$python" "$root/tests/compare/check_schema.py" \
-            "$scratch/$folder/results.json" 2>"$scratch/err" ||
-            problem="its results do not follow the schema"
-        judge "schema of $folder" "$problem"
+        "$python" "$root/tests/compare/check_schema.py" "$scratch/$folder/results.json" \
+            2>"$scratch/err"
+        status=$?
+        ran "schema of $folder"
     done
     for damage in 's/"version": 4/"version": 3/' 's/"threads": [0-9]*/"threads": 0/' \
         's/"seconds": [0-9]/"seconds": -&/' \

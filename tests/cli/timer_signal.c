@@ -8,7 +8,7 @@
 #include <stddef.h>
 #include <sys/time.h>
 
-static void nothing(int signal) { (void)signal; }
+static void nothing(int signal) {}
 
 __attribute__((constructor)) static void begin(void) {
     const struct sigaction action = {.sa_handler = nothing};

@@ -63,7 +63,8 @@ expect() {
 refused() {
     expect "$1" 2 "$2"
     problem=
-    [ "$(wc -l <"$scratch/err")" -eq 1 ] || problem="$(wc -l <"$scratch/err") lines on standard error, not 1"
+    lines=$(wc -l <"$scratch/err")
+    [ "$lines" -eq 1 ] || problem="$lines lines on standard error, not 1"
     [ ! -s "$scratch/out" ] || problem="$problem${problem:+; }something on standard output"
     judge "$1, in one line" "$problem"
 }
@@ -136,14 +137,16 @@ folders() {
         2>"$scratch/err" </dev/null)
     status=$?
     expect 'a disk that is full' 2 "--resume $scratch/full"
-    judge 'a disk that is full, at once' "$(grep -qE '^([0-9]+) of \1 ' "$scratch/err" && echo 'it measured on')"
+    judge 'a disk that is full, at once' \
+        "$(grep -qE '^([0-9]+) of \1 ' "$scratch/err" && echo 'it measured on')"
     goes_on "$scratch/full"
     # What it says goes through a pipe, since no other file can grow either.
     { (ulimit -f 0 && timeout -k 5 60 "$compare" $run --output "$scratch/none" 2>&1 </dev/null); \
         echo "status $?"; } | cat >"$scratch/err"
     status=$(sed -n 's/^status //p' "$scratch/err")
     expect 'a disk that is full from the start' 2 'cannot write'
-    judge 'a disk that is full from the start, nothing left' "$([ ! -e "$scratch/none" ] || echo 'the folder is there')"
+    judge 'a disk that is full from the start, nothing left' \
+        "$([ ! -e "$scratch/none" ] || echo 'the folder is there')"
 
     mkfifo "$scratch/moved/journal.jsonl"
     call "$compare" $run --output "$scratch/moved"
@@ -160,7 +163,9 @@ folders() {
     call "$driver" --workload churn --samples 1 --sample-ms 1 --trace "$scratch/trace.json"
     refused 'a second timeline of a name' 'another run writes'
     wait $process
-    judge 'the first timeline' "$([ -s "$scratch/trace.json" ] && [ ! -e "$scratch/trace.json.tmp" ] || echo 'it is not whole')"
+    judge 'the first timeline' \
+        "$([ -s "$scratch/trace.json" ] &&
+            [ ! -e "$scratch/trace.json.tmp" ] || echo 'it is not whole')"
     call "$driver" --workload churn --samples 1 --sample-ms 1 --trace "$scratch/trace.json"
     judge 'a timeline after it' "$([ $status -eq 0 ] || echo "exit status $status")"
 }
@@ -183,10 +188,12 @@ journals() {
         sed "1s|\"arguments\":\\[|&\"$word\",|" "$scratch/kept" >"$journal"
         call "$compare" run --drivers "$drivers" --resume "$scratch/mine"
         refused "a journal with $word" 'journal'
-        judge "a journal with $word, nothing done" "$([ ! -e "$scratch/ran" ] && [ ! -e "$scratch/other" ] || echo 'it was done')"
+        judge "a journal with $word, nothing done" \
+            "$([ ! -e "$scratch/ran" ] && [ ! -e "$scratch/other" ] || echo 'it was done')"
     done
     # Scripts come from the checkout alone.
-    words="\"--python-script=$scratch/evil\",\"--patterns-script=$scratch/evil\",\"--server-script=$scratch/evil\""
+    words="\"--python-script=$scratch/evil\",\"--patterns-script=$scratch/evil\""
+    words="$words,\"--server-script=$scratch/evil\""
     # What belongs to no job of the run, or to another list, is measured again.
     sed 's/"list":"[a-z_]*"/"list":"workloads"/'"
         1s|\"arguments\":\[|&$words,|" "$scratch/kept" >"$journal"
@@ -203,7 +210,8 @@ journals() {
 interpreter() {
     if command -v python3 >"$scratch/out"; then
         # The interpreter is given again.
-        python="--with-python python3 --python-script $root/workloads/experiments/python/collector.py"
+        python="--with-python python3"
+        python="$python --python-script $root/workloads/experiments/python/collector.py"
         # shellcheck disable=SC2086 # words
         "$compare" run --drivers "$drivers" --backends "$backend" --workloads tasks-weakref \
             --threads 1 --quick --rounds 2 $python \
@@ -220,7 +228,8 @@ interpreter() {
         # shellcheck disable=SC2086 # words
         call "$compare" run --drivers "$drivers" --resume "$scratch/python" $python
         expect 'a resume with the interpreter' 0 'going on'
-        judge 'a resume with the interpreter, whole' "$(grep -q '"failures": \[\]' "$scratch/python/results.json" || echo 'it has failures')"
+        judge 'a resume with the interpreter, whole' \
+            "$(grep -q '"failures": \[\]' "$scratch/python/results.json" || echo 'it has failures')"
     fi
 }
 
@@ -288,12 +297,15 @@ output() {
         --quick --rounds 2 --output "$scratch/report"
     lost 1 "$compare" diff "$scratch/report/results.json" "$scratch/report/results.json"
     lost 1 "$compare" report "$scratch/report/results.json" --output "$scratch/again"
-    judge 'the report all the same' "$([ -s "$scratch/again/report.html" ] || echo 'it is not there')"
+    judge 'the report all the same' \
+        "$([ -s "$scratch/again/report.html" ] || echo 'it is not there')"
     "$compare" run --drivers "$drivers" --backends "$backend" --workloads churn --threads 1 \
         --quick --rounds 2 --output "$scratch/lost" >&- 2>"$scratch/err"
     status=$?
     expect 'a run without output' 1 "the report is in $scratch/lost"
-    judge 'a run without output, its report' "$([ -s "$scratch/lost/report.html" ] && [ ! -e "$scratch/lost/journal.jsonl" ] || echo 'it is not whole')"
+    judge 'a run without output, its report' \
+        "$([ -s "$scratch/lost/report.html" ] &&
+            [ ! -e "$scratch/lost/journal.jsonl" ] || echo 'it is not whole')"
     if command -v python3 >"$scratch/out"; then
         for script in 'python/collector.py --list' 'python/patterns.py --list' \
             'convoy/convoy.py --requests 2 --pause 10'; do
@@ -386,7 +398,8 @@ load() {
         call "$compare" $run --output "$scratch/server"
         refused 'a second load in one folder' 'goes on at this moment'
         wait $process
-        judge 'the first load' "$(grep -q '^## A server' "$scratch/server/report.md" || echo 'it wrote nothing')"
+        judge 'the first load' \
+            "$(grep -q '^## A server' "$scratch/server/report.md" || echo 'it wrote nothing')"
     else
         echo "no wrk or no task server: not tested" >&2
     fi
@@ -403,8 +416,10 @@ signals() {
                 '--workload gc-garbage --threads 2 --sample-ms 50'; do
             # shellcheck disable=SC2086 # words
             call timeout -s KILL 30 $interrupted "$driver" $arguments --samples 3 --warmup-ms 10
-            judge "$(basename "$driver") $arguments" "$([ $status -eq 0 ] || echo "exit status $status")"
-            judge "$(basename "$driver") $arguments, whole" "$(grep -q '"incomplete":false' "$scratch/out" || echo 'it is not whole')"
+            title="$(basename "$driver") $arguments"
+            judge "$title" "$([ $status -eq 0 ] || echo "exit status $status")"
+            judge "$title, whole" \
+                "$(grep -q '"incomplete":false' "$scratch/out" || echo 'it is not whole')"
         done
         # shellcheck disable=SC2086 # words
         call timeout -s KILL 30 $interrupted \
@@ -423,8 +438,8 @@ readonly_checkout() {
     work=$scratch/work
     mkdir -p "$checkout/build/release/workloads/experiments/convoy" "$work"
     cp "$root/tally" "$root/CMakeLists.txt" "$root/CMakePresets.json" "$checkout"
-    (cd "$root" && find core gil nogil workloads -name '*.py' -o -name '*.[ch]' -o -path '*/cli/*' | tar cf - -T - \
-        | tar xf - -C "$checkout")
+    (cd "$root" && find core gil nogil workloads -name '*.py' -o -name '*.[ch]' -o -path '*/cli/*' |
+        tar cf - -T - | tar xf - -C "$checkout")
     cp "$drivers"/CMakeCache.txt "$drivers"/backends.json "$checkout/build/release"
     cp "$drivers"/tally-compare "$drivers"/tally-"$backend" "$drivers"/tally-"$backend"-counted \
         "$checkout/build/release"
@@ -450,12 +465,16 @@ readonly_checkout() {
     }
     as_user compare --quick --rounds 2 --workloads churn --backends "$backend" --threads 1
     expect 'compare' 0 'cannot be written'
-    judge 'compare, its report' "$([ -s "$work/$(tail -n 1 "$scratch/out")/report.html" ] || echo 'it is not in the folder that is named')"
+    judge 'compare, its report' \
+        "$([ -s "$work/$(tail -n 1 "$scratch/out")/report.html" ] ||
+            echo 'it is not in the folder that is named')"
     folder=$work/$(tail -n 1 "$scratch/out")
     as_user diff "$folder/results.json" "$folder/results.json"
     judge 'diff' "$([ $status -eq 0 ] || echo "exit status $status")"
     as_user trace churn --backend "$backend" --sample-ms 10
-    judge 'trace' "$([ $status -eq 0 ] && [ -s "$work/$(tail -n 1 "$scratch/out")" ] || echo "exit status $status")"
+    judge 'trace' \
+        "$([ $status -eq 0 ] &&
+            [ -s "$work/$(tail -n 1 "$scratch/out")" ] || echo "exit status $status")"
     as_user compare --quick --rounds 2 --workloads churn --backends "$backend" --threads 1 \
         --output "$checkout/report"
     refused 'a report in the checkout' "$checkout/report"
@@ -463,7 +482,8 @@ readonly_checkout() {
         --threads 1 --output "$work/more"
     refused 'what is not built' 'is not built'
     (cd "$checkout" && find . | sort) >"$scratch/after"
-    judge 'the checkout' "$(cmp -s "$scratch/before" "$scratch/after" || diff "$scratch/before" "$scratch/after")"
+    judge 'the checkout' \
+        "$(cmp -s "$scratch/before" "$scratch/after" || diff "$scratch/before" "$scratch/after")"
     chmod -R u+w "$checkout"
 }
 

@@ -35,7 +35,8 @@ rate = 1e6 * math.exp(0.25 * math.sin(time.time() / 5) + draw.gauss(0, 0.01))
 rate *= 0.9 if workload == SLOW and backend == "biased" else 1
 samples = [dict(seconds=0.01, operations=int(rate / 100), rate=rate) for _ in range(4)]
 print(json.dumps(dict(format="tally-run", version=1, workload=workload, backend=backend,
-    threads=int(options["threads"]), unit="operations", sharing="own", pinned=True, samples=samples)))
+    threads=int(options["threads"]), unit="operations", sharing="own", pinned=True,
+    samples=samples)))
 """
 
 

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Judges the convoy, the task server and the Python patterns of a report; their speed does not matter.
+"""Judges the convoy, the task server and the Python patterns of a report, but not their speed.
 
 Usage: check_extras.py REPORT_FOLDER BACKEND,...
-The run named convoy, task-server and pattern workloads, with a Python. Exit status 1 and a line for each fault.
+The run named convoy, task-server and pattern workloads, with a Python. Exit status 1 and a line for
+each fault.
 """
 import json
 import os

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Measures what the talks' claims compare, small, and judges the results; their speed does not matter.
+"""Measures what the talks' claims compare, small, and judges the results; their speed does not
+matter.
 
 Usage: check_findings.py BUILD_DIR SCRATCH_DIR
 Exit status 1 and a line for each fault.

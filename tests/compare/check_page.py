@@ -22,10 +22,14 @@ PAPER = 700  # pixels between the margins of a sheet of A4
 LOOK = r"""
 <script>
 addEventListener("load", () => setTimeout(() => {
-    const faults = [], say = text => { if (faults.length < 20 && !faults.includes(text)) faults.push(text); };
+    const faults = [];
+    const say = text => {
+        if (faults.length < 20 && !faults.includes(text)) faults.push(text);
+    };
     const numbers = colour => (colour.match(/[\d.]+/g) || []).map(Number);
     const light = ([r, g, b]) => {
-        const [x, y, z] = [r, g, b].map(c => (c /= 255) <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4);
+        const linear = c => c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4;
+        const [x, y, z] = [r, g, b].map(c => linear(c / 255));
         return 0.2126 * x + 0.7152 * y + 0.0722 * z;
     };
     const behind = element => {
@@ -46,41 +50,56 @@ addEventListener("load", () => setTimeout(() => {
     const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
     while (walk.nextNode()) {
         const element = walk.currentNode.parentElement;
-        if (!walk.currentNode.data.trim() || !element.checkVisibility() || element.closest("script, style, .unseen, .skip")) continue;
+        const text = walk.currentNode.data.trim();
+        if (!text || !element.checkVisibility()) continue;
+        if (element.closest("script, style, .unseen, .skip")) continue;
         const style = getComputedStyle(element);
-        const ratio = contrast(numbers(element.closest("svg") ? style.fill : style.color), behind(element));
+        const colour = element.closest("svg") ? style.fill : style.color;
+        const ratio = contrast(numbers(colour), behind(element));
         texts++;
-        if (ratio < 4.5) say(`contrast ${ratio.toFixed(2)} of "${walk.currentNode.data.trim().slice(0, 30)}" in ${element.tagName}`);
+        if (ratio < 4.5)
+            say(`contrast ${ratio.toFixed(2)} of "${text.slice(0, 30)}" in ${element.tagName}`);
     }
     for (const mark of document.querySelectorAll(".dot, .strip"))
-        if (contrast(numbers(getComputedStyle(mark).color), behind(mark.parentElement)) < 3) say(`contrast under 3 of a mark, ${mark.getAttribute("style")}`);
+        if (contrast(numbers(getComputedStyle(mark).color), behind(mark.parentElement)) < 3)
+            say(`contrast under 3 of a mark, ${mark.getAttribute("style")}`);
     let level = 0;
     for (const heading of document.querySelectorAll("h1, h2, h3, h4, h5, h6")) {
         const own = Number(heading.tagName[1]);
-        if (own > level + 1) say(`heading ${heading.textContent} of level ${own} follows level ${level}`);
+        if (own > level + 1)
+            say(`heading ${heading.textContent} of level ${own} follows level ${level}`);
         level = own;
     }
-    for (const head of document.querySelectorAll("th:not([scope])")) say(`a header without scope: ${head.textContent}`);
+    for (const head of document.querySelectorAll("th:not([scope])"))
+        say(`a header without scope: ${head.textContent}`);
     const ids = new Set();
-    for (const {id} of document.querySelectorAll("[id]")) ids.has(id) ? say(`two elements have the id ${id}`) : ids.add(id);
+    for (const {id} of document.querySelectorAll("[id]"))
+        ids.has(id) ? say(`two elements have the id ${id}`) : ids.add(id);
     for (const link of document.querySelectorAll("a[href^='#']"))
         if (!ids.has(link.hash.slice(1))) say(`a link leads nowhere: ${link.hash}`);
     let figures = 0;
     for (const figure of document.querySelectorAll("figure")) {
         const svg = figure.querySelector("svg[role=img]"), box = svg && svg.getBoundingClientRect();
-        if (!svg || !svg.getAttribute("aria-label")) say("a plot without a label");
-        else if (box.width < 150 || box.height < 80 || !svg.querySelector("path[style*='--b']")) say(`a plot that shows nothing: ${svg.getAttribute("aria-label")}`);
-        else if (/^(Throughput|Speedup)/.test(svg.getAttribute("aria-label"))) figures++;
+        const label = svg && svg.getAttribute("aria-label");
+        if (!label) say("a plot without a label");
+        else if (box.width < 150 || box.height < 80 || !svg.querySelector("path[style*='--b']"))
+            say(`a plot that shows nothing: ${label}`);
+        else if (/^(Throughput|Speedup)/.test(label)) figures++;
     }
     for (const use of document.querySelectorAll("figure use"))
         if (!ids.has(use.href.baseVal.slice(1))) { say(`a plot lacks ${use.href.baseVal}`); break; }
     if (!page.classList.contains("paper"))
         for (const box of document.querySelectorAll(".scroll"))
-            if (box.scrollWidth > box.clientWidth && box.tabIndex !== 0) { say("a table scrolls, but not by keys"); break; }
+            if (box.scrollWidth > box.clientWidth && box.tabIndex !== 0) {
+                say("a table scrolls, but not by keys");
+                break;
+            }
     if (page.classList.contains("paper"))
         for (const table of document.querySelectorAll("table"))
-            if (table.getBoundingClientRect().right > page.clientWidth) say(`cut off on paper: table "${table.caption ? table.caption.textContent : table.rows[0].textContent}"`);
-    parent.postMessage({faults, figures, texts, dark: matchMedia("(prefers-color-scheme: dark)").matches, width: innerWidth, name: window.name}, "*");
+            if (table.getBoundingClientRect().right > page.clientWidth)
+                say(`cut off on paper: table "${(table.caption || table.rows[0]).textContent}"`);
+    const dark = matchMedia("(prefers-color-scheme: dark)").matches;
+    parent.postMessage({faults, figures, texts, dark, width: innerWidth, name: window.name}, "*");
 }, 200));
 </script>
 """
@@ -89,8 +108,9 @@ WRAPPER = """<!DOCTYPE html><meta charset="utf-8"><title>look</title><body><scri
 const found = [];
 addEventListener("message", event => {
     found.push(event.data);
-    if (found.length === document.querySelectorAll("iframe").length)
-        document.body.insertAdjacentHTML("beforeend", "<pre id=found></pre>"), document.getElementById("found").textContent = JSON.stringify(found);
+    if (found.length !== document.querySelectorAll("iframe").length) return;
+    document.body.insertAdjacentHTML("beforeend", "<pre id=found></pre>");
+    document.getElementById("found").textContent = JSON.stringify(found);
 });
 </script>%s</body>"""
 

@@ -3,7 +3,8 @@
 """Judges whether a report's numbers make sense; their speed does not matter.
 
 Usage: check_results.py REPORT_FOLDER
-Expects every backend and every workload that the results list.  Exit status 1 and a line for each fault.
+Expects every backend and every workload that the results list. Exit status 1 and a line for each
+fault.
 """
 import json
 import os
@@ -68,7 +69,10 @@ def latency_faults(where, run, workload):
         if values != sorted(values) or values[0] <= 0:
             yield f"{where}: latencies are not in order"
         if latency["operations"] != sum(sample["operations"] for sample in run["samples"]):
-            yield f"{where}: latencies of {latency['operations']} operations, which is not how many were done"
+            yield (
+                f"{where}: latencies of {latency['operations']} operations, which is not how many"
+                " were done"
+            )
 
 
 def variant_faults(results, backends):

@@ -3,9 +3,9 @@
 """Judges a timeline in Chrome's trace format.
 
 Usage: check_trace.py TRACE.json NAME...
-It is JSON; every track has a name; in each track events are in the order of time, and of two events one holds the
-other or they are apart, so that begins and ends match; every NAME is the name of an event. Exit status 1 and a
-line for the first fault.
+It is JSON; every track has a name; in each track events are in the order of time, and of two events
+one holds the other or they are apart, so that begins and ends match; every NAME is the name of an
+event. Exit status 1 and a line for the first fault.
 """
 import json
 import sys
@@ -30,7 +30,8 @@ def check_track(name, events):
             open_ends.pop()
         if open_ends and end > open_ends[-1][0] + SLACK:
             fault(
-                f"{name}: {event['name']} ends after {open_ends[-1][1]}, in which it began, at {begin}"
+                f"{name}: {event['name']} ends after {open_ends[-1][1]}, in which it began, at"
+                f" {begin}"
             )
         open_ends.append((end, event["name"]))
         last = begin

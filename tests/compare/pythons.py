@@ -24,7 +24,8 @@ elif "--list" in words:
 else:
     options = dict(word[2:].split("=", 1) for word in words if "=" in word)
     threads = int(options.get("threads", options.get("busy", 1)))
-    rate = 1e6 * (threads * {scale} if threads > 1 else 1) * (1 + int(options.get("seed", 0)) % 7 / 700)
+    noise = 1 + int(options.get("seed", 0)) % 7 / 700
+    rate = 1e6 * (threads * {scale} if threads > 1 else 1) * noise
     samples = [dict(seconds=0.01, operations=int(rate / 100), rate=rate) for _ in range(4)]
     times = sorted({answer} * (1 + i / 100) for i in range(int(options.get("requests", 1))))
     print(json.dumps(dict(format="tally-run", version=1, workload=options.get("workload", "convoy"),

@@ -409,7 +409,6 @@ static void finalize_native(tally_object *self) {
 }
 
 static void called_back(tally_object *reference, void *context) {
-    (void)reference;
     int64_t number = (intptr_t)context;
     event("w%" PRId64, number >> 8);
     hook_at_death(number >> 8, (int)(number & 0xff) - 1);
@@ -1137,7 +1136,6 @@ static uint32_t run(const script *s, bool failing, ptrdiff_t *left) {
         run_deferred();
         crc = finish_line(crc, &t, op_names[s->ops[m.at].code]);
     }
-    (void)failing;
     m.ending = true;
     m.event_count = 0;
     t.length = 0;

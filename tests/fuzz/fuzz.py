@@ -65,7 +65,8 @@ class Interpreter:
 
 
 def differ(text, one, other):
-    """They show something else, or either crashes; an interpreter against itself: it crashes or leaves objects."""
+    """They show something else, or either crashes; an interpreter against itself: it crashes or
+    leaves objects."""
     a, b = one.play(text)[0], other.play(text)[0]
     bad = any(word in a + b for word in (b'ended with', b'hang', b'left'))
     return bad or a != b

@@ -21,7 +21,7 @@ static void put_parent(void) {
     check_int(tally_list_set(list, 0, parent), 0);
     tally_decref(parent);
 }
-/* The parent is private to its owner no more; its child has not been handed out. */
+/* The parent is private to its owner no more; its child is not borrowable. */
 static void pass_through_parent(void) {
     tally_object *parent = tally_retain(borrowed);
     check_null(tally_slot_get(parent, 1), TALLY_ATTRIBUTE_ERROR);
@@ -74,7 +74,7 @@ INTERLEAVING(no_gil, an_item_goes_between_a_borrowers_look_at_the_flag_and_at_th
  * without it. */
 static void borrower_meets_another_object(int marked) {
     tell(OWNER, make_list, make_other_list);
-    tell(OTHER, read_and_drop); /* not private any more, but nothing is handed out */
+    tell(OTHER, read_and_drop); /* not private any more, but nothing is borrowable */
     tell(THIRD, read_other_and_drop);
     if (marked) {
         tell(THIRD, borrow_other, safepoint);

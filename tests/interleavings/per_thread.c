@@ -126,7 +126,7 @@ INTERLEAVING(has_numbers,
 INTERLEAVING(has_queues_no_gil, what_is_in_a_pushers_hand_is_not_deferred) {
     tell(OWNER, make_object, take_object);
     tell(OWNER, detach); /* of its two, one is for OTHER and one for THIRD */
-    while_held(THIRD, defer_object, "world_claiming") { /* has the registration lock */
+    while_held(THIRD, defer_object, "world_claiming") { /* has the thread list lock */
         check_waits(OTHER, drop_object);                /* with the entry in its hand */
     }
     finish(OTHER);
@@ -170,17 +170,17 @@ TEST_IF(has_numbers, what_is_queued_while_its_owner_defers_it_is_counted_off) {
         tell(OWNER, make_object);
         tell(OWNER, take_object); /* for OTHER, by the owner's hand */
         stop_at(OTHER, drop_object, "decref_shared");
-        stop_at(OWNER, defer_object, "spread_swap");
-        if (merged_late) /* with the entry in hand until the object is spread */
+        stop_at(OWNER, defer_object, "per_thread_swap");
+        if (merged_late) /* with the entry in hand until the object is counted per thread */
             hold(OTHER, "queue_entry");
         release(OTHER, "decref_shared");
         if (merged_late) {
             await(OTHER, "queue_entry");
-            go_on(OWNER, "spread_swap");
+            go_on(OWNER, "per_thread_swap");
             go_on(OTHER, "queue_entry");
         } else {
             finish(OTHER);
-            go_on(OWNER, "spread_swap");
+            go_on(OWNER, "per_thread_swap");
         }
         check_int(atomic_load_explicit(&answer, memory_order_relaxed), 1);
         tell(OWNER, safepoint); /* the entry is in its queue */

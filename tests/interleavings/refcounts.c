@@ -391,13 +391,13 @@ static void set_scene_for_new(void) {
 
 INTERLEAVING(has_queues_no_gil, a_drop_while_a_new_item_is_merged_is_added_up) {
     set_scene_for_new();
-    while_held(OWNER, put_object, "expose_new_swap") tell(OTHER, drop_object);
+    while_held(OWNER, put_object, "merge_and_expose_swap") tell(OTHER, drop_object);
     tell(OTHER, check_one_left);
 }
 
 INTERLEAVING(has_queues_no_gil, increfs_while_a_new_item_is_merged_are_added_up) {
     set_scene_for_new();
-    while_held(OWNER, put_object, "expose_new_swap") {
+    while_held(OWNER, put_object, "merge_and_expose_swap") {
         tell(OTHER, take_object, take_object);
     }
     tell(OTHER, drop_object, drop_object, drop_object);
@@ -406,7 +406,7 @@ INTERLEAVING(has_queues_no_gil, increfs_while_a_new_item_is_merged_are_added_up)
 
 INTERLEAVING(has_queues_no_gil, a_new_item_that_is_queued_before_it_is_merged_is_dropped_once) {
     set_scene_for_new();
-    while_held(OWNER, put_object, "expose_new") {
+    while_held(OWNER, put_object, "merge_and_expose") {
         tell(OTHER, drop_object); /* an entry of the queue holds it now */
     }
     tell(OWNER, safepoint);

@@ -74,7 +74,7 @@ TEST(names_the_type_and_owner_whose_counts_are_merged) {
     tally_contention_row *rows;
     size_t count;
     total(&rows, &count);
-    if (strstr(tally_backend(), "biased")) {
+    if (is_biased()) {
         uint64_t merges = 0;
         for (size_t i = 0; i < count; i++)
             if (strcmp(rows[i].type, "Dropped") == 0 && rows[i].owner == 1)
@@ -145,7 +145,7 @@ TEST(counts_by_others_are_known_with_the_place_that_made_the_object) {
     for (int i = 0; i < THREADS; i++) check_int(tally_thread_join(&threads[i]), 0);
     tally_stats(&stats);
     check_int(tally_contention(&rows, &count), 0);
-    if (stats.detailed && !strstr(tally_backend(), "gil")) {
+    if (stats.detailed && no_gil()) {
         tally_contention_row a = row_of(rows, count, "Here"), b = row_of(rows, count, "There");
         check_int(a.shared_counts, (THREADS - 1) * COUNTS);
         check_int(b.shared_counts, COUNTS);

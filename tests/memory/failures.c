@@ -739,8 +739,8 @@ static void borrow_world(void *argument) {
     check(tally_borrowed_object(tally_list_borrow(made, 1)) != NULL);
 }
 
-/* What was handed out dies, and waits, without memory; all of it comes home. */
-TEST(what_was_handed_out_dies_without_memory) {
+/* Borrowable objects die, and wait, without memory; all of it comes home. */
+TEST(a_borrowable_object_dies_without_memory) {
     tally_object *class = mortal_class();
     static picture before, after;
     make_world();

@@ -3,8 +3,8 @@
  * bias.pml: the biased lock of a container. Its owner enters and leaves without a fence; another
  * thread revokes the bias with a membarrier. While the lock is biased a replaced array is freed at
  * once, and lock-free readers keep out. The owner may give the object up.
- * Stands for nogil/locking/locking_inline.h tally_lock_biased, tally_lock_inline,
- * tally_unlock_inline, tally_lock_unbias, tally_may_read_unlocked; locking_internal.h
+ * Stands for nogil/locking/locking_inline.h tally_lock_biased, tally_lock_object,
+ * tally_unlock_object, tally_lock_unbias, tally_may_read_unlocked; locking_internal.h
  * tally_lock_try; nogil/locking/biased_lock.c tally_lock_revoke, wait_for_owner;
  * nogil/locking/parking.c park, tally_unlock_slow.
  *

@@ -15,7 +15,7 @@
  * gives one to the owner. Full state space.
  *
  * Safety: no object dies with a reference left, or twice, or is touched when it is dead (no store
- * to its words either). A count leaves the states D, S and Q for M once. Nothing is lost: when the
+ * to its words either). A refcount becomes merged once. Nothing is lost: when the
  * others have finished, and the owner is blocked or has no breaker bit, its queue is empty; when
  * all have finished, both objects are dead.
  *
@@ -65,7 +65,7 @@ bool freed[2];
 
 byte queue;
 bool breaker;               /* TALLY_BREAK_MERGE */
-bool registration;          /* held */
+bool thread_list;          /* held */
 /* For the assertions only. */
 byte refs[2];               /* references that threads hold */
 bool merged[2];
@@ -220,7 +220,7 @@ inline push(p, o, result) {
 /* merge_for_gone */
 inline merge_for_gone(p, o) {
 #ifndef GONE_WITHOUT_LOCK
-    atomic { !registration -> registration = true };
+    atomic { !thread_list -> thread_list = true };
     push(p, o, result);
 #endif
     if
@@ -228,7 +228,7 @@ inline merge_for_gone(p, o) {
     :: else
     fi;
 #ifndef GONE_WITHOUT_LOCK
-    registration = false;
+    thread_list = false;
 #endif
     die_all(p, gone);
     if
@@ -430,10 +430,10 @@ runs:
         safepoint();
         /* tally_thread_list_lock */
         if
-        :: atomic { !registration -> registration = true }
-        :: registration ->
+        :: atomic { !thread_list -> thread_list = true }
+        :: thread_list ->
             become_blocked();
-            atomic { !registration -> registration = true };
+            atomic { !thread_list -> thread_list = true };
             become_running()
         fi;
 #ifdef CLOSE_WITHOUT_LOOK
@@ -447,20 +447,20 @@ runs:
             fi
         };
 #endif
-        registration = false
+        thread_list = false
     od;
     store_seq_cst(SLOT, STATUS, VACANT);
-    registration = false;
+    thread_list = false;
     lives--;
 
     if
     :: lives > 0 ->
         /* tally_thread_attach: the next thread becomes the owner of the objects of the slot */
-        atomic { !registration -> registration = true };
+        atomic { !thread_list -> thread_list = true };
         breaker = true;
         queue = 0;
         store_seq_cst(SLOT, STATUS, RUNNING);
-        registration = false;
+        thread_list = false;
         goto runs
     :: holds[0] + holds[1] == 0 -> skip
     fi;

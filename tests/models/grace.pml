@@ -39,7 +39,7 @@
 bool quiesce[2];                /* TALLY_BREAK_QUIESCE */
 bool blocked;                   /* the reader's status */
 byte under_way;
-byte queued, ripe;          /* batches: a bit for each block */
+byte queued, expired;          /* batches: a bit for each block */
 byte period = 1;            /* gp.ctr */
 bool registered[2];
 bool freed[RETIRES + 1];
@@ -62,8 +62,8 @@ inline online(t) {
 #endif
 }
 
-inline free_ripe(t) {
-    atomic { drained(t) -> batch = ripe; ripe = 0 };
+inline free_expired(t) {
+    atomic { drained(t) -> batch = expired; expired = 0 };
     atomic {
         if
         :: batch & 1 -> assert(!freed[0]); freed[0] = true; under_way--
@@ -81,7 +81,7 @@ inline free_ripe(t) {
 /* tally_reclaim_safepoint, from the quiescent state on */
 inline safepoint(t) {
     quiescent(t);
-    free_ripe(t);
+    free_expired(t);
 #ifdef COUNT_THEN_CLEAR
     again = under_way > 0;
     atomic { drained(t) -> quiesce[t] = false };
@@ -122,7 +122,7 @@ inline flush(block) {
  * something; so a wait in vain for one is an invalid end state. */
 inline idle(t) {
     do
-    :: quiesce[t] && !all_freed && (mem[CTR(t)] != period || ripe) -> safepoint(t)
+    :: quiesce[t] && !all_freed && (mem[CTR(t)] != period || expired) -> safepoint(t)
     :: all_freed -> break
     od
 }
@@ -236,7 +236,7 @@ end:
         :: !registered[READER]
         fi;
 #endif
-        ripe = ripe | batch
+        expired = expired | batch
     od
 }
 

@@ -27,7 +27,7 @@
 #define C 2
 
 byte status[3];             /* B and C run all the time */
-byte registration;          /* the thread list's lock: 0 free, else 1 + its holder */
+byte thread_list;          /* the thread list's lock: 0 free, else 1 + its holder */
 byte owner = A;             /* of the pool */
 byte remote[3];             /* a bit for each block */
 byte home;                  /* a bit for each block that is back in the pool */
@@ -89,16 +89,16 @@ inline claim(who) {
         got = 2
 #else
         if
-        :: atomic { registration == 0 -> registration = 1 + who };
+        :: atomic { thread_list == 0 -> thread_list = 1 + who };
             if
             :: status[A] == VACANT -> got = 2
 #ifdef NO_LOOK_UNDER_LOCK
             :: status[A] != VACANT -> got = 2
 #else
-            :: status[A] != VACANT -> registration = 0
+            :: status[A] != VACANT -> thread_list = 0
 #endif
             fi
-        :: registration != 0
+        :: thread_list != 0
         fi
 #endif
     :: status[A] == RUNNING || status[A] == CLAIMED
@@ -108,7 +108,7 @@ inline claim_end() {
     if
     :: got == 1 -> status[A] = BLOCKED
 #ifndef VACANT_WITHOUT_LOCK
-    :: got == 2 -> registration = 0
+    :: got == 2 -> thread_list = 0
 #else
     :: got == 2
 #endif
@@ -169,18 +169,18 @@ proctype maker() {
 #endif
     :: exits > 0 ->
         exits--;
-        atomic { registration == 0 -> registration = 1 + A };
+        atomic { thread_list == 0 -> thread_list = 1 + A };
         has(A); drain(A); has_not(A);
         status[A] = VACANT;
-        registration = 0;
+        thread_list = 0;
         if
         :: home == 3
         :: true
         fi;
         /* a thread attaches in the slot */
-        atomic { registration == 0 -> registration = 1 + A };
+        atomic { thread_list == 0 -> thread_list = 1 + A };
         status[A] = RUNNING;
-        registration = 0
+        thread_list = 0
     :: home == 3 -> break
     od
 }

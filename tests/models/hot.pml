@@ -14,10 +14,10 @@
  * Safety: the object dies once, with no reference left, not in a stop, and while it is cold. A dead
  * object is not counted. An object that is made hot is alive. At the end it is dead.
  *
- * With SPREAD the object becomes one with per-thread refcounts instead, as tally_defer_count and a
- * class's birth make it (nogil/refcount/per_thread.c); and each thread may give a reference to the
- * owner, once. The owner does it without a stop: its word first, then its half and the table's
- * reference in one compare-and-swap (tally_refcount_make_per_thread). A pusher that saw the owner
+ * With PER_THREAD the object gets per-thread refcounts instead, as tally_defer_count and a class's
+ * birth make it (nogil/refcount/per_thread.c); and each thread may give a reference to the owner,
+ * once. The owner does it without a stop: its word first, then its half and the table's reference
+ * in one compare-and-swap (tally_refcount_make_per_thread). A pusher that saw the owner
  * may make the state queued in between. The object is left as it is while its state says that an
  * entry is in a pusher's hand; the state does not say so once the owner has given up. The object
  * becomes ordinary again only when the table's reference is the last.
@@ -45,7 +45,8 @@ bool asked;
 bool table;                 /* the table's reference */
 bool freed, queued;
 bool in_op[T], gone[T];
-bool spreading, has_spread; /* the owner's word says so, its half is still to be added */
+bool becoming_per_thread; /* the owner's word says so, its half is still to be added */
+bool is_per_thread;
 
 #define held (refs[0] + refs[1] + refs[2] + entries)
 
@@ -74,7 +75,8 @@ inline count_down(p, seen) {
             fi
         :: else
         fi
-    :: seen == OWNED && p != 0 && shared == 0 && !queued && (owner == OWNED || spreading) ->
+    :: seen == OWNED && p != 0 && shared == 0 && !queued &&
+       (owner == OWNED || becoming_per_thread) ->
         queued = true; entries++; push = true
     :: else ->
         shared--;
@@ -153,24 +155,25 @@ proctype thread(byte p) {
             }
         :: else
         fi
-#ifdef SPREAD
+#ifdef PER_THREAD
     :: atomic {                                    /* the owner makes it per-thread; once */
-            p == 0 && refs[0] > 0 && owner == OWNED && own > 0 && !queued && !has_spread ->
-            has_spread = true; in_op[0] = true; spreading = true; seen_shared = shared; owner = HOT
+            p == 0 && refs[0] > 0 && owner == OWNED && own > 0 && !queued && !is_per_thread ->
+            is_per_thread = true; in_op[0] = true; becoming_per_thread = true;
+            seen_shared = shared; owner = HOT
         };
         atomic {
             assert(!freed && !table);
-#ifdef SPREAD_BY_STORE
+#ifdef PER_THREAD_BY_STORE
             shared = seen_shared + own + 1;
 #else
             shared = shared + own + 1;
 #endif
-#ifdef SPREAD_UNHELD
+#ifdef PER_THREAD_UNHELD
             shared--;
 #else
             table = true;
 #endif
-            own = 0; seen_shared = 0; spreading = false; in_op[0] = false
+            own = 0; seen_shared = 0; becoming_per_thread = false; in_op[0] = false
         }
     :: atomic { p != 0 && !gave && refs[p] > 0 && !gone[0] -> gave = true; refs[p]--; refs[0]++ }
 #endif
@@ -244,7 +247,7 @@ proctype stopper() {
             fi;
             if
             :: owner == HOT && request -> shared--; request = false  /* hot already */
-#ifdef SPREAD
+#ifdef PER_THREAD
             :: owner == HOT && !request -> sweep()
             :: owner != HOT && request && !queued -> heat()
 #else

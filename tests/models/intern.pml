@@ -3,7 +3,7 @@
  * intern.pml: the lock-free look-up of an interned str, against the death of the str, its removal
  * from the table, and the reuse of its block.
  * Stands for core/objects/interned.c tally_str_intern, find_living, find_or_add, add,
- * tally_interned_forget; core/objects/death.c dealloc_borrowable.
+ * tally_interned_forget; core/objects/borrow.c tally_dealloc_borrowable.
  *
  * Bounds: one text, so one place of the table. BLOCKS blocks for strs. THREADS threads, each of
  * which interns the text and drops it ROUNDS times. Full state space.

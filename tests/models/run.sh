@@ -86,13 +86,13 @@ hot     fails FORGET_GONE
 hot     fails DROP_IN_STOP
 hot     fails NO_TABLE_REFERENCE
 hot     fails STOP_ANYWHERE
-hot     holds SPREAD
-hot     fails SPREAD MERGE_HOT_AS_OWNED
-hot     fails SPREAD FORGET_GONE
-hot     fails SPREAD NO_TABLE_REFERENCE
-hot     fails SPREAD STOP_ANYWHERE
-hot     fails SPREAD SPREAD_BY_STORE
-hot     fails SPREAD SPREAD_UNHELD
+hot     holds PER_THREAD
+hot     fails PER_THREAD MERGE_HOT_AS_OWNED
+hot     fails PER_THREAD FORGET_GONE
+hot     fails PER_THREAD NO_TABLE_REFERENCE
+hot     fails PER_THREAD STOP_ANYWHERE
+hot     fails PER_THREAD PER_THREAD_BY_STORE
+hot     fails PER_THREAD PER_THREAD_UNHELD
 grace   holds
 grace   fails NO_WAIT
 grace   fails FREE_AT_ONCE

@@ -8,8 +8,6 @@
  * nogil/stop_the_world/stop_the_world.c tally_world_wait_for_resume, tally_world_has_resumed,
  * wait_for_resuming, claim_all, wait_for_all, tally_stop_the_world, tally_resume_the_world;
  * core/runtime/threads.c tally_thread_detach.
- * Names differ: asked is stop_requested, entering is resuming, early is parked_early, starts is
- * resumes, the registration lock is the thread list's.
  *
  * Bounds: three threads. Threads 0 and 1 stop the world STOPS0 and STOPS1 times. Threads 1 and 2
  * enter a blocking region BLOCKS1 and BLOCKS2 times. CLAIMS times thread 0 claims a blocked thread
@@ -52,14 +50,14 @@
 #define NOBODY 9
 #include "buffer.pml"
 
-bool stopper, mutex, registration;          /* held */
+bool stopper, mutex, thread_list;           /* held */
 bool stopping;
 bool breaker[3];                            /* TALLY_BREAK_STOP */
 bool by_stop[3];                            /* claimed_by_stop */
-bool asked;                                 /* the world stops once entering is 0 */
-byte entering;
-bool early[3];                              /* parked while it was asked; the code counts them */
-bool starts;                                /* its parity: no thread misses two */
+bool stop_requested;                        /* the world stops once resuming is 0 */
+byte resuming;
+bool parked_early[3];                       /* parked while a stop was requested; the code counts */
+bool resumes;                               /* its parity: no thread misses two */
 bool on_parked[3], on_started[3];           /* asleep on these conditions */
 /* For the assertions only. */
 byte stopped_by = NOBODY;
@@ -96,7 +94,7 @@ inline become_blocked(t) {
     fi
 }
 
-#define HAS_TO_WAIT(parked) (stopping || (parked && asked))
+#define HAS_TO_WAIT(parked) (stopping || (parked && stop_requested))
 
 /* become_running; parked: at a safepoint, which also heeds a requested stop. */
 inline become_running_from(t, parked) {
@@ -110,14 +108,14 @@ inline become_running_from(t, parked) {
             :: HAS_TO_WAIT(parked) ->
                 /* tally_world_wait_for_resume */
                 atomic {
-                    seen = starts;
+                    seen = resumes;
                     if
 #ifndef NO_ENTERING
-                    :: stopping -> entering++
+                    :: stopping -> resuming++
 #else
                     :: stopping
 #endif
-                    :: !stopping -> early[t] = true
+                    :: !stopping -> parked_early[t] = true
                     fi;
                     waited[t] = stopping;
                     late = true
@@ -125,7 +123,7 @@ inline become_running_from(t, parked) {
 #ifdef WAITS_AGAIN
 #define STILL_WAITS(parked) HAS_TO_WAIT(parked)
 #else
-#define STILL_WAITS(parked) (starts == seen)
+#define STILL_WAITS(parked) (resumes == seen)
 #endif
                 do
                 :: atomic { STILL_WAITS(parked) -> on_started[t] = true; mutex = false };
@@ -152,9 +150,9 @@ inline become_running_from(t, parked) {
     :: late ->
         acquire(mutex);
         atomic {
-            entering--;
+            resuming--;
             if
-            :: entering == 0 -> broadcast_parked()
+            :: resuming == 0 -> broadcast_parked()
             :: else
             fi
         };
@@ -193,30 +191,30 @@ inline world_stop(t) {
     /* wait_for_resuming */
     acquire(mutex);
     if
-    :: entering > 0 ->
-        asked = true;
+    :: resuming > 0 ->
+        stop_requested = true;
         breaker[(t + 1) % 3] = true;
         breaker[(t + 2) % 3] = true;
         do
-        :: atomic { entering > 0 -> on_parked[t] = true; mutex = false };
+        :: atomic { resuming > 0 -> on_parked[t] = true; mutex = false };
             atomic { !on_parked[t] && !mutex -> mutex = true }
-        :: entering == 0 -> break
+        :: resuming == 0 -> break
         od
     :: else
     fi;
     release(mutex);
 #endif
-    acquire(registration);
+    acquire(thread_list);
     acquire(mutex);
     atomic {
         assert(!waited[0] && !waited[1] && !waited[2]);
         stopping = true;
-        asked = false;
+        stop_requested = false;
 #ifndef FORGETS_EARLY
-        entering = entering + early[0] + early[1] + early[2];
+        resuming = resuming + parked_early[0] + parked_early[1] + parked_early[2];
 #endif
-        waited[0] = early[0]; waited[1] = early[1]; waited[2] = early[2];
-        early[0] = false; early[1] = false; early[2] = false
+        waited[0] = parked_early[0]; waited[1] = parked_early[1]; waited[2] = parked_early[2];
+        parked_early[0] = false; parked_early[1] = false; parked_early[2] = false
     };
     release(mutex);
 #ifndef NO_BREAKER
@@ -265,15 +263,15 @@ inline world_start(t) {
 #ifdef START_WITHOUT_MUTEX
     broadcast_started();
     stopping = false;
-    starts = !starts;
+    resumes = !resumes;
 #else
     acquire(mutex);
     stopping = false;
-    starts = !starts;
+    resumes = !resumes;
     broadcast_started();
     release(mutex);
 #endif
-    release(registration);
+    release(thread_list);
     release(stopper)
 }
 
@@ -325,15 +323,15 @@ proctype thread(byte t; byte stops; byte blocks; byte claims) {
     runs(t)
 #else
     if
-    :: atomic { !registration -> registration = true }
-    :: registration ->
+    :: atomic { !thread_list -> thread_list = true }
+    :: thread_list ->
         become_blocked(t);
-        acquire(registration);
+        acquire(thread_list);
         become_running(t)
     fi;
     runs(t);
     store_seq_cst(t, STATUS(t), VACANT);
-    release(registration)
+    release(thread_list)
 #endif
 }
 

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * borrowing.c: borrowed references mean the same on every backend; what has
- * been handed out dies at once but for its memory; what has not waits for nothing.
- * The interleavings are in tests/interleavings, the use after the end in
- * tests/misuse/invariants.c.
+ * borrowing.c: borrowed references mean the same on every backend. A borrowable object dies at once
+ * but for its memory and contents; no other object waits. The interleavings are in
+ * tests/interleavings, the use after the end in tests/misuse/invariants.c.
  */
 #include "suite.h"
 
@@ -140,7 +139,7 @@ TEST(what_moved_to_another_thread_and_merged_waits_for_nothing) {
 }
 
 /* What was borrowed by another thread waits, each piece once; the rest of the structure with it. */
-TEST(what_was_handed_out_dies_at_once_and_its_memory_waits) {
+TEST(a_borrowable_object_dies_at_once_and_its_memory_waits) {
     size_t before = blocks_in_use();
     tally_object *class_ = mortal_class();
     shared = tally_list_new(0);
@@ -194,7 +193,7 @@ static void count_call(tally_object *reference, void *context) {
     atomic_fetch_add_explicit(&called, 1, memory_order_relaxed);
 }
 
-TEST(what_was_handed_out_can_be_brought_back_by_its_finalizer) {
+TEST(a_borrowable_object_can_be_resurrected_by_its_finalizer) {
     tally_object *class_ = class_finalized("Phoenix", save);
     tally_object *instance = tally_instance_new(class_), *name = text("name");
     check_int(tally_set_attr(instance, name, class_), 0);
@@ -224,7 +223,7 @@ static void collect_dying(tally_object *self) {
 
 /* What waits its turn to be taken apart, while the finalizer of another collects, is dead, and no
  * garbage of that collection. */
-TEST(a_finalizer_collects_while_others_that_were_handed_out_wait_to_be_taken_apart) {
+TEST(a_finalizer_collects_while_other_borrowable_objects_wait_to_be_destroyed) {
     enum { COUNT = 20 };
     for (int kind = 0; kind < 2; kind++) {
         tally_object *class_ = class_finalized("Collecting", collect_dying);
@@ -233,7 +232,7 @@ TEST(a_finalizer_collects_while_others_that_were_handed_out_wait_to_be_taken_apa
         for (int i = 0; i < COUNT; i++) append_new(shared, tally_instance_new(class_));
         run_threads(1, borrow_all, NULL, 0);
         tally_object *holder = NULL;
-        if (kind == 1) { /* the parent was not handed out, nor was its last child */
+        if (kind == 1) { /* neither the parent nor its last child is borrowable */
             holder = tally_tuple_new((tally_object *[]){tally_list_get(shared, 0),
                                                         tally_list_get(shared, 1),
                                                         tally_instance_new(class_)},
@@ -254,8 +253,8 @@ TEST(a_finalizer_collects_while_others_that_were_handed_out_wait_to_be_taken_apa
     settle_until(all_is_reclaimed());
 }
 
-/* Every kind of object is handed out, dies, and is freed: large ones, weak references, classes. */
-TEST(every_kind_of_object_is_handed_out_and_dies) {
+/* Every kind of object is borrowed, dies, and is freed: large ones, weak references, classes. */
+TEST(every_kind_of_object_is_borrowed_and_dies) {
     tally_object *class_ = mortal_class(), *open = class_named("Open");
     static char long_text[3000];
     memset(long_text, 'x', sizeof long_text - 1);
@@ -291,13 +290,13 @@ TEST(every_kind_of_object_is_handed_out_and_dies) {
 }
 
 /*
- * A weak reference that was handed out dies before its referent, and its memory waits. When that
+ * A borrowable weak reference dies before its referent, and its memory waits. When that
  * goes, the referent has other weak references, or has died, and its block may be another object's:
  * neither is touched.
  */
 static int last_calls;
 static void count_last_call(tally_object *reference, void *context) { last_calls++; }
-TEST(a_weak_reference_that_was_handed_out_leaves_its_referent_once) {
+TEST(a_borrowable_weak_reference_leaves_its_referent_once) {
     tally_object *open = class_named("Open");
     for (int fate = 0; fate < 4; fate++) {
         last_calls = 0;

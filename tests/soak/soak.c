@@ -980,8 +980,8 @@ static void build(void) {
     tally_condition_init(&world.condition);
 }
 
-/* Nobody else has a reference any more. What was handed out or removed from a dict lets go after a
- * grace period: for a moment more than one reference is right. */
+/* No other thread has a reference any more. Borrowable objects and removed keys drop their
+ * references after a grace period: for a moment more than one reference is right. */
 static void drop_last(tally_object **objects, size_t count) {
     for (size_t i = 0; i < count; i++) {
         int immortal = tally_is_immortal(objects[i]);

@@ -357,7 +357,8 @@ class Soak:
 
 
 def amount_of(text, unit):
-    """The numbers in front of the unit: 'biased: 123 operations by ...'; requests from a line of JSON."""
+    """The numbers in front of the unit: 'biased: 123 operations by ...'; requests from a line of
+    JSON."""
     amount = 0
     for line in text.split('\n'):
         words = (

@@ -9,9 +9,6 @@
 
 #include <stdint.h>
 
-/* A callback of a test leaves alone what it does not need. */
-#pragma GCC diagnostic ignored "-Wunused-parameter"
-
 /* Prints "FILE:LINE: TEXT" and counts the failure. Only the first 20 failures are printed. */
 void check_failed(const char *file, int line, const char *format, ...)
     __attribute__((format(printf, 3, 4), cold));

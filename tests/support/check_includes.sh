@@ -13,7 +13,8 @@ fail() { echo "$*" >&2; failed=1; }
 
 # flags REFCOUNT HOUSE BACKEND: as the library of that backend is compiled.
 flags() {
-    echo "-std=gnu17 -Wall -Wextra -Werror -Wno-unused-function -I$root/core -I$root/$1
+    echo "-std=gnu17 -Wall -Wextra -Werror -Wno-unused-function -Wno-unused-parameter
+          -I$root/core -I$root/$1
           -I$build/backends/$3 -I$root/core/objects -I$root/$2 -I$root/$2/locking -I$root/$2/gc"
 }
 alone() { # alone HEADER FLAGS...

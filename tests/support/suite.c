@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "suite.h"
 
+#include "layout.h"
+
 static const char *pending_error(void) {
     static _Thread_local char text[300];
     if (tally_error_kind() == TALLY_NO_ERROR) return "";
@@ -20,9 +22,9 @@ void suite_run(void (*body)(void)) {
 }
 
 int backend_is(const char *name) { return strcmp(tally_backend(), name) == 0; }
-int has_gil(void) { return strncmp(tally_backend(), "gil", 3) == 0; }
+int has_gil(void) { return !TALLY_LOCK_FREE_READS; }
 int no_gil(void) { return !has_gil(); }
-int is_biased(void) { return strstr(tally_backend(), "biased") != NULL; }
+int is_biased(void) { return TALLY_REFCOUNT_HAVE_OWNERS; }
 int biased_without_gil(void) { return is_biased() && no_gil(); }
 
 void suite_check_double(const char *file, int line, const char *what, double got, double wanted) {

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * gc-churn: every thread makes cycles and drops them, beside a standing
- * population; automatic collection frees them. It stands for programs that do
- * not break their cycles. An operation is an instance made.
+ * gc-churn: every thread makes cycles and drops them, beside a standing population; automatic
+ * collection frees them. It stands for programs that do not break their cycles. An operation is an
+ * instance made.
  *
- * That the cycles are freed is checked by a weak reference to one of them, kept
- * until its cycle is dead: by teardown at the latest.
+ * That the cycles are freed is checked by a weak reference to one of them, kept until its cycle is
+ * dead: by teardown at the latest.
  */
 #include "workload.h"
 
@@ -41,21 +41,15 @@ static void setup(struct shared *shared, const workload_context *context) {
 
 static void enter(struct shared *shared, struct local *local, const workload_context *context) {
     local->live = workload_keep(context, tally_list_new(0), ANY_HOLDERS);
-    for (uint64_t i = context->worker; i < context->parameters[LIVE]; i += context->workers) {
-        tally_object *link = workload_object(tally_instance_new(shared->class_));
-
-        workload_done(tally_list_append(local->live, link));
-        tally_decref(link);
-    }
+    for (uint64_t i = context->worker; i < context->parameters[LIVE]; i += context->workers)
+        workload_append(local->live, tally_instance_new(shared->class_));
 }
 
 /* A new reference to the first of a ring, whose last has one to it as well. */
 static tally_object *make_ring(tally_object *class_, uint64_t length) {
     tally_object *first = workload_object(tally_instance_new(class_)), *last = first;
-
     for (uint64_t i = 1; i < length; i++) {
         tally_object *next = workload_object(tally_instance_new(class_));
-
         workload_done(tally_slot_set(last, 0, next));
         tally_decref(next); /* last keeps it */
         last = next;
@@ -66,10 +60,8 @@ static tally_object *make_ring(tally_object *class_, uint64_t length) {
 
 static uint64_t run(struct shared *shared, struct local *local, const workload_context *context) {
     uint64_t length = context->parameters[RING], made = 0, looked = 0;
-
     for (; made < INSTANCES_PER_RUN; made += length) {
         tally_object *ring = make_ring(shared->class_, length);
-
         if (made == 0) workload_watch(&shared->canaries[context->worker], ring);
         tally_decref(ring);
         if (made - looked >= 64) {
@@ -84,7 +76,6 @@ static uint64_t run(struct shared *shared, struct local *local, const workload_c
 static void leave(struct shared *shared, struct local *local, const workload_context *context) {
     for (ptrdiff_t i = 0; i < tally_list_length(local->live); i++) {
         tally_object *link = workload_object(tally_list_get(local->live, i));
-
         workload_check_count(link, 2); /* the list's and this one */
         tally_decref(link);
     }
@@ -94,20 +85,9 @@ static void teardown(struct shared *shared, const workload_context *context) {
     workload_check_canaries(shared->canaries, context->workers);
 }
 
-WORKLOAD(gc_churn) = {
-    .name = "gc-churn",
-    .kind = CYCLE_COLLECTOR,
-    .makes_garbage = true,
-    .description =
-        "All threads make cycles that automatic collection frees: programs that never break one.",
-    .unit = "instances",
-    .parameters = parameters,
-    .least_sample_ms = 15,
-    .shared_size = sizeof(struct shared),
-    .local_size = sizeof(struct local),
-    .setup = setup,
-    .enter = enter,
-    .run = run,
-    .leave = leave,
-    .teardown = teardown,
-};
+WORKLOAD(gc_churn, .name = "gc-churn", .kind = CYCLE_COLLECTOR, .makes_garbage = true,
+         .description = "All threads make cycles that automatic collection frees: programs "
+                        "that never break one.",
+         .unit = "instances", .parameters = parameters, .least_sample_ms = 15, SHARED_STATE,
+         LOCAL_STATE, .setup = setup, .enter = enter, .run = run, .leave = leave,
+         .teardown = teardown);

@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * gc-garbage: full collections that free cycles of two instances, plain ones or
- * with finalizers: as PEP 442 has it, or as Python 2, where such a cycle was
- * never freed and went to gc.garbage.
+ * gc-garbage: full collections that free cycles of two instances, plain ones or with finalizers: as
+ * PEP 442 has it, or as Python 2, where such a cycle was never freed and went to gc.garbage.
  *
- * The first worker makes the cycles, which is not measured, and collects; an
- * operation is an object found. The others run safepoints. Automatic collection
- * is off.
+ * The first worker makes the cycles, which is not measured, and collects; an operation is an object
+ * found. The others run safepoints. Automatic collection is off.
  */
 #include "workload.h"
 
@@ -43,13 +41,11 @@ struct local {
 static atomic_uint_fast64_t finalized;
 
 static void finalize(tally_object *self) {
-    (void)self;
     atomic_fetch_add_explicit(&finalized, 1, memory_order_relaxed);
 }
 
 static void check_finalized(uint64_t expected) {
     uint64_t count = atomic_exchange_explicit(&finalized, 0, memory_order_relaxed);
-
     if (count != expected)
         workload_fail("%llu finalizers ran, not %llu", (unsigned long long)count,
                       (unsigned long long)expected);
@@ -73,13 +69,11 @@ static void break_cycles(uint64_t expected) {
     if (expected == 0) return;
     tally_object *garbage = workload_object(tally_gc_garbage());
     ptrdiff_t length = tally_list_length(garbage);
-
     if (length != (ptrdiff_t)expected)
         workload_fail("the list of garbage has %td objects, not %llu", length,
                       (unsigned long long)expected);
     for (ptrdiff_t i = 0; i < length; i++) {
         tally_object *half = workload_object(tally_list_get(garbage, i));
-
         workload_done(tally_slot_set(half, 0, NULL));
         tally_decref(half);
     }
@@ -90,13 +84,11 @@ static void break_cycles(uint64_t expected) {
 
 static void prepare(struct shared *shared, struct local *local, const workload_context *context) {
     uint64_t cycles = context->worker == 0 ? context->parameters[CYCLES] : 0;
-
     break_cycles(local->kept);
     local->kept = 0;
     for (uint64_t i = 0; i < cycles; i++) {
         tally_object *one = workload_object(tally_instance_new(shared->class_));
         tally_object *two = workload_object(tally_instance_new(shared->class_));
-
         workload_done(tally_slot_set(one, 0, two));
         workload_done(tally_slot_set(two, 0, one));
         tally_decref(one);
@@ -108,7 +100,6 @@ static void prepare(struct shared *shared, struct local *local, const workload_c
 
 static uint64_t run(struct shared *shared, struct local *local, const workload_context *context) {
     uint64_t objects = 2 * context->parameters[CYCLES], kind = context->parameters[FINALIZERS];
-
     if (context->worker != 0) return workload_stand_by();
     ptrdiff_t found = tally_gc_collect(2);
     if (found != (ptrdiff_t)objects)
@@ -123,27 +114,18 @@ static void leave(struct shared *shared, struct local *local, const workload_con
     break_cycles(local->kept);
 }
 
-WORKLOAD(gc_garbage) = {
-    .name = "gc-garbage",
-    .kind = CYCLE_COLLECTOR,
-    .makes_garbage = true,
-    .description =
-        "Full collections that free dead cycles of two instances: what garbage costs an object.",
-    .unit = "objects found",
-    .parameters = parameters,
-    .variants = variants,
-    .about_variants =
-        {.title = "Garbage, and finalizers in it",
-         .text = "Dead cycles of two instances, by gc-garbage: without finalizers; with, as since "
-                 "PEP 442; and as in Python 2, where a cycle with a finalizer was never freed but "
-                 "put on a list.",
-         .caption = "Nanoseconds of a collection an object found, and how many of those it freed"},
-    .quick_variants = variants,
-    .shared_size = sizeof(struct shared),
-    .local_size = sizeof(struct local),
-    .configure = configure,
-    .setup = setup,
-    .prepare = prepare,
-    .run = run,
-    .leave = leave,
-};
+WORKLOAD(gc_garbage, .name = "gc-garbage", .kind = CYCLE_COLLECTOR, .makes_garbage = true,
+         .description = "Full collections that free dead cycles of two instances: what "
+                        "garbage costs an object.",
+         .unit = "objects found", .parameters = parameters, .variants = variants,
+         .about_variants =
+             {.title = "Garbage, and finalizers in it",
+              .text = "Dead cycles of two instances, by gc-garbage: without finalizers; "
+                      "with, as since "
+                      "PEP 442; and as in Python 2, where a cycle with a finalizer was "
+                      "never freed but "
+                      "put on a list.",
+              .caption = "Nanoseconds of a collection an object found, and how many of those "
+                         "it freed"},
+         .quick_variants = variants, SHARED_STATE, LOCAL_STATE, .configure = configure,
+         .setup = setup, .prepare = prepare, .run = run, .leave = leave);

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * gc-growth: a heap grows from nothing while automatic collection is on, and
- * nothing in it dies. Each collection looks at live objects in vain; the work of
- * all of them should stay in proportion to the heap, however large it gets.
+ * gc-growth: a heap grows from nothing while automatic collection is on, and nothing in it dies.
+ * Each collection looks at live objects in vain; the work of all of them should stay in proportion
+ * to the heap, however large it gets.
  *
- * The first worker makes lists of one item, and holds them in a list; an
- * operation is a container made. The heap before is dropped unmeasured. The
- * others run safepoints.
+ * The first worker makes lists of one item, and holds them in a list; an operation is a container
+ * made. The heap before is dropped unmeasured. The others run safepoints.
  */
 #include "workload.h"
 
@@ -56,10 +55,8 @@ static uint64_t run(struct shared *shared, struct local *local, const workload_c
     if (context->worker != 0) return workload_stand_by();
     for (uint64_t i = 0; i < context->parameters[CONTAINERS]; i++) {
         tally_object *list = workload_object(tally_list_new(1));
-
         workload_done(tally_list_append(list, tally_none));
-        workload_done(tally_list_append(local->heap, list));
-        tally_decref(list);
+        workload_append(local->heap, list);
         if (i % 64 == 0) tally_safepoint();
     }
     return context->parameters[CONTAINERS];
@@ -69,23 +66,16 @@ static void leave(struct shared *shared, struct local *local, const workload_con
     drop(local, context);
 }
 
-WORKLOAD(gc_growth) = {
-    .name = "gc-growth",
-    .kind = CYCLE_COLLECTOR,
-    .description =
-        "Grow a heap of live lists with automatic collection on: what looking in vain costs.",
-    .unit = "lists",
-    .parameters = parameters,
-    .variants = variants,
-    .about_variants =
-        {.title = "A heap that grows",
-         .text =
-             "Lists that all stay alive, made with automatic collection on, by gc-growth. Where "
-             "the figures of a row rise with the size, the work grows faster than the heap.",
-         .caption = "Nanoseconds in pauses a list made, of all the time a list takes"},
-    .quick_variants = quick_variants,
-    .local_size = sizeof(struct local),
-    .prepare = prepare,
-    .run = run,
-    .leave = leave,
-};
+WORKLOAD(gc_growth, .name = "gc-growth", .kind = CYCLE_COLLECTOR,
+         .description = "Grow a heap of live lists with automatic collection on: what "
+                        "looking in vain costs.",
+         .unit = "lists", .parameters = parameters, .variants = variants,
+         .about_variants =
+             {.title = "A heap that grows",
+              .text = "Lists that all stay alive, made with automatic collection on, by "
+                      "gc-growth. Where "
+                      "the figures of a row rise with the size, the work grows faster "
+                      "than the heap.",
+              .caption = "Nanoseconds in pauses a list made, of all the time a list takes"},
+         .quick_variants = quick_variants, LOCAL_STATE, .prepare = prepare, .run = run,
+         .leave = leave);

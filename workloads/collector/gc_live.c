@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * gc-live: full collections of a graph that is all alive: what a pause costs,
- * and how that grows with the objects in it. The nodes have edges to nodes drawn
- * at random. They are reached from a list, in the order they were made in, which
- * is that of their addresses, or shuffled.
+ * gc-live: full collections of a graph that is all alive: what a pause costs, and how that grows
+ * with the objects in it. The nodes have edges to nodes drawn at random. They are reached from a
+ * list, in the order they were made in, which is that of their addresses, or shuffled.
  *
- * The first worker owns the graph and collects; an operation is an object
- * examined. The others run safepoints: they are parked in the pause, and may
- * help to mark. Automatic collection is off.
+ * The first worker owns the graph and collects; an operation is an object examined. The others run
+ * safepoints: they are parked in the pause, and may help to mark. Automatic collection is off.
  */
 #include "workload.h"
 
@@ -51,7 +49,6 @@ static void setup(struct shared *shared, const workload_context *context) {
     static const char *const names[] = {"a", "b", "c", "d", "e", "f", "g", "h",
                                         "i", "j", "k", "l", "m", "n", "o", "p"};
     const char *slots[MOST_EDGES + 1] = {NULL};
-
     for (uint64_t i = 0; i < context->parameters[EDGES]; i++) slots[i] = names[i];
     shared->class_ = workload_keep_class(context, "Node", slots);
     tally_gc_disable();
@@ -61,7 +58,6 @@ static void shuffle(tally_object **nodes, size_t count, uint64_t *seed) {
     for (size_t i = count; i > 1; i--) {
         size_t other = workload_random(seed) % i;
         tally_object *node = nodes[i - 1];
-
         nodes[i - 1] = nodes[other];
         nodes[other] = node;
     }
@@ -73,7 +69,6 @@ static tally_object *make_graph(const struct shared *shared, const workload_cont
     uint64_t seed = workload_seed(context);
     tally_object **nodes = workload_allocate(count * sizeof *nodes);
     tally_object *list = workload_object(tally_list_new((ptrdiff_t)count));
-
     for (size_t i = 0; i < count; i++)
         nodes[i] = workload_object(tally_instance_new(shared->class_));
     for (size_t i = 0; i < count; i++)
@@ -81,10 +76,7 @@ static tally_object *make_graph(const struct shared *shared, const workload_cont
             workload_done(
                 tally_slot_set(nodes[i], (ptrdiff_t)edge, nodes[workload_random(&seed) % count]));
     if (context->parameters[ORDER] == SHUFFLED) shuffle(nodes, count, &seed);
-    for (size_t i = 0; i < count; i++) {
-        workload_done(tally_list_append(list, nodes[i]));
-        tally_decref(nodes[i]);
-    }
+    for (size_t i = 0; i < count; i++) workload_append(list, nodes[i]);
     free(nodes);
     return list;
 }
@@ -117,7 +109,6 @@ static uint64_t run(struct shared *shared, struct local *local, const workload_c
 /* Each node has all its edges, and the counts are those that the graph was made with. */
 static void leave(struct shared *shared, struct local *local, const workload_context *context) {
     uint64_t count = context->parameters[NODES], edges = context->parameters[EDGES], counted = 0;
-
     if (context->worker != 0) return;
     workload_done(tally_gc_remove_callback(note, local));
     if (tally_list_length(local->list) != (ptrdiff_t)count)
@@ -125,7 +116,6 @@ static void leave(struct shared *shared, struct local *local, const workload_con
                       (unsigned long long)count);
     for (uint64_t i = 0; i < count; i++) {
         tally_object *node = workload_object(tally_list_get(local->list, (ptrdiff_t)i));
-
         counted += (uint64_t)tally_refcount(node) - 1;
         for (uint64_t edge = 0; edge < edges; edge++)
             tally_decref(workload_object(tally_slot_get(node, (ptrdiff_t)edge)));
@@ -142,27 +132,18 @@ static void teardown(struct shared *shared, const workload_context *context) {
         workload_fail("the last collection failed: %s", tally_error_message());
 }
 
-WORKLOAD(gc_live) = {
-    .name = "gc-live",
-    .kind = CYCLE_COLLECTOR,
-    .description = "Full collections over a graph of live instances: what a pause costs an object.",
-    .unit = "objects examined",
-    .parameters = parameters,
-    .variants = variants,
-    .about_variants =
-        {.title = "A pause against live objects",
-         .text = "Full collections of a graph that is all alive, by gc-live. A pause grows with "
-                 "what is alive, not with what is garbage. With more than one thread the others "
-                 "are parked in the pause, and without a GIL they may help to mark.",
-         .caption = "Nanoseconds of pause an object examined, and the median pause",
-         .axis = "nodes"},
-    .quick_variants = quick_variants,
-    .shared_size = sizeof(struct shared),
-    .local_size = sizeof(struct local),
-    .setup = setup,
-    .enter = enter,
-    .prepare = prepare,
-    .run = run,
-    .leave = leave,
-    .teardown = teardown,
-};
+WORKLOAD(
+    gc_live, .name = "gc-live", .kind = CYCLE_COLLECTOR,
+    .description = "Full collections over a graph of live instances: what a pause "
+                   "costs an object.",
+    .unit = "objects examined", .parameters = parameters, .variants = variants,
+    .about_variants = {.title = "A pause against live objects",
+                       .text = "Full collections of a graph that is all alive, by gc-live. A pause "
+                               "grows with "
+                               "what is alive, not with what is garbage. With more than one thread "
+                               "the others "
+                               "are parked in the pause, and without a GIL they may help to mark.",
+                       .caption = "Nanoseconds of pause an object examined, and the median pause",
+                       .axis = "nodes"},
+    .quick_variants = quick_variants, SHARED_STATE, LOCAL_STATE, .setup = setup, .enter = enter,
+    .prepare = prepare, .run = run, .leave = leave, .teardown = teardown);

@@ -19,7 +19,8 @@ class Refused(Exception):
 
 
 def begin():
-    """Takes descriptors 0 to 2 where they are closed, so that no file gets one of them. Call it first."""
+    """Takes descriptors 0 to 2 where they are closed, so that no file gets one of them. Call it
+    first."""
     for number in range(3):
         try:
             os.fstat(number)
@@ -28,7 +29,8 @@ def begin():
 
 
 def end_with_parent(parent=None):
-    """For the child of a fork: the kernel kills it when its parent dies. A parent that is dead by now is not its parent any more."""
+    """For the child of a fork: the kernel kills it when its parent dies. A parent that is dead by
+    now is not its parent any more."""
     LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if parent is not None and os.getppid() != parent:
         os._exit(1)
@@ -59,7 +61,8 @@ def start(words, **options):
 
 
 def main(function):
-    """Runs it and ends with its status: 2 after Refused, 130 after Ctrl-C, and not with 0 where output is lost."""
+    """Runs it and ends with its status: 2 after Refused, 130 after Ctrl-C, and not with 0 where
+    output is lost."""
     name = os.path.basename(sys.argv[0])
     begin()
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * causes.c: what a workload says of itself, and what holds for all of a kind or
- * for all on a backend.
+ * causes.c: what a workload says of itself, and what holds for all of a kind or for all on a
+ * backend.
  */
 #include "causes.h"
 
@@ -41,10 +41,8 @@ const char *cause_kept(const tally_workload *workload, enum cause cause) {
 
 json_t *causes_to_json(const tally_workload *workload) {
     json_t *result = json_object();
-
     for (int i = 0; i < CAUSES; i++) {
         const char *kept = cause_kept(workload, i);
-
         json_object_set_new(result, names[i], kept != NULL ? json_string(kept) : json_null());
     }
     return result;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * contention.c: differences of two lists, and the names of places, which addr2line
- * of the binutils knows; without it they stay addresses.
+ * contention.c: differences of two lists, and the names of places, which addr2line of the binutils
+ * knows; without it they stay addresses.
  */
 #define _GNU_SOURCE
 #include "contention.h"
@@ -24,7 +24,6 @@ static void read_rows(contention *contention) {
 
 static bool is_counting(void) {
     tally_stats_result stats;
-
     tally_stats(&stats);
     return stats.detailed;
 }
@@ -54,14 +53,12 @@ static void take_off(tally_contention_row *row, const tally_contention_row *befo
 
 static int most_first(const void *a, const void *b) {
     uint64_t x = total_of(a), y = total_of(b);
-
     return x > y ? -1 : x < y;
 }
 
 void contention_end(contention *contention) {
     struct contention before = *contention;
     uint64_t all = 0;
-
     if (before.rows == NULL) return;
     read_rows(contention);
     for (size_t i = 0; i < contention->count; i++) {
@@ -86,7 +83,6 @@ static bool read_place(FILE *answers, char *place) {
     size_t room = 0, room2 = 0;
     bool good = getline(&function, &room, answers) > 0 && getline(&line, &room2, answers) > 0 &&
                 *function != '?';
-
     if (good) {
         function[strcspn(function, "\n")] = '\0';
         line[strcspn(line, " \n")] = '\0'; /* a discriminator may follow */
@@ -98,8 +94,8 @@ static bool read_place(FILE *answers, char *place) {
     return good;
 }
 
-/* One call for all of this program's own code, which is not moved by more than its base.
- * The address is where the call returns to, so the byte before it is the call's. */
+/* One call for all of this program's own code, which is not moved by more than its base. The
+ * address is where the call returns to, so the byte before it is the call's. */
 static void name_places(const contention *contention, size_t count, char (*places)[PLACE]) {
     char command[64 + MOST_ROWS * 20];
     int used = snprintf(command, sizeof command, "addr2line -f -e /proc/%ld/exe", (long)getpid());
@@ -109,7 +105,6 @@ static void name_places(const contention *contention, size_t count, char (*place
     for (size_t i = 0; i < count; i++) {
         const char *site = contention->rows[i].site;
         bool own = site != NULL && dladdr(site, &about) != 0 && about.dli_fbase == self.dli_fbase;
-
         used += snprintf(command + used, sizeof command - (size_t)used, " %zx",
                          own ? (size_t)(site - (const char *)self.dli_fbase) - 1 : 0);
     }
@@ -123,12 +118,10 @@ json_t *contention_to_json(const contention *contention) {
     char places[MOST_ROWS][PLACE];
     size_t count = contention->count < MOST_ROWS ? contention->count : MOST_ROWS;
     json_t *result = json_array();
-
     for (size_t i = 0; i < count; i++) snprintf(places[i], PLACE, "%s", contention->rows[i].place);
     if (count > 0) name_places(contention, count, places);
     for (size_t i = 0; i < count; i++) {
         const tally_contention_row *row = &contention->rows[i];
-
         json_array_append_new(
             result,
             json_pack("{s:s, s:i, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:f}", "type", row->type,

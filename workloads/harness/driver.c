@@ -25,7 +25,6 @@ enum { ENDED_EARLY = 130 };
 
 static json_t *run_threads(const options *options, bool *incomplete) {
     run run;
-
     watch_start(options->time_limit);
     measure(options, &run);
     json_t *result = run_to_json(&run, options);
@@ -37,7 +36,6 @@ static json_t *run_threads(const options *options, bool *incomplete) {
 int main(int argc, char **argv) {
     options options;
     bool incomplete;
-
     layout_shift();
     output_watch("tally-" TALLY_DRIVER_BACKEND);
     options_parse(&options, argc, argv);

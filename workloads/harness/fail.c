@@ -23,7 +23,6 @@ void fail_clean_up(void) {
 
 void fail_end(int status, const char *format, va_list arguments) {
     char message[2048];
-
     vsnprintf(message, sizeof message, format, arguments);
     fprintf(stderr, "tally-%s: %s%s%s\n", tally_backend(), current, *current ? ": " : "", message);
     fail_clean_up();
@@ -33,7 +32,6 @@ void fail_end(int status, const char *format, va_list arguments) {
 
 void workload_fail(const char *format, ...) {
     va_list arguments;
-
     va_start(arguments, format);
     fail_end(EXIT_FAILURE, format, arguments);
 }

@@ -10,8 +10,8 @@
 /* KiB, 0 if the system does not tell. */
 long footprint_resident(void);
 long footprint_peak(void);
-/* Each shared page divided among the processes that map it (PSS): sums over
- * processes count no page twice. */
+/* Each shared page divided among the processes that map it (PSS): sums over processes count no page
+ * twice. */
 long footprint_proportional(void);
 
 /* Name and bytes of one object of each kind; the run time must be started. */

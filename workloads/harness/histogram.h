@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * histogram.h: counts of nanoseconds in buckets that are linear within a power
- * of two and logarithmic over all of them, after G. Tene's HdrHistogram: 32
- * buckets a power, so a quantile is at most 1/32 above the value it stands for.
- * One thread writes; the sums and the longest are exact.
+ * histogram.h: counts of nanoseconds in buckets that are linear within a power of two and
+ * logarithmic over all of them, after G. Tene's HdrHistogram: 32 buckets a power, so a quantile is
+ * at most 1/32 above the value it stands for. One thread writes; the sums and the longest are
+ * exact.
  */
 #ifndef TALLY_HARNESS_HISTOGRAM_H
 #define TALLY_HARNESS_HISTOGRAM_H

@@ -20,7 +20,6 @@ static long offset;
 void layout_shift(void) {
     const char *text = getenv("TALLY_HEAP_OFFSET");
     char *end;
-
     if (text == NULL) return;
     errno = 0;
     offset = strtol(text, &end, 10);
@@ -34,7 +33,6 @@ void layout_shift(void) {
 static bool kernel_randomises(void) {
     FILE *file = fopen("/proc/sys/kernel/randomize_va_space", "re");
     int value = 0;
-
     if (file == NULL) return false;
     if (fscanf(file, "%d", &value) != 1) value = 0;
     fclose(file);
@@ -43,7 +41,6 @@ static bool kernel_randomises(void) {
 
 void layout_to_json(json_t *result) {
     int now = personality(0xffffffff);
-
     json_object_set_new(result, "heap_offset", json_integer(offset));
     json_object_set_new(
         result, "addresses_randomised",

@@ -1,20 +1,19 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * measure.c: the samples. All workers wait at a gate, the main thread opens it,
- * sleeps for the length of the sample, and sets a flag that each worker looks
- * at between two calls of `run`. A sample's time is that from the first start to the last end,
- * and its rate all operations over this time: a worker that waits for the GIL when the
- * sample ends does its run later, and both the run and the wait count.
+ * measure.c: the samples. All workers wait at a gate, the main thread opens it, sleeps for the
+ * length of the sample, and sets a flag that each worker looks at between two calls of `run`. A
+ * sample's time is that from the first start to the last end, and its rate all operations over this
+ * time: a worker that waits for the GIL when the sample ends does its run later, and both the run
+ * and the wait count.
  *
- * Where a sample is a total of operations, the workers take them from one pot,
- * and whoever takes the last one sets the flag. One pot and not a part each:
- * what one worker leaves undone another does, and workers that wait for each
- * other, or stand by, need no rule of their own. A run is never cut short, so somewhat more than
- * the total is done; the sample says how much.
+ * Where a sample is a total of operations, the workers take them from one pot, and whoever takes
+ * the last one sets the flag. One pot and not a part each: what one worker leaves undone another
+ * does, and workers that wait for each other, or stand by, need no rule of their own. A run is
+ * never cut short, so somewhat more than the total is done; the sample says how much.
  *
- * The invariant: whoever sleeps is in a blocking region. The main thread is in
- * one from the first gate on, except while it asks for statistics or wakes
- * workers, so that it never holds a GIL that is being measured.
+ * The invariant: whoever sleeps is in a blocking region. The main thread is in one from the first
+ * gate on, except while it asks for statistics or wakes workers, so that it never holds a GIL that
+ * is being measured.
  */
 #define _GNU_SOURCE 1 /* pthread_setname_np, TEMP_FAILURE_RETRY */
 
@@ -62,8 +61,8 @@ struct measurement {
     struct worker *workers;
     histogram *latencies; /* one per worker; NULL: not measured */
     bool from_pot;        /* of this sample; handed over by the gate's mutex */
-    /* All are relaxed: the gate orders everything else, and a worker that sees
-     * the flag a little later only works a little longer. */
+    /* All are relaxed: the gate orders everything else, and a worker that sees the flag a little
+     * later only works a little longer. */
     alignas(WORKLOAD_LINE) atomic_bool stop;
     alignas(WORKLOAD_LINE) atomic_bool over; /* no more samples */
     atomic_bool counted; /* relaxed: the samples have begun, perf events are counted */
@@ -72,7 +71,6 @@ struct measurement {
 
 static double now(void) {
     struct timespec time;
-
     clock_gettime(CLOCK_MONOTONIC, &time);
     return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
 }
@@ -85,7 +83,6 @@ static void enter(struct worker *worker, local_state *state) {
     const tally_workload *workload = all->options->workload;
     workload_context context = all->context;
     shared_state *shared = &all->shared;
-
     if (all->latencies != NULL) context.latency = &all->latencies[worker->index];
     if (all->options->without == CAUSE_SHARING) {
         context.workers = 1;
@@ -101,7 +98,6 @@ static void enter(struct worker *worker, local_state *state) {
 /* The name shows in the stacks of a run that hangs. */
 static void name_thread(unsigned index) {
     char name[16];
-
     snprintf(name, sizeof name, "worker %u", index + 1);
     pthread_setname_np(pthread_self(), name);
 }
@@ -109,7 +105,6 @@ static void name_thread(unsigned index) {
 static void take_from_pot(struct measurement *all, uint64_t operations) {
     int64_t done = (int64_t)operations;
     int64_t left = atomic_fetch_sub_explicit(&all->pot, done, memory_order_relaxed);
-
     if (left > 0 && left <= done) {
         atomic_store_explicit(&all->stop, true, memory_order_relaxed);
         stop_rouse();
@@ -122,7 +117,6 @@ static void work(void *argument) {
     const tally_workload *workload = all->options->workload;
     bool prepares = workload->prepare != NULL;
     local_state state = {.local = NULL};
-
     name_thread(worker->index);
     worker->pinned = pinning_bind(&all->pinning, all->options->index + worker->index);
     enter(worker, &state);
@@ -132,7 +126,6 @@ static void work(void *argument) {
     for (;;) {
         uint64_t operations = 0;
         double in_run = 0;
-
         tally_blocking_begin();
         gate_wait(&all->gate);
         bool counted = atomic_load_explicit(&all->counted, memory_order_relaxed);
@@ -142,8 +135,8 @@ static void work(void *argument) {
             now(); /* before the end: to wait for the GIL is part of the price */
         tally_blocking_end();
         if (atomic_load_explicit(&all->over, memory_order_relaxed)) break;
-        /* Once at least: on a busy machine a worker may leave the gate after a
-         * short sample is over, and one that did nothing has no rate. */
+        /* Once at least: on a busy machine a worker may leave the gate after a short sample is
+         * over, and one that did nothing has no rate. */
         do {
             if (prepares) {
                 workload->prepare(shared, local, &state.context);
@@ -167,12 +160,10 @@ static void work(void *argument) {
 
 static void start_workers(struct measurement *all) {
     unsigned count = all->context.workers;
-
     all->workers = workload_allocate(count * sizeof *all->workers);
     gate_init(&all->gate, count);
     for (unsigned i = 0; i < count; i++) {
         struct worker *worker = &all->workers[i];
-
         worker->measurement = all;
         worker->index = i;
         if (tally_thread_start(&worker->thread, work, worker) != 0)
@@ -191,11 +182,10 @@ static void end_workers(struct measurement *all) {
 
 /* ---- the main thread ---------------------------------------------------- */
 
-/* One worker of many processes: waits until all others are ready too. False:
- * the parent has given up. */
+/* One worker of many processes: waits until all others are ready too. False: the parent has given
+ * up. */
 static bool meet_other_processes(const options *options) {
     char byte = 0;
-
     watch_rest();
     return options->parent < 0 ||
            (TEMP_FAILURE_RETRY(send(options->parent, &byte, 1, MSG_NOSIGNAL)) == 1 &&
@@ -205,16 +195,14 @@ static bool meet_other_processes(const options *options) {
 static void wake(const struct measurement *all) {
     const tally_workload *workload = all->options->workload;
     bool own = all->options->without == CAUSE_SHARING;
-
     for (unsigned i = 0; i < (own ? all->context.workers : 1); i++) {
         const shared_state *state = own ? &all->workers[i].own : &all->shared;
-
         workload->wake(state->shared, &state->context);
     }
 }
 
-/* Lets all workers run for so long, or until they have done `total` operations
- * if that is not 0; false if the driver is to end. */
+/* Lets all workers run for so long, or until they have done `total` operations if that is not 0;
+ * false if the driver is to end. */
 static bool run_for(struct measurement *all, const char *step, unsigned milliseconds,
                     uint64_t total) {
     if (!meet_other_processes(all->options)) return false;
@@ -239,10 +227,8 @@ static void record(const struct measurement *all, run *run) {
     double longest = 0, began = INFINITY, ended = 0;
     uint64_t operations = 0;
     unsigned sample = run->samples++;
-
     for (unsigned i = 0; i < run->workers; i++) {
         const struct worker *worker = &all->workers[i];
-
         run->operations[(size_t)sample * run->workers + i] = worker->operations;
         run->worker_seconds[(size_t)sample * run->workers + i] = worker->seconds;
         operations += worker->operations;
@@ -268,8 +254,8 @@ static void read_stats(tally_stats_result *stats, contention *contention,
     tally_blocking_begin();
 }
 
-/* What a page's share is depends on who else has it: no process may have ended,
- * or still be running, while one of them looks. */
+/* What a page's share is depends on who else has it: no process may have ended, or still be
+ * running, while one of them looks. */
 static long weigh_among_processes(const options *options) {
     meet_other_processes(options);
     long kib = footprint_proportional();
@@ -280,7 +266,6 @@ static long weigh_among_processes(const options *options) {
 static void take_samples(struct measurement *all, run *run) {
     const options *options = all->options;
     tally_stats_result before, after;
-
     bool go_on = options->warmup_ms == 0 || run_for(all, "the warm-up", options->warmup_ms, 0);
     /* All workers are at the gate: nobody collects, or adds to a latency. */
     if (run->latencies != NULL) memset(run->latencies, 0, run->workers * sizeof *run->latencies);
@@ -309,7 +294,6 @@ static void take_samples(struct measurement *all, run *run) {
 
 static void run_workload(struct measurement *all, run *run) {
     const tally_workload *workload = all->options->workload;
-
     watch_step("setup", 0);
     bool shared = all->options->without != CAUSE_SHARING;
     if (shared) state_set_up(&all->shared, workload, &all->context);
@@ -331,7 +315,6 @@ static void run_workload(struct measurement *all, run *run) {
 static uint64_t clock_cost(void) {
     enum { LOOKS = 10000 };
     uint64_t began = workload_clock(), last = began;
-
     for (unsigned i = 1; i < LOOKS; i++) last = workload_clock();
     return (last - began) / (LOOKS - 1);
 }
@@ -356,7 +339,6 @@ static void end_trace(const options *options) {
 void measure(const options *options, run *run) {
     struct measurement *all = workload_allocate(sizeof *all);
     unsigned workers = options->processes ? 1 : options->workers;
-
     all->options = options;
     all->context = (workload_context){
         .workers = workers,

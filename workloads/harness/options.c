@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * options.c: parses and checks the command line. Messages are written here and
- * not by argp, which would add a line and end with another status; and so is
- * help, which argp is silent with when it is silent about errors.
+ * options.c: parses and checks the command line. Messages are written here and not by argp, which
+ * would add a line and end with another status; and so is help, which argp is silent with when it
+ * is silent about errors.
  */
 #include "options.h"
 
@@ -31,13 +31,11 @@ const tally_workload **options_workloads;
 static int compare_workloads(const void *left, const void *right) {
     const tally_workload *a = *(const tally_workload *const *)left;
     const tally_workload *b = *(const tally_workload *const *)right;
-
     return a->kind != b->kind ? (int)a->kind - (int)b->kind : strcmp(a->name, b->name);
 }
 
 static void sort_workloads(void) {
     size_t count = (size_t)(__stop_tally_workloads - __start_tally_workloads);
-
     options_workloads = workload_allocate((count + 1) * sizeof *options_workloads);
     memcpy(options_workloads, __start_tally_workloads, count * sizeof *options_workloads);
     qsort(options_workloads, count, sizeof *options_workloads, compare_workloads);
@@ -141,7 +139,6 @@ static const struct argp_option table[] = {
 
 void options_fail(const char *format, ...) {
     va_list arguments;
-
     va_start(arguments, format);
     fail_end(OPTIONS_BAD_INPUT, format, arguments);
 }
@@ -149,7 +146,6 @@ void options_fail(const char *format, ...) {
 static uint64_t number(int key, const char *text, uint64_t least, uint64_t most) {
     const struct argp_option *option = table;
     char *end;
-
     while (option->key != key) option++;
     errno = 0;
     unsigned long long value = strtoull(text, &end, 10);
@@ -161,20 +157,16 @@ static uint64_t number(int key, const char *text, uint64_t least, uint64_t most)
     return value;
 }
 
-/* Levenshtein's distance of the first letters: how many of them to insert,
- * delete or replace. */
+/* Levenshtein's distance of the first letters: how many of them to insert, delete or replace. */
 static size_t edit_distance(const char *from, const char *to) {
     enum { LONGEST = 64 };
     size_t lengths[2] = {strnlen(from, LONGEST), strnlen(to, LONGEST)}, row[LONGEST + 1];
-
     for (size_t i = 0; i <= lengths[1]; i++) row[i] = i;
     for (size_t i = 1; i <= lengths[0]; i++) {
         size_t diagonal = row[0];
-
         row[0] = i;
         for (size_t j = 1; j <= lengths[1]; j++) {
             size_t replaced = diagonal + (from[i - 1] != to[j - 1]);
-
             diagonal = row[j];
             row[j] = row[j] < row[j - 1] ? row[j] + 1 : row[j - 1] + 1;
             row[j] = row[j] < replaced ? row[j] : replaced;
@@ -186,7 +178,6 @@ static size_t edit_distance(const char *from, const char *to) {
 static const tally_workload *find_workload(const char *name) {
     size_t least = SIZE_MAX, used = 0;
     char nearest[1024] = "";
-
     for (const tally_workload **each = options_workloads; *each != NULL; each++) {
         if (strcmp(name, (*each)->name) == 0) return *each;
         /* A part of a name is nearer than any misspelling. */
@@ -221,7 +212,6 @@ static void set_policy(options *result, const char *name) {
 
 static void check_switching(const options *options) {
     bool ticks = options->runtime.switch_ticks != 0;
-
     if (ticks && options->switch_policy != NULL && strcmp(options->switch_policy, "ticks") != 0)
         options_fail("--switch-ticks goes with --switch-policy ticks, not with %s",
                      options->switch_policy);
@@ -238,7 +228,6 @@ static bool lock_file(const char *name) {
     for (;;) {
         struct stat opened, named;
         int file = open(name, O_RDWR | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0666);
-
         if (file < 0 || fstat(file, &opened) != 0)
             options_fail("cannot write '%s': %s; --trace takes the name of a file to be written",
                          name, strerror(errno));
@@ -260,7 +249,6 @@ static bool lock_file(const char *name) {
 static void check_trace(const options *options) {
     char *name = workload_allocate(strlen(options->trace) + sizeof ".tmp");
     struct stat status;
-
     if (options->processes)
         options_fail("--trace shows the threads of one process; it does not go with --processes");
     if (stat(options->trace, &status) == 0 && !S_ISREG(status.st_mode))
@@ -276,7 +264,6 @@ static void check_trace(const options *options) {
 static int word_place(const char *words, const char *word, size_t length) {
     for (int place = 0; *words != '\0'; place++) {
         size_t next = strcspn(words, ",");
-
         if (next == length && strncmp(words, word, length) == 0) return place;
         words += next + (words[next] == ',');
     }
@@ -286,10 +273,8 @@ static int word_place(const char *words, const char *word, size_t length) {
 static uint64_t parameter_value(const workload_parameter *parameter, const char *text,
                                 size_t length) {
     char digits[24] = "", *end = digits;
-
     if (parameter->choices != NULL) {
         int place = word_place(parameter->choices, text, length);
-
         if (place < 0)
             options_fail("--set %s must be one of %s, not '%.*s'", parameter->name,
                          parameter->choices, (int)length, text);
@@ -309,12 +294,10 @@ static uint64_t parameter_value(const workload_parameter *parameter, const char 
 static size_t find_parameter(const tally_workload *workload, const char *name, size_t length) {
     char known[512] = "";
     size_t used = 0, i = 0;
-
     if (workload->parameters == NULL)
         options_fail("--set '%.*s': %s has no parameters", (int)length, name, workload->name);
     for (; workload->parameters[i].name != NULL; i++) {
         const char *known_name = workload->parameters[i].name;
-
         if (strlen(known_name) == length && strncmp(name, known_name, length) == 0) return i;
         if (used < sizeof known)
             used += (size_t)snprintf(known + used, sizeof known - used, "%s%s", i > 0 ? ", " : "",
@@ -328,7 +311,6 @@ static size_t find_parameter(const tally_workload *workload, const char *name, s
 static void set_parameters(options *result, const char *text) {
     do {
         size_t length = strcspn(text, ","), name = strcspn(text, "=,");
-
         if (name == 0 || name >= length)
             options_fail("--set takes NAME=VALUE, not '%.*s'", (int)length, text);
         size_t i = find_parameter(result->workload, text, name);
@@ -340,7 +322,6 @@ static void set_parameters(options *result, const char *text) {
 
 static void complete_parameters(options *result, char *const *sets, size_t count) {
     const workload_parameter *each = result->workload->parameters;
-
     for (size_t i = 0; each != NULL && each[i].name != NULL; i++)
         result->parameters[i] = each[i].value;
     for (size_t i = 0; i < count; i++) set_parameters(result, sets[i]);
@@ -365,7 +346,6 @@ struct command_line {
 static error_t parse_one(int key, char *text, struct argp_state *state) {
     struct command_line *line = state->input;
     options *result = line->result;
-
     switch (key) {
     case KEY_LIST: result->list = true; return 0;
     case KEY_JSON: result->json = true; return 0;
@@ -469,7 +449,6 @@ void options_parse(options *result, int argc, char **argv) {
         options_fail("which workload? Give --workload NAME; --list names them all");
     if (result->parent >= 0 && result->total > 0) {
         uint64_t part = result->total / result->processes_in_all;
-
         part += result->index < result->total % result->processes_in_all;
         result->total = part > 0 ? part : 1;
     }

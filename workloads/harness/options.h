@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * options.h: the driver's command line, checked: whoever holds an `options`
- * need not doubt it. Wrong input ends the driver here, with one line on stderr,
- * nothing on stdout and status 2.
+ * options.h: the driver's command line, checked: whoever holds an `options` need not doubt it.
+ * Wrong input ends the driver here, with one line on stderr, nothing on stdout and status 2.
  */
 #ifndef TALLY_HARNESS_OPTIONS_H
 #define TALLY_HARNESS_OPTIONS_H
@@ -33,8 +32,8 @@ typedef struct options {
     tally_options runtime;
     const char *switch_policy; /* as it was given; NULL: it was not */
     const char *trace;         /* the file for a timeline; NULL: none */
-    /* For a process that is one worker of many: the socket to its parent, else
-     * -1, and the parent's id; how many they are, and its number among them. */
+    /* For a process that is one worker of many: the socket to its parent, else -1, and the parent's
+     * id; how many they are, and its number among them. */
     int parent, parent_process;
     unsigned processes_in_all, index;
 } options;

@@ -2,8 +2,8 @@
 /*
  * output.c: standard output that is looked after; see output.h.
  *
- * The stream has a write function of its own: where a signal interrupts a write to a
- * full pipe, the C library's would drop what it had to write.
+ * The stream has a write function of its own: where a signal interrupts a write to a full pipe, the
+ * C library's would drop what it had to write.
  */
 #define _GNU_SOURCE /* on_exit, fopencookie, TEMP_FAILURE_RETRY */
 #include "output.h"
@@ -25,7 +25,6 @@ static struct {
 
 /* All of it, or 0 with an error. */
 static ssize_t write_whole(void *unused, const char *data, size_t size) {
-    (void)unused;
     for (size_t done = 0; done < size;) {
         ssize_t wrote = TEMP_FAILURE_RETRY(write(STDOUT_FILENO, data + done, size - done));
         if (wrote <= 0) {
@@ -46,7 +45,6 @@ static void take_over_stdout(void) {
 }
 
 static void close_stdout(int status, void *unused) {
-    (void)unused;
     bool good = output_written(NULL);
     /* Some file systems tell only now that there is no room. */
     if (good && close(STDOUT_FILENO) != 0) {
@@ -76,7 +74,6 @@ bool output_written(const char *lost) {
     const char *why = output.closed  ? "it is closed"
                       : output.error ? strerror(output.error)
                                      : "a write failed";
-
     if (!good && !output.said)
         fprintf(stderr, "%s: cannot write to standard output: %s%s%s\n", output.program, why,
                 lost ? "; " : "", lost ? lost : "");

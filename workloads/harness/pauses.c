@@ -8,7 +8,6 @@
 
 static void keep_if_long(pauses *all, const tally_gc_info *info) {
     unsigned at = all->longest_count;
-
     if (at == PAUSES_LONGEST) {
         if (info->pause <= all->longest[at - 1].pause) return;
         at--;
@@ -22,7 +21,6 @@ static void keep_if_long(pauses *all, const tally_gc_info *info) {
 
 static void count_last(pauses *all, const tally_gc_info *info) {
     const char *was = info->last_thread == 0 ? "nobody was waited for" : info->last_was;
-
     if (info->stop == 0) /* a GIL: there is no stop */
         return;
     for (unsigned i = 0; was != NULL && i < PAUSES_REASONS; i++) {
@@ -35,7 +33,6 @@ static void count_last(pauses *all, const tally_gc_info *info) {
 
 static void add(pauses *all, const tally_gc_info *info) {
     pauses_part *part = &all->generations[info->generation];
-
     histogram_add(&part->pause, info->pause);
     histogram_add(&part->stop, info->stop);
     part->automatic += info->automatic;
@@ -54,7 +51,6 @@ static void add(pauses *all, const tally_gc_info *info) {
 
 static void record(const tally_gc_info *info, void *context) {
     pauses *all = context;
-
     if (!info->finished) return;
     pthread_mutex_lock(&all->mutex);
     if (all->recording && info->shared)
@@ -103,7 +99,6 @@ json_t *pauses_spread(const histogram *histogram) {
 
 static json_t *part_to_json(const pauses_part *part) {
     json_t *result = json_object();
-
     json_object_set_new(result, "collections", integer(part->pause.count));
     json_object_set_new(result, "pause_ns", pauses_spread(&part->pause));
     json_object_set_new(result, "stop_ns", pauses_spread(&part->stop));
@@ -116,7 +111,6 @@ static json_t *part_to_json(const pauses_part *part) {
 
 static json_t *collection_to_json(const tally_gc_info *info) {
     json_t *result = json_object();
-
     json_object_set_new(result, "generation", json_integer(info->generation));
     json_object_set_new(result, "automatic", json_boolean(info->automatic));
     json_object_set_new(result, "pause_ns", integer(info->pause));
@@ -144,7 +138,6 @@ static void merge_part(pauses_part *into, const pauses_part *from) {
 json_t *pauses_to_json(const pauses *all) {
     pauses_part *whole = workload_allocate(sizeof *whole);
     json_t *generations = json_array(), *longest = json_array(), *last = json_object();
-
     for (unsigned i = 0; i < 3; i++) {
         merge_part(whole, &all->generations[i]);
         json_array_append_new(generations, part_to_json(&all->generations[i]));

@@ -2,11 +2,10 @@
 /*
  * perf.c: opens perf events for a worker, and says why where it cannot.
  *
- * Each event is opened by itself, so that one the machine lacks takes no other
- * with it. Where the kernel's part may not be counted (perf_event_paranoid), the
- * worker's own part is; events that only happen in the kernel then come from
- * getrusage, which has two of them. All events of a thread are switched by one
- * call of prctl, just before a sample's first look at the clock and just after
+ * Each event is opened by itself, so that one the machine lacks takes no other with it. Where the
+ * kernel's part may not be counted (perf_event_paranoid), the worker's own part is; events that
+ * only happen in the kernel then come from getrusage, which has two of them. All events of a thread
+ * are switched by one call of prctl, just before a sample's first look at the clock and just after
  * its last.
  */
 #define _GNU_SOURCE 1 /* RUSAGE_THREAD */
@@ -52,7 +51,6 @@ static int open_event(const struct event *event, bool user_only) {
 void perf_open(perf_set *set, bool wanted) {
     for (unsigned i = 0; i < PERF_EVENT_COUNT; i++) {
         perf_count *count = &set->counts[i];
-
         *count = (perf_count){.error = wanted ? 0 : PERF_OFF};
         set->files[i] = wanted ? open_event(&events[i], false) : -1;
         if (wanted && set->files[i] < 0) {
@@ -72,7 +70,6 @@ void perf_open(perf_set *set, bool wanted) {
 
 static uint64_t usage_of(enum usage which) {
     struct rusage usage;
-
     if (getrusage(RUSAGE_THREAD, &usage) != 0) return 0;
     return which == SWITCHES ? (uint64_t)(usage.ru_nvcsw + usage.ru_nivcsw)
                              : (uint64_t)(usage.ru_minflt + usage.ru_majflt);
@@ -158,10 +155,8 @@ static json_t *reason(int error) {
 json_t *perf_to_json(const perf_count *counts) {
     json_t *known = json_object(), *unavailable = json_object(), *user_only = json_array();
     json_t *estimated = json_array(), *usage = json_array();
-
     for (unsigned i = 0; i < PERF_EVENT_COUNT; i++) {
         const char *name = events[i].name;
-
         if (counts[i].error != 0) {
             json_object_set_new(unavailable, name, reason(counts[i].error));
             continue;
@@ -180,7 +175,6 @@ void perf_merge(json_t *into, const json_t *from) {
            *reasons = json_object_get(from, "unavailable");
     json_t *other = json_object_get(from, "counts"), *value;
     const char *name;
-
     json_object_foreach(reasons, name, value) {
         json_object_del(counts, name);
         json_object_set(json_object_get(into, "unavailable"), name, value);

@@ -10,11 +10,9 @@
 static bool add_rank(pinning *pinning, hwloc_const_cpuset_t usable, unsigned rank) {
     hwloc_obj_t core = NULL;
     bool any = false;
-
     while ((core = hwloc_get_next_obj_by_type(pinning->topology, HWLOC_OBJ_CORE, core)) != NULL) {
         hwloc_bitmap_t place = hwloc_bitmap_alloc();
         int processor = -1;
-
         hwloc_bitmap_and(place, core->cpuset, usable);
         for (unsigned i = 0; i <= rank; i++)
             if ((processor = hwloc_bitmap_next(place, processor)) < 0) break;
@@ -33,7 +31,6 @@ static bool add_rank(pinning *pinning, hwloc_const_cpuset_t usable, unsigned ran
 static void add_all(pinning *pinning, hwloc_const_cpuset_t usable) {
     for (int i = hwloc_bitmap_first(usable); i >= 0; i = hwloc_bitmap_next(usable, i)) {
         hwloc_bitmap_t place = hwloc_bitmap_alloc();
-
         hwloc_bitmap_only(place, (unsigned)i);
         pinning->places[pinning->count++] = place;
     }
@@ -41,7 +38,6 @@ static void add_all(pinning *pinning, hwloc_const_cpuset_t usable) {
 
 void pinning_load(pinning *pinning) {
     hwloc_bitmap_t usable = hwloc_bitmap_alloc();
-
     *pinning = (struct pinning){.count = 0};
     if (hwloc_topology_init(&pinning->topology) == 0 &&
         hwloc_topology_load(pinning->topology) == 0) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * pinning.h: which processor each worker gets: one of each physical core first,
- * then their second hardware threads, then round again from the start.
+ * pinning.h: which processor each worker gets: one of each physical core first, then their second
+ * hardware threads, then round again from the start.
  */
 #ifndef TALLY_HARNESS_PINNING_H
 #define TALLY_HARNESS_PINNING_H

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * processes.c: starts the processes, lets them begin every sample together, and
- * merges what they print.
+ * processes.c: starts the processes, lets them begin every sample together, and merges what they
+ * print.
  *
- * Each child has a socket to this parent. Before a sample it writes a byte;
- * when all have, the parent answers each with one. A closed socket tells a
- * child to end with the samples it has. The children are started by exec of
- * this very program: a forked copy of a running one would share its memory.
+ * Each child has a socket to this parent. Before a sample it writes a byte; when all have, the
+ * parent answers each with one. A closed socket tells a child to end with the samples it has. The
+ * children are started by exec of this very program: a forked copy of a running one would share its
+ * memory.
  *
- * Invariant: no child outlives its parent. The kernel kills a child whose parent
- * dies (PR_SET_PDEATHSIG), also in the middle of a sample. A parent that died before
- * the child asked for this is no longer the child's parent, which the child checks next.
+ * Invariant: no child outlives its parent. The kernel kills a child whose parent dies
+ * (PR_SET_PDEATHSIG), also in the middle of a sample. A parent that died before the child asked for
+ * this is no longer the child's parent, which the child checks next.
  */
 #define _GNU_SOURCE 1 /* pipe2, TEMP_FAILURE_RETRY */
 
@@ -55,14 +55,13 @@ struct family {
 
 /* ---- starting ----------------------------------------------------------- */
 
-/* The child's command line: this one, but as the worker of that index. Options
- * given twice are errors, so the count of processes is taken out. */
+/* The child's command line: this one, but as the worker of that index. Options given twice are
+ * errors, so the count of processes is taken out. */
 static char **child_arguments(int argc, char **argv, unsigned children, unsigned index) {
     size_t words = (size_t)argc + 6;
     char **result = workload_allocate(words * sizeof *result + 256);
     char *text = (char *)(result + words); /* freed with it */
     int count = 0;
-
     for (int i = 0; i < argc; i++) {
         /* argp takes unambiguous prefixes; only this option begins with "--pro". */
         if (strncmp(argv[i], "--pro", 5) == 0) {
@@ -86,7 +85,6 @@ static void start_child(struct child *child, int argc, char **argv, unsigned chi
                         unsigned index) {
     posix_spawn_file_actions_t actions;
     int sockets[2], output[2];
-
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets) != 0 ||
         pipe2(output, O_CLOEXEC) != 0)
         workload_fail("cannot connect process %u: %s", index + 1, strerror(errno));
@@ -120,15 +118,13 @@ static void dismiss(struct family *family) {
     }
 }
 
-/* Waits until there is something to read, or the other end is closed. A signal
- * meanwhile ends all children early. */
+/* Waits until there is something to read, or the other end is closed. A signal meanwhile ends all
+ * children early. */
 static void await(struct family *family, int descriptor) {
     struct pollfd polled[2] = {{descriptor, POLLIN, 0}, {family->signals, POLLIN, 0}};
-
     while (poll(polled, 2, -1) < 0 || polled[0].revents == 0)
         if (polled[1].revents != 0) {
             struct signalfd_siginfo signal;
-
             if (TEMP_FAILURE_RETRY(read(family->signals, &signal, sizeof signal)) ==
                 (ssize_t)sizeof signal)
                 for (unsigned i = 0; i < family->count; i++)
@@ -141,7 +137,6 @@ static void await(struct family *family, int descriptor) {
 /* One barrier; false: somebody does not come any more. */
 static bool let_all_begin(struct family *family) {
     char byte;
-
     for (unsigned i = 0; i < family->count; i++) {
         await(family, family->children[i].socket);
         if (family->incomplete ||
@@ -157,7 +152,6 @@ static bool let_all_begin(struct family *family) {
 /* The parser does not notice when it has no memory for a token: it never sees that. */
 static void *allocate_json(size_t size) {
     void *memory = malloc(size > 0 ? size : 1);
-
     if (memory == NULL) workload_fail("no memory for the results");
     return memory;
 }
@@ -167,7 +161,6 @@ static json_t *read_run(struct family *family, const struct child *child) {
     size_t size = 0;
     FILE *whole = open_memstream(&text, &size);
     char buffer[4096];
-
     for (;;) {
         await(family, child->output);
         ssize_t got = TEMP_FAILURE_RETRY(read(child->output, buffer, sizeof buffer));
@@ -182,7 +175,6 @@ static json_t *read_run(struct family *family, const struct child *child) {
 
 static void finish_child(struct family *family, struct child *child, unsigned index) {
     int status;
-
     child->run = read_run(family, child);
     close(child->output);
     if (TEMP_FAILURE_RETRY(waitpid(child->process, &status, 0)) < 0)
@@ -201,7 +193,6 @@ static void finish_child(struct family *family, struct child *child, unsigned in
 
 static void add_number(json_t *into, json_t *from, const char *key) {
     json_t *sum = json_object_get(into, key), *value = json_object_get(from, key);
-
     if (json_is_integer(sum))
         json_integer_set(sum, json_integer_value(sum) + json_integer_value(value));
     else
@@ -210,7 +201,6 @@ static void add_number(json_t *into, json_t *from, const char *key) {
 
 static void keep_longest(json_t *into, json_t *from) {
     json_t *longest = json_object_get(into, "seconds");
-
     json_real_set(
         longest, fmax(json_real_value(longest), json_real_value(json_object_get(from, "seconds"))));
 }
@@ -222,7 +212,6 @@ static void merge_samples(json_t *into, json_t *from) {
         json_array_remove(into, json_array_size(into) - 1);
     for (size_t i = 0; i < json_array_size(into); i++) {
         json_t *sum = json_array_get(into, i), *sample = json_array_get(from, i);
-
         keep_longest(sum, sample);
         add_number(sum, sample, "operations");
         json_array_extend(json_object_get(sum, "per_thread"),
@@ -236,7 +225,6 @@ static void merge_samples(json_t *into, json_t *from) {
 static void keep_apart(json_t *into, json_t *from) {
     static const char *const own[] = {"collector", "latency", "contention"};
     json_t *each = json_object_get(into, "each_process");
-
     if (each == NULL) {
         each = json_array();
         json_object_set_new(into, "each_process", each);
@@ -257,7 +245,6 @@ static void merge(json_t *into, json_t *from) {
         "merge_waiting_bytes", "merge_waiting_most_bytes"};
     json_t *stats = json_object_get(into, "stats"), *times = json_object_get(into, "time"), *value;
     const char *name;
-
     merge_samples(json_object_get(into, "samples"), json_object_get(from, "samples"));
     for (size_t i = 0; i < sizeof sums / sizeof *sums; i++) add_number(into, from, sums[i]);
     json_object_foreach(stats, name, value) add_number(stats, json_object_get(from, "stats"), name);
@@ -271,7 +258,6 @@ static void merge(json_t *into, json_t *from) {
 
 static void set_rate(json_t *sample) {
     double operations = (double)json_integer_value(json_object_get(sample, "operations"));
-
     json_object_set_new(
         sample, "rate",
         json_real(operations / json_real_value(json_object_get(sample, "seconds"))));
@@ -281,7 +267,6 @@ static json_t *merge_all(struct family *family) {
     json_t *result = family->children[0].run, *sample;
     pinning pinning;
     size_t i;
-
     keep_apart(result, result);
     for (unsigned child = 1; child < family->count; child++) {
         keep_apart(result, family->children[child].run);
@@ -305,7 +290,6 @@ json_t *processes_run(const options *options, int argc, char **argv, bool *incom
     struct family family = {.options = options, .count = options->workers};
     unsigned barriers =
         options->samples + (options->warmup_ms > 0) + 2; /* before and after weighing */
-
     json_set_alloc_funcs(allocate_json, free);
     family.children = workload_allocate(family.count * sizeof *family.children);
     /* Sent to the whole group, it makes the children show their stacks and end. */

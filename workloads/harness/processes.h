@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * processes.h: the same workload as N processes, each with a run time of its
- * own and one worker: the classic way out of a GIL.
+ * processes.h: the same workload as N processes, each with a run time of its own and one worker:
+ * the classic way out of a GIL.
  */
 #ifndef TALLY_HARNESS_PROCESSES_H
 #define TALLY_HARNESS_PROCESSES_H

@@ -35,14 +35,11 @@ static json_t *integer(uint64_t value) { return json_integer((json_int_t)value);
 
 static json_t *samples_to_json(const run *run) {
     json_t *samples = json_array();
-
     for (unsigned s = 0; s < run->samples; s++) {
         json_t *sample = json_object(), *each = json_array(), *times = json_array();
         uint64_t total = 0;
-
         for (unsigned w = 0; w < run->workers; w++) {
             uint64_t operations = run->operations[(size_t)s * run->workers + w];
-
             total += operations;
             json_array_append_new(each, integer(operations));
             json_array_append_new(times,
@@ -73,7 +70,6 @@ static json_t *stats_to_json(const tally_stats_result *stats) {
 static const char *sharing_name(const tally_workload *workload) {
     bool shared = workload->kind == SHARED_OBJECTS || workload->kind == BORROWED_READS ||
                   workload->kind == SINGLE_OPERATIONS || workload->shares;
-
     return shared ? "shared" : "own";
 }
 
@@ -88,7 +84,6 @@ static const char *const kind_names[KINDS] = {
 
 static void add_memory(json_t *result, const run *run) {
     json_t *kinds = json_object();
-
     json_object_set_new(result, "peak_rss_kib", json_integer(run->peak_rss_kib));
     json_object_set_new(result, "baseline_rss_kib", json_integer(run->baseline_rss_kib));
     json_object_set_new(result, "pss_kib", json_integer(run->pss_kib));
@@ -105,7 +100,6 @@ static void add_memory(json_t *result, const run *run) {
 
 static json_t *value_to_json(const workload_parameter *parameter, uint64_t value) {
     const char *word = parameter->choices;
-
     if (word == NULL) return integer(value);
     for (; value > 0; value--) word += strcspn(word, ",") + 1;
     return json_stringn(word, strcspn(word, ","));
@@ -114,7 +108,6 @@ static json_t *value_to_json(const workload_parameter *parameter, uint64_t value
 static json_t *parameters_to_json(const options *options) {
     const workload_parameter *each = options->workload->parameters;
     json_t *result = json_object();
-
     for (size_t i = 0; each != NULL && each[i].name != NULL; i++)
         json_object_set_new(result, each[i].name, value_to_json(&each[i], options->parameters[i]));
     return result;
@@ -123,7 +116,6 @@ static json_t *parameters_to_json(const options *options) {
 /* Each operation's end is the next one's beginning: one look at the clock each. */
 static json_t *latency_to_json(const run *run) {
     histogram *all = workload_allocate(sizeof *all);
-
     for (unsigned w = 0; w < run->workers; w++) histogram_merge(all, &run->latencies[w]);
     json_t *result =
         json_pack("{s:s, s:o, s:o}", "clock", "CLOCK_MONOTONIC, once an operation", "clock_ns",
@@ -140,7 +132,6 @@ static json_t *latency_to_json(const run *run) {
 /* How the GIL changed hands; null: there is none. */
 static json_t *gil_to_json(const tally_options *runtime) {
     unsigned interval = runtime->switch_interval_us;
-
     if (!switching_applies()) return json_null();
     json_t *result = json_pack("{s:s}", "policy", switching_name(runtime));
     if (runtime->switch_ticks != 0)
@@ -153,7 +144,6 @@ static json_t *gil_to_json(const tally_options *runtime) {
 
 json_t *run_to_json(const run *run, const options *options) {
     json_t *result = json_object();
-
     json_object_set_new(result, "format", json_string(RUN_FORMAT));
     json_object_set_new(result, "version", json_integer(RUN_VERSION));
     json_object_set_new(result, "workload", json_string(options->workload->name));
@@ -200,7 +190,6 @@ static void print_lines(void) {
         for (const workload_parameter *p = (*each)->parameters; p != NULL && p->name != NULL; p++) {
             json_t *value = value_to_json(p, p->value);
             char *shown = json_dumps(value, JSON_ENCODE_ANY);
-
             printf("%-19s   --set %s=%s: %s", "", p->name,
                    json_is_string(value) ? json_string_value(value) : shown, p->help);
             if (p->choices != NULL)
@@ -216,7 +205,6 @@ static void print_lines(void) {
 
 static json_t *variants_to_json(const char *const *variants) {
     json_t *result = json_array();
-
     for (; variants != NULL && *variants != NULL; variants++)
         json_array_append_new(result, json_string(*variants));
     return result;
@@ -224,7 +212,6 @@ static json_t *variants_to_json(const char *const *variants) {
 
 static json_t *declared_to_json(const workload_parameter *parameters) {
     json_t *result = json_array();
-
     for (const workload_parameter *p = parameters; p != NULL && p->name != NULL; p++)
         json_array_append_new(result,
                               json_pack("{s:s, s:s, s:o, s:o}", "name", p->name, "help", p->help,
@@ -260,7 +247,6 @@ void run_print_workloads(bool json) {
         return;
     }
     json_t *list = json_array();
-
     for (const tally_workload **each = options_workloads; *each != NULL; each++)
         json_array_append_new(list, workload_to_json(*each));
     run_print(list);

@@ -20,7 +20,6 @@ void *workload_allocate(size_t bytes) {
     size_t lines = (bytes + WORKLOAD_LINE - 1) / WORKLOAD_LINE;
     size_t whole = (lines > 0 ? lines : 1) * WORKLOAD_LINE;
     void *memory = aligned_alloc(WORKLOAD_LINE, whole);
-
     if (memory == NULL) workload_fail("no memory for %zu bytes", bytes);
     return memset(memory, 0, whole);
 }
@@ -41,7 +40,6 @@ static void *keep(struct workload_kept *kept, void *thing, ptrdiff_t holders) {
 static void check_class(tally_object *class_) {
     ptrdiff_t before = tally_refcount(class_);
     tally_object *one = workload_object(tally_instance_new(class_));
-
     workload_check_count(class_, before == PTRDIFF_MAX ? before : before + 1); /* immortal: as is */
     tally_decref(one);
     if (before > 2 && before != PTRDIFF_MAX)
@@ -51,7 +49,6 @@ static void check_class(tally_object *class_) {
 static void drop_kept(struct workload_kept *kept) {
     while (kept->count > 0) {
         struct kept_entry last = kept->entries[--kept->count];
-
         if (last.holders == NO_OBJECT) {
             free(last.thing);
             continue;
@@ -123,7 +120,6 @@ void state_leave(local_state *state, const tally_workload *workload) {
 
 uint64_t workload_stand_by(void) {
     uint64_t end = workload_clock() + 100000;
-
     do
         for (unsigned i = 0; i < 256; i++) tally_safepoint();
     while (workload_clock() < end);
@@ -132,7 +128,6 @@ uint64_t workload_stand_by(void) {
 
 tally_object *workload_key(unsigned number) {
     char name[32];
-
     snprintf(name, sizeof name, "key-%u", number);
     return workload_object(tally_str_new(name, -1));
 }
@@ -140,7 +135,6 @@ tally_object *workload_key(unsigned number) {
 tally_object *workload_name(const char *text) {
     tally_object *str = workload_object(tally_str_new(text, -1));
     tally_object *name = workload_object(tally_str_intern(str));
-
     tally_immortalize(name);
     tally_decref(str);
     return name;
@@ -156,7 +150,6 @@ void workload_check_and_drop(tally_object *const *objects, size_t count, ptrdiff
 bool workload_is_dead(tally_object *reference) {
     tally_object *referent = workload_object(tally_weakref_get(reference));
     bool dead = referent == tally_none;
-
     tally_decref(referent);
     return dead;
 }

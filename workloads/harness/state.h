@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * state.h: the life of a workload's states. The harness allocates the shared and the local
- * state, keeps the objects that the workload hands over, and checks and drops them in the end.
+ * state.h: the life of a workload's states. The harness allocates the shared and the local state,
+ * keeps the objects that the workload hands over, and checks and drops them in the end.
  */
 #ifndef TALLY_HARNESS_STATE_H
 #define TALLY_HARNESS_STATE_H

@@ -25,7 +25,6 @@ const sigset_t *stop_signals(void) { return &signals; }
 
 static int64_t now_ns(void) {
     struct timespec time;
-
     clock_gettime(CLOCK_MONOTONIC, &time);
     return (int64_t)time.tv_sec * 1000000000 + time.tv_nsec;
 }
@@ -33,13 +32,11 @@ static int64_t now_ns(void) {
 bool stop_sleep(unsigned milliseconds) {
     const int64_t end = now_ns() + (int64_t)milliseconds * 1000000;
     int signal;
-
-    /* Another signal, such as a profiler's, only has the sleep go on to the same end: one
-     * that comes again and again does not put the end off. */
+    /* Another signal, such as a profiler's, only has the sleep go on to the same end: one that
+     * comes again and again does not put the end off. */
     do {
         int64_t left = end - now_ns();
         struct timespec time = {0};
-
         if (left > 0)
             time = (struct timespec){(time_t)(left / 1000000000), (long)(left % 1000000000)};
         signal = sigtimedwait(&signals, NULL, &time);
@@ -50,7 +47,6 @@ bool stop_sleep(unsigned milliseconds) {
 bool stop_wait(void) {
     sigset_t either = signals;
     int signal;
-
     sigaddset(&either, SIGUSR1);
     do signal = sigwaitinfo(&either, NULL);
     while (signal < 0 && errno == EINTR);
@@ -61,7 +57,6 @@ void stop_rouse(void) { kill(getpid(), SIGUSR1); }
 
 void stop_forget(void) {
     const struct timespec now = {0};
-
     while (sigtimedwait(&call, NULL, &now) == SIGUSR1)
         ;
 }

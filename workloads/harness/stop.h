@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * stop.h: SIGINT and SIGTERM ask the driver to end with what it has. They are
- * blocked in every thread and only taken while the main thread sleeps, so that
- * no handler can interrupt anything else and none is missed.
+ * stop.h: SIGINT and SIGTERM ask the driver to end with what it has. They are blocked in every
+ * thread and only taken while the main thread sleeps, so that no handler can interrupt anything
+ * else and none is missed.
  */
 #ifndef TALLY_HARNESS_STOP_H
 #define TALLY_HARNESS_STOP_H

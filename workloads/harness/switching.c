@@ -25,7 +25,6 @@ bool switching_applies(void) { return strncmp(tally_backend(), "gil", 3) == 0; }
 
 double switching_turn_seconds(const tally_options *options) {
     unsigned interval = options->switch_interval_us;
-
     if (!switching_applies() || options->switch_ticks != 0) return 0;
     return 1e-6 * (interval != 0 ? interval : SWITCHING_INTERVAL_US);
 }

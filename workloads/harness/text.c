@@ -35,7 +35,6 @@ FILE *text_open(const char *name) {
 static void read_file(struct text *text, const char *name) {
     FILE *file = text_open(name);
     struct stat status;
-
     if (fstat(fileno(file), &status) != 0)
         options_fail("cannot read the text file '%s': %s", name, strerror(errno));
     size_t size = (size_t)status.st_size;
@@ -56,7 +55,6 @@ static void read_file(struct text *text, const char *name) {
 static int is_regular(const struct dirent *entry) {
     char name[sizeof LICENCES + sizeof entry->d_name + 1];
     struct stat status;
-
     snprintf(name, sizeof name, LICENCES "/%s", entry->d_name);
     return lstat(name, &status) == 0 && S_ISREG(status.st_mode);
 }
@@ -64,11 +62,9 @@ static int is_regular(const struct dirent *entry) {
 static void read_licences(struct text *text) {
     struct dirent **entries;
     int count = scandir(LICENCES, &entries, is_regular, alphasort);
-
     if (count <= 0) options_fail("no text in " LICENCES "; name files with --text FILE");
     for (int i = 0; i < count; i++) {
         char name[sizeof LICENCES + sizeof entries[i]->d_name + 1];
-
         snprintf(name, sizeof name, LICENCES "/%s", entries[i]->d_name);
         read_file(text, name);
         free(entries[i]);

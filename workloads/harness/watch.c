@@ -2,10 +2,9 @@
 /*
  * watch.c: waits for a step that takes too long, and shows the threads' stacks.
  *
- * A thread is asked for its stack by a signal, whose handler unwinds it: no
- * debugger, no permission to trace, and a thread in a system call answers too.
- * Whatever hangs may hold a lock of the C library, so neither the handler nor
- * the watch allocates memory or writes through stdio.
+ * A thread is asked for its stack by a signal, whose handler unwinds it: no debugger, no permission
+ * to trace, and a thread in a system call answers too. Whatever hangs may hold a lock of the C
+ * library, so neither the handler nor the watch allocates memory or writes through stdio.
  */
 #define _GNU_SOURCE 1 /* tgkill, gettid */
 
@@ -41,8 +40,8 @@ static struct {
     /* One thread at a time answers. */
     void *frames[MOST_FRAMES];
     int frame_count;
-    /* The thread that is asked, then 0: its release in the handler pairs with
-     * the acquire of the watch, which reads the frames after it. */
+    /* The thread that is asked, then 0: its release in the handler pairs with the acquire of the
+     * watch, which reads the frames after it. */
     atomic_int asked;
 } watch;
 
@@ -51,8 +50,6 @@ static struct {
 static void answer(int signal) {
     int error = errno;
     int self = (int)gettid();
-
-    (void)signal;
     /* An answer that comes too late is to nobody's question. */
     if (atomic_load_explicit(&watch.asked, memory_order_acquire) == self) {
         watch.frame_count = backtrace(watch.frames, MOST_FRAMES);
@@ -63,8 +60,7 @@ static void answer(int signal) {
 
 /* ---- names of addresses ------------------------------------------------- */
 
-/* This program as a file: static functions have names in its symbols only,
- * which are not loaded. */
+/* This program as a file: static functions have names in its symbols only, which are not loaded. */
 struct image {
     const char *data;
     size_t size;
@@ -80,7 +76,6 @@ static struct image open_image(void) {
     struct image image = {.base = (uintptr_t)__ehdr_start, .end = (uintptr_t)_end};
     int file = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
     struct stat status;
-
     if (file < 0 || fstat(file, &status) != 0) return image;
     /* Many processes of one run show their stacks one after the other. */
     flock(file, LOCK_EX);
@@ -101,7 +96,6 @@ static struct image open_image(void) {
 static const Elf64_Sym *find_symbol(const struct image *image, uintptr_t address) {
     for (size_t i = 0; i < image->symbol_count; i++) {
         const Elf64_Sym *symbol = &image->symbols[i];
-
         if (ELF64_ST_TYPE(symbol->st_info) == STT_FUNC &&
             address - image->base >= symbol->st_value &&
             address - image->base - symbol->st_value < symbol->st_size)
@@ -114,7 +108,6 @@ static void show_frame(const struct image *image, void *frame, bool innermost) {
     /* A return address may be the first one of the next function. */
     uintptr_t address = (uintptr_t)frame - !innermost;
     const Elf64_Sym *symbol = find_symbol(image, address);
-
     if (symbol != NULL) {
         dprintf(STDERR_FILENO, "    %s+0x%zx\n", image->names + symbol->st_name,
                 (size_t)(address - image->base - symbol->st_value));
@@ -129,7 +122,6 @@ static void show_frame(const struct image *image, void *frame, bool innermost) {
 static bool ask(int thread) {
     const struct timespec pause = {.tv_nsec = 1000000};
     const uint64_t end = workload_clock() + ANSWER_MS * UINT64_C(1000000);
-
     atomic_store_explicit(&watch.asked, thread, memory_order_release);
     if (tgkill(getpid(), thread, watch.ask) != 0) return false;
     /* By the clock: a signal cuts a pause short. */
@@ -145,7 +137,6 @@ static bool ask(int thread) {
 /* The first line of a file of the thread in /proc, or "?". */
 static const char *thread_file(int thread, const char *name, char *text, size_t size) {
     char path[64];
-
     snprintf(path, sizeof path, "/proc/self/task/%d/%s", thread, name);
     int file = open(path, O_RDONLY | O_CLOEXEC);
     ssize_t got = file < 0 ? -1 : read(file, text, size - 1);
@@ -157,7 +148,6 @@ static const char *thread_file(int thread, const char *name, char *text, size_t 
 
 static void show_thread(const struct image *image, int thread) {
     char name[64], where[64];
-
     dprintf(STDERR_FILENO, "  thread %d, %s, in the kernel: %s\n", thread,
             thread_file(thread, "comm", name, sizeof name),
             thread_file(thread, "wchan", where, sizeof where));
@@ -181,12 +171,10 @@ static void show_threads(const struct image *image) {
     alignas(struct entry) char buffer[4096];
     int tasks = open("/proc/self/task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     long got;
-
     while ((got = syscall(SYS_getdents64, tasks, buffer, sizeof buffer)) > 0)
         for (long at = 0; at < got; at += ((struct entry *)(buffer + at))->size) {
             const struct entry *entry = (struct entry *)(buffer + at);
             int thread = 0;
-
             for (const char *digit = entry->name; *digit >= '0' && *digit <= '9'; digit++)
                 thread = thread * 10 + (*digit - '0');
             if (thread != 0 && thread != (int)gettid()) show_thread(image, thread);
@@ -198,7 +186,6 @@ static void show_threads(const struct image *image) {
 static _Noreturn void end(int status, bool asked) {
     struct image image = open_image();
     const char *step = atomic_load_explicit(&watch.step, memory_order_relaxed);
-
     dprintf(STDERR_FILENO, "tally-%s: %s: ", tally_backend(), fail_workload());
     if (asked)
         dprintf(STDERR_FILENO, "SIGQUIT in %s", step);
@@ -214,18 +201,16 @@ static _Noreturn void end(int status, bool asked) {
 static void *keep_watch(void *argument) {
     uint64_t earliest = 0; /* before it nothing hangs */
     sigset_t quit;
-
     pthread_setname_np(pthread_self(), "watch");
     sigemptyset(&quit);
     sigaddset(&quit, SIGQUIT);
     for (;;) {
         uint64_t now = workload_clock(),
                  deadline = atomic_load_explicit(&watch.deadline, memory_order_relaxed);
-
         if (deadline < earliest) deadline = earliest;
         if (now >= deadline) end(WATCH_HUNG, false);
-        /* A step that ends meanwhile moves the deadline to later, never to
-         * before now and the limit: it is soon enough to look again then. */
+        /* A step that ends meanwhile moves the deadline to later, never to before now and the
+         * limit: it is soon enough to look again then. */
         uint64_t left = deadline - now < watch.limit ? deadline - now : watch.limit;
         struct timespec time = {(time_t)(left / nanoseconds), (long)(left % nanoseconds)};
         if (sigtimedwait(&quit, NULL, &time) == SIGQUIT) end(128 + SIGQUIT, true);
@@ -241,7 +226,6 @@ void watch_start(unsigned limit_seconds) {
     sigset_t quit;
     pthread_t thread;
     void *frame[1];
-
     watch.limit = limit_seconds * nanoseconds;
     watch.ask = SIGRTMIN;
     watch_step("the start", 0);
@@ -258,7 +242,6 @@ void watch_start(unsigned limit_seconds) {
 
 void watch_step(const char *name, unsigned milliseconds) {
     uint64_t deadline = workload_clock() + milliseconds * UINT64_C(1000000) + watch.limit;
-
     atomic_store_explicit(&watch.step, name, memory_order_relaxed);
     atomic_store_explicit(&watch.deadline, deadline, memory_order_relaxed);
 }

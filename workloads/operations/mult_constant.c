@@ -2,8 +2,8 @@
 /*
  * mult-constant: x *= 1.01. It stands for arithmetic with constants.
  *
- * The constant is an item of a tuple that all threads share, as those of a
- * function are, and immortal, as in CPython without a GIL; x is the worker's own.
+ * The constant is an item of a tuple that all threads share, as those of a function are, and
+ * immortal, as in CPython without a GIL; x is the worker's own.
  */
 #include "patterns.h"
 
@@ -15,7 +15,6 @@ struct shared {
 
 static void setup(struct shared *shared, const workload_context *context) {
     tally_object *constant = pattern_constant(tally_float_new(CONSTANT));
-
     shared->constants = workload_keep(context, tally_tuple_new(&constant, 1), 1);
     tally_decref(constant);
 }
@@ -23,7 +22,6 @@ static void setup(struct shared *shared, const workload_context *context) {
 static tally_object *iterate(tally_object *constants, tally_object *x) {
     tally_object *constant = workload_object(tally_tuple_get(constants, 0));
     tally_object *product = workload_object(tally_multiply(x, constant));
-
     tally_decref(constant);
     tally_decref(x);
     return product;
@@ -32,7 +30,6 @@ static tally_object *iterate(tally_object *constants, tally_object *x) {
 static uint64_t run(struct shared *shared, struct local *local, const workload_context *context) {
     tally_object *x = workload_object(tally_float_new(1));
     double known = 1;
-
     PATTERN_LOOP() {
         x = iterate(shared->constants, x);
         known *= CONSTANT;

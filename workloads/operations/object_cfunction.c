@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * object-cfunction: take the first item of a list of 100, append the number of
- * the iteration, and sum up the item in the middle. It stands for calls of
- * methods that are built in.
+ * object-cfunction: take the first item of a list of 100, append the number of the iteration, and
+ * sum up the item in the middle. It stands for calls of methods that are built in.
  *
- * The methods are shared function objects, found as attributes of the one class
- * `list`; the list and the sum are the worker's own.
+ * The methods are shared function objects, found as attributes of the one class `list`; the list
+ * and the sum are the worker's own.
  */
 #include "patterns.h"
 
@@ -36,8 +35,7 @@ static void setup(struct shared *shared, const workload_context *context) {
 
 static void iterate(const struct shared *shared, tally_object *list, tally_object **sum,
                     int64_t i) {
-    tally_object *number = pattern_int(i);
-
+    tally_object *number = workload_int(i);
     tally_decref(pattern_call(shared->class_, shared->pop, (tally_object *[]){list, shared->zero}));
     tally_decref(pattern_call(shared->class_, shared->append, (tally_object *[]){list, number}));
     tally_object *middle = workload_object(tally_list_get(list, MIDDLE));
@@ -49,10 +47,9 @@ static void iterate(const struct shared *shared, tally_object *list, tally_objec
 static uint64_t run(struct shared *shared, struct local *local, const workload_context *context) {
     /* The first FIRST_OUT sums are ones of the list's beginning, then come 0, 1, 2 ... */
     enum { LATER = PATTERN_ITERATIONS - FIRST_OUT, KNOWN = FIRST_OUT + LATER * (LATER - 1) / 2 };
-    tally_object *list = workload_object(tally_list_new(ITEMS)), *one = pattern_int(1);
-    tally_object *sum = pattern_int(0);
+    tally_object *list = workload_object(tally_list_new(ITEMS)), *one = workload_int(1);
+    tally_object *sum = workload_int(0);
     int64_t i = 0;
-
     for (unsigned k = 0; k < ITEMS; k++) workload_done(tally_list_append(list, one));
     tally_decref(one);
     PATTERN_LOOP() iterate(shared, list, &sum, i++);

@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * patterns.h: what the nine workloads share that are named after the patterns of
- * CPython's scaling benchmark for free threading (Tools/ftscalingbench):
- * object-cfunction, cmodule-function, mult-constant, pymethod, create-pyobject,
- * create-dict, load-string-const, load-tuple-const and thread-local-read.
+ * patterns.h: what the nine workloads share that are named after the patterns of CPython's scaling
+ * benchmark for free threading (Tools/ftscalingbench): object-cfunction, cmodule-function,
+ * mult-constant, pymethod, create-pyobject, create-dict, load-string-const, load-tuple-const and
+ * thread-local-read.
  *
- * Each pattern is a loop that should scale, since its threads share nothing but
- * what a program's code itself holds: modules, classes, functions, constants.
- * There is no interpreter here. What it would do with objects in an iteration is
- * written out, in its order:
+ * Each pattern is a loop that should scale, since its threads share nothing but what a program's
+ * code itself holds: modules, classes, functions, constants. There is no interpreter here. What it
+ * would do with objects in an iteration is written out, in its order:
  *
  *   local variable     a C variable that holds a reference
  *   global variable    a lookup in a dict that all threads share
@@ -18,12 +17,12 @@
  *   constant           tally_tuple_get on a shared tuple, of an immortal object
  *   int of the loop    made anew in each iteration
  *
- * CPython without a GIL makes the constants of code immortal, and defers the counts of
- * functions, classes, modules and thread-local objects. The same is asked of the run time here, on
- * all backends alike: tally_immortalize for constants, tally_defer_count for the others
- * (a class needs no asking). Only biased has an answer to the latter; atomic counts them
- * in one word, which threads contend for. workloads/experiments/python/patterns.py has the same
- * patterns under the same names.
+ * CPython without a GIL makes the constants of code immortal, and defers the counts of functions,
+ * classes, modules and thread-local objects. The same is asked of the run time here, on all
+ * backends alike: tally_immortalize for constants, tally_defer_count for the others (a class needs
+ * no asking). Only biased has an answer to the latter; atomic counts them in one word, which
+ * threads contend for. workloads/experiments/python/patterns.py has the same patterns under the
+ * same names.
  */
 #ifndef TALLY_WORKLOADS_PATTERNS_H
 #define TALLY_WORKLOADS_PATTERNS_H
@@ -33,11 +32,9 @@
 enum { PATTERN_ITERATIONS = 2048, PATTERN_PER_SAFEPOINT = 32 };
 
 /* Each pattern defines setup and run, and its descriptor by PATTERN(variable, .name = ...). */
-#define PATTERN_COMMON                                               \
-    .kind = SINGLE_OPERATIONS, .read_only = true, .not_quick = true, \
-    .shared_size = sizeof(struct shared), .run = run
-#define PATTERN(variable, ...) \
-    WORKLOAD(variable) = {.unit = "iterations", PATTERN_COMMON, __VA_ARGS__}
+#define PATTERN_COMMON \
+    .kind = SINGLE_OPERATIONS, .read_only = true, .not_quick = true, SHARED_STATE, .run = run
+#define PATTERN(variable, ...) WORKLOAD(variable, .unit = "iterations", PATTERN_COMMON, __VA_ARGS__)
 
 #define PATTERN_LOOP() WORKLOAD_LOOP(PATTERN_ITERATIONS, PATTERN_PER_SAFEPOINT)
 
@@ -60,21 +57,14 @@ static inline tally_object *pattern_function_new(const char *name, pattern_funct
     tally_object *type =
         workload_object(tally_type_new(&(tally_type_spec){.name = name, .size = sizeof call}));
     tally_object *function = pattern_shared(tally_object_new(type, 0));
-
     *(pattern_function *)tally_object_data(function) = call;
     tally_decref(type);
     return function;
 }
 
-/* owner.name = value, or globals[name] = value, with the caller's reference to value. */
+/* owner.name = value, with the caller's reference to value. */
 static inline void pattern_set(tally_object *owner, tally_object *name, tally_object *value) {
     workload_done(tally_set_attr(owner, name, value));
-    tally_decref(value);
-}
-
-static inline void pattern_set_global(tally_object *globals, tally_object *name,
-                                      tally_object *value) {
-    workload_done(tally_dict_set(globals, name, value));
     tally_decref(value);
 }
 
@@ -84,19 +74,13 @@ static inline tally_object *pattern_call(tally_object *owner, tally_object *name
     tally_object *function = workload_object(tally_get_attr(owner, name));
     tally_object *result =
         workload_object((*(pattern_function *)tally_object_data(function))(arguments));
-
     tally_decref(function);
     return result;
-}
-
-static inline tally_object *pattern_int(int64_t value) {
-    return workload_object(tally_int_new(value));
 }
 
 /* *sum += value, as int objects. */
 static inline void pattern_add(tally_object **sum, tally_object *value) {
     tally_object *old = *sum;
-
     *sum = workload_object(tally_add(old, value));
     tally_decref(old);
 }
@@ -114,10 +98,8 @@ WORKLOAD_INLINE uint64_t pattern_replace(struct shared *shared,
                                          tally_object *(*make)(const struct shared *),
                                          void (*check)(const struct shared *, tally_object *)) {
     tally_object *last = make(shared);
-
     for (unsigned i = 1; i < PATTERN_ITERATIONS; i++) {
         tally_object *made = make(shared);
-
         tally_decref(last);
         last = made;
         if (i % PATTERN_PER_SAFEPOINT == 0) {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * attributes: get and set the attributes of one's own instances by name, half
- * of them in slots and half in an instance's dict. It stands for the methods of
- * object-oriented programs, which mostly move their object's fields about.
+ * attributes: get and set the attributes of one's own instances by name, half of them in slots and
+ * half in an instance's dict. It stands for the methods of object-oriented programs, which mostly
+ * move their object's fields about.
  */
 #include "workload.h"
 
@@ -31,7 +31,6 @@ static void enter(struct shared *shared, struct local *local, const workload_con
     for (unsigned i = 0; i < INSTANCES; i++) {
         tally_object *class_ = i % 2 == 0 ? shared->slotted : shared->open;
         tally_object *instance = workload_keep(context, tally_instance_new(class_), ANY_HOLDERS);
-
         local->instances[i] = instance;
         for (unsigned field = 0; field < FIELDS; field++)
             workload_done(tally_set_attr(instance, shared->names[field], local->values[field]));
@@ -42,7 +41,6 @@ static void enter(struct shared *shared, struct local *local, const workload_con
 static void swap(tally_object *instance, tally_object *const *names) {
     tally_object *x = workload_object(tally_get_attr(instance, names[0]));
     tally_object *y = workload_object(tally_get_attr(instance, names[1]));
-
     workload_done(tally_set_attr(instance, names[0], y));
     workload_done(tally_set_attr(instance, names[1], x));
     tally_decref(x);
@@ -62,24 +60,13 @@ static void leave(struct shared *shared, struct local *local, const workload_con
     for (unsigned i = 0; i < INSTANCES * FIELDS; i++) {
         tally_object *instance = local->instances[i / FIELDS];
         tally_object *value = workload_object(tally_get_attr(instance, shared->names[i % FIELDS]));
-
         if (value != local->values[i % FIELDS])
             workload_fail("instance %u lost the value of %s", i / FIELDS, slots[i % FIELDS]);
         tally_decref(value);
     }
 }
 
-WORKLOAD(attributes) = {
-    .name = "attributes",
-    .description = "Get and set attributes of instances with slots and with a dict, by name.",
-    .unit = "accesses",
-    .kind = OWN_OBJECTS,
-    .in_price = true,
-    .read_only = true,
-    .shared_size = sizeof(struct shared),
-    .local_size = sizeof(struct local),
-    .setup = setup,
-    .enter = enter,
-    .run = run,
-    .leave = leave,
-};
+WORKLOAD(attributes, .name = "attributes",
+         .description = "Get and set attributes of instances with slots and with a dict, by name.",
+         .unit = "accesses", .kind = OWN_OBJECTS, .in_price = true, .read_only = true, SHARED_STATE,
+         LOCAL_STATE, .setup = setup, .enter = enter, .run = run, .leave = leave);

@@ -2,8 +2,8 @@
 /*
  * churn: objects that live for a moment: ints past the small ones, floats, tuples of two and
  * instances with slots. It stands for arithmetic and for temporaries, which is where an
- * interpreter's allocator earns its keep. A few dozen objects live at any time, so that a block
- * is not simply handed back and forth.
+ * interpreter's allocator earns its keep. A few dozen objects live at any time, so that a block is
+ * not simply handed back and forth.
  */
 #include "workload.h"
 
@@ -34,7 +34,6 @@ static void make(const struct shared *shared, struct local *local) {
         tally_object *real = workload_object(tally_float_new((double)i));
         tally_object *pair = workload_object(tally_tuple_new((tally_object *[]){number, real}, 2));
         tally_object *point = workload_object(tally_instance_new(shared->class_));
-
         workload_done(tally_slot_set(point, 0, number));
         workload_done(tally_slot_set(point, 1, pair));
         local->made[4 * i] = number;
@@ -47,7 +46,6 @@ static void make(const struct shared *shared, struct local *local) {
 static void check_and_drop(struct local *local) {
     for (unsigned i = 0; i < KIND; i++) {
         tally_object **made = &local->made[4 * i];
-
         if (tally_int_value(made[0]) != local->next + i || tally_float_value(made[1]) != (double)i)
             workload_fail("a fresh number has changed its value");
         for (unsigned kind = 0; kind < 4; kind++) tally_decref(made[kind]);
@@ -64,17 +62,8 @@ static uint64_t run(struct shared *shared, struct local *local, const workload_c
     return (uint64_t)ROUNDS * 4 * KIND;
 }
 
-WORKLOAD(churn) = {
-    .name = "churn",
-    .description =
-        "Make and drop ints, floats, tuples and instances: the temporaries of any program.",
-    .unit = "objects",
-    .kind = OWN_OBJECTS,
-    .in_price = true,
-    .read_only = true,
-    .shared_size = sizeof(struct shared),
-    .local_size = sizeof(struct local),
-    .setup = setup,
-    .enter = enter,
-    .run = run,
-};
+WORKLOAD(churn, .name = "churn",
+         .description =
+             "Make and drop ints, floats, tuples and instances: the temporaries of any program.",
+         .unit = "objects", .kind = OWN_OBJECTS, .in_price = true, .read_only = true, SHARED_STATE,
+         LOCAL_STATE, .setup = setup, .enter = enter, .run = run);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * dict-own: get, set, delete and set again on a dict of one's own, with str
- * keys and int keys. It stands for the local tables of programs that run in one
- * thread, and shows what a lock costs that nobody else ever takes.
+ * dict-own: get, set, delete and set again on a dict of one's own, with str keys and int keys. It
+ * stands for the local tables of programs that run in one thread, and shows what a lock costs that
+ * nobody else ever takes.
  */
 #include "workload.h"
 
@@ -19,7 +19,6 @@ static void enter(struct shared *shared, struct local *local, const workload_con
     local->dict = workload_keep(context, tally_dict_new(), ANY_HOLDERS);
     for (unsigned i = 0; i < KEYS; i++) {
         tally_object *key = i % 2 == 0 ? workload_key(i) : tally_int_new(1000003 * (int64_t)i);
-
         local->keys[i] = workload_keep(context, key, ANY_HOLDERS);
         local->values[i] = workload_keep(context, tally_float_new(context->worker + i), 2);
         workload_done(tally_dict_set(local->dict, local->keys[i], local->values[i]));
@@ -28,10 +27,8 @@ static void enter(struct shared *shared, struct local *local, const workload_con
 
 static uint64_t round_of_dict(struct local *local) {
     uint64_t done = 0;
-
     for (unsigned i = 0; i < KEYS; i++) {
         tally_object *value = workload_object(tally_dict_get(local->dict, local->keys[i]));
-
         if (value != local->values[i]) workload_fail("key %u has the value of another", i);
         if (i % DELETED_EVERY == 0) {
             workload_done(tally_dict_delete(local->dict, local->keys[i]));
@@ -47,20 +44,14 @@ static uint64_t round_of_dict(struct local *local) {
 
 static uint64_t run(struct shared *shared, struct local *local, const workload_context *context) {
     uint64_t done = 0;
-
     for (unsigned round = 0; round < ROUNDS; round++) done += round_of_dict(local);
     if (tally_dict_length(local->dict) != KEYS)
         workload_fail("the dict has %td keys, not %d", tally_dict_length(local->dict), KEYS);
     return done;
 }
 
-WORKLOAD(dict_own) = {
-    .name = "dict-own",
-    .description = "Get, set and delete str and int keys of a dict of one's own: local tables.",
-    .unit = "operations",
-    .kind = OWN_OBJECTS,
-    .read_only = true,
-    .local_size = sizeof(struct local),
-    .enter = enter,
-    .run = run,
-};
+WORKLOAD(dict_own, .name = "dict-own",
+         .description = "Get, set and delete str and int keys of a dict of one's own: local "
+                        "tables.",
+         .unit = "operations", .kind = OWN_OBJECTS, .read_only = true, LOCAL_STATE, .enter = enter,
+         .run = run);

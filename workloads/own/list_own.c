@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * list-own: append, get, set and pop on a list of one's own. It stands for the
- * stack or the work list of an algorithm that runs in one thread, and shows
- * what a lock costs that nobody else ever takes.
+ * list-own: append, get, set and pop on a list of one's own. It stands for the stack or the work
+ * list of an algorithm that runs in one thread, and shows what a lock costs that nobody else ever
+ * takes.
  */
 #include "workload.h"
 
@@ -26,13 +26,11 @@ static void round_of_list(tally_object *list, tally_object *const *items) {
     tally_safepoint();
     for (unsigned i = 0; i < ITEMS; i++) {
         tally_object *item = workload_object(tally_list_get(list, i));
-
         if (item != items[ITEMS - 1 - i]) workload_fail("item %u of the list is another", i);
         tally_decref(item);
     }
     for (unsigned i = 0; i < ITEMS; i++) {
         tally_object *item = workload_object(tally_list_pop(list, -1));
-
         if (item != items[i]) workload_fail("pop %u gave another item", i);
         tally_decref(item);
     }
@@ -46,14 +44,8 @@ static uint64_t run(struct shared *shared, struct local *local, const workload_c
     return (uint64_t)ROUNDS * 4 * ITEMS;
 }
 
-WORKLOAD(list_own) = {
-    .name = "list-own",
-    .description =
-        "Append, set, get and pop on a list of one's own: an algorithm's stack or work list.",
-    .unit = "operations",
-    .kind = OWN_OBJECTS,
-    .read_only = true,
-    .local_size = sizeof(struct local),
-    .enter = enter,
-    .run = run,
-};
+WORKLOAD(list_own, .name = "list-own",
+         .description =
+             "Append, set, get and pop on a list of one's own: an algorithm's stack or work list.",
+         .unit = "operations", .kind = OWN_OBJECTS, .read_only = true, LOCAL_STATE, .enter = enter,
+         .run = run);

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * refcount-own: the bare price of counting references, on objects that no
- * other thread has. It stands for what an interpreter does at nearly every
- * step: push a reference, pop it again.
+ * refcount-own: the bare price of counting references, on objects that no other thread has. It
+ * stands for what an interpreter does at nearly every step: push a reference, pop it again.
  *
- * All objects are counted up before the first is counted down, because a
- * decref right after the incref of the same object would measure how fast the
- * processor forwards one store to the next load.
+ * All objects are counted up before the first is counted down, because a decref right after the
+ * incref of the same object would measure how fast the processor forwards one store to the next
+ * load.
  */
 #include "workload.h"
 
@@ -22,7 +21,6 @@ static void enter(struct shared *shared, struct local *local, const workload_con
 
 static uint64_t run(struct shared *shared, struct local *local, const workload_context *context) {
     tally_object *const *objects = local->objects;
-
     for (unsigned round = 0; round < ROUNDS; round++) {
 #pragma GCC unroll 4
         for (unsigned i = 0; i < OBJECTS; i++) tally_incref(objects[i]);
@@ -33,13 +31,8 @@ static uint64_t run(struct shared *shared, struct local *local, const workload_c
     return (uint64_t)ROUNDS * OBJECTS;
 }
 
-WORKLOAD(refcount_own) = {
-    .name = "refcount-own",
-    .description = "Count 256 objects of one's own up and down: the bare price of a reference.",
-    .unit = "pairs",
-    .kind = OWN_OBJECTS,
-    .read_only = true,
-    .local_size = sizeof(struct local),
-    .enter = enter,
-    .run = run,
-};
+WORKLOAD(refcount_own, .name = "refcount-own",
+         .description = "Count 256 objects of one's own up and down: the bare price of a "
+                        "reference.",
+         .unit = "pairs", .kind = OWN_OBJECTS, .read_only = true, LOCAL_STATE, .enter = enter,
+         .run = run);

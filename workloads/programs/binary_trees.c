@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * binary-trees: build a full binary tree of instances, count its nodes, drop
- * it. It stands for programs made of small linked objects: parsers, compilers,
- * symbolic algebra. Known from the Computer Language Benchmarks Game.
+ * binary-trees: build a full binary tree of instances, count its nodes, drop it. It stands for
+ * programs made of small linked objects: parsers, compilers, symbolic algebra. Known from the
+ * Computer Language Benchmarks Game.
  */
 #include "workload.h"
 
@@ -22,7 +22,6 @@ static tally_object *build(tally_object *class_, unsigned depth) {
     tally_object *node = workload_object(tally_instance_new(class_));
     tally_object *left = depth == 0 ? NULL : build(class_, depth - 1);
     tally_object *right = depth == 0 ? NULL : build(class_, depth - 1);
-
     workload_done(tally_slot_set(node, LEFT, left != NULL ? left : tally_none));
     workload_done(tally_slot_set(node, RIGHT, right != NULL ? right : tally_none));
     tally_xdecref(left);
@@ -35,7 +34,6 @@ static unsigned count(tally_object *node, unsigned depth) {
     tally_object *left = workload_object(tally_slot_get(node, LEFT));
     tally_object *right = workload_object(tally_slot_get(node, RIGHT));
     unsigned nodes = 1;
-
     if (left != tally_none) nodes += count(left, depth - 1) + count(right, depth - 1);
     tally_decref(left);
     tally_decref(right);
@@ -46,7 +44,6 @@ static unsigned count(tally_object *node, unsigned depth) {
 static uint64_t run(struct shared *shared, struct local *local, const workload_context *context) {
     tally_object *tree = build(shared->class_, DEPTH);
     unsigned nodes = count(tree, DEPTH);
-
     if (nodes != NODES) workload_fail("a tree of %d nodes has %u", NODES, nodes);
     workload_check_count(tree, 1);
     tally_decref(tree);
@@ -54,14 +51,7 @@ static uint64_t run(struct shared *shared, struct local *local, const workload_c
     return NODES;
 }
 
-WORKLOAD(binary_trees) = {
-    .name = "binary-trees",
-    .kind = PROGRAMS,
-    .in_price = true,
-    .description = "Build, walk and drop trees of small instances: parsers, compilers, algebra.",
-    .unit = "nodes",
-    .read_only = true,
-    .shared_size = sizeof(struct shared),
-    .setup = setup,
-    .run = run,
-};
+WORKLOAD(binary_trees, .name = "binary-trees", .kind = PROGRAMS, .in_price = true,
+         .description = "Build, walk and drop trees of small instances: parsers, compilers, "
+                        "algebra.",
+         .unit = "nodes", .read_only = true, SHARED_STATE, .setup = setup, .run = run);

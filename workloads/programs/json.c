@@ -1,22 +1,20 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * json: parse a document into dicts, lists, strs, ints, floats and singletons,
- * and write it back. It stands for services, which mostly turn text into objects
- * and objects into text.
+ * json: parse a document into dicts, lists, strs, ints, floats and singletons, and write it back.
+ * It stands for services, which mostly turn text into objects and objects into text.
  *
- * Each worker parses for itself and writes to a buffer of its own. What is
- * written must be the canonical text, byte for byte. The document is made here,
- * together with its canonical text: records of many forms of numbers, escapes
- * and depths. If the user gave files, the first whose name ends in .json is the
- * document instead; its canonical text is what it is written as, which parsed
- * and written once more must be the same.
+ * Each worker parses for itself and writes to a buffer of its own. What is written must be the
+ * canonical text, byte for byte. The document is made here, together with its canonical text:
+ * records of many forms of numbers, escapes and depths. If the user gave files, the first whose
+ * name ends in .json is the document instead; its canonical text is what it is written as, which
+ * parsed and written once more must be the same.
  *
- * Canonical: no spaces, ASCII only, ints as they are, floats with the fewest of
- * 15 to 17 digits that give the same value. Numbers without a fraction or exponent are
- * ints, if they fit in 64 bits; all others are floats.
+ * Canonical: no spaces, ASCII only, ints as they are, floats with the fewest of 15 to 17 digits
+ * that give the same value. Numbers without a fraction or exponent are ints, if they fit in 64
+ * bits; all others are floats.
  *
- * Parser and writer keep a stack instead of recursing. So they can stop after
- * any value, and a run is some values, not a document.
+ * Parser and writer keep a stack instead of recursing. So they can stop after any value, and a run
+ * is some values, not a document.
  */
 #include "workload.h"
 
@@ -68,7 +66,6 @@ static char *reserve(struct buffer *buffer, size_t bytes) {
     if (buffer->room - buffer->length <= bytes) {
         size_t room = 2 * buffer->room + bytes + 64;
         char *data = realloc(buffer->data, room);
-
         if (data == NULL) workload_fail("no memory for %zu bytes of text", room);
         buffer->data = data;
         buffer->room = room;
@@ -107,10 +104,8 @@ static bool skip(struct converter *converter, char byte) {
 
 static unsigned parse_hex(struct converter *converter) {
     unsigned value = 0;
-
     for (unsigned i = 0; i < 4; i++, converter->at++) {
         unsigned char c = (unsigned char)*converter->at, letter = c | 32;
-
         if (c >= '0' && c <= '9')
             value = 16 * value + c - '0';
         else if (letter >= 'a' && letter <= 'f')
@@ -143,7 +138,6 @@ static void put_utf8(struct buffer *buffer, unsigned point) {
 /* After the u: one unit, or the two of a point past 16 bits. */
 static unsigned parse_point(struct converter *converter) {
     unsigned point = parse_hex(converter);
-
     if (point >= 0xdc00 && point < 0xe000) refuse(converter, "the second half of a surrogate pair");
     if (point < 0xd800 || point >= 0xdc00) return point;
     if (converter->at[0] != '\\' || converter->at[1] != 'u')
@@ -160,7 +154,6 @@ static const char escapes[] = "\"\\/bfnrt", escaped[] = "\"\\/\b\f\n\r\t";
 static void parse_escape(struct converter *converter) {
     char letter = *++converter->at;
     const char *known = letter != '\0' ? strchr(escapes, letter) : NULL;
-
     if (letter != 'u' && known == NULL) refuse(converter, "no escape");
     converter->at++;
     if (known != NULL)
@@ -175,7 +168,6 @@ static tally_object *parse_str(struct converter *converter) {
     reserve(&converter->text, 0);
     for (;;) {
         const char *from = converter->at;
-
         while (*converter->at != '"' && *converter->at != '\\' &&
                (unsigned char)*converter->at >= ' ')
             converter->at++;
@@ -191,7 +183,6 @@ static tally_object *parse_str(struct converter *converter) {
 /* Equal keys become one object, as there are few of them and many records. */
 static void parse_key(struct converter *converter) {
     tally_object *key = parse_str(converter);
-
     converter->frames[converter->depth - 1].key =
         workload_object(tally_dict_set_default(converter->keys, key, key));
     tally_decref(key);
@@ -204,7 +195,6 @@ static tally_object *parse_number(struct converter *converter) {
     const char *from = converter->at, *at = from + (*from == '-');
     size_t whole = digits(at);
     bool is_int = true;
-
     if (whole == 0 || (whole > 1 && *at == '0')) refuse(converter, "no value");
     at += whole;
     if (*at == '.') {
@@ -238,7 +228,6 @@ static tally_object *parse_word(struct converter *converter) {
         {"true", 4, 2},
     };
     tally_object *const singletons[] = {tally_none, tally_false, tally_true};
-
     for (unsigned i = 0; i < 3; i++) {
         if (strncmp(converter->at, words[i].word, words[i].length) == 0) {
             converter->at += words[i].length;
@@ -275,7 +264,6 @@ static void push(struct converter *converter, tally_object *container, bool is_d
 static bool parse_next(struct converter *converter) {
     while (converter->depth > 0) {
         bool is_dict = converter->frames[converter->depth - 1].is_dict;
-
         if (skip(converter, ',')) {
             if (is_dict) parse_key(converter);
             return true;
@@ -292,10 +280,8 @@ static bool parse_next(struct converter *converter) {
 /* One value; of a container, its beginning. False: that was the last. */
 static bool parse_value(struct converter *converter) {
     bool is_dict = skip(converter, '{');
-
     if (is_dict || skip(converter, '[')) {
         tally_object *container = workload_object(is_dict ? tally_dict_new() : tally_list_new(0));
-
         place(converter, container);
         push(converter, container, is_dict);
         if (skip(converter, is_dict ? '}' : ']'))
@@ -317,7 +303,6 @@ static unsigned next_point(const unsigned char **from) {
     unsigned first = *(*from)++;
     unsigned more = first >= 0xf0 ? 3 : first >= 0xe0 ? 2 : 1;
     unsigned point = first & (0x3fu >> more);
-
     for (; more > 0; more--) {
         if ((**from & 0xc0) != 0x80) /* the NUL at the end is none either */
             workload_fail("the document is not UTF-8");
@@ -336,7 +321,6 @@ static void write_unit(struct buffer *text, unsigned unit) {
 
 static void write_escape(struct buffer *text, const unsigned char **from) {
     const char *known = **from != '\0' ? strchr(escaped, **from) : NULL;
-
     if (known != NULL) {
         put_byte(text, '\\');
         put_byte(text, escapes[known - escaped]);
@@ -356,11 +340,9 @@ static bool is_plain(unsigned char c) { return c >= ' ' && c < 0x80 && c != '"' 
 static void write_str(struct buffer *text, tally_object *str) {
     const unsigned char *from = (const unsigned char *)tally_str_data(str);
     const unsigned char *end = from + tally_str_length(str);
-
     put_byte(text, '"');
     while (from < end) {
         const unsigned char *plain = from;
-
         while (from < end && is_plain(*from)) from++;
         put(text, (const char *)plain, (size_t)(from - plain));
         if (from < end) write_escape(text, &from);
@@ -372,7 +354,6 @@ static void write_float(struct buffer *text, double value) {
     enum { LONGEST = 32 };
     char *digits = reserve(text, LONGEST);
     int precision = 15, length;
-
     do length = snprintf(digits, LONGEST, "%.*g", precision, value);
     while (strtod(digits, NULL) != value && ++precision <= 17);
     text->length += (size_t)length;
@@ -381,16 +362,14 @@ static void write_float(struct buffer *text, double value) {
 
 static void write_int(struct buffer *text, int64_t value) {
     enum { LONGEST = 24 };
-
     text->length += (size_t)snprintf(reserve(text, LONGEST), LONGEST, "%lld", (long long)value);
 }
 
-/* The types that the writer tells apart, by name: the objects of the types
- * themselves are the run time's own. */
+/* The types that the writer tells apart, by name: the objects of the types themselves are the run
+ * time's own. */
 static void write_value(struct converter *converter, tally_object *value) {
     struct buffer *text = &converter->text;
     const char *type = tally_type_name(value);
-
     if (value == tally_none) {
         put_text(text, "null");
     } else if (value == tally_true || value == tally_false) {
@@ -417,7 +396,6 @@ static tally_object *write_next(struct converter *converter) {
     struct frame *frame = &converter->frames[converter->depth - 1];
     struct buffer *text = &converter->text;
     tally_object *key = NULL, *value = NULL;
-
     if (frame->is_dict)
         workload_done(tally_dict_next(frame->container, &frame->position, &key, &value));
     else if (frame->position < tally_list_length(frame->container))
@@ -436,7 +414,6 @@ static tally_object *write_next(struct converter *converter) {
 static bool write_one(struct converter *converter) {
     while (converter->depth > 0) {
         tally_object *value = write_next(converter);
-
         if (value != NULL) {
             write_value(converter, value);
             tally_decref(value); /* its container holds it */
@@ -475,7 +452,6 @@ static void convert_end(struct converter *converter) {
 
 static void check_text(const struct buffer *text, const struct buffer *canonical) {
     size_t at = 0, length = text->length < canonical->length ? text->length : canonical->length;
-
     if (text->length == canonical->length &&
         memcmp(text->data, canonical->data, canonical->length) == 0)
         return;
@@ -541,7 +517,6 @@ static void make_pair(struct shared *shared, const struct pair *pair) {
 
 static void make_number(struct shared *shared, uint64_t random) {
     char digits[32];
-
     if (random % 4 == 0) {
         make_pair(shared, &numbers[(random >> 8) % (sizeof numbers / sizeof *numbers)]);
         return;
@@ -586,7 +561,6 @@ static void make_nest(struct shared *shared, unsigned depth) {
 static void make_record(struct shared *shared, uint64_t *seed, unsigned number) {
     static const char *const words[] = {"null", "true", "false"};
     char digits[16];
-
     snprintf(digits, sizeof digits, "%u", number);
     make_both(shared, "{\"id\":");
     make_both(shared, digits);
@@ -622,7 +596,6 @@ static void make_document(struct shared *shared, uint64_t seed) {
 static void load_document(struct shared *shared, const char *file) {
     struct converter converter = {.root = NULL};
     struct text text;
-
     text_load(&text, &file, 1, 0);
     put(&shared->document, text.data, text.original);
     text_free(&text);
@@ -646,7 +619,6 @@ static void load_document(struct shared *shared, const char *file) {
 static void setup(struct shared *shared, const workload_context *context) {
     for (size_t i = 0; i < context->text_count && shared->document.data == NULL; i++) {
         size_t length = strlen(context->texts[i]);
-
         if (length > 5 && strcmp(context->texts[i] + length - 5, ".json") == 0)
             load_document(shared, context->texts[i]);
     }
@@ -679,7 +651,6 @@ static uint64_t run(struct shared *shared, struct local *local, const workload_c
 /* Goes on to the end of a document, so that even the shortest run has checked one. */
 static void leave(struct shared *shared, struct local *local, const workload_context *context) {
     uint64_t documents = local->documents;
-
     while (local->documents == documents || local->converter.root != NULL)
         convert(shared, local, 1);
     tally_decref(local->converter.keys);
@@ -691,19 +662,8 @@ static void teardown(struct shared *shared, const workload_context *context) {
     free(shared->canonical.data);
 }
 
-WORKLOAD(json) = {
-    .name = "json",
-    .kind = PROGRAMS,
-    .takes_text = true,
-    .description =
-        "Parse a JSON document into own objects and write it back: services that exchange text.",
-    .unit = "values",
-    .read_only = true,
-    .shared_size = sizeof(struct shared),
-    .local_size = sizeof(struct local),
-    .setup = setup,
-    .enter = enter,
-    .run = run,
-    .leave = leave,
-    .teardown = teardown,
-};
+WORKLOAD(json, .name = "json", .kind = PROGRAMS, .takes_text = true,
+         .description = "Parse a JSON document into own objects and write it back: services "
+                        "that exchange text.",
+         .unit = "values", .read_only = true, SHARED_STATE, LOCAL_STATE, .setup = setup,
+         .enter = enter, .run = run, .leave = leave, .teardown = teardown);

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * key-value: one dict is a store that all threads use: 90 % reads, 8 % writes,
- * 2 % deletes, and a few keys are asked for most of the time, as Zipf's law has
- * it. It stands for caches and session stores in front of a database.
+ * key-value: one dict is a store that all threads use: 90 % reads, 8 % writes, 2 % deletes, and a
+ * few keys are asked for most of the time, as Zipf's law has it. It stands for caches and session
+ * stores in front of a database.
  *
- * Every value names its key: a str that begins with it, or a tuple of it and a
- * version. So a value of another key, or one freed under a reader, is found out.
- * A write is a critical section, which tells whether the key is new: the keys
- * at the end are those at the start, and those inserted less those deleted.
+ * Every value names its key: a str that begins with it, or a tuple of it and a version. So a value
+ * of another key, or one freed under a reader, is found out. A write is a critical section, which
+ * tells whether the key is new: the keys at the end are those at the start, and those inserted less
+ * those deleted.
  */
 #include "workload.h"
 
@@ -39,7 +39,6 @@ struct local {
 /* Odd versions are strs, even ones tuples. */
 static tally_object *make_value(tally_object *key, int64_t version) {
     char text[64];
-
     if (version % 2 != 0) {
         snprintf(text, sizeof text, "%s=%lld", tally_str_data(key), (long long)version);
         return workload_object(tally_str_new(text, -1));
@@ -52,10 +51,8 @@ static tally_object *make_value(tally_object *key, int64_t version) {
 
 static bool is_of(tally_object *value, tally_object *key) {
     size_t length = (size_t)tally_str_length(key);
-
     if (strcmp(tally_type_name(value), "tuple") != 0) {
         const char *text = tally_str_data(value);
-
         return strncmp(text, tally_str_data(key), length) == 0 && text[length] == '=';
     }
     tally_object *named = workload_object(tally_tuple_get(value, 0));
@@ -67,7 +64,6 @@ static bool is_of(tally_object *value, tally_object *key) {
 
 static void read_key(const struct shared *shared, tally_object *key) {
     tally_object *value = tally_dict_get(shared->store, key);
-
     if (value == NULL) {
         if (tally_error_kind() != TALLY_NO_ERROR)
             workload_fail("cannot read a key: %s", tally_error_message());
@@ -80,7 +76,6 @@ static void read_key(const struct shared *shared, tally_object *key) {
 static void write_key(const struct shared *shared, struct local *local, tally_object *key) {
     tally_object *value = make_value(key, ++local->version);
     tally_critical section;
-
     tally_critical_begin(&section, shared->store);
     local->inserted += workload_done(tally_dict_contains(shared->store, key)) == 0;
     workload_done(tally_dict_set(shared->store, key, value));
@@ -104,7 +99,6 @@ static void delete_key(const struct shared *shared, struct local *local, tally_o
 static void make_draws(struct shared *shared) {
     double all = 0, sum = 0;
     unsigned draw = 0;
-
     for (unsigned i = 0; i < KEYS; i++) all += pow(i + 1, -EXPONENT);
     for (unsigned i = 0; i < KEYS; i++) {
         sum += pow(i + 1, -EXPONENT);
@@ -118,9 +112,7 @@ static void setup(struct shared *shared, const workload_context *context) {
     shared->store = workload_keep(context, tally_dict_new(), 1);
     for (unsigned i = 0; i < KEYS; i++) {
         shared->keys[i] = workload_keep(context, workload_key(i), ANY_HOLDERS);
-        tally_object *value = make_value(shared->keys[i], i);
-        workload_done(tally_dict_set(shared->store, shared->keys[i], value));
-        tally_decref(value);
+        workload_dict_put(shared->store, shared->keys[i], make_value(shared->keys[i], i));
     }
     atomic_init(&shared->length, KEYS);
 }
@@ -134,7 +126,6 @@ static uint64_t run(struct shared *shared, struct local *local, const workload_c
         uint64_t random = workload_random(&local->seed);
         tally_object *key = shared->keys[shared->draws[random % DRAWS]];
         unsigned percent = (random >> 32) % 100;
-
         if (percent < WRITES_PERCENT)
             write_key(shared, local, key);
         else if (percent < WRITES_PERCENT + DELETES_PERCENT)
@@ -155,7 +146,6 @@ static void teardown(struct shared *shared, const workload_context *context) {
     int64_t length = atomic_load_explicit(&shared->length, memory_order_relaxed);
     ptrdiff_t position = 0, found = 0;
     tally_object *key, *value;
-
     if (tally_dict_length(shared->store) != length)
         workload_fail("the store has %td keys, not %lld", tally_dict_length(shared->store),
                       (long long)length);
@@ -169,19 +159,8 @@ static void teardown(struct shared *shared, const workload_context *context) {
     if (found != length) workload_fail("found %td keys of %lld", found, (long long)length);
 }
 
-WORKLOAD(key_value) = {
-    .name = "key-value",
-    .kind = PROGRAMS,
-    .description =
-        "One dict as a store, 90 % reads, 8 % writes, 2 % deletes, few keys hot: caches, sessions.",
-    .unit = "operations",
-    .shares = true,
-    .not_quick = true,
-    .shared_size = sizeof(struct shared),
-    .local_size = sizeof(struct local),
-    .setup = setup,
-    .enter = enter,
-    .run = run,
-    .leave = leave,
-    .teardown = teardown,
-};
+WORKLOAD(key_value, .name = "key-value", .kind = PROGRAMS,
+         .description = "One dict as a store, 90 % reads, 8 % writes, 2 % deletes, few keys "
+                        "hot: caches, sessions.",
+         .unit = "operations", .shares = true, .not_quick = true, SHARED_STATE, LOCAL_STATE,
+         .setup = setup, .enter = enter, .run = run, .leave = leave, .teardown = teardown);

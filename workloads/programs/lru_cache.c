@@ -1,15 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * lru-cache: a cache of 1024 results that all threads share, and that forgets
- * what was not used for the longest time: a dict from keys to nodes, and the
- * nodes in a circle of instances, the last used at its end, all under a mutex.
- * It stands for memoised functions and page caches, where every read also
- * writes. The circle is garbage that only the cycle collector could find, so
- * who removes a node takes it out of the circle first.
+ * lru-cache: a cache of 1024 results that all threads share, and that forgets what was not used for
+ * the longest time: a dict from keys to nodes, and the nodes in a circle of instances, the last
+ * used at its end, all under a mutex. It stands for memoised functions and page caches, where every
+ * read also writes. The circle is garbage that only the cycle collector could find, so who removes
+ * a node takes it out of the circle first.
  *
- * A miss computes its value outside the mutex, so two threads may compute the
- * same; the first is kept. With one worker the hits are those that the same
- * cache in plain C has, for the same seed.
+ * A miss computes its value outside the mutex, so two threads may compute the same; the first is
+ * kept. With one worker the hits are those that the same cache in plain C has, for the same seed.
  */
 #include "workload.h"
 
@@ -38,7 +36,6 @@ struct local {
 /* Few keys are asked for often: the product of two even draws. */
 static unsigned draw(uint64_t *seed) {
     uint64_t random = workload_random(seed);
-
     return (unsigned)((random & 0xffff) * (random >> 32 & 0xffff) * KEYS >> 32);
 }
 
@@ -56,7 +53,6 @@ static void join(tally_object *node, tally_object *next) {
 /* Only the caller's reference, and the dict's, are left then. */
 static void take_out(tally_object *node) {
     tally_object *previous = get(node, PREVIOUS), *next = get(node, NEXT);
-
     join(previous, next);
     workload_done(tally_slot_set(node, PREVIOUS, NULL));
     workload_done(tally_slot_set(node, NEXT, NULL));
@@ -66,7 +62,6 @@ static void take_out(tally_object *node) {
 
 static void put_last(tally_object *root, tally_object *node) {
     tally_object *newest = get(root, PREVIOUS);
-
     join(newest, node);
     join(node, root);
     tally_decref(newest);
@@ -74,11 +69,9 @@ static void put_last(tally_object *root, tally_object *node) {
 
 /* ---- the cache ---------------------------------------------------------- */
 
-/* The value as a new reference, its node now the newest; NULL: a miss. The
- * mutex is held. */
+/* The value as a new reference, its node now the newest; NULL: a miss. The mutex is held. */
 static tally_object *find(struct shared *shared, tally_object *key) {
     tally_object *node = tally_dict_get(shared->nodes, key);
-
     if (node == NULL) {
         if (tally_error_kind() != TALLY_NO_ERROR)
             workload_fail("cannot look up a key: %s", tally_error_message());
@@ -94,7 +87,6 @@ static tally_object *find(struct shared *shared, tally_object *key) {
 /* The oldest node, out of circle and dict; the mutex is held. */
 static tally_object *evict(struct shared *shared) {
     tally_object *oldest = get(shared->root, NEXT), *key = get(oldest, KEY);
-
     take_out(oldest);
     workload_done(tally_dict_delete(shared->nodes, key));
     tally_decref(key);
@@ -106,7 +98,6 @@ static tally_object *evict(struct shared *shared) {
 static tally_object *compute(tally_object *key) {
     tally_object *square = workload_object(tally_multiply(key, key));
     tally_object *value = workload_object(tally_tuple_new((tally_object *[]){key, square}, 2));
-
     tally_decref(square);
     return value;
 }
@@ -114,7 +105,6 @@ static tally_object *compute(tally_object *key) {
 static void remember(struct shared *shared, struct local *local, tally_object *key,
                      tally_object *value) {
     tally_object *node = workload_object(tally_instance_new(shared->class_)), *old = NULL;
-
     workload_done(tally_slot_set(node, KEY, key));
     workload_done(tally_slot_set(node, VALUE, value));
     tally_mutex_lock(&shared->mutex);
@@ -134,7 +124,6 @@ static void remember(struct shared *shared, struct local *local, tally_object *k
 static void check(tally_object *key, tally_object *value) {
     tally_object *named = workload_object(tally_tuple_get(value, 0));
     tally_object *square = workload_object(tally_tuple_get(value, 1));
-
     if (named != key || tally_int_value(square) != tally_int_value(key) * tally_int_value(key))
         workload_fail("key %lld has a wrong value", (long long)tally_int_value(key));
     tally_decref(square);
@@ -143,7 +132,6 @@ static void check(tally_object *key, tally_object *value) {
 
 static void request(struct shared *shared, struct local *local) {
     tally_object *key = shared->keys[draw(&local->seed)];
-
     tally_mutex_lock(&shared->mutex);
     tally_object *value = find(shared, key);
     tally_mutex_unlock(&shared->mutex);
@@ -169,12 +157,10 @@ static uint64_t plain_hits(uint64_t seed, uint64_t requests) {
     } nodes[KEYS + 1] = {0};
     unsigned length = 0;
     uint64_t hits = 0;
-
     nodes[ROOT].previous = nodes[ROOT].next = ROOT;
     for (uint64_t i = 0; i < requests; i++) {
         unsigned key = draw(&seed);
         unsigned out = nodes[key].cached ? key : length == CAPACITY ? nodes[ROOT].next : ROOT;
-
         hits += nodes[key].cached;
         length += out == ROOT;
         if (out != ROOT) {
@@ -215,7 +201,6 @@ static uint64_t run(struct shared *shared, struct local *local, const workload_c
 static void leave(struct shared *shared, struct local *local, const workload_context *context) {
     if (context->workers == 1) {
         uint64_t hits = plain_hits(local->first_seed, local->requests);
-
         if (hits != local->hits)
             workload_fail("%llu of %llu requests hit, not %llu", (unsigned long long)local->hits,
                           (unsigned long long)local->requests, (unsigned long long)hits);
@@ -227,10 +212,8 @@ static void leave(struct shared *shared, struct local *local, const workload_con
 /* Takes the circle apart from the oldest node on. Each was that of its key in the dict. */
 static void check_circle(struct shared *shared) {
     ptrdiff_t length = tally_dict_length(shared->nodes);
-
     for (ptrdiff_t i = 0; i < length; i++) {
         tally_object *node = get(shared->root, NEXT);
-
         if (node == shared->root)
             workload_fail("the circle has %td nodes, but the dict %td", i, length);
         tally_object *key = get(node, KEY), *value = get(node, VALUE);
@@ -256,7 +239,6 @@ static void teardown(struct shared *shared, const workload_context *context) {
     uint64_t length = (uint64_t)tally_dict_length(shared->nodes);
     uint64_t missed = atomic_load_explicit(&shared->missed, memory_order_relaxed);
     uint64_t twice = atomic_load_explicit(&shared->twice, memory_order_relaxed);
-
     if (length > CAPACITY || shared->inserted - shared->evicted != length ||
         missed != shared->inserted + twice)
         workload_fail(
@@ -269,18 +251,8 @@ static void teardown(struct shared *shared, const workload_context *context) {
     workload_done(tally_slot_set(shared->root, NEXT, NULL));
 }
 
-WORKLOAD(lru_cache) = {
-    .name = "lru-cache",
-    .kind = PROGRAMS,
-    .description = "A shared cache that forgets what was not used for longest: memoised functions.",
-    .unit = "requests",
-    .shares = true,
-    .not_quick = true,
-    .shared_size = sizeof(struct shared),
-    .local_size = sizeof(struct local),
-    .setup = setup,
-    .enter = enter,
-    .run = run,
-    .leave = leave,
-    .teardown = teardown,
-};
+WORKLOAD(lru_cache, .name = "lru-cache", .kind = PROGRAMS,
+         .description = "A shared cache that forgets what was not used for longest: "
+                        "memoised functions.",
+         .unit = "requests", .shares = true, .not_quick = true, SHARED_STATE, LOCAL_STATE,
+         .setup = setup, .enter = enter, .run = run, .leave = leave, .teardown = teardown);

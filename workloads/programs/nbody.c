@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * nbody: the Sun and four planets pull at each other; every number is a float
- * object in a slot. It stands for numeric code without arrays: simulations,
- * geometry, finance. Known from the Computer Language Benchmarks Game, whose
- * energies after 0 and 1000 steps are the known answer.
+ * nbody: the Sun and four planets pull at each other; every number is a float object in a slot. It
+ * stands for numeric code without arrays: simulations, geometry, finance. Known from the Computer
+ * Language Benchmarks Game, whose energies after 0 and 1000 steps are the known answer.
  */
 #include "workload.h"
 
@@ -54,7 +53,6 @@ static void setup(struct shared *shared, const workload_context *context) {
 
 static void put(tally_object *body, ptrdiff_t slot, double value) {
     tally_object *number = workload_object(tally_float_new(value));
-
     workload_done(tally_slot_set(body, slot, number));
     tally_decref(number);
 }
@@ -62,7 +60,6 @@ static void put(tally_object *body, ptrdiff_t slot, double value) {
 static double value_of(tally_object *body, ptrdiff_t slot) {
     tally_object *number = workload_object(tally_slot_get(body, slot));
     double value = tally_float_value(number);
-
     tally_decref(number);
     return value;
 }
@@ -70,13 +67,10 @@ static double value_of(tally_object *body, ptrdiff_t slot) {
 /* Where all began; the Sun's velocity makes the momentum of the whole 0. */
 static void start(struct local *local) {
     double momentum[AXES] = {0, 0, 0};
-
     for (ptrdiff_t i = BODIES - 1; i >= 0; i--) {
         tally_object *body = workload_object(tally_list_get(local->bodies, i));
-
         for (ptrdiff_t axis = 0; axis < AXES; axis++) {
             double velocity = i > 0 ? planets[i][VELOCITY + axis] * DAYS_PER_YEAR : -momentum[axis];
-
             momentum[axis] += velocity * planets[i][MASS];
             put(body, POSITION + axis, planets[i][POSITION + axis]);
             put(body, VELOCITY + axis, velocity);
@@ -89,10 +83,8 @@ static void start(struct local *local) {
 
 static double energy_between(tally_object *a, tally_object *b) {
     double square = 0;
-
     for (ptrdiff_t axis = 0; axis < AXES; axis++) {
         double distance = value_of(a, POSITION + axis) - value_of(b, POSITION + axis);
-
         square += distance * distance;
     }
     return value_of(a, MASS) * value_of(b, MASS) / sqrt(square);
@@ -100,17 +92,14 @@ static double energy_between(tally_object *a, tally_object *b) {
 
 static void check_energy(struct local *local, double known) {
     double energy = 0;
-
     for (ptrdiff_t i = 0; i < BODIES; i++) {
         tally_object *a = workload_object(tally_list_get(local->bodies, i));
         double square = 0;
-
         for (ptrdiff_t axis = 0; axis < AXES; axis++)
             square += value_of(a, VELOCITY + axis) * value_of(a, VELOCITY + axis);
         energy += value_of(a, MASS) * square / 2;
         for (ptrdiff_t j = i + 1; j < BODIES; j++) {
             tally_object *b = workload_object(tally_list_get(local->bodies, j));
-
             energy -= energy_between(a, b);
             tally_decref(b);
         }
@@ -123,12 +112,8 @@ static void check_energy(struct local *local, double known) {
 static void enter(struct shared *shared, struct local *local, const workload_context *context) {
     local->step = workload_keep(context, tally_float_new(STEP_YEARS), 1);
     local->bodies = workload_keep(context, tally_list_new(BODIES), 1);
-    for (unsigned i = 0; i < BODIES; i++) {
-        tally_object *body = workload_object(tally_instance_new(shared->class_));
-
-        workload_done(tally_list_append(local->bodies, body));
-        tally_decref(body);
-    }
+    for (unsigned i = 0; i < BODIES; i++)
+        workload_append(local->bodies, tally_instance_new(shared->class_));
     start(local);
     check_energy(local, ENERGY_AT_START);
 }
@@ -140,7 +125,6 @@ static void update(tally_object *body, ptrdiff_t slot,
     tally_object *old = workload_object(tally_slot_get(body, slot));
     tally_object *product = workload_object(tally_multiply(a, b));
     tally_object *sum = workload_object(change(old, product));
-
     workload_done(tally_slot_set(body, slot, sum));
     tally_decref(sum);
     tally_decref(product);
@@ -152,7 +136,6 @@ static tally_object *difference(tally_object *a, tally_object *b, ptrdiff_t slot
     tally_object *of_a = workload_object(tally_slot_get(a, slot));
     tally_object *of_b = workload_object(tally_slot_get(b, slot));
     tally_object *result = workload_object(tally_subtract(of_a, of_b));
-
     tally_decref(of_b);
     tally_decref(of_a);
     return result;
@@ -161,11 +144,9 @@ static tally_object *difference(tally_object *a, tally_object *b, ptrdiff_t slot
 /* step / distance^3; the power is a native function, as math.pow is. */
 static tally_object *magnitude(tally_object *const *distance, tally_object *step) {
     tally_object *square = workload_object(tally_multiply(distance[0], distance[0]));
-
     for (unsigned axis = 1; axis < AXES; axis++) {
         tally_object *more = workload_object(tally_multiply(distance[axis], distance[axis]));
         tally_object *sum = workload_object(tally_add(square, more));
-
         tally_decref(more);
         tally_decref(square);
         square = sum;
@@ -181,14 +162,12 @@ static tally_object *magnitude(tally_object *const *distance, tally_object *step
 static tally_object *force_of(tally_object *body, tally_object *magnitude) {
     tally_object *mass = workload_object(tally_slot_get(body, MASS));
     tally_object *force = workload_object(tally_multiply(mass, magnitude));
-
     tally_decref(mass);
     return force;
 }
 
 static void pull(tally_object *a, tally_object *b, tally_object *step) {
     tally_object *distance[AXES];
-
     for (ptrdiff_t axis = 0; axis < AXES; axis++)
         distance[axis] = difference(a, b, POSITION + axis);
     tally_object *common = magnitude(distance, step);
@@ -206,7 +185,6 @@ static void pull(tally_object *a, tally_object *b, tally_object *step) {
 static void move(tally_object *body, tally_object *step) {
     for (ptrdiff_t axis = 0; axis < AXES; axis++) {
         tally_object *velocity = workload_object(tally_slot_get(body, VELOCITY + axis));
-
         update(body, POSITION + axis, tally_add, velocity, step);
         tally_decref(velocity);
     }
@@ -215,10 +193,8 @@ static void move(tally_object *body, tally_object *step) {
 static void advance(struct local *local) {
     for (ptrdiff_t i = 0; i < BODIES; i++) {
         tally_object *a = workload_object(tally_list_get(local->bodies, i));
-
         for (ptrdiff_t j = i + 1; j < BODIES; j++) {
             tally_object *b = workload_object(tally_list_get(local->bodies, j));
-
             pull(a, b, local->step);
             tally_decref(b);
         }
@@ -243,18 +219,8 @@ static void leave(struct shared *shared, struct local *local, const workload_con
     while (local->done > 0) advance(local);
 }
 
-WORKLOAD(nbody) = {
-    .name = "nbody",
-    .kind = PROGRAMS,
-    .description =
-        "Planets as instances whose numbers are float objects: simulations without arrays.",
-    .unit = "pairs of bodies",
-    .read_only = true,
-    .not_quick = true,
-    .shared_size = sizeof(struct shared),
-    .local_size = sizeof(struct local),
-    .setup = setup,
-    .enter = enter,
-    .run = run,
-    .leave = leave,
-};
+WORKLOAD(nbody, .name = "nbody", .kind = PROGRAMS,
+         .description =
+             "Planets as instances whose numbers are float objects: simulations without arrays.",
+         .unit = "pairs of bodies", .read_only = true, .not_quick = true, SHARED_STATE, LOCAL_STATE,
+         .setup = setup, .enter = enter, .run = run, .leave = leave);

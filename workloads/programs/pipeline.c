@@ -1,20 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * pipeline: items go through four stages joined by bounded queues, and each stage
- * changes them. It stands for programs that are built as producers, transformers
- * and consumers: an item is an instance that another thread made, whose fields
- * hold objects of all threads that it came through.
+ * pipeline: items go through four stages joined by bounded queues, and each stage changes them. It
+ * stands for programs that are built as producers, transformers and consumers: an item is an
+ * instance that another thread made, whose fields hold objects of all threads that it came through.
  *
- * The threads are the stages: four threads make a line of one stage each. Fewer
- * share the stages out, and each runs its own in turn, a batch of items each;
- * more make further lines. An operation is an item handled by a stage, so that
- * the work is the same for any number of threads.
+ * The threads are the stages: four threads make a line of one stage each. Fewer share the stages
+ * out, and each runs its own in turn, a batch of items each; more make further lines. An operation
+ * is an item handled by a stage, so that the work is the same for any number of threads.
  *
- * A queue has one stage that puts and one that takes. In a line a thread waits
- * only for the stage before its first and the one after its last, so no circle
- * of waiting threads is possible. Who waits because a queue is empty or full is
- * woken when it is half full, so that not every item is a call of the kernel; the
- * items never end, so that the half always comes.
+ * A queue has one stage that puts and one that takes. In a line a thread waits only for the stage
+ * before its first and the one after its last, so no circle of waiting threads is possible. Who
+ * waits because a queue is empty or full is woken when it is half full, so that not every item is a
+ * call of the kernel; the items never end, so that the half always comes.
  */
 #include "workload.h"
 
@@ -67,7 +64,6 @@ static void setup(struct shared *shared, const workload_context *context) {
     shared->lines = workload_memory(context, shared->line_count * sizeof *shared->lines);
     for (unsigned i = 0; i < shared->line_count * STAGES; i++) {
         struct queue *queue = &shared->lines[i / STAGES].stages[i % STAGES].queue;
-
         tally_mutex_init(&queue->mutex);
         tally_condition_init(&queue->changed);
     }
@@ -76,7 +72,6 @@ static void setup(struct shared *shared, const workload_context *context) {
 static void enter(struct shared *shared, struct local *local, const workload_context *context) {
     unsigned line = context->worker / STAGES, place = context->worker % STAGES;
     unsigned in_line = context->workers - line * STAGES;
-
     if (in_line > STAGES) in_line = STAGES;
     local->line = &shared->lines[line];
     local->begin = local->stage = place * STAGES / in_line;
@@ -86,8 +81,8 @@ static void enter(struct shared *shared, struct local *local, const workload_con
 
 /* ---- the queues --------------------------------------------------------- */
 
-/* Waits, with the mutex held, while the queue has `count` items. False: the
- * sample is over, and whoever was to change it may have stopped. */
+/* Waits, with the mutex held, while the queue has `count` items. False: the sample is over, and
+ * whoever was to change it may have stopped. */
 static bool wait_while(const struct local *local, struct queue *queue, unsigned count) {
     while (queue->count == count) {
         /* Relaxed: wake() is called after the store and takes the mutex. */
@@ -110,7 +105,6 @@ static bool put(const struct local *local, struct queue *queue, tally_object *it
 
 static tally_object *take(const struct local *local, struct queue *queue) {
     tally_object *item = NULL;
-
     tally_mutex_lock(&queue->mutex);
     if (wait_while(local, queue, 0)) {
         item = queue->items[queue->first];
@@ -125,7 +119,6 @@ static tally_object *take(const struct local *local, struct queue *queue) {
 
 static void set_int(tally_object *item, ptrdiff_t slot, int64_t value) {
     tally_object *number = workload_object(tally_int_new(value));
-
     workload_done(tally_slot_set(item, slot, number));
     tally_decref(number);
 }
@@ -133,7 +126,6 @@ static void set_int(tally_object *item, ptrdiff_t slot, int64_t value) {
 static int64_t get_int(tally_object *item, ptrdiff_t slot) {
     tally_object *number = workload_object(tally_slot_get(item, slot));
     int64_t value = tally_int_value(number);
-
     tally_decref(number);
     return value;
 }
@@ -141,7 +133,6 @@ static int64_t get_int(tally_object *item, ptrdiff_t slot) {
 static tally_object *make(tally_object *class_, int64_t sequence) {
     tally_object *item = workload_object(tally_instance_new(class_));
     tally_object *trail = workload_object(tally_list_new(STAGES));
-
     set_int(item, SEQUENCE, sequence);
     set_int(item, VALUE, sequence);
     workload_done(tally_slot_set(item, TRAIL, trail));
@@ -157,7 +148,6 @@ static void change(tally_object *item, unsigned stage) {
     tally_object *number = workload_object(tally_int_new(stage));
     tally_object *value = workload_object(tally_add(product, number));
     tally_object *trail = workload_object(tally_slot_get(item, TRAIL));
-
     workload_done(tally_slot_set(item, VALUE, value));
     workload_done(tally_list_append(trail, value));
     tally_decref(trail);
@@ -172,7 +162,6 @@ static void change(tally_object *item, unsigned stage) {
 static void check(tally_object *item, int64_t sequence, unsigned stages) {
     tally_object *trail = workload_object(tally_slot_get(item, TRAIL));
     int64_t value = sequence;
-
     if (get_int(item, SEQUENCE) != sequence)
         workload_fail("item %lld came where %lld was due", (long long)get_int(item, SEQUENCE),
                       (long long)sequence);
@@ -180,7 +169,6 @@ static void check(tally_object *item, int64_t sequence, unsigned stages) {
         workload_fail("an item came through %td stages, not %u", tally_list_length(trail), stages);
     for (unsigned stage = 0; stage < stages; stage++) {
         tally_object *step = workload_object(tally_list_get(trail, stage));
-
         value = value * FACTOR + stage;
         if (tally_int_value(step) != value)
             workload_fail("stage %u made %lld, not %lld", stage, (long long)tally_int_value(step),
@@ -198,7 +186,6 @@ static void check(tally_object *item, int64_t sequence, unsigned stages) {
 /* One item from the queue before to the one after, or as far as they let it. */
 static bool handle(const struct shared *shared, const struct local *local) {
     struct stage *stage = &local->line->stages[local->stage];
-
     if (stage->held == NULL) {
         stage->held = local->stage == 0 ? make(shared->class_, stage->handled)
                                         : take(local, &stage[-1].queue);
@@ -219,7 +206,6 @@ static bool handle(const struct shared *shared, const struct local *local) {
 static uint64_t run(struct shared *shared, struct local *local, const workload_context *context) {
     unsigned batches = ROUNDS_PER_RUN * (local->end - local->begin);
     uint64_t handled = 0;
-
     while (handled < (uint64_t)batches * BATCH && handle(shared, local)) {
         handled++;
         if (++local->done == BATCH) {
@@ -234,7 +220,6 @@ static uint64_t run(struct shared *shared, struct local *local, const workload_c
 static void wake(struct shared *shared, const workload_context *context) {
     for (unsigned i = 0; i < shared->line_count * STAGES; i++) {
         struct queue *queue = &shared->lines[i / STAGES].stages[i % STAGES].queue;
-
         tally_mutex_lock(&queue->mutex);
         tally_condition_broadcast(&queue->changed);
         tally_mutex_unlock(&queue->mutex);
@@ -244,13 +229,10 @@ static void wake(struct shared *shared, const workload_context *context) {
 /* What did not arrive is still under way, in order: all that was made is found once. */
 static void drain(struct line *line) {
     int64_t next = line->stages[STAGES - 1].handled;
-
     for (unsigned i = STAGES; i-- > 0;) {
         struct stage *stage = &line->stages[i];
-
         for (; stage->queue.count > 0; stage->queue.count--) {
             tally_object *item = stage->queue.items[stage->queue.first];
-
             check(item, next++, i + 1);
             workload_check_and_drop(&item, 1, 1);
             stage->queue.first = (stage->queue.first + 1) % QUEUE;
@@ -269,19 +251,9 @@ static void teardown(struct shared *shared, const workload_context *context) {
     for (unsigned i = 0; i < shared->line_count; i++) drain(&shared->lines[i]);
 }
 
-WORKLOAD(pipeline) = {
-    .name = "pipeline",
-    .kind = PROGRAMS,
-    .description =
-        "Threads as stages that change items and pass them on in bounded queues: data pipelines.",
-    .unit = "items through a stage",
-    .shares = true,
-    .not_quick = true,
-    .shared_size = sizeof(struct shared),
-    .local_size = sizeof(struct local),
-    .setup = setup,
-    .enter = enter,
-    .run = run,
-    .teardown = teardown,
-    .wake = wake,
-};
+WORKLOAD(pipeline, .name = "pipeline", .kind = PROGRAMS,
+         .description = "Threads as stages that change items and pass them on in bounded "
+                        "queues: data pipelines.",
+         .unit = "items through a stage", .shares = true, .not_quick = true, SHARED_STATE,
+         LOCAL_STATE, .setup = setup, .enter = enter, .run = run, .teardown = teardown,
+         .wake = wake);

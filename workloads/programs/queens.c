@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * queens: all ways to put eight queens on a board so that none attacks another.
- * It stands for searches that try, look and go back: solvers, schedulers, game
- * players. A board is a tuple of columns, one a row; each step makes a longer
- * one and leaves the old as it is.
+ * queens: all ways to put eight queens on a board so that none attacks another. It stands for
+ * searches that try, look and go back: solvers, schedulers, game players. A board is a tuple of
+ * columns, one a row; each step makes a longer one and leaves the old as it is.
  *
- * One run is the part of the search that begins in one column, so that it is
- * short; how many solutions each part has is known.
+ * One run is the part of the search that begins in one column, so that it is short; how many
+ * solutions each part has is known.
  */
 #include "workload.h"
 
@@ -23,24 +22,17 @@ struct local {
 static void enter(struct shared *shared, struct local *local, const workload_context *context) {
     local->first = context->worker % QUEENS;
     local->columns = workload_keep(context, tally_list_new(QUEENS), 1);
-    for (unsigned i = 0; i < QUEENS; i++) {
-        tally_object *column = workload_object(tally_int_new(i));
-
-        workload_done(tally_list_append(local->columns, column));
-        tally_decref(column);
-    }
+    for (unsigned i = 0; i < QUEENS; i++) workload_append(local->columns, tally_int_new(i));
 }
 
 /* Whether no queen of the board attacks that column of the next row. */
 static bool is_safe(tally_object *board, tally_object *column) {
     ptrdiff_t row = tally_tuple_length(board);
     bool safe = true;
-
     for (ptrdiff_t i = 0; i < row && safe; i++) {
         tally_object *other = workload_object(tally_tuple_get(board, i));
         tally_object *difference = workload_object(tally_subtract(other, column));
         int64_t distance = tally_int_value(difference);
-
         safe = distance != 0 && distance != row - i && distance != i - row;
         tally_decref(difference);
         tally_decref(other);
@@ -52,7 +44,6 @@ static bool is_safe(tally_object *board, tally_object *column) {
 static tally_object *put(tally_object *board, tally_object *column) {
     tally_object *tail = workload_object(tally_tuple_new(&column, 1));
     tally_object *longer = workload_object(tally_add(board, tail));
-
     tally_decref(tail);
     return longer;
 }
@@ -64,10 +55,8 @@ static void search(struct local *local, tally_object *board, tally_object *solut
     }
     for (ptrdiff_t i = 0; i < QUEENS; i++) {
         tally_object *column = workload_object(tally_list_get(local->columns, i));
-
         if (is_safe(board, column)) {
             tally_object *longer = put(board, column);
-
             search(local, longer, solutions);
             tally_decref(longer);
         }
@@ -80,17 +69,14 @@ static void search(struct local *local, tally_object *board, tally_object *solut
 /* The right number, each a whole board, each later than the one before. */
 static void check(const struct local *local, tally_object *solutions) {
     int64_t last = -1;
-
     if (tally_list_length(solutions) != known[local->first])
         workload_fail("%td solutions begin in column %u, not %td", tally_list_length(solutions),
                       local->first, known[local->first]);
     for (ptrdiff_t i = 0; i < known[local->first]; i++) {
         tally_object *board = workload_object(tally_list_get(solutions, i));
         int64_t code = 0;
-
         for (ptrdiff_t row = 0; row < QUEENS; row++) {
             tally_object *column = workload_object(tally_tuple_get(board, row));
-
             code = code * QUEENS + tally_int_value(column);
             tally_decref(column);
         }
@@ -104,7 +90,6 @@ static uint64_t run(struct shared *shared, struct local *local, const workload_c
     tally_object *solutions = workload_object(tally_list_new(0));
     tally_object *column = workload_object(tally_list_get(local->columns, local->first));
     tally_object *board = workload_object(tally_tuple_new(&column, 1));
-
     tally_decref(column);
     local->tried = 1;
     search(local, board, solutions);
@@ -116,15 +101,8 @@ static uint64_t run(struct shared *shared, struct local *local, const workload_c
     return local->tried;
 }
 
-WORKLOAD(queens) = {
-    .name = "queens",
-    .kind = PROGRAMS,
-    .description =
-        "Search for all boards of eight queens with tuples of ints: solvers, schedulers, games.",
-    .unit = "placements",
-    .read_only = true,
-    .not_quick = true,
-    .local_size = sizeof(struct local),
-    .enter = enter,
-    .run = run,
-};
+WORKLOAD(queens, .name = "queens", .kind = PROGRAMS,
+         .description = "Search for all boards of eight queens with tuples of ints: "
+                        "solvers, schedulers, games.",
+         .unit = "placements", .read_only = true, .not_quick = true, LOCAL_STATE, .enter = enter,
+         .run = run);

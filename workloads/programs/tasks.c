@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * tasks-cycle and tasks-weakref: the server of many a talk on Python's memory:
- * tasks that have subtasks by name, and subtasks that know their task, created,
- * looked up and deleted among many that live long. A subtask refers to its task
- * plainly (every deleted task is a cycle, left to the collector) or weakly (it
- * dies when it is deleted).
+ * tasks-cycle and tasks-weakref: the server of many a talk on Python's memory: tasks that have
+ * subtasks by name, and subtasks that know their task, created, looked up and deleted among many
+ * that live long. A subtask refers to its task plainly (every deleted task is a cycle, left to the
+ * collector) or weakly (it dies when it is deleted).
  *
- * Each worker has a part of the tasks, a dict by number. Of its operations a
- * fixed share deletes a task or creates it anew, in turn; the others look a
- * subtask up and go back from it to the task. The time of each is measured, from
- * the end of the one before, so a pause at a safepoint is part of one.
+ * Each worker has a part of the tasks, a dict by number. Of its operations a fixed share deletes a
+ * task or creates it anew, in turn; the others look a subtask up and go back from it to the task.
+ * The time of each is measured, from the end of the one before, so a pause at a safepoint is part
+ * of one.
  */
 #include <stdio.h>
 
@@ -62,7 +61,6 @@ static void setup_cycle(struct shared *shared, const workload_context *context) 
     shared->task = workload_name("_task");
     for (unsigned i = 0; i < shared->subtask_count; i++) {
         char text[32];
-
         snprintf(text, sizeof text, "subtask-%u", i);
         shared->subtask_names[i] = workload_name(text);
     }
@@ -78,7 +76,6 @@ static void setup_weakref(struct shared *shared, const workload_context *context
 
 static void set_name(const struct shared *shared, tally_object *object, unsigned number) {
     char text[32];
-
     snprintf(text, sizeof text, "task-%u", number);
     tally_object *name = workload_object(tally_str_new(text, -1));
     workload_done(tally_set_attr(object, shared->name, name));
@@ -91,16 +88,13 @@ static void create(struct local *local, unsigned number) {
     tally_object *subtasks = workload_object(tally_dict_new());
     tally_object *back = shared->weak ? workload_object(tally_weakref_new(task, NULL, NULL)) : task;
     tally_object *key = workload_object(tally_int_new(number));
-
     set_name(shared, task, number);
     workload_done(tally_set_attr(task, shared->subtasks, subtasks));
     for (uint64_t i = 0; i < shared->subtask_count; i++) {
         tally_object *subtask = workload_object(tally_instance_new(shared->subtask_class));
-
         workload_done(tally_set_attr(subtask, shared->name, shared->subtask_names[i]));
         workload_done(tally_set_attr(subtask, shared->task, back));
-        workload_done(tally_dict_set(subtasks, shared->subtask_names[i], subtask));
-        tally_decref(subtask);
+        workload_dict_put(subtasks, shared->subtask_names[i], subtask);
     }
     workload_done(tally_dict_set(local->tasks, key, task));
     if (shared->weak) tally_decref(back);
@@ -112,7 +106,6 @@ static void create(struct local *local, unsigned number) {
 static void check_name(const struct shared *shared, tally_object *task, unsigned number) {
     tally_object *name = workload_object(tally_get_attr(task, shared->name));
     const char *text = tally_str_data(name);
-
     if (text == NULL || strtoul(text + sizeof "task-" - 1, NULL, 10) != number)
         workload_fail("task %u is called %s", number, text != NULL ? text : "nothing");
     tally_decref(name);
@@ -127,10 +120,8 @@ static void look_up(struct local *local, unsigned number, uint64_t subtask_numbe
     tally_object *subtask =
         workload_object(tally_dict_get(subtasks, shared->subtask_names[subtask_number]));
     tally_object *back = workload_object(tally_get_attr(subtask, shared->task));
-
     if (shared->weak) {
         tally_object *referent = workload_object(tally_weakref_get(back));
-
         tally_decref(back);
         back = referent;
     }
@@ -145,10 +136,8 @@ static void look_up(struct local *local, unsigned number, uint64_t subtask_numbe
 
 static void delete (struct local *local, unsigned number) {
     tally_object *key = workload_object(tally_int_new(number));
-
     if (*local->canary == NULL || workload_is_dead(*local->canary)) {
         tally_object *task = workload_object(tally_dict_get(local->tasks, key));
-
         workload_watch(local->canary, task);
         tally_decref(task);
     }
@@ -162,7 +151,6 @@ static void delete (struct local *local, unsigned number) {
 static void operate(struct local *local, const uint64_t *values) {
     uint64_t drawn = workload_random(&local->seed);
     unsigned number = (unsigned)((drawn >> 32) % local->count);
-
     if (drawn % 100 >= values[WRITES]) {
         number = number == local->hole ? (number + 1) % local->count : number;
         look_up(local, number, (drawn >> 16 & 0xffff) % values[SUBTASKS]);
@@ -193,7 +181,6 @@ static void enter(struct shared *shared, struct local *local, const workload_con
 
 static uint64_t run(struct shared *shared, struct local *local, const workload_context *context) {
     uint64_t last = workload_clock();
-
     for (unsigned i = 1; i <= OPERATIONS_PER_RUN; i++) {
         operate(local, context->parameters);
         if (i % OPERATIONS_PER_SAFEPOINT == 0) tally_safepoint();
@@ -224,23 +211,18 @@ static void teardown(struct shared *shared, const workload_context *context) {
     .local_size = sizeof(struct local), .enter = enter, .run = run, .leave = leave,    \
     .teardown = teardown
 
-WORKLOAD(tasks_cycle) = {
-    .name = "tasks-cycle",
-    .description = "A server's tasks, whose subtasks refer back to them: each deleted task is left "
+WORKLOAD(
+    tasks_cycle, .name = "tasks-cycle",
+    .description = "A server's tasks, whose subtasks refer back to them: each deleted "
+                   "task is left "
                    "to the collector.",
     .makes_garbage = true,
     .needs =
         {[CAUSE_SHARING] = SHARES_TASKS, [CAUSE_COLLECTOR] = "its garbage would fill the memory"},
-    .setup = setup_cycle,
-    COMMON,
-};
+    .setup = setup_cycle, COMMON);
 
-WORKLOAD(tasks_weakref) = {
-    .name = "tasks-weakref",
-    .description =
-        "The same tasks, whose subtasks refer back weakly: each deleted task dies at once.",
-    .counterpart = "tasks-cycle",
-    .needs = {[CAUSE_SHARING] = SHARES_TASKS},
-    .setup = setup_weakref,
-    COMMON,
-};
+WORKLOAD(tasks_weakref, .name = "tasks-weakref",
+         .description =
+             "The same tasks, whose subtasks refer back weakly: each deleted task dies at once.",
+         .counterpart = "tasks-cycle", .needs = {[CAUSE_SHARING] = SHARES_TASKS},
+         .setup = setup_weakref, COMMON);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * class-instances: all threads make and drop instances of one class. Each
- * instance is a reference to the class and holds its own value, so that the class
- * alone is shared: a runtime that counts it like any object pays for that here.
+ * class-instances: all threads make and drop instances of one class. Each instance is a reference
+ * to the class and holds its own value, so that the class alone is shared: a runtime that counts it
+ * like any object pays for that here.
  */
 #include "workload.h"
 
@@ -28,7 +28,6 @@ static void enter(struct shared *shared, struct local *local, const workload_con
 
 static uint64_t run(struct shared *shared, struct local *local, const workload_context *context) {
     tally_object *made[AT_ONCE], *type;
-
     for (unsigned done = 0; done < INSTANCES; done += AT_ONCE) {
         for (unsigned i = 0; i < AT_ONCE; i++) {
             made[i] = workload_object(tally_instance_new(shared->class_));
@@ -43,15 +42,7 @@ static uint64_t run(struct shared *shared, struct local *local, const workload_c
     return INSTANCES;
 }
 
-WORKLOAD(class_instances) = {
-    .name = "class-instances",
-    .description = "All threads make and drop instances of one class.",
-    .unit = "instances",
-    .kind = SHARED_OBJECTS,
-    .read_only = true,
-    .shared_size = sizeof(struct shared),
-    .local_size = sizeof(struct local),
-    .setup = setup,
-    .enter = enter,
-    .run = run,
-};
+WORKLOAD(class_instances, .name = "class-instances",
+         .description = "All threads make and drop instances of one class.", .unit = "instances",
+         .kind = SHARED_OBJECTS, .read_only = true, SHARED_STATE, LOCAL_STATE, .setup = setup,
+         .enter = enter, .run = run);

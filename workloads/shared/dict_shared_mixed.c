@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * dict-shared-mixed: all threads use one dict, 95 % of the time to look a key up and 5 % to set
- * it to a new object. It stands for a cache that threads share: a read may run into a write, and
- * may hold a value that is just replaced.
+ * dict-shared-mixed: all threads use one dict, 95 % of the time to look a key up and 5 % to set it
+ * to a new object. It stands for a cache that threads share: a read may run into a write, and may
+ * hold a value that is just replaced.
  *
- * The value of key k is always congruent to k modulo KEYS: a read that gets another key's
- * value, or one that was freed under it, is found out.
+ * The value of key k is always congruent to k modulo KEYS: a read that gets another key's value, or
+ * one that was freed under it, is found out.
  */
 #include "workload.h"
 
@@ -25,15 +25,12 @@ struct local {
 };
 
 static void set(const struct shared *shared, unsigned key, int64_t generation) {
-    tally_object *value = workload_object(tally_int_new(FIRST_VALUE + generation * KEYS + key));
-
-    workload_done(tally_dict_set(shared->dict, shared->keys[key], value));
-    tally_decref(value);
+    workload_dict_put(shared->dict, shared->keys[key],
+                      tally_int_new(FIRST_VALUE + generation * KEYS + key));
 }
 
 static void check(const struct shared *shared, unsigned key) {
     tally_object *value = workload_object(tally_dict_get(shared->dict, shared->keys[key]));
-
     if (tally_int_value(value) % KEYS != key)
         workload_fail("key %u has the value %lld", key, (long long)tally_int_value(value));
     tally_decref(value);
@@ -55,7 +52,6 @@ static uint64_t run(struct shared *shared, struct local *local, const workload_c
     WORKLOAD_LOOP(OPERATIONS, PER_SAFEPOINT) {
         uint64_t random = workload_random(&local->seed);
         unsigned key = random % KEYS;
-
         if ((random >> 32) % ONE_SET_IN == 0)
             set(shared, key, ++local->generation);
         else
@@ -70,15 +66,7 @@ static void teardown(struct shared *shared, const workload_context *context) {
     for (unsigned i = 0; i < KEYS; i++) check(shared, i);
 }
 
-WORKLOAD(dict_shared_mixed) = {
-    .name = "dict-shared-mixed",
-    .description = "All threads use one dict, 95 % reads and 5 % sets: a shared cache.",
-    .unit = "operations",
-    .kind = SHARED_OBJECTS,
-    .shared_size = sizeof(struct shared),
-    .local_size = sizeof(struct local),
-    .setup = setup,
-    .enter = enter,
-    .run = run,
-    .teardown = teardown,
-};
+WORKLOAD(dict_shared_mixed, .name = "dict-shared-mixed",
+         .description = "All threads use one dict, 95 % reads and 5 % sets: a shared cache.",
+         .unit = "operations", .kind = SHARED_OBJECTS, SHARED_STATE, LOCAL_STATE, .setup = setup,
+         .enter = enter, .run = run, .teardown = teardown);

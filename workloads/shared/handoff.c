@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * handoff: objects made by one thread and dropped by another. It stands for
- * pipelines and queues of requests, and is the hard case of biased counts and
- * of one heap per thread: the last reference goes where the object does not belong.
+ * handoff: objects made by one thread and dropped by another. It stands for pipelines and queues of
+ * requests, and is the hard case of biased counts and of one heap per thread: the last reference
+ * goes where the object does not belong.
  *
- * The workers stand in a circle. Each makes a batch and puts it into the bounded
- * ring to its successor, then takes a batch from its predecessor and drops it.
- * A single worker is its own successor. Since each puts and takes in turn, a
- * worker is never more than the ring's capacity ahead of the next, and a circle
- * of waiting workers is impossible.
+ * The workers stand in a circle. Each makes a batch and puts it into the bounded ring to its
+ * successor, then takes a batch from its predecessor and drops it. A single worker is its own
+ * successor. Since each puts and takes in turn, a worker is never more than the ring's capacity
+ * ahead of the next, and a circle of waiting workers is impossible.
  */
 #include "workload.h"
 
@@ -49,8 +48,8 @@ static void enter(struct shared *shared, struct local *local, const workload_con
     local->next = INT64_C(1) << 20; /* past the small ints */
 }
 
-/* Waits, with the mutex held, while the ring has `count` batches. False: the
- * sample is over, and whoever was to change it may have stopped. */
+/* Waits, with the mutex held, while the ring has `count` batches. False: the sample is over, and
+ * whoever was to change it may have stopped. */
 static bool wait_while(struct ring *ring, unsigned count, const atomic_bool *stop) {
     while (ring->count == count) {
         /* Relaxed: wake() is called after the store and takes the mutex. */
@@ -60,13 +59,11 @@ static bool wait_while(struct ring *ring, unsigned count, const atomic_bool *sto
     return true;
 }
 
-/* Both move pointers only while they hold the mutex: objects are made and
- * dropped outside. */
+/* Both move pointers only while they hold the mutex: objects are made and dropped outside. */
 static bool put(struct local *local, const atomic_bool *stop) {
     struct ring *ring = local->out;
     tally_object *batch[BATCH];
     bool room;
-
     for (unsigned i = 0; i < BATCH; i++) batch[i] = workload_object(tally_int_new(local->next + i));
     tally_mutex_lock(&ring->mutex);
     if ((room = wait_while(ring, BATCHES, stop))) {
@@ -86,7 +83,6 @@ static bool take(struct local *local, const atomic_bool *stop) {
     struct ring *ring = local->in;
     tally_object *batch[BATCH];
     bool full;
-
     tally_mutex_lock(&ring->mutex);
     if ((full = wait_while(ring, 0, stop))) {
         memcpy(batch, ring->batches[ring->first], sizeof batch);
@@ -105,11 +101,9 @@ static bool take(struct local *local, const atomic_bool *stop) {
     return true;
 }
 
-/* One operation is an object made, handed over and dropped; it counts where it
- * is dropped. */
+/* One operation is an object made, handed over and dropped; it counts where it is dropped. */
 static uint64_t run(struct shared *shared, struct local *local, const workload_context *context) {
     uint64_t dropped = 0;
-
     while (dropped < BATCHES_PER_RUN * BATCH) {
         if (!(local->put ? put(local, context->stop) : take(local, context->stop))) break;
         if (!local->put) dropped += BATCH;
@@ -131,23 +125,13 @@ static void wake(struct shared *shared, const workload_context *context) {
 static void teardown(struct shared *shared, const workload_context *context) {
     for (unsigned i = 0; i < context->workers; i++) {
         struct ring *ring = &shared->rings[i];
-
         for (; ring->count > 0; ring->count--, ring->first = (ring->first + 1) % BATCHES)
             workload_check_and_drop(ring->batches[ring->first], BATCH, 1);
     }
 }
 
-WORKLOAD(handoff) = {
-    .name = "handoff",
-    .description =
-        "Objects made by one thread and dropped by another: pipelines, queues of requests.",
-    .unit = "objects",
-    .kind = SHARED_OBJECTS,
-    .shared_size = sizeof(struct shared),
-    .local_size = sizeof(struct local),
-    .setup = setup,
-    .enter = enter,
-    .run = run,
-    .teardown = teardown,
-    .wake = wake,
-};
+WORKLOAD(handoff, .name = "handoff",
+         .description =
+             "Objects made by one thread and dropped by another: pipelines, queues of requests.",
+         .unit = "objects", .kind = SHARED_OBJECTS, SHARED_STATE, LOCAL_STATE, .setup = setup,
+         .enter = enter, .run = run, .teardown = teardown, .wake = wake);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * list-hot-read and list-hot-borrow: all threads read the one item of a list, an ordinary
- * object. It stands for the current configuration, or the head of a queue, at which everybody
- * looks. Counted, it is as bad as refcount-shared; borrowed, nothing is written.
+ * list-hot-read and list-hot-borrow: all threads read the one item of a list, an ordinary object.
+ * It stands for the current configuration, or the head of a queue, at which everybody looks.
+ * Counted, it is as bad as refcount-shared; borrowed, nothing is written.
  */
 #include "workload.h"
 
@@ -18,43 +18,17 @@ static void setup(struct shared *shared, const workload_context *context) {
     workload_done(tally_list_append(shared->list, shared->item));
 }
 
-WORKLOAD_INLINE uint64_t read_item(const struct shared *shared, bool borrowed) {
+WORKLOAD_INLINE uint64_t read_item(const struct shared *shared, struct local *local,
+                                   bool borrowed) {
     WORKLOAD_LOOP(READS, READS_PER_SAFEPOINT) {
         tally_object *item = workload_list_read(shared->list, 0, borrowed);
-
         if (item != shared->item) workload_fail("the item of the list is another");
         workload_read_end(item, borrowed);
     }
     return READS;
 }
 
-static uint64_t run(struct shared *shared, struct local *local, const workload_context *context) {
-    return read_item(shared, false);
-}
-
-static uint64_t borrow(struct shared *shared, struct local *local,
-                       const workload_context *context) {
-    return read_item(shared, true);
-}
-
-#define COMMON \
-    .unit = "reads", .read_only = true, .shared_size = sizeof(struct shared), .setup = setup
-
-WORKLOAD(list_hot_read) = {
-    .name = "list-hot-read",
-    .description =
-        "All threads read the one item of a list, an ordinary object: what everybody looks at.",
-    .kind = SHARED_OBJECTS,
-    .run = run,
-    COMMON,
-};
-
-WORKLOAD(list_hot_borrow) = {
-    .name = "list-hot-borrow",
-    .description = "As list-hot-read, with borrowed references, which count nothing.",
-    .kind = BORROWED_READS,
-    .counterpart = "list-hot-read",
-    .not_quick = true,
-    .run = borrow,
-    COMMON,
-};
+WORKLOAD_AND_BORROWED(list_hot_read, read_item, "list-hot-read", "list-hot-borrow",
+                      "All threads read the one item of a list, an ordinary object: what "
+                      "everybody looks at.",
+                      .unit = "reads", .read_only = true, SHARED_STATE, .setup = setup);

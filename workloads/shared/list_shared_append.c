@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * list-shared-append: all threads append to one list. It stands for results that workers collect
- * in one place, and is the worst case of an object's lock: every operation writes. The list is
- * emptied whenever it gets long, so that memory does not grow with the length of a run.
+ * list-shared-append: all threads append to one list. It stands for results that workers collect in
+ * one place, and is the worst case of an object's lock: every operation writes. The list is emptied
+ * whenever it gets long, so that memory does not grow with the length of a run.
  */
 #include "workload.h"
 
@@ -31,7 +31,6 @@ static void enter(struct shared *shared, struct local *local, const workload_con
 /* The section makes one step of looking at the length and emptying. */
 static void empty_if_long(struct shared *shared) {
     tally_critical section;
-
     tally_critical_begin(&section, shared->list);
     ptrdiff_t length = tally_list_length(shared->list);
     if (length >= LONG) {
@@ -55,22 +54,12 @@ static void leave(struct shared *shared, struct local *local, const workload_con
 
 static void teardown(struct shared *shared, const workload_context *context) {
     unsigned long long seen = shared->cleared + (uint64_t)tally_list_length(shared->list);
-
     if (seen != shared->appended)
         workload_fail("%llu items were appended, but the list got %llu",
                       (unsigned long long)shared->appended, seen);
 }
 
-WORKLOAD(list_shared_append) = {
-    .name = "list-shared-append",
-    .description = "All threads append to one list: results collected in one place.",
-    .unit = "appends",
-    .kind = SHARED_OBJECTS,
-    .shared_size = sizeof(struct shared),
-    .local_size = sizeof(struct local),
-    .setup = setup,
-    .enter = enter,
-    .run = run,
-    .leave = leave,
-    .teardown = teardown,
-};
+WORKLOAD(list_shared_append, .name = "list-shared-append",
+         .description = "All threads append to one list: results collected in one place.",
+         .unit = "appends", .kind = SHARED_OBJECTS, SHARED_STATE, LOCAL_STATE, .setup = setup,
+         .enter = enter, .run = run, .leave = leave, .teardown = teardown);

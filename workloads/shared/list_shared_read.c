@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * list-shared-read and list-shared-borrow: all threads read one list of 100 ordinary items. It
- * stands for a table that is built once and then only looked at. Reads need no lock, but each
- * takes a reference to an item that all threads share; borrowed, it takes none.
+ * stands for a table that is built once and then only looked at. Reads need no lock, but each takes
+ * a reference to an item that all threads share; borrowed, it takes none.
  */
 #include "workload.h"
 
@@ -20,11 +20,11 @@ static void setup(struct shared *shared, const workload_context *context) {
         workload_done(tally_list_append(shared->list, shared->items[i]));
 }
 
-WORKLOAD_INLINE uint64_t read_list(const struct shared *shared, bool borrowed) {
+WORKLOAD_INLINE uint64_t read_list(const struct shared *shared, struct local *local,
+                                   bool borrowed) {
     for (unsigned round = 0; round < ROUNDS; round++) {
         for (unsigned i = 0; i < ITEMS; i++) {
             tally_object *item = workload_object(workload_list_read(shared->list, i, borrowed));
-
             if (item != shared->items[i]) workload_fail("item %u of the list is another", i);
             workload_read_end(item, borrowed);
         }
@@ -33,32 +33,6 @@ WORKLOAD_INLINE uint64_t read_list(const struct shared *shared, bool borrowed) {
     return (uint64_t)ROUNDS * ITEMS;
 }
 
-static uint64_t run(struct shared *shared, struct local *local, const workload_context *context) {
-    return read_list(shared, false);
-}
-
-static uint64_t borrow(struct shared *shared, struct local *local,
-                       const workload_context *context) {
-    return read_list(shared, true);
-}
-
-#define COMMON \
-    .unit = "reads", .read_only = true, .shared_size = sizeof(struct shared), .setup = setup
-
-WORKLOAD(list_shared_read) = {
-    .name = "list-shared-read",
-    .description = "All threads read one list of 100 items: a table built once and looked at.",
-    .kind = SHARED_OBJECTS,
-    .run = run,
-    COMMON,
-};
-
-WORKLOAD(list_shared_borrow) = {
-    .name = "list-shared-borrow",
-    .description = "As list-shared-read, with borrowed references, which count nothing.",
-    .kind = BORROWED_READS,
-    .counterpart = "list-shared-read",
-    .not_quick = true,
-    .run = borrow,
-    COMMON,
-};
+WORKLOAD_AND_BORROWED(list_shared_read, read_list, "list-shared-read", "list-shared-borrow",
+                      "All threads read one list of 100 items: a table built once and looked at.",
+                      .unit = "reads", .read_only = true, SHARED_STATE, .setup = setup);

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * refcount-shared: all threads take and drop references to one object. It
- * stands for the objects that everybody uses, a module or a configuration, and
- * is the worst case of a count: one cache line that every core wants to write.
+ * refcount-shared: all threads take and drop references to one object. It stands for the objects
+ * that everybody uses, a module or a configuration, and is the worst case of a count: one cache
+ * line that every core wants to write.
  *
- * The barriers are for plain counts: the compiler sees that a pair changes
- * nothing, and would write no count at all.
+ * The barriers are for plain counts: the compiler sees that a pair changes nothing, and would write
+ * no count at all.
  */
 #include "workload.h"
 
@@ -21,7 +21,6 @@ static void setup(struct shared *shared, const workload_context *context) {
 
 static uint64_t run(struct shared *shared, struct local *local, const workload_context *context) {
     tally_object *object = shared->object;
-
     WORKLOAD_LOOP(PAIRS, PAIRS_PER_SAFEPOINT) {
         tally_incref(object);
         workload_compiler_barrier();
@@ -31,13 +30,7 @@ static uint64_t run(struct shared *shared, struct local *local, const workload_c
     return PAIRS;
 }
 
-WORKLOAD(refcount_shared) = {
-    .name = "refcount-shared",
-    .description = "All threads count one object up and down: what everybody uses at once.",
-    .unit = "pairs",
-    .kind = SHARED_OBJECTS,
-    .read_only = true,
-    .shared_size = sizeof(struct shared),
-    .setup = setup,
-    .run = run,
-};
+WORKLOAD(refcount_shared, .name = "refcount-shared",
+         .description = "All threads count one object up and down: what everybody uses at once.",
+         .unit = "pairs", .kind = SHARED_OBJECTS, .read_only = true, SHARED_STATE, .setup = setup,
+         .run = run);

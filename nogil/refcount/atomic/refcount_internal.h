@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The atomic counts' side of the contract; core/contract/refcount.h says what each does. */
+/* refcount_internal.h: atomic refcounts; core/contract/refcount.h says what each function does. */
 #ifndef TALLY_REFCOUNT_INTERNAL_H
 #define TALLY_REFCOUNT_INTERNAL_H
 
+#include "contract/refcount_unowned.h"
 #include "layout/flags.h"
 #include "layout/thread.h"
 
@@ -10,7 +11,6 @@
 static inline void tally_refcount_init(tally_refcounts *refcount) {
     tally_store_release(&refcount->count, TALLY_REFCOUNT_ONE);
 }
-/* Of memory that is new. */
 static inline void tally_refcount_start_dead(tally_refcounts *refcount) {
     tally_store_relaxed(&refcount->count, TALLY_REFCOUNT_DEAD);
 }
@@ -41,9 +41,6 @@ static inline bool tally_refcount_try_incref(tally_refcounts *refcount) {
 static inline bool tally_refcount_try_incref_weak(tally_refcounts *refcount) {
     return tally_refcount_try_incref(refcount);
 }
-static inline void tally_refcount_expose(tally_refcounts *refcount) { (void)refcount; }
-static inline void tally_refcount_merge_and_expose(tally_refcounts *refcount) { (void)refcount; }
-static inline void tally_refcount_adopt(tally_refcounts *refcount) { (void)refcount; }
 static inline bool tally_refcount_is_immortal(tally_refcounts *refcount) {
     return (int32_t)tally_load_relaxed(&refcount->count) >= TALLY_REFCOUNT_LIMIT;
 }
@@ -52,11 +49,9 @@ static inline void tally_refcount_make_immortal(tally_refcounts *refcount) {
 }
 static inline void tally_refcount_trial_add(tally_refcounts *refcount, int32_t by) {
     if (TALLY_UNLIKELY(tally_refcount_is_immortal(refcount))) return;
-    /* relaxed: one thread at a time has this object, and the world stands still */
+    /* relaxed: one thread at a time has this object, and the world is stopped */
     tally_store_relaxed(&refcount->count, tally_load_relaxed(&refcount->count) + (uint32_t)by);
 }
-/* By tally_object_zero. True: a reference was dropped while the count ran out of room, see
- * tally_refcount.h. */
 static inline bool tally_refcount_out_of_room(tally_refcounts *refcount) {
     int32_t count = (int32_t)tally_load_relaxed(&refcount->count);
     if (count < TALLY_REFCOUNT_LIMIT - (1 << 20)) return false;
@@ -77,7 +72,7 @@ static inline bool tally_refcount_drop(tally_refcounts *refcount) {
     uint32_t before = tally_sub_acq_rel(&refcount->count, 1);
     if (before < (uint32_t)TALLY_REFCOUNT_LIMIT) return false;
     if (TALLY_UNLIKELY(before != TALLY_REFCOUNT_ONE))
-        tally_object_zero((tally_object *)refcount); /* out of room; or says what is wrong */
+        tally_object_zero((tally_object *)refcount); /* out of room, or a drop too many */
     return before == TALLY_REFCOUNT_ONE;
 }
 static inline bool tally_refcount_try_drop(tally_refcounts *refcount) {
@@ -89,8 +84,7 @@ static inline bool tally_refcount_try_drop(tally_refcounts *refcount) {
         if (tally_cas_weak_acq_rel(&refcount->count, &count, count - 1)) return true;
     }
 }
-static inline void tally_refcount_set_maybe_shared(tally_refcounts *refcount) { (void)refcount; }
-/* release, so that who gets a reference from the finalizer's publishing sees the object whole */
+/* release: a thread that gets a reference which the finalizer publishes sees the object whole */
 static inline void tally_refcount_revive(tally_refcounts *refcount) {
     tally_store_release(&refcount->count, TALLY_REFCOUNT_ONE);
 }
@@ -102,7 +96,6 @@ static inline bool tally_refcount_is_dead(tally_refcounts *refcount) {
     uint32_t count = tally_load_relaxed(&refcount->count);
     return count == TALLY_REFCOUNT_DEAD || count >> 30 == TALLY_REFCOUNT_LINK >> 30;
 }
-/* Of an immortal object more than any references that are counted against it. */
 static inline ptrdiff_t tally_refcount_total(tally_refcounts *refcount) {
     if (tally_refcount_is_immortal(refcount)) return PTRDIFF_MAX / 4;
     return tally_refcount_is_dead(refcount)
@@ -110,9 +103,10 @@ static inline ptrdiff_t tally_refcount_total(tally_refcounts *refcount) {
                : (ptrdiff_t)(int32_t)tally_load_relaxed(&refcount->count) + 2;
 }
 /*
- * A link has 32 bits, the word 30 of them (the top two say that it is one): the other two are the
- * highest flags, which say something of living objects only. relaxed: the thread that the dead
- * object belongs to reads it; others see no more than that it is dead, and the flag HANDED_OUT.
+ * A link has 32 bits. The word has room for 30 of them, since its top two bits say that it is a
+ * link; the other two are in the highest flags, which mean something only for living objects.
+ * relaxed: only the thread to which the dead object belongs reads the link; other threads see that
+ * the object is dead, and the flag BORROWABLE.
  */
 static inline void tally_refcount_set_link(tally_refcounts *refcount, uint32_t link) {
     _Atomic uint8_t *flags = &((tally_object *)refcount)->flags;
@@ -126,56 +120,19 @@ static inline uint32_t tally_refcount_link(tally_refcounts *refcount) {
     uint32_t count = tally_load_relaxed(&refcount->count);
     return count == TALLY_REFCOUNT_DEAD ? 0 : high << 30 | (count & (TALLY_REFCOUNT_LINK / 2 - 1));
 }
-static inline bool tally_refcount_is_queued(tally_refcounts *refcount) {
-    (void)refcount;
-    return false;
-}
-static inline uint32_t tally_refcount_per_thread_index(tally_refcounts *refcount) {
-    (void)refcount;
-    return 0;
-}
-static inline bool tally_refcount_make_per_thread(tally_refcounts *refcount, uint32_t place,
+static inline uint32_t tally_refcount_per_thread_index(tally_refcounts *refcount) { return 0; }
+static inline bool tally_refcount_make_per_thread(tally_refcounts *refcount, uint32_t index,
                                                   uint32_t more) {
-    (void)refcount, (void)place, (void)more;
     return false;
 }
-static inline void tally_refcount_end_per_thread(tally_refcounts *refcount, int64_t elsewhere) {
-    (void)refcount, (void)elsewhere;
-}
-static inline bool tally_refcount_owned(tally_refcounts *refcount) {
-    (void)refcount;
-    return false;
-}
-static inline uint32_t tally_refcount_owner(tally_refcounts *refcount) {
-    (void)refcount;
-    return TALLY_OWNER_NONE;
-}
+static inline void tally_refcount_end_per_thread(tally_refcounts *refcount, int64_t sum) {}
 typedef char tally_refcount_dead;
 static inline tally_refcount_dead tally_refcount_merge_stopped(void) { return 0; }
-static inline void tally_refcount_destroy(tally_refcount_dead dead) { (void)dead; }
-static inline void tally_refcount_attach(struct tally_thread_state *thread) { (void)thread; }
-static inline bool tally_refcount_detach(struct tally_thread_state *thread) {
-    (void)thread;
-    return true;
-}
-static inline void tally_refcount_safepoint(struct tally_thread_state *thread) { (void)thread; }
-static inline bool tally_refcount_pending(struct tally_thread_state *thread) {
-    (void)thread;
-    return false;
-}
+static inline void tally_refcount_destroy(tally_refcount_dead dead) {}
 static inline bool tally_refcount_is_queue_pending(struct tally_thread_state *thread) {
-    (void)thread;
     return false;
 }
-static inline void tally_refcount_merge_later(struct tally_thread_state *thread) { (void)thread; }
-static inline void tally_refcount_merge_blocked(struct tally_thread_state *thread) { (void)thread; }
-static inline void tally_refcount_merge_blocked_later(struct tally_thread_state *thread) {
-    (void)thread;
-}
-static inline bool tally_refcount_dealloc_pending(struct tally_thread_state *thread) {
-    (void)thread;
-    return false;
-}
-static inline void tally_refcount_queued_bytes(size_t *bytes, size_t *most) { *bytes = *most = 0; }
+static inline void tally_refcount_merge_later(struct tally_thread_state *thread) {}
+static inline void tally_refcount_merge_blocked_later(struct tally_thread_state *thread) {}
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Atomic refcounts: one word that every thread changes by atomic read-modify-writes. It holds
- * the references less 2, as a signed number:
+ * Atomic refcounts: one word that every thread changes by atomic read-modify-writes. It holds the
+ * references less 2, as a signed number:
  *
  *   -2^31 ... -2^30-1   dead, and in a list (tally_refcount_set_link)
  *   -2                  dead
@@ -9,13 +9,13 @@
  *   LIMIT ... 2^31-1    immortal; IMMORTAL is in the middle
  *
  * A count that is out of room makes its object immortal (as PEP 683 has it): each operation reads
- * the word first, and leaves a word of LIMIT or more alone. Proof that such an object never
- * looks dead again, although the read and the change are two steps:
- *  - A thread has one operation under way. So once the word is LIMIT, at most as many
- *    changes follow as there are threads, which are fewer than 2^16. The word stays
- *    far from 2^31, where the links begin.
+ * the word first, and leaves a word of LIMIT or more alone. Proof that such an object never looks
+ * dead again, although the read and the change are two steps:
+ *  - A thread has one operation under way. So once the word is LIMIT, at most as many changes
+ *    follow as there are threads, which are fewer than 2^16. The word stays far from 2^31, where
+ *    the links begin.
  *  - Only a decref that read the word before it was LIMIT can bring it below LIMIT again. The value
- * that its fetch_sub returns is LIMIT then. The comparison that finds the last reference (as
+ *    that its fetch_sub returns is LIMIT then. The comparison that finds the last reference (as
  *    unsigned, since a dead word is negative) finds that too, and the slow path stores IMMORTAL.
  *    From there fewer than 2^16 steps do not lead back.
  *  - Between that decref's two steps others may count, which does harm only if they drop 2^29

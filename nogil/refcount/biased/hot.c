@@ -1,17 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * hot.c: objects become hot and cold. hot.h has the invariants.
+ * hot.c: how objects become hot and cold. hot.h has the invariants.
  *
- * Becoming hot: a thread that has lost TALLY_HOT_LOST compare-and-swaps on an object
- * takes a reference for the request, and at its next safepoint (or before it blocks or
- * exits) stops the world, merges all queues, and makes hot what any thread has asked for.
- * Such stops take a twentieth of the time at most: who asks sooner is put off.
+ * Hot: a thread that has lost TALLY_HOT_LOST compare-and-swaps on an object takes a reference for a
+ * request. At its next safepoint, or before it blocks or exits, it stops the world, merges all
+ * queues, and makes hot the objects that any thread has requested. Such stops take at most a
+ * twentieth of the time: until then no request is accepted.
  *
- * Becoming cold: in each collection all; in each stop to make something hot, those that nobody
- * refers to, and those that fewer than two threads have counted, or all of them
- * seldom, since they were looked at last (JUDGE_NS ago or more); in a stop by
- * a thread that exits while there are hot objects, the same at once. And at the end of the run
- * time.
+ * Cold: a collection makes all objects cold, and so does the end of the run time. A stop for a
+ * request makes cold the objects without another reference, and those that fewer than two threads
+ * have counted, or all of them seldom, in the JUDGE_NS or more since they were last looked at. A
+ * thread that exits while there are hot objects makes such a stop, too, and judges all of them.
  */
 #include "merge_queue.h"
 
@@ -20,36 +19,36 @@
 enum { SEVERAL = TALLY_OWNER_UNATTACHED, SELDOM = 256, REFUSED = 1 };
 static const uint64_t JUDGE_NS = 100000000;
 
-typedef struct place {
+typedef struct entry {
     tally_object *object; /* NULL: free */
-    uint64_t counted;     /* ups and downs since it was judged last */
-    uint64_t since;       /* when that was, nanoseconds */
-    uint32_t by;          /* 0: nobody; a thread; SEVERAL */
-} place;
+    uint64_t counted;     /* increfs and decrefs since it was last judged */
+    uint64_t since;       /* when that was, in nanoseconds */
+    uint32_t by;          /* the thread that counted it since; 0: none; or SEVERAL */
+} entry;
 
 static struct {
-    place at[TALLY_HOT_ROOM];    /* world stopped */
+    entry at[TALLY_HOT_ROOM];    /* world stopped */
     _Atomic unsigned used;       /* changed with the world stopped */
-    _Atomic uint64_t not_before; /* no stop is asked for before that, nanoseconds */
+    _Atomic uint64_t not_before; /* no request is accepted before; nanoseconds */
 } hot;
 
 static uint32_t slots_used(void) { return tally_load_acquire(&tally_process.slots_used); }
 
-ptrdiff_t tally_hot_sum(unsigned place) {
+ptrdiff_t tally_hot_sum(unsigned index) {
     uint64_t sum = 0;
     for (uint32_t id = 1; id <= slots_used(); id++) {
         tally_thread_head *head = &tally_thread_slot(id)->head;
-        sum += tally_load_relaxed(&head->refcount.hot[place].up) -
-               tally_load_relaxed(&head->refcount.hot[place].down);
+        sum += tally_load_relaxed(&head->refcount.hot[index].up) -
+               tally_load_relaxed(&head->refcount.hot[index].down);
     }
     return (ptrdiff_t)sum - 1;
 }
 
 /* ---- with the world stopped ------------------------------------------------- */
 
-/* The threads' numbers go to the shared half, and to what is known of the place. */
+/* Moves the threads' counts to the shared half, and notes which threads have counted. */
 static void fold(unsigned index) {
-    place *at = &hot.at[index];
+    entry *at = &hot.at[index];
     uint64_t sum = 0;
     for (uint32_t id = 1; id <= slots_used(); id++) {
         tally_thread_head *head = &tally_thread_slot(id)->head;
@@ -72,7 +71,7 @@ static int32_t references(tally_object *object) {
     return tally_shared_count(tally_load_relaxed(&object->refcount.shared));
 }
 
-/* Folded already. */
+/* The counts have been folded. */
 static void cool(unsigned index, tally_hot_cooled *cooled) {
     tally_object *object = hot.at[index].object;
     hot.at[index].object = NULL;
@@ -81,13 +80,13 @@ static void cool(unsigned index, tally_hot_cooled *cooled) {
     if (!is_hot(object)) return; /* made immortal meanwhile */
     tally_owned_store(&object->refcount, TALLY_OWNER_NONE);
     if (TALLY_UNLIKELY(tally_refcount_is_immortal(&object->refcount)))
-        return; /* its count is full */
+        return; /* the shared half is full */
     if (TALLY_UNLIKELY(references(object) < 1))
         tally_fatal(object, "more references were dropped than there were");
     if (references(object) > 1)
         tally_refcount_trial_add(&object->refcount, -1);
     else
-        cooled->objects[cooled->count++] = object; /* it would die: once the world runs */
+        cooled->objects[cooled->count++] = object; /* dropped once the world runs */
 }
 
 void tally_hot_cool_all(tally_hot_cooled *cooled) {
@@ -101,7 +100,7 @@ void tally_hot_cool_all(tally_hot_cooled *cooled) {
 
 static void look(bool judge_all, uint64_t now, tally_hot_cooled *cooled) {
     for (unsigned i = 0; i < TALLY_HOT_ROOM; i++) {
-        place *at = &hot.at[i];
+        entry *at = &hot.at[i];
         if (!at->object) continue;
         fold(i);
         bool judged = judge_all || now - at->since >= JUDGE_NS;
@@ -120,7 +119,7 @@ static void look(bool judge_all, uint64_t now, tally_hot_cooled *cooled) {
 static bool make_hot(tally_object *object, uint64_t now) {
     uint64_t owned = tally_owned_load(&object->refcount);
     if ((uint16_t)owned == TALLY_OWNER_IMMORTAL || tally_owner_is_per_thread(owned)) return false;
-    if ((uint16_t)owned == TALLY_OWNER_HOT) { /* asked for by several: the table has a reference */
+    if ((uint16_t)owned == TALLY_OWNER_HOT) { /* several asked: the table has a reference already */
         tally_refcount_trial_add(&object->refcount, -1);
         return true;
     }
@@ -134,7 +133,7 @@ static bool make_hot(tally_object *object, uint64_t now) {
         return false;
     if (TALLY_UNLIKELY(count < 1))
         tally_fatal(object, "more references were dropped than there were");
-    hot.at[index] = (place){.object = object, .since = now};
+    hot.at[index] = (entry){.object = object, .since = now};
     tally_add_relaxed(&hot.used, 1);
     tally_lock_unbias(object);
     /* relaxed: threads see both by the end of the stop */
@@ -144,7 +143,7 @@ static bool make_hot(tally_object *object, uint64_t now) {
     return true;
 }
 
-/* True: something was refused. */
+/* True: a request was refused. */
 static bool answer_all(uint64_t now) {
     bool refused = false;
     for (uint32_t id = 1; id <= slots_used(); id++) {
@@ -203,7 +202,7 @@ static void stop_and_recheck(tally_hot_thread *self, bool judge_all) {
     tally_resume_the_world();
     TALLY_FAILPOINT(hot_started);
     now = tally_now();
-    /* Where there is no room, that is so for a while. */
+    /* A table without room stays so for a while. */
     tally_store_relaxed(&hot.not_before, now + (refused ? JUDGE_NS : 0) + 20 * (now - began));
     self->asking = false;
     tally_refcount_destroy(dead);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The biased counts' side of the contract; core/contract/refcount.h says what each does. */
+/* refcount_internal.h: biased refcounts; core/contract/refcount.h says what each function does. */
 #ifndef TALLY_REFCOUNT_INTERNAL_H
 #define TALLY_REFCOUNT_INTERNAL_H
 
@@ -10,7 +10,7 @@
 bool tally_per_thread_allocate(void);
 
 static inline int32_t tally_shared_count(uint32_t shared) { return (int32_t)shared >> 2; }
-/* From 2^28 to 3 * 2^28 as numbers of 30 bits; tally_refcount.h. */
+/* Full is from 2^28 to 3 * 2^28, in 30 bits; tally_refcount.h. */
 enum { TALLY_SHARED_FULL = (1 << 28) + (1 << 27), TALLY_SHARED_FULL_FROM = 1 << 28 };
 static inline bool tally_shared_is_full(uint32_t shared) {
     return shared - (UINT32_C(1) << 30) < UINT32_C(1) << 31;
@@ -21,7 +21,7 @@ static inline uint32_t tally_shared_of(int64_t references, uint32_t state) {
            state;
 }
 
-/* A hot or spread object's is none. */
+/* An object that is hot or counted per thread has none. */
 static inline uint32_t tally_refcount_owner(tally_refcounts *refcount) {
     uint16_t owner = (uint16_t)tally_owned_load(refcount);
     return tally_owner_is_per_thread(owner) || tally_owner_is_hot(owner) ? TALLY_OWNER_NONE : owner;
@@ -32,8 +32,8 @@ static inline bool tally_refcount_owned(tally_refcounts *refcount) {
 
 static inline void tally_refcount_init(tally_refcounts *refcount) {
     tally_store_relaxed(&refcount->shared, TALLY_SHARED_PRIVATE);
-    /* release: pairs with nothing that could succeed (default makes a stranger's
-     * try-incref fail); it keeps the fields in front for the owner compare */
+    /* release: keeps the stores of the fields before it. No acquire needs it: in state private the
+     * try-incref of every other thread fails. */
     tally_owned_publish(refcount, TALLY_OWNED_ONE | tally_self.id);
 }
 /* Of memory that is new. */
@@ -50,7 +50,7 @@ static inline bool tally_refcount_try_incref(tally_refcounts *refcount) {
     TALLY_FAILPOINT(try_incref);
     uint64_t owned = tally_owned_load(refcount);
     if (TALLY_LIKELY((uint16_t)owned == tally_self.id)) {
-        /* Only this thread frees it, and is not doing so: alive. */
+        /* Only this thread can free the object, so the object is alive. */
         TALLY_DETAIL(local_increfs);
         tally_owned_store(refcount, owned + TALLY_OWNED_ONE);
         return true;
@@ -68,7 +68,7 @@ static inline bool tally_refcount_try_incref(tally_refcounts *refcount) {
         if (shared == TALLY_SHARED_MERGED || (shared & TALLY_SHARED_STATE) == TALLY_SHARED_PRIVATE)
             return false;
         TALLY_FAILPOINT(try_incref_swap);
-        /* acquire: pairs with the release of the compare-and-swap that left default or merged */
+        /* acquire: pairs with the release of the compare-and-swap that left private, or merged */
         if (tally_cas_weak_acquire(&refcount->shared, &shared, shared + TALLY_SHARED_ONE)) {
             TALLY_DETAIL(shared_increfs);
             if (TALLY_UNLIKELY(lost)) { /* now that it cannot die */
@@ -94,11 +94,9 @@ static inline void tally_refcount_expose(tally_refcounts *refcount) {
            !tally_cas_weak_release(&refcount->shared, &shared, shared | TALLY_SHARED_MAYBE)) {}
 }
 
-/*
- * A new object, of which the caller's references, two at most, are all there are, is merged at once
- * if the caller owns it: then whoever drops it needs nobody's queue. Not for one with a lock, whose
- * bias would have to go.
- */
+/* A new object, which has no references but the caller's, two at most, is merged at once if the
+ * caller owns it, so that the last drop needs no merge queue. Not for an object with a lock, whose
+ * bias would have to end. */
 static inline void tally_refcount_merge_and_expose(tally_refcounts *refcount) {
     uint64_t owned = tally_owned_load(refcount);
     uint32_t shared = tally_load_relaxed(&refcount->shared);
@@ -107,10 +105,10 @@ static inline void tally_refcount_merge_and_expose(tally_refcounts *refcount) {
         tally_refcount_expose(refcount);
         return;
     }
-    TALLY_FAILPOINT(expose_new);
-    /* The owner goes first, as in every merge. Others that hold a reference may count meanwhile. */
+    TALLY_FAILPOINT(merge_and_expose);
+    /* The owner is given up first, as in every merge. Other threads may count meanwhile. */
     tally_owned_store(refcount, TALLY_OWNER_NONE);
-    TALLY_FAILPOINT(expose_new_swap);
+    TALLY_FAILPOINT(merge_and_expose_swap);
     uint32_t local = (uint32_t)(owned / TALLY_OWNED_ONE);
     /* release: pairs with the acquire of try-increfs and of the last drop */
     while (!tally_cas_weak_release(&refcount->shared, &shared,
@@ -118,10 +116,9 @@ static inline void tally_refcount_merge_and_expose(tally_refcounts *refcount) {
     TALLY_EVENT(merges);
 }
 
-/* Not queued: the queue's reference comes from outside, so what is garbage is in no queue. */
 static inline void tally_refcount_adopt(tally_refcounts *refcount) {
     uint64_t owned = tally_owned_load(refcount);
-    /* A spread one stays so: this thread counts it without atomics, and the sweep frees it. */
+    /* An object counted per thread stays so: no count of it is atomic, and the sweep frees it. */
     if ((uint16_t)owned == tally_self.id || (uint16_t)owned == TALLY_OWNER_IMMORTAL ||
         tally_owner_is_per_thread(owned))
         return;
@@ -134,7 +131,7 @@ static inline void tally_refcount_adopt(tally_refcounts *refcount) {
     tally_owned_store(refcount, total * TALLY_OWNED_ONE + tally_self.id);
 }
 static inline void tally_refcount_trial_add(tally_refcounts *refcount, int32_t by) {
-    /* relaxed: one thread at a time has this object, and the world stands still */
+    /* relaxed: one thread at a time has this object, and the world is stopped */
     uint32_t shared = tally_load_relaxed(&refcount->shared);
     if (TALLY_UNLIKELY(tally_shared_is_full(shared))) return;
     tally_store_relaxed(&refcount->shared, shared + (uint32_t)by * TALLY_SHARED_ONE);
@@ -152,8 +149,8 @@ static inline bool tally_refcount_drop(tally_refcounts *refcount) {
         /* The last of the owner's half. acquire: pairs with the release of other threads' decrefs,
          * which brought shared back to 0 */
         if (TALLY_LIKELY(tally_load_acquire(&refcount->shared) == TALLY_SHARED_PRIVATE)) {
-            /* No other thread holds a reference, nor can get one: default makes its try-incref
-             * fail. */
+            /* No other thread holds a reference, nor can get one: in state private its try-incref
+             * fails. */
             tally_store_relaxed(&refcount->shared, TALLY_SHARED_MERGED);
             tally_owned_store(refcount, TALLY_OWNER_NONE);
             return true;
@@ -195,8 +192,7 @@ static inline void tally_refcount_set_maybe_shared(tally_refcounts *refcount) {
            !tally_cas_weak_release(&refcount->shared, &shared, shared | TALLY_SHARED_MAYBE)) {}
 }
 
-/* Dead is merged with 0 and no owner: from now on merged with 1. release: as in try-incref's
- * pairing. */
+/* From merged with 0 to merged with 1. release: pairs with the acquire of a try-incref */
 static inline void tally_refcount_revive(tally_refcounts *refcount) {
     tally_store_release(&refcount->shared, TALLY_SHARED_MERGED + TALLY_SHARED_ONE);
 }
@@ -208,41 +204,41 @@ static inline bool tally_refcount_drop_last(tally_refcounts *refcount) {
 static inline void tally_refcount_make_immortal(tally_refcounts *refcount) {
     tally_owned_store(refcount, TALLY_OWNER_IMMORTAL);
 }
-/* Its place in the tables of numbers; 0: it is not spread. */
 static inline uint32_t tally_refcount_per_thread_index(tally_refcounts *refcount) {
     uint64_t owned = tally_owned_load(refcount);
     return tally_owner_is_per_thread(owned) ? (uint32_t)(owned >> 16) : 0;
 }
-/* The owner gives the object up, as in a merge: its word first, then its half goes to shared in one
- * compare-and-swap, whatever others count there meanwhile. */
-static inline bool tally_refcount_make_per_thread(tally_refcounts *refcount, uint32_t place,
+/* The owner gives the object up as in a merge: its word first, then its half goes to shared in one
+ * compare-and-swap, whatever other threads count there meanwhile. */
+static inline bool tally_refcount_make_per_thread(tally_refcounts *refcount, uint32_t index,
                                                   uint32_t more) {
     uint64_t owned = tally_owned_load(refcount);
     uint32_t shared = tally_load_relaxed(&refcount->shared), merged;
     uint64_t most = (uint16_t)owned == TALLY_OWNER_NONE ? 0 : owned / TALLY_OWNED_ONE;
     if (!TALLY_PER_THREAD_REFCOUNTS || most >= TALLY_SHARED_FULL_FROM / 2) return false;
     uint32_t local = (uint32_t)most;
-    /* The owner first: who gets a reference from merged, by a stale pointer to this block, sees it
-     * when it drops that. */
-    tally_owned_store(refcount, (uint64_t)place << 16 | TALLY_OWNER_PER_THREAD);
-    TALLY_FAILPOINT(spread_swap);
+    /* The owner first: a thread that gets a reference in state merged, by a stale pointer to this
+     * block, sees the owner when it drops that reference. */
+    tally_owned_store(refcount, (uint64_t)index << 16 | TALLY_OWNER_PER_THREAD);
+    TALLY_FAILPOINT(per_thread_swap);
     do {
-        /* Queued, perhaps, by a thread that had seen the owner: merge_and_drop finds it spread. */
+        /* A thread that had seen the owner may have queued it: tally_merge_and_drop sees to that.
+         */
         merged = ((shared & ~(uint32_t)TALLY_SHARED_STATE) + (local + more) * TALLY_SHARED_ONE) |
                  TALLY_SHARED_MERGED;
         /* release: pairs with the acquire of a try-incref */
     } while (!tally_cas_weak_release(&refcount->shared, &shared, merged));
     return true;
 }
-/* World stopped: these are counted in the shared half from now on. */
+/* World stopped: the shared half counts these references from now on. */
 static inline void tally_refcount_fold(tally_refcounts *refcount, int64_t references) {
     uint32_t shared = tally_load_relaxed(&refcount->shared);
     if (TALLY_UNLIKELY(tally_shared_is_full(shared))) return;
     tally_store_relaxed(&refcount->shared, tally_shared_of(tally_shared_count(shared) + references,
                                                            shared & TALLY_SHARED_STATE));
 }
-static inline void tally_refcount_end_per_thread(tally_refcounts *refcount, int64_t elsewhere) {
-    tally_refcount_fold(refcount, elsewhere);
+static inline void tally_refcount_end_per_thread(tally_refcounts *refcount, int64_t sum) {
+    tally_refcount_fold(refcount, sum);
     tally_owned_store(refcount, TALLY_OWNER_NONE);
 }
 static inline ptrdiff_t tally_refcount_total(tally_refcounts *refcount) {
@@ -262,18 +258,15 @@ static inline bool tally_refcount_is_dead(tally_refcounts *refcount) {
     return (uint16_t)tally_owned_load(refcount) == TALLY_OWNER_NONE &&
            (shared == TALLY_SHARED_PRIVATE || shared == TALLY_SHARED_MERGED);
 }
-/* Nobody comes to tally_object_zero. */
-static inline bool tally_refcount_out_of_room(tally_refcounts *refcount) {
-    (void)refcount;
-    return false;
-}
+/* No decref calls tally_object_zero. */
+static inline bool tally_refcount_out_of_room(tally_refcounts *refcount) { return false; }
 static inline bool tally_refcount_is_zero(tally_refcounts *refcount) {
     return tally_refcount_is_dead(refcount);
 }
 static inline bool tally_refcount_is_queued(tally_refcounts *refcount) {
     return (tally_load_relaxed(&refcount->shared) & TALLY_SHARED_STATE) == TALLY_SHARED_QUEUED;
 }
-/* In the owner's half, which a dead object does not use: owner none. */
+/* A dead object does not use the owner's half. */
 static inline void tally_refcount_set_link(tally_refcounts *refcount, uint32_t link) {
     tally_owned_store(refcount, (uint64_t)link << 16 | TALLY_OWNER_NONE);
 }
@@ -289,10 +282,8 @@ void tally_refcount_destroy(tally_refcount_dead dead);
 void tally_refcount_attach(struct tally_thread_state *thread);
 bool tally_refcount_detach(struct tally_thread_state *thread);
 void tally_refcount_safepoint(struct tally_thread_state *thread);
-/* After blocked was published: objects wait, which nobody may have seen. */
 bool tally_refcount_pending(struct tally_thread_state *thread);
-bool tally_refcount_is_queue_pending(
-    struct tally_thread_state *thread); /* the same, of the queue alone */
+bool tally_refcount_is_queue_pending(struct tally_thread_state *thread);
 void tally_refcount_merge_later(struct tally_thread_state *thread);
 void tally_refcount_merge_blocked(struct tally_thread_state *thread);
 void tally_refcount_merge_blocked_later(struct tally_thread_state *thread);

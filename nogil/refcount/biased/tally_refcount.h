@@ -1,43 +1,42 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Biased counts (Choi, Shull, Torrellas 2018; PEP 703): an object has an owner,
- * who counts in `owned` without read-modify-writes; all others count in
- * `shared`, atomically. docs/design/refcounts.md draws the states and proves the orders.
+ * tally_refcount.h: biased refcounts (Choi, Shull, Torrellas 2018; PEP 703). An object has an
+ * owner, a thread that counts in `owned` without read-modify-writes; all other threads count in
+ * `shared`, atomically. docs/design/refcounts.md draws the states and proves the memory orders.
  *
  * Invariants:
- *  - Only the owner, or who claimed it while blocked, or who holds the
- *    registration lock once it is gone, writes `owned`: the local count and the owner.
+ *  - `owned` holds the local count and the owner. It is written by the owner, by a thread that has
+ *    claimed the blocked owner, or, once the owner is gone, under the thread list lock.
  *  - References = local + shared. In state queued, the queue's entry is one of them.
- *  - An object dies only in state default by its owner, or in state merged.
- *    Dead is: owner none, shared merged with 0.
+ *  - An object dies in state private, by its owner, or in state merged. Dead is: no owner, and
+ *    shared merged with 0.
  *
- * What all threads use by its nature, as a class or a function, is *spread*: its owner is
- * TALLY_OWNER_PER_THREAD, which no thread is, its place in the tables of numbers is where
- * the local count was, and each thread counts it in the number at that place of a table of its own.
- *  - The owner makes an object spread, or any thread with the world stopped; it
- *    ceases to be with the world stopped. Its shared half has state merged. Between a look
- *    at the owner and the count there is no safepoint.
- *  - References = shared + the sum of the threads' numbers, which have 64 bits and never run over.
- * Shared counts one that is the table's of places, or of types. No sum of a part says that the
- * object is dead, and nobody but who has stopped the world looks at the whole to free it
- * (nogil/refcount/per_thread.c).
- *  - Any count may go to shared instead: that of a thread that has no table, as long as it has only
- * taken references, or for want of memory; an entry's that was on its way to the owner's queue.
+ * Objects that all threads use, like classes and functions, are counted per thread: the owner field
+ * has TALLY_OWNER_PER_THREAD, which is no thread's id, the local field has an index, and each
+ * thread counts at this index of its own array.
+ *  - The owner makes an object counted per thread, or any thread with the world stopped; the end
+ *    comes with the world stopped. The shared half has state merged. Between the load of the owner
+ *    and the count there is no safepoint.
+ *  - References = shared + the sum over the arrays, whose counts have 64 bits and never overflow.
+ *    One reference in shared is that of the table of indices, or of types. No part of the sum says
+ *    that the object is dead: only a thread that has stopped the world adds it up, to free the
+ *    object (nogil/refcount/per_thread.c).
+ *  - A reference may be counted in shared instead: by a thread without an array, as long as it has
+ *    only taken references, or for want of memory; and a reference that was on its way to the
+ *    owner's merge queue.
  *
  * A count that is out of room makes its object immortal (as PEP 683 has it). The local half has 48
- * bits: to fill them takes 2^48 increments by one thread, which is days of nothing else. The shared
- * half has 30 bits. It is *full* from 2^28 to 3 * 2^28 (modulo 2^30; what is above reads as a
- * negative count). The object of a full half is immortal:
- *  - Who changes the half by compare-and-swap reads it first. A drop leaves a full half alone, a
- * merge keeps it full. So nothing leads from a full half to the state merged with 0, nor to
- * default.
- *  - The owner's half may be given up as ever: what is left is merged, and full.
- *  - Only an incref by another thread than the owner goes on to count. The processor tells whether
- * its sum is negative, and the slow path then sets a full half back to FULL. A drop that finds a
- * full half near an end of the range does the same. So the half leaves the range only by 2^28
- * try-increfs in a row without an incref or drop by another thread than the owner.
- *  - References that the owner has counted and others drop make the half negative, in state queued.
- * If they are more than 2^28, it becomes full from below, and the object immortal.
+ * bits: one thread would need days to fill them. The shared half has 30 bits. It is *full* from
+ * 2^28 to 3 * 2^28 (modulo 2^30; the upper part reads as negative), and its object is immortal:
+ *  - A compare-and-swap on the half follows a load of it. A drop leaves a full half alone, and a
+ *    merge keeps it full. So a full half becomes neither merged with 0 nor private.
+ *  - The owner may give up its half as ever: the shared half is merged then, and full.
+ *  - Only an incref by another thread than the owner counts on. The processor's flags tell whether
+ *    the sum is negative, and the slow path then sets a full half back to FULL. A drop that finds a
+ *    full half near an end of the range does the same. So the half leaves the range only by 2^28
+ *    try-increfs in a row without an incref or drop by another thread than the owner.
+ *  - If other threads drop references that the owner has counted, the half becomes negative, in
+ *    state queued. By more than 2^28 of them it becomes full from below, and the object immortal.
  */
 /* That header includes this one where the functions below belong. */
 #include "tally_object.h"
@@ -69,7 +68,7 @@ static inline void tally_owned_store(tally_refcounts *refcount, uint64_t word) {
 }
 #    endif
 
-/* The word of a new object. The cast through void tells clang, which goes by the type of the field,
+/* Publishes a new object. The cast through void tells clang, which goes by the type of the field,
  * that the header aligns it. */
 static inline void tally_owned_publish(tally_refcounts *refcount, uint64_t word) {
     __atomic_store_n((uint64_t *)__builtin_assume_aligned((void *)refcount, _Alignof(uint64_t)),
@@ -83,9 +82,9 @@ void tally_refcount_decref_slow(tally_refcounts *refcount) __attribute__((cold))
 void tally_refcount_saturate(tally_refcounts *refcount) __attribute__((cold));
 
 /*
- * Objects that the calling thread counts in numbers of its own: by index if they are counted per
- * thread, in two numbers if they are hot (hot.h). Its thread alone writes a number, so a load and a
- * store do, both relaxed; a thread that reads it to act on it has stopped the world.
+ * Counts of the calling thread: one per index for objects that are counted per thread, two per hot
+ * object (hot.h). Only the thread itself writes them, so a relaxed load and store do. A thread that
+ * acts on the counts of others has stopped the world.
  */
 static inline _Bool tally_owner_is_per_thread(uint64_t owned) {
     return TALLY_PER_THREAD_REFCOUNTS && (uint16_t)owned == TALLY_OWNER_PER_THREAD;
@@ -110,10 +109,10 @@ static inline void tally_hot_down(uint64_t owned) {
 }
 
 /*
- * The dispatch for an object that another thread owns, or none. True: the object is immortal, hot
- * or counted per thread, and has been counted. False: the shared half counts it. It stays what it
- * is until this thread's next safepoint, and lives: the table that lists it holds a reference. One
- * comparison tells all of these from the rest.
+ * The dispatch for an object that this thread does not own. True: the object is immortal, hot or
+ * counted per thread, and has been counted. It lives and stays so until this thread's next
+ * safepoint, since the table that lists it holds a reference. False: the shared half counts it. One
+ * comparison tells the special objects from the rest.
  */
 static inline _Bool tally_refcount_incref_special(uint64_t owned) {
     if (TALLY_LIKELY((uint16_t)owned < TALLY_OWNER_PER_THREAD)) return 0;
@@ -128,8 +127,8 @@ static inline _Bool tally_refcount_incref_special(uint64_t owned) {
     }
     return 1;
 }
-/* Likewise of a decref, but of no object that is counted per thread: those are left to the slow
- * path, since inline they cost the others a register. */
+/* The same for a decref. Objects that are counted per thread are left to the slow path: inline they
+ * would cost all others a register. */
 static inline _Bool tally_refcount_decref_special(uint64_t owned) {
     if ((uint16_t)owned == TALLY_OWNER_IMMORTAL) {
         TALLY_DETAIL(immortal_skips);

@@ -7,9 +7,9 @@
 
 #define TALLY_REFCOUNT_HAVE_OWNERS 1
 
-/* One word, local << 16 | owner: the owner's way is a load, a comparison and a
- * store, and giving up an object is one store. Aligned to 4 that no padding
- * follows `shared`; the header itself is aligned to 8. */
+/* One word, local << 16 | owner: the owner counts by a load, a comparison and a store, and gives up
+ * an object by one store. Aligned to 4, so that no padding follows `shared`; the header itself is
+ * aligned to 8. */
 typedef uint64_t tally_owned __attribute__((aligned(4)));
 #define TALLY_OWNED_ONE ((uint64_t)1 << 16)
 
@@ -30,14 +30,14 @@ enum {
     TALLY_SHARED_ONE = 4
 };
 
-/* Owner ids of objects that threads count in numbers of their own. */
+/* Owner ids of objects that each thread counts for itself. */
 enum { TALLY_OWNER_PER_THREAD = 0xfffc, TALLY_OWNER_HOT = 0xfffd };
 
 /* 1: refcounts may be counted per thread. 0: under one lock no thread contends. */
 #ifndef TALLY_PER_THREAD_REFCOUNTS
 #    define TALLY_PER_THREAD_REFCOUNTS 1
 #endif
-/* 1: objects that threads contend for move to two numbers per thread; hot.h. */
+/* 1: objects that threads contend for get two counts per thread; hot.h. */
 #ifndef TALLY_HOT_COUNTS
 #    define TALLY_HOT_COUNTS 0
 #endif

@@ -64,12 +64,9 @@ static void set_up_spinning(struct shared *shared, const workload_context *conte
     spin_for_ever();
 }
 
-#define HANG(variable, text, ...)                      \
-    WORKLOAD(variable) = {.name = text,                \
-                          .description = "Of a test.", \
-                          .unit = "runs",              \
-                          .kind = OWN_OBJECTS,         \
-                          __VA_ARGS__}
+#define HANG(variable, text, ...)                                                 \
+    WORKLOAD(variable, .name = text, .description = "Of a test.", .unit = "runs", \
+             .kind = OWN_OBJECTS, __VA_ARGS__)
 
 HANG(hang_not, "hang-not", .run = run_well);
 HANG(hang_in_run, "hang-in-run", .run = run_spinning);

@@ -92,16 +92,8 @@ def judge(draw, backend, causes, loss):
 def main():
     draw = random.Random(1)
     for share in 0.32, 0.45, 0.6, 0.85:
-        for cause in (
-            "locks",
-            "counts",
-            "memory",
-            "collector",
-            "merges",
-            "merging",
-            "sleep",
-            "kernel",
-        ):
+        names = "locks counts memory collector merges merging sleep kernel"
+        for cause in names.split():
             judge(draw, "atomic", {cause: share}, share)
         judge(draw, "atomic", {"allocator": share}, share)
         judge(draw, "atomic", {"no core": share}, share)

@@ -25,8 +25,8 @@ need_programs() {
         "'$root' cannot be written, and nothing is built in it; let its owner run ./tally build"
     for target in "${@:2}"; do
         program=$(program_path "$target")
-        [[ -n $program ]] || wrong \
-            "'$root' cannot be written, and $target is not built in it; let its owner run ./tally build"
+        [[ -n $program ]] || wrong "'$root' cannot be written, and $target is not built in it;" \
+            'let its owner run ./tally build'
         [[ -n $newest && ! $program -nt $newest ]] || newest=$program
     done
     # A source that is newer than all of them was changed after they were built.
@@ -140,7 +140,8 @@ build_commit() (
     local -a options=()
     trap 'git -C "$root" worktree remove --force "$folder/source" >/dev/null 2>&1' EXIT
     for option in CMAKE_C_COMPILER CMAKE_C_FLAGS CMAKE_C_FLAGS_RELEASE; do
-        options+=("-D$option=$(sed -n "s/^$option:[A-Z]*=//p" "$root/build/release/CMakeCache.txt")")
+        options+=("-D$option=$(
+            sed -n "s/^$option:[A-Z]*=//p" "$root/build/release/CMakeCache.txt")")
     done
     echo "tally: builds $id to compare with" >&2
     quietly git -C "$root" worktree prune
@@ -181,7 +182,8 @@ unlocked_targets() {
 
 # Drivers of the first backend with the counts of another: what counts alone cost.
 ablation_targets() {
-    sed -n 's/^tally_backend(\([a-z-]*\) *ablation *[^ ]* *gil[ )].*/tally-\1/p' "$root/CMakeLists.txt"
+    sed -n 's/^tally_backend(\([a-z-]*\) *ablation *[^ ]* *gil[ )].*/tally-\1/p' \
+        "$root/CMakeLists.txt"
 }
 
 # extra_targets BACKENDS WORKLOADS: the programs of convoy, task-server and findings, where they are

@@ -14,7 +14,8 @@ for (const link of document.querySelectorAll("a[download='results.csv']"))
 // A table that scrolls sideways can be scrolled by keys.
 const reach = () => {
     for (const box of document.querySelectorAll(".scroll"))
-        box.scrollWidth > box.clientWidth ? box.setAttribute("tabindex", "0") : box.removeAttribute("tabindex");
+        if (box.scrollWidth > box.clientWidth) box.setAttribute("tabindex", "0");
+        else box.removeAttribute("tabindex");
 };
 addEventListener("resize", reach);
 reach();

@@ -4,11 +4,11 @@
 
 Usage: check.py [--no-limit] SERVER...     (programs task-server-<backend>)
 
-Every server, with both versions, gets the same sequences: first one of each
-answer that the routes have, then random requests from one client, then random
-requests from four clients at once, each with tasks of its own. Then one without
-memory is emptied (but for --no-limit, under a sanitizer), and one gets many malformed requests. Judges status,
-body and headers, never time. Exit status 1: an answer was wrong; 2: usage.
+Every server, with both versions, gets the same sequences: first one of each answer that the routes
+have, then random requests from one client, then random requests from four clients at once, each
+with tasks of its own. Then one without memory is emptied (but for --no-limit, under a sanitizer),
+and one gets many malformed requests. Judges status, body and headers, never time. Exit status 1: an
+answer was wrong; 2: usage.
 """
 import http.client
 import json
@@ -154,12 +154,14 @@ def ask(connection, method, path, body, expected, allow=None):
         or response.headers["Allow"] != allow
     ):
         raise Wrong(
-            f"{method} {path} {(body or '')[:200]}\n  wanted {wanted} Allow: {allow}\n  got    {got} Allow: {response.headers['Allow']}"
+            f"{method} {path} {(body or '')[:200]}\n  wanted {wanted} Allow: {allow}\n  got   "
+            f" {got} Allow: {response.headers['Allow']}"
         )
 
 
 def agree(connection, model, what, *words, slash="/"):
-    """The answer to a request is that of the model's method, such as put_subtask(task, name, title)."""
+    """The answer to a request is that of the model's method, such as put_task(name, title,
+    subtasks)."""
     method, kind = what.split("_")
     path, body = f"/{kind}s/" + words[0], None
     if what == "put_task":
@@ -277,7 +279,8 @@ def client(server, number, count, failures):
 
 
 def fight(server, seed, tasks, subtasks, failures, count=300):
-    """Sends count requests in one piece, so that the workers are busy at once; any answer of the routes will do."""
+    """Sends count requests in one piece, so that the workers are busy at once; any answer of the
+    routes will do."""
     draw, text = random.Random(seed), b""
     for i in range(count):
         task, subtask = draw.choice(tasks), draw.choice(subtasks)
@@ -293,7 +296,9 @@ def fight(server, seed, tasks, subtasks, failures, count=300):
                 (f"GET /subtasks/{subtask}/", ""),
             ]
         )
-        text += f"{line} HTTP/1.1\r\nHost: a\r\nContent-Length: {len(body)}\r\n{'Connection: close' if i == count - 1 else 'X: y'}\r\n\r\n{body}".encode()
+        last = "Connection: close" if i == count - 1 else "X: y"
+        head = f"{line} HTTP/1.1\r\nHost: a\r\nContent-Length: {len(body)}\r\n{last}\r\n\r\n"
+        text += (head + body).encode()
     try:
         with socket.create_connection(("127.0.0.1", server.port), timeout=240) as connection:
             connection.sendall(text)
@@ -365,7 +370,8 @@ def check(program, version, count=600):
     if server.statistics["objects_left"]:
         raise Wrong(f"{server.statistics['objects_left']} objects were left at the end")
     print(
-        f"{server.statistics['backend']}, version {version}: {server.statistics['requests']} answers as the model has them"
+        f"{server.statistics['backend']}, version {version}:"
+        f" {server.statistics['requests']} answers as the model has them"
     )
 
 
@@ -375,7 +381,8 @@ def virtual_kib(process):
 
 
 def check_without_memory(program, version):
-    """A server that gets no more memory answers with 503, takes no valid body for a wrong one, can be emptied, and works on."""
+    """A server that gets no more memory answers with 503, takes no valid body for a wrong one, can
+    be emptied, and works on."""
     with Server(
         program, "--version", version, "--tasks", STANDING, "--threads", 2, "--idle", 0
     ) as server:
@@ -430,7 +437,8 @@ def check_without_memory(program, version):
     if server.statistics["objects_left"]:
         raise Wrong(f"{server.statistics['objects_left']} objects were left at the end")
     print(
-        f"{server.statistics['backend']}, version {version}: {statuses[503]} answers without memory, {len(names)} tasks deleted then"
+        f"{server.statistics['backend']}, version {version}: {statuses[503]} answers without"
+        f" memory, {len(names)} tasks deleted then"
     )
 
 
@@ -452,7 +460,8 @@ def check_messages(program, count=2000):
         lines = log.read().splitlines()
     if not 1 < len(lines) <= 60 or "left out" not in lines[-1]:
         raise Wrong(
-            f"{count} malformed requests made {len(lines)} lines in the log, the last is {lines[-1:]}"
+            f"{count} malformed requests made {len(lines)} lines in the log, the last is"
+            f" {lines[-1:]}"
         )
     print(
         f"{server.statistics['backend']}: {count} malformed requests, {len(lines)} lines in the log"

@@ -20,7 +20,8 @@ function init(arguments)
 end
 
 local function put_task(name)
-  local body = string.format('{"title":"made by wrk","subtasks":["%s.0","%s.1","%s.2"]}', name, name, name)
+  local subtasks = string.format('["%s.0","%s.1","%s.2"]', name, name, name)
+  local body = '{"title":"made by wrk","subtasks":' .. subtasks .. '}'
   return wrk.format("PUT", "/tasks/" .. name .. "/", nil, body)
 end
 
@@ -35,7 +36,8 @@ function request()
   elseif kind <= 80 then
     return put_task(task)
   elseif kind <= 85 then
-    return wrk.format("PUT", "/subtasks/" .. task .. "/" .. task .. "." .. math.random(0, 2), nil, '{"title":"new"}')
+    local path = "/subtasks/" .. task .. "/" .. task .. "." .. math.random(0, 2)
+    return wrk.format("PUT", path, nil, '{"title":"new"}')
   elseif kind <= 92 or first > last then
     next_name = next_name + 1
     return put_task(string.format("wrk-%d-%d", number, next_name))
@@ -46,7 +48,8 @@ function request()
   return wrk.format("DELETE", "/tasks/" .. name .. "/")
 end
 
--- wrk builds one request before the run, whose answer it throws away; only an answer seen here makes a name to delete.
+-- wrk builds one request before the run and throws its answer away. Only an answer seen here makes
+-- a name to delete.
 function response(status, headers, body)
   if status == 201 then
     last = last + 1
@@ -56,9 +59,12 @@ end
 
 function done(summary, latency, requests)
   local e = summary.errors
-  io.write(string.format('{"requests":%d,"duration_us":%d,"bytes":%d,"failed":%d,"status_errors":%d,"socket_errors":%d,' ..
-    '"timeouts":%d,"latency_us":{"mean":%.1f,"p50":%d,"p90":%d,"p99":%d,"p99_9":%d,"max":%d}}\n',
-    summary.requests, summary.duration, summary.bytes, e.status + e.connect + e.read + e.write + e.timeout, e.status,
-    e.connect + e.read + e.write, e.timeout, latency.mean, latency:percentile(50), latency:percentile(90),
+  local socket_errors = e.connect + e.read + e.write
+  io.write(string.format('{"requests":%d,"duration_us":%d,"bytes":%d,"failed":%d,' ..
+    '"status_errors":%d,"socket_errors":%d,"timeouts":%d,',
+    summary.requests, summary.duration, summary.bytes, e.status + socket_errors + e.timeout,
+    e.status, socket_errors, e.timeout))
+  io.write(string.format('"latency_us":{"mean":%.1f,"p50":%d,"p90":%d,"p99":%d,"p99_9":%d,' ..
+    '"max":%d}}\n', latency.mean, latency:percentile(50), latency:percentile(90),
     latency:percentile(99), latency:percentile(99.9), latency.max))
 end

@@ -1,21 +1,21 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * spread.c: what all threads use by its nature (classes, what tally_defer_count names,
- * constants): counts are exact whoever makes them, and what nobody uses dies.
+ * per_thread.c: objects that all threads use (classes, objects named to tally_defer_count,
+ * constants): their refcounts are exact whichever thread counts, and without references they die.
  */
 #include "suite.h"
 
 enum { THREADS = 4, TAKEN = 1000 };
 
 /* Classes and deferred objects are counted by each thread. */
-static int spreads(void) { return is_biased() && !has_gil(); }
+static int counts_per_thread(void) { return is_biased() && !has_gil(); }
 
 static void collect(void) {
     check(tally_gc_collect(2) >= 0);
     check(tally_gc_collect(2) >= 0);
 }
 
-static _Atomic int buried;
+static _Atomic int functions_ended;
 typedef struct holder {
     tally_object *held;
 } holder;
@@ -28,14 +28,14 @@ static void holder_clear(tally_object *self) {
     of(self)->held = NULL;
     tally_xdecref(held);
 }
-static void bury(tally_object *self) {
-    atomic_fetch_add_explicit(&buried, 1, memory_order_relaxed);
+static void count_end(tally_object *self) {
+    atomic_fetch_add_explicit(&functions_ended, 1, memory_order_relaxed);
 }
-static int buried_now(void) { return atomic_load_explicit(&buried, memory_order_relaxed); }
+static int ended(void) { return atomic_load_explicit(&functions_ended, memory_order_relaxed); }
 
 /* A native object: what a function is. container: it may hold another. */
 static tally_object *new_function(int container) {
-    tally_type_spec spec = {.name = "function", .size = sizeof(holder), .dealloc = bury};
+    tally_type_spec spec = {.name = "function", .size = sizeof(holder), .dealloc = count_end};
     if (container) {
         spec.flags = TALLY_TYPE_CONTAINER | TALLY_TYPE_WEAKLY_REFERENCABLE;
         spec.traverse = holder_traverse;
@@ -77,7 +77,7 @@ static void counts_of(tally_object *object) {
     check_int(tally_refcount(object), before);
 }
 
-TEST(references_to_a_class_are_exact_whoever_drops_them) {
+TEST(references_to_a_class_are_exact_whichever_thread_drops_them) {
     tally_object *class_ = class_named("Class"), *instance = tally_instance_new(class_);
     check_int(tally_refcount(class_), 2);
     counts_of(class_);
@@ -86,41 +86,41 @@ TEST(references_to_a_class_are_exact_whoever_drops_them) {
     tally_decref(class_);
 }
 
-TEST(references_to_a_deferred_object_are_exact_whoever_drops_them) {
+TEST(references_to_a_deferred_object_are_exact_whichever_thread_drops_them) {
     tally_object *function = new_function(0);
-    int before = buried_now();
+    int before = ended();
     tally_incref(function);
-    check_int(tally_defer_count(function), spreads());
-    check_int(tally_defer_count(function), spreads());
+    check_int(tally_defer_count(function), counts_per_thread());
+    check_int(tally_defer_count(function), counts_per_thread());
     check_int(tally_refcount(function), 2);
     counts_of(function);
     tally_decref(function);
-    check_int(buried_now(), before);
+    check_int(ended(), before);
     tally_decref(function);
     tally_gc_collect(2);
-    check_int(buried_now(), before + 1);
+    check_int(ended(), before + 1);
 }
 
 static void make_function(void *place) { *(tally_object **)place = new_function(0); }
 
-TEST(what_others_own_or_have_merged_can_be_deferred) {
-    int before = buried_now();
+TEST(objects_that_others_own_or_have_merged_can_be_deferred) {
+    int before = ended();
     tally_object *function = NULL;
     run_threads(1, make_function, &function, 0); /* its owner is gone */
-    check_int(tally_defer_count(function), spreads());
+    check_int(tally_defer_count(function), counts_per_thread());
     counts_of(function);
     tally_decref(function);
     function = new_function(0);
     taker up = {.object = function, .by = 1};
     run_threads(1, take, &up, 0);
-    check_int(tally_defer_count(function), spreads());
+    check_int(tally_defer_count(function), counts_per_thread());
     check_int(tally_refcount(function), 1 + TAKEN);
     for (int i = 0; i <= TAKEN; i++) tally_decref(function);
     tally_gc_collect(2);
-    check_int(buried_now(), before + 2);
+    check_int(ended(), before + 2);
 }
 
-TEST(what_is_immortal_is_not_deferred) {
+TEST(an_immortal_object_is_not_deferred) {
     check_int(tally_defer_count(tally_none), 0);
     tally_object *name = text("name"), *interned = tally_str_intern(name);
     tally_immortalize(interned);
@@ -193,7 +193,7 @@ TEST(a_class_that_is_looked_up_while_it_is_replaced_dies_once) {
 
 static void count_call(tally_object *reference, void *context) { ++*(int *)context; }
 
-TEST(weak_references_to_a_class_give_it_until_nobody_uses_it) {
+TEST(weak_references_to_a_class_give_it_until_no_thread_uses_it) {
     int calls = 0;
     tally_object *class_ = class_named("Weak"),
                  *weak = tally_weakref_new(class_, count_call, &calls);
@@ -218,7 +218,7 @@ static tally_object *cycle(int deferred, tally_object **weak, int *calls) {
     tally_object *class_ = class_named("Cyclic"), *dict = tally_dict_new(),
                  *function = new_function(1), *name = text("name"), *other = text("other");
     tally_object *instance = tally_instance_new(class_);
-    if (deferred) check_int(tally_defer_count(function), spreads());
+    if (deferred) check_int(tally_defer_count(function), counts_per_thread());
     tally_incref(class_);
     of(function)->held = class_;
     check_int(tally_set_attr(class_, name, dict), 0);
@@ -232,36 +232,36 @@ static tally_object *cycle(int deferred, tally_object **weak, int *calls) {
 
 TEST(one_collection_finds_a_cycle_through_a_class_and_its_method) {
     for (int deferred = 0; deferred < 2; deferred++) {
-        int calls = 0, before = buried_now();
+        int calls = 0, before = ended();
         tally_object *weak, *class_ = cycle(deferred, &weak, &calls);
         check_int(tally_gc_collect(2), 0);
-        check_int(buried_now(), before);
+        check_int(ended(), before);
         taker up = {.object = class_, .by = 1}, down = {.object = class_, .by = -1};
         run_threads(2, take, &up, 0);
         check_int(tally_gc_collect(2), 0);
         run_threads(2, take, &down, 0);
         tally_decref(class_);
         check_int(tally_gc_collect(2), 4);
-        check_int(buried_now(), before + 1);
+        check_int(ended(), before + 1);
         check_int(calls, 1);
         tally_decref(weak);
     }
 }
 
-TEST(what_a_deferred_object_held_goes_in_the_same_collection) {
-    int before = buried_now();
+TEST(the_children_of_a_deferred_object_die_in_the_same_collection) {
+    int before = ended();
     tally_object *module = tally_dict_new();
-    check_int(tally_defer_count(module), spreads());
+    check_int(tally_defer_count(module), counts_per_thread());
     for (int i = 0; i < 100; i++) {
         tally_object *function = new_function(i % 2), *key = tally_int_new(i + 1000);
         if (i % 3) tally_defer_count(function);
         set_new(module, key, function);
     }
     check_int(tally_gc_collect(2), 0);
-    check_int(buried_now(), before);
+    check_int(ended(), before);
     tally_decref(module);
     tally_gc_collect(2);
-    check_int(buried_now(), before + 100);
+    check_int(ended(), before + 100);
 }
 
 static tally_object *kept;
@@ -271,13 +271,13 @@ static void keep(tally_object *self) {
     kept = self;
 }
 
-TEST(a_finalizer_brings_a_deferred_object_back) {
+TEST(a_finalizer_resurrects_a_deferred_object) {
     for (int cyclic = 0; cyclic < 2; cyclic++) {
         int before = deaths();
         tally_object *class_ = class_finalized("Phoenix", keep), *name = text("self");
         tally_object *object = tally_instance_new(class_);
         if (cyclic) check_int(tally_set_attr(object, name, object), 0);
-        check_int(tally_defer_count(object), spreads());
+        check_int(tally_defer_count(object), counts_per_thread());
         tally_decref(class_); /* its instance uses it */
         tally_decref(object);
         collect();
@@ -300,7 +300,7 @@ static void keep_class(tally_object *self) {
     kept = tally_type_of(self);
 }
 
-TEST(a_finalizer_brings_a_class_back) {
+TEST(a_finalizer_resurrects_a_class) {
     tally_object *class_ = class_finalized("Phoenix", keep_class), *name = text("self");
     tally_object *object = tally_instance_new(class_);
     check_int(tally_set_attr(object, name, object), 0);
@@ -361,7 +361,7 @@ TEST(beyond_the_room_objects_stay_as_they_were) {
             check_int(tally_refcount(object), 1);
             append_new(list, object);
         }
-        check_int(deferred, spreads() ? ROOM : 0);
+        check_int(deferred, counts_per_thread() ? ROOM : 0);
         drop(class_, list);
         check_int(deaths() - before, MANY - deferred);
         collect();
@@ -376,7 +376,7 @@ TEST(a_constant_is_immortal) {
     tally_object *constant = tally_tuple_new(items, 2), *real = tally_float_new(1.01),
                  *list = list_of(0, 3);
     tally_object *function = new_function(1);
-    int before = buried_now();
+    int before = ended();
     tally_defer_count(function);
     tally_object *all[] = {constant, real, list, function};
     for (int i = 0; i < 4; i++) {
@@ -395,14 +395,14 @@ TEST(a_constant_is_immortal) {
     collect();
     check_int(tally_int_value(items[0]), INT64_C(1) << 40);
     check_int(tally_list_length(list), 5);
-    check_int(buried_now(), before);
+    check_int(ended(), before);
     /* The place that the immortal one had is another's. */
     tally_object *next = new_function(0);
-    check_int(tally_defer_count(next), spreads());
+    check_int(tally_defer_count(next), counts_per_thread());
     counts_of(next);
     tally_decref(next);
     collect();
-    check_int(buried_now(), before + 1);
+    check_int(ended(), before + 1);
 }
 
 static tally_object *eternal;
@@ -413,7 +413,7 @@ static void become_eternal(tally_object *self) {
 static void defer_self(tally_object *self) {
     tally_incref(self);
     eternal = self;
-    check_int(tally_defer_count(self), spreads());
+    check_int(tally_defer_count(self), counts_per_thread());
 }
 
 /* Its last reference is gone, and it lives for ever all the same. */
@@ -442,7 +442,7 @@ TEST(a_finalizer_makes_its_object_immortal) {
     tally_immortalize(class_);
 }
 
-TEST(a_finalizer_brings_back_and_defers_its_object) {
+TEST(a_finalizer_resurrects_and_defers_its_object) {
     tally_object *class_ = class_finalized("Deferred", defer_self);
     tally_object *object = tally_instance_new(class_);
     tally_decref(object);
