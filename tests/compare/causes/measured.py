@@ -3,7 +3,8 @@
 """Workloads that lose time to a planted cause, measured: the cause is the largest, and its share
 within a third of what the workload's own clock says.
 
-Usage: measured.py TALLY-COMPARE FOLDER, which has the drivers planted-BACKEND.  Exit status 1 and a line for each fault.
+Usage: measured.py TALLY-COMPARE FOLDER, which has the drivers planted-BACKEND.  Exit status 1 and
+a line for each fault.
 """
 import json
 import os
