@@ -98,7 +98,8 @@ for program in "$drivers"/tally-*; do
         continue
     fi
     case $(basename "$program") in tally-compare* | *-counted | *-unlocked) continue ;; esac
-    backends=$backends${backends:+,}${program##*/tally-}
+    # An ablation may be there as a driver alone.
+    [ ! -x "$program-counted" ] || backends=$backends${backends:+,}${program##*/tally-}
     shows --sample-ms --help
     shows --sample-ms --usage
     shows "$(basename "$program") " --version

@@ -30,7 +30,8 @@ backends=
 for program in "$drivers"/tally-*; do
     [ "$program" != "$drivers/tally-compare" ] && [ -f "$program" ] && [ -x "$program" ] || continue
     case $program in *.* | *-counted | *-unlocked) continue ;; esac
-    backends=$backends${backends:+,}${program##*/tally-}
+    # An ablation may be there as a driver alone.
+    [ ! -x "$program-counted" ] || backends=$backends${backends:+,}${program##*/tally-}
     for workers in --threads=2 --processes=2; do
         interrupted "$program" --workload=handoff "$workers" --samples=1000 --sample-ms=50
         interrupted "$program" --workload=list-own "$workers" --samples=1 --sample-ms=60000

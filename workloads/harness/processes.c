@@ -243,11 +243,12 @@ static void merge(json_t *into, json_t *from) {
         "peak_rss_kib",        "baseline_rss_kib",        "pss_kib",
         "live_at_finish",      "waiting_bytes",           "waiting_most_bytes",
         "merge_waiting_bytes", "merge_waiting_most_bytes"};
-    json_t *stats = json_object_get(into, "stats"), *value;
+    json_t *stats = json_object_get(into, "stats"), *times = json_object_get(into, "time"), *value;
     const char *name;
     merge_samples(json_object_get(into, "samples"), json_object_get(from, "samples"));
     for (size_t i = 0; i < sizeof sums / sizeof *sums; i++) add_number(into, from, sums[i]);
     json_object_foreach(stats, name, value) add_number(stats, json_object_get(from, "stats"), name);
+    json_object_foreach(times, name, value) add_number(times, json_object_get(from, "time"), name);
     perf_merge(json_object_get(into, "perf"), json_object_get(from, "perf"));
     if (!json_is_true(json_object_get(from, "pinned")))
         json_object_set_new(into, "pinned", json_false());

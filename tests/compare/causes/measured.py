@@ -3,17 +3,19 @@
 """Workloads that lose time to a planted cause, measured: the cause is the largest, and its share
 within a third of what the workload's own clock says.
 
-Usage: measured.py TALLY-COMPARE DRIVER COUNTING-DRIVER.  Exit status 1 and a line for each fault.
+Usage: measured.py TALLY-COMPARE FOLDER, which has the drivers planted-BACKEND.  Exit status 1 and
+a line for each fault.
 """
 import json
+import os
 import re
 import subprocess
 import sys
 
 import planted
 
-ROUNDS, SAMPLE_MS = 3, 100
-CAUSES = ("counts", "locks", "collector", "sleep", "allocator")
+ROUNDS, SAMPLE_MS = 5, 100
+CAUSES = ("gil", "counts", "locks", "collector", "sleep", "allocator")
 
 
 def run(driver, cause, threads, number, *more):
@@ -26,24 +28,31 @@ def run(driver, cause, threads, number, *more):
     return one, [sum(int(pair[i]) for pair in told) for i in (0, 1, 2)]
 
 
+def add(sums, told):
+    return [a + b for a, b in zip(sums, told)]
+
+
 def measure(cause):
-    _, compare, driver, counting = sys.argv
-    runs, without, truth, kept = [], [], [0, 0, 0], [0, 0, 0]
+    """The shares that the report shows, and in truth that of the cause."""
+    compare, backend = sys.argv[1], "gil" if cause == "gil" else "atomic"
+    driver = os.path.join(sys.argv[2], "planted-" + backend)
+    runs, without, counted, truth, kept = [], [], [], [0, 0, 0], [0, 0, 0]
     for number in range(ROUNDS):
         runs.append(run(driver, cause, 1, number)[0])
         two, told = run(driver, cause, 2, number)
         runs.append(two)
-        truth = [a + b for a, b in zip(truth, told)]
-        if cause == "counts":
-            one, told = run(driver, cause, 2, number, "--without=counting")
+        if cause == "allocator":  # the counting run times it
+            two, told = run(driver + "-counted", cause, 2, number)
+            counted.append(two)
+        elif cause == "counts":
+            one, stayed = run(driver, cause, 2, number, "--without=counting")
             without.append(one)
-            kept = [a + b for a, b in zip(kept, told)]
-    counted = [run(counting, cause, threads, 0)[0] for threads in (1, 2)]
-    made = planted.results(f"planted-{cause}", "atomic", runs, without, counted)
-    shown = planted.Report(compare, made).shares
+            kept = add(kept, stayed)
+        truth = add(truth, told)
+    made = planted.results(f"planted-{cause}", backend, runs, without, counted)
     # The loop over the counts itself stays.
     stays = kept[0] / kept[2] * truth[2] if kept[2] else 0
-    return shown, (truth[0] - stays) / truth[1]
+    return planted.Report(compare, made).shares, (truth[0] - stays) / truth[1]
 
 
 def main():

@@ -144,11 +144,21 @@ static uint64_t run_allocator(struct shared *shared, struct local *local,
     return run_with(local, began, in_malloc);
 }
 
+/* ---- the GIL, which a thread waits for at a safepoint ---------------------------------- */
+
+static uint64_t run_gil(struct shared *shared, struct local *local,
+                        const workload_context *context) {
+    (void)shared;
+    (void)context;
+    return run_with(local, workload_clock(), 0);
+}
+
 #define PLANTED(name_, runs)                                                                 \
     WORKLOAD(planted_##name_, .name = "planted-" #name_,                                     \
              .description = "Loses time to " #name_ ".", .unit = "operations",               \
              .kind = SHARED_OBJECTS, SHARED_STATE, LOCAL_STATE, .setup = setup, .run = runs, \
              .leave = leave)
+PLANTED(gil, run_gil);
 PLANTED(counts, run_counts);
 PLANTED(locks, run_locks);
 PLANTED(collector, run_collector);

@@ -84,6 +84,8 @@ struct split split_of(const struct analysis *analysis, const char *workload, con
     shares[CAUSE_SLEEP] = rest - shares[CAUSE_NO_CORE];
     shares[CAUSE_OWN] = 1;
     for (size_t c = CAUSE_OWN + 1; c < CAUSES; c++) shares[CAUSE_OWN] -= shares[c];
+    // A wait for a core within a collection is in both: the collector's.
+    shares[CAUSE_NO_CORE] = fmax(0, shares[CAUSE_NO_CORE] + fmin(0, shares[CAUSE_OWN]));
     shares[CAUSE_OWN] = fmax(0, shares[CAUSE_OWN]);
     double allocator =
         counted_share(analysis, workload, backend, threads, offsetof(struct run, time.allocator));
