@@ -53,8 +53,7 @@ typedef enum tally_switch_policy {
 } tally_switch_policy;
 
 typedef struct tally_options {
-    /* Microseconds until a waiter for the GIL asks its holder to let go; 0: 5000. Ignored without a
-     * GIL. */
+    /* GIL only: microseconds until a waiter asks the holder to let go; 0: 5000. */
     unsigned switch_interval_us;
     /* Not 0: the scheme before CPython 3.2. The holder lets go after this many safepoints (CPython:
      * 100), and may take the GIL again at once. */

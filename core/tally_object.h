@@ -209,8 +209,7 @@ static inline void tally_safepoint(void) {
     if (TALLY_UNLIKELY(tally_load_relaxed(&tally_self.thread->breaker))) tally_safepoint_slow();
 }
 
-/* A reference without a count; tally.h tells when it ends. The layout is the same in every
- * build. */
+/* A reference without a count; tally.h tells when it ends. Every build has the same layout. */
 typedef struct tally_borrowed {
     tally_object *object; /* NULL: none */
     uint64_t epoch;       /* 0: not checked; else the thread's epoch at the borrow */

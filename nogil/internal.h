@@ -9,8 +9,7 @@ void tally_locks_start(void);
 void tally_locks_attach(tally_locking_thread *self);
 void tally_critical_suspend(tally_thread_state *thread);
 void tally_critical_resume(tally_thread_state *thread);
-/* Around a wait of the run time itself: runs no foreign code. Critical sections are the caller's
- * business. */
+/* Around a wait of the run time: runs no foreign code. The caller suspends critical sections. */
 void tally_wait_begin(tally_thread_state *thread, const char *doing);
 void tally_wait_end(void);
 int tally_reclaim_start(void);

@@ -282,6 +282,10 @@ static inline void workload_dict_put(tally_object *dict, tally_object *key, tall
     workload_done(tally_dict_set(dict, key, workload_object(object)));
     tally_decref(object);
 }
+static inline void workload_slot_put(tally_object *instance, ptrdiff_t slot, tally_object *object) {
+    workload_done(tally_slot_set(instance, slot, workload_object(object)));
+    tally_decref(object);
+}
 
 static inline tally_object *workload_int(int64_t value) {
     return workload_object(tally_int_new(value));

@@ -20,8 +20,7 @@ extern void tally_refcount_start_dead(tally_refcounts *refcount);
 /* A decref that leaves the end to the caller. True: the object is dead now. False: it lives, or
  * others see to its end. */
 extern bool tally_refcount_drop(tally_refcounts *refcount);
-/* A decref that is not the last and that no owner has to merge. False: it would be, and nothing has
- * changed. */
+/* A decref, unless it is the last or an owner has to merge. False: nothing has changed. */
 extern bool tally_refcount_try_drop(tally_refcounts *refcount);
 
 /* A reference, for a thread that may hold none; false: the object may be dead. The weak form is for
@@ -114,8 +113,7 @@ extern int tally_class_incref(tally_object *class_);
 extern void tally_class_decref(tally_object *class_);
 extern void tally_class_refcounts_free(tally_thread_state *thread); /* at the end */
 extern void tally_class_born(tally_object *class_); /* no other thread knows it yet */
-/* The references that are in per-thread arrays, less those that the class's own refcount has too
- * many. */
+/* The references in per-thread arrays, less those that the class's own refcount has too many. */
 extern ptrdiff_t tally_class_instances(tally_object *object);
 /* Frees the classes and per-thread counted objects that nothing uses; how many. */
 extern size_t tally_classes_sweep(void);

@@ -117,8 +117,7 @@ TALLY_INLINE _Atomic uint8_t *tally_prefetch_take(tally_prefetch_buffer *buffer)
     return NULL;
 }
 
-/* The mark of a container, tracked or not, that the caller found in a pool or among the large
- * blocks. */
+/* The mark of a container, tracked or not, in a pool or a large block. */
 TALLY_INLINE _Atomic uint8_t *tally_side_mark_of(_Atomic uint8_t *marks, unsigned which,
                                                  const tally_object *object) {
     size_t at = (size_t)((const char *)object - tally_region);

@@ -62,8 +62,7 @@ void tally_failpoint_role(int role);
 void tally_failpoint_hold(int role, const char *point);
 /* Likewise, but the thread calls the function. */
 void tally_failpoint_call(int role, const char *point, void (*function)(void *), void *argument);
-/* Each thread of this role that comes by calls the function, until tally_failpoint_reset. It is not
- * awaited. */
+/* Until tally_failpoint_reset each thread of this role calls the function. It is not awaited. */
 void tally_failpoint_call_always(int role, const char *point, void (*function)(void *),
                                  void *argument);
 /* Waits until the thread is held, or has called, there. False, reported on stderr: not in time. */

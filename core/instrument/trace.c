@@ -21,8 +21,7 @@ uint64_t tally_now(void) {
 }
 
 void tally_trace_add(unsigned track, const char *name, uint64_t begin, uint64_t end) {
-    /* Its trace may have been written. All is relaxed, since it changes while the world is
-     * stopped. */
+    /* Its trace may have been written. Relaxed, since it changes with the world stopped. */
     if (!tally_load_relaxed(&tally_tracing)) return;
     uint64_t first = tally_load_relaxed(&started);
     if (end <= first) return;

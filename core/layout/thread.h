@@ -132,8 +132,7 @@ static inline void tally_plain_call_ends(tally_thread_state **thread) { (*thread
 static inline void tally_breaker_set(tally_thread_state *thread, uint32_t bit) {
     tally_or_seq_cst(&thread->head.breaker, bit);
 }
-/* seq_cst: the thread that clears a bit looks for the work then, so it misses none announced
- * before. */
+/* seq_cst: the thread that clears a bit looks for the work then, and misses none. */
 static inline void tally_breaker_clear(tally_thread_state *thread, uint32_t bit) {
     tally_and_seq_cst(&thread->head.breaker, ~bit);
 }

@@ -19,8 +19,7 @@ _Static_assert(sizeof(tally_pool) * TALLY_ARENA_POOLS < TALLY_POOL_SIZE,
                "the descriptors leave room in the first pool");
 _Static_assert((sizeof(tally_pool) & 15) == 0, "blocks stay aligned");
 
-/* One empty arena is kept: a heap that grows and shrinks around an arena's edge would map and unmap
- * one each time. */
+/* One empty arena is kept, for a heap that grows and shrinks around an arena's edge. */
 enum { SPARE_ARENAS = 1 };
 enum { HUGE_FROM = 4 }; /* arenas */
 

@@ -95,8 +95,7 @@ void tally_heap_start(tally_heap *heap, uint32_t owner);
 void tally_heap_drain(tally_heap *heap);
 /* As drain; gives back the empty pools, too. */
 void tally_heap_trim(tally_heap *heap);
-/* The heap's thread blocks. A heap that needed no pool since it last blocked gives its empty ones
- * back. */
+/* The heap's thread blocks. If it needed no pool since the last time, it gives empty ones back. */
 void tally_heap_rest(tally_heap *heap);
 /* The thread list lock is held. attach: a thread takes the slot. detach: its thread leaves it;
  * empty pools are given back, and the others can be adopted. */
@@ -134,8 +133,7 @@ typedef struct tally_large_walk {
     void *next;
 } tally_large_walk;
 tally_pool *tally_memory_next_pool(tally_pool_walk *walk, unsigned kind);
-/* The pool of this number, from 0 to below tally_memory_pools(); NULL: it has another kind, or is
- * not in use. */
+/* The pool of this number, below tally_memory_pools(); NULL: of another kind, or not in use. */
 tally_pool *tally_memory_pool_at(size_t number, unsigned kind, char **first);
 size_t tally_memory_pools(void);
 tally_object *tally_memory_next_large(tally_large_walk *walk, unsigned kind);

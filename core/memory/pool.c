@@ -90,8 +90,7 @@ static tally_pool *pool_take(tally_heap *heap, unsigned kind, unsigned class_, b
     return pool;
 }
 
-/* Makes the next blocks of a pool, half a page of them, so that a pool that is hardly used touches
- * little memory. */
+/* Makes the next blocks, half a page, so that a pool that is hardly used touches little memory. */
 static bool pool_carve(tally_pool *pool) {
     size_t size = pool->block_size, most = size > 2048 / 8 ? 8 : 2048 / size;
     char *first = NULL, **link = &first;
@@ -168,8 +167,7 @@ static void push_remote(tally_heap *heap, char *block, unsigned link_offset, uin
 
 static char *take_remote(tally_heap *heap) {
     if (!tally_load_relaxed(&heap->remote)) return NULL;
-    /* acquire: pairs with the release of push_remote: the pushers' last uses of the blocks come
-     * before */
+    /* acquire: pairs with the release of push_remote, after the pushers' last uses of the blocks */
     return tally_remote_block(tally_swap_acquire(&heap->remote, 0));
 }
 
@@ -177,8 +175,7 @@ char *tally_remote_next(char *block) {
     return *(char **)(block + tally_link_offset[tally_pool_of(block)->kind]);
 }
 
-/* The caller has the heap. A block that was pushed to it goes home, or on to the heap that has its
- * pool now. */
+/* The caller has the heap. A block goes home, or on to the heap that has its pool now. */
 static void take_home(tally_heap *heap, char *block) {
     tally_pool *pool = tally_pool_of(block);
     tally_heap *home = tally_pool_heap(pool);
@@ -299,8 +296,7 @@ static void push_back(tally_heap *heap, char *block) {
     }
 }
 
-/* Takes home what was freed into the heap, in several short claims. trim: also gives back empty
- * pools. */
+/* Takes freed blocks home, in several short claims. trim: also gives back empty pools. */
 static void serve(tally_thread_state *thread, bool trim) {
     tally_heap *heap = &thread->heap, *self = tally_heap_current();
     char *blocks = NULL;
@@ -362,8 +358,7 @@ static void adopt(tally_heap *heap, unsigned kind, unsigned class_) {
         heap->serving = true;
         if (claim_heap(thread)) {
             adopt_pools(heap, &thread->heap, kind, class_, &adopted);
-            /* Empty pools serve other classes after a grace period, which does not pass in this
-             * heap. */
+            /* Empty pools serve other classes after a grace period, outside of this heap. */
             if (thread->heap.empty) give_back_all_empty(&thread->heap);
             claim_heap_end(thread);
         }

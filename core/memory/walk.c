@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* walk.c: walks over all pools and objects, with the world stopped, and the statistics of
- * memory. */
+/* walk.c: walks over pools and objects with the world stopped, and memory statistics. */
 #include "contract/stop_the_world.h"
 #include "memory/arena.h"
 #include "objects/object.h"

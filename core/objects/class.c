@@ -212,8 +212,7 @@ static tally_table_place *attributes_of(tally_object *object) {
     return type->class_ && type->slots < 0 ? table_of(object) : NULL;
 }
 
-/* The index of a slot by name; -1: none. slot_names never changes, and its small ints are
- * immortal. */
+/* The index of a slot by name; -1: none. slot_names never changes; its small ints are immortal. */
 static ptrdiff_t slot_by_name(tally_object *object, tally_object *name) {
     tally_type *type = tally_type_entry(object);
     if (!type->class_ || !type->slot_names) return -1;

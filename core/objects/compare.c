@@ -52,8 +52,7 @@ static void drop_pair(tally_object *pair[2]) {
     tally_decref(pair[1]);
 }
 
-/* Lengths that differ did so at one moment, though they are read at two: one list changes at a
- * time. */
+/* Lengths read one after the other: one list changes at a time, so they differed at one moment. */
 int tally_list_equal(tally_object *a, tally_object *b) {
     if (a == b) return 1;
     if (!tally_has_type(b, TALLY_TYPE_LIST) || tally_list_length(a) != tally_list_length(b))

@@ -38,8 +38,7 @@ static inline void free_block(tally_object *object, const tally_type *type) {
 /* CPython's limit is 50; here a stack of 128 KiB has to do. */
 enum { NESTED_DEALLOCS = 16 };
 
-/* A dealloc runs foreign code. An object that dies there gets a dealloc of its own, or waits for
- * this one. */
+/* A dealloc runs foreign code. An object that dies there has its own dealloc, or waits. */
 typedef struct outer_dealloc {
     bool destroying;
     tally_dead_list dead;
@@ -189,8 +188,7 @@ void tally_dealloc_slow(tally_object *object) {
     thread->destroying = false;
 }
 
-/* Plain and atomic refcounts come here at 0 and below, atomic ones also when they are out of
- * room. */
+/* Plain and atomic refcounts come here at 0 and below, atomic ones also without room. */
 static __attribute__((noinline, cold)) void is_not_zero(tally_object *object) {
     if (!tally_refcount_out_of_room(&object->refcount))
         tally_fatal(object, "a reference was dropped of an object that is dead");

@@ -38,8 +38,7 @@ typedef _Atomic(tally_str *) interned_place;
 static void place_store(interned_place *place, tally_str *str) { tally_store_release(place, str); }
 static tally_str *place_load(interned_place *place) { return tally_load_acquire(place); }
 
-/* The str of these contents, dead or alive; NULL: none. *place is its place, or one where it can be
- * put. */
+/* The str of these contents, dead or alive; NULL: none. *place is its place, or one for it. */
 static tally_str *find(interned_table *table, tally_str *str, interned_place **place) {
     *place = NULL;
     for (size_t at = tally_str_hash(str);; at++) {

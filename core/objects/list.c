@@ -70,8 +70,7 @@ static void publish(tally_list *list, tally_items *items) {
     tally_store_release(&list->items, items);
 }
 
-/* Lock held: the items move to an array with this room. False: no memory, and nothing has
- * changed. */
+/* Lock held: moves the items to an array with this room. False: no memory, nothing changed. */
 static bool move_items(tally_list *list, ptrdiff_t capacity, unsigned token) {
     tally_items *old = items_of(list), *items = items_new(capacity);
     if (!items) return false;
@@ -305,8 +304,7 @@ tally_object *tally_list_pop(tally_object *object, ptrdiff_t index) {
 
 /* ---- all items at once -------------------------------------------------- */
 
-/* A copy is part of a batch, so that a plain call can leave its references to the next
- * safepoint. */
+/* A copy is part of a batch: a plain call leaves its references to the next safepoint. */
 static tally_reference_batch *batch_of(tally_object **items) {
     return (tally_reference_batch *)((char *)items - offsetof(tally_reference_batch, at));
 }

@@ -46,8 +46,7 @@ int tally_no_memory(void);
 #define tally_expected_null(what, got) (tally_expected(what, got), NULL)
 #define tally_no_memory_null()         (tally_no_memory(), NULL)
 
-/* Memory for an object, which is dead until published; NULL and a memory error. size: with the
- * header. */
+/* Memory for an object, dead until published; NULL and a memory error. size: with the header. */
 static inline void *tally_object_alloc(uint16_t type, size_t size, unsigned kind) {
     if (kind == TALLY_CONTAINERS) {
         TALLY_ENDS_BORROWS(); /* may collect */

@@ -134,8 +134,7 @@ static int add_entries(tally_text *text, tally_object *dict) {
     return result;
 }
 
-/* The text that `add` adds for a container, in brackets. A container within itself is shown as
- * dots. */
+/* The text that `add` adds, in brackets. A container within itself is shown as dots. */
 static tally_object *container_repr(tally_object *object, const char brackets[2],
                                     int (*add)(tally_text *, tally_object *)) {
     char dots[5] = {brackets[0], '.', '.', '.', brackets[1]};

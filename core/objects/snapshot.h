@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* snapshot.h: the items of a tuple, list or dict, read in place or from a copy; for compare.c and
- * repr.c. */
+/* snapshot.h: the items of a tuple, list or dict, read in place or from a copy. */
 #ifndef TALLY_SNAPSHOT_H
 #define TALLY_SNAPSHOT_H
 

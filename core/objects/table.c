@@ -504,8 +504,7 @@ static int make_room(tally_table_place *where, unsigned token) {
     return 0;
 }
 
-/* Comes before the change. A release publishes the change, so a thread that sees it sees the
- * version. */
+/* Before the change, whose release publishes it: a thread that sees the change sees the version. */
 static void count_change(tally_table *table) {
     tally_store_relaxed(&table->version, version_of(table) + 1);
 }
@@ -555,15 +554,13 @@ int tally_table_set(tally_object *holder, tally_table_place *where, tally_object
     return tally_table_put(holder, where, key, value, true, NULL);
 }
 
-/* Lock held, the entry removed. A queue takes the first key again and again, so the first live
- * entry is kept. */
+/* Lock held. For queues, which take the first key again and again: keeps the first live entry. */
 static void move_first(tally_table *table, uint32_t entry) {
     if (entry != tally_load_relaxed(&table->first)) return;
     uint32_t used = used_of(table);
     do entry++;
     while (entry < used && !tally_load_relaxed(&table->entries[entry].value));
-    /* release: pairs with the acquire of a walk without the lock, which then sees the removals
-     * counted */
+    /* release: pairs with the acquire of a walk without the lock, which sees removals counted */
     tally_store_release(&table->first, entry);
 }
 
@@ -575,8 +572,7 @@ static tally_object *move_unreachable_out(tally_table *table, int32_t entry, uns
     while (place_get(table, place) != entry) place = next_place(table, place);
     tally_object *value = tally_load_relaxed(&e->value);
     count_change(table);
-    /* release: pairs with the acquire of a walk without the lock, which then sees the change
-     * counted */
+    /* release: pairs with the acquire of a walk without the lock, which sees the change counted */
     tally_store_release(&e->value, NULL);
     place_set(table, place, PLACE_DUMMY);
     set_u32(&table->live, live_of(table) - 1);
@@ -586,8 +582,7 @@ static tally_object *move_unreachable_out(tally_table *table, int32_t entry, uns
         tally_store_release(&e->key, NULL);
         return value;
     }
-    /* A reader may be comparing with the key. Without memory for a note it stays until the table
-     * goes. */
+    /* A reader may be comparing with the key. Without memory it stays as long as the table. */
     tally_retired_reference *later = tally_memory_alloc(TALLY_RAW, sizeof *later);
     if (later) {
         later->object = *key;

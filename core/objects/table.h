@@ -23,8 +23,7 @@ struct tally_table {
     _Atomic uint32_t first;
     tally_entry entries[]; /* the index follows: 1, 2 or 4 bytes a place */
 };
-/* An entry is filled once and removed once, so a table has at most two versions per entry besides
- * its first. */
+/* Besides its first version, a table has two per entry, which is filled and removed once. */
 #define TALLY_TABLE_VERSIONS(capacity) (2 * (uint64_t)(capacity) + 1)
 
 typedef _Atomic(tally_table *) tally_table_place;

@@ -43,8 +43,7 @@ static void link_to(tally_object *referent, tally_weakref *self) {
     self->previous = before;
     self->next = before ? before->next : first;
     if (self->next) self->next->previous = self;
-    /* relaxed: the lock orders it; tally_weakref_get reads it once other threads know the
-     * reference */
+    /* relaxed: the lock orders it, and the publishing of the reference for tally_weakref_get */
     tally_store_relaxed(&self->referent, referent);
     if (before) before->next = self;
     /* release: pairs with the acquire of tally_weakrefs_clear, which may see it without the lock */

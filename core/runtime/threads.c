@@ -99,8 +99,7 @@ int tally_attach(enum tally_phase wanted) {
     }
     tally_thread_state *thread = slot_take();
     if (thread) {
-        /* Only bits that a part will clear: a bit that stays sends every safepoint to the slow
-         * path. */
+        /* Only bits that a part clears: one that stays sends every safepoint to the slow path. */
         tally_store_relaxed(&thread->head.breaker,
                             TALLY_REFCOUNT_HAVE_OWNERS ? TALLY_BREAK_MERGE : 0);
         thread->critical = NULL;

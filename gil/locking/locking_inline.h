@@ -36,8 +36,7 @@ static inline void tally_class_decref(tally_object *class_) { tally_decref(class
 
 static inline void tally_class_refcounts_free(tally_thread_state *thread) {}
 
-/* The forking thread is the only one: no thread waits for the lock, and the forking one goes on to
- * hold it or not. */
+/* The forking thread is the only one: no thread waits for the lock, and its holder stays. */
 static inline void tally_locking_before_fork(bool running) {}
 static inline void tally_locking_after_fork(bool running, bool child) {}
 

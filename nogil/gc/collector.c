@@ -125,8 +125,7 @@ static void swap(tally_object **objects, size_t a, size_t b) {
     objects[b] = object;
 }
 
-/* Python 2: an object with a finalizer, and what it reaches, is not freed. It goes behind the
- * others. */
+/* Python 2: keeps objects with a finalizer, and what they reach, behind the others. */
 static void set_legacy_apart(garbage *g) {
     for (size_t i = 0; i < g->count; i++)
         if (is_garbage(g->objects[i]) && tally_gc_has_finalizer(g->objects[i]))
@@ -221,8 +220,7 @@ static void free_all(garbage *g) {
         if (save || tally_gc_has_finalizer(g->objects[i])) tally_gc_save(g->objects[i]);
         tally_decref(g->objects[i]);
     }
-    /* The type table's references to classes; and objects with per-thread refcounts that the
-     * garbage held. */
+    /* Classes that only the type table holds, and the garbage's per-thread counted objects. */
     if (g->classes && !save) tally_classes_sweep();
     while (tally_per_thread_seem_unused() && tally_per_thread_sweep()) {}
 }

@@ -66,8 +66,7 @@ static void section_lock(tally_critical *section) {
     section->held = section->second ? HELD_FIRST | HELD_SECOND : HELD_FIRST;
 }
 
-/* An outer section that holds only one of the two has to let it go, or the wait would be for
- * ever. */
+/* An outer section that holds one of the two has to let it go, or the wait would not end. */
 static void section_ensure(tally_thread_state *thread, tally_critical *section) {
     bool first = tally_critical_holds(section->first);
     bool second = section->second && tally_critical_holds(section->second);

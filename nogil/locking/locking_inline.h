@@ -42,8 +42,7 @@ enum {
     TALLY_BIAS_LAST = 0xf4,
     TALLY_BIAS_NONE = 0xfc /* no byte has it */
 };
-/* NESTED: a critical section of this thread holds the lock. WAITED: the wait for it suspended the
- * sections. */
+/* NESTED: a critical section of this thread has it. WAITED: the wait suspended sections. */
 enum { TALLY_TOKEN_BIASED, TALLY_TOKEN_HELD, TALLY_TOKEN_NESTED, TALLY_TOKEN_WAITED };
 
 unsigned tally_lock_slow(tally_object *object);

@@ -181,8 +181,7 @@ void tally_reclaim_online(void) {
         tally_breaker_set(tally_thread_current(), TALLY_BREAK_QUIESCE);
 }
 
-/* A blocked thread hinders no grace period, and looks itself when it comes back: that costs it a
- * load. */
+/* A blocked thread hinders no grace period. When it comes back it looks itself, by one load. */
 void tally_grace_period_announce(void) {
     /* tally_each_thread's seq_cst: after the count; pairs with slot_take: a
      * slot that is not seen here belongs to a thread whose safepoints see the count */
@@ -193,8 +192,7 @@ void tally_grace_period_announce(void) {
     }
 }
 
-/* Blocked meanwhile: a thread that stops the world is in a read-side section while it waits for the
- * others. */
+/* Blocked meanwhile: a thread that waits to stop the world is in a read-side section. */
 void tally_grace_period_wait(tally_thread_state *thread) {
     /* seq_cst: pairs with tally_reclaim_safepoint. This may be the only grace period under way, so
      * the others have to be told. */

@@ -128,8 +128,7 @@ static tally_retired *take_list(tally_locking_thread *self, tally_dead_list *dea
     return first;
 }
 
-/* The list of the slot becomes a batch, which is under way from now on. NULL: no memory; the list
- * stays. */
+/* The list of the slot becomes a batch, under way from now on. NULL: no memory; the list stays. */
 static tally_batch *make_batch(tally_locking_thread *self) {
     tally_batch *b = malloc(sizeof *b);
     if (!b) return NULL;

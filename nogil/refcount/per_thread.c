@@ -86,8 +86,7 @@ void tally_class_born(tally_object *class_) {
     tally_refcount_make_per_thread(&class_->refcount, class_index(class_), 0);
     /* relaxed: only says when it is time to look */
     if (tally_add_relaxed(&born, 1) + 1 < tally_load_relaxed(&sweep_at)) return;
-    /* A sweep runs foreign code, so it is put off like an automatic collection: until the next
-     * class is made. */
+    /* A sweep runs foreign code: put off like a collection, until the next new class. */
     tally_thread_state *thread = tally_thread_current();
     if (!thread->critical && !tally_gc_put_off(thread)) tally_classes_sweep();
 }

@@ -702,11 +702,12 @@ static void get_from_the_board(void *argument) {
     atomic_fetch_add_explicit(&got_alive, alive, memory_order_relaxed);
 }
 
-static void make_for_the_board(void *argument) {
-    unsigned self = *(unsigned *)argument;
+/* A reference to each new object comes to the board; cycles: each object holds itself. */
+static void make_many(unsigned self, unsigned rounds, bool cycles) {
     tally_object *value = tally_int_new(123456789);
-    for (unsigned i = 0; i < ROUNDS / MAKERS; i++) {
+    for (unsigned i = 0; i < rounds; i++) {
         tally_object *object = tally_instance_new(weak_slots);
+        if (cycles) tally_slot_set(object, 0, object);
         tally_slot_set(object, 1, value);
         tally_object *reference = tally_weakref_new(object, NULL, NULL);
         tally_list_set(board, (ptrdiff_t)((i + self) % BOARD), reference);
@@ -715,6 +716,10 @@ static void make_for_the_board(void *argument) {
     }
     tally_decref(value);
     atomic_fetch_sub_explicit(&makers_left, 1, memory_order_release);
+}
+static void make_for_the_board(void *self) { make_many(*(unsigned *)self, ROUNDS / MAKERS, false); }
+static void make_cycles_for_the_board(void *self) {
+    make_many(*(unsigned *)self, ROUNDS / MAKERS / 20, true);
 }
 
 static void fill_the_board(void) {
@@ -829,22 +834,6 @@ static void collect_until_told(void *argument) {
         check(tally_gc_collect(2) >= 0);
         tally_safepoint();
     }
-}
-
-static void make_cycles_for_the_board(void *argument) {
-    unsigned self = *(unsigned *)argument;
-    tally_object *value = tally_int_new(123456789);
-    for (unsigned i = 0; i < ROUNDS / MAKERS / 20; i++) {
-        tally_object *object = tally_instance_new(weak_slots);
-        tally_slot_set(object, 0, object);
-        tally_slot_set(object, 1, value);
-        tally_object *reference = tally_weakref_new(object, NULL, NULL);
-        tally_list_set(board, (ptrdiff_t)((i + self) % BOARD), reference);
-        drop(object, reference);
-        tally_safepoint();
-    }
-    tally_decref(value);
-    atomic_fetch_sub_explicit(&makers_left, 1, memory_order_release);
 }
 
 /* A getter holds what it got: the collector must see that, or clear first. */

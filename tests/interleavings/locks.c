@@ -60,8 +60,7 @@ INTERLEAVING(has_bias, nobody_reads_without_the_lock_until_the_owner_has_left_it
 
 /* The owner of the list exits while the revoker, who knows it as the owner, looks at its mark. */
 INTERLEAVING(has_bias, a_revoker_outlives_the_owner) {
-    tell(OWNER, make_list);
-    tell(OWNER, append_none);
+    tell(OWNER, make_list, append_none);
     while_held(OTHER, append_none, "bias_taken") tell(OWNER, detach);
     tell(OTHER, check_three, drop_list);
 }

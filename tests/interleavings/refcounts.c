@@ -94,8 +94,7 @@ INTERLEAVING(has_queues_no_gil,
 /* In these scenes the owner makes an object, whose only reference is the other's to drop. */
 
 INTERLEAVING(has_queues, an_object_pushed_to_a_blocked_owner_is_merged_by_the_pusher) {
-    tell(OWNER, make_object);
-    tell(OWNER, block);
+    tell(OWNER, make_object, block);
     tell(OTHER, drop_object);
     check_int(deaths(), 1);
     check_merged_once();
@@ -147,8 +146,7 @@ INTERLEAVING(has_queues_no_gil,
 
 /* The owner has cleared its half but not yet swapped: others go on counting. */
 INTERLEAVING(has_queues_no_gil, decrefs_during_a_merge_are_added_up) {
-    tell(OWNER, make_object);
-    tell(OWNER, take_object, take_object);
+    tell(OWNER, make_object, take_object, take_object);
     tell(THIRD, drop_object); /* queued; two references left */
     while_held(OWNER, safepoint, "merge_swap") {
         tell(OTHER, check_some_left); /* the local ones are in neither half */
@@ -163,8 +161,7 @@ INTERLEAVING(has_queues_no_gil, decrefs_during_a_merge_are_added_up) {
 }
 
 INTERLEAVING(has_queues_no_gil, the_last_decref_during_a_merge_leaves_the_object_to_the_merger) {
-    tell(OWNER, make_object);
-    tell(OWNER, take_object);
+    tell(OWNER, make_object, take_object);
     tell(THIRD, drop_object);
     while_held(OWNER, safepoint, "merge_swap") {
         tell(OTHER, drop_object);
@@ -187,8 +184,7 @@ INTERLEAVING(has_queues_no_gil, a_push_that_meets_a_closed_queue_merges_there) {
 }
 
 INTERLEAVING(has_queues, a_drop_of_an_object_whose_owner_is_gone_merges_there) {
-    tell(OWNER, make_object);
-    tell(OWNER, detach);
+    tell(OWNER, make_object, detach);
     tell(OTHER, drop_object);
     check_int(deaths(), 1);
     check_merged_once();
@@ -221,8 +217,7 @@ static void check_slot(void) { check_int(tally_self.id, owner_slot); }
  */
 static void slot_is_reused(const char *point, int owner_leaves_first) {
     raise_curtain_but(THIRD);
-    tell(OWNER, make_object);
-    tell(OWNER, note_slot);
+    tell(OWNER, make_object, note_slot);
     if (owner_leaves_first) tell(OWNER, detach);
     while_held(OTHER, drop_object, point) {
         if (!owner_leaves_first) tell(OWNER, detach);
@@ -251,8 +246,7 @@ TEST_IF(has_queues_no_gil, who_attaches_in_the_slot_owns_what_is_being_queued) {
 /* ---- claims ---- */
 
 INTERLEAVING(has_queues_no_gil, an_owner_cannot_return_before_a_claim_ends) {
-    tell(OWNER, make_object);
-    tell(OWNER, block);
+    tell(OWNER, make_object, block);
     stop_at(OTHER, drop_object, "merge_claimed");
     stop_at(OWNER, unblock, "running_claimed");
     release(OWNER, "running_claimed");
@@ -293,8 +287,7 @@ INTERLEAVING(has_queues_no_gil, a_finalizer_runs_after_the_claim_has_ended) {
 }
 
 INTERLEAVING(has_queues_no_gil, a_stop_of_the_world_waits_for_a_claim) {
-    tell(OWNER, make_object);
-    tell(OWNER, block);
+    tell(OWNER, make_object, block);
     while_held(OTHER, drop_object, "merge_claimed") {
         hold(THIRD, "world_stopped");
         stop_at(THIRD, stop_world, "world_claiming");
@@ -313,8 +306,7 @@ INTERLEAVING(has_queues_no_gil, a_stop_of_the_world_waits_for_a_claim) {
 }
 
 INTERLEAVING(has_queues_no_gil, what_is_pushed_for_an_owner_claimed_by_a_stop_is_merged_after_it) {
-    tell(OWNER, make_object);
-    tell(OWNER, block);
+    tell(OWNER, make_object, block);
     stop_at(THIRD, stop_world, "world_claiming"); /* has claimed the owner, not yet the other */
     tell(OTHER, drop_object);
     check_int(deaths(), 0);
@@ -342,8 +334,7 @@ INTERLEAVING(has_queues_no_gil, a_drop_without_memory_for_an_entry_stops_the_wor
 
 /* It waits, blocked, while another has the world stopped. */
 INTERLEAVING(has_queues_no_gil, a_drop_without_memory_waits_for_a_stop_under_way) {
-    tell(OWNER, make_object);
-    tell(OWNER, take_object);
+    tell(OWNER, make_object, take_object);
     begin(OWNER, safepoints_until_flag);
     tally_failpoint_failure(1, 0);
     stop_at(THIRD, drop_object, "merge_stopped");
@@ -366,8 +357,7 @@ INTERLEAVING(has_queues_no_gil, a_drop_without_memory_waits_for_a_stop_under_way
 
 TEST_IF(has_queues_no_gil, who_pushes_to_the_next_thread_in_the_slot_finds_it_blocked) {
     raise_curtain_but(THIRD);
-    tell(OWNER, make_object);
-    tell(OWNER, note_slot, detach);
+    tell(OWNER, make_object, note_slot, detach);
     while_held(OTHER, drop_object, "merge_for_gone") {
         tell(THIRD, attach, check_slot, block);
     }
@@ -400,8 +390,7 @@ INTERLEAVING(has_queues_no_gil, increfs_while_a_new_item_is_merged_are_added_up)
     while_held(OWNER, put_object, "merge_and_expose_swap") {
         tell(OTHER, take_object, take_object);
     }
-    tell(OTHER, drop_object, drop_object, drop_object);
-    tell(OTHER, check_one_left);
+    tell(OTHER, drop_object, drop_object, drop_object, check_one_left);
 }
 
 INTERLEAVING(has_queues_no_gil, a_new_item_that_is_queued_before_it_is_merged_is_dropped_once) {

@@ -25,20 +25,22 @@ alone() { # alone HEADER FLAGS...
 }
 
 cd "$root"
-for backend in gil:gil/refcount:gil atomic:nogil/refcount/atomic:nogil \
-    biased:nogil/refcount/biased:nogil; do
-    IFS=: read -r name refcount house <<<"$backend"
+# Of CMake's table: name, refcount, house, definitions.
+table=$(sed -nE 's/^tally_backend\((\S+) +\S+ +(\S+) +(\S+) *(\S*)\)/\1 \2 \3 \4/p' CMakeLists.txt)
+houses=$(cut -d ' ' -f 3 <<<"$table" | sort -u)
+while read -r name refcount house definition; do
     [[ -d $build/backends/$name ]] || continue
     read -r -d '' -a with < <(flags "$refcount" "$house" "$name") || true
+    [[ -z $definition ]] || with+=("-D$definition")
     while read -r header; do alone "$root/$header" "${with[@]}"; done < <(
-        find core "$house" "$refcount" -name '*.h' ! -path "nogil/refcount/*" | sort
+        find core "$house" "$refcount" -name '*.h' ! -path '*/refcount/*' | sort
         find "$refcount" -name '*.h')
-    other=$([[ $house == gil ]] && echo nogil || echo gil)
+    others=$(grep -vx "$house" <<<"$houses" | paste -sd '|')
     while read -r source; do
-        cc "${with[@]}" -MM "$source" | tr -d '\\' | tr ' ' '\n' | grep "^$root\|^[a-z]" |
-            sed "s|^$root/||" | grep -q "^$other/" && fail "$source includes $other"
-    done < <(find "$house" "$refcount" -name '*.c' ! -path 'nogil/refcount/*' | sort)
-done
+        cc "${with[@]}" -MM "$source" | tr -d '\\' | xargs realpath -m --relative-to="$root" |
+            grep -v "^$refcount/" | grep -E "^($others)/" && fail "$source includes another house"
+    done < <(find "$house" "$refcount" -name '*.c' ! -path '*/refcount/*' | sort)
+done <<<"$table"
 
 # What core names itself, whatever the include path finds: no folder of a backend.
 grep -nE '#\s*include ".*(gil|atomic|biased)/' -r core && fail "core includes a backend"

@@ -50,8 +50,7 @@ static tally_object *make_ring(tally_object *class_, uint64_t length) {
     tally_object *first = workload_object(tally_instance_new(class_)), *last = first;
     for (uint64_t i = 1; i < length; i++) {
         tally_object *next = workload_object(tally_instance_new(class_));
-        workload_done(tally_slot_set(last, 0, next));
-        tally_decref(next); /* last keeps it */
+        workload_slot_put(last, 0, next);
         last = next;
     }
     workload_done(tally_slot_set(last, 0, first));

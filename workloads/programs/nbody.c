@@ -51,12 +51,6 @@ static void setup(struct shared *shared, const workload_context *context) {
     shared->class_ = workload_keep_class(context, "Body", slots);
 }
 
-static void put(tally_object *body, ptrdiff_t slot, double value) {
-    tally_object *number = workload_object(tally_float_new(value));
-    workload_done(tally_slot_set(body, slot, number));
-    tally_decref(number);
-}
-
 static double value_of(tally_object *body, ptrdiff_t slot) {
     tally_object *number = workload_object(tally_slot_get(body, slot));
     double value = tally_float_value(number);
@@ -72,10 +66,10 @@ static void start(struct local *local) {
         for (ptrdiff_t axis = 0; axis < AXES; axis++) {
             double velocity = i > 0 ? planets[i][VELOCITY + axis] * DAYS_PER_YEAR : -momentum[axis];
             momentum[axis] += velocity * planets[i][MASS];
-            put(body, POSITION + axis, planets[i][POSITION + axis]);
-            put(body, VELOCITY + axis, velocity);
+            workload_slot_put(body, POSITION + axis, tally_float_new(planets[i][POSITION + axis]));
+            workload_slot_put(body, VELOCITY + axis, tally_float_new(velocity));
         }
-        put(body, MASS, planets[i][MASS] * SOLAR_MASS);
+        workload_slot_put(body, MASS, tally_float_new(planets[i][MASS] * SOLAR_MASS));
         tally_decref(body);
     }
     local->done = 0;
@@ -124,9 +118,7 @@ static void update(tally_object *body, ptrdiff_t slot,
                    tally_object *b) {
     tally_object *old = workload_object(tally_slot_get(body, slot));
     tally_object *product = workload_object(tally_multiply(a, b));
-    tally_object *sum = workload_object(change(old, product));
-    workload_done(tally_slot_set(body, slot, sum));
-    tally_decref(sum);
+    workload_slot_put(body, slot, change(old, product));
     tally_decref(product);
     tally_decref(old);
 }

@@ -117,12 +117,6 @@ static tally_object *take(const struct local *local, struct queue *queue) {
 
 /* ---- the items ---------------------------------------------------------- */
 
-static void set_int(tally_object *item, ptrdiff_t slot, int64_t value) {
-    tally_object *number = workload_object(tally_int_new(value));
-    workload_done(tally_slot_set(item, slot, number));
-    tally_decref(number);
-}
-
 static int64_t get_int(tally_object *item, ptrdiff_t slot) {
     tally_object *number = workload_object(tally_slot_get(item, slot));
     int64_t value = tally_int_value(number);
@@ -132,11 +126,9 @@ static int64_t get_int(tally_object *item, ptrdiff_t slot) {
 
 static tally_object *make(tally_object *class_, int64_t sequence) {
     tally_object *item = workload_object(tally_instance_new(class_));
-    tally_object *trail = workload_object(tally_list_new(STAGES));
-    set_int(item, SEQUENCE, sequence);
-    set_int(item, VALUE, sequence);
-    workload_done(tally_slot_set(item, TRAIL, trail));
-    tally_decref(trail);
+    workload_slot_put(item, SEQUENCE, tally_int_new(sequence));
+    workload_slot_put(item, VALUE, tally_int_new(sequence));
+    workload_slot_put(item, TRAIL, tally_list_new(STAGES));
     return item;
 }
 

@@ -29,14 +29,15 @@ static void enter(struct shared *shared, struct local *local, const workload_con
 }
 
 WORKLOAD_INLINE uint64_t operate(const struct shared *shared, struct local *local, bool borrowed) {
+    tally_object *cells = shared->cells;
     WORKLOAD_LOOP(OPERATIONS, PER_SAFEPOINT) {
         unsigned random = workload_random(&local->seed) % (CELLS * STORES_IN);
         unsigned cell = random % CELLS;
         if (random < CELLS) {
-            workload_list_put(shared->cells, cell, tally_int_new(++local->last));
+            workload_list_put(cells, cell, tally_int_new(++local->last));
             continue;
         }
-        tally_object *number = workload_object(workload_list_read(shared->cells, cell, borrowed));
+        tally_object *number = workload_object(workload_list_read(cells, cell, borrowed));
         int64_t value = tally_int_value(number);
         workload_read_end(number, borrowed);
         if (value < FIRST) workload_fail("cell %u has a number that nobody stored", cell);

@@ -26,8 +26,7 @@ static inline bool tally_refcount_try_incref(tally_refcounts *refcount) {
         }
         if ((int32_t)count < -1) return false; /* dead */
         TALLY_FAILPOINT(try_incref_swap);
-        /* acquire: pairs with the release of init, if the block was made anew since the pointer was
-         * read */
+        /* acquire: pairs with the release of init, if the block is a new object by now */
         if (tally_cas_weak_acquire(&refcount->count, &count, count + 1)) {
             TALLY_DETAIL(shared_increfs);
             if (TALLY_UNLIKELY(lost))

@@ -5,8 +5,7 @@
  */
 #include "merge_queue.h"
 
-/* The owner drops the last reference of its half, and other threads have counted: true if that was
- * the last. */
+/* The owner drops its last reference, and other threads have counted. True: it was the last. */
 static bool give_up(tally_refcounts *refcount) {
     tally_lock_unbias((tally_object *)refcount);
     tally_owned_store(refcount, TALLY_OWNER_NONE);

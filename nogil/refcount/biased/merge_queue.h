@@ -7,8 +7,7 @@
 
 #define TALLY_QUEUE_CLOSED ((tally_merge_entry *)1) /* no thread is attached in the slot */
 
-/* merge_queue.c. Merges an object and gives back one reference, the queue's; true if that was the
- * last. */
+/* merge_queue.c. Merges an object and drops one reference, the queue's. True: it was the last. */
 bool tally_merge_and_drop(tally_refcounts *refcount);
 /* Merges the queue of a thread that cannot: it is claimed, or gone and the thread list locked.
  * Returns the entries of the objects that died; they are destroyed once nothing is claimed or

@@ -27,8 +27,7 @@ bool tally_refcount_detach(tally_thread_state *thread) {
     return tally_cas_seq_cst(&thread->refcount.queue, &none, TALLY_QUEUE_CLOSED);
 }
 
-/* The thread has published that it is blocked: an entry may have been pushed before others could
- * see that. */
+/* The thread has published that it is blocked. An entry may have been pushed before that. */
 bool tally_refcount_is_queue_pending(tally_thread_state *thread) {
     return tally_load_seq_cst(&thread->refcount.queue) != NULL;
 }
@@ -41,8 +40,7 @@ bool tally_refcount_pending(tally_thread_state *thread) {
  * it claimed may leave, since the claimer comes here afterwards. */
 static void merge_blocked(tally_thread_state *owner, void (*finish)(tally_merge_entry *dead)) {
     tally_merge_entry *head;
-    /* seq_cst, after the push: pairs with blocking, which publishes its status and then looks at
-     * the queue */
+    /* seq_cst, after the push: pairs with blocking: status store, then look at the queue */
     while (tally_load_seq_cst(&owner->status) == TALLY_BLOCKED &&
            (head = tally_load_seq_cst(&owner->refcount.queue)) && head != TALLY_QUEUE_CLOSED &&
            tally_claim(owner)) {

@@ -149,8 +149,7 @@ static inline bool tally_refcount_drop(tally_refcounts *refcount) {
         /* The last of the owner's half. acquire: pairs with the release of other threads' decrefs,
          * which brought shared back to 0 */
         if (TALLY_LIKELY(tally_load_acquire(&refcount->shared) == TALLY_SHARED_PRIVATE)) {
-            /* No other thread holds a reference, nor can get one: in state private its try-incref
-             * fails. */
+            /* No other thread has a reference or can get one: private, so try-increfs fail. */
             tally_store_relaxed(&refcount->shared, TALLY_SHARED_MERGED);
             tally_owned_store(refcount, TALLY_OWNER_NONE);
             return true;
