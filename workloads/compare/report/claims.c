@@ -14,6 +14,11 @@ static const char PYTEL[] =
     { name, EXPERIMENT(experiment, variant), EXPERIMENT(experiment, variant) }
 #define TIMED(workload, threads, backend) \
     { LIST_TIMED, workload, NULL, threads, backend }
+#define CELL(head, figure) \
+    { head, figure, false }
+// Of the other place.
+#define BELOW(head, figure) \
+    { head, figure, true }
 #define TWO_TASKS                                                              \
     {                                                                          \
         { "", TIMED("tasks-weakref", 1, NULL), TIMED("tasks-cycle", 1, NULL) } \
@@ -37,10 +42,10 @@ const struct claim claims[] = {
      .predicate = "times as long as one without",
      .over = "assignment_ns", .under = "assignment_without_counts_ns",
      .cases = {SAME("", "counting", "time")},
-     .cells = {{"with refcounts\nns", "assignment_ns"},
-               {"without\nns", "assignment_without_counts_ns"},
-               {"instructions with", "instructions"},
-               {"instructions without", "instructions_without_counts"}}},
+     .cells = {CELL("with refcounts\nns", "assignment_ns"),
+               CELL("without\nns", "assignment_without_counts_ns"),
+               CELL("instructions with", "instructions"),
+               CELL("instructions without", "instructions_without_counts")}},
     {.title = "Refcounts in every object",
      .talk = ZAKHARENKO,
      .quote = "space overhead - reference count is stored for every object",
@@ -49,8 +54,8 @@ const struct claim claims[] = {
      .subject = "the refcounts are", .bound = 0.1, .predicate = "of an int",
      .over = "counts_bytes", .under = "int_bytes",
      .cases = {SAME("", "counting", "time")},
-     .cells = {{"refcounts", "counts_bytes"}, {"header", "header_bytes"},
-               {"header of a container", "container_header_bytes"}, {"int", "int_bytes"}}},
+     .cells = {CELL("refcounts", "counts_bytes"), CELL("header", "header_bytes"),
+               CELL("header of a container", "container_header_bytes"), CELL("int", "int_bytes")}},
     {.title = "Cycles against weak references",
      .talk = PYTEL,
      .quote = "Relying on GC is expensive",
@@ -59,9 +64,9 @@ const struct claim claims[] = {
      .subject = "throughput with weak references is", .bound = 1.05,
      .predicate = "times that with cycles",
      .over = "rate", .under = "rate", .cases = TWO_TASKS,
-     .cells = {{"cycles", "rate", true}, {"weak references", "rate"},
-               {"longest operation, cycles", "longest_ns", true},
-               {"longest operation, weak references", "longest_ns"}}},
+     .cells = {BELOW("cycles", "rate"), CELL("weak references", "rate"),
+               BELOW("longest operation, cycles", "longest_ns"),
+               CELL("longest operation, weak references", "longest_ns")}},
     {.title = "Weak references avoid collections",
      .talk = PYTEL,
      .quote = "In most cases when they are necessary we can use weakrefs",
@@ -70,8 +75,8 @@ const struct claim claims[] = {
      .predicate = "times the collections per operation that cycles have",
      .over = "collections_per_operation", .under = "collections_per_operation",
      .cases = TWO_TASKS,
-     .cells = {{"collections, cycles", "collections", true},
-               {"weak references", "collections"}}},
+     .cells = {BELOW("collections, cycles", "collections"),
+               CELL("weak references", "collections")}},
     {.title = "The cost of a collection of each generation",
      .talk = PYTEL,
      .quote = "Lower generation collections are significantly cheaper",
@@ -81,9 +86,9 @@ const struct claim claims[] = {
      .gil_only = true,
      .over = "generation_2_of_1000000_ns", .under = "generation_0_of_1000000_ns",
      .cases = {SAME("", "generations", NULL)},
-     .cells = {{"generation 0", "generation_0_of_1000000_ns"},
-               {"generation 1", "generation_1_of_1000000_ns"},
-               {"generation 2", "generation_2_of_1000000_ns"}}},
+     .cells = {CELL("generation 0", "generation_0_of_1000000_ns"),
+               CELL("generation 1", "generation_1_of_1000000_ns"),
+               CELL("generation 2", "generation_2_of_1000000_ns")}},
     {.title = "Collections grow with the program",
      .talk = PYTEL,
      .quote = "cost is (at least) linear with regard to the number of references in program",
@@ -93,9 +98,9 @@ const struct claim claims[] = {
      .predicate = "times as long",
      .over = "generation_2_of_1000000_ns", .under = "generation_2_of_100000_ns",
      .cases = {SAME("", "generations", NULL)},
-     .cells = {{"10 thousand", "generation_2_of_10000_ns"},
-               {"100 thousand", "generation_2_of_100000_ns"},
-               {"a million", "generation_2_of_1000000_ns"}}},
+     .cells = {CELL("10 thousand", "generation_2_of_10000_ns"),
+               CELL("100 thousand", "generation_2_of_100000_ns"),
+               CELL("a million", "generation_2_of_1000000_ns")}},
     {.title = "Full collections are rare",
      .talk = PYTEL,
      .quote = "2nd generation collection is run very rarely",
@@ -104,7 +109,7 @@ const struct claim claims[] = {
      .gil_only = true,
      .over = "full_collections", .under = "collections",
      .cases = {{"", TIMED("tasks-cycle", 1, NULL), TIMED("tasks-cycle", 1, NULL)}},
-     .cells = {{"collections", "collections"}, {"full ones", "full_collections"}}},
+     .cells = {CELL("collections", "collections"), CELL("full ones", "full_collections")}},
     {.title = "Slots against attributes of any name: memory",
      .talk = ZAKHARENKO,
      .quote = "If we're going to be creating many instances of a class",
@@ -112,7 +117,7 @@ const struct claim claims[] = {
      .subject = "an instance without slots takes", .bound = 1.5, .predicate = "times the bytes",
      .over = "dict_instance_bytes", .under = "slots_instance_bytes",
      .cases = {SAME("", "slots", NULL)},
-     .cells = {{"slots", "slots_instance_bytes"}, {"no slots", "dict_instance_bytes"}}},
+     .cells = {CELL("slots", "slots_instance_bytes"), CELL("no slots", "dict_instance_bytes")}},
 #define SLOTS_TIME(work, words)                                                            \
     {.title = "Slots against attributes of any name: " words,                              \
      .talk = ZAKHARENKO,                                                                   \
@@ -122,7 +127,7 @@ const struct claim claims[] = {
      .subject = "without slots it takes", .bound = 1.05, .predicate = "times as long",     \
      .over = "dict_" work "_ns", .under = "slots_" work "_ns",                             \
      .cases = {SAME("", "slots", NULL)},                                                   \
-     .cells = {{"slots", "slots_" work "_ns"}, {"no slots", "dict_" work "_ns"}}}
+     .cells = {CELL("slots", "slots_" work "_ns"), CELL("no slots", "dict_" work "_ns")}}
     SLOTS_TIME("make", "making an instance"),
     SLOTS_TIME("read", "reading an attribute"),
     SLOTS_TIME("write", "writing an attribute"),
@@ -134,7 +139,7 @@ const struct claim claims[] = {
      .subject = "the dict takes", .bound = 1.5, .predicate = "times the bytes",
      .over = "empty_dict_bytes", .under = "empty_tuple_bytes",
      .cases = {SAME("", "slots", NULL)},
-     .cells = {{"dict", "empty_dict_bytes"}, {"tuple", "empty_tuple_bytes"}}},
+     .cells = {CELL("dict", "empty_dict_bytes"), CELL("tuple", "empty_tuple_bytes")}},
 #define RANGES {{"", EXPERIMENT("range", "whole"), EXPERIMENT("range", "lazy")}}
     {.title = "A whole range against a lazy one: memory",
      .talk = PYTEL,
@@ -143,14 +148,14 @@ const struct claim claims[] = {
                  "or each made when it is needed.",
      .subject = "the list takes", .bound = 2, .predicate = "times the memory",
      .over = "peak_bytes", .under = "peak_bytes", .cases = RANGES,
-     .cells = {{"list", "peak_bytes"}, {"one by one", "peak_bytes", true}}},
+     .cells = {CELL("list", "peak_bytes"), BELOW("one by one", "peak_bytes")}},
     {.title = "A whole range against a lazy one: time",
      .talk = PYTEL,
      .quote = "xrange instead of range in long loops makes a difference",
      .measured = "the time of the same sum, per number.",
      .subject = "the list takes", .bound = 1.1, .predicate = "times as long",
      .over = "time_ns", .under = "time_ns", .cases = RANGES,
-     .cells = {{"list", "time_ns"}, {"one by one", "time_ns", true}}},
+     .cells = {CELL("list", "time_ns"), BELOW("one by one", "time_ns")}},
     {.title = "Memory that does not go back",
      .talk = ZAKHARENKO,
      .quote = "After garbage collection, the size of the python program likely won't go down",
@@ -161,8 +166,8 @@ const struct claim claims[] = {
      .cases = {SAME("none survives", "memory", "none"),
                SAME("one in 1000 survives", "memory", "thousandth"),
                SAME("one in 100 survives", "memory", "hundredth")},
-     .cells = {{"full", "full_resident_bytes"}, {"left", "left_resident_bytes"},
-               {"in use by objects", "left_used_bytes"}}},
+     .cells = {CELL("full", "full_resident_bytes"), CELL("left", "left_resident_bytes"),
+               CELL("in use by objects", "left_used_bytes")}},
     // With the memory of the process, as the claim before: if survivors keep half of it, they
     // keep far more than they use, so the two verdicts cannot contradict each other.
     {.title = "Survivors hold their blocks",
@@ -174,7 +179,7 @@ const struct claim claims[] = {
      .over = "left_resident_bytes", .under = "left_used_bytes",
      .cases = {SAME("one in 1000 survives", "memory", "thousandth"),
                SAME("one in 100 survives", "memory", "hundredth")},
-     .cells = {{"in use by objects", "left_used_bytes"}, {"left", "left_resident_bytes"}}},
+     .cells = {CELL("in use by objects", "left_used_bytes"), CELL("left", "left_resident_bytes")}},
     {.title = "Freed memory is used again",
      .talk = PYTEL,
      .quote = "Python is able to reuse freed memory",
@@ -183,7 +188,7 @@ const struct claim claims[] = {
      .subject = "it holds", .less = true, .bound = 1.05, .predicate = "times as much",
      .over = "refilled_held_bytes", .under = "full_held_bytes",
      .cases = {SAME("", "memory", "thousandth")},
-     .cells = {{"first", "full_held_bytes"}, {"again", "refilled_held_bytes"}}},
+     .cells = {CELL("first", "full_held_bytes"), CELL("again", "refilled_held_bytes")}},
 #define MANY_OVER_ONE(workload, backend)                                         \
     {backend " (" workload ")", TIMED(workload, MANY, backend), TIMED(workload, 1, "gil")}
     {.title = "One thread at a time",
@@ -196,7 +201,7 @@ const struct claim claims[] = {
      .over = "rate", .under = "rate",
      .cases = {MANY_OVER_ONE("churn", "gil"), MANY_OVER_ONE("churn", "biased"),
                MANY_OVER_ONE("wordcount", "gil"), MANY_OVER_ONE("wordcount", "biased")},
-     .cells = {{"one thread, gil", "rate", true}, {"threads", "rate"}}},
+     .cells = {BELOW("one thread, gil", "rate"), CELL("threads", "rate")}},
 #define PROCESSES(workload, threads, backend) \
     {workload, {LIST_PROCESSES, workload, NULL, MANY, "gil"}, TIMED(workload, threads, backend)}
     {.title = "Processes instead of threads",
@@ -207,9 +212,9 @@ const struct claim claims[] = {
      .subject = "processes do", .bound = 1.3, .predicate = "times the work of one thread",
      .over = "rate", .under = "rate",
      .cases = {PROCESSES("churn", 1, "gil"), PROCESSES("wordcount", 1, "gil")},
-     .cells = {{"one thread", "rate", true}, {"processes", "rate"},
-               {"memory, one thread", "memory_bytes", true},
-               {"memory, processes", "memory_bytes"}}},
+     .cells = {BELOW("one thread", "rate"), CELL("processes", "rate"),
+               BELOW("memory, one thread", "memory_bytes"),
+               CELL("memory, processes", "memory_bytes")}},
     {.title = "Processes instead of threads without a GIL",
      .talk = ZAKHARENKO,
      .quote = "Use multi-processing instead of multi-threading",
@@ -218,9 +223,9 @@ const struct claim claims[] = {
      .subject = "processes do", .bound = 1, .predicate = "times the work of the threads",
      .over = "rate", .under = "rate",
      .cases = {PROCESSES("churn", MANY, "biased"), PROCESSES("wordcount", MANY, "biased")},
-     .cells = {{"threads, biased", "rate", true}, {"processes", "rate"},
-               {"memory, threads", "memory_bytes", true},
-               {"memory, processes", "memory_bytes"}}},
+     .cells = {BELOW("threads, biased", "rate"), CELL("processes", "rate"),
+               BELOW("memory, threads", "memory_bytes"),
+               CELL("memory, processes", "memory_bytes")}},
     {.title = "Ticks against intervals: the answer of a thread that waits",
      .talk = ZAKHARENKO,
      .quote = "Dave Beazley - New GIL in Python 3.2 (further reading)",
@@ -233,8 +238,8 @@ const struct claim claims[] = {
      .cases = {SCHEME("ticks", "ticks", 2, "ticks", 0),
                SCHEME("cpython", "cpython", 2, "cpython", 0),
                SCHEME("deadline", "deadline", 2, "deadline", 0), SCHEME("", "none", 2, "none", 0)},
-     .cells = {{"50 %, none busy", "p50_ns", true}, {"50 %, two busy", "p50_ns"},
-               {"90 %, two busy", "p90_ns"}}},
+     .cells = {BELOW("50 %, none busy", "p50_ns"), CELL("50 %, two busy", "p50_ns"),
+               CELL("90 %, two busy", "p90_ns")}},
     {.title = "Ticks against intervals: the work of busy threads",
      .talk = ZAKHARENKO,
      .quote = "Dave Beazley - Guide on how the GIL Operates (further reading)",
@@ -244,7 +249,7 @@ const struct claim claims[] = {
      .over = "rate", .under = "rate",
      .cases = {SCHEME("cpython", "cpython", 2, "ticks", 2),
                SCHEME("deadline", "deadline", 2, "ticks", 2)},
-     .cells = {{"ticks", "rate", true}, {"by interval", "rate"}}},
+     .cells = {BELOW("ticks", "rate"), CELL("by interval", "rate")}},
     {.title = "Immediate freeing",
      .talk = ZAKHARENKO,
      .quote = "When refcount is 0, objects are immediately deleted",
@@ -256,8 +261,8 @@ const struct claim claims[] = {
      .over = "delay_p99_ns",
      .cases = {SAME("dropped by its own thread", "freeing", "owner"),
                SAME("dropped by another thread", "freeing", "other")},
-     .cells = {{"median", "delay_p50_ns"}, {"99 %", "delay_p99_ns"},
-               {"longest", "delay_longest_ns"}}},
+     .cells = {CELL("median", "delay_p50_ns"), CELL("99 %", "delay_p99_ns"),
+               CELL("longest", "delay_longest_ns")}},
     {.title = "Deferred freeing",
      .talk = ZAKHARENKO,
      .quote = "If you have a cycle, you need to wait for garbage collection",
@@ -267,9 +272,9 @@ const struct claim claims[] = {
      .predicate = "times as long as that of objects that refcounts free",
      .over = "delay_p50_ns", .under = "delay_p50_ns",
      .cases = {{"", EXPERIMENT("freeing", "cycle"), EXPERIMENT("freeing", "owner")}},
-     .cells = {{"refcounts, median", "delay_p50_ns", true}, {"cycle, median", "delay_p50_ns"},
-               {"cycle, longest", "delay_longest_ns"},
-               {"memory, refcounts", "peak_bytes", true}, {"memory, cycles", "peak_bytes"}}},
+     .cells = {BELOW("refcounts, median", "delay_p50_ns"), CELL("cycle, median", "delay_p50_ns"),
+               CELL("cycle, longest", "delay_longest_ns"),
+               BELOW("memory, refcounts", "peak_bytes"), CELL("memory, cycles", "peak_bytes")}},
 };
 /* clang-format on */
 const size_t claim_count = sizeof claims / sizeof *claims;
