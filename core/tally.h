@@ -81,7 +81,7 @@ int tally_init(const tally_options *options);
  * on no thread can attach or be started. [blocks, foreign]
  */
 ptrdiff_t tally_finish(void);
-/* "gil", "atomic", "biased", "gil-atomic", "gil-biased" or "biased-hot"; static. [plain] */
+/* "gil", "atomic", "biased", "gil-atomic", "gil-biased" or "biased-fixed"; static. [plain] */
 const char *tally_backend(void);
 /* Bytes of the header of a container, or of an object that holds no others. [plain] */
 size_t tally_header_size(bool container);
@@ -213,7 +213,7 @@ enum { TALLY_CONSTANT_DEPTH = 100 };
  * share: from now on each thread counts it in an array of its own, so its refcount is never
  * contended. A collection or tally_finish frees the object, not the drop of its last reference.
  * Classes are counted so from birth. 1: done, now or before. 0: nothing has changed; only biased
- * and biased-hot do it, not to immortal objects, and to at most 16384 objects. Stops the world if
+ * and biased-fixed do it, not to immortal objects, and to at most 16384 objects. Stops the world if
  * the object is another thread's. After CPython's PyUnstable_Object_EnableDeferredRefcount.
  * [blocks, foreign]
  */
@@ -539,8 +539,8 @@ int tally_gc_remove_callback(tally_gc_callback callback, void *context);
     X(gc_pause_ns)        /* time that other threads were stopped for them */                      \
     X(gc_examined)        /* objects they looked at */                                             \
     X(gc_found)           /* unreachable objects they found */                                     \
-    X(made_hot)           /* contended objects moved to per-thread counts; biased-hot */           \
-    X(made_cold)          /* and back */                                                           \
+    X(adopted)            /* objects that went to the thread that uses them; biased */             \
+    X(made_per_thread)    /* contended objects that went to per-thread refcounts; biased */        \
     /* nanoseconds of all threads together */                                                      \
     X(gil_wait_ns)        /* waits for the GIL */                                                  \
     X(lock_wait_ns)       /* parked waits for objects' locks */                                    \
@@ -562,7 +562,7 @@ int tally_gc_remove_callback(tally_gc_callback callback, void *context);
     X(frees_local)                                                                                 \
     X(frees_remote)       /* blocks of another thread's heap */                                    \
     X(safepoints)                                                                                  \
-    X(per_thread_increfs) /* in the thread's array: of classes and of hot or deferred objects */   \
+    X(per_thread_increfs) /* in the thread's array: of classes, deferred or contended objects */   \
     X(per_thread_decrefs)                                                                          \
     X(merge_ns)           /* an owner's merging of its queue */                                    \
     X(allocator_ns)       /* the allocator's slow paths: pools, and blocks over 512 bytes */

@@ -88,8 +88,8 @@ enum {
     TALLY_EVENT_frees_remote,
     TALLY_EVENT_safepoints,
     TALLY_EVENT_lock_handovers,
-    TALLY_EVENT_made_hot,
-    TALLY_EVENT_made_cold,
+    TALLY_EVENT_adopted,
+    TALLY_EVENT_made_per_thread,
     TALLY_EVENT_per_thread_increfs,
     TALLY_EVENT_per_thread_decrefs,
     TALLY_EVENT_gil_wait_ns,
@@ -137,10 +137,10 @@ void tally_refcount_count_shared(void *refcount); /* counted by a read-modify-wr
 #else
 #    define TALLY_BUILT_COUNTED
 #endif
-#if defined TALLY_HOT_COUNTS && TALLY_HOT_COUNTS
-#    define TALLY_BUILT_HOT _with_hot_counts
+#if defined TALLY_SAMPLING && !TALLY_SAMPLING
+#    define TALLY_BUILT_SAMPLING _without_sampling
 #else
-#    define TALLY_BUILT_HOT
+#    define TALLY_BUILT_SAMPLING
 #endif
 #if defined TALLY_PER_THREAD_REFCOUNTS && !TALLY_PER_THREAD_REFCOUNTS
 #    define TALLY_BUILT_PER_THREAD _without_per_thread_refcounts
@@ -159,8 +159,8 @@ void tally_refcount_count_shared(void *refcount); /* counted by a read-modify-wr
 #endif
 #define TALLY_BUILT_PASTE(backend, a, b, c, d, e) tally_compiled_for_##backend##a##b##c##d##e
 #define TALLY_BUILT_NAME(backend, a, b, c, d, e)  TALLY_BUILT_PASTE(backend, a, b, c, d, e)
-#define TALLY_BUILT_FOR                                                        \
-    TALLY_BUILT_NAME(TALLY_BACKEND_WORD, TALLY_BUILT_COUNTED, TALLY_BUILT_HOT, \
+#define TALLY_BUILT_FOR                                                             \
+    TALLY_BUILT_NAME(TALLY_BACKEND_WORD, TALLY_BUILT_COUNTED, TALLY_BUILT_SAMPLING, \
                      TALLY_BUILT_PER_THREAD, TALLY_BUILT_LOCKS, TALLY_BUILT_FAILPOINTS)
 extern const char TALLY_BUILT_FOR;
 /* used: the compiler keeps it; retain: so does a linker that drops sections without a use. */

@@ -25,10 +25,18 @@ void tally_reclaim_drain(tally_thread_state *thread); /* contract: tally_locking
 void tally_reclaim_flush(tally_thread_state *thread);
 void tally_reclaim_before_blocking(tally_thread_state *thread);
 
+/* As tally_stop_the_world; false: another thread stops it, or not all threads came to a safepoint
+ * within this time, and the world runs. */
+bool tally_try_stop_the_world(uint64_t ns);
+
 /* Per-thread refcounts. allocate: the caller's array; false: no memory, without an error. */
 void tally_per_thread_start(void);
 bool tally_per_thread_allocate(void);
 bool tally_per_thread_seem_unused(void); /* some counted objects seem to be unused; a snapshot */
-size_t tally_per_thread_sweep(void);     /* as tally_classes_sweep, of those that are no classes */
+size_t tally_per_thread_sweep(
+    uint64_t patience);           /* as tally_classes_sweep, of those that are no classes */
+bool tally_per_thread_used(void); /* any object but classes is counted so */
+/* World stopped, not queued: it is counted per thread from now on; false: it is not. */
+bool tally_per_thread_move(tally_object *object);
 
 #endif

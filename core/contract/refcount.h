@@ -27,6 +27,9 @@ extern bool tally_refcount_try_drop(tally_refcounts *refcount);
  * a thread that holds a weak reference. */
 extern bool tally_refcount_try_incref(tally_refcounts *refcount);
 extern bool tally_refcount_try_incref_weak(tally_refcounts *refcount);
+/* The same without a function call. 1; 0: the object may be dead; -1: another thread came in
+ * between. */
+extern int tally_refcount_try_incref_once(tally_refcounts *refcount);
 
 /* Under the lock of a container that holds it: later try-increfs of other threads can succeed. */
 extern void tally_refcount_set_maybe_shared(tally_refcounts *refcount);

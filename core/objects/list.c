@@ -183,19 +183,47 @@ static __attribute__((noinline)) tally_object *get_or_fail(tally_list *list, ptr
     return item;
 }
 
+/* The ways of a read that call something, so that tally_list_get needs no registers but those that
+ * a call may change. */
+static __attribute__((noinline)) tally_object *get_slow(tally_object *object, ptrdiff_t index,
+                                                        bool lost) {
+    tally_list *list = check(object);
+    if (!list) return NULL;
+    tally_object *item = tally_may_read_unlocked(object) ? get_unlocked(list, index) : NULL;
+    if (!item) return get_or_fail(list, index);
+    if (lost) tally_refcount_contended(&item->refcount, 1);
+    return item;
+}
+static __attribute__((noinline)) tally_object *get_changed(tally_object *object, ptrdiff_t index,
+                                                           tally_object *item) {
+    tally_drop_later(item);
+    return get_or_fail((tally_list *)object, index);
+}
+
 tally_object *tally_list_get(tally_object *object, ptrdiff_t index) {
     TALLY_PLAIN_CALL();
-    tally_list *list = check(object);
     TALLY_ENDS_BORROWS();
-    if (TALLY_UNLIKELY(!list)) return NULL;
-    if (TALLY_LIKELY(tally_may_read_unlocked(object))) {
-        tally_object *item = get_unlocked(list, index);
-        if (TALLY_LIKELY(item != NULL)) {
-            TALLY_DETAIL(reads_unlocked);
-            return item;
-        }
-    }
-    return get_or_fail(list, index);
+    if (TALLY_UNLIKELY(!tally_has_type(object, TALLY_TYPE_LIST) ||
+                       !tally_may_read_unlocked(object)))
+        return get_slow(object, index, false);
+    tally_list *list = (tally_list *)object;
+    ptrdiff_t at = index < 0 ? index + length_of(list) : index;
+    TALLY_FAILPOINT(list_read);
+    /* acquire, here and below: as in get_unlocked */
+    tally_items *items = tally_load_acquire(&list->items);
+    TALLY_FAILPOINT(list_loaded);
+    if (TALLY_UNLIKELY(!items) || !holds(list, items, at)) return get_slow(object, index, false);
+    tally_slot *slot = &items->at[at];
+    tally_object *item = tally_load_acquire(slot);
+    TALLY_WILL_RETURN(item);
+    if (TALLY_UNLIKELY(!item)) return get_slow(object, index, false);
+    int counted = tally_refcount_try_incref_once(&item->refcount);
+    if (TALLY_UNLIKELY(counted <= 0)) return get_slow(object, index, counted < 0);
+    if (TALLY_LOCK_FREE_READS && TALLY_UNLIKELY(tally_load_acquire(slot) != item ||
+                                                tally_load_acquire(&list->items) != items))
+        return get_changed(object, index, item);
+    TALLY_DETAIL(reads_unlocked);
+    return item;
 }
 
 static tally_object *borrow_unlocked(tally_list *list, ptrdiff_t index) {

@@ -122,6 +122,8 @@ tally_object *tally_weakref_get(tally_object *reference) {
     return object ? object : tally_none;
 }
 
+bool tally_has_weakrefs(tally_object *object) { return list_of(object) && first_of(object); }
+
 ptrdiff_t tally_weakref_count(tally_object *object) {
     TALLY_PLAIN_CALL();
     if (!object) return tally_expected("an object", NULL);

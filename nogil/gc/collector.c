@@ -222,7 +222,7 @@ static void free_all(garbage *g) {
     }
     /* Classes that only the type table holds, and the garbage's per-thread counted objects. */
     if (g->classes && !save) tally_classes_sweep();
-    while (tally_per_thread_seem_unused() && tally_per_thread_sweep()) {}
+    while (tally_per_thread_seem_unused() && tally_per_thread_sweep(0)) {}
 }
 
 bool tally_collector_begin(void) { return true; } /* only the pauses exclude each other */

@@ -185,7 +185,8 @@ static void sweep_indices(sweep *s) {
     }
 }
 
-static size_t sweep_all(bool classes) {
+/* patience: nanoseconds to wait for the other threads, and then nothing is freed; 0: no limit. */
+static size_t sweep_all(bool classes, uint64_t patience) {
     size_t freed = 0, left = 0;
     sweep s = {.room = tally_load_relaxed(&indices.taken)};
     /* A guess: others may make more until the world is stopped. */
@@ -196,7 +197,8 @@ static size_t sweep_all(bool classes) {
     do {
         s.count = s.classes = s.classes_unused = 0;
         s.calls = NULL;
-        tally_stop_the_world();
+        if (patience && !tally_try_stop_the_world(patience)) break;
+        if (!patience) tally_stop_the_world();
         TALLY_FAILPOINT(sweep_stopped);
         if (classes) sweep_classes(&s);
         sweep_indices(&s);
@@ -214,8 +216,10 @@ static size_t sweep_all(bool classes) {
     return freed;
 }
 
-size_t tally_classes_sweep(void) { return sweep_all(true); }
-size_t tally_per_thread_sweep(void) { return sweep_all(false); }
+size_t tally_classes_sweep(void) { return sweep_all(true, 0); }
+size_t tally_per_thread_sweep(uint64_t patience) { return sweep_all(false, patience); }
+
+bool tally_per_thread_used(void) { return tally_load_relaxed(&indices.taken) != 0; }
 
 /*
  * Asked by every collection. Adds up a run of indices at a time, thread by thread, so that each
@@ -275,6 +279,11 @@ static bool make_per_thread(tally_object *object) {
     tally_lock_unbias(object);
     tally_refcount_make_per_thread(&object->refcount, TALLY_MAX_TYPES + i, 1 /* the table's */);
     return true;
+}
+
+bool tally_per_thread_move(tally_object *object) {
+    return !tally_types[object->type].finalize && !tally_has_weakrefs(object) &&
+           make_per_thread(object);
 }
 
 int tally_defer_count(tally_object *object) {

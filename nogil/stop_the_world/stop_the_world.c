@@ -87,17 +87,21 @@ static bool claim_all(tally_thread_state *self, bool late) {
     return all;
 }
 
-static void wait_for_all(tally_thread_state *self) {
+/* False: not all by then; 0: no limit. */
+static bool wait_for_all(tally_thread_state *self, uint64_t deadline) {
     last.thread = 0;
     last.was = "";
+    bool all, late = false;
     pthread_mutex_lock(&tally_world.mutex);
-    for (bool late = false; !claim_all(self, late); late = true) {
+    while (!(all = claim_all(self, late)) && (!deadline || tally_now() < deadline)) {
+        late = true;
         TALLY_FAILPOINT(world_claiming);
         /* A timeout, since a merger's claim ends without a signal. */
         struct timespec until = tally_deadline(CLAIM_AGAIN_NS);
         pthread_cond_clockwait(&tally_world.parked, &tally_world.mutex, CLOCK_MONOTONIC, &until);
     }
     pthread_mutex_unlock(&tally_world.mutex);
+    return all;
 }
 
 static void break_all(tally_thread_state *self) {
@@ -116,6 +120,28 @@ static void wait_for_resuming(tally_thread_state *self) {
     pthread_mutex_unlock(&tally_world.mutex);
 }
 
+/* stopper held, and no thread waits for the last resume. False: not by the deadline. */
+static bool stop(tally_thread_state *self, uint64_t asked, uint64_t deadline) {
+    pthread_mutex_lock(&tally_process.thread_list); /* its holders wait for no thread */
+    pthread_mutex_lock(&tally_world.mutex);
+    tally_store_seq_cst(&tally_world.stopping, true);
+    tally_store_seq_cst(&tally_world.stop_requested, false);
+    tally_world.resuming += tally_world.parked_early;
+    tally_world.parked_early = 0;
+    pthread_mutex_unlock(&tally_world.mutex);
+    break_all(self);
+    bool stopped = wait_for_all(self, deadline);
+    self->world_stopped = true;
+    TALLY_FAILPOINT(world_stopped);
+    TALLY_EVENT(stops);
+    last.stopped_at = tally_now();
+    TALLY_EVENT_ADD(TALLY_EVENT_stop_ns, last.stopped_at - asked);
+    if (tally_load_relaxed(&tally_tracing))
+        tally_trace_add(TALLY_TRACK_WORLD, "asks the world to stop", asked, last.stopped_at);
+    if (!stopped) tally_resume_the_world();
+    return stopped;
+}
+
 void tally_stop_the_world(void) {
     tally_thread_state *self = tally_thread_current();
     TALLY_ENDS_BORROWS();
@@ -125,24 +151,20 @@ void tally_stop_the_world(void) {
         pthread_mutex_lock(&tally_world.stopper);
         tally_become_running(self);
     }
-    uint64_t begin = tally_now();
     wait_for_resuming(self);
-    pthread_mutex_lock(&tally_process.thread_list); /* its holders wait for no thread */
+    stop(self, asked, 0);
+}
+
+bool tally_try_stop_the_world(uint64_t ns) {
+    TALLY_ENDS_BORROWS();
+    if (pthread_mutex_trylock(&tally_world.stopper) != 0) return false;
     pthread_mutex_lock(&tally_world.mutex);
-    tally_store_seq_cst(&tally_world.stopping, true);
-    tally_store_seq_cst(&tally_world.stop_requested, false);
-    tally_world.resuming += tally_world.parked_early;
-    tally_world.parked_early = 0;
+    bool resuming = tally_world.resuming;
     pthread_mutex_unlock(&tally_world.mutex);
-    break_all(self);
-    wait_for_all(self);
-    self->world_stopped = true;
-    TALLY_FAILPOINT(world_stopped);
-    TALLY_EVENT(stops);
-    last.stopped_at = tally_now();
-    TALLY_EVENT_ADD(TALLY_EVENT_stop_ns, last.stopped_at - asked);
-    if (tally_load_relaxed(&tally_tracing))
-        tally_trace_add(TALLY_TRACK_WORLD, "asks the world to stop", begin, last.stopped_at);
+    uint64_t begin = tally_now();
+    if (!resuming) return stop(tally_thread_current(), begin, begin + ns);
+    pthread_mutex_unlock(&tally_world.stopper);
+    return false;
 }
 
 void tally_resume_the_world(void) {

@@ -95,9 +95,11 @@ void tally_blocking_begin(void) {
         } while (tally_keeps_any(thread) || tally_refcount_dealloc_pending(thread));
         tally_critical_suspend(thread);
         tally_reclaim_flush(thread);
+        thread->away = true;
         tally_become_blocked(thread, "in a blocking region");
         if (!tally_refcount_pending(thread)) return;
         tally_become_running(thread);
+        thread->away = false;
     }
 }
 void tally_blocking_end(void) {
@@ -105,6 +107,7 @@ void tally_blocking_end(void) {
     if (TALLY_UNLIKELY(tally_load_relaxed(&tally_thread_current()->status) == TALLY_RUNNING))
         tally_fatal(NULL, "a blocking region was ended that was not begun");
     tally_wait_end();
+    tally_thread_current()->away = false;
     tally_critical_resume(tally_thread_current());
 }
 
@@ -146,12 +149,4 @@ void tally_locking_after_fork(bool running, bool child) {
 }
 
 /* By the last thread, before the end: frees the whole backlog. */
-void tally_locking_drain(tally_thread_state *thread) {
-#if TALLY_HOT_COUNTS
-    tally_stop_the_world();
-    tally_refcount_dead dead = tally_refcount_merge_stopped();
-    tally_resume_the_world();
-    tally_refcount_destroy(dead);
-#endif
-    tally_reclaim_drain(thread);
-}
+void tally_locking_drain(tally_thread_state *thread) { tally_reclaim_drain(thread); }

@@ -79,20 +79,17 @@ borrow  fails MARK_UNCOUNTED
 borrow  fails NO_SECURE
 borrow  fails SAFEPOINT_IN_BORROW
 borrow  fails CLEAR_LATE
-hot     holds
-hot     fails NO_REQUEST_REFERENCE
-hot     fails MERGE_HOT_AS_OWNED
-hot     fails FORGET_GONE
-hot     fails DROP_IN_STOP
-hot     fails NO_TABLE_REFERENCE
-hot     fails STOP_ANYWHERE
-hot     holds PER_THREAD
-hot     fails PER_THREAD MERGE_HOT_AS_OWNED
-hot     fails PER_THREAD FORGET_GONE
-hot     fails PER_THREAD NO_TABLE_REFERENCE
-hot     fails PER_THREAD STOP_ANYWHERE
-hot     fails PER_THREAD PER_THREAD_BY_STORE
-hot     fails PER_THREAD PER_THREAD_UNHELD
+sampling holds
+sampling holds FINALIZER
+sampling fails NO_IN_HAND
+sampling fails FINALIZER MOVE_IN_FINALIZER
+sampling fails MERGE_SPREAD_AS_OWNED
+sampling fails FORGET_GONE
+sampling fails DROP_IN_STOP
+sampling fails NO_TABLE_REFERENCE
+sampling fails STOP_ANYWHERE
+sampling fails SPREAD_BY_STORE
+sampling fails SPREAD_UNHELD
 grace   holds
 grace   fails NO_WAIT
 grace   fails FREE_AT_ONCE

@@ -15,27 +15,37 @@ static inline void tally_refcount_start_dead(tally_refcounts *refcount) {
     tally_store_relaxed(&refcount->count, TALLY_REFCOUNT_DEAD);
 }
 
-static inline bool tally_refcount_try_incref(tally_refcounts *refcount) {
+static inline bool tally_refcount_is_dead(tally_refcounts *refcount) {
+    uint32_t count = tally_load_relaxed(&refcount->count);
+    return count == TALLY_REFCOUNT_DEAD || count >> 30 == TALLY_REFCOUNT_LINK >> 30;
+}
+
+/* Without a call, so that the caller needs few registers. */
+static inline int tally_refcount_try_incref_once(tally_refcounts *refcount) {
     TALLY_FAILPOINT(try_incref);
     uint32_t count = tally_load_relaxed(&refcount->count);
-    unsigned lost = 0;
-    for (;;) {
-        if ((int32_t)count >= TALLY_REFCOUNT_LIMIT) {
-            TALLY_DETAIL(immortal_skips);
-            return true;
-        }
-        if ((int32_t)count < -1) return false; /* dead */
-        TALLY_FAILPOINT(try_incref_swap);
-        /* acquire: pairs with the release of init, if the block is a new object by now */
-        if (tally_cas_weak_acquire(&refcount->count, &count, count + 1)) {
-            TALLY_DETAIL(shared_increfs);
-            if (TALLY_UNLIKELY(lost))
-                tally_refcount_contended(refcount, lost); /* now that it cannot die */
-            return true;
-        }
-        TALLY_DETAIL(lost_cas);
-        lost++;
+    if ((int32_t)count >= TALLY_REFCOUNT_LIMIT) {
+        TALLY_DETAIL(immortal_skips);
+        return 1;
     }
+    if ((int32_t)count < -1) return 0; /* dead */
+    TALLY_FAILPOINT(try_incref_swap);
+    /* acquire: pairs with the release of init, if the block was made anew since the pointer was
+     * read */
+    if (!tally_cas_acquire(&refcount->count, &count, count + 1)) {
+        TALLY_DETAIL(lost_cas);
+        return -1;
+    }
+    TALLY_DETAIL(shared_increfs);
+    return 1;
+}
+static inline bool tally_refcount_try_incref(tally_refcounts *refcount) {
+    int counted = tally_refcount_try_incref_once(refcount);
+    if (TALLY_LIKELY(counted >= 0)) return counted;
+    unsigned lost = 1;
+    while ((counted = tally_refcount_try_incref_once(refcount)) < 0) lost++;
+    if (counted) tally_refcount_contended(refcount, lost); /* now that it cannot die */
+    return counted;
 }
 static inline bool tally_refcount_try_incref_weak(tally_refcounts *refcount) {
     return tally_refcount_try_incref(refcount);
@@ -90,10 +100,6 @@ static inline void tally_refcount_revive(tally_refcounts *refcount) {
 static inline bool tally_refcount_drop_last(tally_refcounts *refcount) {
     /* acq_rel: as a decref */
     return tally_sub_acq_rel(&refcount->count, 1) == TALLY_REFCOUNT_ONE;
-}
-static inline bool tally_refcount_is_dead(tally_refcounts *refcount) {
-    uint32_t count = tally_load_relaxed(&refcount->count);
-    return count == TALLY_REFCOUNT_DEAD || count >> 30 == TALLY_REFCOUNT_LINK >> 30;
 }
 static inline ptrdiff_t tally_refcount_total(tally_refcounts *refcount) {
     if (tally_refcount_is_immortal(refcount)) return PTRDIFF_MAX / 4;

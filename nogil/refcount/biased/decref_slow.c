@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * decref_slow.c: the decrefs that the inline path leaves: the owner's last one, and all by other
- * threads. tally_refcount.h states the invariants.
+ * threads; and try-increfs that meet other threads. tally_refcount.h states the invariants.
  */
 #include "merge_queue.h"
 
@@ -30,6 +30,15 @@ void tally_refcount_saturate(tally_refcounts *refcount) {
                                 tally_shared_of(TALLY_SHARED_FULL, shared & TALLY_SHARED_STATE))) {}
 }
 
+/* After a compare-and-swap was lost. */
+bool tally_refcount_try_incref_again(tally_refcounts *refcount) {
+    int counted;
+    unsigned lost = 1;
+    while ((counted = tally_refcount_try_incref_once(refcount)) < 0) lost++;
+    if (counted) tally_refcount_contended(refcount, lost); /* now that it cannot die */
+    return counted;
+}
+
 /* Another thread than the owner drops a reference; true if that was the last. */
 static bool drop_shared(tally_refcounts *refcount) {
     /* Read first: once this reference is the queue's, the object may be merged at any time. */
@@ -38,6 +47,10 @@ static bool drop_shared(tally_refcounts *refcount) {
      * needs the owner only in states in which it cannot have changed, see below */
     uint32_t shared = tally_load_acquire(&refcount->shared), next;
     TALLY_DETAIL(shared_decrefs);
+    if (TALLY_SAMPLING &&
+        TALLY_UNLIKELY(--tally_thread_current()->refcount.sampling.countdown == 0) &&
+        tally_sample(refcount))
+        return tally_refcount_drop(refcount);
     for (;;) {
         if (TALLY_UNLIKELY(shared == TALLY_SHARED_MERGED))
             tally_fatal((tally_object *)refcount,
@@ -63,7 +76,6 @@ static bool drop_shared(tally_refcounts *refcount) {
         }
         TALLY_DETAIL(lost_cas);
         tally_contended((tally_object *)refcount, TALLY_CONTENDED_LOST_CAS);
-        TALLY_HOT_NOTE(refcount, 1); /* the reference is not dropped yet */
     }
 }
 

@@ -24,10 +24,6 @@ bool tally_merge_and_drop(tally_refcounts *refcount) {
     uint64_t local = 0;
     /* The object may have changed its owner while a pusher had the entry in its hand. */
     if (TALLY_UNLIKELY((uint16_t)owned == TALLY_OWNER_IMMORTAL)) return false;
-    if (tally_owner_is_hot(owned)) { /* the table's reference keeps it */
-        tally_hot_down(owned);
-        return false;
-    }
     if (tally_owner_is_per_thread(owned)) { /* the table's reference keeps it */
         /* release: pairs with the stop in which the object is freed */
         if (!tally_per_thread_add(owned, -1))
@@ -155,7 +151,7 @@ void tally_refcount_safepoint(tally_thread_state *thread) {
     thread->refcount.deferred = NULL;
     tally_merge_destroy(deferred);
     tally_merge_destroy(tally_merge_take_queue(thread));
-    tally_hot_safepoint(thread);
+    tally_sampling_safepoint(thread);
 }
 
 void tally_refcount_merge_later(tally_thread_state *thread) {
@@ -173,13 +169,6 @@ tally_merge_entry *tally_merge_queues(void) {
     return dead;
 }
 
-tally_refcount_dead tally_refcount_merge_stopped(void) {
-    tally_refcount_dead dead = {.entries = tally_merge_queues()};
-    tally_hot_cool_all(&dead.cooled);
-    return dead;
-}
+tally_refcount_dead tally_refcount_merge_stopped(void) { return tally_merge_queues(); }
 /* Once the world runs. */
-void tally_refcount_destroy(tally_refcount_dead dead) {
-    tally_merge_destroy(dead.entries);
-    tally_hot_drop(&dead.cooled);
-}
+void tally_refcount_destroy(tally_refcount_dead dead) { tally_merge_destroy(dead); }

@@ -15,14 +15,14 @@
 /* The thread list is locked: opens the queue of a slot, new or taken over. */
 void tally_refcount_attach(tally_thread_state *thread) {
     tally_store_seq_cst(&thread->refcount.queue, NULL);
-    tally_hot_attach(thread);
+    tally_sampling_attach(thread);
 }
 
 /* The thread list is locked: closes the queue if it is empty; false: it is not. */
 bool tally_refcount_detach(tally_thread_state *thread) {
     tally_merge_entry *none = NULL;
     if (thread->refcount.deferred) return false;
-    if (!tally_hot_detach(thread)) return false;
+    if (!tally_sampling_detach(thread)) return false;
     /* seq_cst: pairs with push, which sees closed or is seen here */
     return tally_cas_seq_cst(&thread->refcount.queue, &none, TALLY_QUEUE_CLOSED);
 }
@@ -32,7 +32,6 @@ bool tally_refcount_is_queue_pending(tally_thread_state *thread) {
     return tally_load_seq_cst(&thread->refcount.queue) != NULL;
 }
 bool tally_refcount_pending(tally_thread_state *thread) {
-    if (tally_hot_pending(thread)) return true;
     return tally_refcount_is_queue_pending(thread);
 }
 
@@ -69,6 +68,7 @@ static bool merge_for_gone(tally_thread_state *owner, tally_merge_entry *entry) 
     tally_thread_list_lock();
     bool gone = tally_merge_push(owner, entry) == TALLY_PUSH_CLOSED;
     bool dead = gone && tally_merge_and_drop(&entry->object->refcount);
+    tally_thread_current()->refcount.in_hand = NULL;
     pthread_mutex_unlock(&tally_process.thread_list);
     if (gone)
         tally_memory_free(TALLY_RAW, entry);
@@ -82,6 +82,7 @@ static bool merge_stopped(tally_object *object) {
     TALLY_FAILPOINT(merge_stopped);
     tally_stop_the_world();
     bool dead = tally_merge_and_drop(&object->refcount);
+    tally_thread_current()->refcount.in_hand = NULL;
     tally_resume_the_world();
     return dead;
 }
@@ -89,12 +90,17 @@ static bool merge_stopped(tally_object *object) {
 bool tally_merge_by_owner(tally_object *object, uint32_t owner_id) {
     TALLY_EVENT(queued);
     tally_contended(object, TALLY_CONTENDED_MERGE);
+    /* Until the entry is pushed, or the object merged, the owner may give it up, so that its state
+     * does not tell of the entry. This tells sampling.c. */
+    tally_object **in_hand = &tally_thread_current()->refcount.in_hand;
+    *in_hand = object;
     tally_thread_state *owner = tally_thread_slot(owner_id);
     /* The owner is blocked: this thread merges for it, without an entry. */
     if (tally_load_relaxed(&owner->status) == TALLY_BLOCKED && tally_claim(owner)) {
         TALLY_EVENT(claims);
         TALLY_FAILPOINT(merge_claimed);
         bool dead = tally_merge_and_drop(&object->refcount);
+        *in_hand = NULL;
         tally_claim_end(owner);
         tally_refcount_merge_blocked(owner); /* entries that were pushed while it was claimed */
         return dead;
@@ -104,8 +110,9 @@ bool tally_merge_by_owner(tally_object *object, uint32_t owner_id) {
     entry->object = object;
     TALLY_FAILPOINT(queue_entry);
     enum tally_push pushed = tally_merge_push(owner, entry);
-    if (pushed == TALLY_PUSHED_BEHIND) return false;
     if (pushed == TALLY_PUSH_CLOSED) return merge_for_gone(owner, entry);
+    *in_hand = NULL;
+    if (pushed == TALLY_PUSHED_BEHIND) return false;
     TALLY_FAILPOINT(pushed);
     tell(owner);
     return false;

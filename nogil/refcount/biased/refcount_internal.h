@@ -21,10 +21,10 @@ static inline uint32_t tally_shared_of(int64_t references, uint32_t state) {
            state;
 }
 
-/* An object that is hot or counted per thread has none. */
+/* An object that is counted per thread has none. */
 static inline uint32_t tally_refcount_owner(tally_refcounts *refcount) {
     uint16_t owner = (uint16_t)tally_owned_load(refcount);
-    return tally_owner_is_per_thread(owner) || tally_owner_is_hot(owner) ? TALLY_OWNER_NONE : owner;
+    return tally_owner_is_per_thread(owner) ? TALLY_OWNER_NONE : owner;
 }
 static inline bool tally_refcount_owned(tally_refcounts *refcount) {
     return (uint16_t)tally_owned_load(refcount) == tally_self.id;
@@ -46,42 +46,38 @@ static inline bool tally_refcount_is_immortal(tally_refcounts *refcount) {
            tally_shared_is_full(tally_load_relaxed(&refcount->shared));
 }
 
-static inline bool tally_refcount_try_incref(tally_refcounts *refcount) {
+/* The shared half says that nobody may take a reference by a try-incref. */
+static inline bool tally_shared_is_closed(uint32_t shared) {
+    return shared == TALLY_SHARED_MERGED || (shared & TALLY_SHARED_STATE) == TALLY_SHARED_PRIVATE;
+}
+/* Without a call, so that the caller needs few registers. */
+static inline int tally_refcount_try_incref_once(tally_refcounts *refcount) {
     TALLY_FAILPOINT(try_incref);
     uint64_t owned = tally_owned_load(refcount);
     if (TALLY_LIKELY((uint16_t)owned == tally_self.id)) {
         /* Only this thread can free the object, so the object is alive. */
         TALLY_DETAIL(local_increfs);
         tally_owned_store(refcount, owned + TALLY_OWNED_ONE);
-        return true;
+        return 1;
     }
-    if (tally_refcount_incref_special(owned)) return true;
-    /* Counted per thread, and this thread has no array. */
-    if (tally_owner_is_per_thread(owned)) {
-        TALLY_DETAIL(per_thread_increfs);
-        tally_add_relaxed(&refcount->shared, TALLY_SHARED_ONE);
-        return true;
-    }
+    if (tally_refcount_incref_special(owned)) return 1;
     uint32_t shared = tally_load_relaxed(&refcount->shared);
-    unsigned lost = 0;
-    for (;;) {
-        if (shared == TALLY_SHARED_MERGED || (shared & TALLY_SHARED_STATE) == TALLY_SHARED_PRIVATE)
-            return false;
-        TALLY_FAILPOINT(try_incref_swap);
-        /* acquire: pairs with the release of the compare-and-swap that left private, or merged */
-        if (tally_cas_weak_acquire(&refcount->shared, &shared, shared + TALLY_SHARED_ONE)) {
-            TALLY_DETAIL(shared_increfs);
-            if (TALLY_UNLIKELY(lost)) { /* now that it cannot die */
-                tally_refcount_contended(refcount, lost);
-                TALLY_HOT_NOTE(refcount, lost);
-            }
-            return true;
-        }
+    /* Counted per thread, and this thread has no array: merged, with the table's reference. */
+    if (tally_shared_is_closed(shared) && !tally_owner_is_per_thread(owned)) return 0;
+    TALLY_FAILPOINT(try_incref_swap);
+    /* acquire: pairs with the release of the compare-and-swap that left default or merged */
+    if (!tally_cas_acquire(&refcount->shared, &shared, shared + TALLY_SHARED_ONE)) {
         TALLY_DETAIL(lost_cas);
-        lost++;
+        return -1;
     }
+    TALLY_DETAIL(shared_increfs);
+    return 1;
 }
-
+bool tally_refcount_try_incref_again(tally_refcounts *refcount);
+static inline bool tally_refcount_try_incref(tally_refcounts *refcount) {
+    int counted = tally_refcount_try_incref_once(refcount);
+    return TALLY_LIKELY(counted >= 0) ? counted : tally_refcount_try_incref_again(refcount);
+}
 static inline bool tally_refcount_try_incref_weak(tally_refcounts *refcount) {
     return tally_refcount_try_incref(refcount);
 }
@@ -130,6 +126,11 @@ static inline void tally_refcount_adopt(tally_refcounts *refcount) {
                                                : TALLY_SHARED_MAYBE);
     tally_owned_store(refcount, total * TALLY_OWNED_ONE + tally_self.id);
 }
+/* The same where others hold references, in whichever state. */
+static inline void tally_refcount_take_over(tally_refcounts *refcount) {
+    tally_refcount_adopt(refcount);
+    tally_store_relaxed(&refcount->shared, TALLY_SHARED_MAYBE);
+}
 static inline void tally_refcount_trial_add(tally_refcounts *refcount, int32_t by) {
     /* relaxed: one thread at a time has this object, and the world is stopped */
     uint32_t shared = tally_load_relaxed(&refcount->shared);
@@ -167,7 +168,7 @@ static inline bool tally_refcount_try_drop(tally_refcounts *refcount) {
         tally_owned_store(refcount, owned - TALLY_OWNED_ONE);
         return true;
     }
-    if (tally_owner_is_hot(owned) || tally_owner_is_per_thread(owned))
+    if (tally_owner_is_per_thread(owned))
         return !tally_refcount_drop(refcount); /* never the last */
     uint32_t shared = tally_load_relaxed(&refcount->shared);
     for (;;) {
@@ -244,12 +245,7 @@ static inline ptrdiff_t tally_refcount_total(tally_refcounts *refcount) {
     if (TALLY_UNLIKELY(tally_shared_is_full(tally_load_relaxed(&refcount->shared))))
         return PTRDIFF_MAX / 4;
     uint64_t owned = tally_owned_load(refcount);
-    if (tally_owner_is_hot(owned))
-        return tally_shared_count(tally_load_relaxed(&refcount->shared)) +
-               tally_hot_sum((unsigned)(owned >> 16));
-    uint64_t local = tally_refcount_per_thread_index(refcount)
-                         ? 0
-                         : tally_owned_load(refcount) / TALLY_OWNED_ONE;
+    uint64_t local = tally_owner_is_per_thread(owned) ? 0 : owned / TALLY_OWNED_ONE;
     return (ptrdiff_t)local + tally_shared_count(tally_load_relaxed(&refcount->shared));
 }
 static inline bool tally_refcount_is_dead(tally_refcounts *refcount) {
@@ -272,10 +268,7 @@ static inline void tally_refcount_set_link(tally_refcounts *refcount, uint32_t l
 static inline uint32_t tally_refcount_link(tally_refcounts *refcount) {
     return (uint32_t)(tally_owned_load(refcount) >> 16);
 }
-typedef struct tally_refcount_dead {
-    tally_merge_entry *entries;
-    tally_hot_cooled cooled;
-} tally_refcount_dead;
+typedef tally_merge_entry *tally_refcount_dead;
 tally_refcount_dead tally_refcount_merge_stopped(void);
 void tally_refcount_destroy(tally_refcount_dead dead);
 void tally_refcount_attach(struct tally_thread_state *thread);

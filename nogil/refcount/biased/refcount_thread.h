@@ -3,7 +3,7 @@
 #ifndef TALLY_REFCOUNT_THREAD_H
 #define TALLY_REFCOUNT_THREAD_H
 
-#include "hot.h"
+#include "sampling.h"
 #include "tally.h"
 
 /* An entry of a merge queue; a counted reference. */
@@ -16,7 +16,9 @@ typedef struct tally_refcount_thread {
     _Atomic(tally_merge_entry *) queue;   /* a stack; TALLY_QUEUE_CLOSED: the owner is gone */
     _Atomic size_t waiting, waiting_most; /* bytes of the blocks of the objects in it */
     tally_merge_entry *deferred;          /* dead: destroyed at the next safepoint; own thread */
-    tally_hot_thread hot;
+    tally_object
+        *in_hand; /* to be pushed, or merged instead; others read it with the world stopped */
+    tally_sampling sampling;
 } tally_refcount_thread;
 
 #endif

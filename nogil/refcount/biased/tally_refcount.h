@@ -82,30 +82,20 @@ void tally_refcount_decref_slow(tally_refcounts *refcount) __attribute__((cold))
 void tally_refcount_saturate(tally_refcounts *refcount) __attribute__((cold));
 
 /*
- * Counts of the calling thread: one per index for objects that are counted per thread, two per hot
- * object (hot.h). Only the thread itself writes them, so a relaxed load and store do. A thread that
- * acts on the counts of others has stopped the world.
+ * Counts of the calling thread, one per index, for objects that are counted per thread. Only the
+ * thread itself writes them, so a relaxed load and store do. A thread that acts on the counts of
+ * others has stopped the world.
  */
 static inline _Bool tally_owner_is_per_thread(uint64_t owned) {
     return TALLY_PER_THREAD_REFCOUNTS && (uint16_t)owned == TALLY_OWNER_PER_THREAD;
 }
-static inline _Bool tally_owner_is_hot(uint64_t owned) {
-    return TALLY_HOT_COUNTS && (uint16_t)owned == TALLY_OWNER_HOT;
-}
 /* False: the thread has no array. */
-static inline _Bool tally_per_thread_add(uint64_t owned, int64_t by) {
+static inline __attribute__((always_inline)) _Bool tally_per_thread_add(uint64_t owned,
+                                                                        int64_t by) {
     _Atomic int64_t *counts = tally_load_relaxed(&tally_self.thread->refcount.per_thread);
     if (TALLY_UNLIKELY(!counts)) return 0;
     tally_store_relaxed(&counts[owned >> 16], tally_load_relaxed(&counts[owned >> 16]) + by);
     return 1;
-}
-static inline void tally_hot_up(uint64_t owned) {
-    _Atomic uint64_t *up = &tally_self.thread->refcount.hot[owned >> 16].up;
-    tally_store_relaxed(up, tally_load_relaxed(up) + 1);
-}
-static inline void tally_hot_down(uint64_t owned) {
-    _Atomic uint64_t *down = &tally_self.thread->refcount.hot[owned >> 16].down;
-    tally_store_relaxed(down, tally_load_relaxed(down) + 1);
 }
 
 /*
@@ -119,9 +109,6 @@ static inline _Bool tally_refcount_incref_special(uint64_t owned) {
     if (tally_owner_is_per_thread(owned)) {
         if (!tally_per_thread_add(owned, 1)) return 0;
         TALLY_DETAIL(per_thread_increfs);
-    } else if (tally_owner_is_hot(owned)) {
-        TALLY_DETAIL(per_thread_increfs);
-        tally_hot_up(owned);
     } else {
         TALLY_DETAIL(immortal_skips);
     }
@@ -130,14 +117,16 @@ static inline _Bool tally_refcount_incref_special(uint64_t owned) {
 /* The same for a decref. Objects that are counted per thread are left to the slow path: inline they
  * would cost all others a register. */
 static inline _Bool tally_refcount_decref_special(uint64_t owned) {
+    if (TALLY_LIKELY((uint16_t)owned < TALLY_OWNER_PER_THREAD)) return 0;
     if ((uint16_t)owned == TALLY_OWNER_IMMORTAL) {
         TALLY_DETAIL(immortal_skips);
         return 1;
     }
-    if (!tally_owner_is_hot(owned)) return 0;
-    TALLY_DETAIL(per_thread_decrefs);
-    tally_hot_down(owned);
-    return 1;
+    if (tally_owner_is_per_thread(owned)) {
+        TALLY_DETAIL(per_thread_decrefs);
+        return tally_per_thread_add(owned, -1);
+    }
+    return 0;
 }
 
 static inline void tally_refcount_incref(tally_refcounts *refcount) {

@@ -30,28 +30,22 @@ enum {
     TALLY_SHARED_ONE = 4
 };
 
-/* Owner ids of objects that each thread counts for itself. */
-enum { TALLY_OWNER_PER_THREAD = 0xfffc, TALLY_OWNER_HOT = 0xfffd };
+/* The owner id of objects that each thread counts for itself. */
+enum { TALLY_OWNER_PER_THREAD = 0xfffd };
 
 /* 1: refcounts may be counted per thread. 0: under one lock no thread contends. */
 #ifndef TALLY_PER_THREAD_REFCOUNTS
 #    define TALLY_PER_THREAD_REFCOUNTS 1
 #endif
-/* 1: objects that threads contend for get two counts per thread; hot.h. */
-#ifndef TALLY_HOT_COUNTS
-#    define TALLY_HOT_COUNTS 0
+/* 1: objects follow the threads that count them; sampling.h. */
+#ifndef TALLY_SAMPLING
+#    define TALLY_SAMPLING TALLY_PER_THREAD_REFCOUNTS
 #endif
-#define TALLY_HOT_ROOM 256
 
 typedef struct tally_refcount_head {
     /* The thread's part of the refcounts of classes and of objects that are counted per thread, by
      * index; NULL: none yet. */
     _Atomic(_Atomic int64_t *) per_thread;
-    /* Increments and decrements of hot objects; own thread. A thread that has stopped the world
-     * reads and clears them. */
-    struct {
-        _Atomic uint64_t up, down;
-    } hot[TALLY_HOT_COUNTS ? TALLY_HOT_ROOM : 0];
 } tally_refcount_head;
 
 #endif

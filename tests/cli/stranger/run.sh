@@ -78,8 +78,8 @@ for backend in $(echo "$*" | tr ';,' '  '); do
     refused "$backend, sections dropped" \
         "$(pkg-config --cflags "tally-$backend") -DTALLY_COUNT_EVENTS -ffunction-sections \
             -fdata-sections -Wl,--gc-sections" "$libs"
-    for definition in TALLY_COUNT_EVENTS TALLY_LOCKS_OFF TALLY_FAILPOINTS TALLY_HOT_COUNTS=$([ \
-        "$backend" = biased-hot ] && echo 0 || echo 1) \
+    for definition in TALLY_COUNT_EVENTS TALLY_LOCKS_OFF TALLY_FAILPOINTS TALLY_SAMPLING=$([ \
+        "$backend" = biased-fixed ] && echo 1 || echo 0) \
         TALLY_PER_THREAD_REFCOUNTS=$([ "$backend" = gil-biased ] && echo 1 || echo 0); do
         refused "$backend with -D$definition" "$flags -D$definition" "$libs"
     done
