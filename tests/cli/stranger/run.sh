@@ -78,9 +78,12 @@ for backend in $(echo "$*" | tr ';,' '  '); do
     refused "$backend, sections dropped" \
         "$(pkg-config --cflags "tally-$backend") -DTALLY_COUNT_EVENTS -ffunction-sections \
             -fdata-sections -Wl,--gc-sections" "$libs"
-    for definition in TALLY_COUNT_EVENTS TALLY_LOCKS_OFF TALLY_FAILPOINTS TALLY_SAMPLING=$([ \
-        "$backend" = biased-fixed ] && echo 1 || echo 0) \
-        TALLY_PER_THREAD_REFCOUNTS=$([ "$backend" = gil-biased ] && echo 1 || echo 0); do
+    case $backend in
+        gil-biased) others="TALLY_SAMPLING=1 TALLY_PER_THREAD_REFCOUNTS=1" ;;
+        biased-fixed) others="TALLY_SAMPLING=1 TALLY_PER_THREAD_REFCOUNTS=0" ;;
+        *) others="TALLY_SAMPLING=0 TALLY_PER_THREAD_REFCOUNTS=0" ;;
+    esac
+    for definition in TALLY_COUNT_EVENTS TALLY_LOCKS_OFF TALLY_FAILPOINTS $others; do
         refused "$backend with -D$definition" "$flags -D$definition" "$libs"
     done
 done
