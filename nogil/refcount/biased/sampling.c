@@ -36,7 +36,6 @@ static _Atomic uint64_t not_before, look_at; /* nanoseconds */
 
 /* The second sample of it of late. */
 static bool seen_before(tally_sampling *self, const tally_refcounts *refcount) {
-    if (!self->seen && !(self->seen = calloc(TALLY_SAMPLES_SEEN, sizeof *self->seen))) return false;
     uint64_t address = (uint64_t)(uintptr_t)refcount >> 4;
     uint32_t *seen = &self->seen[address * UINT64_C(0x9e3779b97f4a7c15) >> 54];
     _Static_assert(TALLY_SAMPLES_SEEN == 1 << (64 - 54), "the hash gives an index of seen");

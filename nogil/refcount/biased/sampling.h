@@ -13,9 +13,9 @@ enum {
 /* Its own thread alone touches it. */
 typedef struct tally_sampling {
     uint32_t countdown;
-    bool due;       /* at its next safepoint it looks for objects that nobody refers to */
-    bool looked;    /* it has done so before its exit */
-    uint32_t *seen; /* parts of addresses, never followed; NULL: no memory yet */
+    bool due;    /* at its next safepoint it looks for objects that nobody refers to */
+    bool looked; /* it has done so before its exit */
+    uint32_t seen[TALLY_SAMPLES_SEEN]; /* parts of addresses, never followed */
 } tally_sampling;
 
 struct tally_thread_state;
