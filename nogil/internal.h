@@ -32,10 +32,11 @@ bool tally_try_stop_the_world(uint64_t ns);
 /* Per-thread refcounts. allocate: the caller's array; false: no memory, without an error. */
 void tally_per_thread_start(void);
 bool tally_per_thread_allocate(void);
+bool tally_per_thread_used(void);        /* any object but classes is counted so */
 bool tally_per_thread_seem_unused(void); /* some counted objects seem to be unused; a snapshot */
-size_t tally_per_thread_sweep(
-    uint64_t patience);           /* as tally_classes_sweep, of those that are no classes */
-bool tally_per_thread_used(void); /* any object but classes is counted so */
+/* As tally_classes_sweep, of those that are no classes. patience: nanoseconds to wait for the other
+ * threads, and then nothing is freed; 0: no limit. */
+size_t tally_per_thread_sweep(uint64_t patience);
 /* World stopped, not queued: it is counted per thread from now on; false: it is not. */
 bool tally_per_thread_move(tally_object *object);
 

@@ -92,9 +92,8 @@ extern void tally_refcount_queued_bytes(size_t *bytes, size_t *most);
 
 /* ---- without a GIL only ---- */
 
-/* As tally_refcount_pending, of the queue alone. As _safepoint and _merge_blocked, but what dies is
- * left for the next safepoint, so no foreign code runs. */
-extern bool tally_refcount_is_queue_pending(tally_thread_state *thread);
+/* As _safepoint and _merge_blocked, but what dies is left for the next safepoint, so no foreign
+ * code runs. */
 extern void tally_refcount_merge_later(tally_thread_state *thread);
 extern void tally_refcount_merge_blocked_later(tally_thread_state *thread);
 /* World stopped: all queues are merged. Once the world runs: what died by that is destroyed.

@@ -72,7 +72,7 @@ void tally_wait_begin(tally_thread_state *thread, const char *doing) {
     tally_reclaim_flush(thread);
     for (;;) {
         tally_become_blocked(thread, doing);
-        if (!tally_refcount_is_queue_pending(thread)) return;
+        if (!tally_refcount_pending(thread)) return;
         tally_become_running(thread);
         tally_refcount_merge_later(thread);
     }

@@ -134,9 +134,6 @@ static inline void tally_refcount_end_per_thread(tally_refcounts *refcount, int6
 typedef char tally_refcount_dead;
 static inline tally_refcount_dead tally_refcount_merge_stopped(void) { return 0; }
 static inline void tally_refcount_destroy(tally_refcount_dead dead) {}
-static inline bool tally_refcount_is_queue_pending(struct tally_thread_state *thread) {
-    return false;
-}
 static inline void tally_refcount_merge_later(struct tally_thread_state *thread) {}
 static inline void tally_refcount_merge_blocked_later(struct tally_thread_state *thread) {}
 

@@ -160,7 +160,7 @@ void tally_refcount_merge_later(tally_thread_state *thread) {
 
 /* ---- with the world stopped: the queues of all threads ---------------------- */
 
-tally_merge_entry *tally_merge_queues(void) {
+tally_refcount_dead tally_refcount_merge_stopped(void) {
     tally_merge_entry *dead = NULL, **last = &dead;
     tally_each_thread(thread) {
         *last = tally_merge_take_queue(thread);
@@ -169,6 +169,5 @@ tally_merge_entry *tally_merge_queues(void) {
     return dead;
 }
 
-tally_refcount_dead tally_refcount_merge_stopped(void) { return tally_merge_queues(); }
 /* Once the world runs. */
 void tally_refcount_destroy(tally_refcount_dead dead) { tally_merge_destroy(dead); }

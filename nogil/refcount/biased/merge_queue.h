@@ -19,8 +19,6 @@ enum tally_push {
     TALLY_PUSH_CLOSED
 };
 enum tally_push tally_merge_push(tally_thread_state *owner, tally_merge_entry *entry);
-/* World stopped: the same for all threads. */
-tally_merge_entry *tally_merge_queues(void);
 void tally_merge_destroy(tally_merge_entry *dead);
 /* The objects are destroyed at this thread's next safepoint. */
 void tally_merge_defer(tally_merge_entry *dead);

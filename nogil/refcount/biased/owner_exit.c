@@ -28,11 +28,8 @@ bool tally_refcount_detach(tally_thread_state *thread) {
 }
 
 /* The thread has published that it is blocked. An entry may have been pushed before that. */
-bool tally_refcount_is_queue_pending(tally_thread_state *thread) {
-    return tally_load_seq_cst(&thread->refcount.queue) != NULL;
-}
 bool tally_refcount_pending(tally_thread_state *thread) {
-    return tally_refcount_is_queue_pending(thread);
+    return tally_load_seq_cst(&thread->refcount.queue) != NULL;
 }
 
 /* After a push, or the end of a claim: merges for the owner if it is blocked. A thread that finds

@@ -275,7 +275,6 @@ void tally_refcount_attach(struct tally_thread_state *thread);
 bool tally_refcount_detach(struct tally_thread_state *thread);
 void tally_refcount_safepoint(struct tally_thread_state *thread);
 bool tally_refcount_pending(struct tally_thread_state *thread);
-bool tally_refcount_is_queue_pending(struct tally_thread_state *thread);
 void tally_refcount_merge_later(struct tally_thread_state *thread);
 void tally_refcount_merge_blocked(struct tally_thread_state *thread);
 void tally_refcount_merge_blocked_later(struct tally_thread_state *thread);

@@ -32,7 +32,9 @@
 #    include "internal.h"
 
 static const uint64_t LOOK_NS = 100000000, PATIENCE_NS = 1000000;
-static _Atomic uint64_t not_before, look_at; /* nanoseconds */
+/* Nanoseconds. Relaxed, all of it: an old value makes a stop or a look come a little early or late.
+ */
+static _Atomic uint64_t not_before, look_at;
 
 /* The second sample of it of late. */
 static bool seen_before(tally_sampling *self, const tally_refcounts *refcount) {
@@ -90,7 +92,7 @@ bool tally_sample(tally_refcounts *refcount) {
     bool moved = false;
     if (tally_try_stop_the_world(PATIENCE_NS)) {
         TALLY_FAILPOINT(sample_stopped);
-        tally_merge_entry *dead = tally_merge_queues();
+        tally_refcount_dead dead = tally_refcount_merge_stopped();
         moved = move((tally_object *)refcount);
         tally_resume_the_world();
         TALLY_FAILPOINT(sample_moved);
