@@ -349,8 +349,10 @@ static error_t parse(int key, char *argument, struct argp_state *state) {
 // Argp is silent about errors, since it would say them in two lines, and with that about help.
 static void parse_words(struct command *command, int argc, char **argv) {
     struct argp_option list[OPTIONS + GROUPS + 5] = {0}, *next = list;
+    char *headings[GROUPS];
     for (int g = 0; g < GROUPS; g++) {
-        *next++ = (struct argp_option){.doc = format("%s:", groups[g]), .group = g + 1};
+        headings[g] = format("%s:", groups[g]);
+        *next++ = (struct argp_option){.doc = headings[g], .group = g + 1};
         for (int i = 0; i < OPTIONS; i++)
             if (options[i].group == groups[g])
                 *next++ = (struct argp_option){.name = options[i].name,
@@ -378,6 +380,7 @@ static void parse_words(struct command *command, int argc, char **argv) {
             "good, 1 a run failed or the table is lost, 2 a wrong argument or a folder that "
             "cannot be written, 3 slower than --against by more than the margin, 130 Ctrl-C."};
     if (argp_parse(&argp, argc, argv, ARGP_NO_ERRS | ARGP_NO_HELP, NULL, command) != 0) exit(2);
+    for (int g = 0; g < GROUPS; g++) free(headings[g]);
 }
 
 void cli_parse(struct command *command, int argc, char **argv) {
