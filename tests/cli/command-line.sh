@@ -285,6 +285,8 @@ judge "task-server without wrk" "$problem"
 
 # The interval is that of a GIL.
 locked=$(echo "$backends" | tr , '\n' | sed -n '/^gil/{p;q}')
+unlocked=$(echo "$backends" | tr , '\n' | sed -n '/^gil/!{p;q}')
+two=$locked${locked:+${unlocked:+,}}$unlocked
 call run --drivers "$drivers" --backends "${locked:-${backends%%,*}}" --workloads convoy --quick \
     --switch-interval-us 1000 --output "$scratch/convoy"
 ran "run of convoy alone"
@@ -293,14 +295,14 @@ has "$scratch/convoy/report.md" '^## Convoys'
 
 if [ -n "$python" ] && command -v wrk >"$scratch/out" \
     && [ -x "$drivers/workloads/experiments/server/task-server-${backends%%,*}" ]; then
-    timeout 600 "$program" run --drivers "$drivers" --backends "$backends" --quick --rounds 2 \
+    timeout 600 "$program" run --drivers "$drivers" --backends "$two" --quick --rounds 2 \
         --threads 1,2 --workloads convoy,task-server,load-tuple-const --output "$scratch/extras" \
         --with-python "$python" --python-script "$experiments/python/collector.py" \
         --patterns-script "$experiments/python/patterns.py" \
         --server-script "$experiments/server/load.py" >"$scratch/out" 2>"$scratch/err"
     status=$?
     ran "run of convoy, task-server and a pattern"
-    "$python" "$root/tests/compare/check_extras.py" "$scratch/extras" "$backends" 2>"$scratch/err"
+    "$python" "$root/tests/compare/check_extras.py" "$scratch/extras" "$two" 2>"$scratch/err"
     status=$?
     ran "convoy, task-server and a pattern in the results"
 else
