@@ -243,14 +243,15 @@ shows --what-if --help
 call run --drivers "$drivers" --backends "${backends%%,*}" --workloads list-shared-read,queens \
     --quick --rounds 2 --threads 2 --what-if --output "$scratch/what-if"
 ran "run with what-if"
-for pattern in '^## What if a cause were gone' \
-    '^\| list-shared-read \| [a-z-]+ \| [0-9.]+ \(.*\| [0-9.]+ \(.*\| [0-9.]+ \(' \
-    '^\| queens \| [a-z-]+ \| – \| – \| [0-9.]+ \(' \
-        '^\| queens \| sharing \| [a-z-]+ \| its threads share no objects' \
-    '^\| list-shared-read (\| locks \| (gil|.*is not built)|.*\) .*\) .*\) .*\))' \
-    '^## What the processor and the kernel counted'; do
+for pattern in '^Throughput on [0-9]+ threads? without a cause of cost' \
+    '^\| a private copy for each thread \| [0-9.]+ \(' \
+    '^\| shared objects immortal \| [0-9.]+ \(' '^\| the collector off \| [0-9.]+ \(' \
+    '^\| a private copy for each thread \| its threads share no objects' \
+    '^\| locks off \| (locks|.*is not built|its threads|[0-9.]+ \()'; do
     has "$scratch/what-if/report.md" "$pattern"
 done
+has "$scratch/what-if/report.html" 'What happens in an operation'
+has "$scratch/what-if/report.html" 'context switches'
 has "$scratch/what-if/results.json" '"without": "counting"'
 has "$scratch/what-if/results.json" '"name": "frequency governor"'
 
@@ -313,11 +314,11 @@ call run --drivers "$drivers" --backends "$backends" --workloads churn,handoff -
     --threads 1,2 --mode threads,processes --output "$scratch/processes"
 ran "run with processes"
 if [ "$cores" -ge 2 ] && [ "${backends#*gil}" != "$backends" ]; then
-    has "$scratch/processes/report.md" '^## Threads without a GIL beside processes with one'
-    has "$scratch/processes/report.md" '^\| churn \| .*\| 2 \|.* [0-9.]+ \|$'
-    has "$scratch/processes/report.md" 'Left out, .*: handoff\.'
+    has "$scratch/processes/report.md" \
+        '^- 2 threads of .* beside as many processes with .*: [0-9.]+ .* [0-9.]+ times the memory'
+    has "$scratch/processes/report.md" 'Left out .*: handoff\.'
 fi
-has "$scratch/processes/report.md" 'No fit: '
+has "$scratch/processes/report.md" 'law is not fitted: it takes 4 thread counts'
 
 call run --drivers "$drivers" --backends "${backends%%,*}" --workloads churn --threads 1,2 \
     --rounds 2 --output "$scratch/totals"
@@ -330,8 +331,8 @@ if [ -n "$python" ]; then
         --output "$scratch/collector" --with-python "$python" \
         --python-script "$experiments/python/collector.py"
     ran "run with a Python"
-    for pattern in '^### Relying on the collector' '^\| CPython [0-9.]+ .* weak \|' \
-        '^### A pause against live objects' \
+    for pattern in '^## The collector, or weak references' \
+        '^\| CPython [0-9.]+ .* tasks-weakref \|' '^#### A pause against live objects' \
         '^\| .* nodes=10000 \|' 'finalizers=python2' '^Measured with nodes='; do
         has "$scratch/collector/report.md" "$pattern"
     done

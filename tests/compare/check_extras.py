@@ -84,12 +84,15 @@ def pattern_faults(results, threads):
                 yield f"{where}: the threads' operations do not add up"
 
 
-def page_faults(folder):
+def page_faults(folder, results):
     with open(os.path.join(folder, "report.html"), encoding="utf-8") as file:
         html = file.read()
-    for head in "Convoys", "A server", "The patterns of CPython":
+    for head in "Convoys", "A server":
         if not re.search(f"<h2[^>]*>{head}", html):
             yield f"report.html has no section '{head}'"
+    for name in {one["backend"] for one in results["patterns"]}:
+        if not re.search(f'<th scope="row"[^>]*>(<span[^>]*></span>)?{re.escape(name)}', html):
+            yield f"report.html has no row of {name}"
     ids = re.findall(r"\sid=['\"]([^'\"]+)", html)
     for name in {name for name in ids if ids.count(name) > 1}:
         yield f"report.html has the id {name} twice"
@@ -107,7 +110,7 @@ def main():
         *convoy_faults(results, backends),
         *server_faults(results, backends, threads),
         *pattern_faults(results, threads),
-        *page_faults(folder),
+        *page_faults(folder, results),
     ]
     for fault in faults:
         print(fault, file=sys.stderr)

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Looks at a report.html in headless Chromium, on three widths, light and dark, and on paper.
+"""Looks at a report.html in headless Chromium, on three widths, light and dark, and on paper: shut
+it is short; opened it can be read; workloads are sorted, filtered and linked.
 
 Usage: check_page.py [--need-chromium] REPORT_FOLDER
 Exit status 1 and a line for each fault; 77 where chromium is not installed, 1 with --need-chromium.
@@ -17,6 +18,7 @@ import tempfile
 
 WIDTHS = [390, 768, 1280]
 PAPER = 700  # pixels between the margins of a sheet of A4
+MOST_WORDS, MOST_SCREENS, MOST_BYTES = 5000, 12, 1 << 20
 
 # Runs in the page and tells the page around it what it found.
 LOOK = r"""
@@ -44,6 +46,76 @@ addEventListener("load", () => setTimeout(() => {
         return (x + 0.05) / (y + 0.05);
     };
     const page = document.documentElement;
+    const all = selector => [...document.querySelectorAll(selector)];
+    const shut = {words: document.body.innerText.split(/\s+/).length,
+                  screens: page.scrollHeight / (innerWidth < 500 ? 844 : 800)};
+    const first = document.querySelector(".small");
+    const answered = /^Should/.test(document.querySelector("h2").textContent);
+    const bottom = first ? first.getBoundingClientRect().bottom + scrollY : 0;
+    if (innerWidth === 1280 && answered && bottom > 800)
+        say("the picture is not on the first screen");
+    const group = all(".heads").pop(), heads = group ? [...group.querySelectorAll("button")] : [];
+    const entries = () => {
+        const found = [];
+        let one = group?.nextElementSibling;
+        for (; one?.matches(".entry"); one = one.nextElementSibling) found.push(one);
+        return found;
+    };
+    const names = () => entries().map(entry => entry.querySelector("h3").textContent);
+    if (entries().length > 1) {
+        const before = names(), sorted = [...before].sort((a, b) => a.localeCompare(b));
+        heads[0].click();
+        if (names().join() !== sorted.join()) say(`sorted by name: ${names()}`);
+        heads[0].click();
+        if (names().join() !== sorted.reverse().join()) say(`sorted the other way: ${names()}`);
+        const values = column => entries()
+            .map(entry => Number(entry.firstElementChild.children[column].dataset.value))
+            .filter(number => !isNaN(number));
+        for (const column of heads.keys()) {
+            if (!entries()[0].firstElementChild.children[column].matches(".n")) continue;
+            heads[column].click();
+            if (values(column).some((value, i, list) => i && value > list[i - 1]))
+                say(`sorted by column ${column}: ${values(column)}`);
+        }
+        const [kind, backend, verdict] = ["kind", "backend", "verdict"]
+            .map(name => document.querySelector(`.filters select[name=${name}]`) ||
+                document.createElement("select"));
+        const seen = () => entries().filter(entry => entry.checkVisibility());
+        const choose = (select, index) => {
+            select.selectedIndex = index;
+            select.dispatchEvent(new Event("input", {bubbles: true}));
+        };
+        for (const index of [...kind.options].keys()) {
+            choose(kind, index);
+            const chosen = kind.options[index].text, wanted = entries().filter(entry =>
+                index === 0 || entry.firstElementChild.children[1].textContent === chosen);
+            if (!wanted.length || seen().length !== wanted.length ||
+                wanted.some(entry => !entry.checkVisibility())) say(`filtered by ${chosen}`);
+        }
+        choose(kind, 0);
+        for (const index of [...verdict.options].keys()) {
+            choose(verdict, index);
+            const chosen = verdict.options[index].text;
+            for (const entry of seen())
+                if (index && ![...entry.querySelectorAll("summary .chip")]
+                        .some(chip => chip.textContent === chosen))
+                    say(`${entry.querySelector("h3").textContent} has no '${chosen}'`);
+            if (!seen().length) say(`nothing is '${chosen}'`);
+        }
+        choose(verdict, 0);
+        if (backend.options.length > 2) {
+            choose(backend, 1);
+            const chips = [...entries()[0].querySelectorAll("summary .chip")];
+            if (chips.filter(chip => chip.checkVisibility()).length !== 1)
+                say("filtered by backend, more than one is shown");
+            choose(backend, 0);
+        }
+        location.hash = entries()[1].querySelector(":scope > div").id;
+        dispatchEvent(new Event("hashchange"));
+        if (!entries()[1].open) say("a link to a workload does not open it");
+    }
+    for (const part of all("details")) part.open = true;
+    dispatchEvent(new Event("resize"));
     if (page.scrollWidth > page.clientWidth)
         say(`the page is ${page.scrollWidth} pixels wide, the window ${page.clientWidth}`);
     let texts = 0;
@@ -60,7 +132,7 @@ addEventListener("load", () => setTimeout(() => {
         if (ratio < 4.5)
             say(`contrast ${ratio.toFixed(2)} of "${text.slice(0, 30)}" in ${element.tagName}`);
     }
-    for (const mark of document.querySelectorAll(".dot, .strip"))
+    for (const mark of document.querySelectorAll(".dot"))
         if (contrast(numbers(getComputedStyle(mark).color), behind(mark.parentElement)) < 3)
             say(`contrast under 3 of a mark, ${mark.getAttribute("style")}`);
     let level = 0;
@@ -82,12 +154,11 @@ addEventListener("load", () => setTimeout(() => {
         const svg = figure.querySelector("svg[role=img]"), box = svg && svg.getBoundingClientRect();
         const label = svg && svg.getAttribute("aria-label");
         if (!label) say("a plot without a label");
-        else if (box.width < 150 || box.height < 80 || !svg.querySelector("path[style*='--b']"))
+        else if (box.width < 120 || box.height < 40 ||
+                !svg.querySelector("[style*='--b'], [style*='--c']"))
             say(`a plot that shows nothing: ${label}`);
-        else if (/^(Throughput|Speedup)/.test(label)) figures++;
+        else if (/^[^ ]+: (throughput|samples) /.test(label)) figures++;
     }
-    for (const use of document.querySelectorAll("figure use"))
-        if (!ids.has(use.href.baseVal.slice(1))) { say(`a plot lacks ${use.href.baseVal}`); break; }
     if (!page.classList.contains("paper"))
         for (const box of document.querySelectorAll(".scroll"))
             if (box.scrollWidth > box.clientWidth && box.tabIndex !== 0) {
@@ -99,7 +170,8 @@ addEventListener("load", () => setTimeout(() => {
             if (table.getBoundingClientRect().right > page.clientWidth)
                 say(`cut off on paper: table "${(table.caption || table.rows[0]).textContent}"`);
     const dark = matchMedia("(prefers-color-scheme: dark)").matches;
-    parent.postMessage({faults, figures, texts, dark, width: innerWidth, name: window.name}, "*");
+    const [width, name] = [innerWidth, window.name];
+    parent.postMessage({faults, figures, texts, dark, ...shut, width, name}, "*");
 }, 200));
 </script>
 """
@@ -168,35 +240,39 @@ def look(program, scratch, dark):
 
 
 def expected_plots(results):
-    """Throughput for each workload that has a sample, and speedup where one thread has."""
-    measured = [block for block in results["runs"] if block["samples"]]
-    return len({block["workload"] for block in measured}) + len(
-        {block["workload"] for block in measured if block["threads"] == 1}
-    )
+    """Throughput and samples of each workload that has a sample."""
+    return 2 * len({run["workload"] for run in results["runs"] if run["samples"]})
 
 
 def text_faults(page, csv, results):
+    if len(page.encode()) > MOST_BYTES:
+        yield f"it has {len(page.encode())} bytes"
     for address in re.findall(r"""(?:src|href|action)=["']?((?:https?:)?//[^"' >]+)""", page):
         yield f"it asks for {address}"
     if re.search(r"@import|url\(\s*[\"']?(?!#)", page):
         yield "its style asks for something outside"
-    lines = collections.Counter()
-    for samples in re.findall(r'<details class="samples">.*?<pre>(.*?)</pre>', page, re.S):
-        for line in html.unescape(samples).splitlines()[1:]:
-            lines[line.split(",", 1)[0].strip('"')] += 1
-    # The page has the lines of results.csv, and results.csv all samples of the runs.
-    wanted, least = collections.Counter(), collections.Counter()
-    for line in csv.splitlines()[1:]:
-        wanted[line.split(",", 1)[0].strip('"')] += 1
-    for block in results["runs"]:
-        least[block["workload"]] += len(block["samples"])
+    # results.csv, beside it, has all samples of the runs.
+    lines = collections.Counter(line.split(",", 1)[0].strip('"') for line in csv.splitlines()[1:])
+    least = collections.Counter()
+    for run in results["runs"]:
+        least[run["workload"]] += len(run["samples"])
     for workload, count in least.items():
-        if wanted[workload] < count:
-            yield f"{wanted[workload]} samples of {workload} are in results.csv, not {count}"
-    wanted = {workload: count for workload, count in wanted.items() if least[workload]}
-    for workload, count in wanted.items():
-        if lines[workload] != count:
-            yield f"{lines[workload]} samples of {workload} are in it, not {count}"
+        if lines[workload] < count:
+            yield f"{lines[workload]} samples of {workload} are in results.csv, not {count}"
+    # Each of those after the warm-up, on the most threads with a core, is a dot in its plot.
+    timed = [run for run in results["runs"] if run["samples"]]
+    threads = max((run["threads"] for run in timed if not run["oversubscribed"]), default=1)
+    for workload in sorted({run["workload"] for run in timed}):
+        wanted = sum(
+            not sample.get("warmup")
+            for run in timed
+            if run["workload"] == workload and run["threads"] == threads
+            for sample in run["samples"]
+        )
+        plot = re.search(f'aria-label="{workload}: samples .*?</svg>', page, re.S)
+        dots = plot[0].count("h0") if plot else 0
+        if dots != wanted:
+            yield f"{dots} samples of {workload} are dots, not {wanted}"
 
 
 def faults(program, folder, scratch):
@@ -229,6 +305,10 @@ def faults(program, folder, scratch):
                 yield f"{where}: it was shown otherwise"
             if one["figures"] != expected_plots(results):
                 yield f"{where}: {one['figures']} plots of workloads, not {expected_plots(results)}"
+            if one["name"] != "paper" and (
+                one["words"] > MOST_WORDS or one["screens"] > MOST_SCREENS
+            ):
+                yield f"{where}: {one['words']} words, {one['screens']} screens when all is shut"
             if one["texts"] < 50:
                 yield f"{where}: only {one['texts']} texts can be seen"
             for fault in one["faults"]:

@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """What the scripts beside the programs share: output that is looked after, and processes that do
 not outlive them. Needs Python on Linux alone."""
+import argparse
 import ctypes
 import errno
+import json
 import os
 import platform
+import resource
 import signal
 import subprocess
 import sys
@@ -52,6 +55,63 @@ def python_name():
     return f"{platform.python_implementation()} {platform.python_version()}{kind}"
 
 
+def whole(least, most):
+    """A type of option."""
+
+    def convert(text):
+        value = int(text)
+        if not least <= value <= most:
+            raise argparse.ArgumentTypeError(f"{value} is not from {least} to {most}")
+        return value
+
+    return convert
+
+
+def driver_options(text, workloads):
+    """The options of a Tally driver, for a script that measures in its stead."""
+    parser = argparse.ArgumentParser(
+        description=text, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--list",
+        action="store_true",
+        help="only name this Python, the workloads, and what it cannot set, as JSON",
+    )
+    parser.add_argument("--workload", choices=workloads, help="the workload; must be given")
+    parser.add_argument("--threads", type=whole(1, 256), default=1, metavar="N")
+    parser.add_argument("--samples", type=whole(1, 10000), default=5, metavar="N")
+    parser.add_argument("--sample-ms", type=whole(1, 600000), default=200, metavar="MS")
+    parser.add_argument("--warmup-ms", type=whole(0, 600000), default=100, metavar="MS")
+    parser.add_argument("--seed", type=int, default=1)
+    return parser
+
+
+def parse_driver(parser, workloads, **more):
+    """None where they asked for the list, which is printed."""
+    options = parser.parse_args()
+    if options.list:
+        print(json.dumps({"name": python_name(), "workloads": list(workloads), **more}))
+        return None
+    if not options.workload:
+        parser.error("which workload? Give --workload NAME")
+    return options
+
+
+def print_run(options, **more):
+    """What a driver prints of a run."""
+    run = {
+        "format": "tally-run",
+        "version": 1,
+        "workload": options.workload,
+        "backend": python_name(),
+        "mode": "threads",
+        "threads": options.threads,
+        "sharing": "own",
+        "peak_rss_kib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss,
+    }
+    print(json.dumps({**run, **more}))
+
+
 def run(words, **options):
     return subprocess.run(words, preexec_fn=child(), check=False, **options)
 
@@ -92,21 +152,15 @@ def main(function):
     if why or lost.why:
         print(f"{name}: cannot write to standard output: {why or lost.why}", file=sys.stderr)
         status = status or 1
-        if (
-            sys.stdout is not None
-        ):  # what is left in it is lost, and the interpreter is not to say so once more
+        if sys.stdout is not None:  # what is left is lost, and is not to be told once more
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     sys.exit(status)
 
 
 def lost(error):
     """Whether a print has failed: a pipe without a reader, or a full device."""
-    if error.filename is None and error.errno in (
-        errno.EPIPE,
-        errno.ENOSPC,
-        errno.EBADF,
-        errno.EIO,
-    ):
+    lost_by = (errno.EPIPE, errno.ENOSPC, errno.EBADF, errno.EIO)
+    if error.filename is None and error.errno in lost_by:
         lost.why = error.strerror
         return True
     return False

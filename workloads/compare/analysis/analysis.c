@@ -171,7 +171,7 @@ static void add_threads(struct analysis *analysis, int threads) {
 
 static void find_places(struct analysis *analysis) {
     const struct results *results = analysis->results;
-    bool *found = checked_calloc(results->backend_count + 1, sizeof *found);
+    bool *found = checked_calloc(results->name_count + 1, sizeof *found);
     analysis->threads = checked_calloc(analysis->cell_count, sizeof *analysis->threads);
     analysis->backends = checked_calloc(results->backend_count, sizeof *analysis->backends);
     analysis->scale_threads = 1;

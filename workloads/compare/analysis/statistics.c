@@ -203,6 +203,14 @@ struct judgement judge(const struct interval *comparisons, size_t count, double 
     return judgement;
 }
 
+const char *finding_name(enum finding finding) {
+    static const char *const names[] = {[FINDING_NONE] = "",
+                                        [FINDING_DIFFERENT] = "different",
+                                        [FINDING_SAME] = "same",
+                                        [FINDING_OPEN] = "not enough data"};
+    return names[finding];
+}
+
 enum finding finding_of(const struct interval *comparison, const struct judgement *judgement) {
     if (comparison->known && comparison->p_same <= judgement->same_below) return FINDING_SAME;
     if (comparison->known && comparison->p_differs <= judgement->differs_below)

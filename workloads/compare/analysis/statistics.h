@@ -35,6 +35,9 @@
 // OPEN: neither was shown.  NONE: it was not asked.
 enum finding { FINDING_NONE, FINDING_DIFFERENT, FINDING_SAME, FINDING_OPEN };
 
+// "different", "same", "not enough data", "".
+const char *finding_name(enum finding finding);
+
 // A rate, or a ratio of rates.
 struct interval {
     double estimate, low, high; // 95 %; estimate 0: there is none

@@ -31,32 +31,27 @@ _Noreturn void reject(const char *pattern, ...) {
 static void add_names(struct names *names, const char *list, const char *option) {
     char *copy = checked_strdup(list), *rest = NULL;
     for (char *name = strtok_r(copy, ",", &rest); name; name = strtok_r(NULL, ",", &rest)) {
-        bool again = false;
-        for (size_t i = 0; i < names->count; i++)
-            again = again || strcmp(names->items[i], name) == 0;
         if (names->count == MAX_NAMES) reject("%s has too many names; give at most 64", option);
         if (strchr(name, '/')) reject("%s takes names, not paths; see --help", option);
-        if (!again) names->items[names->count++] = checked_strdup(name);
+        if (!names_have(names, name)) names_add(names, name);
     }
     free(copy);
     if (names->count == 0) reject("%s needs at least one name; see --help", option);
 }
 
-static void set_quick(struct command *command, const char *value) {
+// --quick and --full.
+static void set_effort(struct command *command, const char *option, const char *value) {
     (void)value;
-    command->run.effort = QUICK;
+    command->run.effort = strcmp(option, "quick") == 0 ? QUICK : FULL;
 }
 
-static void set_full(struct command *command, const char *value) {
-    (void)value;
-    command->run.effort = FULL;
-}
-
-static void set_workloads(struct command *command, const char *list) {
+static void set_workloads(struct command *command, const char *option, const char *list) {
+    (void)option;
     add_names(&command->run.workloads, list, "--workloads");
 }
 
-static void set_backends(struct command *command, const char *list) {
+static void set_backends(struct command *command, const char *option, const char *list) {
+    (void)option;
     struct run_options *run = &command->run;
     if (strcmp(list, "all") == 0)
         run->all_backends = true;
@@ -66,7 +61,8 @@ static void set_backends(struct command *command, const char *list) {
         reject("--backends all goes with no other; give all, or names");
 }
 
-static void set_threads(struct command *command, const char *list) {
+static void set_threads(struct command *command, const char *option, const char *list) {
+    (void)option;
     struct run_options *run = &command->run;
     const char *at = list;
     do {
@@ -84,49 +80,39 @@ static void set_threads(struct command *command, const char *list) {
     } while (at);
 }
 
-static void add_text(struct command *command, const char *path) {
-    struct names *texts = &command->run.texts;
+static void add_word(struct names *names, const char *option, const char *word) {
+    if (names->count == MAX_NAMES) reject("--%s %s is one too many; give at most 64", option, word);
+    names_add(names, word);
+}
+
+static void add_text(struct command *command, const char *option, const char *path) {
     FILE *file = regular_open(path);
     if (file == NULL || fgetc(file) == EOF)
         reject("--text %s cannot be read, is empty or no regular file; name a text file", path);
     fclose(file);
-    if (texts->count == MAX_NAMES) reject("--text %s is one too many; give at most 64", path);
-    texts->items[texts->count++] = checked_strdup(path);
+    add_word(&command->run.texts, option, path);
 }
 
-static void add_python(struct command *command, const char *program) {
-    struct names *pythons = &command->run.pythons;
-    if (pythons->count == MAX_NAMES)
-        reject("--with-python %s is one too many; give at most 64", program);
-    pythons->items[pythons->count++] = checked_strdup(program);
+static void add_python(struct command *command, const char *option, const char *program) {
+    add_word(&command->run.pythons, option, program);
 }
 
 // The drivers judge them; the last one counts.
 static void add_switching(struct command *command, const char *option, const char *value) {
     struct names *switching = &command->run.switching;
+    char *word = format("--%s=%s", option, value);
     size_t at = 0;
-    while (at < switching->count && strncmp(switching->items[at], option, strlen(option)) != 0)
+    while (at < switching->count && strncmp(switching->items[at], word, strlen(option) + 3) != 0)
         at++;
     if (at == switching->count)
         switching->count++;
     else
         free(switching->items[at]);
-    switching->items[at] = format("%s=%s", option, value);
+    switching->items[at] = word;
 }
 
-static void set_policy(struct command *command, const char *value) {
-    add_switching(command, "--switch-policy", value);
-}
-
-static void set_interval(struct command *command, const char *value) {
-    add_switching(command, "--switch-interval-us", value);
-}
-
-static void set_ticks(struct command *command, const char *value) {
-    add_switching(command, "--switch-ticks", value);
-}
-
-static void set_mode(struct command *command, const char *value) {
+static void set_mode(struct command *command, const char *option, const char *value) {
+    (void)option;
     bool threads = strcmp(value, "threads") == 0;
     if (!threads && strcmp(value, "threads,processes") != 0)
         reject("--mode %s is wrong; give threads, or threads,processes, which are set beside them",
@@ -134,8 +120,9 @@ static void set_mode(struct command *command, const char *value) {
     command->run.mode = threads ? MODE_THREADS : MODE_BOTH;
 }
 
-static void set_seed(struct command *command, const char *value) {
+static void set_seed(struct command *command, const char *option, const char *value) {
     char *end;
+    (void)option;
     errno = 0;
     command->run.seed = strtoull(value, &end, 10);
     if (*value < '0' || *value > '9' || *end || errno || command->run.seed > INT64_MAX)
@@ -168,7 +155,7 @@ struct cli_option {
     enum origin origin;
     enum value value;
     size_t at;
-    void (*set)(struct command *command, const char *value);
+    void (*set)(struct command *command, const char *option, const char *value);
     // Of options.txt.
     char *argument, *help, *group;
     double least, most; // most 0: no bounds
@@ -181,8 +168,8 @@ static struct cli_option options[] = {
     {"output", NO_JOURNAL, KEEPS(NAME, output)},
     {"margin", FROM_JOURNAL, KEEPS(REAL, margin)},
     {"drivers", NO_JOURNAL, KEEPS(NAME, run.drivers)},
-    {"quick", FROM_JOURNAL, CALLS(set_quick)},
-    {"full", FROM_JOURNAL, CALLS(set_full)},
+    {"quick", FROM_JOURNAL, CALLS(set_effort)},
+    {"full", FROM_JOURNAL, CALLS(set_effort)},
     {"workloads", FROM_JOURNAL, CALLS(set_workloads)},
     {"backends", FROM_JOURNAL, CALLS(set_backends)},
     {"threads", FROM_JOURNAL, CALLS(set_threads)},
@@ -200,9 +187,10 @@ static struct cli_option options[] = {
     {"seed", FROM_JOURNAL, CALLS(set_seed)},
     {"mode", FROM_JOURNAL, CALLS(set_mode)},
     {"time-limit", FROM_JOURNAL, KEEPS(WHOLE, run.time_limit)},
-    {"switch-policy", FROM_JOURNAL, CALLS(set_policy)},
-    {"switch-interval-us", FROM_JOURNAL, KEEPS(WHOLE, run.switch_interval_us), .set = set_interval},
-    {"switch-ticks", FROM_JOURNAL, CALLS(set_ticks)},
+    {"switch-policy", FROM_JOURNAL, CALLS(add_switching)},
+    {"switch-interval-us", FROM_JOURNAL, KEEPS(WHOLE, run.switch_interval_us),
+     .set = add_switching},
+    {"switch-ticks", FROM_JOURNAL, CALLS(add_switching)},
     {"trace", GIVEN_AGAIN, KEEPS(NAME, run.traces)},
     {"json", NO_JOURNAL, KEEPS(FLAG, json)},
     {"check", NO_JOURNAL, KEEPS(FLAG, check)},
@@ -271,7 +259,7 @@ static void set_option(struct command *command, const struct cli_option *option,
     if (option->value == FLAG) *(bool *)at = true;
     if (option->value == NAME) *(char **)at = value;
     if (option->most > 0) set_bounded(option, at, value);
-    if (option->set) option->set(command, value);
+    if (option->set) option->set(command, option->name, value);
 }
 
 static bool was_given(const struct command *command, const struct cli_option *option) {

@@ -83,9 +83,7 @@ static void add_collectors(struct turns *turns, const struct run_options *option
 // The reference, if it is measured.
 static const char *reference(const struct run_options *options) {
     const char *first = object_string(json_array_get(options->known_backends, 0), "name", "");
-    for (size_t b = 0; b < options->backends.count; b++)
-        if (strcmp(options->backends.items[b], first) == 0) return options->backends.items[b];
-    return NULL;
+    return names_have(&options->backends, first) ? first : NULL;
 }
 
 static bool runs_as_processes(const struct run_options *options, const char *workload,

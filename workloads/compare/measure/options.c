@@ -23,10 +23,18 @@ char *driver_path(const struct run_options *options, const char *backend, bool c
     return format("%s/tally-%s%s", options->drivers, backend, counted ? "-counted" : "");
 }
 
-static bool has_name(const struct names *names, const char *name) {
-    for (size_t i = 0; i < names->count; i++)
-        if (strcmp(names->items[i], name) == 0) return true;
-    return false;
+size_t names_find(const struct names *names, const char *name) {
+    size_t i = 0;
+    while (i < names->count && strcmp(names->items[i], name) != 0) i++;
+    return i;
+}
+
+bool names_have(const struct names *names, const char *name) {
+    return names_find(names, name) < names->count;
+}
+
+void names_add(struct names *names, const char *name) {
+    names->items[names->count++] = checked_strdup(name);
 }
 
 void names_free(struct names *names) {
@@ -60,7 +68,7 @@ static void default_threads(struct run_options *options) {
 // Says which of the names is not known, if one is not.
 static bool names_known(const struct names *names, const struct names *known, const char *what) {
     for (size_t i = 0; i < names->count; i++) {
-        if (has_name(known, names->items[i])) continue;
+        if (names_have(known, names->items[i])) continue;
         fprintf(stderr, "tally-compare: no %s '%s'; known are", what, names->items[i]);
         for (size_t k = 0; k < known->count; k++)
             fprintf(stderr, "%s %s", k ? "," : "", known->items[k]);
@@ -88,9 +96,9 @@ static bool choose_backends(struct run_options *options) {
     json_array_foreach(list, index, entry) {
         if (!good) break;
         const char *name = object_string(entry, "name", "");
-        known.items[known.count++] = checked_strdup(name);
+        names_add(&known, name);
         if (options->all_backends || strcmp(object_string(entry, "role", ""), "product") == 0)
-            chosen.items[chosen.count++] = checked_strdup(name);
+            names_add(&chosen, name);
     }
     good = good && names_known(&options->backends, &known, "backend");
     names_free(&known);
@@ -162,7 +170,7 @@ static bool list_workloads(struct run_options *options, struct names *known) {
     json_array_foreach(options->descriptions, index, workload) {
         if (options->effort != QUICK || options->workloads.count ||
             json_is_true(json_object_get(workload, "in_quick")))
-            known->items[known->count++] = checked_strdup(object_string(workload, "name", ""));
+            names_add(known, object_string(workload, "name", ""));
     }
     return known->count > 0;
 }
@@ -179,7 +187,7 @@ static bool find_workloads(struct run_options *options) {
         return true;
     }
     for (size_t p = 0; p < PROGRAMS; p++) // to be told of
-        known.items[known.count++] = checked_strdup(program_names[p]);
+        names_add(&known, program_names[p]);
     bool good = names_known(&options->workloads, &known, "workload");
     names_free(&known);
     return good;

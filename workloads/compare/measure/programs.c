@@ -47,14 +47,11 @@ static const struct effort_of_programs {
 
 // Whether it was there; then it is not any more.
 static bool take_name(struct names *names, const char *name) {
-    for (size_t i = 0; i < names->count; i++)
-        if (strcmp(names->items[i], name) == 0) {
-            free(names->items[i]);
-            memmove(&names->items[i], &names->items[i + 1],
-                    (--names->count - i) * sizeof *names->items);
-            return true;
-        }
-    return false;
+    size_t i = names_find(names, name);
+    if (i == names->count) return false;
+    free(names->items[i]);
+    memmove(&names->items[i], &names->items[i + 1], (--names->count - i) * sizeof *names->items);
+    return true;
 }
 
 // What the claims compare beside the experiments: cycles and weak references, the convoy, and
@@ -63,8 +60,7 @@ static void add_compared(struct run_options *options) {
     static const char *const compared[] = {"tasks-cycle", "tasks-weakref", "churn", "wordcount"};
     for (size_t i = 0; i < sizeof compared / sizeof *compared; i++) {
         take_name(&options->workloads, compared[i]);
-        if (options->workloads.count < MAX_NAMES)
-            options->workloads.items[options->workloads.count++] = checked_strdup(compared[i]);
+        if (options->workloads.count < MAX_NAMES) names_add(&options->workloads, compared[i]);
     }
     if (options->mode == MODE_DEFAULT) options->mode = MODE_BOTH;
     options->programs[CONVOY] = true;
@@ -168,12 +164,6 @@ static void plan_rounds(struct plan *plan, struct jobs *jobs, int rounds) {
     free(jobs->items);
 }
 
-static bool is_backend(const struct run_options *options, const char *name) {
-    for (size_t b = 0; b < options->backends.count; b++)
-        if (strcmp(options->backends.items[b], name) == 0) return true;
-    return false;
-}
-
 bool backend_has_gil(const struct run_options *options, const char *backend) {
     const json_t *entry;
     size_t index;
@@ -258,7 +248,7 @@ static void add_program(const struct plan *plan, const struct job *job, enum pro
 static void add_convoy_words(const struct plan *plan, const struct job *job,
                              struct arguments *arguments) {
     const struct effort_of_programs *effort = &efforts[plan->options->effort];
-    if (is_backend(plan->options, job->backend))
+    if (names_have(&plan->options->backends, job->backend))
         add_program(plan, job, CONVOY, arguments);
     else
         add_script(plan, job, plan->options->convoy_script, arguments);

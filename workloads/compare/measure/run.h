@@ -62,6 +62,10 @@ struct run_options {
     } interpreters[MAX_NAMES];
 };
 
+// Its place, or the count where it is not among them.
+size_t names_find(const struct names *names, const char *name);
+bool names_have(const struct names *names, const char *name);
+void names_add(struct names *names, const char *name); // a copy; there is room for it
 void names_free(struct names *names);
 void run_free_options(struct run_options *options);
 

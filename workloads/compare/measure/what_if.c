@@ -33,12 +33,6 @@ const char *what_if_kept(const json_t *causes, const char *backend, const char *
                                     : "the driver does not tell";
 }
 
-static bool is_measured(const struct run_options *options, const char *backend) {
-    for (size_t b = 0; b < options->backends.count; b++)
-        if (strcmp(options->backends.items[b], backend) == 0) return true;
-    return false;
-}
-
 static bool same(const json_t *one, const json_t *other, const char *part) {
     return strcmp(object_string(one, part, ""), object_string(other, part, "")) == 0;
 }
@@ -70,13 +64,13 @@ static void find_ablations(struct run_options *options) {
         bool wanted = false;
         json_array_foreach(options->known_backends, p, product) {
             wanted = wanted ||
-                     (is_measured(options, object_string(product, "name", "")) &&
+                     (names_have(&options->backends, object_string(product, "name", "")) &&
                       product != entry && product != reference && same(product, entry, "refcount"));
         }
         char *path = driver_path(options, name, false);
-        if (wanted && same(entry, reference, "locking") && !is_measured(options, name) &&
+        if (wanted && same(entry, reference, "locking") && !names_have(&options->backends, name) &&
             access(path, X_OK) == 0)
-            options->ablations.items[options->ablations.count++] = checked_strdup(name);
+            names_add(&options->ablations, name);
         free(path);
     }
 }
@@ -86,7 +80,7 @@ bool what_if_find(struct run_options *options) {
     if (options->self || options->no_drivers ||
         ((options->against || options->programs[FINDINGS]) && !options->what_if))
         return true;
-    if (is_measured(options, reference)) find_ablations(options);
+    if (names_have(&options->backends, reference)) find_ablations(options);
     options->causes = json_object();
     for (size_t b = 0; b < options->backends.count; b++) {
         json_t *causes = causes_of(options, options->backends.items[b]);

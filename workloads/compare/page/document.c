@@ -9,8 +9,6 @@
 
 const char document_title[] = "Tally: what threads gain and cost without a global lock";
 
-// ---- parts -------------------------------------------------------------------------
-
 static struct part *add_part(struct document *document, enum part_kind kind) {
     document->parts =
         checked_realloc(document->parts, (document->count + 1) * sizeof *document->parts);
@@ -28,56 +26,59 @@ void document_heading(struct document *document, int level, const char *pattern,
     va_end(arguments);
 }
 
-void document_paragraph(struct document *document, const char *pattern, ...) {
+void document_say(struct document *document, enum part_kind kind, const char *pattern, ...) {
     va_list arguments;
     va_start(arguments, pattern);
-    add_part(document, PARAGRAPH)->text = format_list(pattern, arguments);
+    add_part(document, kind)->text = format_list(pattern, arguments);
     va_end(arguments);
 }
 
-void document_bullet(struct document *document, const char *pattern, ...) {
+void document_plot(struct document *document, enum part_kind kind, char *svg, const char *pattern,
+                   ...) {
     va_list arguments;
-    va_start(arguments, pattern);
-    add_part(document, BULLET)->text = format_list(pattern, arguments);
-    va_end(arguments);
-}
-
-void document_verbatim(struct document *document, const char *text) {
-    add_part(document, VERBATIM)->text = checked_strdup(text);
-}
-
-void document_plot(struct document *document, char *svg, const char *pattern, ...) {
-    va_list arguments;
-    struct part *part = add_part(document, PLOT);
+    if (!svg) return;
+    struct part *part = add_part(document, kind);
     va_start(arguments, pattern);
     part->text = svg;
     part->label = format_list(pattern, arguments);
     va_end(arguments);
 }
 
-void document_details(struct document *document, const char *pattern, ...) {
-    va_list arguments;
-    va_start(arguments, pattern);
-    add_part(document, DETAILS)->text = format_list(pattern, arguments);
-    va_end(arguments);
+void document_table(struct document *document, const char *caption, const struct column *columns,
+                    size_t column_count, const void *rows, size_t count, size_t size) {
+    if (count)
+        add_part(document, TABLE)->table =
+            table_make(document->results, caption, columns, column_count, rows, count, size);
 }
 
-void document_details_end(struct document *document) { add_part(document, DETAILS_END); }
+void document_entry(struct document *document, const struct column *columns, size_t column_count,
+                    const void *row, size_t size) {
+    add_part(document, ENTRY)->table =
+        table_make(document->results, "", columns, column_count, row, 1, size);
+}
 
-void document_samples(struct document *document, const char *lines, size_t count) {
-    struct part *part = add_part(document, SAMPLES);
-    part->label = format("%zu samples", count);
-    part->text = checked_strdup(lines);
+struct part *document_last(struct document *document) {
+    return &document->parts[document->count - 1];
+}
+
+// ---- strings that are kept ---------------------------------------------------------
+
+static const char *keep_string(struct document *document, char *string) {
+    document->kept =
+        checked_realloc(document->kept, (document->kept_count + 1) * sizeof *document->kept);
+    return document->kept[document->kept_count++] = string;
 }
 
 const char *keep(struct document *document, const char *pattern, ...) {
     va_list arguments;
     va_start(arguments, pattern);
-    document->kept =
-        checked_realloc(document->kept, (document->kept_count + 1) * sizeof *document->kept);
-    char *kept = document->kept[document->kept_count++] = format_list(pattern, arguments);
+    const char *kept = keep_string(document, format_list(pattern, arguments));
     va_end(arguments);
     return kept;
+}
+
+const char *keep_text(struct document *document, struct text *text) {
+    return keep_string(document, text->data ? text->data : checked_strdup(""));
 }
 
 void document_free(struct document *document) {
@@ -102,26 +103,4 @@ char *heading_slug(const char *heading) {
             slug[length++] = '-';
     slug[length] = '\0';
     return slug;
-}
-
-// ---- tables --------------------------------------------------------------------------
-
-void document_table(struct document *document, const char *caption, const struct column *columns,
-                    size_t column_count, const void *rows, size_t count, size_t size) {
-    if (count == 0) return;
-    document_add_table(
-        document, table_make(document->results, caption, columns, column_count, rows, count, size));
-}
-
-void document_add_table(struct document *document, struct table table) {
-    add_part(document, TABLE)->table = table;
-}
-
-void table_free(struct table *table) {
-    for (size_t i = 0; i < table->count; i++) free(table->cells[i]);
-    free(table->cells);
-    free(table->notes);
-    free(table->left);
-    free(table->caption);
-    *table = (struct table){0};
 }

@@ -8,8 +8,14 @@
 #include <math.h>
 #include <stdlib.h>
 
-enum { WIDTH = 480, HEIGHT = 300, LEFT = 58, RIGHT = 96, TOP = 22, BOTTOM = 44, MOST_TICKS = 32 };
+enum { MOST_TICKS = 32, WIDTH = 480, RIGHT = 96, ROW = 22 };
 static const double LABEL_GAP = 15;
+
+// The picture, and the space around the axes.
+struct frame {
+    int width, height, left, right, top, bottom;
+};
+static const struct frame LARGE = {WIDTH, 300, 58, RIGHT, 22, 44}, SMALL = {210, 150, 24, 8, 8, 20};
 
 void svg_add_point(struct svg_line *line, struct svg_point point) {
     line->points = checked_realloc(line->points, (line->count + 1) * sizeof *line->points);
@@ -66,97 +72,123 @@ static struct scale scale_of(const struct svg_axis *axis, double low, double hig
     return scale;
 }
 
-static void add_text(struct text *out, double x, double y, const char *attributes,
-                     const char *string) {
-    text_add(out, "<text x=\"%.1f\" y=\"%.1f\" %s>", x, y, attributes);
+static void add_escaped(struct text *out, const char *string) {
     for (const char *c = string; *c; c++)
         if (*c == '<' || *c == '&')
             text_add(out, *c == '<' ? "&lt;" : "&amp;");
         else
             text_add_bytes(out, c, 1);
+}
+
+static void add_text(struct text *out, double x, double y, const char *attributes,
+                     const char *string) {
+    text_add(out, "<text x=\"%.1f\" y=\"%.1f\" %s>", x, y, attributes);
+    add_escaped(out, string);
     text_add(out, "</text>\n");
+}
+
+static void add_name(struct text *out, double x, double y, const struct svg_line *line) {
+    char *style = format("style=\"fill:var(--b%zu)\"", line->place % SVG_COLOURS);
+    add_text(out, x, y, style, line->name);
+    free(style);
 }
 
 static const char GRID[] = "style=\"stroke:var(--grid)\"";
 static const char MIDDLE[] = "text-anchor=\"middle\" fill=\"currentColor\"";
 
+static void add_x_axis(struct text *out, const struct svg_axis *axis, const struct scale *x,
+                       const struct frame *frame) {
+    for (size_t t = 0; t < x->tick_count; t++) {
+        char *name = axis->names ? checked_strdup(axis->names[t]) : format("%.10g", x->ticks[t]);
+        add_text(out, place_at(x, x->ticks[t]), frame->height - frame->bottom + 15, MIDDLE, name);
+        free(name);
+    }
+    if (axis->label)
+        add_text(out, (frame->left + frame->width - frame->right) / 2.0, frame->height - 8, MIDDLE,
+                 axis->label);
+}
+
 static void add_axes(struct text *out, const struct svg_chart *chart, const struct scale *x,
-                     const struct scale *y) {
+                     const struct scale *y, const struct frame *frame) {
+    int right = frame->width - frame->right, floor = frame->height - frame->bottom;
     for (size_t t = 0; t < y->tick_count; t++) {
         double at = place_at(y, y->ticks[t]);
         char *name = format("%.10g", y->ticks[t]);
-        text_add(out, "<path d=\"M%d %.1fH%d\" %s stroke-width=\".5\"/>\n", LEFT, at, WIDTH - RIGHT,
+        text_add(out, "<path d=\"M%d %.1fH%d\" %s stroke-width=\".5\"/>\n", frame->left, at, right,
                  GRID);
-        add_text(out, LEFT - 6, at + 4, "text-anchor=\"end\" fill=\"currentColor\"", name);
+        add_text(out, frame->left - 6, at + 4, "text-anchor=\"end\" fill=\"currentColor\"", name);
         free(name);
     }
-    for (size_t t = 0; t < x->tick_count; t++) {
-        char *name =
-            chart->x.names ? checked_strdup(chart->x.names[t]) : format("%.10g", x->ticks[t]);
-        add_text(out, place_at(x, x->ticks[t]), HEIGHT - BOTTOM + 17, MIDDLE, name);
-        free(name);
+    add_x_axis(out, &chart->x, x, frame);
+    text_add(out, "<path d=\"M%d %dV%dH%d\" fill=\"none\" %s/>\n", frame->left, frame->top, floor,
+             right, GRID);
+    if (chart->y.label) {
+        char *turned =
+            format("%s transform=\"rotate(-90 14 %d)\"", MIDDLE, (frame->top + floor) / 2);
+        add_text(out, 14, (frame->top + floor) / 2.0, turned, chart->y.label);
+        free(turned);
     }
-    text_add(out, "<path d=\"M%d %dV%dH%d\" fill=\"none\" %s/>\n", LEFT, TOP, HEIGHT - BOTTOM,
-             WIDTH - RIGHT, GRID);
-    add_text(out, (LEFT + WIDTH - RIGHT) / 2.0, HEIGHT - 8, MIDDLE, chart->x.label);
-    char *turned =
-        format("%s transform=\"rotate(-90 14 %d)\"", MIDDLE, (TOP + HEIGHT - BOTTOM) / 2);
-    add_text(out, 14, (TOP + HEIGHT - BOTTOM) / 2.0, turned, chart->y.label);
-    free(turned);
     if (chart->edge > 0) {
         double at = place_at(x, chart->edge);
-        text_add(out, "<path d=\"M%.1f %dV%d\" stroke-dasharray=\"2,3\" %s/>\n", at, TOP,
-                 HEIGHT - BOTTOM, GRID);
-        add_text(out, at + 3, TOP - 8, "font-size=\"11\" fill=\"currentColor\"", chart->edge_name);
+        text_add(out, "<path d=\"M%.1f %dV%d\" stroke-dasharray=\"2,3\" %s/>\n", at, frame->top,
+                 floor, GRID);
+        if (!chart->small)
+            add_text(out, at + 3, frame->top - 8, "font-size=\"11\" fill=\"currentColor\"",
+                     "more threads than cores");
     }
     if (chart->ideal > 1)
-        text_add(out, "<path d=\"M%.1f %.1fL%.1f %.1f\" %s/>\n", place_at(x, 1), place_at(y, 1),
-                 place_at(x, chart->ideal), place_at(y, chart->ideal), GRID);
+        text_add(out, "<path d=\"M%.1f %.1fL%.1f %.1fM%.1f %.1fH%.1f\" fill=\"none\" %s/>\n",
+                 place_at(x, 1), place_at(y, 1), place_at(x, chart->ideal),
+                 place_at(y, chart->ideal), place_at(x, 1), place_at(y, 1),
+                 place_at(x, chart->ideal), GRID);
 }
 
 // ---- curves ----------------------------------------------------------------------------
 
-static void add_mark(struct text *out, double x, double y, size_t place, bool hollow) {
+static void add_mark(struct text *out, double x, double y, size_t place,
+                     const struct svg_point *point) {
     static const char *const marks[] = {"M-3.5 0a3.5 3.5 0 1 0 7 0a3.5 3.5 0 1 0-7 0z",
                                         "M-3-3h6v6h-6z",
                                         "M0-4L4 3H-4z",
                                         "M0-4.5L4.5 0L0 4.5L-4.5 0z",
                                         "M0 4L4-3H-4z",
                                         "M-4-1.3h8v2.6h-8z"};
-    char *fill =
-        hollow ? checked_strdup("var(--paper)") : format("var(--b%zu)", place % SVG_COLOURS);
-    text_add(out,
-             "<path d=\"%s\" transform=\"translate(%.1f %.1f)\" "
-             "style=\"stroke:var(--b%zu);fill:%s\"/>\n",
-             marks[place % (sizeof marks / sizeof *marks)], x, y, place % SVG_COLOURS, fill);
-    free(fill);
+    text_add(out, "<path d=\"%s\" transform=\"translate(%.1f %.1f)\"%s><title>",
+             marks[place % (sizeof marks / sizeof *marks)], x, y,
+             point->hollow ? " style=\"fill:var(--paper)\"" : "");
+    add_escaped(out, point->title);
+    text_add(out, "</title></path>\n");
+}
+
+static void start_line(struct text *out, const struct svg_line *line) {
+    text_add(out, "<g style=\"color:var(--b%zu)\" fill=\"currentColor\" stroke=\"currentColor\">\n",
+             line->place % SVG_COLOURS);
 }
 
 static void add_line(struct text *out, const struct svg_line *line, const struct scale *x,
                      const struct scale *y) {
-    size_t colour = line->place % SVG_COLOURS;
+    start_line(out, line);
     text_add(out, "<path d=\"");
     for (size_t i = 0; i < line->count; i++)
         text_add(out, "%c%.1f %.1f", i ? 'L' : 'M', place_at(x, line->points[i].x),
                  place_at(y, line->points[i].y));
-    text_add(out, "\" fill=\"none\" stroke-width=\"2\"%s style=\"stroke:var(--b%zu)\"/>\n",
-             line->dashed ? " stroke-dasharray=\"8,5\"" : "", colour);
+    text_add(out, "\" fill=\"none\" stroke-width=\"2\"%s/>\n",
+             line->dashed ? " stroke-dasharray=\"8,5\"" : "");
     for (size_t i = 0; i < line->count; i++) {
         const struct svg_point *point = &line->points[i];
         if (point->high > 0)
-            text_add(
-                out,
-                "<path d=\"M%.1f %.1fV%.1f\" stroke-width=\"1.2\" style=\"stroke:var(--b%zu)\"/>\n",
-                place_at(x, point->x), place_at(y, point->low), place_at(y, point->high), colour);
-        add_mark(out, place_at(x, point->x), place_at(y, point->y), line->place, point->hollow);
+            text_add(out, "<path d=\"M%.1f %.1fV%.1f\"/>\n", place_at(x, point->x),
+                     place_at(y, point->low), place_at(y, point->high));
+        add_mark(out, place_at(x, point->x), place_at(y, point->y), line->place, point);
     }
+    text_add(out, "</g>\n");
 }
 
 // Names stand at the ends of their lines, moved apart where they would touch.
 static void add_names(struct text *out, const struct svg_line *lines, size_t count,
                       const struct scale *y) {
     const struct svg_line **order = checked_calloc(count, sizeof *order);
-    double *at = checked_calloc(count, sizeof *at), limit = HEIGHT - BOTTOM;
+    double *at = checked_calloc(count, sizeof *at), limit = LARGE.height - LARGE.bottom;
     size_t placed = 0;
     for (size_t i = 0; i < count; i++) {
         if (lines[i].count == 0) continue;
@@ -169,38 +201,118 @@ static void add_names(struct text *out, const struct svg_line *lines, size_t cou
         at[k] = end;
         order[k] = &lines[i];
     }
-    for (size_t i = 0; i < placed; i++) at[i] = fmax(at[i], i ? at[i - 1] + LABEL_GAP : TOP);
+    for (size_t i = 0; i < placed; i++) at[i] = fmax(at[i], i ? at[i - 1] + LABEL_GAP : LARGE.top);
     for (size_t i = placed; i-- > 0; limit = at[i] - LABEL_GAP) at[i] = fmin(at[i], limit);
-    for (size_t i = 0; i < placed; i++) {
-        char *style = format("style=\"fill:var(--b%zu)\"", order[i]->place % SVG_COLOURS);
-        add_text(out, WIDTH - RIGHT + 6, at[i] + 4, style, order[i]->name);
-        free(style);
-    }
+    for (size_t i = 0; i < placed; i++) add_name(out, WIDTH - RIGHT + 6, at[i] + 4, order[i]);
     free(at);
     free(order);
 }
 
-char *svg_draw(const struct svg_chart *chart, const struct svg_line *lines, size_t count) {
-    double x_low = INFINITY, x_high = 0, y_low = INFINITY, y_high = 0, reach = 0;
-    struct text out = {0};
+// ---- charts --------------------------------------------------------------------------
+
+struct extent {
+    double x_low, x_high, y_low, y_high;
+};
+
+static struct extent extent_of(const struct svg_line *lines, size_t count) {
+    struct extent extent = {INFINITY, 0, INFINITY, 0};
+    double reach = 0;
     for (size_t i = 0; i < count; i++)
         for (size_t k = 0; k < lines[i].count; k++) {
             const struct svg_point *point = &lines[i].points[k];
-            x_low = fmin(x_low, point->x);
-            x_high = fmax(x_high, point->x);
-            y_low = fmin(y_low, point->y);
-            y_high = fmax(y_high, point->y);
+            extent.x_low = fmin(extent.x_low, point->x);
+            extent.x_high = fmax(extent.x_high, point->x);
+            extent.y_low = fmin(extent.y_low, point->y);
+            extent.y_high = fmax(extent.y_high, point->y);
             reach = fmax(reach, point->high);
         }
-    if (!isfinite(x_low)) return NULL;
     // The highest end of an interval, unless that is beyond twice the highest point.
-    y_high = fmax(y_high, fmin(reach, 2 * y_high));
-    struct scale x = scale_of(&chart->x, x_low, x_high, LEFT, WIDTH - RIGHT);
-    struct scale y = scale_of(&chart->y, y_low, y_high, HEIGHT - BOTTOM, TOP);
-    text_add(&out, "<svg viewBox=\"0 0 %d %d\">\n", WIDTH, HEIGHT);
-    add_axes(&out, chart, &x, &y);
+    extent.y_high = fmax(extent.y_high, fmin(reach, 2 * extent.y_high));
+    return extent;
+}
+
+static struct text start(int width, int height) {
+    struct text out = {0};
+    text_add(&out, "<svg viewBox=\"0 0 %d %d\">\n", width, height);
+    return out;
+}
+
+static char *end(struct text *out) {
+    text_add(out, "</svg>\n");
+    return out->data;
+}
+
+char *svg_draw(const struct svg_chart *chart, const struct svg_line *lines, size_t count) {
+    struct extent extent = extent_of(lines, count);
+    if (!isfinite(extent.x_low)) return NULL;
+    const struct frame *frame = chart->small ? &SMALL : &LARGE;
+    struct scale x =
+        scale_of(&chart->x, extent.x_low, extent.x_high, frame->left, frame->width - frame->right);
+    struct scale y =
+        scale_of(&chart->y, extent.y_low, extent.y_high, frame->height - frame->bottom, frame->top);
+    struct text out = start(frame->width, frame->height);
+    add_axes(&out, chart, &x, &y, frame);
     for (size_t i = 0; i < count; i++) add_line(&out, &lines[i], &x, &y);
-    add_names(&out, lines, count, &y);
-    text_add(&out, "</svg>\n");
-    return out.data;
+    if (!chart->small) add_names(&out, lines, count, &y);
+    return end(&out);
+}
+
+char *svg_dots(const struct svg_chart *chart, const struct svg_line *lines, size_t count) {
+    struct extent extent = extent_of(lines, count);
+    if (!isfinite(extent.x_low)) return NULL;
+    const struct frame frame = {WIDTH, (int)count * 2 * ROW + 50, 12, RIGHT, 6, 44};
+    struct scale x =
+        scale_of(&chart->x, extent.x_low, extent.x_high, frame.left, frame.width - frame.right);
+    struct text out = start(frame.width, frame.height);
+    text_add(&out, "<path d=\"M%d %dH%d\" %s/>\n", frame.left, frame.height - frame.bottom,
+             frame.width - frame.right, GRID);
+    add_x_axis(&out, &chart->x, &x, &frame);
+    for (size_t i = 0; i < count; i++) {
+        double top = frame.top + (double)i * 2 * ROW;
+        start_line(&out, &lines[i]);
+        text_add(&out, "<path stroke-width=\"6\" stroke-linecap=\"round\" opacity=\".6\" d=\"");
+        for (size_t k = 0; k < lines[i].count; k++)
+            text_add(&out, "M%.1f %.1fh0", place_at(&x, lines[i].points[k].x),
+                     top + 4 + lines[i].points[k].y * (2 * ROW - 8));
+        text_add(&out, "\"/></g>\n");
+        add_name(&out, WIDTH - RIGHT + 6, top + ROW + 4, &lines[i]);
+    }
+    return end(&out);
+}
+
+// ---- bars ----------------------------------------------------------------------------
+
+char *svg_bars(const struct svg_bar *bars, size_t count, const char *const *parts,
+               size_t part_count) {
+    enum { LEFT = 110, WIDEST = WIDTH - LEFT - 8, LEGEND = 160 };
+    static const double LEAST = 0.005;
+    struct text out = start(WIDTH, (int)(count * ROW + (part_count + 2) / 3 * ROW + 4));
+    size_t shown = 0;
+    for (size_t i = 0; i < count; i++) {
+        double at = LEFT;
+        add_text(&out, 0, (double)i * ROW + 15, "fill=\"currentColor\"", bars[i].name);
+        for (size_t p = 0; p < part_count; p++) {
+            double width = fmin(bars[i].shares[p] * WIDEST, LEFT + WIDEST - at);
+            if (bars[i].shares[p] < LEAST) continue;
+            text_add(&out,
+                     "<rect x=\"%.1f\" y=\"%zu\" width=\"%.1f\" height=\"%d\" "
+                     "style=\"fill:var(--c%zu)\"><title>%s, %s: %.1f %%</title></rect>\n",
+                     at, i * ROW + 2, width, ROW - 5, p, bars[i].name, parts[p],
+                     100 * bars[i].shares[p]);
+            at += width;
+        }
+    }
+    for (size_t p = 0; p < part_count; p++) {
+        bool any = false;
+        for (size_t i = 0; i < count; i++) any = any || bars[i].shares[p] >= LEAST;
+        if (!any) continue;
+        double x = (double)(shown % 3) * LEGEND, y = (double)(count + shown / 3) * ROW + 6;
+        text_add(&out,
+                 "<rect x=\"%.1f\" y=\"%.1f\" width=\"12\" height=\"12\" "
+                 "style=\"fill:var(--c%zu)\"/>\n",
+                 x, y, p);
+        add_text(&out, x + 18, y + 11, "fill=\"currentColor\"", parts[p]);
+        shown++;
+    }
+    return end(&out);
 }

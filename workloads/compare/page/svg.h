@@ -1,24 +1,26 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //
-// Draws curves through points with intervals as an SVG for inlining: the page's colours,
-// no names, nothing outside.
+// Draws curves, dots and stacked bars as an SVG for inlining: the page's colours, nothing
+// outside.  What shows a value has it as its title, which browsers show on hover.
 #ifndef TALLY_COMPARE_SVG_H
 #define TALLY_COMPARE_SVG_H
 
 #include <stdbool.h>
 #include <stddef.h>
 
-// The page has so many colours for names, --b0 and so on.
-enum { SVG_COLOURS = 8 };
+// The page has so many colours for names, --b0 and so on, and for parts of a bar, --c0.
+enum { SVG_COLOURS = 10, SVG_TITLE = 96 };
 
 struct svg_point {
     double x, y, low, high; // low and high: an interval; 0: none
     bool hollow;
+    char title[SVG_TITLE];
 };
 
+// A curve; or a row of dots, whose y tells their height in it, between 0 and 1.
 struct svg_line {
-    const char *name; // stands at the end of the line
-    size_t place;     // of the colour
+    const char *name;
+    size_t place; // of the colour
     bool dashed;
     struct svg_point *points; // freed by svg_free_lines
     size_t count;
@@ -35,13 +37,21 @@ struct svg_axis {
 
 struct svg_chart {
     struct svg_axis x, y;
-    double edge; // a vertical line, past which stands edge_name; 0: none
-    const char *edge_name;
-    double ideal; // a thin line from (1, 1) to (ideal, ideal); 0: none
+    bool small;   // without labels and names, which stand beside it
+    double edge;  // a vertical line, past which are more threads than cores; 0: none
+    double ideal; // thin lines from (1, 1): to (ideal, ideal), and level; 0: none
 };
 
-// The caller frees it; NULL where there is no point.
+struct svg_bar {
+    const char *name;
+    const double *shares; // of the whole bar
+};
+
+// The caller frees what they return; NULL where there is nothing to show.
 char *svg_draw(const struct svg_chart *chart, const struct svg_line *lines, size_t count);
+char *svg_dots(const struct svg_chart *chart, const struct svg_line *lines, size_t count);
+char *svg_bars(const struct svg_bar *bars, size_t count, const char *const *parts,
+               size_t part_count);
 void svg_add_point(struct svg_line *line, struct svg_point point);
 void svg_free_lines(struct svg_line *lines, size_t count);
 

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //
-// Where each workload's time goes, and which causes explain what more threads do not gain:
-// each with its size, and their sum beside the loss.
-#include "compose.h"
-
+// Where each workload's time goes, and which causes explain what more threads do not gain: each
+// with its size, and their sum beside the loss; what is gained without a cause; and what happens
+// in an operation.
 #include "causes.h"
+#include "compose.h"
+#include "svg.h"
 #include "what_if.h"
 
 #include <math.h>
@@ -58,14 +59,12 @@ static double contention_rate(const struct run *run) {
 }
 
 // What most contention was for.
-static void add_object(struct text *line, const struct run *run) {
-    char *rate = show_rate(contention_rate(run));
+static void add_object(struct document *document, struct text *line, const struct run *run) {
     text_add(line,
              " Of %s contended events per second of each thread %.0f %% are for objects of type "
              "**%s**, made in **%s**.",
-             rate, run->contention[0].share * 100, run->contention[0].type,
-             run->contention[0].place);
-    free(rate);
+             keep_rate(document, contention_rate(run)), run->contention[0].share * 100,
+             run->contention[0].type, run->contention[0].place);
 }
 
 // Most of the loss has no name.
@@ -85,14 +84,14 @@ static void say_loss(struct document *document, const struct analysis *analysis,
     enum cause found[CAUSES];
     size_t count = named(loss, found);
     struct split split = split_of(analysis, workload, backend, analysis->scale_threads);
-    char *sleeps = show_rate(split.sleeps);
     struct text line = {0};
     bool open = loss->parts[CAUSE_OWN] > loss->whole / 2, contended = open;
     for (size_t i = 0; i < count; i++) {
         text_add(&line, "%s%s %.0f %%", i ? ", " : ": ", causes[found[i]].words,
                  100 * loss->parts[found[i]]);
         if (found[i] == CAUSE_SLEEP || (found[i] == CAUSE_KERNEL && !explains(loss, CAUSE_SLEEP)))
-            text_add(&line, " (each sleeps %s times per second)", sleeps);
+            text_add(&line, " (each sleeps %s times per second)",
+                     keep_rate(document, split.sleeps));
         contended = contended || is_contention(found[i]);
     }
     text_add(&line, ".");
@@ -103,13 +102,12 @@ static void say_loss(struct document *document, const struct analysis *analysis,
                         what_if_kept(json_object_get(analysis->results->root, "causes"), backend,
                                      workload, "counting"),
                         rate);
-    if (contended && rate) add_object(&line, run);
+    if (contended && rate) add_object(document, &line, run);
     document_bullet(document,
                     "**%s** loses **%.0f %%** of its threads' time; measured causes explain "
                     "**%.0f %%**%s",
                     backend, 100 * loss->whole, 100 * loss->explained, text_string(&line));
     text_free(&line);
-    free(sleeps);
 }
 
 // ---- the table ------------------------------------------------------------------------------
@@ -125,42 +123,187 @@ static bool is_shown(const struct split_row *rows, size_t count, enum cause caus
     return shown;
 }
 
-static void split_table(struct document *document, const struct split_row *rows, size_t count,
-                        int threads) {
+// On the page as bars, in Markdown as a table.
+static void show_splits(struct document *document, const char *workload,
+                        const struct split_row *rows, size_t count, int threads) {
     struct column columns[CAUSES + 2] = {COLUMN("backend", BACKEND, split_row, backend, 0)};
     size_t used = 1;
     for (enum cause c = CAUSE_OWN; c < CAUSES; c++)
         if (is_shown(rows, count, c))
-            columns[used++] =
-                (struct column){causes[c].head, PERCENT,
-                                offsetof(struct split_row, shares) + c * sizeof(double), 0};
+            columns[used++] = COLUMN_OF(causes[c].head, PERCENT, split_row, shares, c);
     columns[used++] =
         (struct column)COLUMN("sleeps\nper second of each", RATE, split_row, sleeps, 0);
     document_table(document,
                    keep(document, "Where the time of %d thread%s goes", threads, plural(threads)),
                    columns, used, rows, count, sizeof *rows);
+    document_last(document)->markdown_only = true;
+    struct svg_bar *bars = checked_calloc(count, sizeof *bars);
+    const char *heads[CAUSES];
+    struct text label = {0};
+    for (size_t c = 0; c < CAUSES; c++) heads[c] = causes[c].head;
+    for (size_t i = 0; i < count; i++) {
+        bars[i] = (struct svg_bar){rows[i].backend, rows[i].shares};
+        text_add(&label, ". %s:", rows[i].backend);
+        for (size_t c = 0; c < CAUSES; c++)
+            if (rows[i].shares[c] >= 0.005)
+                text_add(&label, " %s %.1f %%", heads[c], 100 * rows[i].shares[c]);
+    }
+    document_plot(document, PLOT, svg_bars(bars, count, heads, CAUSES),
+                  "%s: where the time of %d thread%s goes%s", workload, threads, plural(threads),
+                  text_string(&label));
+    text_free(&label);
+    free(bars);
 }
 
-void part_causes(struct document *document, const struct analysis *analysis,
-                 const struct workload *workload) {
+PART(causes) {
     int threads = analysis->scale_threads;
     struct split_row *rows = checked_calloc(analysis->backend_count, sizeof *rows);
     size_t count = 0, bad = 0;
     for (size_t b = 0; b < analysis->backend_count; b++) {
-        const char *backend = analysis->backends[b];
-        struct split split = split_of(analysis, workload->name, backend, threads);
-        struct loss loss = loss_of(analysis, workload->name, backend);
-        if (split.told) {
-            rows[count] = (struct split_row){.backend = backend, .sleeps = split.sleeps};
-            memcpy(rows[count++].shares, split.shares, sizeof split.shares);
-        }
+        struct split split = split_of(analysis, workload->name, analysis->backends[b], threads);
+        if (!split.told) continue;
+        rows[count] = (struct split_row){analysis->backends[b], {0}, split.sleeps};
+        memcpy(rows[count++].shares, split.shares, sizeof split.shares);
+    }
+    if (count) show_splits(document, workload->name, rows, count, threads);
+    for (size_t b = 0; b < analysis->backend_count; b++) {
+        struct loss loss = loss_of(analysis, workload->name, analysis->backends[b]);
         if (!loss.told || loss.speedup.high >= SCALES_BADLY * threads) continue;
         if (bad++ == 0)
             document_paragraph(document,
                                "%d threads do less than %.2g times the work of one:", threads,
                                SCALES_BADLY * threads);
-        say_loss(document, analysis, workload->name, backend, &loss);
+        say_loss(document, analysis, workload->name, analysis->backends[b], &loss);
     }
-    if (count) split_table(document, rows, count, threads);
+    free(rows);
+}
+
+// ---- without a cause --------------------------------------------------------------------
+
+// The gain, or why the cause stays; NULL: neither was asked.
+static const char *gain_text(struct document *document, const struct analysis *analysis,
+                             const char *workload, const char *backend, const char *cause) {
+    const json_t *root = analysis->results->root;
+    struct interval gain =
+        gain_without(analysis, workload, backend, cause, analysis->scale_threads);
+    if (gain.estimate > 0) return keep_marked(document, gain);
+    // A default run removes few of them, which is no news.
+    return json_is_true(json_object_get(root, "every_cause"))
+               ? what_if_kept(json_object_get(root, "causes"), backend, workload, cause)
+               : NULL;
+}
+
+PART(what_if) {
+    static const char *const shown[WHAT_IF_CAUSES] = {"a private copy for each thread",
+                                                      "shared objects immortal",
+                                                      "the collector off", "locks off"};
+    size_t width = 1 + analysis->backend_count, count = 0;
+    const char **cells = checked_calloc(WHAT_IF_CAUSES * width, sizeof *cells);
+    for (size_t c = 0; c < WHAT_IF_CAUSES; c++) {
+        const char **row = cells + count * width;
+        bool any = false;
+        *row = shown[c];
+        for (size_t b = 0; b < analysis->backend_count; b++) {
+            row[1 + b] = gain_text(document, analysis, workload->name, analysis->backends[b],
+                                   what_if_causes[c]);
+            any = any || row[1 + b];
+        }
+        count += any;
+    }
+    const struct column first[] = {{"instead", TEXT, 0, 0}};
+    struct column *columns =
+        backend_columns(analysis, first, 1, TEXT, sizeof *cells, sizeof *cells);
+    document_table(document,
+                   keep(document,
+                        "Throughput on %d thread%s without a cause of cost, over that with it; "
+                        "gains do not add up",
+                        analysis->scale_threads, plural(analysis->scale_threads)),
+                   columns, width, cells, count, width * sizeof *cells);
+    free(columns);
+    free(cells);
+}
+
+// ---- in an operation --------------------------------------------------------------------
+
+// What the counting drivers count, and what the processor and the kernel do, in plain words.
+static const struct {
+    const char *names[2], *words;
+    bool of_machine;
+} events[] = {
+    {{"local_increfs", "local_decrefs"}, "counts without an atomic instruction", false},
+    {{"shared_increfs", "shared_decrefs"}, "counts with one", false},
+    {{"per_thread_increfs", "per_thread_decrefs"}, "counts in the thread's own array", false},
+    {{"lost_cas"}, "counts that another thread's count made repeat", false},
+    {{"locks_biased"}, "locks of objects, taken plainly", false},
+    {{"locks_atomic"}, "locks of objects, taken with an atomic instruction", false},
+    {{"lock_waits"}, "waits for a lock", false},
+    {{"lock_revocations"}, "locks taken from a running owner", false},
+    {{"reads_unlocked"}, "reads of containers without a lock", false},
+    {{"reads_locked"}, "reads of containers with one", false},
+    {{"queued"}, "last references dropped by another thread", false},
+    {{"merges"}, "merges of an object's two counts", false},
+    {{"adopted"}, "objects that move to a thread that uses them", false},
+    {{"made_per_thread"}, "objects that move to counts per thread", false},
+    {{"allocations"}, "allocations", false},
+    {{"frees_remote"}, "frees of memory of another thread", false},
+    {{"retired"}, "pieces of memory that wait for a grace period", false},
+    {{"gil_waits"}, "waits for the GIL", false},
+    {{"gil_handovers"}, "hand-overs of the GIL", false},
+    {{"stops"}, "stops of all threads", false},
+    {{"instructions"}, "instructions", true},
+    {{"cycles"}, "cycles", true},
+    {{"cache_misses"}, "cache misses", true},
+    {{"branch_misses"}, "branch misses", true},
+    {{"context_switches"}, "context switches", true},
+    {{"page_faults"}, "page faults", true},
+    {{"migrations"}, "moves to another core", true},
+};
+enum { EVENTS = sizeof events / sizeof *events };
+
+// Per operation; NAN: it was not counted.
+static double event_of(const struct analysis *analysis, const char *workload, const char *backend,
+                       size_t event) {
+    int threads = analysis->scale_threads;
+    const struct run *run = counted_run(analysis, workload, backend, threads);
+    const struct cell *cell = analysis_cell(analysis, workload, backend, threads);
+    double sum = 0;
+    if (events[event].of_machine) {
+        for (size_t i = 0; cell && i < cell->runs.count; i++)
+            sum += object_number(cell->runs.items[i].perf_counts, events[event].names[0], NAN);
+        return cell ? each(sum, SUM(cell->runs, operations)) : NAN;
+    }
+    for (size_t n = 0; n < 2 && events[event].names[n]; n++)
+        sum += run ? object_number(run->counters, events[event].names[n], 0) : NAN;
+    return run ? each(sum, run->stats_operations) : NAN;
+}
+
+struct operation_row {
+    const char *words;
+    double counts[];
+};
+
+PART(operations) {
+    size_t size = sizeof(struct operation_row) + analysis->backend_count * sizeof(double),
+           count = 0;
+    char *rows = checked_calloc(EVENTS, size);
+    for (size_t e = 0; e < EVENTS; e++) {
+        struct operation_row *row = (void *)(rows + count * size);
+        bool any = false;
+        row->words = events[e].words;
+        for (size_t b = 0; b < analysis->backend_count; b++) {
+            row->counts[b] = event_of(analysis, workload->name, analysis->backends[b], e);
+            any = any || row->counts[b] > 0;
+        }
+        count += any;
+    }
+    const struct column first[] = {{"event", TEXT, 0, 0}};
+    struct column *columns = backend_columns(
+        analysis, first, 1, NUMBER, offsetof(struct operation_row, counts), sizeof(double));
+    document_table(document,
+                   keep(document, "What happens in an operation, the mean on %d thread%s",
+                        analysis->scale_threads, plural(analysis->scale_threads)),
+                   columns, 1 + analysis->backend_count, rows, count, size);
+    if (count) document_last(document)->page_only = true;
+    free(columns);
     free(rows);
 }

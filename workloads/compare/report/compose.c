@@ -8,33 +8,50 @@
 #include <string.h>
 
 static void (*const sections[])(struct document *, const struct analysis *) = {
-    section_findings, section_against,   section_summary,    section_failures,  section_workloads,
-    section_price,    section_scaling,   section_law,        section_processes, section_patterns,
-    section_server,   section_collector, section_variants,   section_convoy,    section_what_if,
-    section_hardware, section_sizes,     section_conditions, section_control,
+    section_banner,   section_findings,  section_against,    section_answer,
+    section_failures, section_workloads, section_tasks,      section_convoy,
+    section_server,   section_control,   section_conditions,
 };
 
 // A run of the control alone has nothing to say about backends.
 static bool belongs_to_control(void (*section)(struct document *, const struct analysis *)) {
-    return section == section_failures || section == section_conditions ||
-           section == section_control;
+    return section == section_banner || section == section_failures ||
+           section == section_conditions || section == section_control;
 }
 
 struct document compose_report(const struct analysis *analysis) {
     struct document document = {.results = analysis->results};
-    if (analysis->results->incomplete)
-        document_paragraph(&document, "**Incomplete:** the run was stopped before its end. The "
-                                      "report is from the samples taken until then.");
     for (size_t i = 0; i < sizeof sections / sizeof *sections; i++)
         if (!analysis->results->self || belongs_to_control(sections[i]))
             sections[i](&document, analysis);
     return document;
 }
 
-double run_event(const struct run *run, const char *name) {
-    return run && run->stats_operations > 0
-               ? object_number(run->counters, name, 0) / run->stats_operations
-               : NAN;
+// ---- what sections share -----------------------------------------------------------------
+
+double each(double sum, double count) { return count > 0 ? sum / count : NAN; }
+
+bool is_interpreter(const struct analysis *analysis, const char *name) {
+    return backend_place(analysis->results, name) >= analysis->results->backend_count;
+}
+
+struct runs runs_from(const struct analysis *analysis, struct sources sources, size_t place,
+                      const char *workload, const char *variant, int threads) {
+    const struct results *results = analysis->results;
+    struct key key = {.list =
+                          place < results->backend_count ? sources.backends : sources.interpreters,
+                      .workload = workload,
+                      .variant = variant,
+                      .backend = results->names[place],
+                      .threads = threads};
+    return runs_at(results, &key);
+}
+
+const struct cell *cell_from(const struct analysis *analysis, struct sources sources, size_t place,
+                             const char *workload, const char *variant, int threads) {
+    struct runs runs = runs_from(analysis, sources, place, workload, variant, threads);
+    struct key key = runs.count ? run_key(runs.items) : (struct key){0};
+    return runs.count ? analysis_find(analysis, &key) : NULL;
 }
 
 const struct run *counted_run(const struct analysis *analysis, const char *workload,
@@ -46,18 +63,16 @@ const struct run *counted_run(const struct analysis *analysis, const char *workl
 }
 
 struct column *backend_columns(const struct analysis *analysis, const struct column *first,
-                               size_t first_count, size_t from, enum cell_type type, size_t at,
-                               size_t size) {
+                               size_t first_count, enum cell_type type, size_t at, size_t size) {
     struct column *columns = checked_calloc(first_count + analysis->backend_count, sizeof *columns);
     for (size_t i = 0; i < first_count; i++) columns[i] = first[i];
-    for (size_t b = from; b < analysis->backend_count; b++)
-        columns[first_count + b - from] =
-            (struct column){analysis->backends[b], type, at + (b - from) * size, 0};
+    for (size_t b = 0; b < analysis->backend_count; b++)
+        columns[first_count + b] = (struct column){analysis->backends[b], type, at + b * size, 0};
     return columns;
 }
 
-void part_left_out(struct document *document, const struct analysis *analysis,
-                   const char *workload) {
+void say_left_out(struct document *document, const struct analysis *analysis,
+                  const char *workload) {
     const json_t *entry;
     size_t index;
     json_array_foreach(json_object_get(analysis->results->root, "left_out"), index, entry) {
@@ -99,7 +114,7 @@ void section_failures(struct document *document, const struct analysis *analysis
             object_string(failure, "workload", "?"), object_string(failure, "backend", "?"),
             object_number(failure, "threads", 0), failed_pass(object_string(failure, "list", "")),
             object_number(failure, "status", -1));
-        document_verbatim(document, object_string(failure, "stderr", ""));
+        document_say(document, VERBATIM, "%s", object_string(failure, "stderr", ""));
     }
     if (count > SHOWN) document_paragraph(document, "The others are in results.json.");
 }
@@ -111,14 +126,6 @@ struct terminal_row {
     double one, many;
     struct interval speedup, gain;
 };
-
-static const char *finding_name(enum finding finding) {
-    static const char *const names[] = {[FINDING_NONE] = "",
-                                        [FINDING_DIFFERENT] = "different",
-                                        [FINDING_SAME] = "same",
-                                        [FINDING_OPEN] = "not enough data"};
-    return names[finding];
-}
 
 struct table compose_terminal_table(const struct analysis *analysis) {
     const struct results *results = analysis->results;

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //
-// The convoy: how soon a thread that waits for a socket answers beside busy threads.
-// The times of all runs of a place are pooled; how far the runs are apart stands beside.
+// The convoy: how soon a thread that waits for a socket answers beside busy threads.  The times
+// of all runs of a place are pooled; how far the runs are apart stands beside.
 #include "compose.h"
-
 #include "svg.h"
 
 #include <gsl/gsl_sort.h>
@@ -11,14 +10,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SHOWN_BUSY = 2 };
+enum { SHOWN_BUSY = 2, SCHEMES = 4 };
+static const char *const schemes[SCHEMES] = {"ticks", "cpython", "deadline", "none"};
 
 struct convoy_row {
-    const char *name, *backend;
+    const char *name, *backend, *scheme;
     double busy, count, p50, p90, p99, longest, operations;
-    struct span p50_each, p99_each;
+    struct span p99_each;
     double *times; // ascending, milliseconds
-    size_t time_count;
+    size_t time_count, place;
 };
 
 // Only where the sample carries it.
@@ -37,28 +37,33 @@ static struct span each_of(struct runs runs, double share) {
     return span;
 }
 
-static struct convoy_row row_of(struct document *document, const struct results *results,
-                                struct runs runs) {
-    const struct run *first = runs.items;
-    bool interpreter = backend_place(results, first->backend) == results->backend_count;
-    struct convoy_row row = {.name = interpreter || strcmp(first->variant, "none") == 0
-                                         ? first->backend
-                                         : keep(document, "%s, %s", first->backend, first->variant),
-                             .backend = first->backend,
-                             .busy = first->threads,
-                             .p50_each = each_of(runs, 0.5),
-                             .p99_each = each_of(runs, 0.99),
-                             .operations =
-                                 first->threads ? SUM(runs, rate) / (double)runs.count : NAN};
+// The times of all runs, ascending; the caller frees them.
+static double *pool_times(struct runs runs, size_t *count) {
+    double *times = NULL;
+    *count = 0;
     for (size_t i = 0; i < runs.count; i++) {
         const struct run *run = &runs.items[i];
-        row.times =
-            checked_realloc(row.times, (row.time_count + run->time_count) * sizeof *row.times);
-        if (run->time_count)
-            memcpy(row.times + row.time_count, run->times, run->time_count * sizeof *row.times);
-        row.time_count += run->time_count;
+        times = checked_realloc(times, (*count + run->time_count) * sizeof *times);
+        if (run->time_count) memcpy(times + *count, run->times, run->time_count * sizeof *times);
+        *count += run->time_count;
     }
-    gsl_sort(row.times, 1, row.time_count);
+    if (*count) gsl_sort(times, 1, *count);
+    return times;
+}
+
+static struct convoy_row row_of(struct document *document, const struct analysis *analysis,
+                                struct runs runs) {
+    const struct run *first = runs.items;
+    bool alone = is_interpreter(analysis, first->backend) || strcmp(first->variant, "none") == 0;
+    struct convoy_row row = {
+        .name = alone ? first->backend : keep(document, "%s, %s", first->backend, first->variant),
+        .backend = first->backend,
+        .scheme = alone ? NULL : first->variant,
+        .busy = first->threads,
+        .place = backend_place(analysis->results, first->backend),
+        .p99_each = each_of(runs, 0.99),
+        .operations = first->threads ? SUM(runs, rate) / (double)runs.count : NAN};
+    row.times = pool_times(runs, &row.time_count);
     row.count = (double)row.time_count;
     row.p50 = carried(row.times, row.time_count, 0.5);
     row.p90 = carried(row.times, row.time_count, 0.9);
@@ -67,68 +72,50 @@ static struct convoy_row row_of(struct document *document, const struct results 
     return row;
 }
 
-// The backends as they are listed, then interpreters.  Returns how many; the caller frees them.
-static size_t names_of(const struct results *results, struct runs convoys, const char ***names) {
-    size_t count = 0;
-    *names = checked_calloc(results->backend_count + convoys.count, sizeof **names);
-    for (size_t b = 0; b < results->backend_count; b++)
-        (*names)[count++] = results->backends[b].name;
-    for (size_t i = 0; i < convoys.count; i++) {
-        bool known = false;
-        for (size_t n = 0; n < count; n++)
-            known = known || strcmp((*names)[n], convoys.items[i].backend) == 0;
-        if (!known) (*names)[count++] = convoys.items[i].backend;
-    }
-    return count;
+static struct runs convoys_of(const struct analysis *analysis, const char *backend,
+                              const char *scheme, int busy) {
+    struct key key = {.list = LIST_CONVOY,
+                      .workload = "convoy",
+                      .variant = scheme,
+                      .backend = backend,
+                      .threads = busy};
+    return runs_at(analysis->results, &key);
 }
 
-// By busy threads, then by names, then ticks, cpython, deadline.
+// By busy threads, then by names, then by schemes.
 static size_t convoy_rows(struct document *document, const struct analysis *analysis,
                           struct runs convoys, struct convoy_row *rows) {
-    static const char *const schemes[] = {"ticks", "cpython", "deadline", "none"};
     const struct results *results = analysis->results;
     int most = 0;
-    const char **names;
-    size_t count = 0, name_count = names_of(results, convoys, &names);
+    size_t count = 0;
     for (size_t i = 0; i < convoys.count; i++)
         most = convoys.items[i].threads > most ? convoys.items[i].threads : most;
     for (int busy = 0; busy <= most; busy++)
-        for (size_t b = 0; b < name_count; b++)
-            for (size_t s = 0; s < sizeof schemes / sizeof *schemes; s++) {
-                struct key key = {.list = LIST_CONVOY,
-                                  .workload = "convoy",
-                                  .variant = schemes[s],
-                                  .backend = names[b],
-                                  .threads = busy};
-                struct runs runs = runs_at(results, &key);
-                if (runs.count) rows[count++] = row_of(document, results, runs);
+        for (size_t p = 0; p < results->name_count; p++)
+            for (size_t s = 0; s < SCHEMES; s++) {
+                struct runs runs = convoys_of(analysis, results->names[p], schemes[s], busy);
+                if (runs.count) rows[count++] = row_of(document, analysis, runs);
             }
-    free(names);
     return count;
 }
 
-void part_answers(struct document *document, const struct analysis *analysis) {
-    struct runs convoys = runs_of(analysis->results, LIST_CONVOY);
-    struct convoy_row *rows = checked_calloc(convoys.count, sizeof *rows);
-    size_t count = convoy_rows(document, analysis, convoys, rows);
-    struct text line = {0};
-    bool rare = true;
-    for (size_t i = 0; i < count; i++)
-        rare = rare && (rows[i].busy != SHOWN_BUSY || !isnan(rows[i].p99));
-    for (size_t i = 0; i < count; i++) {
-        bool other = strstr(rows[i].name, ", ticks") || strstr(rows[i].name, ", deadline");
-        if (rows[i].busy == SHOWN_BUSY && !other)
-            text_add(&line, "%s**%s** %.3g ms", line.length ? ", " : "", rows[i].backend,
-                     rare ? rows[i].p99 : rows[i].p50);
-        free(rows[i].times);
-    }
-    if (line.length)
-        document_bullet(document,
-                        "The answer of a thread that waits, beside %d busy ones, %s times of 100 "
-                        "within: %s.",
-                        SHOWN_BUSY, rare ? "99" : "50", text_string(&line));
-    text_free(&line);
-    free(rows);
+// By CPython's policy where there is a lock.
+double answer_of(const struct analysis *analysis, const char *backend, bool rare) {
+    struct runs runs = convoys_of(analysis, backend, "cpython", SHOWN_BUSY);
+    if (runs.count == 0) runs = convoys_of(analysis, backend, "none", SHOWN_BUSY);
+    size_t count;
+    double *times = pool_times(runs, &count), answer = carried(times, count, rare ? 0.99 : 0.5);
+    free(times);
+    return answer;
+}
+
+bool answers_are_rare(const struct analysis *analysis) {
+    const struct results *results = analysis->results;
+    for (size_t p = 0; p < results->name_count; p++)
+        if (isnan(answer_of(analysis, results->names[p], true)) &&
+            !isnan(answer_of(analysis, results->names[p], false)))
+            return false;
+    return true;
 }
 
 // Times against the share of answers that are as quick, beside two busy threads.
@@ -139,12 +126,18 @@ static void plot_shares(struct document *document, const struct convoy_row *rows
     struct svg_line *lines = checked_calloc(count, sizeof *lines);
     double most = 10;
     for (size_t i = 0; i < count; i++) {
-        lines[i] = (struct svg_line){.name = rows[i].name, .place = i};
+        const char *scheme = rows[i].scheme;
+        lines[i] = (struct svg_line){.name = rows[i].name,
+                                     .place = rows[i].place,
+                                     .dashed = scheme && strcmp(scheme, "cpython") != 0};
         for (size_t s = 0; rows[i].busy == SHOWN_BUSY && s < sizeof shares / sizeof *shares; s++) {
-            double value = carried(rows[i].times, rows[i].time_count, shares[s]);
-            if (isnan(value)) continue;
-            most = fmax(most, 1 / (1 - shares[s]));
-            svg_add_point(&lines[i], (struct svg_point){.x = 1 / (1 - shares[s]), .y = value});
+            struct svg_point point = {.x = 1 / (1 - shares[s]),
+                                      .y = carried(rows[i].times, rows[i].time_count, shares[s])};
+            if (isnan(point.y)) continue;
+            most = fmax(most, point.x);
+            snprintf(point.title, sizeof point.title, "%s: %.4g %% within %.3g ms", rows[i].name,
+                     100 * shares[s], point.y);
+            svg_add_point(&lines[i], point);
         }
     }
     size_t shown = 0;
@@ -155,73 +148,44 @@ static void plot_shares(struct document *document, const struct convoy_row *rows
                                           .names = names,
                                           .tick_count = shown},
                                     .y = {.label = "milliseconds", .log = true}};
-    char *svg = svg_draw(&chart, lines, count);
-    if (svg)
-        document_plot(document, svg,
-                      "The time of an answer against the share of answers as quick, beside %d busy "
-                      "threads; the table has the numbers",
-                      SHOWN_BUSY);
+    document_plot(document, PLOT, svg_draw(&chart, lines, count),
+                  "The time of an answer beside %d busy threads. The table has the numbers",
+                  SHOWN_BUSY);
     svg_free_lines(lines, count);
-    free(lines);
-}
-
-static void plot_tails(struct document *document, const struct convoy_row *rows, size_t count) {
-    struct svg_line *lines = checked_calloc(count, sizeof *lines);
-    size_t used = 0;
-    for (size_t i = 0; i < count; i++) {
-        size_t at = 0;
-        while (at < used && strcmp(lines[at].name, rows[i].name) != 0) at++;
-        if (at == used) lines[used++] = (struct svg_line){.name = rows[i].name, .place = at};
-        if (!isnan(rows[i].p99))
-            svg_add_point(&lines[at], (struct svg_point){.x = rows[i].busy, .y = rows[i].p99});
-    }
-    const struct svg_chart chart = {.x = {.label = "busy threads", .low = -0.2, .high = 4.2},
-                                    .y = {.label = "99th percentile, milliseconds", .log = true}};
-    char *svg = svg_draw(&chart, lines, used);
-    if (svg)
-        document_plot(document, svg,
-                      "The 99th percentile of an answer's time against busy threads; the table has "
-                      "the numbers");
-    svg_free_lines(lines, used);
     free(lines);
 }
 
 void section_convoy(struct document *document, const struct analysis *analysis) {
     struct runs convoys = runs_of(analysis->results, LIST_CONVOY);
-    part_left_out(document, analysis, "convoy");
+    say_left_out(document, analysis, "convoy");
     if (convoys.count == 0) return;
     struct convoy_row *rows = checked_calloc(convoys.count, sizeof *rows);
     size_t count = convoy_rows(document, analysis, convoys, rows);
-    document_heading(document, 2, "Convoys: the answer of a thread that waits, beside busy ones");
-    document_paragraph(document, "A thread waits for a socket and answers each byte after a little "
-                                 "work on objects; others never wait. With a global lock the "
-                                 "answer has to wait for the lock as well. **ticks**: the holder "
-                                 "releases the lock after 100 safepoints, and the quickest thread "
-                                 "takes it (before CPython 3.2). **cpython**: a waiter asks after "
-                                 "an interval in which the lock has not changed hands, and any "
-                                 "waiter may take it. **deadline**: each waiter's own interval "
-                                 "after it came, first come, first served.");
+    document_heading(document, 2, "Convoys: answers beside busy threads");
+    document_paragraph(
+        document, "A thread waits for a socket and answers each byte after a little work on "
+                  "objects; others never wait. With a GIL the answer has to wait for the lock "
+                  "as well. **ticks**: the holder releases it after 100 safepoints, and the "
+                  "quickest thread takes it, as before CPython 3.2. **cpython**: a waiter asks "
+                  "once the lock has not changed hands for an interval, and any waiter may "
+                  "take it. **deadline**: each waiter asks an interval after it came, first "
+                  "come, first served.");
     if (MOST(convoys, interval_us) > 0)
-        document_paragraph(document, "The switch interval of cpython and deadline is %g ms.",
-                           MOST(convoys, interval_us) / 1000);
-    if (rows[0].busy != rows[count - 1].busy) {
-        plot_shares(document, rows, count);
-        plot_tails(document, rows, count);
-    }
+        document_paragraph(document, "The interval is %g ms.", MOST(convoys, interval_us) / 1000);
+    plot_shares(document, rows, count);
     const struct column columns[] = {
-        COLUMN("scheme", TEXT, convoy_row, name, 0),
+        COLUMN("backend", BACKEND, convoy_row, backend, 0),
+        COLUMN("scheme", TEXT, convoy_row, scheme, 0),
         COLUMN("busy threads", COUNT, convoy_row, busy, 0),
         COLUMN("answers", COUNT, convoy_row, count, 0),
         COLUMN("50 %\nms", NUMBER, convoy_row, p50, 3),
-        COLUMN("50 % of each process\nms", RANGE, convoy_row, p50_each, 3),
         COLUMN("90 %\nms", NUMBER, convoy_row, p90, 3),
         COLUMN("99 %\nms", NUMBER, convoy_row, p99, 3),
         COLUMN("99 % of each process\nms", RANGE, convoy_row, p99_each, 3),
         COLUMN("longest\nms", NUMBER, convoy_row, longest, 3),
-        COLUMN("their operations per second\nall busy threads", RATE, convoy_row, operations, 0),
+        COLUMN("busy threads' operations\nper second, all", RATE, convoy_row, operations, 0),
     };
-    TABLE_OF(document, "Milliseconds until an answer; of each process: least to most", columns,
-             rows, count);
+    TABLE_OF(document, "Milliseconds until an answer", columns, rows, count);
     for (size_t i = 0; i < count; i++) free(rows[i].times);
     free(rows);
 }

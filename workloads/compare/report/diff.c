@@ -78,11 +78,6 @@ static void take_out_shifts(struct diff *diff) {
     free(distances);
 }
 
-static const char *finding_name(enum finding finding) {
-    static const char *const names[] = {"no verdict", "different", "the same", "not enough data"};
-    return names[finding];
-}
-
 // The variance between sessions of each row.  What moves a workload on a day moves all its
 // rows, so those count once: the variance is that of the workload, moderated over
 // workloads, or the row's own where that is larger.  Returns the degrees of freedom.
@@ -129,7 +124,10 @@ static void judge_rows(struct diff *diff, double margin) {
     for (size_t r = 0; r < diff->row_count; r++) {
         diff->rows[r].ratio = ratios[r];
         if (old > 1) diff->rows[r].ratio.finding = finding_of(&ratios[r], &diff->judgement);
-        diff->rows[r].verdict = finding_name(diff->rows[r].ratio.finding);
+        enum finding finding = diff->rows[r].ratio.finding;
+        diff->rows[r].verdict = finding == FINDING_NONE   ? "no verdict"
+                                : finding == FINDING_SAME ? "the same"
+                                                          : finding_name(finding);
     }
     free(ratios);
     free(variances);

@@ -71,13 +71,6 @@ static void read_logs(struct runs runs, const char *figure, double *logs, size_t
         logs[runs.items[i].round] = log(value_of(&runs.items[i], figure));
 }
 
-static size_t rounds_of(struct runs one, struct runs other) {
-    int last = 0;
-    for (size_t i = 0; i < one.count; i++) last = (int)fmax(last, one.items[i].round);
-    for (size_t i = 0; i < other.count; i++) last = (int)fmax(last, other.items[i].round);
-    return (size_t)last + 1;
-}
-
 static bool all_zero(struct runs runs, const char *figure) {
     for (size_t i = 0; i < runs.count; i++)
         if (value_of(&runs.items[i], figure) != 0) return false;
@@ -85,8 +78,7 @@ static bool all_zero(struct runs runs, const char *figure) {
 }
 
 static struct interval ratio_of_claim(const struct claim *claim, struct runs over,
-                                      struct runs under) {
-    size_t rounds = rounds_of(over, under);
+                                      struct runs under, size_t rounds) {
     double *logs = checked_calloc(2 * rounds, sizeof *logs);
     struct interval ratio = {0};
     read_logs(over, claim->over, logs, rounds);
@@ -126,7 +118,7 @@ static void add_row(struct document *document, const struct analysis *analysis,
     *row = (struct finding_row){.name = claim->cases[number].over.backend ? name
                                         : *name ? keep(document, "%s (%s)", backend, name)
                                                 : backend,
-                                .ratio = ratio_of_claim(claim, over, under)};
+                                .ratio = ratio_of_claim(claim, over, under, analysis->rounds)};
     row->verdict = claim_verdicts[claim_verdict(&row->ratio, claim->bound, claim->less)];
     for (size_t c = 0; c < MOST_CELLS && claim->cells[c].head; c++)
         row->cells[c] = median_of(claim->cells[c].of_under ? under : over, claim->cells[c].figure);
@@ -161,9 +153,7 @@ static const char *show_verdicts(struct document *document, const struct finding
             if (rows[i].verdict == claim_verdicts[v])
                 text_add(&line, "%s %s", named++ ? "," : ":", rows[i].name);
     }
-    const char *shown = keep(document, "%s", text_string(&line));
-    text_free(&line);
-    return shown;
+    return keep_text(document, &line);
 }
 
 // ---- the section -------------------------------------------------------------------
@@ -192,13 +182,12 @@ static void add_commands(struct document *document, const struct claim *claim) {
                 text_add(&lines, "%s%s", lines.length ? "\n" : "", line);
             free(line);
         }
-    document_verbatim(document, text_string(&lines));
-    text_free(&lines);
+    document_say(document, VERBATIM, "%s", keep_text(document, &lines));
 }
 
 static void add_claim(struct document *document, const struct claim *claim,
                       const struct finding_row *rows, size_t count) {
-    struct column columns[MOST_CELLS + 3] = {COLUMN("", TEXT, finding_row, name, 0)};
+    struct column columns[MOST_CELLS + 3] = {COLUMN("backend", TEXT, finding_row, name, 0)};
     size_t used = 1;
     for (size_t c = 0; c < MOST_CELLS && claim->cells[c].head; c++)
         columns[used++] = (struct column){
@@ -207,7 +196,6 @@ static void add_claim(struct document *document, const struct claim *claim,
     if (claim->under)
         columns[used++] = (struct column)COLUMN("ratio", RATIO, finding_row, ratio, 0);
     columns[used++] = (struct column)COLUMN("verdict", TEXT, finding_row, verdict, 0);
-    document_heading(document, 3, "%s", claim->title);
     document_paragraph(document, "“%s” (%s)", claim->quote, claim->talk);
     document_paragraph(document, "Measured: %s", claim->measured);
     document_paragraph(document, "**Rule:** it holds if %s %s than %g %s.", claim->subject,
@@ -219,34 +207,42 @@ static void add_claim(struct document *document, const struct claim *claim,
 enum { MOST_ROWS = 512 };
 struct summary_row {
     const char *title, *verdict;
+    const struct claim *claim;
 };
 
 size_t findings_count(const struct analysis *analysis) {
     return runs_of(analysis->results, LIST_FINDINGS).count;
 }
 
-// The claims and their verdicts.
-struct table compose_findings_table(struct document *document, const struct analysis *analysis) {
-    struct summary_row *summary = checked_calloc(claim_count, sizeof *summary);
+// The claims and their verdicts; returns how many.
+static size_t summarize(struct document *document, const struct analysis *analysis,
+                        struct summary_row *summary) {
     struct finding_row *rows = checked_calloc(MOST_ROWS, sizeof *rows);
     size_t used = 0;
     for (size_t c = 0; c < claim_count; c++) {
         size_t count = make_rows(document, analysis, &claims[c], rows);
         if (count)
-            summary[used++] =
-                (struct summary_row){claims[c].title, show_verdicts(document, rows, count)};
+            summary[used++] = (struct summary_row){
+                claims[c].title, show_verdicts(document, rows, count), &claims[c]};
     }
-    const struct column columns[] = {COLUMN("claim", LINK, summary_row, title, 0),
-                                     COLUMN("verdict", TEXT, summary_row, verdict, 0)};
-    struct table table =
-        table_make(analysis->results, "", columns, 2, summary, used, sizeof *summary);
     free(rows);
+    return used;
+}
+
+static const struct column summary_columns[] = {COLUMN("claim", TEXT, summary_row, title, 0),
+                                                COLUMN("verdict", TEXT, summary_row, verdict, 0)};
+
+struct table compose_findings_table(struct document *document, const struct analysis *analysis) {
+    struct summary_row *summary = checked_calloc(claim_count, sizeof *summary);
+    size_t used = summarize(document, analysis, summary);
+    struct table table =
+        table_make(analysis->results, "", summary_columns, 2, summary, used, sizeof *summary);
     free(summary);
     return table;
 }
 
 void section_findings(struct document *document, const struct analysis *analysis) {
-    part_left_out(document, analysis, "findings");
+    say_left_out(document, analysis, "findings");
     if (!findings_count(analysis)) return;
     document_heading(document, 2, "Findings: what talks on CPython's memory claim");
     document_paragraph(
@@ -256,11 +252,17 @@ void section_findings(struct document *document, const struct analysis *analysis
                   "is on the other, and is **undecided** if the bound lies inside. The claims are "
                   "about CPython; the figures are of Tally's object model, whose parts are built "
                   "alike.");
-    document_add_table(document, compose_findings_table(document, analysis));
+    struct summary_row *summary = checked_calloc(claim_count, sizeof *summary);
     struct finding_row *rows = checked_calloc(MOST_ROWS, sizeof *rows);
-    for (size_t c = 0; c < claim_count; c++) {
-        size_t count = make_rows(document, analysis, &claims[c], rows);
-        if (count) add_claim(document, &claims[c], rows, count);
+    size_t used = summarize(document, analysis, summary);
+    document_table(document, "", summary_columns, 2, summary, used, sizeof *summary);
+    document_last(document)->markdown_only = true;
+    for (size_t i = 0; i < used; i++) {
+        document_entry(document, summary_columns, 2, &summary[i], sizeof *summary);
+        add_claim(document, summary[i].claim, rows,
+                  make_rows(document, analysis, summary[i].claim, rows));
+        document_details_end(document);
     }
     free(rows);
+    free(summary);
 }

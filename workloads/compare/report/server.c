@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //
-// The task server under load: throughput and latency against worker threads, with the
-// model as cycles and with weak references.  A row is the median over the runs of a place.
+// The task server under load: throughput and latency against worker threads, with the model as
+// cycles and with weak references.  A row is the median over the runs of a place.
 #include "compose.h"
-
-#include "svg.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -57,34 +55,6 @@ static bool same_line(const struct server_row *one, const struct server_row *oth
     return strcmp(one->backend, other->backend) == 0 && strcmp(one->version, other->version) == 0;
 }
 
-static void plot(struct document *document, const struct server_row *rows, size_t count,
-                 bool latency) {
-    struct svg_line *lines = checked_calloc(count, sizeof *lines);
-    size_t used = 0;
-    for (size_t i = 0; i < count; i++) {
-        if (i == 0 || !same_line(&rows[i], &rows[i - 1])) {
-            lines[used] = (struct svg_line){
-                .name = keep(document, "%s, %s", rows[i].backend,
-                             strcmp(rows[i].version, "cycles") == 0 ? "cycles" : "weak"),
-                .place = used};
-            used++;
-        }
-        double value = latency ? rows[i].p99 : rows[i].requests;
-        if (!isnan(value))
-            svg_add_point(&lines[used - 1], (struct svg_point){.x = rows[i].threads, .y = value});
-    }
-    const struct svg_chart chart = {
-        .x = {.label = "worker threads"},
-        .y = {.label = latency ? "99th percentile, milliseconds" : "requests per second",
-              .log = latency}};
-    char *svg = svg_draw(&chart, lines, used);
-    if (svg)
-        document_plot(document, svg, "%s against worker threads; the table has the numbers",
-                      latency ? "The 99th percentile of latency" : "Requests per second");
-    svg_free_lines(lines, used);
-    free(lines);
-}
-
 // Weak references against cycles, on the most workers of each backend.
 static void say(struct document *document, const struct server_row *rows, size_t count) {
     for (size_t i = 0; i < count; i++) {
@@ -96,21 +66,19 @@ static void say(struct document *document, const struct server_row *rows, size_t
             if (strcmp(rows[k].backend, cycles->backend) == 0 && rows[k].threads == cycles->threads)
                 weak = &rows[k];
         if (!weak) continue;
-        char *with = show_rate(cycles->requests), *without = show_rate(weak->requests);
         document_bullet(
             document,
             "**%s** on %.0f worker%s: %s requests per second with cycles, longest pause "
             "%.2f ms; %s with weak references, %.2f ms.",
-            cycles->backend, cycles->threads, plural(cycles->threads), with, cycles->pause, without,
-            weak->pause);
-        free(without);
-        free(with);
+            cycles->backend, cycles->threads, plural(cycles->threads),
+            keep_rate(document, cycles->requests), cycles->pause,
+            keep_rate(document, weak->requests), weak->pause);
     }
 }
 
 void section_server(struct document *document, const struct analysis *analysis) {
     struct runs servers = runs_of(analysis->results, LIST_SERVERS);
-    part_left_out(document, analysis, "task-server");
+    say_left_out(document, analysis, "task-server");
     if (servers.count == 0) return;
     struct server_row *rows = checked_calloc(servers.count, sizeof *rows);
     size_t count = server_rows(analysis, servers, rows);
@@ -123,8 +91,6 @@ void section_server(struct document *document, const struct analysis *analysis) 
         "processors. Every answer was good: a run with one that is not fails.",
         servers.items->connections, servers.items->seconds);
     say(document, rows, count);
-    plot(document, rows, count, false);
-    plot(document, rows, count, true);
     const struct column columns[] = {
         COLUMN("backend", BACKEND, server_row, backend, 0),
         COLUMN("model", TEXT, server_row, version, 0),

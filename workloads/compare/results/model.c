@@ -295,8 +295,7 @@ struct runs runs_of(const struct results *results, enum list list) {
 
 size_t backend_place(const struct results *results, const char *name) {
     size_t place = 0;
-    while (place < results->backend_count && strcmp(results->backends[place].name, name) != 0)
-        place++;
+    while (place < results->name_count && strcmp(results->names[place], name) != 0) place++;
     return place;
 }
 
@@ -319,6 +318,17 @@ static void read_backends(struct results *results) {
                              .locking = object_string(entry, "locking", ""),
                              .ablation = strcmp(role, "ablation") == 0};
     }
+}
+
+static void add_name(struct results *results, const char *name) {
+    if (backend_place(results, name) < results->name_count) return;
+    results->names =
+        checked_realloc(results->names, (results->name_count + 1) * sizeof *results->names);
+    results->names[results->name_count++] = name;
+}
+
+static bool from_interpreters(enum list list) {
+    return list == LIST_PYTHON || list == LIST_PATTERNS || list == LIST_CONVOY;
 }
 
 static const json_t *description_of(const json_t *root, const char *name) {
@@ -361,11 +371,13 @@ struct results results_make(const json_t *root) {
         count += json_array_size(json_object_get(root, list_names[l]));
     results.runs = checked_calloc(count, sizeof *results.runs);
     read_backends(&results);
+    for (size_t b = 0; b < results.backend_count; b++) add_name(&results, results.backends[b].name);
     for (size_t l = 0; l < LISTS; l++)
         json_array_foreach(json_object_get(root, list_names[l]), index, json) {
             struct run *run = &results.runs[results.run_count++];
             *run = read_run(l, json);
             if (l == LIST_TIMED && run->sample_count) add_workload(&results, run);
+            if (from_interpreters(l)) add_name(&results, run->backend);
         }
     qsort(results.runs, results.run_count, sizeof *results.runs, compare_runs);
     return results;
@@ -380,5 +392,6 @@ void results_free(struct results *results) {
     free(results->runs);
     free(results->workloads);
     free(results->backends);
+    free(results->names);
     *results = (struct results){0};
 }

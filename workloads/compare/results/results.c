@@ -57,16 +57,6 @@ bool results_check_run(const json_t *run, const char **why) {
     return true;
 }
 
-static bool runs_are_good(const json_t *root, const char *name, const char **why) {
-    const json_t *runs = json_object_get(root, name), *run;
-    size_t index;
-    *why = "its lists of runs are missing";
-    if (!json_is_array(runs)) return false;
-    json_array_foreach(runs, index, run)
-        if (!results_check_run(run, why)) return false;
-    return true;
-}
-
 bool results_check_backends(const json_t *list) {
     const json_t *entry;
     size_t index;
@@ -75,20 +65,18 @@ bool results_check_backends(const json_t *list) {
     return json_array_size(list) > 0;
 }
 
-// Lists that a run may lack.
-static bool extras_are_good(const json_t *root, const char **why) {
-    static const struct {
-        const char *list;
-        bool (*check)(const json_t *run, const char **why);
-    } lists[] = {{"convoy", convoy_check},       {"servers", server_check},
-                 {"findings", findings_check},   {"patterns", results_check_run},
-                 {"python", results_check_run},  {"variants", results_check_run},
-                 {"what_if", results_check_run}, {"against", results_check_run}};
-    const json_t *run;
+static bool runs_are_good(const json_t *root, enum list list, const char **why) {
+    static bool (*const checks[LISTS])(const json_t *,
+                                       const char **) = {[LIST_CONVOY] = convoy_check,
+                                                         [LIST_SERVERS] = server_check,
+                                                         [LIST_FINDINGS] = findings_check};
+    const json_t *runs = json_object_get(root, list_names[list]), *run;
+    bool needed = list == LIST_TIMED || list == LIST_COUNTED || list == LIST_CONTROL;
     size_t index;
-    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
-        json_array_foreach(json_object_get(root, lists[i].list), index, run)
-            if (!lists[i].check(run, why)) return false;
+    *why = "its lists of runs are missing";
+    if (runs ? !json_is_array(runs) : needed) return false;
+    json_array_foreach(runs, index, run)
+        if (!(checks[list] ? checks[list] : results_check_run)(run, why)) return false;
     return true;
 }
 
@@ -96,14 +84,13 @@ static bool results_are_good(const json_t *root, const char **why) {
     *why = "its list of backends is missing or wrong";
     if (!results_check_backends(json_object_get(root, "backends"))) return false;
     *why = "it has no machine, build or list of failures";
-    return json_is_object(json_object_get(root, "machine")) &&
-           json_is_object(json_object_get(root, "build")) &&
-           json_is_array(json_object_get(root, "failures")) &&
-           runs_are_good(root, list_names[LIST_TIMED], why) &&
-           runs_are_good(root, "counted", why) && runs_are_good(root, "control", why) &&
-           (!json_object_get(root, "totals") || runs_are_good(root, "totals", why)) &&
-           (!json_object_get(root, "processes") || runs_are_good(root, "processes", why)) &&
-           extras_are_good(root, why);
+    if (!json_is_object(json_object_get(root, "machine")) ||
+        !json_is_object(json_object_get(root, "build")) ||
+        !json_is_array(json_object_get(root, "failures")))
+        return false;
+    for (enum list list = 0; list < LISTS; list++)
+        if (!runs_are_good(root, list, why)) return false;
+    return true;
 }
 
 json_t *results_load(const char *path) {

@@ -121,6 +121,8 @@ struct results {
     size_t workload_count;
     struct backend *backends; // as the file lists them; the first is the reference
     size_t backend_count;
+    const char **names; // of the backends, then of the interpreters that were measured beside them
+    size_t name_count;
     double margin;
     bool self, incomplete;
 };
@@ -149,7 +151,8 @@ struct runs runs_of(const struct results *results, enum list list);
 int run_compare(const struct run *run, const struct key *key);
 struct key run_key(const struct run *run);
 
-// The place of a backend in the file's list, which is its colour; one past the end: not there.
+// The place of a backend, or of an interpreter, among the names, which is its colour; one past the
+// end: not there.
 size_t backend_place(const struct results *results, const char *name);
 const struct workload *workload_named(const struct results *results, const char *name);
 

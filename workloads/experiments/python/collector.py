@@ -7,12 +7,9 @@ prints a block of results as the drivers tally-<backend> do.
 The options are those of the drivers. A pause is the time from gc's callback
 before a collection to the one after: with a GIL nothing else runs meanwhile.
 """
-import argparse
 import gc
-import json
 import os
 import random
-import resource
 import sys
 import threading
 import time
@@ -393,52 +390,18 @@ def measure(options, values):
                 "per_thread": operations,
             }
         )
-    block = {
-        "format": "tally-run",
-        "version": 1,
-        "workload": options.workload,
-        "backend": program.python_name(),
-        "mode": "threads",
-        "threads": threads,
-        "unit": workload.unit,
-        "sharing": "own",
-        "parameters": values,
-        "samples": samples,
-        "peak_rss_kib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss,
-        "collector": pauses.result(),
-    }
-    if workload.latency:
-        block["latency"] = latency_of(shared["times"])
-    return block
+    more = {"latency": latency_of(shared["times"])} if workload.latency else {}
+    program.print_run(
+        options,
+        unit=workload.unit,
+        parameters=values,
+        samples=samples,
+        collector=pauses.result(),
+        **more,
+    )
 
 
 # ---- command line ---------------------------------------------------------------
-
-
-def parse():
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument(
-        "--list",
-        action="store_true",
-        help="only name this Python, the workloads, and what it cannot set, as JSON",
-    )
-    parser.add_argument("--workload", choices=WORKLOADS, help="the workload; must be given")
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--samples", type=int, default=5)
-    parser.add_argument("--sample-ms", type=int, default=200)
-    parser.add_argument("--warmup-ms", type=int, default=100)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument(
-        "--set", action="append", default=[], metavar="NAME=VALUE,...", help="parameters"
-    )
-    options = parser.parse_args()
-    if not options.list and not options.workload:
-        parser.error("which workload? Give --workload NAME")
-    if min(options.threads, options.samples, options.sample_ms) < 1:
-        parser.error("--threads, --samples and --sample-ms are 1 at the least")
-    return parser, options
 
 
 def parameters(parser, options):
@@ -459,32 +422,13 @@ def parameters(parser, options):
 
 
 def main():
-    parser, options = parse()
-    if options.list:
-        print(
-            json.dumps(
-                {
-                    "name": program.python_name(),
-                    "workloads": list(WORKLOADS),
-                    "lacks": ["finalizers=python2"],
-                }
-            )
-        )
-    else:
-        print(json.dumps(measure(options, parameters(parser, options))))
-
-
-try:
-    if sys.stdout is None:
-        sys.exit("collector.py: cannot write to standard output: it is closed")
-    main()
-    sys.stdout.flush()
-except KeyboardInterrupt:
-    sys.exit(130)
-except OSError as error:
-    print(
-        f"collector.py: cannot write to standard output: {error.strerror}",
-        file=sys.stderr,
-        flush=True,
+    parser = program.driver_options(__doc__, WORKLOADS)
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE,...", help="parameters"
     )
-    os._exit(1)  # what is left to print is lost, and not to be tried again
+    options = program.parse_driver(parser, WORKLOADS, lacks=["finalizers=python2"])
+    if options:
+        measure(options, parameters(parser, options))
+
+
+program.main(main)

@@ -11,11 +11,8 @@ from the common start to the end of its last batch, and the rate is all operatio
 the time until the last of them ends, as in Tally's drivers. Every batch is checked.
 Python 3.7 or later.
 """
-import argparse
-import json
 import math
 import os
-import resource
 import sys
 import threading
 import time
@@ -200,75 +197,22 @@ def measure(options):
     samples = [
         sample(function, options.threads, options.sample_ms / 1000) for _ in range(options.samples)
     ]
-    processors = (
-        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    program.print_run(
+        options,
+        unit="operations",
+        parameters={},
+        samples=samples,
+        oversubscribed=options.threads > len(os.sched_getaffinity(0)),
+        pinned=False,
     )
-    return {
-        "format": "tally-run",
-        "version": 1,
-        "workload": options.workload,
-        "backend": program.python_name(),
-        "mode": "threads",
-        "threads": options.threads,
-        "unit": "operations",
-        "sharing": "own",
-        "parameters": {},
-        "samples": samples,
-        "oversubscribed": options.threads > processors,
-        "pinned": False,
-        "peak_rss_kib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss,
-    }
-
-
-def whole(least, most):
-    def convert(text):
-        value = int(text)
-        if not least <= value <= most:
-            raise argparse.ArgumentTypeError(f"{value} is not from {least} to {most}")
-        return value
-
-    return convert
-
-
-def arguments():
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument(
-        "--list", action="store_true", help="only name this Python and the workloads, as JSON"
-    )
-    parser.add_argument("--workload", choices=PATTERNS, help="the workload; must be given")
-    parser.add_argument("--threads", type=whole(1, 256), default=1, metavar="N")
-    parser.add_argument("--samples", type=whole(1, 10000), default=5, metavar="N")
-    parser.add_argument("--sample-ms", type=whole(1, 600000), default=200, metavar="MS")
-    parser.add_argument("--warmup-ms", type=whole(0, 600000), default=100, metavar="MS")
-    parser.add_argument("--seed", type=int, default=1, help="not used: there is nothing random")
-    options = parser.parse_args()
-    if not options.list and not options.workload:
-        parser.error("which workload? Give --workload NAME")
-    return options
 
 
 def main():
-    options = arguments()
-    if options.list:
-        print(json.dumps({"name": program.python_name(), "workloads": list(PATTERNS)}))
-    else:
-        print(json.dumps(measure(options)))
+    parser = program.driver_options(__doc__, PATTERNS)
+    options = program.parse_driver(parser, PATTERNS)
+    if options:
+        measure(options)
 
 
 if __name__ == "__main__":
-    try:
-        if sys.stdout is None:
-            sys.exit("patterns.py: cannot write to standard output: it is closed")
-        main()
-        sys.stdout.flush()
-    except KeyboardInterrupt:
-        sys.exit(130)
-    except OSError as error:
-        print(
-            f"patterns.py: cannot write to standard output: {error.strerror}",
-            file=sys.stderr,
-            flush=True,
-        )
-        os._exit(1)  # what is left to print is lost, and not to be tried again
+    program.main(main)

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //
-// Renders a document as Markdown, and a table for the terminal; render_html.c
-// renders the page.
+// Renders a document as Markdown, and a table for the terminal; html.c renders the page.
 #include "document.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-static void markdown_text(struct text *out, const char *string) {
+// In a line of HTML, such as a summary, nothing is escaped by a backslash.
+static void markdown_text(struct text *out, const char *string, bool html) {
     for (const char *c = string; *c; c++) {
-        if (*c == '|' || *c == '`' || *c == '_')
+        if (!html && (*c == '|' || *c == '`' || *c == '_'))
             text_add(out, "\\%c", *c);
         else if (*c == '<')
             text_add(out, "&lt;");
@@ -21,23 +21,22 @@ static void markdown_text(struct text *out, const char *string) {
 }
 
 static void markdown_table(struct text *out, const struct table *table) {
-    text_add(out, "\n");
     if (*table->caption) {
-        markdown_text(out, table->caption);
+        markdown_text(out, table->caption, false);
         text_add(out, "\n\n");
     }
     for (size_t i = 0; i < table->count; i++) {
         const char *link = table->notes[i].link;
         text_add(out, link ? "| [" : "| ");
-        markdown_text(out, table->cells[i]);
+        markdown_text(out, table->cells[i], false);
         if (link) {
             char *slug = heading_slug(link);
             text_add(out, "](#%s)", slug);
             free(slug);
         }
-        text_add(out, (i + 1) % table->columns ? " " : " |\n");
-        if (i + 1 == table->columns) {
-            for (size_t c = 0; c < table->columns; c++)
+        text_add(out, (i + 1) % table->width ? " " : " |\n");
+        if (i + 1 == table->width) {
+            for (size_t c = 0; c < table->width; c++)
                 text_add(out, table->left[c] ? "| :--- " : "| ---: ");
             text_add(out, "|\n");
         }
@@ -54,34 +53,42 @@ static void markdown_verbatim(struct text *out, const char *string) {
     }
     struct text fence = {0};
     for (size_t i = 0; i <= longest; i++) text_add(&fence, "`");
-    text_add(out, "\n%s\n%s\n%s\n\n", fence.data, string, fence.data);
+    text_add(out, "%s\n%s\n%s\n\n", fence.data, string, fence.data);
     text_free(&fence);
+}
+
+static void markdown_part(struct text *out, const struct part *part) {
+    static const char *const starts[] = {[HEADING] = "####",
+                                         [BANNER] = "> ",
+                                         [BULLET] = "- ",
+                                         [DETAILS] = "<details><summary>",
+                                         [ENTRY] = "<details><summary>"};
+    static const char *const ends[] = {[HEADING] = "\n\n",           [BANNER] = "\n\n",
+                                       [PARAGRAPH] = "\n\n",         [BULLET] = "\n",
+                                       [DETAILS] = "</summary>\n\n", [ENTRY] = "</summary>\n\n"};
+    switch (part->kind) {
+    case TABLE: markdown_table(out, &part->table); return;
+    case VERBATIM: markdown_verbatim(out, part->text); return;
+    case DETAILS_END: text_add(out, "</details>\n\n"); return;
+    case PLOT:
+    case SMALL_PLOT: return;
+    case HEADING: text_add(out, "%.*s ", part->level, starts[HEADING]); break;
+    default: text_add(out, "%s", starts[part->kind] ? starts[part->kind] : "");
+    }
+    markdown_text(out, part->kind == ENTRY ? part->table.cells[part->table.width] : part->text,
+                  part->kind == ENTRY || part->kind == DETAILS);
+    text_add(out, "%s", ends[part->kind]);
 }
 
 void render_markdown(const struct document *document, struct text *out) {
     enum part_kind last = HEADING;
-    text_add(out, "# ");
-    markdown_text(out, document_title);
-    text_add(out, "\n\n");
+    text_add(out, "# %s\n\n", document_title);
     for (size_t i = 0; i < document->count; i++) {
         const struct part *part = &document->parts[i];
+        if (part->page_only) continue;
         if (last == BULLET && part->kind != BULLET) text_add(out, "\n");
+        markdown_part(out, part);
         last = part->kind;
-        if (part->kind == TABLE) {
-            markdown_table(out, &part->table);
-        } else if (part->kind == VERBATIM) {
-            markdown_verbatim(out, part->text);
-        } else if (part->kind == DETAILS) {
-            text_add(out, "**");
-            markdown_text(out, part->text);
-            text_add(out, "**\n\n");
-        } else if (part->kind != PLOT && part->kind != SAMPLES && part->kind != DETAILS_END) {
-            text_add(out, "%s", part->kind == BULLET ? "- " : "");
-            for (int l = 0; part->kind == HEADING && l < part->level; l++)
-                text_add(out, l + 1 == part->level ? "# " : "#");
-            markdown_text(out, part->text);
-            text_add(out, part->kind == BULLET ? "\n" : "\n\n");
-        }
     }
 }
 
@@ -94,7 +101,7 @@ static size_t shown_width(const char *string) {
 
 static size_t column_width(const struct table *table, size_t column) {
     size_t widest = 0;
-    for (size_t i = column; i < table->count; i += table->columns) {
+    for (size_t i = column; i < table->count; i += table->width) {
         size_t width = shown_width(table->cells[i]);
         widest = width > widest ? width : widest;
     }
@@ -104,9 +111,9 @@ static size_t column_width(const struct table *table, size_t column) {
 void render_terminal_table(const struct table *table, struct text *out) {
     if (*table->caption) text_add(out, "%s\n", table->caption);
     for (size_t i = 0; i < table->count; i++) {
-        size_t column = i % table->columns;
+        size_t column = i % table->width;
         int pad = (int)(column_width(table, column) - shown_width(table->cells[i]));
-        bool last = column + 1 == table->columns;
+        bool last = column + 1 == table->width;
         if (table->left[column])
             text_add(out, "%s%*s", table->cells[i], last ? 0 : pad, "");
         else

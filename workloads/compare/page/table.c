@@ -13,7 +13,7 @@ const char *plural(double count) { return count == 1 ? "" : "s"; }
 // With three significant digits, of a number below 1000.
 static int digits_of(double number) { return number >= 99.95 ? 0 : number >= 9.995 ? 1 : 2; }
 
-char *show_rate(double rate) {
+static char *show_rate(double rate) {
     static const char *const suffixes[] = {"", " k", " M", " G", " T"};
     size_t power = 0;
     if (!(rate > 0)) return checked_strdup("0");
@@ -36,23 +36,20 @@ static char *show_bytes(double bytes) {
     return format("%.*f %s", unit ? digits_of(bytes) : 0, bytes, units[unit]);
 }
 
-char *show_ratio(struct interval ratio) {
+static char *show_ratio(struct interval ratio, bool ends) {
     if (!(ratio.estimate > 0)) return checked_strdup(ratio.known ? "0" : DASH);
     int digits = ratio.estimate >= 0.1 ? digits_of(ratio.estimate) : 3;
     if (ratio.known && !(ratio.low < ratio.high)) return format("%g", ratio.estimate); // to itself
+    if (!ends) return format("%.*f", digits, ratio.estimate);
     if (!ratio.known) return format("%.*f (no interval)", digits, ratio.estimate);
     return format("%.*f (%.*f to %.*f)", digits, ratio.estimate, digits, ratio.low, digits,
                   ratio.high);
 }
 
-static char *show_marked(struct interval ratio) {
-    char *shown = show_ratio(ratio);
-    bool none = !(ratio.estimate > 0) || !ratio.known;
-    char *marked = format("%s%s", shown,
-                          none                            ? ""
-                          : ratio.finding == FINDING_SAME ? " ="
-                          : ratio.finding == FINDING_OPEN ? " ?"
-                                                          : "");
+static char *show_marked(struct interval ratio, bool ends) {
+    char *shown = show_ratio(ratio, ends);
+    bool open = ratio.known ? ratio.finding == FINDING_OPEN : ratio.estimate > 0 && !ends;
+    char *marked = format("%s%s", shown, open ? " ?" : ratio.finding == FINDING_SAME ? " =" : "");
     free(shown);
     return marked;
 }
@@ -79,43 +76,35 @@ static char *show_number(const struct column *column, double number) {
     }
 }
 
-// Of a ratio above 1, which is good.
-static enum verdict gain_verdict(const struct interval *ratio) { return verdict_of(ratio, true); }
-
-// The value's text; what it is beside that goes to the note.  *backend is the row's.
+// The value's text; what it is beside that goes to the note.
 static char *show_cell(const struct results *results, const struct column *column,
-                       const void *value, struct cell_note *note, const char **backend) {
+                       const void *value, struct cell_note *note) {
     const char *string = NULL;
+    note->value = NAN;
     switch (column->type) {
     case TEXT:
     case BACKEND:
     case LINK:
         string = *(const char *const *)value;
         if (string && column->type == BACKEND) note->colour = backend_place(results, string) + 1;
-        if (string && column->type == BACKEND) *backend = string;
         if (string && column->type == LINK) note->link = string;
         return checked_strdup(string ? string : DASH);
     case ADVICE: {
         const struct advice *advice = value;
         note->verdict = advice->verdict;
-        return checked_strdup(advice->words);
+        return checked_strdup(advice->words ? advice->words : DASH);
     }
-    case BAR: {
+    case RATIO:
+    case MARKED:
+    case SHORT: {
         const struct interval *ratio = value;
-        note->estimate = ratio->estimate;
-        note->low = ratio->known ? ratio->low : 0;
-        note->high = ratio->high;
-        note->colour = *backend ? backend_place(results, *backend) + 1 : 1;
-        return show_ratio(*ratio);
+        note->value = ratio->estimate > 0 ? ratio->estimate : NAN;
+        return column->type == RATIO ? show_ratio(*ratio, true)
+                                     : show_marked(*ratio, column->type == MARKED);
     }
-    case RATIO: return show_ratio(*(const struct interval *)value);
-    case GAIN:
-        note->verdict = gain_verdict(value);
-        return show_marked(*(const struct interval *)value);
-    case MARKED: return show_marked(*(const struct interval *)value);
     case SPAN:
     case RANGE: return show_span(*(const struct span *)value, column->digits, column->type == SPAN);
-    default: return show_number(column, *(const double *)value);
+    default: note->value = *(const double *)value; return show_number(column, note->value);
     }
 }
 
@@ -127,21 +116,51 @@ struct table table_make(const struct results *results, const char *caption,
                           .cells = checked_calloc(cells, sizeof *table.cells),
                           .notes = checked_calloc(cells, sizeof *table.notes),
                           .left = checked_calloc(column_count, sizeof *table.left),
-                          .columns = column_count,
+                          .width = column_count,
                           .count = cells};
     for (size_t c = 0; c < column_count; c++) {
         table.cells[c] = checked_strdup(columns[c].head);
         table.left[c] = columns[c].type <= ADVICE;
-        if (backend_place(results, columns[c].head) < results->backend_count)
+        if (backend_place(results, columns[c].head) < results->name_count)
             table.notes[c].colour = backend_place(results, columns[c].head) + 1;
     }
-    for (size_t r = 0; r < count; r++) {
-        const char *backend = NULL, *row = (const char *)rows + r * size;
-        for (size_t c = 0; c < column_count; c++) {
-            size_t at = (r + 1) * column_count + c;
-            table.cells[at] =
-                show_cell(results, &columns[c], row + columns[c].at, &table.notes[at], &backend);
-        }
+    for (size_t i = column_count; i < cells; i++) {
+        const struct column *column = &columns[i % column_count];
+        const char *row = (const char *)rows + (i / column_count - 1) * size;
+        table.cells[i] = show_cell(results, column, row + column->at, &table.notes[i]);
     }
     return table;
+}
+
+void table_free(struct table *table) {
+    for (size_t i = 0; i < table->count; i++) free(table->cells[i]);
+    free(table->cells);
+    free(table->notes);
+    free(table->left);
+    free(table->caption);
+    *table = (struct table){0};
+}
+
+// ---- in sentences ------------------------------------------------------------------
+
+static const char *keep_and_free(struct document *document, char *shown) {
+    const char *kept = keep(document, "%s", shown);
+    free(shown);
+    return kept;
+}
+
+const char *keep_ratio(struct document *document, struct interval ratio) {
+    return keep_and_free(document, show_ratio(ratio, true));
+}
+
+const char *keep_marked(struct document *document, struct interval ratio) {
+    return keep_and_free(document, show_marked(ratio, true));
+}
+
+const char *keep_rate(struct document *document, double rate) {
+    return keep_and_free(document, show_rate(rate));
+}
+
+const char *keep_time(struct document *document, double nanoseconds) {
+    return keep_and_free(document, show_time(nanoseconds));
 }
