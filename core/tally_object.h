@@ -44,6 +44,7 @@ struct tally_self {
     /* Never NULL: an unattached thread has one whose breaker is set. */
     tally_thread_head *thread;
     uint16_t id; /* thread->id, in which all owner ids fit */
+    tally_refcount_self refcount;
 };
 extern _Thread_local struct tally_self tally_self __attribute__((tls_model("initial-exec")));
 

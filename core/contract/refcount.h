@@ -27,8 +27,9 @@ extern bool tally_refcount_try_drop(tally_refcounts *refcount);
  * a thread that holds a weak reference. */
 extern bool tally_refcount_try_incref(tally_refcounts *refcount);
 extern bool tally_refcount_try_incref_weak(tally_refcounts *refcount);
-/* The same without a function call. 1; 0: the object may be dead; -1: another thread came in
- * between. */
+/* The same on the shortest way, without a function call. NOT_COUNTED: the object may be dead, or
+ * try_incref is needed. COUNT_LOST: another thread came in between. COUNTED_OWN: only this thread
+ * can free the object, so the pointer has led to it since this thread's last safepoint. */
 extern int tally_refcount_try_incref_once(tally_refcounts *refcount);
 
 /* Under the lock of a container that holds it: later try-increfs of other threads can succeed. */
@@ -113,7 +114,8 @@ extern void tally_refcount_end_per_thread(tally_refcounts *refcount, int64_t sum
 /* An instance's reference to its class; 0, or -1 and a memory error. */
 extern int tally_class_incref(tally_object *class_);
 extern void tally_class_decref(tally_object *class_);
-extern void tally_class_refcounts_free(tally_thread_state *thread); /* at the end */
+extern void tally_class_refcounts_attach(tally_thread_state *thread); /* the caller is the thread */
+extern void tally_class_refcounts_free(tally_thread_state *thread);   /* at the end */
 extern void tally_class_born(tally_object *class_); /* no other thread knows it yet */
 /* The references in per-thread arrays, less those that the class's own refcount has too many. */
 extern ptrdiff_t tally_class_instances(tally_object *object);

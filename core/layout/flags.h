@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* flags.h: the flag bits in an object's header. */
+/* flags.h: the flag bits in an object's header, and the outcomes of a try-incref. */
 #ifndef TALLY_FLAGS_H
 #define TALLY_FLAGS_H
 
@@ -14,5 +14,8 @@ enum {
     TALLY_FLAG_FROZEN = 64,     /* tracked, but ignored */
     TALLY_FLAG_RECHECK = 128,   /* among the objects of the recheck under way */
 };
+
+/* Of tally_refcount_try_incref_once (contract/refcount.h). */
+enum { TALLY_COUNT_LOST = -1, TALLY_NOT_COUNTED, TALLY_COUNTED, TALLY_COUNTED_OWN };
 
 #endif

@@ -138,6 +138,10 @@ tally_pool *tally_memory_pool_at(size_t number, unsigned kind, char **first);
 size_t tally_memory_pools(void);
 tally_object *tally_memory_next_large(tally_large_walk *walk, unsigned kind);
 
+/* World stopped. The live object whose small block begins at this address in the region, or NULL.
+ */
+tally_object *tally_memory_object_at(const char *address);
+
 tally_object **tally_large_link(tally_object *object);
 
 /* Calls visit for each live object of a kind; the world is stopped. */

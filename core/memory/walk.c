@@ -32,6 +32,19 @@ tally_pool *tally_memory_pool_at(size_t number, unsigned kind, char **first) {
     return pool;
 }
 
+tally_object *tally_memory_object_at(const char *address) {
+    size_t arena = (size_t)(address - tally_region) / TALLY_ARENA_SIZE;
+    if (arena >= tally_arenas.used || tally_arenas.free_pools[arena] == TALLY_NOT_MAPPED)
+        return NULL;
+    tally_pool *pool = tally_pool_of(address);
+    if (!pool->in_use || pool->kind == TALLY_RAW) return NULL;
+    const char *first = tally_pool_first_block(pool);
+    if (address < first || address >= pool->bump || (size_t)(address - first) % pool->block_size)
+        return NULL;
+    tally_object *object = (tally_object *)address;
+    return tally_refcount_is_dead(&object->refcount) ? NULL : object;
+}
+
 void tally_memory_each_object(unsigned kind, void (*visit)(tally_object *, void *), void *context) {
     tally_pool_walk at = {0};
     for (tally_pool *pool; (pool = tally_memory_next_pool(&at, kind));)

@@ -203,24 +203,31 @@ static __attribute__((noinline)) tally_object *get_changed(tally_object *object,
 tally_object *tally_list_get(tally_object *object, ptrdiff_t index) {
     TALLY_PLAIN_CALL();
     TALLY_ENDS_BORROWS();
+    /* The bias first: a list that several threads read has none, and most often another owner. */
     if (TALLY_UNLIKELY(!tally_has_type(object, TALLY_TYPE_LIST) ||
-                       !tally_may_read_unlocked(object)))
+                       (tally_lock_is_biased(object) && !tally_may_read_unlocked(object))))
         return get_slow(object, index, false);
     tally_list *list = (tally_list *)object;
-    ptrdiff_t at = index < 0 ? index + length_of(list) : index;
     TALLY_FAILPOINT(list_read);
     /* acquire, here and below: as in get_unlocked */
     tally_items *items = tally_load_acquire(&list->items);
     TALLY_FAILPOINT(list_loaded);
-    if (TALLY_UNLIKELY(!items) || !holds(list, items, at)) return get_slow(object, index, false);
+    ptrdiff_t length = tally_load_acquire(&list->length), at = index;
+    if (TALLY_UNLIKELY((size_t)at >= (size_t)length)) {
+        at += length;
+        if (at >= length || at < 0) return get_slow(object, index, false);
+    }
+    /* There is an array, since there is a length; see holds. */
+    if (TALLY_LOCK_FREE_READS && TALLY_UNLIKELY(items_of(list) != items))
+        return get_slow(object, index, false);
     tally_slot *slot = &items->at[at];
     tally_object *item = tally_load_acquire(slot);
     TALLY_WILL_RETURN(item);
     if (TALLY_UNLIKELY(!item)) return get_slow(object, index, false);
     int counted = tally_refcount_try_incref_once(&item->refcount);
     if (TALLY_UNLIKELY(counted <= 0)) return get_slow(object, index, counted < 0);
-    if (TALLY_LOCK_FREE_READS && TALLY_UNLIKELY(tally_load_acquire(slot) != item ||
-                                                tally_load_acquire(&list->items) != items))
+    if (counted != TALLY_COUNTED_OWN && TALLY_UNLIKELY(tally_load_acquire(slot) != item ||
+                                                       tally_load_acquire(&list->items) != items))
         return get_changed(object, index, item);
     TALLY_DETAIL(reads_unlocked);
     return item;

@@ -170,7 +170,11 @@ void tally_drop_batch_later(tally_reference_batch *batch); /* takes it; from mal
 static inline tally_object *tally_slot_try_read(tally_slot *slot) {
     /* acquire: pairs with the release store of the slot, so the object's fields are there */
     tally_object *object = tally_load_acquire(slot);
-    if (!object || !tally_refcount_try_incref(&object->refcount)) return NULL;
+    if (!object) return NULL;
+    int counted = tally_refcount_try_incref_once(&object->refcount);
+    if (TALLY_LIKELY(counted == TALLY_COUNTED_OWN)) return object;
+    if (counted <= 0 && !tally_refcount_try_incref(&object->refcount)) return NULL;
+    if (TALLY_UNLIKELY(counted < 0)) tally_refcount_contended(&object->refcount, 1);
     if (TALLY_LOCK_FREE_READS && TALLY_UNLIKELY(tally_load_acquire(slot) != object)) {
         tally_drop_later(object);
         return NULL;

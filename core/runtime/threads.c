@@ -17,8 +17,8 @@
  * missing attach; without a GIL every allocation does too, since no pool has a free block. */
 static tally_thread_state unattached = {
     .head = {.breaker = TALLY_BREAK_UNATTACHED, .id = TALLY_OWNER_UNATTACHED}};
-_Thread_local struct tally_self tally_self
-    __attribute__((tls_model("initial-exec"))) = {&unattached.head, TALLY_OWNER_UNATTACHED};
+_Thread_local struct tally_self tally_self __attribute__((tls_model("initial-exec"))) = {
+    .thread = &unattached.head, .id = TALLY_OWNER_UNATTACHED};
 __attribute__((constructor)) static void start_unattached(void) {
     tally_heap_start(&unattached.heap, 0);
 }
@@ -26,6 +26,7 @@ __attribute__((constructor)) static void start_unattached(void) {
 void tally_thread_forget(void) {
     tally_self.thread = &unattached.head;
     tally_self.id = TALLY_OWNER_UNATTACHED;
+    memset(&tally_self.refcount, 0, sizeof tally_self.refcount);
 }
 
 void tally_fatal(tally_object *object, const char *what) {
@@ -109,6 +110,7 @@ int tally_attach(enum tally_phase wanted) {
         tally_heap_attach(&thread->heap);
         tally_self.thread = &thread->head;
         tally_self.id = (uint16_t)thread->head.id;
+        tally_class_refcounts_attach(thread);
         /* seq_cst: as every change of a status */
         tally_store_seq_cst(&thread->status, TALLY_RUNNING);
         tally_add_relaxed(&tally_process.attached, 1);

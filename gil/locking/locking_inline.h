@@ -34,6 +34,7 @@ static inline int tally_class_incref(tally_object *class_) {
 }
 static inline void tally_class_decref(tally_object *class_) { tally_decref(class_); }
 
+static inline void tally_class_refcounts_attach(tally_thread_state *thread) {}
 static inline void tally_class_refcounts_free(tally_thread_state *thread) {}
 
 /* The forking thread is the only one: no thread waits for the lock, and its holder stays. */

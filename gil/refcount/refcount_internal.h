@@ -11,7 +11,7 @@ static inline void tally_refcount_init(tally_refcounts *refcount) { refcount->co
 static inline void tally_refcount_start_dead(tally_refcounts *refcount) { refcount->count = 0; }
 static inline int tally_refcount_try_incref_once(tally_refcounts *refcount) {
     tally_refcount_incref(refcount);
-    return 1;
+    return TALLY_COUNTED_OWN;
 }
 static inline bool tally_refcount_try_incref(tally_refcounts *refcount) {
     tally_refcount_incref(refcount);

@@ -16,6 +16,6 @@ typedef struct tally_refcounts {
 
 typedef struct tally_refcount_head {
     char nothing[0];
-} tally_refcount_head;
+} tally_refcount_head, tally_refcount_self;
 
 #endif

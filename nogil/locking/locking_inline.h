@@ -144,7 +144,8 @@ static inline void tally_lock_unbias(tally_object *object) {
 }
 
 static inline bool tally_lock_is_biased(tally_object *object) {
-    return tally_load_relaxed(&object->lock) & TALLY_LOCK_BIASED;
+    /* acquire: as in tally_may_read_unlocked */
+    return tally_load_acquire(&object->lock) & TALLY_LOCK_BIASED;
 }
 #ifndef TALLY_LOCKS_OFF
 static inline bool tally_may_read_unlocked(tally_object *object) {
@@ -155,25 +156,26 @@ static inline bool tally_may_read_unlocked(tally_object *object) {
 #endif
 
 /* References of instances to their class are counted per thread (per_thread.c). Only the thread
- * itself writes its counts, so a load and a store do. False: it has no array yet. */
-static inline bool tally_class_count(tally_thread_head *head, uint16_t index, int64_t by) {
-    _Atomic int64_t *counts = tally_load_relaxed(&head->refcount.per_thread);
-    if (TALLY_UNLIKELY(!counts)) return false;
-    tally_store_relaxed(&counts[index], tally_load_relaxed(&counts[index]) + by);
-    return true;
-}
-int tally_class_incref_slow(tally_object *class_);
+ * itself writes its counts. */
+int tally_class_incref_slow(tally_object *class_); /* it has no array yet */
 void tally_class_decref_slow(tally_object *class_);
 static inline int tally_class_incref(tally_object *class_) {
-    return tally_class_count(tally_self.thread, ((tally_type_object *)class_)->index, 1)
-               ? 0
-               : tally_class_incref_slow(class_);
+    tally_per_thread_count *counts = tally_self.refcount.per_thread;
+    if (TALLY_UNLIKELY(!counts)) return tally_class_incref_slow(class_);
+    tally_count_own(&counts[((tally_type_object *)class_)->index].taken);
+    return 0;
 }
 static inline void tally_class_decref(tally_object *class_) {
-    if (!tally_class_count(tally_self.thread, ((tally_type_object *)class_)->index, -1))
+    tally_per_thread_count *counts = tally_self.refcount.per_thread;
+    if (TALLY_LIKELY(counts))
+        tally_count_own(&counts[((tally_type_object *)class_)->index].dropped);
+    else
         tally_class_decref_slow(class_);
 }
 
+static inline void tally_class_refcounts_attach(tally_thread_state *thread) {
+    tally_self.refcount.per_thread = tally_load_relaxed(&thread->head.refcount.per_thread);
+}
 static inline void tally_class_refcounts_free(tally_thread_state *thread) {
     free((void *)tally_load_relaxed(&thread->head.refcount.per_thread));
 }

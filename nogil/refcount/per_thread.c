@@ -49,23 +49,26 @@ void tally_per_thread_start(void) {
 }
 
 bool tally_per_thread_allocate(void) {
-    _Atomic int64_t *counts =
+    tally_per_thread_count *counts =
         calloc(TALLY_MAX_TYPES + INDICES, sizeof *counts); /* touched only where used */
-    /* release: pairs with sum_of */
+    /* release: pairs with array_of */
     if (counts) tally_store_release(&tally_self.thread->refcount.per_thread, counts);
+    tally_self.refcount.per_thread = counts;
     return counts;
 }
 
 int tally_class_incref_slow(tally_object *class_) {
-    return tally_per_thread_allocate() &&
-                   tally_class_count(tally_self.thread, class_index(class_), 1)
-               ? 0
-               : tally_no_memory();
+    return tally_per_thread_allocate() ? tally_class_incref(class_) : tally_no_memory();
+}
+
+/* acquire: pairs with the release of tally_per_thread_allocate */
+static tally_per_thread_count *array_of(tally_thread_state *thread) {
+    return tally_load_acquire(&thread->head.refcount.per_thread);
 }
 
 void tally_class_decref_slow(tally_object *class_) {
     if (tally_per_thread_allocate()) {
-        tally_class_count(tally_self.thread, class_index(class_), -1);
+        tally_class_decref(class_);
         return;
     }
     /* No memory for an array: counts in another thread's, with the world stopped. There is one: the
@@ -73,8 +76,9 @@ void tally_class_decref_slow(tally_object *class_) {
     bool counted = false;
     tally_stop_the_world();
     tally_each_thread(thread) {
-        counted = tally_class_count(&thread->head, class_index(class_), -1);
-        if (counted) break;
+        tally_per_thread_count *counts = array_of(thread);
+        if (counts) tally_count_own(&counts[class_index(class_)].dropped);
+        if ((counted = counts)) break;
     }
     tally_resume_the_world();
     if (!counted) tally_fatal(class_, "an instance died that no thread had counted");
@@ -91,16 +95,15 @@ void tally_class_born(tally_object *class_) {
     if (!thread->critical && !tally_gc_put_off(thread)) tally_classes_sweep();
 }
 
-/* acquire: pairs with the release of tally_per_thread_allocate */
-static _Atomic int64_t *array_of(tally_thread_state *thread) {
-    return tally_load_acquire(&thread->head.refcount.per_thread);
+static int64_t taken_less_dropped(tally_per_thread_count *count) {
+    return tally_load_relaxed(&count->taken) - tally_load_relaxed(&count->dropped);
 }
 
 /* While threads run it is a snapshot: each thread's count is its own to write. */
 static int64_t sum_of(uint32_t index) {
     int64_t sum = 0;
     tally_each_thread(thread)
-        if (array_of(thread)) sum += tally_load_relaxed(&array_of(thread)[index]);
+        if (array_of(thread)) sum += taken_less_dropped(&array_of(thread)[index]);
     return sum;
 }
 
@@ -108,7 +111,7 @@ static int64_t sum_of(uint32_t index) {
 static void fold(tally_object *object, uint32_t index) {
     int64_t sum = sum_of(index);
     tally_each_thread(thread)
-        if (array_of(thread)) tally_store_relaxed(&array_of(thread)[index], 0);
+        if (array_of(thread)) array_of(thread)[index] = (tally_per_thread_count){0};
     if (tally_refcount_per_thread_index(&object->refcount) == index)
         tally_refcount_end_per_thread(&object->refcount, sum);
 }
@@ -232,9 +235,9 @@ bool tally_per_thread_seem_unused(void) {
         int64_t sums[RUN] = {0};
         uint32_t run = indices_used() - from < RUN ? indices_used() - from : RUN;
         tally_each_thread(thread) {
-            _Atomic int64_t *counts = array_of(thread);
+            tally_per_thread_count *counts = array_of(thread);
             for (uint32_t i = 0; counts && i < run; i++)
-                sums[i] += tally_load_relaxed(&counts[TALLY_MAX_TYPES + from + i]);
+                sums[i] += taken_less_dropped(&counts[TALLY_MAX_TYPES + from + i]);
         }
         for (uint32_t i = 0; i < run; i++) {
             /* acquire: pairs with the release of take_index, as the object's counts are read */

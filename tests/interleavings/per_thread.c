@@ -46,7 +46,7 @@ INTERLEAVING(no_gil, a_class_whose_last_user_goes_while_another_looks_it_up_dies
     tell(OWNER, make_class);
     tell(OTHER, look_up); /* has been in: no lock is biased */
     tell(OTHER, drop_result);
-    while_held(OTHER, look_up, "try_incref") { /* has found it in the dict */
+    while_held(OTHER, look_up, "try_incref_once") { /* has found it in the dict */
         tell(OWNER, delete_key);
         begin(THIRD, collect);
         tell(OWNER, block);

@@ -82,6 +82,7 @@ borrow  fails CLEAR_LATE
 sampling holds
 sampling holds FINALIZER
 sampling fails NO_IN_HAND
+sampling fails MOVE_DEAD
 sampling fails FINALIZER MOVE_IN_FINALIZER
 sampling fails MERGE_SPREAD_AS_OWNED
 sampling fails FORGET_GONE

@@ -8,8 +8,9 @@
  *
  * Bounds: one object. Its owner, thread 0, has two references; thread 1 has one that the owner
  * made, thread 2 none. Each makes up to OPS counts beyond drops, may give a reference to thread 0
- * once, and exits when it has no reference. A thread that has a reference may move the object with
- * the world stopped, MOVES times in all; whether its owner is away does not matter here. The owner
+ * once, and exits when it has no reference. A thread may move the live object with the world
+ * stopped, MOVES times in all, whether it holds a reference (it drops one) or has met the object of
+ * late; whether its owner is away does not matter here. The owner
  * may make it per-thread without a stop, once (tally_defer_count): its word first, then its half
  * and the table's reference in one compare-and-swap. A sweeper stops the world STOPS times, and a
  * last time when all have exited; the object becomes ordinary again when the table's reference is
@@ -136,7 +137,12 @@ inline drop_last() {
 #else
 #define not_final (!finalized)
 #endif
-/* By p, which holds a reference; the world is stopped. */
+#ifdef MOVE_DEAD
+#define seems_alive true
+#else
+#define seems_alive (!freed)
+#endif
+/* By p, which may hold no reference; the world is stopped. */
 inline move(p) {
     assert(!freed);
     moves++;
@@ -184,7 +190,7 @@ proctype thread(byte p) {
             fi;
             in_op[p] = false; seen = 0
         }
-    :: atomic { refs[p] > 0 && moves < MOVES && stands -> move(p) }
+    :: atomic { seems_alive && moves < MOVES && stands -> move(p) }
     :: refs[p] > 0 ->                              /* decref */
         atomic { in_op[p] = true; seen = owner };
         atomic { refs[p]--; to = 0; count_down(p, seen); in_op[p] = false; seen = 0 };

@@ -5,7 +5,7 @@
  */
 #include "suite.h"
 
-enum { MOST = 4, BURST = 200, TAKEN = 1000 };
+enum { MOST = 4, BURST = 200, TAKEN = 1000, MANY = 1000 };
 
 static int samples(void) { return backend_is("biased"); }
 #define SAMPLING_TEST(name) TEST_IF(samples, name)
@@ -96,6 +96,64 @@ SAMPLING_TEST(references_of_the_old_owner_are_dropped_by_whoever_has_them) {
     check_int(tally_refcount(object), 2);
     drop(object, object);
     check_int(deaths(), 1);
+}
+
+typedef struct meeting {
+    tally_object *first, *second, *third;
+    _Atomic int met, leave;
+} meeting;
+
+/* What it meets right after a stop it remembers until the next. */
+static void meet_second(void *argument) {
+    meeting *m = argument;
+    use_until_own(m->first);
+    count(m->second);
+    tally_blocking_begin();
+    atomic_store_explicit(&m->met, 1, memory_order_release);
+    while (!atomic_load_explicit(&m->leave, memory_order_acquire)) usleep(200);
+    tally_blocking_end();
+    use_until_own(m->third);
+}
+
+SAMPLING_TEST(what_is_met_and_dies_leaves_a_new_object_in_its_place_alone) {
+    for (int i = 0; i < 20; i++) {
+        meeting m = {.first = new_mortal(), .second = new_mortal(), .third = new_mortal()};
+        tally_thread thread;
+        check_int(tally_thread_start(&thread, meet_second, &m), 0);
+        check(wait_for(&m.met, 1));
+        tally_decref(m.second);
+        check_int(deaths(), 4 * i + 1);
+        tally_object *other = new_mortal(); /* where the second was, unless that had been adopted */
+        atomic_store_explicit(&m.leave, 1, memory_order_release);
+        check_int(tally_thread_join(&thread), 0);
+        check(is_own(other));
+        check_int(tally_refcount(m.first) + tally_refcount(m.third) + tally_refcount(other), 3);
+        drop(m.first, m.third, other);
+        check_int(deaths(), 4 * i + 4);
+    }
+}
+
+static void use_all_until_own(void *argument) {
+    tally_object **objects = argument;
+    for (int left = 1; left;) {
+        left = 0;
+        for (int i = 0; i < MANY; i++) {
+            count(objects[i]);
+            left += !is_own(objects[i]);
+        }
+    }
+}
+
+SAMPLING_TEST(many_objects_go_to_their_user) {
+    static tally_object *objects[MANY];
+    for (int i = 0; i < MANY; i++) objects[i] = new_mortal();
+    run_threads(1, use_all_until_own, objects, 0);
+    check_int(stats_now().adopted, MANY);
+    for (int i = 0; i < MANY; i++) {
+        check_int(tally_refcount(objects[i]), 1);
+        tally_decref(objects[i]);
+    }
+    check_int(deaths(), MANY);
 }
 
 /* ---- several threads ---- */

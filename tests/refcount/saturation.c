@@ -200,7 +200,7 @@ TEST_IF(no_gil, numbers_of_threads_have_room_for_more_than_32_bits) {
     tally_object *class_ = class_named("Spread");
     tally_object *instance = tally_instance_new(class_); /* the thread has a table now */
     _Atomic int64_t *number =
-        &tally_self.thread->refcount.per_thread[tally_owned_load(&class_->refcount) >> 16];
+        &tally_self.thread->refcount.per_thread[tally_owned_load(&class_->refcount) >> 16].taken;
     for (int bits = 30; bits <= 34; bits += 2) {
         int64_t many = (int64_t)1 << bits, before = tally_refcount(class_);
         atomic_fetch_add(number, many);

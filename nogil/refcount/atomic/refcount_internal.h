@@ -22,22 +22,23 @@ static inline bool tally_refcount_is_dead(tally_refcounts *refcount) {
 
 /* Without a call, so that the caller needs few registers. */
 static inline int tally_refcount_try_incref_once(tally_refcounts *refcount) {
+    TALLY_FAILPOINT(try_incref_once);
     TALLY_FAILPOINT(try_incref);
     uint32_t count = tally_load_relaxed(&refcount->count);
     if ((int32_t)count >= TALLY_REFCOUNT_LIMIT) {
         TALLY_DETAIL(immortal_skips);
-        return 1;
+        return TALLY_COUNTED;
     }
-    if ((int32_t)count < -1) return 0; /* dead */
+    if ((int32_t)count < -1) return TALLY_NOT_COUNTED; /* dead */
     TALLY_FAILPOINT(try_incref_swap);
     /* acquire: pairs with the release of init, if the block was made anew since the pointer was
      * read */
     if (!tally_cas_acquire(&refcount->count, &count, count + 1)) {
         TALLY_DETAIL(lost_cas);
-        return -1;
+        return TALLY_COUNT_LOST;
     }
     TALLY_DETAIL(shared_increfs);
-    return 1;
+    return TALLY_COUNTED;
 }
 static inline bool tally_refcount_try_incref(tally_refcounts *refcount) {
     int counted = tally_refcount_try_incref_once(refcount);

@@ -19,9 +19,19 @@ typedef struct tally_refcounts {
 #define TALLY_REFCOUNT_IMMORTAL \
     { TALLY_REFCOUNT_IMMORTAL_WORD }
 
+/* Its thread alone writes it. Two numbers, so that a drop need not wait for the processor to store
+ * what the reference before it has counted; taken less dropped may be negative. */
+typedef struct tally_per_thread_count {
+    _Atomic int64_t taken, dropped;
+} tally_per_thread_count;
+
 typedef struct tally_refcount_head {
     /* The thread's part of the refcounts of classes; NULL: none yet. */
-    _Atomic(_Atomic int64_t *) per_thread;
+    _Atomic(tally_per_thread_count *) per_thread;
 } tally_refcount_head;
+/* The same array, for the thread itself. */
+typedef struct tally_refcount_self {
+    tally_per_thread_count *per_thread;
+} tally_refcount_self;
 
 #endif

@@ -33,8 +33,12 @@ void tally_refcount_saturate(tally_refcounts *refcount) {
 /* After a compare-and-swap was lost. */
 bool tally_refcount_try_incref_again(tally_refcounts *refcount) {
     int counted;
-    unsigned lost = 1;
-    while ((counted = tally_refcount_try_incref_once(refcount)) < 0) lost++;
+    unsigned lost = 0;
+    do {
+        lost++;
+        counted = tally_refcount_try_incref_once(refcount);
+        if (counted == TALLY_NOT_COUNTED) counted = tally_refcount_try_incref_shared(refcount);
+    } while (counted < 0);
     if (counted) tally_refcount_contended(refcount, lost); /* now that it cannot die */
     return counted;
 }
@@ -83,7 +87,7 @@ static bool drop_shared(tally_refcounts *refcount) {
 /* By a thread that has no refcount array yet. */
 static __attribute__((noinline)) void drop_per_thread(tally_refcounts *refcount, uint64_t owned) {
     tally_thread_require();
-    if (tally_per_thread_allocate() && tally_per_thread_add(owned, -1)) return;
+    if (tally_per_thread_allocate() && tally_per_thread_drop(owned)) return;
     /* release: pairs with the stop in which the object is freed */
     tally_sub_release(&refcount->shared, TALLY_SHARED_ONE);
 }
@@ -94,7 +98,7 @@ bool tally_refcount_drop_slow(tally_refcounts *refcount) {
     uint64_t owned = tally_owned_load(refcount);
     if (tally_owner_is_per_thread(owned)) {
         TALLY_DETAIL(per_thread_decrefs);
-        if (TALLY_UNLIKELY(!tally_per_thread_add(owned, -1))) drop_per_thread(refcount, owned);
+        if (TALLY_UNLIKELY(!tally_per_thread_drop(owned))) drop_per_thread(refcount, owned);
         return false;
     }
 #endif

@@ -26,8 +26,7 @@ bool tally_merge_and_drop(tally_refcounts *refcount) {
     if (TALLY_UNLIKELY((uint16_t)owned == TALLY_OWNER_IMMORTAL)) return false;
     if (tally_owner_is_per_thread(owned)) { /* the table's reference keeps it */
         /* release: pairs with the stop in which the object is freed */
-        if (!tally_per_thread_add(owned, -1))
-            tally_sub_release(&refcount->shared, TALLY_SHARED_ONE);
+        if (!tally_per_thread_drop(owned)) tally_sub_release(&refcount->shared, TALLY_SHARED_ONE);
         return false;
     }
     if ((uint16_t)owned != TALLY_OWNER_NONE) {

@@ -50,32 +50,40 @@ static inline bool tally_refcount_is_immortal(tally_refcounts *refcount) {
 static inline bool tally_shared_is_closed(uint32_t shared) {
     return shared == TALLY_SHARED_MERGED || (shared & TALLY_SHARED_STATE) == TALLY_SHARED_PRIVATE;
 }
-/* Without a call, so that the caller needs few registers. */
+/* Where no read-modify-write is needed, which would need the register of what the caller returns.
+ */
 static inline int tally_refcount_try_incref_once(tally_refcounts *refcount) {
-    TALLY_FAILPOINT(try_incref);
+    TALLY_FAILPOINT(try_incref_once);
     uint64_t owned = tally_owned_load(refcount);
     if (TALLY_LIKELY((uint16_t)owned == tally_self.id)) {
         /* Only this thread can free the object, so the object is alive. */
         TALLY_DETAIL(local_increfs);
         tally_owned_store(refcount, owned + TALLY_OWNED_ONE);
-        return 1;
+        return TALLY_COUNTED_OWN;
     }
-    if (tally_refcount_incref_special(owned)) return 1;
+    return tally_refcount_incref_special(owned) ? TALLY_COUNTED : TALLY_NOT_COUNTED;
+}
+/* One try in the shared half, for a thread that try_incref_once has sent here. */
+static inline int tally_refcount_try_incref_shared(tally_refcounts *refcount) {
+    TALLY_FAILPOINT(try_incref);
+    uint64_t owned = tally_owned_load(refcount);
     uint32_t shared = tally_load_relaxed(&refcount->shared);
     /* Counted per thread, and this thread has no array: merged, with the table's reference. */
-    if (tally_shared_is_closed(shared) && !tally_owner_is_per_thread(owned)) return 0;
+    if (tally_shared_is_closed(shared) && !tally_owner_is_per_thread(owned))
+        return TALLY_NOT_COUNTED;
     TALLY_FAILPOINT(try_incref_swap);
     /* acquire: pairs with the release of the compare-and-swap that left default or merged */
     if (!tally_cas_acquire(&refcount->shared, &shared, shared + TALLY_SHARED_ONE)) {
         TALLY_DETAIL(lost_cas);
-        return -1;
+        return TALLY_COUNT_LOST;
     }
     TALLY_DETAIL(shared_increfs);
-    return 1;
+    return TALLY_COUNTED;
 }
 bool tally_refcount_try_incref_again(tally_refcounts *refcount);
 static inline bool tally_refcount_try_incref(tally_refcounts *refcount) {
     int counted = tally_refcount_try_incref_once(refcount);
+    if (counted == TALLY_NOT_COUNTED) counted = tally_refcount_try_incref_shared(refcount);
     return TALLY_LIKELY(counted >= 0) ? counted : tally_refcount_try_incref_again(refcount);
 }
 static inline bool tally_refcount_try_incref_weak(tally_refcounts *refcount) {

@@ -3,8 +3,8 @@
  * sampling.c: objects follow the threads that count them. An object that one thread made and others
  * use would be counted with atomics for good, however long its maker has been asleep, and all that
  * count it would contend for its line. So each thread looks at every TALLY_SAMPLE_EVERY-th
- * reference that it drops in a shared half. It stops the world for an object that it meets again
- * soon, and moves it:
+ * reference that it drops in a shared half. It stops the world for objects that it meets again
+ * soon, and moves them:
  *  - to itself, if the owner is in a blocking region or gone, or if there is none: it adopts the
  *    object, and all references become its half;
  *  - else to per-thread refcounts (per_thread.c), since several threads count it: each in an array
@@ -15,8 +15,9 @@
  *    count then, since there is no safepoint between the two. All merge queues are merged before.
  *    An object that a thread has in hand to queue it stays where it is: whoever merges the entry
  *    takes it for the old owner's.
- *  - The thread that moves an object holds the reference that it is about to drop, so the object
- *    lives. A drop may run finalizers anyway, so it may stop the world.
+ *  - A moved object lives: the thread holds the reference that it is about to drop, or finds a live
+ *    object where it has met one before. A drop may run finalizers anyway, so it may stop the
+ *    world.
  *  - An object in its finalizer stays where it is: the end of that counts in the shared half.
  *  - An object with a finalizer or weak references is adopted, but never counted per thread, since
  *    nobody sees at once that its last reference is gone.
@@ -59,6 +60,7 @@ static bool is_away(uint32_t owner) {
            tally_load_relaxed(&tally_thread_slot(owner)->status) == TALLY_VACANT;
 }
 
+/* The object is alive. */
 static bool move(tally_object *object) {
     tally_refcounts *refcount = &object->refcount;
     if (tally_refcount_is_immortal(refcount) || tally_refcount_per_thread_index(refcount) ||
@@ -75,6 +77,26 @@ static bool move(tally_object *object) {
     return true;
 }
 
+static void note_met(tally_sampling *self, const tally_refcounts *refcount) {
+    if (tally_is_small(refcount))
+        self->met[self->met_count++ % TALLY_SAMPLES_MET] =
+            (uint32_t)((size_t)((const char *)refcount - tally_region) >> 4);
+}
+/* They may be dead, or other objects by now. A new object that only its owner has used stays. While
+ * a collection is under way all stay: nobody may refer to them, and the collector is to free them.
+ */
+static void move_met(tally_sampling *self) {
+    tally_each_thread(thread)
+        if (thread->collecting) return;
+    for (uint32_t i = 0; i < self->met_count && i < TALLY_SAMPLES_MET; i++) {
+        tally_object *object = tally_memory_object_at(tally_region + ((size_t)self->met[i] << 4));
+        if (object && (tally_load_relaxed(&object->refcount.shared) & TALLY_SHARED_STATE) !=
+                          TALLY_SHARED_PRIVATE)
+            move(object);
+    }
+    self->met_count = 0;
+}
+
 /* Objects that are counted per thread, and that nobody refers to. */
 static void look(void) {
     tally_store_relaxed(&look_at, tally_now() + LOOK_NS);
@@ -87,6 +109,7 @@ bool tally_sample(tally_refcounts *refcount) {
     if (!seen_before(&thread->refcount.sampling, refcount) || thread->world_stopped ||
         tally_refcount_total(refcount) < 2)
         return false;
+    note_met(&thread->refcount.sampling, refcount);
     uint64_t began = tally_now();
     if (began < tally_load_relaxed(&not_before)) return false;
     bool moved = false;
@@ -94,6 +117,7 @@ bool tally_sample(tally_refcounts *refcount) {
         TALLY_FAILPOINT(sample_stopped);
         tally_refcount_dead dead = tally_refcount_merge_stopped();
         moved = move((tally_object *)refcount);
+        move_met(&thread->refcount.sampling);
         tally_resume_the_world();
         TALLY_FAILPOINT(sample_moved);
         tally_merge_defer(dead);
@@ -118,6 +142,7 @@ void tally_sampling_attach(tally_thread_state *thread) {
     tally_sampling *self = &thread->refcount.sampling;
     self->countdown = TALLY_SAMPLE_EVERY;
     self->due = self->looked = false;
+    self->met_count = 0;
 }
 
 bool tally_sampling_detach(tally_thread_state *thread) {

@@ -6,8 +6,9 @@
 #include "tally.h"
 
 enum {
-    TALLY_SAMPLE_EVERY = 16,  /* drops in shared halves by one thread */
-    TALLY_SAMPLES_SEEN = 1024 /* a power of two */
+    TALLY_SAMPLE_EVERY = 16,   /* drops in shared halves by one thread */
+    TALLY_SAMPLES_SEEN = 1024, /* a power of two */
+    TALLY_SAMPLES_MET = 64
 };
 
 /* Its own thread alone touches it. */
@@ -16,6 +17,9 @@ typedef struct tally_sampling {
     bool due;    /* at its next safepoint it looks for objects that nobody refers to */
     bool looked; /* it has done so before its exit */
     uint32_t seen[TALLY_SAMPLES_SEEN]; /* parts of addresses, never followed */
+    /* Small objects that were met again since its last stop, the latest of them: distances from the
+     * start of the region in units of 16 bytes. */
+    uint32_t met[TALLY_SAMPLES_MET], met_count;
 } tally_sampling;
 
 struct tally_thread_state;

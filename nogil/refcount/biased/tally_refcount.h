@@ -90,11 +90,16 @@ static inline _Bool tally_owner_is_per_thread(uint64_t owned) {
     return TALLY_PER_THREAD_REFCOUNTS && (uint16_t)owned == TALLY_OWNER_PER_THREAD;
 }
 /* False: the thread has no array. */
-static inline __attribute__((always_inline)) _Bool tally_per_thread_add(uint64_t owned,
-                                                                        int64_t by) {
-    _Atomic int64_t *counts = tally_load_relaxed(&tally_self.thread->refcount.per_thread);
+static inline __attribute__((always_inline)) _Bool tally_per_thread_take(uint64_t owned) {
+    tally_per_thread_count *counts = tally_self.refcount.per_thread;
     if (TALLY_UNLIKELY(!counts)) return 0;
-    tally_store_relaxed(&counts[owned >> 16], tally_load_relaxed(&counts[owned >> 16]) + by);
+    tally_count_own(&counts[owned >> 16].taken);
+    return 1;
+}
+static inline __attribute__((always_inline)) _Bool tally_per_thread_drop(uint64_t owned) {
+    tally_per_thread_count *counts = tally_self.refcount.per_thread;
+    if (TALLY_UNLIKELY(!counts)) return 0;
+    tally_count_own(&counts[owned >> 16].dropped);
     return 1;
 }
 
@@ -107,7 +112,7 @@ static inline __attribute__((always_inline)) _Bool tally_per_thread_add(uint64_t
 static inline _Bool tally_refcount_incref_special(uint64_t owned) {
     if (TALLY_LIKELY((uint16_t)owned < TALLY_OWNER_PER_THREAD)) return 0;
     if (tally_owner_is_per_thread(owned)) {
-        if (!tally_per_thread_add(owned, 1)) return 0;
+        if (!tally_per_thread_take(owned)) return 0;
         TALLY_DETAIL(per_thread_increfs);
     } else {
         TALLY_DETAIL(immortal_skips);
@@ -124,7 +129,7 @@ static inline _Bool tally_refcount_decref_special(uint64_t owned) {
     }
     if (tally_owner_is_per_thread(owned)) {
         TALLY_DETAIL(per_thread_decrefs);
-        return tally_per_thread_add(owned, -1);
+        return tally_per_thread_drop(owned);
     }
     return 0;
 }

@@ -42,10 +42,20 @@ enum { TALLY_OWNER_PER_THREAD = 0xfffd };
 #    define TALLY_SAMPLING TALLY_PER_THREAD_REFCOUNTS
 #endif
 
+/* Its thread alone writes it. Two numbers, so that a drop need not wait for the processor to store
+ * what the reference before it has counted; taken less dropped may be negative. */
+typedef struct tally_per_thread_count {
+    _Atomic int64_t taken, dropped;
+} tally_per_thread_count;
+
 typedef struct tally_refcount_head {
     /* The thread's part of the refcounts of classes and of objects that are counted per thread, by
      * index; NULL: none yet. */
-    _Atomic(_Atomic int64_t *) per_thread;
+    _Atomic(tally_per_thread_count *) per_thread;
 } tally_refcount_head;
+/* The same array, for the thread itself. */
+typedef struct tally_refcount_self {
+    tally_per_thread_count *per_thread;
+} tally_refcount_self;
 
 #endif
