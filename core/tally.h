@@ -523,7 +523,7 @@ int tally_gc_remove_callback(tally_gc_callback callback, void *context);
     X(queued)             /* objects queued for their owner to merge */                            \
     X(claims)             /* blocked owners claimed, to merge in their stead */                    \
     X(lock_waits)         /* parked waits for an object's lock */                                  \
-    X(lock_handovers)     /* of these, ended by a hand-over since they took long */                \
+    X(lock_handovers)     /* of these, ended since it was the waiter's turn */                     \
     X(lock_revocations)   /* biased locks taken from an owner that ran, one membarrier each */     \
     X(gil_waits)          /* waits for the GIL */                                                  \
     X(gil_requests)       /* requests to the holder to let go */                                   \

@@ -8,6 +8,7 @@
 void tally_locks_start(void);
 void tally_locks_attach(tally_locking_thread *self);
 void tally_critical_suspend(tally_thread_state *thread);
+void tally_slices_give_up(tally_thread_state *thread); /* it keeps no lock any more */
 void tally_critical_resume(tally_thread_state *thread);
 /* Around a wait of the run time: runs no foreign code. The caller suspends critical sections. */
 void tally_wait_begin(tally_thread_state *thread, const char *doing);

@@ -6,10 +6,16 @@
 #include "layout/heap.h"
 #include "tally.h"
 
+enum { TALLY_SLICES = 8 };
+
 /* A field without another comment is its own thread's alone. */
 typedef struct tally_locking_thread {
-    /* The object whose biased lock its owner holds; others read it to revoke the bias. */
+    /* The object whose lock it is in by bias or in a slice; others read it to take the lock. */
     _Atomic(tally_object *) biased_hold;
+    /* Objects whose locks it keeps, each where its address says. Changed under the mutex of the
+     * object's bucket, by the thread itself or by the one that takes the lock: slices.c. */
+    _Atomic(tally_object *) slices[TALLY_SLICES];
+    _Atomic uint32_t slice_uses; /* entries in slices; wraps */
     _Atomic uint8_t bias; /* a lock byte that is biased to this slot now; goes up while it lives */
     _Atomic uint8_t bias_over;    /* biases up to this one are over; 0: none is */
     _Atomic uint8_t lock_initial; /* byte of a new container: biased, unless many were revoked */

@@ -32,6 +32,8 @@ extern bool tally_may_read_unlocked(tally_object *object);
 /* No thread but the owner has ever locked it. Before its owner is given up: ends the bias. */
 extern bool tally_lock_is_biased(tally_object *object);
 extern void tally_lock_unbias(tally_object *object);
+/* Before the memory of a container is freed. */
+extern void tally_lock_end(tally_object *object);
 
 /* A short lock of the weak references to the object that was made at this address. */
 extern void tally_weak_lock(const void *address);

@@ -29,6 +29,7 @@
 static inline void free_block(tally_object *object, const tally_type *type) {
     if (type->flags & TALLY_TYPE_CONTAINER) {
         tally_collector_death();
+        tally_lock_end(object);
         tally_memory_free(TALLY_CONTAINERS, object);
     } else {
         tally_memory_free(TALLY_PLAIN, object);

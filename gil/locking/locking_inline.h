@@ -24,6 +24,7 @@ static inline bool tally_is_private(unsigned token) { return true; }
 static inline void tally_weak_lock(const void *address) {}
 static inline void tally_weak_unlock(const void *address) {}
 static inline void tally_lock_unbias(tally_object *object) {}
+static inline void tally_lock_end(tally_object *object) {}
 static inline bool tally_lock_is_biased(tally_object *object) { return true; }
 static inline bool tally_may_read_unlocked(tally_object *object) { return true; }
 

@@ -96,6 +96,12 @@ static bool bias_is_over(tally_thread_state *owner, uint8_t lock) {
     return lock <= tally_load_acquire(&owner->locking.bias_over);
 }
 
+bool tally_lock_can_bias(void) { return membarrier_works; }
+void tally_lock_wait_for_holder(tally_thread_state *holder, tally_object *object) {
+    membarrier_others();
+    for (unsigned spins = 0; may_be_inside(holder, object); spins++) pause_for_owner(spins);
+}
+
 static void wait_for_owner(tally_thread_state *owner, tally_object *object) {
     TALLY_FAILPOINT(bias_taken);
     /* An owner whose containers are shared as a rule stops biasing new ones, until another thread
@@ -105,8 +111,7 @@ static void wait_for_owner(tally_thread_state *owner, tally_object *object) {
     if (times % UNBIASED_AFTER == 0)
         tally_store_relaxed(&owner->locking.lock_initial, TALLY_LOCK_FREE);
     if (times % BULK == 0) end_epoch(owner);
-    membarrier_others();
-    for (unsigned spins = 0; may_be_inside(owner, object); spins++) pause_for_owner(spins);
+    tally_lock_wait_for_holder(owner, object);
 }
 
 bool tally_lock_revoke(tally_object *object, uint8_t lock) {

@@ -31,7 +31,9 @@ bool tally_critical_holds(tally_object *object) {
     return false;
 }
 
-static bool section_try(tally_object *object) { return object == NULL || tally_lock_try(object); }
+static bool section_try(tally_object *object) {
+    return object == NULL || tally_slice_hold(object) || tally_lock_try(object);
+}
 static void section_unlock(tally_object *object) {
     if (object) tally_unlock_object(object, TALLY_TOKEN_HELD);
 }
@@ -45,6 +47,7 @@ static void section_release(tally_critical *section) {
 void tally_critical_suspend(tally_thread_state *thread) {
     for (tally_critical *section = thread->critical; section; section = section->outer)
         section_release(section);
+    tally_slices_give_up(thread);
 }
 
 /*

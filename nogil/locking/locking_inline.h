@@ -15,6 +15,10 @@
  * running owner made and hands over are not revoked one by one. (Bulk revocation: Russell and
  * Detlefs 2006.) Epochs of a slot only go up. After the last one it biases no more.
  *
+ * A lock that threads contend for is kept by one of them for a slice of time (slices.c): the byte
+ * stays held, and the thread enters as by bias, with its own note of the object in place of the
+ * byte. A thread that waits takes the lock as a bias is revoked.
+ *
  * Invariants:
  *  - The bias of a byte ends once in an object's life, by compare-and-swap. The bit BIASED stays
  *    until the owner has left the lock, and so readers keep out until then.
@@ -43,11 +47,18 @@ enum {
     TALLY_BIAS_NONE = 0xfc /* no byte has it */
 };
 /* NESTED: a critical section of this thread has it. WAITED: the wait suspended sections. */
-enum { TALLY_TOKEN_BIASED, TALLY_TOKEN_HELD, TALLY_TOKEN_NESTED, TALLY_TOKEN_WAITED };
+enum {
+    TALLY_TOKEN_BIASED,
+    TALLY_TOKEN_SLICED,
+    TALLY_TOKEN_HELD,
+    TALLY_TOKEN_NESTED,
+    TALLY_TOKEN_WAITED
+};
 
 unsigned tally_lock_slow(tally_object *object);
 void tally_unlock_slow(tally_object *object);
 void tally_unlock_waited(tally_object *object);
+void tally_lock_forget(tally_object *object);
 static inline bool tally_lock_byte_is_biased(uint8_t lock) {
     return (lock & (TALLY_LOCK_BIASED | TALLY_LOCK_HELD)) == TALLY_LOCK_BIASED;
 }
@@ -59,6 +70,12 @@ static inline uint8_t tally_lock_initial(void) {
 }
 static inline bool tally_is_private(unsigned token) {
     return TALLY_REFCOUNT_HAVE_OWNERS && token == TALLY_TOKEN_BIASED;
+}
+
+/* Where the thread says that it keeps the lock of this object. */
+static inline _Atomic(tally_object *) *tally_slice_of(tally_locking_thread *self,
+                                                      tally_object *object) {
+    return &self->slices[(uintptr_t)object / 32 % TALLY_SLICES];
 }
 
 #ifdef TALLY_LOCKS_OFF
@@ -96,10 +113,31 @@ static inline bool tally_lock_biased(tally_locking_thread *self, tally_object *o
     return false;
 }
 
+/* As by bias, with the thread's slice in place of the lock byte. */
+static inline bool tally_lock_sliced(tally_locking_thread *self, tally_object *object) {
+    _Atomic(tally_object *) *slice = tally_slice_of(self, object);
+    if (TALLY_LIKELY(tally_load_relaxed(slice) != object)) return false;
+    /* release: pairs with the taker's acquire */
+    tally_store_release(&self->biased_hold, object);
+    /* The taker must see the store before this load: its membarrier sees to that. */
+    atomic_signal_fence(memory_order_seq_cst);
+    TALLY_FAILPOINT(slice_marked);
+    /* relaxed: the thread got the lock by itself, in its slow path */
+    if (TALLY_LIKELY(tally_load_relaxed(slice) == object)) {
+        tally_store_relaxed(&self->slice_uses, tally_load_relaxed(&self->slice_uses) + 1);
+        TALLY_FAILPOINT(slice_inside);
+        return true;
+    }
+    tally_store_release(&self->biased_hold, NULL);
+    return false;
+}
+
 static inline unsigned tally_lock_object(tally_object *object) {
     TALLY_ENDS_BORROWS();
     TALLY_CHECKED(tally_check_may_wait());
-    if (tally_lock_biased(&tally_thread_current()->locking, object)) return TALLY_TOKEN_BIASED;
+    tally_locking_thread *self = &tally_thread_current()->locking;
+    if (tally_lock_biased(self, object)) return TALLY_TOKEN_BIASED;
+    if (tally_lock_sliced(self, object)) return TALLY_TOKEN_SLICED;
     uint8_t expected = TALLY_LOCK_FREE;
     /* acquire: pairs with the release of unlock */
     if (TALLY_LIKELY(tally_cas_acquire(&object->lock, &expected, TALLY_LOCK_HELD))) {
@@ -117,9 +155,9 @@ static inline void tally_unlock_fast(tally_object *object) {
 }
 
 static inline void tally_unlock_object(tally_object *object, unsigned token) {
-    if (TALLY_LIKELY(tally_is_private(token))) {
-        /* release: pairs with the acquire of the revoker, which then sees all that was done inside
-         */
+    if (TALLY_LIKELY(token <= TALLY_TOKEN_SLICED)) {
+        /* release: pairs with the acquire of the thread that takes the lock, which then sees all
+         * that was done inside */
         tally_store_release(&tally_thread_current()->locking.biased_hold, NULL);
         return;
     }
@@ -134,6 +172,12 @@ static inline void tally_unlock_object(tally_object *object, unsigned token) {
 }
 
 #endif
+
+/* Before the memory of a container is freed: no thread uses it, but one may keep its lock. */
+static inline void tally_lock_end(tally_object *object) {
+    if (TALLY_UNLIKELY(tally_load_relaxed(&object->lock) & TALLY_LOCK_HELD))
+        tally_lock_forget(object);
+}
 
 /* By the owner before it gives the object up, or by another thread in its place. */
 static inline void tally_lock_unbias(tally_object *object) {

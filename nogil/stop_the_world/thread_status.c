@@ -134,7 +134,10 @@ void tally_locking_attach(tally_thread_state *thread) {
     tally_reclaim_attach();
     tally_breaker_set(thread, TALLY_BREAK_QUIESCE); /* a grace period may be under way */
 }
-void tally_locking_detach(tally_thread_state *thread) { tally_reclaim_detach(thread); }
+void tally_locking_detach(tally_thread_state *thread) {
+    tally_reclaim_detach(thread);
+    tally_slices_give_up(thread);
+}
 
 int tally_locking_start(void) {
     tally_locks_start();

@@ -99,6 +99,85 @@ INTERLEAVING(no_gil, a_second_waiter_that_comes_during_an_unlock_is_woken_too) {
     finish(THIRD);
 }
 
+/* ---- a contended lock is kept for a slice ---- */
+
+/* OTHER keeps the lock of the list, and no thread waits. It took the lock from the owner, which
+ * kept it when it had left its section. Without membarrier no lock is kept, nor biased. */
+static void set_scene_for_slice(void) {
+    set_scene_for_parking();
+    stop_at(OTHER, append_none, "parking");
+    release(OTHER, "parking"); /* it has the bucket's mutex until it sleeps */
+    tell(OWNER, leave_section);
+    finish(OTHER); /* although the owner does nothing */
+}
+static void check_four(void) { check_int(tally_list_length(list), 4); }
+
+static void waiter_waits_for_keeper(const char *point) {
+    set_scene_for_slice();
+    stop_at(OTHER, append_none, point);
+    stop_at(OWNER, append_none, "slice_taken");
+    move_on(OWNER, "slice_taken", "bias_wait");
+    release(OWNER, "bias_wait");
+    check(stands(OWNER));
+    release(OTHER, point);
+    finish(OWNER);
+    finish(OTHER);
+    tell(OWNER, check_four);
+}
+
+INTERLEAVING(has_bias, a_waiter_waits_for_a_keeper_that_has_marked_but_not_looked) {
+    waiter_waits_for_keeper("slice_marked");
+}
+
+INTERLEAVING(has_bias, a_waiter_waits_for_a_keeper_in_its_operation) {
+    waiter_waits_for_keeper("slice_inside");
+}
+
+INTERLEAVING(has_bias, a_keeper_that_comes_after_its_slice_was_ended_waits) {
+    set_scene_for_slice();
+    while_held(OWNER, append_none, "slice_taken") {
+        check_waits(OTHER, append_none);
+    }
+    finish(OTHER);
+    tell(OWNER, check_four);
+}
+
+INTERLEAVING(has_bias, a_keeper_that_begins_a_section_holds_the_lock) {
+    set_scene_for_slice();
+    tell(OTHER, enter_section);
+    check_waits(OWNER, append_none);
+    tell(OTHER, leave_section);
+    finish(OWNER);
+}
+
+static void check_lock_is_held(void) { check(list->lock != 0); }
+static void check_lock_is_free(void) { check_int(list->lock, 0); }
+
+INTERLEAVING(has_bias, a_keeper_that_blocks_gives_the_lock_up) {
+    set_scene_for_slice();
+    tell(OWNER, check_lock_is_held);
+    tell(OTHER, block);
+    tell(OWNER, check_lock_is_free);
+    tell(OTHER, unblock);
+}
+
+INTERLEAVING(has_bias, a_keeper_that_exits_gives_the_lock_up) {
+    set_scene_for_slice();
+    tell(OTHER, detach);
+    tell(OWNER, check_lock_is_free);
+    tell(OTHER, attach);
+}
+
+INTERLEAVING(has_bias, a_stop_of_the_world_waits_for_no_keeper) {
+    set_scene_for_slice();
+    tell(THIRD, block);
+    begin(OTHER, safepoints_until_flag);
+    tell(OWNER, stop_world, clear_list);
+    raise_flag();
+    finish(OTHER);
+    tell(THIRD, unblock);
+}
+
 /* ---- what is counted of a fight ---- */
 
 static tally_object *second;

@@ -139,6 +139,15 @@ epoch   fails NO_MEMBARRIER
 epoch   fails OVER_FIRST
 epoch   fails OVER_IS_BIAS
 epoch   fails STATUS_FIRST
+slice   holds
+slice   holds THREADS=3 ROUNDS=1
+slice   fails NO_MEMBARRIER
+slice   fails NO_WAIT
+slice   fails KEEPS_NOTE
+slice   fails LOOK_FIRST
+slice   fails NO_SIGNAL THREADS=3 ROUNDS=1
+slice   fails SECTION_BY_NOTE
+slice   fails EXITS_WITH_SLICE
 section holds
 section fails NO_RESUME
 section fails SUSPEND_FIRST
