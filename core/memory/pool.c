@@ -65,16 +65,15 @@ static void queue_remove(tally_heap *heap, tally_pool *pool) {
     tally_pool_list_remove(&heap->queue[pool->kind][pool->class_], pool);
 }
 
-/* Pool 0 begins behind the descriptors. The others begin in one of eight lines of their first page:
- * a processor takes two addresses for the same until it knows more than their last 12 bits, and the
- * first objects of all pools would have the same 12 bits, as have the starts of the program's
- * pages (a hot object's count took half as long again: list-hot-read on one thread). */
+/* Pool 0 begins behind the descriptors. The others begin one line behind the start of a page: a
+ * processor takes two addresses for the same until it knows more than their last 12 bits, so the
+ * first object of a pool would meet whatever a program aligns to pages. */
 char *tally_pool_first_block(tally_pool *pool) {
-    enum { COLOURS = 8, LINE = 64, STEP = 5 /* neighbours lie apart */ };
+    enum { LINE = 64 };
     char *arena = tally_region + tally_arena_of(pool) * TALLY_ARENA_SIZE;
     size_t index = (size_t)(pool - (tally_pool *)arena);
-    if (index == 0) return arena + sizeof(tally_pool) * TALLY_ARENA_POOLS;
-    return arena + index * TALLY_POOL_SIZE + index * STEP % COLOURS * LINE;
+    return arena +
+           (index ? index * TALLY_POOL_SIZE + LINE : sizeof(tally_pool) * TALLY_ARENA_POOLS);
 }
 
 /* map: from a new arena, if no pool is free. */
