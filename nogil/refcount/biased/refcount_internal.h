@@ -146,7 +146,7 @@ static inline void tally_refcount_trial_add(tally_refcounts *refcount, int32_t b
     tally_store_relaxed(&refcount->shared, shared + (uint32_t)by * TALLY_SHARED_ONE);
 }
 bool tally_refcount_drop_slow(tally_refcounts *refcount);
-static inline bool tally_refcount_drop(tally_refcounts *refcount) {
+static inline __attribute__((always_inline)) bool tally_refcount_drop(tally_refcounts *refcount) {
     uint64_t owned = tally_owned_load(refcount);
     if (TALLY_LIKELY((uint16_t)owned == tally_self.id)) {
         TALLY_DETAIL(local_decrefs);
