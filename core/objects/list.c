@@ -214,8 +214,7 @@ tally_object *tally_list_get(tally_object *object, ptrdiff_t index) {
     TALLY_FAILPOINT(list_loaded);
     ptrdiff_t length = tally_load_acquire(&list->length), at = index;
     if (TALLY_UNLIKELY((size_t)at >= (size_t)length)) {
-        at += length;
-        if (at >= length || at < 0) return get_slow(object, index, false);
+        if (at >= 0 || (at += length) < 0) return get_slow(object, index, false);
     }
     /* There is an array, since there is a length; see holds. */
     if (TALLY_LOCK_FREE_READS && TALLY_UNLIKELY(items_of(list) != items))
