@@ -147,8 +147,12 @@ static void destroy_children(tally_thread_state *thread, tally_object *object) {
     for (;;) {
         tally_type *type = tally_type_entry(object);
         if (fresh && tally_is_tracked(object)) tally_untrack(object);
-        bool lives = fresh && type->finalize && tally_dealloc_finalize(object, type->finalize);
-        if (TALLY_LIKELY(!lives)) {
+        bool finalizes = fresh && type->finalize;
+        bool lives = finalizes && tally_dealloc_finalize(object, type->finalize);
+        if (finalizes && !lives && TALLY_UNLIKELY(tally_is_borrowable(object))) {
+            /* The finalizer showed it to another thread, which may hold it borrowed. */
+            tally_dead_untrack_and_push(&thread->dead, object);
+        } else if (TALLY_LIKELY(!lives)) {
             if (fresh && type->weak_offset) tally_dealloc_weakrefs(thread, object);
             tally_object **slot, *child = next_dead(thread, object, type, &slot);
             if (child) {

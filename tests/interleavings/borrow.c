@@ -162,3 +162,29 @@ INTERLEAVING(no_gil, a_borrower_of_a_replaced_array_looks_again) {
     }
     check(borrowed.object == tally_none);
 }
+
+/* The finalizer of an object that nobody could borrow shows it to all, and takes it back. What was
+ * borrowed meanwhile is not reused. */
+static void show_and_take_back(tally_object *self) {
+    check_int(tally_list_set(list, 0, self), 0);
+    TALLY_FAILPOINT(shown);
+    put_none();
+    suite_count_death(self);
+}
+static void make_another(void) { check((result = instance()) != object); }
+
+INTERLEAVING(no_gil, what_was_borrowed_while_its_finalizer_ran_waits) {
+    set_scene_for_borrow(put_none);
+    finalize_by(show_and_take_back);
+    tell(OWNER, make_object);
+    while_held(OWNER, drop_object, "shown") {
+        tell(THIRD, borrow, safepoint); /* marks it */
+        tell(OTHER, borrow);
+        check(borrowed.object == object);
+    }
+    check_int(deaths(), 1);
+    finalize_by(suite_count_death);
+    tell(OWNER, make_another);
+    tell(OTHER, safepoint);
+    tell(OWNER, drop_result);
+}

@@ -4,11 +4,13 @@
  * object is removed, dies, and its block becomes another object. docs/design/borrowing.md.
  * Stands for core/objects/borrow.h tally_slot_try_borrow, tally_make_borrowable,
  * tally_is_borrowable; core/objects/borrow.c tally_borrow_secure, tally_borrow_keep, tally_retain,
- * tally_dealloc_borrowable; the storers' tally_make_borrowable_in.
+ * tally_dealloc_borrowable; core/objects/death.c destroy_children; the storers'
+ * tally_make_borrowable_in.
  *
  * Bounds: one slot, one parent with one child, a block each. The storer puts OBJECTS parents there,
  * one after the other. Each is made with its child in the blocks of those before, once these are
- * free. The storer marks what it stores, or does not. READERS readers borrow the parent READS times
+ * free. The storer marks what it stores, or does not. A parent's finalizer may put it into the slot
+ * once more, and take it out again. READERS readers borrow the parent READS times
  * each, and may retain it or borrow its child. While a dead parent waits, the block of its child
  * may become another object. All store through buffers. Full state space.
  *
@@ -18,7 +20,7 @@
  *
  * Left out: how a grace period comes about (grace.pml; here it is over when every reader has been
  * at a safepoint since); the halves of a count and its owner (slot.pml; here it is one atomic
- * number); arrays that are replaced; finalizers.
+ * number); arrays that are replaced; finalizers that keep the object.
  */
 #ifndef OBJECTS
 #define OBJECTS 2
@@ -49,6 +51,8 @@ byte refs[2];
 bool waiting[2];
 byte need[2];               /* readers that a waiting block waits for, one bit each */
 byte online;
+bool finalized;
+short early;                /* the flag before the finalizer */
 /* For the assertions only. */
 byte born[2];
 byte last_in_root;
@@ -96,7 +100,9 @@ inline drop_parent() {
             if :: last -> state[P] = DEAD :: else fi };
     if
     :: last ->
-#ifndef FLAG_BEFORE_DROP
+#ifdef FLAG_BEFORE_FINALIZER
+        flag = (finalized -> early : mem[FLAG(P)]);
+#elif !defined(FLAG_BEFORE_DROP)
         flag = mem[FLAG(P)];
 #endif
         if
@@ -197,7 +203,7 @@ proctype reader(byte me) {
                 if
                 :: atomic { refs[P] > 0 -> assert(state[P] == ALIVE && born[P] == parent);
                         refs[P]++; held = true }
-                :: refs[P] == 0 -> assert(state[P] == DEAD && born[P] == parent)
+                :: atomic { refs[P] == 0 -> assert(state[P] == DEAD && born[P] == parent) }
                 fi;
                 if
                 :: held -> drop_parent(); held = false
@@ -291,7 +297,21 @@ proctype storer() {
         atomic { drained(0) && !lock -> lock = true };
         store(0, ROOT, 0);
         atomic { drained(0) -> lock = false };
+        /* Its finalizer has a reference of its own. */
+        if
+        :: skip
+        :: atomic { refs[P] == 1 -> refs[P] = 0; state[P] = DEAD; finalized = true;
+                early = mem[FLAG(P)] };
+            atomic { refs[P] = 1; state[P] = ALIVE };
+            atomic { drained(0) && !lock -> lock = true };
+            store(0, ROOT, 1);
+            atomic { drained(0) -> lock = false };
+            atomic { drained(0) && !lock -> lock = true };
+            store(0, ROOT, 0);
+            atomic { drained(0) -> lock = false }
+        fi;
         drop_parent();
+        atomic { finalized = false; early = 0 };
         /* While the dead parent waits, the child's block may become another borrowable object. */
         if
         :: skip

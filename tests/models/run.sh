@@ -73,6 +73,7 @@ borrow  fails NO_SECOND_LOOK
 borrow  fails NO_GRACE
 borrow  fails FREE_CHILD_AT_ONCE
 borrow  fails FLAG_BEFORE_DROP
+borrow  fails FLAG_BEFORE_FINALIZER
 borrow  fails DROP_CHILDREN_FIRST
 borrow  fails NO_MARK_OF_CHILDREN
 borrow  fails MARK_UNCOUNTED
