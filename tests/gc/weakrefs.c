@@ -519,7 +519,7 @@ TEST(made_in_the_finalizer_are_cleared_at_death) {
 }
 
 /* A finalizer makes a weak reference to its object; it is asked for when
- * the collector takes the object apart, as another thread may. */
+ * the collector destroys the object, as another thread may. */
 static tally_object *asked_for;
 static int asked_whole;
 

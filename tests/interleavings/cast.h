@@ -53,7 +53,7 @@ void drop_curtain(void);
 #define any_backend       NULL
 #define has_queues        is_biased /* an object has an owner, for whom it can be queued */
 #define has_queues_no_gil biased_without_gil
-#define has_numbers       biased_without_gil /* objects other than classes are counted per thread */
+#define has_per_thread    biased_without_gil /* objects other than classes are counted per thread */
 int has_bias(void);                          /* of locks */
 
 /* ---- what the director does ---- */

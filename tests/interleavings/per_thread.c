@@ -96,7 +96,7 @@ static void defer_alone(int role, void (*command)(void)) {
 static void get_weakly(void) { result = tally_weakref_get(weak); }
 static void drop_weak(void) { tally_decref(weak); }
 
-INTERLEAVING(has_numbers,
+INTERLEAVING(has_per_thread,
              a_weak_reference_that_comes_between_a_sweep_and_the_end_keeps_the_object) {
     static const char *const weak_slots[] = {"a", "__weakref__", NULL};
     tally_object *old = class_;
@@ -143,7 +143,7 @@ INTERLEAVING(has_queues_no_gil, what_is_in_a_pushers_hand_is_not_deferred) {
 
 /* The owner gives up while the entry is on its way: nothing in the object tells that there is one.
  */
-INTERLEAVING(has_numbers, what_is_deferred_while_its_entry_is_in_hand_counts_the_entry_off) {
+INTERLEAVING(has_per_thread, what_is_deferred_while_its_entry_is_in_hand_counts_the_entry_off) {
     tell(OWNER, make_object, take_object, take_object);
     stop_at(OTHER, drop_object, "queue_entry");
     tell(THIRD, take_object, take_object);
@@ -164,7 +164,7 @@ INTERLEAVING(has_numbers, what_is_deferred_while_its_entry_is_in_hand_counts_the
 
 /* A pusher has seen the owner; then the owner gives its word up; the pusher's swap and entry come
  * before the owner's swap. */
-TEST_IF(has_numbers, what_is_queued_while_its_owner_defers_it_is_counted_off) {
+TEST_IF(has_per_thread, what_is_queued_while_its_owner_defers_it_is_counted_off) {
     for (int merged_late = 0; merged_late < 2; merged_late++) {
         raise_curtain();
         tell(OWNER, make_object);
@@ -224,7 +224,7 @@ INTERLEAVING(any_backend, a_sweep_leaves_a_class_that_is_being_made) {
     check(tally_failpoint_await(THIRD, "class_unborn"));
 }
 
-INTERLEAVING(has_numbers, a_merge_in_a_collection_adds_up_what_threads_count_both_ways) {
+INTERLEAVING(has_per_thread, a_merge_in_a_collection_adds_up_what_threads_count_both_ways) {
     tell(OWNER, make_object);
     defer_alone(OWNER, defer_object);
     for (int i = 0; i < 3; i++) {

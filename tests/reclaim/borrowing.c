@@ -221,7 +221,7 @@ static void collect_dying(tally_object *self) {
     check(tally_gc_collect(2) >= 0);
 }
 
-/* What waits its turn to be taken apart, while the finalizer of another collects, is dead, and no
+/* What waits to be destroyed, while the finalizer of another collects, is dead, and no
  * garbage of that collection. */
 TEST(a_finalizer_collects_while_other_borrowable_objects_wait_to_be_destroyed) {
     enum { COUNT = 20 };

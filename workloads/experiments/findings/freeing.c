@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * freeing.c: how long after its last reference an object is taken apart, and what
+ * freeing.c: how long after its last reference an object is destroyed, and what
  * waits in memory meanwhile. The thread that made an object drops it; another
  * thread drops it (with biased counts it then waits in its owner's queue); or it
  * refers to itself and is left to the collector.
@@ -125,7 +125,7 @@ static void run(unsigned variant) {
     experiment_report("peak_bytes", (double)(experiment_peak() - before));
     experiment_settle();
     if (atomic_load_explicit(&finalized, memory_order_relaxed) != count)
-        program_fail("objects were not taken apart");
+        program_fail("objects were not destroyed");
     program_sort(delays, count);
     experiment_report("delay_p50_ns", (double)program_quantile(delays, count, 0.5));
     experiment_report("delay_p99_ns", (double)program_quantile(delays, count, 0.99));
