@@ -263,12 +263,34 @@ call run --drivers "$drivers" --backends "${backends%%,*}" --workloads refcount-
     --rounds 2 --threads "1,$((2 * cores))" --output "$scratch/report"
 problem=
 [ $status -eq 0 ] || problem="exit status $status"
-[ "$(tail -n 1 "$scratch/out")" = "$scratch/report" ] \
-    || problem="$problem${problem:+; }the folder is not named last"
+[ "$(tail -n 1 "$scratch/out")" = "$scratch/report/report.html" ] \
+    || problem="$problem${problem:+; }the page is not named last"
 judge "run with more threads than cores" "$problem"
 has "$scratch/report/report.md" "\| $((2 * cores)) † \|"
 has "$scratch/report/report.html" '<svg'
+has "$scratch/report/summary.csv" '^"refcount-own",".*",1,[0-9.e+]*,[0-9.e+]*,[0-9.e+]*,2,"'
 results=$scratch/report/results.json
+
+# Nothing is measured, and nothing written.
+shows ' runs, about ' run --drivers "$drivers" --workloads churn --threads 1 --dry-run
+# One thread count gives no answer, so the figures are shown.
+call report "$results" --output "$scratch/report"
+ran "report"
+has "$scratch/out" '^Operations per second'
+# A machine that is not quiet in time is measured all the same.
+call run --drivers "$drivers" --backends "$backends" --workloads refcount-own --quick --rounds 2 \
+    --threads 1,2 --wait-for-quiet 0.1 --output "$scratch/answer"
+ran "run that waits for a quiet machine"
+case $backends in
+    gil,*)
+        has "$scratch/out" '^(Leave gil|Not shown)'
+        problem=
+        ! grep -q '^Operations per second' "$scratch/out" || problem='it prints more than that'
+        judge 'the answer' "$problem"
+        call report "$scratch/answer/results.json" --output "$scratch/answer" --verbose
+        has "$scratch/out" '^Operations per second'
+        ;;
+esac
 
 refused convoi run --drivers "$drivers" --workloads convoi --output "$scratch/none"
 refused 1000000 run --drivers "$drivers" --switch-interval-us 0 --output "$scratch/none"
@@ -481,6 +503,15 @@ refused gil,biased test --backend gil,biased
 refused two test one two
 refused --quick test --quick=1
 refused no-such-workload compare --workloads no-such-workload
+refused 'did you mean churn?' compare --workloads churm
+refused 'did you mean shared?' compare --workloads sharde
+refused 'did you mean compare?' comapre
+refused "leaves nothing" compare --workloads 'churn,-ch*'
+refused --verbose diff --verbose
+refused "$scratch/none" report "$scratch/none"
+shows 'tally 0' --version
+shows 'nogil/refcount/biased' list --backends
+shows --output report --help
 refused no-such-backend compare --backends no-such-backend
 refused 0 compare --threads 0
 refused 90000 compare --time-limit 90000

@@ -469,9 +469,8 @@ readonly_checkout() {
     as_user compare --quick --rounds 2 --workloads churn --backends "$backend" --threads 1
     expect 'compare' 0 'cannot be written'
     judge 'compare, its report' \
-        "$([ -s "$work/$(tail -n 1 "$scratch/out")/report.html" ] ||
-            echo 'it is not in the folder that is named')"
-    folder=$work/$(tail -n 1 "$scratch/out")
+        "$([ -s "$work/$(tail -n 1 "$scratch/out")" ] || echo 'it is not what is named')"
+    folder=$work/$(dirname "$(tail -n 1 "$scratch/out")")
     as_user diff "$folder/results.json" "$folder/results.json"
     judge 'diff' "$([ $status -eq 0 ] || echo "exit status $status")"
     as_user trace churn --backend "$backend" --sample-ms 10

@@ -47,6 +47,8 @@ install_packages() {
             || true) == installed ]] || missing+=("$package")
     done
     ((${#missing[@]})) || return 0
+    [[ -z $no_install ]] || wrong "these packages are missing: ${missing[*]}; install them, or" \
+        'leave out --no-install'
     echo "Installing missing packages: ${missing[*]}" >&2
     if ((EUID != 0)); then
         command -v sudo >/dev/null || { echo \
@@ -78,7 +80,28 @@ build() {
     if [[ ! -f $folder/build.ninja || $(configured_backends "$preset") != "$backends" ]]; then
         (cd "$root" && quietly cmake --preset "$preset" "-DTALLY_BACKEND=$backends")
     fi
-    (cd "$root" && quietly cmake --build "$folder" --parallel "${targets[@]}")
+    (cd "$root" && with_progress cmake --build "$folder" --parallel "${targets[@]}")
+}
+
+# with_progress COMMAND...: quietly, but for how far ninja is: on a terminal in one line that is
+# rewritten, elsewhere in a line every ten seconds
+with_progress() {
+    local line log='' begin='' end=$'\n' done all started=$SECONDS last=$SECONDS
+    [[ ! -t 2 ]] || begin=$'\r\e[K' end=''
+    while IFS= read -r line; do
+        log+=$line$'\n'
+        [[ $line =~ ^\[([0-9]+)/([0-9]+)\] ]] || continue
+        done=${BASH_REMATCH[1]} all=${BASH_REMATCH[2]}
+        ((SECONDS >= last + (${#begin} ? 1 : 10))) || continue
+        last=$SECONDS
+        local left=$(((SECONDS - started) * (all - done) / done))
+        printf '%sbuilding: %d of %d steps, about %d:%02d left%s' "$begin" "$done" "$all" \
+            $((left / 60)) $((left % 60)) "$end" >&2
+    done < <("$@" 2>&1)
+    wait $! && { printf '%s' "$begin" >&2; return 0; }
+    printf '%s%s' "$begin" "$log" >&2
+    echo "tally: failed: $*" >&2
+    return 1
 }
 
 # quietly COMMAND...: its output is shown only where it fails; it needs no file for that
@@ -150,7 +173,7 @@ build_commit() (
     cd "$folder/source"
     quietly cmake --preset release -B "$folder" "${options[@]}" -DTALLY_TESTS=OFF \
         "-DTALLY_BACKEND=$backends"
-    quietly cmake --build "$folder" --parallel --target "${@:4}"
+    with_progress cmake --build "$folder" --parallel --target "${@:4}"
 )
 
 # The backends that a --backends value names, one per line.

@@ -192,6 +192,9 @@ static struct cli_option options[] = {
      .set = add_switching},
     {"switch-ticks", FROM_JOURNAL, CALLS(add_switching)},
     {"trace", GIVEN_AGAIN, KEEPS(NAME, run.traces)},
+    {"dry-run", NO_JOURNAL, KEEPS(FLAG, dry_run)},
+    {"wait-for-quiet", NO_JOURNAL, KEEPS(REAL, quiet)},
+    {"verbose", NO_JOURNAL, KEEPS(FLAG, verbose)},
     {"json", NO_JOURNAL, KEEPS(FLAG, json)},
     {"check", NO_JOURNAL, KEEPS(FLAG, check)},
     {"root", NO_JOURNAL, KEEPS(NAME, root)}, // for tests; not in options.txt

@@ -14,7 +14,8 @@ struct command {
     const char *resume; // the folder of a run to go on with
     const char *root;   // of a made-up machine, for tests
     double margin;      // a percentage; 0: not given
-    bool seeded, check, json;
+    double quiet;       // minutes; 0: not given
+    bool seeded, check, json, dry_run, verbose;
     bool replaying;  // options are taken from a journal
     bool replayable; // an option was given that --resume takes from the journal
 };

@@ -23,18 +23,18 @@
 #include <unistd.h>
 
 static bool write_report(const struct analysis *analysis, const char *folder) {
-    enum { JSON, CSV, COMPARISONS, MARKDOWN, HTML, FILES };
+    enum { JSON, CSV, COMPARISONS, SUMMARY, MARKDOWN, HTML, FILES };
     struct text texts[FILES] = {0};
-    const struct output_file files[FILES] = {{"results.json", &texts[JSON]},
-                                             {"results.csv", &texts[CSV]},
-                                             {"comparisons.csv", &texts[COMPARISONS]},
-                                             {"report.md", &texts[MARKDOWN]},
-                                             {"report.html", &texts[HTML]}};
+    const struct output_file files[FILES] = {
+        {"results.json", &texts[JSON]},           {"results.csv", &texts[CSV]},
+        {"comparisons.csv", &texts[COMPARISONS]}, {"summary.csv", &texts[SUMMARY]},
+        {"report.md", &texts[MARKDOWN]},          {"report.html", &texts[HTML]}};
     struct document document = compose_report(analysis);
     render_html(&document, &texts[HTML]);
     render_markdown(&document, &texts[MARKDOWN]);
     compose_csv(analysis->results, &texts[CSV]);
     compose_comparisons_csv(analysis, &texts[COMPARISONS]);
+    compose_summary_csv(analysis, &texts[SUMMARY]);
     char *dumped = json_dumps(analysis->results->root, JSON_INDENT(1));
     if (dumped == NULL) reject("%s: cannot write the results as JSON, out of memory", folder);
     text_add_bytes(&texts[JSON], dumped, strlen(dumped));
@@ -61,6 +61,20 @@ static void print_findings(const struct analysis *analysis) {
     document_free(&document);
 }
 
+// The answer and its figures; strong words are bold on a terminal. False: there is none.
+static bool print_answer(const struct analysis *analysis) {
+    const char *none = getenv("NO_COLOR");
+    bool bold = isatty(STDOUT_FILENO) && !(none && *none);
+    struct document document = compose_answer(analysis);
+    struct text out = {0};
+    render_terminal(&document, bold, &out);
+    bool answered = document.count;
+    fputs(text_string(&out), stdout);
+    text_free(&out);
+    document_free(&document);
+    return answered;
+}
+
 // Takes the line over.
 static void print_line(char *line, bool wanted) {
     if (wanted) printf("%s.\n", line);
@@ -74,8 +88,8 @@ static bool is_slower_than_before(const struct analysis *analysis) {
     return false;
 }
 
-// Writes the report of the results, shows the table, and names the folder last.
-static int finish(json_t *root, const char *folder, bool created, double margin) {
+// Writes the report of the results, shows the answer, and names the page last.
+static int finish(json_t *root, const char *folder, bool created, double margin, bool verbose) {
     struct results results = results_make(root);
     struct analysis analysis = analysis_make(&results, margin);
     size_t failures = json_array_size(json_object_get(root, "failures"));
@@ -84,14 +98,16 @@ static int finish(json_t *root, const char *folder, bool created, double margin)
         if (created) rmdir(folder);
         status = 2;
     } else {
-        if (analysis.backend_count && !results.self) print_table(compose_terminal_table(&analysis));
+        bool measured = analysis.backend_count && !results.self;
+        bool answered = measured && print_answer(&analysis);
+        if (measured && (verbose || !answered)) print_table(compose_terminal_table(&analysis));
         if (findings_count(&analysis)) print_findings(&analysis);
-        print_line(show_control(&analysis), analysis.control.count);
+        print_line(show_control(&analysis), analysis.control.count && (results.self || verbose));
         print_line(show_against(&analysis), analysis.families[FAMILY_AGAINST].count);
         if (failures) printf("%zu runs failed; the report lists them\n", failures);
         if (results.incomplete)
             printf("stopped before the end; the results are marked incomplete\n");
-        printf("%s\n", folder);
+        printf("%s/report.html\n", folder);
         char *kept = format("the report is in %s", folder);
         if (!output_written(kept) && (status == 0 || status == 3)) status = 1;
         free(kept);
@@ -167,6 +183,12 @@ static int run(struct command *command) {
     command->run.seed &= INT64_MAX;
     command->run.margin = command->margin > 0 ? command->margin / 100 : DEFAULT_MARGIN;
     process_catch_signals();
+    if (command->dry_run) {
+        if (!run_complete_options(&command->run)) return 2;
+        run_preview(&command->run);
+        return 0;
+    }
+    if (command->quiet > 0 && !run_wait_for_quiet(command->quiet)) return 130;
     bool ready = run_complete_options(&command->run) && folder_prepare(command->output, &created) &&
                  find_journal(command, &journal) &&
                  (!command->run.traces || (folder_prepare(command->run.traces, &traces_created) &&
@@ -177,7 +199,7 @@ static int run(struct command *command) {
         if (created) rmdir(command->output); // where nothing is in it
         return 2;
     }
-    int status = finish(root, command->output, created, command->margin / 100);
+    int status = finish(root, command->output, created, command->margin / 100, command->verbose);
     bool stopped = process_stop_asked();
     if (stopped || status == 2) show_resume(command, status == 2);
     journal_end(&journal, status != 2 && !stopped);
@@ -196,7 +218,7 @@ static int report(struct command *command) {
         journal_end(&journal, false);
         return 2;
     }
-    int status = finish(root, command->output, created, command->margin / 100);
+    int status = finish(root, command->output, created, command->margin / 100, command->verbose);
     journal_end(&journal, false);
     return status;
 }
@@ -240,7 +262,7 @@ int main(int argc, char **argv) {
     if (command.check && !tune) reject("--check goes with tune, not with %s", command.name);
     if (tune) exit(tune_check(command.root ? command.root : ""));
     if (strcmp(command.name, "judge") == 0) exit(0); // the script asks before it builds the drivers
-    bool needs_output = strcmp(command.name, "diff") != 0 && !command.resume;
+    bool needs_output = strcmp(command.name, "diff") != 0 && !command.resume && !command.dry_run;
     if (needs_output && (command.output == NULL || !*command.output))
         reject("%s needs --output DIR, the folder for the report", command.name);
     int status;

@@ -148,11 +148,11 @@ static struct look look_load(const char *root) {
 }
 
 static struct look look_steal(const char *root) {
-    double stolen, total;
-    if (!machine_steal(root, &stolen, &total) || total <= 0) return NOT_TOLD;
-    return look_of(
-        stolen / total > STOLEN_SHARE,
-        format("the hypervisor took %.2f %% of the time since the start", 100 * stolen / total));
+    struct ticks ticks;
+    if (!machine_ticks(root, &ticks) || ticks.total <= 0) return NOT_TOLD;
+    double share = ticks.stolen / ticks.total;
+    return look_of(share > STOLEN_SHARE,
+                   format("the hypervisor took %.2f %% of the time since the start", 100 * share));
 }
 
 // A line of /proc/meminfo in MiB; -1: there is none.
@@ -353,6 +353,17 @@ json_t *conditions_to_json(const struct conditions *conditions) {
                                         found ? found : json_string("?"), "advice", item->advice));
     }
     return list;
+}
+
+char *conditions_line(const struct conditions *conditions) {
+    struct text line = {0};
+    for (size_t i = 0; i < conditions->count; i++) {
+        const struct condition *item = &conditions->items[i];
+        if (item->state == STATE_SPOILS)
+            text_add(&line, "%s%s (%.*s)", line.length ? ", " : "", item->name,
+                     (int)strcspn(item->found, ":"), item->found);
+    }
+    return line.data;
 }
 
 int tune_check(const char *root) {

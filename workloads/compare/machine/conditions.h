@@ -30,6 +30,8 @@ struct conditions {
 struct conditions conditions_look(const char *root);
 size_t conditions_spoiling(const struct conditions *conditions);
 void conditions_free(struct conditions *conditions);
+// Those that spoil numbers, in a line that the caller frees; NULL: none does.
+char *conditions_line(const struct conditions *conditions);
 // [{name, state, found, advice}, ...]
 json_t *conditions_to_json(const struct conditions *conditions);
 const char *state_name(enum state state);

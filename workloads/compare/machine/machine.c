@@ -112,14 +112,13 @@ json_t *build_facts(void) {
     return facts;
 }
 
-bool machine_steal(const char *root, double *stolen, double *total) {
+bool machine_ticks(const char *root, struct ticks *ticks) {
     char line[512];
-    double ticks[8] = {0};
-    *stolen = *total = 0;
+    double at[8] = {0};
     bool good = machine_line(root, "/proc/stat", line, sizeof line) &&
-                sscanf(line, "cpu %lf %lf %lf %lf %lf %lf %lf %lf", &ticks[0], &ticks[1], &ticks[2],
-                       &ticks[3], &ticks[4], &ticks[5], &ticks[6], &ticks[7]) == 8;
-    for (size_t i = 0; i < 8; i++) *total += ticks[i];
-    *stolen = ticks[7];
+                sscanf(line, "cpu %lf %lf %lf %lf %lf %lf %lf %lf", &at[0], &at[1], &at[2], &at[3],
+                       &at[4], &at[5], &at[6], &at[7]) == 8;
+    *ticks = (struct ticks){.stolen = at[7], .idle = at[3] + at[4]}; // waiting for a disk is idle
+    for (size_t i = 0; i < 8; i++) ticks->total += at[i];
     return good;
 }

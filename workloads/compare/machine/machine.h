@@ -13,8 +13,12 @@ json_t *machine_facts(void);
 json_t *build_facts(void);
 
 // Below a root: "" for this machine, a folder for one that is made up.
-// Ticks since the start that the hypervisor took, and all; false: not told.
-bool machine_steal(const char *root, double *stolen, double *total);
+// Ticks of all processors since the start: those that the hypervisor took, the idle ones, and all;
+// false: not told.
+struct ticks {
+    double stolen, idle, total;
+};
+bool machine_ticks(const char *root, struct ticks *ticks);
 enum turbo { TURBO_UNKNOWN, TURBO_OFF, TURBO_INTEL, TURBO_BOOST }; // on, by which file
 enum turbo machine_turbo(const char *root);
 // A file's first bytes, at most size - 1, and its first line; false: it is empty or not there.

@@ -51,11 +51,14 @@ void process_catch_signals(void) {
     for (size_t i = 0; i < sizeof signals / sizeof *signals; i++) sigdelset(&open_mask, signals[i]);
 }
 
-bool process_stop_asked(void) {
-    struct timespec now = {0};
-    ppoll(NULL, 0, &now, &open_mask); // lets a pending signal in
+bool process_pause(double seconds) {
+    const struct timespec pause = {.tv_sec = (time_t)seconds,
+                                   .tv_nsec = (long)((seconds - (double)(time_t)seconds) * 1e9)};
+    ppoll(NULL, 0, &pause, &open_mask); // lets a pending signal in
     return stop_asked;
 }
+
+bool process_stop_asked(void) { return process_pause(0); }
 
 double clock_seconds(void) {
     struct timespec now;

@@ -20,6 +20,7 @@ struct process_result {
 // From here on SIGINT, SIGTERM and SIGHUP only ask to stop.
 void process_catch_signals(void);
 bool process_stop_asked(void);
+bool process_pause(double seconds); // shorter where it is asked to stop; whether it is
 
 // argv[0] is the program's path.  `environment` ends with NULL and holds
 // NAME=value to set beside what this program has; NULL: nothing.  The child has

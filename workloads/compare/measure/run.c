@@ -6,6 +6,7 @@
 #endif
 #include "run.h"
 
+#include "conditions.h"
 #include "journal.h"
 #include "machine.h"
 #include "plan.h"
@@ -39,6 +40,21 @@ static double seconds_left(const struct session *session) {
     double one = (plan->budget.samples * plan->sample_ms + plan->warmup_ms + PROCESS_MS) / 1000.0;
     if (session->done > 5) one = elapsed / (double)session->done;
     return one * (double)left;
+}
+
+// What is to be measured, how long that takes, and what spoils it.
+static void preview(FILE *out, const struct session *session) {
+    int seconds = (int)(seconds_left(session) + 0.5);
+    struct conditions conditions = conditions_look("");
+    char *line = conditions_line(&conditions);
+    fprintf(out, "%zu runs, about %d:%02d\n", session->total, seconds / 60, seconds % 60);
+    if (line)
+        fprintf(out,
+                "numbers are spoilt by: %s; ./tally tune --check tells what to do, and "
+                "--wait-for-quiet waits for other load to end\n",
+                line);
+    free(line);
+    conditions_free(&conditions);
 }
 
 // One rewritten line on a terminal; elsewhere a line every ten seconds.
@@ -312,6 +328,13 @@ static size_t times_resumed(const struct journal *journal) {
     return times;
 }
 
+void run_preview(const struct run_options *options) {
+    struct plan plan = plan_make(options);
+    const struct session session = {.plan = &plan, .total = plan.count};
+    preview(stdout, &session);
+    plan_free(&plan);
+}
+
 json_t *run_measure(const struct run_options *options, struct journal *journal,
                     const char *folder) {
     char clock[32] = "";
@@ -359,13 +382,15 @@ json_t *run_measure(const struct run_options *options, struct journal *journal,
         fprintf(stderr, "going on with the run in %s: %zu of %zu runs are there\n", folder,
                 session.done, session.total);
     }
-    double stolen[2], ticks[2];
-    machine_steal("", &stolen[0], &ticks[0]);
+    if (!goes_on) preview(stderr, &session);
+    struct ticks before, after;
+    machine_ticks("", &before);
     run_jobs(&session);
-    machine_steal("", &stolen[1], &ticks[1]);
-    if (ticks[1] > ticks[0])
-        json_object_set_new(machine, "steal_share",
-                            json_real((stolen[1] - stolen[0]) / (ticks[1] - ticks[0])));
+    machine_ticks("", &after);
+    if (after.total > before.total)
+        json_object_set_new(
+            machine, "steal_share",
+            json_real((after.stolen - before.stolen) / (after.total - before.total)));
     json_object_set_new(results, "incomplete", json_boolean(process_stop_asked()));
     if (session.terminal) fputs("\r\033[K", stderr);
     fprintf(stderr, "%zu of %zu runs done in %.0f s\n", session.done, session.total,

@@ -73,6 +73,11 @@ void run_free_options(struct run_options *options);
 // False after one line on stderr.
 bool run_complete_options(struct run_options *options);
 
+// False: Ctrl-C. What it waits for is told on stderr; at most so many minutes.
+bool run_wait_for_quiet(double minutes);
+// Says what would be measured, how long that takes, and what on this machine spoils it.
+void run_preview(const struct run_options *options);
+
 struct journal;
 
 // The results; incomplete when stopped by a signal.  The caller owns them.  Goes

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //
-// Renders a document as Markdown, and a table for the terminal; html.c renders the page.
+// Renders a document as Markdown, and for the terminal; html.c renders the page.
 #include "document.h"
 
 #include <stdlib.h>
@@ -99,25 +99,93 @@ static size_t shown_width(const char *string) {
     return width;
 }
 
+// The line of a heading, from 0; "" where it has fewer. The caller frees it.
+static char *heading_line(const char *heading, int line) {
+    while (line-- > 0) heading = *(heading += strcspn(heading, "\n")) ? heading + 1 : heading;
+    return format("%.*s", (int)strcspn(heading, "\n"), heading);
+}
+
+static int heading_lines(const struct table *table) {
+    int most = 1;
+    for (size_t i = 0; i < table->width; i++) {
+        int lines = 1;
+        for (const char *c = table->cells[i]; *c; c++) lines += *c == '\n';
+        most = lines > most ? lines : most;
+    }
+    return most;
+}
+
 static size_t column_width(const struct table *table, size_t column) {
     size_t widest = 0;
-    for (size_t i = column; i < table->count; i += table->width) {
-        size_t width = shown_width(table->cells[i]);
-        widest = width > widest ? width : widest;
-    }
+    for (size_t i = column; i < table->count; i += table->width)
+        for (int line = 0; line < (i < table->width ? heading_lines(table) : 1); line++) {
+            char *shown = heading_line(table->cells[i], line);
+            size_t width = shown_width(shown);
+            widest = width > widest ? width : widest;
+            free(shown);
+        }
     return widest;
+}
+
+static void terminal_cell(const struct table *table, size_t column, const char *shown,
+                          struct text *out) {
+    int pad = (int)(column_width(table, column) - shown_width(shown));
+    bool last = column + 1 == table->width;
+    if (table->left[column])
+        text_add(out, "%s%*s", shown, last ? 0 : pad, "");
+    else
+        text_add(out, "%*s%s", pad, "", shown);
+    text_add(out, last ? "\n" : "  ");
 }
 
 void render_terminal_table(const struct table *table, struct text *out) {
     if (*table->caption) text_add(out, "%s\n", table->caption);
-    for (size_t i = 0; i < table->count; i++) {
-        size_t column = i % table->width;
-        int pad = (int)(column_width(table, column) - shown_width(table->cells[i]));
-        bool last = column + 1 == table->width;
-        if (table->left[column])
-            text_add(out, "%s%*s", table->cells[i], last ? 0 : pad, "");
-        else
-            text_add(out, "%*s%s", pad, "", table->cells[i]);
-        text_add(out, last ? "\n" : "  ");
+    for (int line = 0; line < heading_lines(table); line++)
+        for (size_t i = 0; i < table->width; i++) {
+            char *shown = heading_line(table->cells[i], line);
+            terminal_cell(table, i, shown, out);
+            free(shown);
+        }
+    for (size_t i = table->width; i < table->count; i++)
+        terminal_cell(table, i % table->width, table->cells[i], out);
+}
+
+// In lines of 90 columns at most. **strong** words are bold, or like the rest.
+static void terminal_paragraph(const char *string, bool bold, struct text *out) {
+    size_t column = 0;
+    bool strong = false;
+    while (*string) {
+        size_t length = strcspn(string, " "), width = 0;
+        for (size_t i = 0; i < length; i++)
+            width += string[i] != '*' && ((unsigned char)string[i] & 0xc0) != 0x80;
+        bool fits = column + width < 90;
+        if (column) text_add(out, fits ? " " : "\n");
+        column = column && fits ? column + 1 + width : width;
+        for (const char *end = string + length; string < end; string++) {
+            if (string[0] == '*' && string[1] == '*') {
+                strong = !strong;
+                if (bold) text_add(out, strong ? "\033[1m" : "\033[0m");
+                string++;
+            } else {
+                text_add_bytes(out, string, 1);
+            }
+        }
+        string += strspn(string, " ");
+    }
+    text_add(out, "\n");
+}
+
+void render_terminal(const struct document *document, bool bold, struct text *out) {
+    for (size_t i = 0; i < document->count; i++) {
+        const struct part *part = &document->parts[i];
+        if (part->kind == PARAGRAPH) {
+            terminal_paragraph(part->text, bold, out);
+        } else if (part->kind == TABLE) {
+            struct table table = part->table;
+            table.caption = (char *)"";
+            text_add(out, "\n");
+            render_terminal_table(&table, out);
+            if (*part->table.caption) terminal_paragraph(part->table.caption, bold, out);
+        }
     }
 }

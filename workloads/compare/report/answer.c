@@ -349,6 +349,17 @@ static void say_where(struct document *document, const struct analysis *analysis
                        least, plural((double)least));
 }
 
+struct document compose_answer(const struct analysis *analysis) {
+    struct document document = {.results = analysis->results};
+    struct choices choices = choices_make(analysis);
+    if (choices.count) {
+        say_answer(&document, analysis, &choices);
+        figures(&document, analysis, &choices);
+    }
+    choices_free(&choices);
+    return document;
+}
+
 void section_answer(struct document *document, const struct analysis *analysis) {
     size_t timed = cells_of(analysis, LIST_TIMED);
     // A run of the convoy or the task server alone has none, and says so itself.

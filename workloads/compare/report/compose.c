@@ -200,6 +200,21 @@ void compose_csv(const struct results *results, struct text *out) {
         if (results->runs[i].list <= LIST_AGAINST) csv_run(&results->runs[i], out);
 }
 
+void compose_summary_csv(const struct analysis *analysis, struct text *out) {
+    text_add(out, "workload,backend,threads,rate,low,high,rounds,unit,oversubscribed\n");
+    for (size_t i = 0; i < analysis->cell_count; i++) {
+        const struct cell *cell = &analysis->cells[i];
+        if (cell->key.list != LIST_TIMED || *cell->key.variant) continue;
+        csv_string(out, cell->key.workload);
+        text_add(out, ",");
+        csv_string(out, cell->key.backend);
+        text_add(out, ",%d,%.9g,%.9g,%.9g,%zu,", cell->key.threads, cell->rate.estimate,
+                 cell->rate.low, cell->rate.high, cell->runs.count);
+        csv_string(out, cell->runs.items->unit);
+        text_add(out, ",%d\n", cell->oversubscribed);
+    }
+}
+
 static void csv_comparisons(const struct comparisons *list, const char *family, struct text *out) {
     for (size_t i = 0; i < list->count; i++) {
         const struct comparison *one = &list->items[i];

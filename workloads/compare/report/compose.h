@@ -10,7 +10,10 @@
 #include "document.h"
 
 struct document compose_report(const struct analysis *analysis);
+struct document compose_answer(const struct analysis *analysis); // for the terminal
 struct table compose_terminal_table(const struct analysis *analysis);
+// One line per workload, backend and number of threads.
+void compose_summary_csv(const struct analysis *analysis, struct text *out);
 void compose_csv(const struct results *results, struct text *out);
 // One line per comparison, those of the control too.
 void compose_comparisons_csv(const struct analysis *analysis, struct text *out);
