@@ -391,10 +391,16 @@ tally_object *tally_weakref_list(tally_object *object); /* a list of them; [coll
 /* ---- cycle collector ---------------------------------------------------- */
 
 /*
- * With a GIL there are three generations: a new container is in generation 0, and the survivors of
- * a collection go to the next. Without a GIL there is one: every container is in generation 2, and
- * a collection stops the world; to collect 0 or 1 collects 2, as statistics and callbacks say.
- * Frozen objects are in no generation. docs/design/collectors.md tells how both work.
+ * There are three generations: a new container is in generation 0, and the survivors of a
+ * collection go to the next. Frozen objects are in no generation. docs/design/collectors.md tells
+ * how the collectors work.
+ *  - With a GIL generations are the process's.
+ *  - Where refcounts have owners each thread collects generations 0 and 1 of its own objects, while
+ *    the others run. What other threads may use goes to generation 2 at the next collection,
+ *    whatever its age. So do classes, containers over 512 bytes and what its finalizer brought
+ *    back. Generation 2 is the process's, and its collections stop the world.
+ *  - With atomic refcounts every container is in generation 2. To collect 0 or 1 collects 2, as
+ *    statistics and callbacks say.
  *
  * An automatic collection starts in an allocation of a container, but not in a thread that is in a
  * collection or holds a tally_mutex. It is due by the number of new containers
@@ -425,14 +431,17 @@ int tally_gc_is_enabled(void); /* [plain] */
  * 700, 10, 10 at the start. The first: so many more containers made than freed make a collection
  * due (0: never). The others: so many collections of the generation below make one of this
  * generation due. A full collection also waits until the new containers are a quarter of the
- * survivors of the last. Without a GIL only the first threshold and this rule count. A collection
- * that is due after younger generations were collected by hand starts with the next allocation.
+ * survivors of the last. With atomic refcounts only the first threshold and this rule count. Where
+ * refcounts have owners, a thread that has freed what had survived may first make as many again, up
+ * to 65536. A collection that is due after younger generations were collected by hand starts with
+ * the next allocation.
  * [plain]
  */
 void tally_gc_get_threshold(int thresholds[3]);
 int tally_gc_set_threshold(const int thresholds[3]); /* negative: value error; [plain] */
-/* Containers made less freed since the last collection; collections of generation 0, and of 1
- * (without a GIL: 0). A snapshot, which stops no thread and changes nothing. [plain] */
+/* Containers made less freed since the last collection; collections of generation 0, and of 1 (with
+ * atomic refcounts: 0). Where refcounts have owners: of the calling thread. A snapshot, which stops
+ * no thread and changes nothing. [plain] */
 void tally_gc_get_count(int counts[3]);
 
 typedef struct tally_gc_generation_stats {
@@ -496,8 +505,8 @@ typedef struct tally_gc_info {
     uint64_t free; /* destroying the garbage; without a GIL the world runs */
     /* From the last resume until the last parked thread ran again, if all have. */
     uint64_t reentry;
-    /* The longest time from a request until the world ran again; with a GIL the whole collection.
-     */
+    /* The longest time from a request until the world ran again; 0: it ran all the time. With a GIL
+     * the whole collection. */
     uint64_t pause;
     unsigned helpers;     /* parked threads that helped to mark */
     unsigned last_thread; /* the thread that came last; 0: none was waited for */

@@ -24,4 +24,6 @@ typedef struct tally_links {
 #define TALLY_REGION_LIMIT  ((size_t)TALLY_LINK_HANDLES * 16)
 #define TALLY_FIXED_HANDLES 8 /* the heads' */
 
+#define TALLY_RECENT_POOLS 0
+
 #endif

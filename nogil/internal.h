@@ -5,6 +5,11 @@
 
 #include "objects/object.h"
 
+/* The locks of the weak references to several objects; a set has the bits of their locks. */
+uint64_t tally_weak_lock_bit(const void *address);
+void tally_weak_lock_all(uint64_t bits);
+void tally_weak_unlock_all(uint64_t bits);
+
 void tally_locks_start(void);
 void tally_locks_attach(tally_locking_thread *self);
 void tally_critical_suspend(tally_thread_state *thread);

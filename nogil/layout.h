@@ -14,6 +14,9 @@ typedef struct tally_links {
 /* Readers without a lock may still see an array that has been replaced. */
 #define TALLY_LOCK_FREE_READS 1
 
+/* Owners collect their young objects, in the pools that they took blocks from of late. */
+#define TALLY_RECENT_POOLS TALLY_REFCOUNT_HAVE_OWNERS
+
 /* Large containers are found in the list of large blocks: no handles. */
 #define TALLY_REGION_LIMIT  SIZE_MAX
 #define TALLY_FIXED_HANDLES 0

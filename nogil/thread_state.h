@@ -32,14 +32,29 @@ typedef struct tally_locking_thread {
 } tally_locking_thread;
 
 /*
- * Containers made less freed that are not flushed yet: births - ahead. A thread that is nudged sets
- * births ahead to one below the batch, so that its next birth looks whether a collection is due.
- * Written by their own thread, or with the world stopped; read by any thread. All accesses are
- * relaxed. They are volatile for the same reason as those of biased refcounts: behind an atomic one
- * the compiler loads tally_self again.
+ * Written by their own thread, or with the world stopped, but for `limit`; read by any thread. All
+ * accesses are relaxed. They are volatile for the same reason as those of biased refcounts: behind
+ * an atomic one the compiler loads tally_self again.
+ *
+ * Where refcounts have owners: births are the containers that the thread has made less freed since
+ * its generation 0 was collected. A thread that has freed what survived may make as much again
+ * before it looks, so births may be negative, but not below the floor; `older` has the rest, since
+ * the last full collection. The birth that exceeds the limit looks whether a collection is due; so
+ * any thread may set the limit to INT32_MIN.
+ *
+ * Where they have none: containers made less freed that are not flushed yet are births - ahead. A
+ * thread that is nudged sets births ahead to one below the batch, so that its next birth looks.
  */
 typedef struct tally_collector_thread {
-    int32_t births, ahead;
+    int32_t births, ahead, limit, floor;
+    int32_t older;
+    int32_t offered;      /* of the births: other threads may count them as theirs */
+    int32_t survived;     /* of its young collections; a bound of the floor */
+    bool nudged;          /* a collection may be due for another reason than births */
+    int count[3];         /* [0] unused; collections of the generation below */
+    size_t middle;        /* objects that have gone to generation 1 since that was collected */
+    tally_object **young; /* room for the objects of a young collection, and as many behind them */
+    size_t room;
 } tally_collector_thread;
 
 #ifdef TALLY_THREAD_SANITIZER

@@ -45,6 +45,10 @@ typedef struct tally_pool {
     char *bump, *end;       /* blocks up to bump have been made */
     struct tally_pool *next, *previous;
     tally_retired retired;
+    /* Where the layout has TALLY_RECENT_POOLS: in its heap's list `recent`; used: blocks were taken
+     * from it since the collector last looked. */
+    struct tally_pool *recent_next, *recent_previous;
+    bool recent, recent_used;
 } __attribute__((aligned(64))) tally_pool;
 
 typedef struct tally_heap {
@@ -53,8 +57,9 @@ typedef struct tally_heap {
      * goes last, so that it has more than one free block when it is needed. */
     tally_pool *queue[TALLY_KINDS][TALLY_SIZE_CLASSES + 1],
         *queue_last[TALLY_KINDS][TALLY_SIZE_CLASSES + 1];
-    unsigned empty; /* pools in the queues that have no block in use */
-    unsigned keeps; /* at most so many of them */
+    tally_pool *recent; /* pools of containers that may have young objects */
+    unsigned empty;     /* pools in the queues that have no block in use */
+    unsigned keeps;     /* at most so many of them */
     uint16_t owner;
     bool serving;  /* its thread is in another's heap */
     uint8_t rests; /* blocking regions since it last needed a pool, or got one to keep; 2: it has

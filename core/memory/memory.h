@@ -91,6 +91,8 @@ void tally_memory_collected(bool marked);
 /* Gives everything back, the large blocks that are left, too. */
 void tally_memory_end(void);
 void tally_heap_start(tally_heap *heap, uint32_t owner);
+/* The pool leaves the list `recent` of its heap; by whoever has the heap. */
+void tally_pool_forget_recent(tally_heap *heap, tally_pool *pool);
 /* Takes home the blocks that other threads freed; for the heap's thread. */
 void tally_heap_drain(tally_heap *heap);
 /* As drain; gives back the empty pools, too. */

@@ -36,6 +36,7 @@ void tally_heap_start(tally_heap *heap, uint32_t owner) {
             heap->current[kind][i] = &no_pool;
             heap->queue[kind][i] = heap->queue_last[kind][i] = NULL;
         }
+    heap->recent = NULL;
     heap->empty = 0;
     heap->keeps = KEPT_POOLS;
     heap->rests = 0;
@@ -44,6 +45,40 @@ void tally_heap_start(tally_heap *heap, uint32_t owner) {
     tally_store_relaxed(&heap->queued, 0);
     tally_store_relaxed(&heap->remote, 0);
 }
+
+#if TALLY_RECENT_POOLS
+static void recent_add(tally_heap *heap, tally_pool *pool) {
+    if (pool->kind != TALLY_CONTAINERS) return;
+    pool->recent_used = true;
+    if (pool->recent) return;
+    pool->recent = true;
+    pool->recent_previous = NULL;
+    pool->recent_next = heap->recent;
+    if (heap->recent) heap->recent->recent_previous = pool;
+    heap->recent = pool;
+}
+void tally_pool_forget_recent(tally_heap *heap, tally_pool *pool) {
+    if (!pool->recent) return;
+    pool->recent = false;
+    if (pool->recent_next) pool->recent_next->recent_previous = pool->recent_previous;
+    if (pool->recent_previous)
+        pool->recent_previous->recent_next = pool->recent_next;
+    else
+        heap->recent = pool->recent_next;
+}
+/* A new pool of containers: blocks of another size have left their marks. */
+static void recent_start(tally_pool *pool) {
+    pool->recent = false;
+    if (pool->kind != TALLY_CONTAINERS) return;
+    size_t at = (size_t)(pool->bump - tally_region) >> TALLY_SIDE_MARK_SHIFT;
+    memset((void *)&tally_side_marks[at], 0,
+           (size_t)(pool->end - pool->bump) >> TALLY_SIDE_MARK_SHIFT);
+}
+#else
+static void recent_add(tally_heap *heap, tally_pool *pool) {}
+void tally_pool_forget_recent(tally_heap *heap, tally_pool *pool) {}
+static void recent_start(tally_pool *pool) {}
+#endif
 
 static void count_queued(tally_heap *heap, uint32_t by) {
     tally_store_relaxed(&heap->queued, tally_load_relaxed(&heap->queued) + by);
@@ -90,6 +125,7 @@ static tally_pool *pool_take(tally_heap *heap, unsigned kind, unsigned class_, b
     pool->in_use = 1;
     pool->bump = tally_pool_first_block(pool);
     pool->end = (char *)tally_arena_pools(arena) + (index + 1) * TALLY_POOL_SIZE;
+    recent_start(pool);
     TALLY_EVENT(pools_taken);
     return pool;
 }
@@ -114,6 +150,7 @@ static bool is_empty(const tally_pool *pool) { return pool->left == 0 && pool->n
 
 /* An empty pool, which is in no list, leaves its heap. */
 static void pool_release(tally_pool *pool) {
+    tally_pool_forget_recent(tally_pool_heap(pool), pool);
     pool->in_use = 0;
     if (TALLY_LOCK_FREE_READS && pool->kind != TALLY_RAW) {
         tally_arena_retire_pool(pool);
@@ -340,6 +377,7 @@ static void adopt_pools(tally_heap *heap, tally_heap *from, unsigned kind, unsig
         queue_remove(from, pool);
         from->empty -= is_empty(pool);
         TALLY_FAILPOINT(heap_adopt);
+        tally_pool_forget_recent(from, pool); /* what is young there is old from now on */
         tally_store_relaxed(&pool->owner, heap->owner);
         heap->empty += is_empty(pool);
         queue_append(heap, pool);
@@ -426,6 +464,7 @@ static bool heap_refill(tally_heap *heap, unsigned kind, unsigned class_) {
             queue_remove(heap, next);
             heap->empty -= is_empty(next);
         }
+        recent_add(heap, next);
         *current = next;
     }
 }

@@ -125,6 +125,9 @@ size_t tally_memory_size(const void *block);
 
 void tally_weakrefs_clear(tally_object *object, tally_weakref **calls,
                           bool (*spare)(tally_object *reference));
+/* By the holder of the object's weak lock; the object has a word for weak references. */
+void tally_weakrefs_clear_locked(tally_object *object, tally_weakref **calls,
+                                 bool (*spare)(tally_object *reference));
 void tally_weakrefs_call(tally_weakref *calls);
 bool tally_has_weakrefs(tally_object *object); /* world stopped, or a hint */
 

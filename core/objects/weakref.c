@@ -100,11 +100,25 @@ static tally_weakref *check(tally_object *object) {
     return tally_expected_null("a weak reference", object);
 }
 
+/* The referent is dead; or its owner has closed it, under the lock, and clears this reference or
+ * opens it again. */
+static __attribute__((noinline, cold)) tally_object *get_locked(tally_weakref *self,
+                                                                tally_object *object) {
+    TALLY_FAILPOINT(weakref_closed);
+    tally_weak_lock(self->home);
+    bool got = tally_load_relaxed(&self->referent) == object &&
+               tally_refcount_try_incref_weak(&object->refcount);
+    tally_weak_unlock(self->home);
+    return got ? object : NULL;
+}
+
 /* With a new reference; NULL: the referent is dead. */
 static tally_object *get(tally_weakref *self) {
     /* acquire: pairs with the release that published the reference */
     tally_object *object = tally_load_acquire(&self->referent);
-    if (!object || !tally_refcount_try_incref_weak(&object->refcount)) return NULL;
+    if (!object) return NULL;
+    if (TALLY_UNLIKELY(!tally_refcount_try_incref_weak(&object->refcount)))
+        return TALLY_RECENT_POOLS ? get_locked(self, object) : NULL;
     /* Another object may have the address by now; then this reference was cleared before. acquire:
      * pairs with the release of tally_weakrefs_clear */
     if (TALLY_LOCK_FREE_READS && TALLY_UNLIKELY(tally_load_acquire(&self->referent) != object)) {
@@ -171,8 +185,13 @@ void tally_weakrefs_clear(tally_object *object, tally_weakref **calls,
     /* acquire: pairs with the release of link_to and unlink_from */
     if (!list || !tally_load_acquire(list)) return;
     tally_weak_lock(object);
+    tally_weakrefs_clear_locked(object, calls, spare);
+    tally_weak_unlock(object);
+}
+void tally_weakrefs_clear_locked(tally_object *object, tally_weakref **calls,
+                                 bool (*spare)(tally_object *reference)) {
     tally_weakref *w = first_of(object);
-    tally_store_relaxed(list, NULL);
+    tally_store_relaxed(list_of(object), NULL);
     for (tally_weakref *next; w; w = next) {
         next = w->next;
         /* release: pairs with the recheck of get */
@@ -183,7 +202,6 @@ void tally_weakrefs_clear(tally_object *object, tally_weakref **calls,
         w->next = *calls;
         *calls = w;
     }
-    tally_weak_unlock(object);
 }
 
 /* Calls each callback that tally_weakrefs_clear has collected, with no error pending. */

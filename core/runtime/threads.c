@@ -148,6 +148,7 @@ void tally_thread_detach(void) {
         pthread_mutex_unlock(&tally_process.thread_list);
     }
     if (tally_heap_current() == &thread->heap) tally_heap_detach(&thread->heap);
+    tally_collector_detach(thread);
     tally_locking_detach(thread);
     tally_store_seq_cst(&thread->status, TALLY_VACANT);
     tally_thread_forget();

@@ -73,6 +73,7 @@ static inline void tally_untrack(tally_object *object) {
                                                   TALLY_FLAG_MARKED | TALLY_FLAG_FROZEN));
     tally_link_remove((tally_container *)object);
 }
+static inline void tally_collector_detach(tally_thread_state *thread) {}
 static inline void tally_collector_birth(void) {
     if (TALLY_UNLIKELY(++tally_births.count > tally_births.limit)) tally_collect_births();
 }

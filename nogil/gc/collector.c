@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * collector.c: the stop-the-world cycle collector (PEP 703). It has one generation, and finds
- * containers by a walk over the allocator's pools.
+ * collector.c: the stop-the-world cycle collector (PEP 703), which finds containers by a walk over
+ * the allocator's pools. Where refcounts have owners it is for the old: each thread collects its
+ * own young objects while the others run (young.c). births.c tells when a collection starts.
  *
  * The world is stopped while unreachable objects are found (mark.c) and their weak references are
  * cleared. Each is noted with a reference, and adopted by this thread, so that it is destroyed
@@ -9,30 +10,21 @@
  * stops once more for the recheck of what they resurrected (recheck.c). The rest is cleared and
  * dies.
  *
- * When a collection starts by itself: births (containers made less freed since the last one) exceed
- * the first threshold and a quarter of the containers that survived it, tracked or not. So the work
- * of all collections while a heap grows to n is at most n (1 + 1/1.25 + ...) = 5 n. Any thread that
- * finds one due asks for it, so the others do not run on while the first to ask is not scheduled.
- * Threads that ask together share one collection. Its thread frees the garbage, and the next
- * collection may start meanwhile: threads that make more garbage than one thread can free do their
- * share of the work. A thread counts its births itself and flushes the count every 64. A collection
- * counts anew, so nothing is counted twice, and reading the counts changes nothing.
- *
  * Invariants:
  *  - Collections of several threads may overlap while the world runs. Each holds the garbage that
  *    it has noted, so that is alive to the others. A thread in a collection begins no other.
  *  - A thread that asks while another is stopping the world for a collection shares that one: it
  *    finds all that was garbage at that time.
  */
+#include "births.h"
 #include "internal.h"
 #include "mark.h"
 #include "processors.h"
+#include "young.h"
 
 static struct {
-    _Atomic int64_t births;   /* flushed */
-    _Atomic size_t survivors; /* containers after the last collection, but for pending ones */
-    _Atomic size_t pending;   /* garbage that collections have noted and not freed yet */
-    uint64_t marks;           /* collections that have marked; world stopped */
+    _Atomic size_t pending; /* garbage that collections have noted and not freed yet */
+    uint64_t marks;         /* collections that have marked; world stopped */
     _Atomic uint64_t marks_seen;
     ptrdiff_t last_found; /* world stopped */
 } collector;
@@ -56,49 +48,6 @@ static bool is_garbage(tally_object *object) {
 /* In a recheck. Other collections have flags of their own on their objects. */
 static bool is_garbage_still(tally_object *object) {
     return tally_mark_in_recheck(object) && !(tally_flags_of(object) & TALLY_FLAG_MARKED);
-}
-
-/* ---- births ---------------------------------------------------------------- */
-
-static int32_t births_of(tally_thread_state *thread) {
-    /* Two loads: a read of another thread's births is off by a batch at most. */
-    return tally_births_load(&thread->collector.births) -
-           tally_births_load(&thread->collector.ahead);
-}
-/* The thread has so many births that are not flushed, and looks again at its birth number `at`. */
-static void set_births(tally_thread_state *thread, int32_t births, int32_t at) {
-    tally_births_store(&thread->collector.births, at);
-    tally_births_store(&thread->collector.ahead, at - births);
-}
-
-void tally_collector_nudge(void) {
-    tally_thread_state *thread = tally_thread_current();
-    set_births(thread, births_of(thread), TALLY_BIRTHS_BATCH - 1);
-}
-
-static bool births_due(int64_t births) {
-    int threshold = tally_load_relaxed(&tally_gc.threshold[0]);
-    if (!tally_gc_is_enabled() || threshold == 0) return false;
-    if (tally_memory_due()) return true;
-    return births > threshold && births > (int64_t)(tally_load_relaxed(&collector.survivors) / 4);
-}
-
-void tally_births_flush(bool may_collect) {
-    tally_thread_state *thread = tally_thread_current();
-    int32_t n = births_of(thread);
-    set_births(thread, 0, 0);
-    /* A collection's garbage was counted off when it began. */
-    if (n < 0 && thread->collecting) return;
-    int64_t births = tally_add_relaxed(&collector.births, n) + n;
-    if (!may_collect || !births_due(births)) return;
-    /* A finalizer may wait for a lock of this thread's critical sections, or for its mutexes. */
-    if (!tally_gc_put_off(thread) && !thread->critical) tally_gc_automatic(2);
-}
-
-/* World stopped. */
-static void forget_births(void) {
-    tally_each_thread(thread) set_births(thread, 0, 0);
-    tally_store_relaxed(&collector.births, 0);
 }
 
 /* ---- with the world stopped ------------------------------------------------------- */
@@ -149,6 +98,15 @@ static void clear_weakrefs(garbage *g, bool (*spare)(tally_object *reference)) {
             tally_weakrefs_clear(g->objects[i], &g->calls, spare);
 }
 
+/* A reference to each, kept ones, too: there are `all`. Those to be freed are marked as noted. */
+static void hold(garbage *g, size_t all) {
+    for (size_t i = 0; i < all; i++) tally_incref(g->objects[i]);
+    for (size_t i = 0; i < g->count; i++)
+        tally_store_relaxed(&g->objects[i]->flags,
+                            (tally_flags_of(g->objects[i]) & ~TALLY_FLAG_MARKED) |
+                                TALLY_FLAG_COLLECTING);
+}
+
 /* Notes the unreachable objects, and holds each. Without memory all is as it was. */
 static void take_garbage(garbage *g, tally_found *found) {
     size_t total = found->examined - found->reached;
@@ -164,14 +122,8 @@ static void take_garbage(garbage *g, tally_found *found) {
     }
     /* With finalizers it is not known yet which objects die. */
     if (!g->finalizers) clear_weakrefs(g, is_garbage);
-    for (size_t i = 0; i < total; i++) {
-        tally_refcount_adopt(&g->objects[i]->refcount);
-        tally_incref(g->objects[i]);
-    }
-    for (size_t i = 0; i < g->count; i++)
-        tally_store_relaxed(&g->objects[i]->flags,
-                            (tally_flags_of(g->objects[i]) & ~TALLY_FLAG_MARKED) |
-                                TALLY_FLAG_COLLECTING);
+    for (size_t i = 0; i < total; i++) tally_refcount_adopt(&g->objects[i]->refcount);
+    hold(g, total);
 }
 
 /* ---- a collection ---------------------------------------------------------- */
@@ -232,25 +184,51 @@ static void find_garbage(garbage *g, unsigned processors, tally_gc_info *info) {
     tally_store_relaxed(&collector.marks_seen, ++collector.marks);
     tally_last_stop(&info->last_thread, &info->last_was);
     tally_reclaim_stopped();
-    forget_births();
+    tally_births_forget();
     tally_memory_collected(true);
     tally_found found;
     tally_mark_all(processors, &found);
     take_garbage(g, &found);
+    tally_mark_end();
     collector.last_found = (ptrdiff_t)(g->count + g->legacy);
     /* Nothing to share: the threads that waited make collections of their own. */
     if (g->no_memory) tally_store_relaxed(&collector.marks_seen, --collector.marks);
     size_t gone = g->count + tally_add_relaxed(&collector.pending, g->count);
     /* Containers that are not tracked any more count too: to walk past a million tuples of numbers,
      * which one list holds, takes time for each. */
-    tally_store_relaxed(&collector.survivors, found.blocks > gone ? found.blocks - gone : 0);
+    tally_births_survive(found.reached, found.blocks > gone ? found.blocks - gone : 0);
     info->examined = found.examined;
     info->helpers = found.helpers;
     info->collected = (ptrdiff_t)g->count;
     info->uncollectable = (ptrdiff_t)g->legacy;
 }
 
-ptrdiff_t tally_collector_run(int generation, tally_gc_info *info) {
+/* The world runs: finalizers, callbacks, and the end of the garbage. */
+static ptrdiff_t finish(garbage *g, tally_gc_info *info) {
+    tally_collector_thread *self = &tally_thread_current()->collector;
+    size_t noted = g->count;
+    uint64_t began = tally_now();
+    self->floor = 0; /* the garbage is part of `older` */
+    if (g->finalizers) {
+        for (size_t i = 0; i < g->count; i++) tally_gc_finalize(g->objects[i]);
+        info->finalize = tally_now() - began;
+        move_resurrected(g, true, info);
+    }
+    if (g->calls) {
+        began = tally_now();
+        tally_weakrefs_call(g->calls);
+        info->finalize += tally_now() - began;
+        if (g->count) move_resurrected(g, false, info);
+    }
+    began = tally_now();
+    free_all(g);
+    tally_sub_relaxed(&collector.pending, noted);
+    info->free = tally_now() - began;
+    self->floor = -self->survived;
+    return info->collected + info->uncollectable;
+}
+
+static ptrdiff_t collect_all(tally_gc_info *info) {
     info->generation = 2;
     uint64_t before = tally_load_relaxed(&collector.marks_seen);
     unsigned processors = tally_mark_is_short() ? 1 : tally_processors();
@@ -265,7 +243,6 @@ ptrdiff_t tally_collector_run(int generation, tally_gc_info *info) {
     garbage g = {0};
     tally_refcount_dead dead = tally_refcount_merge_stopped();
     find_garbage(&g, processors, info);
-    size_t noted = g.count;
     uint64_t marked = tally_now();
     tally_resume_the_world();
     info->stop = stopped - info->began;
@@ -274,63 +251,96 @@ ptrdiff_t tally_collector_run(int generation, tally_gc_info *info) {
     tally_refcount_destroy(dead);
     tally_reclaim_free();
 
-    uint64_t began = tally_now();
-    if (g.finalizers) {
-        for (size_t i = 0; i < g.count; i++) tally_gc_finalize(g.objects[i]);
-        info->finalize = tally_now() - began;
-        move_resurrected(&g, true, info);
-    }
-    if (g.calls) {
-        began = tally_now();
-        tally_weakrefs_call(g.calls);
-        info->finalize += tally_now() - began;
-        if (g.count) move_resurrected(&g, false, info);
-    }
-    began = tally_now();
-    free_all(&g);
-    tally_sub_relaxed(&collector.pending, noted);
+    finish(&g, info);
     free(g.objects);
     tally_memory_collected(false);
-    info->free = tally_now() - began;
     info->reentry = tally_last_resume_ns();
     if (!g.no_memory) return info->collected + info->uncollectable;
     tally_no_memory();
     return -1;
 }
 
+#if TALLY_REFCOUNT_HAVE_OWNERS
+/* Of the calling thread, while the world runs. */
+static ptrdiff_t collect_young(int generation, tally_gc_info *info) {
+    tally_births_begin_young(generation);
+    tally_young found = tally_young_find(generation, info);
+    garbage g = {.objects = found.objects,
+                 .count = found.count,
+                 .legacy_at = found.legacy_at,
+                 .legacy = found.legacy,
+                 .calls = found.calls,
+                 .finalizers = found.finalizers};
+    hold(&g, found.count);
+    for (size_t i = 0; i < g.legacy; i++) tally_incref(g.objects[g.legacy_at + i]);
+    tally_add_relaxed(&collector.pending, g.count);
+    tally_births_end_young(generation, found.examined - g.count - g.legacy, found.early,
+                           info->automatic);
+    info->examined = found.examined;
+    info->collected = (ptrdiff_t)g.count;
+    info->uncollectable = (ptrdiff_t)g.legacy;
+    uint64_t marked = tally_now() - info->began;
+    info->mark = marked - info->stop;
+    if (found.stopped) {
+        tally_resume_the_world();
+        info->pause = marked;
+    }
+    ptrdiff_t all = finish(&g, info);
+    tally_young_end();
+    return all;
+}
+#else
+static ptrdiff_t collect_young(int generation, tally_gc_info *info) { return collect_all(info); }
+#endif
+
+ptrdiff_t tally_collector_run(int generation, tally_gc_info *info) {
+    return generation == 2 ? collect_all(info) : collect_young(generation, info);
+}
+
 /* ---- the contract ---------------------------------------------------------- */
 
 int tally_collector_start(void) {
     memset(&collector, 0, sizeof collector);
+    tally_births_start();
     return 0;
 }
-void tally_collector_end(void) {}
-void tally_collector_settings(void) {} /* read at each flush */
-
+void tally_collector_end(void) {
+    tally_each_thread(thread) {
+        free(thread->collector.young);
+        thread->collector.young = NULL;
+        thread->collector.room = 0;
+    }
+}
 typedef struct each_visit {
     void (*visit)(tally_object *, void *);
     void *context;
+    int generation;
 } each_visit;
+static int generation_of(tally_object *object) {
+    if (!TALLY_REFCOUNT_HAVE_OWNERS || !tally_is_small(object)) return 2;
+    uint8_t byte = tally_side_mark_load(tally_side_mark_of(tally_side_marks, 0, object));
+    return byte == TALLY_SIDE_MARK_YOUNG ? 0 : byte == TALLY_SIDE_MARK_MIDDLE ? 1 : 2;
+}
 /* Not noted objects: a query would resurrect them behind the back of the recheck. */
 static void visit_each(tally_object *object, void *context) {
     each_visit *e = context;
-    if (!is_marked_aside(tally_flags_of(object))) e->visit(object, e->context);
-}
-static void visit_unfrozen(tally_object *object, void *context) {
-    if (!(tally_flags_of(object) & TALLY_FLAG_FROZEN)) visit_each(object, context);
+    uint8_t flags = tally_flags_of(object);
+    if (is_marked_aside(flags)) return;
+    if (e->generation == -1 ||
+        (!(flags & TALLY_FLAG_FROZEN) && generation_of(object) == e->generation))
+        e->visit(object, e->context);
 }
 void tally_collector_each(int generation, void (*visit)(tally_object *, void *), void *context) {
-    each_visit e = {visit, context};
-    if (generation == -1)
-        for_each(visit_each, &e);
-    else if (generation == 2)
-        for_each(visit_unfrozen, &e);
+    each_visit e = {visit, context, generation};
+    for_each(visit_each, &e);
 }
 
 /* A noted object is in no generation. */
 static void freeze(tally_object *object, void *count) {
     if (is_marked_aside(tally_flags_of(object))) return;
     tally_store_relaxed(&object->flags, tally_flags_of(object) | TALLY_FLAG_FROZEN);
+    if (TALLY_REFCOUNT_HAVE_OWNERS && tally_is_small(object))
+        tally_side_mark_store(tally_side_mark_of(tally_side_marks, 0, object), 0);
 }
 static void unfreeze(tally_object *object, void *count) {
     tally_store_relaxed(&object->flags, tally_flags_of(object) & ~TALLY_FLAG_FROZEN);
@@ -341,19 +351,11 @@ static void count_frozen(tally_object *object, void *count) {
 
 void tally_collector_freeze(void) {
     for_each(freeze, NULL);
-    forget_births();
+    tally_births_forget();
 }
 void tally_collector_unfreeze(void) { for_each(unfreeze, NULL); }
 size_t tally_collector_frozen(void) {
     size_t count = 0;
     for_each(count_frozen, &count);
     return count;
-}
-
-/* A snapshot: threads make and free meanwhile. */
-void tally_collector_count(int counts[3]) {
-    int64_t births = tally_load_relaxed(&collector.births);
-    tally_each_thread(thread) births += births_of(thread);
-    counts[0] = births > 0 ? births < INT32_MAX ? (int)births : INT32_MAX : 0;
-    counts[1] = counts[2] = 0;
 }

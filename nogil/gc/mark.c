@@ -413,3 +413,8 @@ void tally_mark_more(tally_object *object) {
     }
     free_chunks(h);
 }
+
+/* Old is what is left: no byte says young. */
+void tally_mark_end(void) {
+    if (TALLY_REFCOUNT_HAVE_OWNERS) tally_side_marks_clear_pools();
+}

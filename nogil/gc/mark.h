@@ -43,6 +43,8 @@ static inline bool tally_mark_reached(tally_object *object) {
     return tally_side_mark_load(tally_side_mark_of(tally_side_marks, 0, object)) ==
            TALLY_SIDE_MARK_REACHED;
 }
+/* After that no collection has marked. Where owners collect their young, all objects are old. */
+void tally_mark_end(void);
 /* The object, and what it reaches, counts as reached from now on. */
 void tally_mark_more(tally_object *object);
 /*

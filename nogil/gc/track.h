@@ -14,13 +14,25 @@
 
 #include "layout/thread.h"
 #include "layout/types.h"
+#include "memory/memory.h"
 
 enum { TALLY_BIRTHS_BATCH = 64 };
 void tally_births_flush(bool may_collect);
+void tally_births_over(void);
 
+/* Side mark bytes while no collection examines their objects. 0: old, or no tracked object. */
+enum { TALLY_SIDE_MARK_MIDDLE = 1, TALLY_SIDE_MARK_YOUNG = 2 };
+
+/* A large container is old from birth: its memory does not wait for its owner's collection. */
+static inline void tally_young_add(void *object) {
+    size_t at = (size_t)((char *)object - tally_region);
+    if (TALLY_LIKELY(at < tally_region_size))
+        tally_store_relaxed(&tally_side_marks[at >> TALLY_SIDE_MARK_SHIFT], TALLY_SIDE_MARK_YOUNG);
+}
 static inline void tally_track(void *object) {
-    /* relaxed: the collector reads it with the world stopped */
+    /* relaxed: its owner reads it, or a collector with the world stopped */
     tally_store_relaxed(&((tally_object *)object)->flags, TALLY_FLAG_TRACKED);
+    if (TALLY_REFCOUNT_HAVE_OWNERS) tally_young_add(object);
 }
 /* A dead object whose finalizer may resurrect it: its other flags stay. */
 static inline void tally_retrack(tally_object *object) {
@@ -31,16 +43,28 @@ static inline void tally_untrack(tally_object *object) {
     tally_store_relaxed(&object->flags, flags & (TALLY_FLAG_FINALIZED | TALLY_FLAG_BORROWABLE));
 }
 /* A load and a store do: only the thread itself writes its births. */
-static inline int32_t tally_births_add(int32_t by) {
-    int32_t *births = &tally_thread_current()->collector.births, n = tally_births_load(births) + by;
+static inline int32_t tally_births_add(int32_t *births, int32_t by) {
+    int32_t n = tally_births_load(births) + by;
     tally_births_store(births, n);
     return n;
 }
 static inline void tally_collector_birth(void) {
-    if (TALLY_UNLIKELY(tally_births_add(1) >= TALLY_BIRTHS_BATCH)) tally_births_flush(true);
+    tally_collector_thread *self = &tally_thread_current()->collector;
+    int32_t n = tally_births_add(&self->births, 1);
+    if (TALLY_REFCOUNT_HAVE_OWNERS) {
+        if (TALLY_UNLIKELY(n > tally_births_load(&self->limit))) tally_births_over();
+    } else if (TALLY_UNLIKELY(n >= TALLY_BIRTHS_BATCH)) {
+        tally_births_flush(true);
+    }
 }
 static inline void tally_collector_death(void) {
-    if (TALLY_UNLIKELY(tally_births_add(-1) <= -TALLY_BIRTHS_BATCH)) tally_births_flush(false);
+    tally_collector_thread *self = &tally_thread_current()->collector;
+    if (TALLY_REFCOUNT_HAVE_OWNERS) {
+        bool young = tally_births_load(&self->births) > self->floor;
+        tally_births_add(young ? &self->births : &self->older, -1);
+    } else if (TALLY_UNLIKELY(tally_births_add(&self->births, -1) <= -TALLY_BIRTHS_BATCH)) {
+        tally_births_flush(false);
+    }
 }
 
 #endif

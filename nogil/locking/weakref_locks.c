@@ -12,8 +12,22 @@ static struct {
     _Alignas(64) pthread_mutex_t mutex;
 } weak_locks[WEAK_LOCKS] = {[0 ... WEAK_LOCKS - 1] = {PTHREAD_MUTEX_INITIALIZER}};
 
+static unsigned number_of(const void *address) {
+    return (unsigned)(((uintptr_t)address >> 4) * UINT64_C(0x9e3779b97f4a7c15) >> 58);
+}
 static pthread_mutex_t *weak_lock_of(const void *address) {
-    return &weak_locks[((uintptr_t)address >> 4) * UINT64_C(0x9e3779b97f4a7c15) >> 58].mutex;
+    return &weak_locks[number_of(address)].mutex;
 }
 void tally_weak_lock(const void *address) { pthread_mutex_lock(weak_lock_of(address)); }
 void tally_weak_unlock(const void *address) { pthread_mutex_unlock(weak_lock_of(address)); }
+
+/* Several at once, in the order of their numbers; all others take one at a time. */
+uint64_t tally_weak_lock_bit(const void *address) { return UINT64_C(1) << number_of(address); }
+void tally_weak_lock_all(uint64_t bits) {
+    for (unsigned i = 0; i < WEAK_LOCKS; i++)
+        if (bits >> i & 1) pthread_mutex_lock(&weak_locks[i].mutex);
+}
+void tally_weak_unlock_all(uint64_t bits) {
+    for (unsigned i = 0; i < WEAK_LOCKS; i++)
+        if (bits >> i & 1) pthread_mutex_unlock(&weak_locks[i].mutex);
+}

@@ -53,7 +53,7 @@ typedef struct deferred {
 
 static const script *playing;
 static struct {
-    tally_object *registers[REGISTERS], *names[NAMES], *tag, *class_tag, *types[4];
+    tally_object *registers[REGISTERS], *names[NAMES], *tag, *class_tag, *types[4], *kept;
     int64_t serial; /* of the last object with identity */
     int depth;      /* of procedures under way */
     bool immediate; /* finalizers and callbacks run their procedures at once */
@@ -394,7 +394,9 @@ static void hook_at_death(int64_t serial, int procedure) {
 
 static void finalize(tally_object *self, int64_t serial, int procedure, bool rises) {
     event("f%" PRId64, serial);
-    if (rises && !m.ending && !(m.collecting && playing->mode & MODE_PORTABLE))
+    /* What its last drop brings back is old with owners, and as young as it was with a GIL. */
+    if (rises && !m.ending && !(m.collecting && playing->mode & MODE_PORTABLE) &&
+        !(!m.collecting && playing->mode & MODE_YOUNG))
         defer(serial, -1, self);
     hook_at_death(serial, procedure);
 }
@@ -426,6 +428,12 @@ static void put(int into, tally_object *object) {
     tally_xdecref(old);
 }
 
+/* To the end of the episode. */
+static void keep(tally_object *object) {
+    if (object) tally_list_append(m.kept, object);
+    tally_xdecref(object);
+}
+
 /* What was put off, in the order of serial numbers, until nothing is. */
 static void run_deferred(void) {
     while (m.deferred_count) {
@@ -435,7 +443,9 @@ static void run_deferred(void) {
         m.deferred_count = 0;
         qsort(batch, (size_t)count, sizeof *batch, by_serial);
         for (int i = 0; i < count; i++) {
-            if (batch[i].risen)
+            if (batch[i].risen && playing->mode & MODE_AUTOMATIC)
+                keep(batch[i].risen);
+            else if (batch[i].risen)
                 put((int)(batch[i].serial % 8), batch[i].risen);
             else
                 run_procedure(batch[i].procedure);
@@ -650,6 +660,79 @@ static void collect(text *t) {
         add_error(t);
     else
         add_char(t, 'c');
+}
+
+/* What is promised to be the same on gil and biased. Classes die in full collections of the latter
+ * only; so do not show how many objects one found. */
+static void on_collection(const tally_gc_info *info, void *nothing) {
+    static bool before;
+    if (!info->finished) {
+        before = m.collecting;
+        m.collecting = true;
+        return;
+    }
+    m.collecting = before;
+    if (m.ending) return;
+    if (info->generation == 2 && !(playing->mode & MODE_AUTOMATIC))
+        event("g2");
+    else
+        event("g%d %td %td %d", info->generation, info->collected, info->uncollectable,
+              info->automatic);
+}
+static void show_counts(text *t) {
+    int counts[3];
+    tally_gc_get_count(counts);
+    for (int i = 0; i < 3; i++) {
+        add_char(t, i ? ',' : ' ');
+        add_int(t, counts[i]);
+    }
+}
+static void collect_young(text *t, int generation) {
+    ptrdiff_t found = tally_gc_collect(generation);
+    if (found < 0) {
+        add_error(t);
+        return;
+    }
+    if (generation < 2 || playing->mode & MODE_AUTOMATIC) add_int(t, found);
+    show_counts(t);
+}
+/* A cycle of lists, with an instance in it, and a weak reference to that; it is garbage at once. */
+static void make_ring(tally_object *class_, int size, int procedure) {
+    tally_object *first = tally_list_new(0), *last = first;
+    tally_incref(last);
+    for (int i = 0; i < (size & 3); i++) {
+        tally_object *next = tally_list_new(0);
+        tally_list_append(last, next);
+        tally_decref(last);
+        last = next;
+    }
+    tally_list_append(last, first);
+    tally_decref(last);
+    tally_object *instance = kind_of(class_) == 'y' && size & 4 ? new_instance(class_) : NULL;
+    if (instance) {
+        tally_list_append(first, instance);
+        if (size & 8) {
+            int64_t number = ++m.serial << 8 | (procedure + 1);
+            tally_object *weak = tally_weakref_new(instance, called_back, (void *)(intptr_t)number);
+            tally_error_clear();
+            if (m.kept)
+                keep(weak);
+            else
+                tally_xdecref(weak);
+        }
+        tally_decref(instance);
+    }
+    tally_decref(first);
+}
+
+static void set_threshold(int n) {
+    static const int thresholds[4][3] = {{20, 2, 2}, {5, 1, 1}, {60, 3, 1}, {0, 1, 1}};
+    tally_gc_set_threshold(thresholds[n & 3]);
+}
+
+static void keep_new(int kind) {
+    tally_object *none = tally_none;
+    keep(kind & 1 ? tally_list_new(0) : kind & 2 ? tally_dict_new() : tally_tuple_new(&none, 1));
 }
 
 static void count_garbage(text *t) {
@@ -996,6 +1079,10 @@ static void execute(const op *o, text *t) {
     case OP_tracked: tally_gc_is_tracked(h[0]); break;
     case OP_query: query(t); break;
     case OP_save_all: count_garbage(t); break;
+    case OP_collect_young: collect_young(t, (a[0] & 15) % 3); break;
+    case OP_ring: make_ring(h[0], a[1], a[2]); break;
+    case OP_keep: keep_new(a[0]); break;
+    case OP_threshold: set_threshold(a[0]); break;
     default: add_char(t, '?');
     }
     if (tally_error_kind() != TALLY_NO_ERROR) {
@@ -1120,6 +1207,12 @@ static uint32_t run(const script *s, bool failing, ptrdiff_t *left) {
     }
     make_types();
     tally_gc_disable();
+    if (s->mode & MODE_YOUNG) tally_gc_add_callback(on_collection, NULL);
+    if (s->mode & MODE_AUTOMATIC) {
+        m.kept = tally_list_new(0);
+        set_threshold(0);
+        tally_gc_enable();
+    }
     own_references = "ldCX";
     for (m.at = 0; m.at < s->count; m.at++) {
         m.event_count = 0;
@@ -1134,13 +1227,16 @@ static uint32_t run(const script *s, bool failing, ptrdiff_t *left) {
 #endif
             execute(&s->ops[m.at], &t);
         run_deferred();
+        if (s->mode & MODE_AUTOMATIC) show_counts(&t);
         crc = finish_line(crc, &t, op_names[s->ops[m.at].code]);
     }
+    tally_gc_disable();
     m.ending = true;
     m.event_count = 0;
     t.length = 0;
     t.data[0] = 0;
     tally_gc_unfreeze();
+    tally_xdecref(m.kept);
     for (int round = 0; round < 3; round++) {
         drop_registers();
         tally_safepoint(); /* ends the last borrow */
@@ -1172,7 +1268,7 @@ static void say_where(int signal) {
 static void usage(const char *program) {
     fprintf(stderr,
             "usage: %s [--seed S] [--operations N] [--length N] [--portable] [--fail] [--dump] "
-            "[--trace] [--skip-keys] [--without OP,...] [--script FILE]\n"
+            "[--trace] [--atomic] [--without OP,...] [--script FILE]\n"
             "  --seed S        the first episode's (default: 1); each one takes the next\n"
             "  --operations N  in all (default: 200000), --length N of them an episode (default: "
             "1000)\n"
@@ -1180,7 +1276,8 @@ static void usage(const char *program) {
             "  --fail          every allocation fails once; needs the injected library, and shows "
             "what a run without shows\n"
             "  --no-failures   with --fail: the same scripts, and nothing fails\n"
-            "  --skip-keys     leave out episodes in which any object may be a key\n"
+            "  --atomic        leave out episodes in which any object may be a key, or with "
+            "generations\n"
             "  --without OP,.. scripts have no such operations\n"
             "  --dump          print the scripts, run nothing\n"
             "  --trace         print what each operation shows\n"
@@ -1194,12 +1291,12 @@ int main(int count, char **words) {
     static const struct option options[] = {
         {"seed", 1, 0, 's'},        {"operations", 1, 0, 'n'}, {"length", 1, 0, 'l'},
         {"portable", 0, 0, 'p'},    {"fail", 0, 0, 'f'},       {"dump", 0, 0, 'd'},
-        {"trace", 0, 0, 't'},       {"script", 1, 0, 'r'},     {"skip-keys", 0, 0, 'k'},
+        {"trace", 0, 0, 't'},       {"script", 1, 0, 'r'},     {"atomic", 0, 0, 'k'},
         {"no-failures", 0, 0, 'q'}, {"without", 1, 0, 'w'},    {0}};
     uint64_t seed = 1;
     long operations = 200000, length = 1000;
     unsigned always = 0;
-    bool failing = false, dumping = false, no_keys = false, quiet = false;
+    bool failing = false, dumping = false, atomic = false, quiet = false;
     FILE *file = NULL;
     for (int c; (c = getopt_long(count, words, "", options, NULL)) != -1;) {
         switch (c) {
@@ -1214,7 +1311,7 @@ int main(int count, char **words) {
         case 'q': quiet = true; break;
         case 'd': dumping = true; break;
         case 't': tracing = true; break;
-        case 'k': no_keys = true; break;
+        case 'k': atomic = true; break;
         case 'w':
             for (char *word = strtok(optarg, ","); word; word = strtok(NULL, ","))
                 if (!script_without(word)) {
@@ -1254,7 +1351,7 @@ int main(int count, char **words) {
             script_write(&s, stdout);
             continue;
         }
-        if (no_keys && s.mode & MODE_KEYS) {
+        if (atomic && s.mode & (MODE_KEYS | MODE_YOUNG)) {
             printf("%" PRIu64 " skipped\n", s.seed);
             continue;
         }

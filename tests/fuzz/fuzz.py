@@ -164,9 +164,10 @@ def compare_chunk(reference, other, seed, operations, length, portable, without)
     ]
     flags = ['--portable'] if portable else []
 
-    # Without a GIL atomic counts let removed keys live on: episodes with any keys are not for them.
+    # Without a GIL atomic counts let removed keys live on, and have one generation: episodes with
+    # any keys, or with generations, are not for them.
     def command(interpreter):
-        keys = ['--skip-keys'] if interpreter.name == 'atomic' and not portable else []
+        keys = ['--atomic'] if interpreter.name == 'atomic' and not portable else []
         return [interpreter.program] + words + flags + keys
 
     expected = lines_of(command(reference), errors)
@@ -267,7 +268,7 @@ def command_failures(options):
             '--operations',
             str(options.operations),
         ]
-        words += ['--skip-keys'] if name == 'atomic' else []
+        words += ['--atomic'] if name == 'atomic' else []
         plain = subprocess.run(
             words + ['--no-failures'], stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False
         )

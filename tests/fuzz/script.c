@@ -14,7 +14,8 @@ const char *const op_operands[] = {
 static const int op_weights[] = {
 #define OP_WEIGHT(name, operands, weight) weight,
     OPS(OP_WEIGHT)};
-static const char *const mode_names[] = {"portable", "keys", "borrow", "threads", "fail"};
+static const char *const mode_names[] = {"portable", "keys",  "borrow",   "threads",
+                                         "fail",     "young", "automatic"};
 enum { MODES = sizeof mode_names / sizeof *mode_names };
 
 /* ---- random numbers ---- */
@@ -96,6 +97,14 @@ static int weight_of(int code, unsigned mode) {
     if (left_out[code]) return 0;
     int weight = op_weights[code];
     switch (code) {
+    case OP_collect_young: return mode & MODE_AUTOMATIC ? 2 : mode & MODE_YOUNG ? 30 : 0;
+    case OP_ring: return mode & MODE_AUTOMATIC ? 40 : mode & MODE_YOUNG ? 20 : 0;
+    case OP_keep: return mode & MODE_AUTOMATIC ? 20 : 0;
+    case OP_threshold: return mode & MODE_AUTOMATIC ? 1 : 0;
+    default: break;
+    }
+    if (mode & MODE_AUTOMATIC) return 0;
+    switch (code) {
     case OP_list_borrow:
     case OP_dict_borrow:
     case OP_slot_borrow: return mode & MODE_BORROW ? 25 : 0;
@@ -160,6 +169,11 @@ unsigned script_mode(uint64_t seed, unsigned always) {
         if (draw(8) == 0) mode |= MODE_BORROW;
     }
     if (mode & (MODE_BORROW | MODE_THREADS)) mode &= ~(unsigned)MODE_KEYS;
+    if (!(mode & ~(unsigned)MODE_KEYS)) {
+        int drawn = draw(6);
+        if (drawn < 2) mode |= MODE_YOUNG;
+        if (drawn == 0) mode |= MODE_AUTOMATIC;
+    }
     return mode;
 }
 
@@ -176,6 +190,7 @@ void script_make(script *s, uint64_t seed, unsigned mode, int length) {
             /* what is slow, or says nothing here */
             if (code == OP_thread || code == OP_state || code == OP_census || code == OP_query)
                 code = OP_append;
+            if (mode & MODE_AUTOMATIC && code != OP_ring) code = OP_keep;
             if (draw(16) == 0) code = OP_raise;
             make_op(&s->procedures[p][i], code, mode);
         }

@@ -19,11 +19,14 @@ enum { REGISTERS = 26, PROCEDURES = 8, PROCEDURE_OPS = 4, MAX_OPS = 200000, NAME
 
 /* What a script keeps to; README.md says which difference each one avoids. */
 enum {
-    MODE_PORTABLE = 1, /* CPython runs it, too */
-    MODE_KEYS = 2,     /* any object may be a key; with atomic counts removed keys die later */
-    MODE_BORROW = 4,   /* borrowed references, and nothing that shows when contents die */
-    MODE_THREADS = 8,  /* procedures run in other threads, too */
-    MODE_FAIL = 16,    /* for failing allocations: no hook has a procedure */
+    MODE_PORTABLE = 1,   /* CPython runs it, too */
+    MODE_KEYS = 2,       /* any object may be a key; with atomic counts removed keys die later */
+    MODE_BORROW = 4,     /* borrowed references, and nothing that shows when contents die */
+    MODE_THREADS = 8,    /* procedures run in other threads, too */
+    MODE_FAIL = 16,      /* for failing allocations: no hook has a procedure */
+    MODE_YOUNG = 32,     /* generations 0 and 1 are collected; with atomic counts there are none */
+    MODE_AUTOMATIC = 64, /* with MODE_YOUNG: collections start by themselves; nothing that survived
+                            one dies by its count */
 };
 
 /*
@@ -56,7 +59,8 @@ enum {
     X(raise, "e", 0)                                                                               \
     X(list_borrow, ">vLn", 0) X(dict_borrow, ">vDk", 0) X(slot_borrow, ">vIn", 0)                  \
     X(thread, "p", 0) X(pend, "e*", 0) X(referrers, "*", 0) X(census, "", 0) X(tracked, "*", 0)    \
-    X(query, "", 0) X(save_all, "", 0)
+    X(query, "", 0) X(save_all, "", 0) X(collect_young, "n", 0) X(ring, "Cnp", 0) X(keep, "n", 0)   \
+    X(threshold, "n", 0)
 /* clang-format on */
 
 enum {

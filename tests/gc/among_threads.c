@@ -265,9 +265,9 @@ static void make_cycles(void *argument) {
  * How much garbage there can be, whoever loses its core, and however slow the build is. With what
  * was alive at the start:
  *
- * Without a GIL (nogil/gc/collector.c) a collection is due when the births that were handed over
- * are more than limit = max(threshold, survivors / 4). Survivors are what was alive, and a ring or
- * less of each thread.
+ * Without a GIL and owners (nogil/gc/collector.c) a collection is due when the births that were
+ * handed over are more than limit = max(threshold, survivors / 4). Survivors are what was alive,
+ * and a ring or less of each thread.
  *  - Since the last mark, a thread that makes cycles adds at most BATCH births to the limit, since
  * who hands over when a collection is due asks for it (or has a part in another's) before it makes
  * more. To that up to BATCH - 1 births of which nothing is known: they made up for deaths counted
@@ -284,6 +284,7 @@ static void make_cycles(void *argument) {
  * then: a ring for each of threshold + 1 collections;
  *  - the same of generation 1 in generation 2, for each of threshold + 1 collections; and until
  * they are a quarter of what survived the last full collection.
+ * Where refcounts have owners, the same is true of each thread.
  */
 static int64_t most_garbage(int threads) {
     enum { RING_NODES = 2, BIRTHS_BATCH = 64 };
@@ -293,10 +294,11 @@ static int64_t most_garbage(int threads) {
     tally_decref(all);
     tally_gc_get_threshold(thresholds);
     for (int i = 0; i < 3; i++) limits[i] = thresholds[i];
-    if (has_gil()) {
+    if (has_generations()) {
         int64_t full = RING_NODES * (limits[2] + 1);
-        return limits[0] + 1 + RING_NODES + RING_NODES * (limits[1] + 1) +
-               (full > alive / 4 ? full : alive / 4) + RING_NODES;
+        return (has_gil() ? 1 : threads) *
+               (limits[0] + 1 + RING_NODES + RING_NODES * (limits[1] + 1) +
+                (full > alive / 4 ? full : alive / 4) + RING_NODES);
     }
     int64_t limit = limits[0] > alive / 4 ? limits[0] : alive / 4;
     for (int k = 1; k <= threads; k++) sum += limit + k * (2 * BIRTHS_BATCH - 1);

@@ -124,13 +124,13 @@ NODE_TEST(the_other_counts_are_of_younger_collections) {
     for (int i = 1; i <= 3; i++) {
         check_int(tally_gc_collect(0), 0);
         tally_gc_get_count(counts);
-        check_int(counts[1], has_gil() ? i : 0); /* without a GIL there is one generation */
+        check_int(counts[1], has_generations() ? i : 0); /* else there is one generation */
         check_int(counts[2], 0);
     }
     check_int(tally_gc_collect(1), 0);
     tally_gc_get_count(counts);
     check_int(counts[1], 0);
-    check_int(counts[2], has_gil() ? 1 : 0);
+    check_int(counts[2], has_generations() ? 1 : 0);
     check_int(tally_gc_collect(2), 0);
     tally_gc_get_count(counts);
     check_int(counts[1], 0);
@@ -148,8 +148,8 @@ NODE_TEST(statistics_tell_of_each_generation) {
     check_int(tally_gc_collect(2), 5);
     tally_gc_get_stats(after);
     for (int i = 0; i < 3; i++) {
-        int one = has_gil() || i < 2 ? has_gil() : 3;
-        int found = has_gil() ? 3 + i : i < 2 ? 0 : 12;
+        int one = has_generations() || i < 2 ? has_generations() : 3;
+        int found = has_generations() ? 3 + i : i < 2 ? 0 : 12;
         check_int(after[i].collections - before[i].collections, one);
         check_int(after[i].collected - before[i].collected, found);
         check_int(after[i].uncollectable, 0);
@@ -160,7 +160,7 @@ NODE_TEST(statistics_tell_of_each_generation) {
     check(events.gc_examined >= 12);
 }
 
-/* ---- generations, with a GIL ---- */
+/* ---- generations ---- */
 
 static int generation_of(tally_object *object) {
     int found = -1;
@@ -171,7 +171,7 @@ static int generation_of(tally_object *object) {
 
 NODE_TEST(survivors_go_to_the_next_generation) {
     tally_object *object = tally_list_new(0);
-    int steps = has_gil();
+    int steps = has_generations();
     check_int(generation_of(object), steps ? 0 : 2);
     check_int(tally_gc_collect(0), 0);
     check_int(generation_of(object), steps ? 1 : 2);
@@ -188,12 +188,12 @@ NODE_TEST(garbage_of_an_older_generation_waits_for_its_collection) {
     tally_object *ring = ring_of(node_type, 4);
     check_int(tally_gc_collect(1), 0);
     tally_decref(ring);
-    if (has_gil()) {
+    if (has_generations()) {
         check_int(tally_gc_collect(0), 0);
         check_int(tally_gc_collect(1), 0);
         check_int(freed(), 0);
     }
-    check_int(tally_gc_collect(has_gil() ? 2 : 0), 4);
+    check_int(tally_gc_collect(has_generations() ? 2 : 0), 4);
     check_int(freed(), 4);
 }
 
@@ -228,7 +228,7 @@ TEST(generation_1_follows_10_collections_of_generation_0) {
     check(t.count >= 36);
     int young = 0, middle = 0;
     for (int i = 0; i < t.count; i++) {
-        if (!has_gil()) {
+        if (!has_generations()) {
             check_int(t.generations[i], 2);
         } else if (t.generations[i] == 0) {
             young++;
@@ -239,7 +239,7 @@ TEST(generation_1_follows_10_collections_of_generation_0) {
             middle++;
         }
     }
-    check_int(middle >= 3, has_gil());
+    check_int(middle >= 3, has_generations());
     check(tally_gc_collect(2) >= 0);
     check_int(freed(), 28000);
 }
@@ -260,7 +260,7 @@ TEST(full_collections_wait_for_a_quarter_of_new_survivors) {
     int full = 0;
     for (int i = 0; i < t.count; i++) full += t.generations[i] == 2;
     check_int(full, 0);
-    check_int(t.count > 0, has_gil()); /* younger ones there were */
+    check_int(t.count > 0, has_generations()); /* younger ones there were */
     for (; made < OLD / 4 + 2000; made++) append_new(kept, node_new(node_type));
     full = 0;
     for (int i = 0; i < t.count; i++) full += t.generations[i] == 2;

@@ -154,6 +154,21 @@ section fails NO_RESUME
 section fails SUSPEND_FIRST
 section fails WAIT_HOLDING
 section fails STOPPER_LOCKS
+young   holds
+young   holds TUPLES
+young   fails NO_MARK
+young   fails NO_SHARED_HALF
+young   fails TUPLES NO_SHARED_HALF
+young   fails REACH_WITHOUT_BIAS
+young   fails REACH_ON
+closing holds
+closing fails NO_LOCK_AFTER_CLOSED
+closing fails NO_CLOSE
+closing fails LIST_FOR_STATE
+closing fails NO_LOOK_AFTER_CLOSING
+closing fails LOOK_BEFORE_CLOSING
+closing fails CLEAR_FIRST
+closing fails UNLOCK_BEFORE_OPENING
 TEXT
 }
 

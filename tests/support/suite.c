@@ -23,6 +23,8 @@ void suite_run(void (*body)(void)) {
 
 int backend_is(const char *name) { return strcmp(tally_backend(), name) == 0; }
 int has_gil(void) { return !TALLY_LOCK_FREE_READS; }
+/* New containers are in generation 0, and their makers collect it. */
+int has_generations(void) { return has_gil() || is_biased(); }
 int no_gil(void) { return !has_gil(); }
 int is_biased(void) { return TALLY_REFCOUNT_HAVE_OWNERS; }
 int biased_without_gil(void) { return is_biased() && no_gil(); }

@@ -41,6 +41,7 @@ void suite_run(void (*body)(void));
 
 int backend_is(const char *name);
 int has_gil(void);
+int has_generations(void);
 int no_gil(void);
 int is_biased(void);
 int biased_without_gil(void);

@@ -61,6 +61,18 @@ TEST(shows_regions_stops_and_collections_of_all_threads) {
     unlink(path);
 }
 
+TEST_IF(has_generations, tells_young_collections_from_full_ones) {
+    make_path();
+    check_int(tally_trace_start(0), 0);
+    check(tally_gc_collect(0) >= 0);
+    check_int(tally_trace_write(path), 0);
+    char *text = contents();
+    check(has(text, "young collection"));
+    check(strstr(text, "\"collection\"") == NULL);
+    free(text);
+    unlink(path);
+}
+
 TEST(ends_when_it_is_written) {
     make_path();
     check_int(tally_trace_start(0), 0);

@@ -43,6 +43,7 @@ static void add(pauses *all, const tally_gc_info *info) {
     part->reentry += info->reentry;
     part->examined += info->examined;
     part->collected += (uint64_t)info->collected;
+    part->collected_running += info->pause ? 0 : (uint64_t)info->collected;
     part->uncollectable += (uint64_t)info->uncollectable;
     part->helpers += info->helpers;
     keep_if_long(all, info);
@@ -94,7 +95,8 @@ json_t *pauses_spread(const histogram *histogram) {
                      integer(histogram->longest));
 }
 
-#define SUMS(X)  X(automatic) X(examined) X(collected) X(uncollectable) X(helpers)
+#define SUMS(X) \
+    X(automatic) X(examined) X(collected) X(collected_running) X(uncollectable) X(helpers)
 #define TIMES(X) X(mark) X(finalize) X(check) X(free) X(reentry)
 
 static json_t *part_to_json(const pauses_part *part) {

@@ -18,6 +18,7 @@ typedef struct pauses_part {
     histogram pause, stop;
     uint64_t automatic, mark, finalize, check, free, reentry;
     uint64_t examined, collected, uncollectable, helpers;
+    uint64_t collected_running; /* of the collected, by collections that stopped nobody */
 } pauses_part;
 
 /* Collections of several threads may overlap: the mutex guards all. */

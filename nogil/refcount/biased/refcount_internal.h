@@ -30,6 +30,30 @@ static inline bool tally_refcount_owned(tally_refcounts *refcount) {
     return (uint16_t)tally_owned_load(refcount) == tally_self.id;
 }
 
+/* The caller is the owner, and its half has all references. acquire: pairs with the release of the
+ * decrefs of other threads that had some. */
+static inline bool tally_refcount_is_unshared(tally_refcounts *refcount) {
+    return tally_refcount_owned(refcount) &&
+           tally_load_acquire(&refcount->shared) <= TALLY_SHARED_MAYBE;
+}
+/* By its owner. */
+static inline uint64_t tally_refcount_local(tally_refcounts *refcount) {
+    return tally_owned_load(refcount) / TALLY_OWNED_ONE;
+}
+static inline void tally_refcount_local_add(tally_refcounts *refcount, int64_t n) {
+    tally_owned_store(refcount, tally_owned_load(refcount) + (uint64_t)n * TALLY_OWNED_ONE);
+}
+/* By the owner of an unshared object: from now on the try-increfs of other threads fail, until it
+ * is exposed again. False: another thread has got a reference. acquire: as above. */
+static inline bool tally_refcount_close(tally_refcounts *refcount) {
+    uint32_t shared = TALLY_SHARED_MAYBE;
+    return tally_cas_acquire(&refcount->shared, &shared, TALLY_SHARED_PRIVATE) ||
+           shared == TALLY_SHARED_PRIVATE;
+}
+static inline bool tally_refcount_is_closed(tally_refcounts *refcount) {
+    return tally_load_relaxed(&refcount->shared) == TALLY_SHARED_PRIVATE;
+}
+
 static inline void tally_refcount_init(tally_refcounts *refcount) {
     tally_store_relaxed(&refcount->shared, TALLY_SHARED_PRIVATE);
     /* release: keeps the stores of the fields before it. No acquire needs it: in state private the

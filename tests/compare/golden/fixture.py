@@ -52,6 +52,7 @@ def generation(count, examined):
         "automatic": 0,
         "examined": examined,
         "collected": 0,
+        "collected_running": 0,
         "uncollectable": 0,
         "helpers": 0,
     }

@@ -23,7 +23,7 @@ struct claim {
     const char *subject, *predicate;
     double bound;
     bool less;
-    bool gil_only; // asks for what the backends without a GIL do not have
+    bool generations; // asks for what backends with one generation do not have
     // The figures whose ratio is judged; no `under`: a figure alone.
     const char *over, *under;
     // One row per case, and per backend if the case leaves it open.

@@ -30,7 +30,7 @@ static double pause_share(struct runs runs) {
 struct pause_row {
     const char *backend, *workload;
     double latency[QUANTILES];
-    double count, full, share, median, longest, object, stop, mark, check, free, reentry;
+    double count, full, running, share, median, longest, object, stop, mark, check, free, reentry;
 };
 
 static struct pause_row pause_row(struct runs runs) {
@@ -41,6 +41,7 @@ static struct pause_row pause_row(struct runs runs) {
         .workload = runs.items->workload,
         .count = count,
         .full = SUM(runs, collector.full),
+        .running = each(SUM(runs, collector.collected_running), SUM(runs, collector.collected)),
         .share = any ? pause_share(runs) : 0,
         .median = any ? MEDIAN(runs, collector.pause.median) : NAN,
         .longest = any ? MOST(runs, collector.pause.longest) : NAN,
@@ -80,6 +81,7 @@ PART(pauses) {
         COLUMN("backend", BACKEND, pause_row, backend, 0),
         COLUMN("collections\nall runs", COUNT, pause_row, count, 0),
         COLUMN("of them full", COUNT, pause_row, full, 0),
+        COLUMN("garbage found\nwithout a pause", PERCENT, pause_row, running, 0),
         COLUMN("time in pauses\nof the wall time", PERCENT, pause_row, share, 0),
         COLUMN("pause\nmedian", TIME, pause_row, median, 0),
         COLUMN("pause\nlongest", TIME, pause_row, longest, 0),

@@ -103,8 +103,8 @@ enum claim_verdict claim_verdict(const struct interval *ratio, double bound, boo
 
 // ---- rows --------------------------------------------------------------------------
 
-static bool has_gil(const struct backend *backend) {
-    return strncmp(backend->locking, "gil", 3) == 0;
+static bool has_generations(const struct backend *backend) {
+    return strncmp(backend->locking, "gil", 3) == 0 || strstr(backend->counts, "biased");
 }
 
 static void add_row(struct document *document, const struct analysis *analysis,
@@ -133,7 +133,7 @@ static size_t make_rows(struct document *document, const struct analysis *analys
             add_row(document, analysis, claim, n, NULL, rows, &count);
         else
             for (size_t b = 0; b < results->backend_count; b++)
-                if (!claim->gil_only || has_gil(&results->backends[b]))
+                if (!claim->generations || has_generations(&results->backends[b]))
                     add_row(document, analysis, claim, n, results->backends[b].name, rows, &count);
     return count;
 }

@@ -51,6 +51,7 @@ static const struct {
     FIELD("collector.reentry_ns", collector.reentry),
     FIELD("collector.examined", collector.examined),
     FIELD("collector.collected", collector.collected),
+    FIELD("collector.collected_running", collector.collected_running),
     FIELD("collector.uncollectable", collector.uncollectable),
     FIELD("collector.helpers", collector.helpers),
     FIELD("collector.pause_ns.total", collector.pause.total),

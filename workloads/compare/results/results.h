@@ -45,7 +45,7 @@ struct spread {
 struct collector {
     bool told;
     double collections, full, watched, mark, finalize, check, free, reentry;
-    double examined, collected, uncollectable, helpers;
+    double examined, collected, collected_running, uncollectable, helpers; // running: no pause
     struct spread pause, full_pause, stop;
     const char *last; // what the thread that came last was most often doing, or ""
     double last_times;

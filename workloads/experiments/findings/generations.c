@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * generations.c: what a collection of each generation costs with more and more
- * objects that live long. Without a GIL every collection is a full one.
+ * objects that live long. With atomic refcounts, without a GIL, every collection is a full one.
  */
 #include "experiment.h"
 

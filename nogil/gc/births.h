@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* births.h: what collections tell births.c. */
+#ifndef TALLY_BIRTHS_H
+#define TALLY_BIRTHS_H
+
+#include "track.h"
+
+void tally_births_start(void);
+/* World stopped: all counts start anew. */
+void tally_births_forget(void);
+/* World stopped: after a full collection; containers: tracked or not. */
+void tally_births_survive(size_t survivors, size_t containers);
+/* Of the calling thread's young. early: objects that got old since other threads may use them. */
+void tally_births_begin_young(int generation);
+void tally_births_end_young(int generation, size_t survivors, size_t early, bool automatic);
+
+#endif

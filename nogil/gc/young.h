@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* young.h: a thread's own young objects; young.c. */
+#ifndef TALLY_YOUNG_H
+#define TALLY_YOUNG_H
+
+#include "gc/collector.h"
+
+typedef struct tally_young {
+    tally_object **objects; /* the thread's; unreachable, first those to be freed */
+    size_t count;
+    size_t legacy_at, legacy; /* kept, as Python 2 did */
+    tally_weakref *calls;     /* cleared references whose callbacks are still to be called */
+    bool finalizers;          /* some have one that is to run; then no weak reference is cleared */
+    bool stopped;             /* the world, by this thread */
+    size_t examined;
+    size_t early; /* old from now on, since other threads may use them */
+} tally_young;
+
+/* Generation 0, or 0 and 1. The survivors are one generation older, and so are the objects found,
+ * if they survive. They are not held yet. */
+tally_young tally_young_find(int generation, tally_gc_info *info);
+/* The array of objects is not used any more. */
+void tally_young_end(void);
+
+#endif
