@@ -69,6 +69,10 @@ extern uint32_t tally_refcount_owner(tally_refcounts *refcount);
 
 /* ---- with the world stopped ---- */
 
+/* The local count, a part of the total, and the state of a mortal object: for a snapshot. */
+extern int64_t tally_refcount_local(tally_refcounts *refcount);
+extern enum tally_heap_state tally_refcount_state(tally_refcounts *refcount);
+
 extern bool tally_refcount_is_queued(tally_refcounts *refcount); /* in a merge queue */
 /* Of an object in no merge queue: the caller becomes the owner. */
 extern void tally_refcount_adopt(tally_refcounts *refcount);

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* trace.c: records the timeline, and writes it in Chrome's trace format (for Perfetto and
  * chrome://tracing). */
+#include "instrument/files.h"
 #include "objects/object.h"
 #include <errno.h>
-#include <stdio.h>
 #include <time.h>
-#include <unistd.h>
 
 _Atomic bool tally_tracing;
 static _Atomic size_t capacity;
@@ -163,27 +162,22 @@ static void write_lines(FILE *file, const tally_trace_ring *rings, const line *l
     fputs("\n]}\n", file);
 }
 
-static bool write_file(const char *path, const char *temporary, const tally_trace_ring *rings,
-                       const line *lines, size_t count) {
-    FILE *file = fopen(temporary, "we");
-    if (!file) return false;
-    write_lines(file, rings, lines, count);
-    bool good = !ferror(file);
-    good = fclose(file) == 0 && good && rename(temporary, path) == 0;
-    int why = errno;
-    if (!good) unlink(temporary);
-    errno = why;
-    return good;
+typedef struct timeline {
+    const tally_trace_ring *rings;
+    const line *lines;
+    size_t count;
+} timeline;
+static void write_timeline(FILE *file, void *context) {
+    const timeline *t = context;
+    write_lines(file, t->rings, t->lines, t->count);
 }
 
 int tally_trace_write(const char *path) {
     if (!path) return tally_fail(TALLY_VALUE_ERROR, "a trace needs a path");
     tally_thread_require();
-    size_t length = strlen(path), count;
-    char *temporary = malloc(length + 5);
+    size_t count;
+    char *temporary = tally_temporary_name(path);
     if (!temporary) return tally_no_memory();
-    memcpy(temporary, path, length);
-    memcpy(temporary + length, ".tmp", 5);
     /* The caller gives up the GIL, so that its hold ends in the trace. */
     tally_blocking_begin();
     tally_blocking_end();
@@ -198,7 +192,8 @@ int tally_trace_write(const char *path) {
     tally_store_relaxed(&dropped, gone);
     line *lines = lines_of(rings, &count);
     tally_blocking_begin();
-    bool good = lines && write_file(path, temporary, rings, lines, count);
+    bool good = lines && tally_write_through(path, temporary, write_timeline,
+                                             &(timeline){rings, lines, count});
     int why = errno;
     free_rings(rings);
     tally_blocking_end();

@@ -201,7 +201,8 @@ static bool reach_from_outside(young *y) {
         tally_object *object = y->objects[i];
         uint8_t value = tally_side_mark_load(side_mark_of(object));
         if (value == REACHED) continue;
-        uint64_t local = tally_refcount_local(&object->refcount), counted = value - CANDIDATE;
+        uint64_t local = (uint64_t)tally_refcount_local(&object->refcount),
+                 counted = value - CANDIDATE;
         if (TALLY_UNLIKELY(local < counted))
             tally_fatal(object, "more references to an object were visited than it has: "
                                 "a traverse function is wrong");

@@ -97,7 +97,7 @@ for program in "$drivers"/tally-*; do
     if [ ! -f "$program" ] || [ ! -x "$program" ]; then
         continue
     fi
-    case $(basename "$program") in tally-compare* | *-counted | *-unlocked) continue ;; esac
+    case ${program##*/} in tally-compare* | tally-heap | *-counted | *-unlocked) continue ;; esac
     # An ablation may be there as a driver alone.
     [ ! -x "$program-counted" ] || backends=$backends${backends:+,}${program##*/tally-}
     shows --sample-ms --help
@@ -194,6 +194,33 @@ for program in "$drivers"/tally-*; do
         "$events" collection mark \
         >"$scratch/err" 2>&1 || problem="$problem${problem:+; }its timeline is wrong"
     judge "--trace" "$problem"
+    refused end:FILE --workload churn --snapshot "later:$scratch/heap"
+    refused end:FILE --workload churn --snapshot "$scratch/heap"
+    refused /nonexistent/heap --workload churn --snapshot end:/nonexistent/heap
+    refused --processes --workload churn --snapshot "end:$scratch/heap" --processes 2
+    for when in end 0 0.1 600; do
+        rm -f "$scratch/heap"
+        call --workload tasks-cycle --set tasks=100 --threads 2 --samples 2 --sample-ms 50 \
+            --snapshot "$when:$scratch/heap"
+        problem=
+        [ "$status" -eq 0 ] || problem="exit status $status"
+        "$drivers/tally-heap" "$scratch/heap" --why Subtask 2>&1 | grep -q 'shortest path' \
+            || problem="$problem${problem:+; }its snapshot is wrong"
+        judge "--snapshot $when" "$problem"
+    done
+    # SIGUSR2 is blocked, and so waits, before anything is measured.
+    rm -f "$scratch/heap"
+    "$program" --workload churn --samples 5 --sample-ms 200 --snapshot "signal:$scratch/heap" \
+        >"$scratch/out" 2>"$scratch/err" &
+    pid=$!
+    until grep -q '^SigBlk:.*[89a-f]..$' "/proc/$pid/status" || ! kill -0 "$pid"; do
+        sleep 0.05
+    done
+    kill -USR2 "$pid"
+    wait "$pid"
+    problem=
+    "$drivers/tally-heap" "$scratch/heap" >"$scratch/out" 2>&1 || problem='no snapshot'
+    judge "--snapshot signal" "$problem"
     for workers in --threads=2 --processes=2; do
         interrupted 1 --workload=handoff "$workers" --samples=1000 --sample-ms=50
         has "$scratch/out" '"samples":\[\{.*"incomplete":true'
@@ -494,7 +521,13 @@ refused no-such-policy trace churn --switch-policy no-such-policy
 refused --switch-ticks compare --switch-ticks many
 refused "$scratch" trace churn --output "$scratch"
 refused /dev/null/x trace churn --output /dev/null/x/y
-for command in compare findings trace test tune build; do
+shows --referrers heap --help
+refused 'needs a snapshot' heap
+refused "$scratch/no-such-file" heap "$scratch/no-such-file"
+refused three heap "$0" "$0" three
+refused 0 heap "$0" --rows 0
+refused 'no heap snapshot' heap "$0"
+for command in compare findings trace heap test tune build; do
     refused no-such-option $command --no-such-option
 done
 refused no-such-preset test --preset no-such-preset

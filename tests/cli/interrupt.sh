@@ -28,8 +28,10 @@ interrupted() {
 
 backends=
 for program in "$drivers"/tally-*; do
-    [ "$program" != "$drivers/tally-compare" ] && [ -f "$program" ] && [ -x "$program" ] || continue
-    case $program in *.* | *-counted | *-unlocked) continue ;; esac
+    [ -f "$program" ] && [ -x "$program" ] || continue
+    case $(basename "$program") in
+        *.* | tally-compare | tally-heap | *-counted | *-unlocked) continue ;;
+    esac
     # An ablation may be there as a driver alone.
     [ ! -x "$program-counted" ] || backends=$backends${backends:+,}${program##*/tally-}
     for workers in --threads=2 --processes=2; do

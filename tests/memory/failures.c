@@ -344,6 +344,27 @@ static int census(void) {
 }
 ALLOCATES(heap_census, census())
 
+static int heap_snapshot(void) {
+    char name[] = "/tmp/tally-heap-XXXXXX", temporary[40];
+    int file = mkstemp(name);
+    check(file >= 0 && close(file) == 0);
+    snprintf(temporary, sizeof temporary, "%s.tmp", name);
+    tally_heap_result taken = {0};
+    int result = tally_heap_snapshot(name, &taken);
+    check((taken.objects > 0) == (result == 0));
+    check_int(access(temporary, F_OK), -1); /* nothing half written is left */
+    check_int(unlink(name), 0);
+    return result;
+}
+static int heap_snapshot_file(void) {
+    FILE *file = fopen("/dev/null", "w");
+    int result = tally_heap_snapshot_file(file, NULL);
+    check_int(fclose(file), 0);
+    return result;
+}
+ALLOCATES(heap_snapshot, heap_snapshot())
+ALLOCATES(heap_snapshot_file, heap_snapshot_file())
+
 /* ---- threads ---- */
 
 static int started;

@@ -32,6 +32,7 @@
 #include "gate.h"
 #include "perf.h"
 #include "pinning.h"
+#include "snapshot.h"
 #include "state.h"
 #include "stop.h"
 #include "switching.h"
@@ -201,6 +202,17 @@ static void wake(const struct measurement *all) {
     }
 }
 
+/* True at once if the driver is to end. */
+static bool sleep_for(unsigned milliseconds) {
+    bool asked_to_end = false;
+    for (unsigned left = milliseconds, part; left > 0 && !asked_to_end; left -= part) {
+        part = snapshot_wait(left);
+        asked_to_end = stop_sleep(part);
+        snapshot_poll();
+    }
+    return asked_to_end;
+}
+
 /* Lets all workers run for so long, or until they have done `total` operations if that is not 0;
  * false if the driver is to end. */
 static bool run_for(struct measurement *all, const char *step, unsigned milliseconds,
@@ -212,7 +224,7 @@ static bool run_for(struct measurement *all, const char *step, unsigned millisec
     atomic_store_explicit(&all->pot, (int64_t)total, memory_order_relaxed);
     atomic_store_explicit(&all->stop, false, memory_order_relaxed);
     gate_open(&all->gate);
-    bool asked_to_end = total > 0 ? stop_wait() : stop_sleep(milliseconds);
+    bool asked_to_end = total > 0 ? stop_wait() : sleep_for(milliseconds);
     atomic_store_explicit(&all->stop, true, memory_order_relaxed);
     if (all->options->workload->wake != NULL) {
         tally_blocking_end();
@@ -220,6 +232,7 @@ static bool run_for(struct measurement *all, const char *step, unsigned millisec
         tally_blocking_begin();
     }
     gate_collect(&all->gate);
+    if (total > 0) snapshot_poll();
     return !asked_to_end;
 }
 
@@ -302,10 +315,12 @@ static void run_workload(struct measurement *all, run *run) {
         tally_gc_immortalize_heap();
     }
     watch_step("the workers' start", 0);
+    snapshot_begin(all->options);
     start_workers(all);
     tally_blocking_begin();
     gate_collect(&all->gate);
     take_samples(all, run);
+    snapshot_end();
     watch_step("the workers' end", 0);
     end_workers(all); /* ends the region */
     watch_step("teardown", 0);

@@ -19,6 +19,7 @@
 
 #include "causes.h"
 #include "fail.h"
+#include "snapshot.h"
 #include "switching.h"
 #include "text.h"
 #include "watch.h"
@@ -60,6 +61,7 @@ enum {
     KEY_SWITCH_TICKS,
     KEY_SEED,
     KEY_TRACE,
+    KEY_SNAPSHOT,
     KEY_NO_PERF,
     KEY_WITHOUT,
     KEY_PARENT,
@@ -125,6 +127,12 @@ static const struct argp_option table[] = {
     {"trace", KEY_TRACE, "FILE", 0,
      "Write a timeline of all threads in Chrome's trace format, which Perfetto opens; the last "
      "65536 events of each thread",
+     5},
+    {"snapshot", KEY_SNAPSHOT, "WHEN:FILE", 0,
+     "Write a heap snapshot, for \"tally heap\". WHEN is end (after the last sample), seconds "
+     "after "
+     "the threads started, or signal (each SIGUSR2 writes the file anew); with --total after a "
+     "sample",
      5},
     {NULL, 0, NULL, 0, "Help:", 6},
     {"help", '?', NULL, 0, "Print this and end", 6},
@@ -367,6 +375,10 @@ static error_t parse_one(int key, char *text, struct argp_state *state) {
     case KEY_TEXT_BYTES: result->text_bytes = number(key, text, 1, UINT64_C(1) << 36); return 0;
     case KEY_SWITCH_POLICY: set_policy(result, text); return 0;
     case KEY_TRACE: result->trace = text; return 0;
+    case KEY_SNAPSHOT:
+        if (!snapshot_parse(result, text))
+            options_fail("--snapshot takes end:FILE, SECONDS:FILE or signal:FILE, not '%s'", text);
+        return 0;
     case KEY_SWITCH_INTERVAL:
         result->runtime.switch_interval_us = (unsigned)number(key, text, 1, 10000000);
         return 0;
@@ -456,6 +468,7 @@ void options_parse(options *result, int argc, char **argv) {
     if (!result->list) complete_parameters(result, line.sets, line.set_count);
     check_switching(result);
     if (!result->list && result->trace != NULL) check_trace(result);
+    if (!result->list && result->snapshot != NULL) snapshot_check(result);
 }
 
 void options_free(options *options) {

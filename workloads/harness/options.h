@@ -32,6 +32,9 @@ typedef struct options {
     tally_options runtime;
     const char *switch_policy; /* as it was given; NULL: it was not */
     const char *trace;         /* the file for a timeline; NULL: none */
+    const char *snapshot;      /* the file for a heap snapshot; NULL: none */
+    enum { SNAPSHOT_END, SNAPSHOT_AFTER, SNAPSHOT_SIGNAL } snapshot_when;
+    double snapshot_seconds; /* SNAPSHOT_AFTER */
     /* For a process that is one worker of many: the socket to its parent, else -1, and the parent's
      * id; how many they are, and its number among them. */
     int parent, parent_process;

@@ -5,6 +5,7 @@
 
 #include "layout/flags.h"
 #include "layout/thread.h"
+#include "tally_heap_format.h"
 
 /* The caller's array of per-thread refcounts; false: no memory, without an error. */
 bool tally_per_thread_allocate(void);
@@ -26,6 +27,16 @@ static inline uint32_t tally_refcount_owner(tally_refcounts *refcount) {
     uint16_t owner = (uint16_t)tally_owned_load(refcount);
     return tally_owner_is_per_thread(owner) ? TALLY_OWNER_NONE : owner;
 }
+/* The local count; an object that is counted per thread has an index there. */
+static inline int64_t tally_refcount_local(tally_refcounts *refcount) {
+    return tally_refcount_owner(refcount) == TALLY_OWNER_NONE
+               ? 0
+               : (int64_t)(tally_owned_load(refcount) >> 16);
+}
+static inline enum tally_heap_state tally_refcount_state(tally_refcounts *refcount) {
+    if (tally_owner_is_per_thread(tally_owned_load(refcount))) return TALLY_HEAP_PER_THREAD;
+    return TALLY_HEAP_PRIVATE + (tally_load_relaxed(&refcount->shared) & TALLY_SHARED_STATE);
+}
 static inline bool tally_refcount_owned(tally_refcounts *refcount) {
     return (uint16_t)tally_owned_load(refcount) == tally_self.id;
 }
@@ -37,9 +48,6 @@ static inline bool tally_refcount_is_unshared(tally_refcounts *refcount) {
            tally_load_acquire(&refcount->shared) <= TALLY_SHARED_MAYBE;
 }
 /* By its owner. */
-static inline uint64_t tally_refcount_local(tally_refcounts *refcount) {
-    return tally_owned_load(refcount) / TALLY_OWNED_ONE;
-}
 static inline void tally_refcount_local_add(tally_refcounts *refcount, int64_t n) {
     tally_owned_store(refcount, tally_owned_load(refcount) + (uint64_t)n * TALLY_OWNED_ONE);
 }

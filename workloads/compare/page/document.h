@@ -139,6 +139,7 @@ void table_free(struct table *table);
 
 // "s" unless there is one.
 const char *plural(double count);
+char *show_bytes(double bytes); // 12.3 KiB; to be freed
 
 // What a heading is linked by: its letters, digits and dashes.  The caller frees it.
 char *heading_slug(const char *heading);

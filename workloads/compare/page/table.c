@@ -29,11 +29,11 @@ static char *show_time(double nanoseconds) {
     return format("%.*f %s", unit ? digits_of(nanoseconds) : 0, nanoseconds, units[unit]);
 }
 
-static char *show_bytes(double bytes) {
+char *show_bytes(double bytes) {
     static const char *const units[] = {"bytes", "KiB", "MiB", "GiB"};
     size_t unit = 0;
-    for (; bytes >= 999.5 && unit < 3; unit++) bytes /= 1024;
-    return format("%.*f %s", unit ? digits_of(bytes) : 0, bytes, units[unit]);
+    for (; fabs(bytes) >= 999.5 && unit < 3; unit++) bytes /= 1024;
+    return format("%.*f %s", unit ? digits_of(fabs(bytes)) : 0, bytes, units[unit]);
 }
 
 static char *show_ratio(struct interval ratio, bool ends) {

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //
 // Growing text and checked allocation; see text.h.
+#define _GNU_SOURCE 1 // program_invocation_short_name
 #include "text.h"
 
+#include <errno.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,7 +12,7 @@
 
 static void *checked(void *memory) {
     if (memory == NULL) {
-        fputs("tally-compare: out of memory; try fewer workloads or threads\n", stderr);
+        fprintf(stderr, "%s: out of memory\n", program_invocation_short_name);
         exit(2);
     }
     return memory;

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+//
+// A heap snapshot in memory, and what is found out about it: who refers to an object, what holds it
+// from outside, what it retains.  Nothing recurses with the data: a chain of a million objects
+// takes no more stack than one object.
+//
+// Invariants:
+//  - An object is known by its number in `objects`.  Those of one reader are in the order of the
+//    file.
+//  - A reference with `to` NONE leads to an object that is not in the file; nobody follows it.  A
+//  weak
+//    reference is in the list, too, and holds nothing.
+#ifndef TALLY_HEAP_TOOL_H
+#define TALLY_HEAP_TOOL_H
+
+#include "text.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#define NONE UINT32_MAX
+
+enum reference_kind { SLOT, ITEM, HELD, KEY, VALUE, NAME, ATTRIBUTE, SLOT_NAME, CLASS, WEAK };
+
+struct reference {
+    uint32_t from, to;
+    uint32_t place : 28; // of a SLOT, an ITEM, what a native type has HELD
+    uint32_t kind : 4;   // the key of a VALUE, the name of an ATTRIBUTE is the reference before it
+};
+
+struct object {
+    uint64_t address, size;
+    uint64_t value; // an int, the bits of a float; of a str its length
+    const char *text;
+    int64_t local, shared;
+    uint32_t type, owner, flags;
+    uint32_t first; // its references; the next object's first ends them
+};
+
+struct type {
+    uint64_t address;
+    char *name, **slots;
+    uint64_t slot_count;
+    unsigned flags, layout;
+    bool known;
+};
+
+struct thread {
+    uint32_t number;
+    unsigned place;
+};
+
+struct heap {
+    const char *path;
+    char *backend, *bytes; // the file
+    uint64_t created, pause, size, reference_count, unknown;
+    struct object *objects; // and one more, whose `first` is the end
+    struct reference *references;
+    struct type *types;
+    struct thread *threads;
+    uint32_t count, type_count, thread_count;
+    // By graph_make:
+    uint32_t *referrers, *referrers_first; // numbers of strong references, by their target
+    int64_t
+        *outside; // references that the heap does not explain; of a root more than 0, or immortal
+    bool *reachable;             // from the roots; others are in cycles that nothing holds
+    uint32_t *order, *dominator; // objects, a dominator before what it dominates; NONE: the roots
+    uint64_t *retained;          // bytes that die with the object
+};
+
+// Ends the program with a message and status 2.
+_Noreturn void heap_fail(const char *pattern, ...) __attribute__((format(printf, 1, 2)));
+
+// read.c.  Ends the program if the file is no snapshot, is damaged, truncated, or newer.
+void heap_read(struct heap *heap, const char *path);
+void heap_free(struct heap *heap);
+// The object at this address; NONE: there is none.
+uint32_t heap_find(const struct heap *heap, uint64_t address);
+
+// graph.c
+void graph_make(struct heap *heap);
+bool is_root(const struct heap *heap, uint32_t object);
+static inline bool is_strong(const struct reference *reference) {
+    return reference->kind != WEAK && reference->to != NONE;
+}
+// The reference by which a shortest path from the roots reaches each object; NONE: a root, or not
+// reached.  To be freed.
+uint32_t *graph_paths(const struct heap *heap);
+// The bytes that die with all objects of each type.  To be freed.
+uint64_t *graph_retained_by_type(const struct heap *heap);
+// The number of the strongly connected component of each object, from 0.  To be freed.
+uint32_t *graph_components(const struct heap *heap, uint32_t *count);
+
+// names.c
+const char *type_name(const struct heap *heap, uint32_t object);
+// As Task 0x7f12, or str 'text'.  To be freed.
+char *object_label(const struct heap *heap, uint32_t object);
+// As .name, [3], ['key'].  general: [i] for every index and key.  To be freed.
+char *reference_label(const struct heap *heap, uint32_t reference, bool general);
+const char *state_name(unsigned flags);
+// Why a root is one.  To be freed.
+char *root_label(const struct heap *heap, uint32_t object);
+// The object at an address such as 0x7f12, or the one of a type that retains most.  *of_type: how
+// many objects of the type there are; 0: an address was given.  Ends the program if there is none.
+uint32_t object_named(const struct heap *heap, const char *what, size_t *of_type);
+
+// show.c and cycles.c
+struct view {
+    struct text out;
+    size_t rows;
+};
+void show_summary(const struct heap *heap, struct view *view);
+void show_types(const struct heap *heap, struct view *view);
+void show_growth(const struct heap *old, const struct heap *heap, struct view *view);
+void show_objects(const struct heap *heap, struct view *view);
+void show_owners(const struct heap *heap, struct view *view);
+void show_cycles(const struct heap *heap, struct view *view);
+void show_why(const struct heap *heap, struct view *view, const char *what);
+void show_referrers(const struct heap *heap, struct view *view, const char *what);
+void show_dot(const struct heap *heap, struct view *view, const char *what);
+
+#endif

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+//
+// tally-heap: what is in a heap snapshot.  Exit status: 0, 1 if standard output was lost, 2 for a
+// wrong argument or a file that is no whole snapshot.
+#include "harness/output.h"
+#include "heap.h"
+
+#include <getopt.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+_Noreturn void heap_fail(const char *pattern, ...) {
+    va_list list;
+    va_start(list, pattern);
+    fputs("tally-heap: ", stderr);
+    vfprintf(stderr, pattern, list);
+    va_end(list);
+    fputc('\n', stderr);
+    exit(2);
+}
+
+// The help is the command's part of the table of all options.
+extern const char heap_options_txt[];
+__asm__(".pushsection .rodata\n.global heap_options_txt\nheap_options_txt:\n.incbin \"" OPTIONS_FILE
+        "\"\n.byte 0\n.popsection\n");
+
+static void print_help(void) {
+    const char *from = strstr(heap_options_txt, "\n== heap "),
+               *to = from ? strstr(from + 1, "\n== ") : NULL;
+    if (to) printf("Usage: tally-heap %.*s", (int)(to - from - 9), from + 9);
+}
+
+enum { TYPES = 256, OBJECTS, OWNERS, CYCLES, WHY, REFERRERS, DOT, ROWS, HELP };
+static const struct option options[] = {
+    {"types", no_argument, NULL, TYPES},   {"objects", no_argument, NULL, OBJECTS},
+    {"owners", no_argument, NULL, OWNERS}, {"cycles", no_argument, NULL, CYCLES},
+    {"why", required_argument, NULL, WHY}, {"referrers", required_argument, NULL, REFERRERS},
+    {"dot", required_argument, NULL, DOT}, {"rows", required_argument, NULL, ROWS},
+    {"help", no_argument, NULL, HELP},     {0}};
+
+static size_t rows_of(const char *text) {
+    char *end;
+    unsigned long rows = strtoul(text, &end, 10);
+    if (*text < '0' || *text > '9' || *end || rows < 1 || rows > 1000000)
+        heap_fail("--rows %s is wrong; give a whole number from 1 to 1000000", text);
+    return rows;
+}
+
+int main(int argc, char **argv) {
+    struct view view = {.rows = 20};
+    struct heap old = {0}, heap;
+    const char *why = NULL, *referrers = NULL, *dot = NULL;
+    bool types = false, objects = false, owners = false, cycles = false;
+    output_watch("tally-heap");
+    opterr = 0;
+    for (int key; (key = getopt_long(argc, argv, "", options, NULL)) != -1;) {
+        switch (key) {
+        case TYPES: types = true; break;
+        case OBJECTS: objects = true; break;
+        case OWNERS: owners = true; break;
+        case CYCLES: cycles = true; break;
+        case WHY: why = optarg; break;
+        case REFERRERS: referrers = optarg; break;
+        case DOT: dot = optarg; break;
+        case ROWS: view.rows = rows_of(optarg); break;
+        case HELP: print_help(); return 0;
+        default: heap_fail("%s is no option, or lacks its value; see --help", argv[optind - 1]);
+        }
+    }
+    int files = argc - optind;
+    if (files < 1 || files > 2) heap_fail("name one snapshot, or an older and a newer one");
+    if (files == 2) heap_read(&old, argv[optind]);
+    heap_read(&heap, argv[argc - 1]);
+    graph_make(&heap);
+    if (dot) {
+        show_dot(&heap, &view, dot);
+    } else {
+        bool all = !types && !objects && !owners && !cycles && !why && !referrers;
+        if (!why && !referrers) show_summary(&heap, &view);
+        if (files == 2 && !why && !referrers) show_growth(&old, &heap, &view);
+        if (types || (all && files == 1)) show_types(&heap, &view);
+        if (objects || (all && files == 1)) show_objects(&heap, &view);
+        if (cycles || (all && files == 1)) show_cycles(&heap, &view);
+        if (owners || (all && files == 1)) show_owners(&heap, &view);
+        if (why) show_why(&heap, &view, why);
+        if (referrers) show_referrers(&heap, &view, referrers);
+    }
+    fputs(text_string(&view.out), stdout);
+    text_free(&view.out);
+    heap_free(&old);
+    heap_free(&heap);
+    return 0;
+}
