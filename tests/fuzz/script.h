@@ -59,8 +59,8 @@ enum {
     X(raise, "e", 0)                                                                               \
     X(list_borrow, ">vLn", 0) X(dict_borrow, ">vDk", 0) X(slot_borrow, ">vIn", 0)                  \
     X(thread, "p", 0) X(pend, "e*", 0) X(referrers, "*", 0) X(census, "", 0) X(tracked, "*", 0)    \
-    X(query, "", 0) X(save_all, "", 0) X(collect_young, "n", 0) X(ring, "Cnp", 0) X(keep, "n", 0)   \
-    X(threshold, "n", 0)
+    X(query, "", 0) X(save_all, "", 0) X(collect_young, "n", 0) X(ring, "Cnp", 0)                  \
+    X(keep, "n", 0) X(threshold, "n", 0)
 /* clang-format on */
 
 enum {
