@@ -30,11 +30,16 @@ static const struct {
 
 // ---- sentences ----------------------------------------------------------------------------
 
+// It takes so much less of the time than on one thread that the sum of the others misleads.
+static bool counts_against(const struct loss *loss, enum cause cause) {
+    return loss->told && cause != CAUSE_OWN && loss->parts[cause] <= -0.05;
+}
+
 // The named causes, the largest first.
 static size_t named(const struct loss *loss, enum cause found[CAUSES]) {
     size_t count = 0;
     for (enum cause c = CAUSE_OWN + 1; c < CAUSES; c++) {
-        if (!explains(loss, c)) continue;
+        if (!explains(loss, c) && !counts_against(loss, c)) continue;
         size_t at = count++;
         for (; at > 0 && loss->parts[found[at - 1]] < loss->parts[c]; at--)
             found[at] = found[at - 1];
@@ -87,12 +92,13 @@ static void say_loss(struct document *document, const struct analysis *analysis,
     struct text line = {0};
     bool open = loss->parts[CAUSE_OWN] > loss->whole / 2, contended = open;
     for (size_t i = 0; i < count; i++) {
-        text_add(&line, "%s%s %.0f %%", i ? ", " : ": ", causes[found[i]].words,
-                 100 * loss->parts[found[i]]);
+        double part = loss->parts[found[i]];
+        text_add(&line, "%s%s %s%.0f %%", i ? ", " : ": ", causes[found[i]].words,
+                 part < 0 ? "−" : "", 100 * fabs(part));
         if (found[i] == CAUSE_SLEEP || (found[i] == CAUSE_KERNEL && !explains(loss, CAUSE_SLEEP)))
             text_add(&line, " (each sleeps %s times per second)",
                      keep_rate(document, split.sleeps));
-        contended = contended || is_contention(found[i]);
+        contended = contended || (part > 0 && is_contention(found[i]));
     }
     text_add(&line, ".");
     const struct run *run = counted_run(analysis, workload, backend, analysis->scale_threads);
