@@ -266,10 +266,6 @@ void tally_heap_trim(tally_heap *heap) {
     give_back_all_empty(heap);
 }
 
-void tally_heap_rest(tally_heap *heap) {
-    if (heap->rests < 2 && ++heap->rests == 2) give_back_all_empty(heap);
-}
-
 /* The pool has no free block. The first free in it puts it back into the queue. */
 static void set_full(tally_pool *pool) {
     pool->notify = pool->left - 1;
@@ -418,6 +414,7 @@ static void settle_others(bool all) {
 void tally_memory_free_remote(tally_pool *pool, void *block) {
     TALLY_DETAIL(frees_remote);
     uint64_t count;
+    if (TALLY_LIKELY(tally_self.id != TALLY_OWNER_UNATTACHED)) tally_heap_current()->rests = 0;
     tally_thread_state *thread = tally_thread_slot(tally_pool_owner(pool));
     push_remote(&thread->heap, block, tally_link_offset[pool->kind], &count);
     if (TALLY_UNLIKELY(count % SERVE_EACH == 0)) look_after(thread, count);
@@ -432,6 +429,13 @@ void tally_memory_free_remote(tally_pool *pool, void *block) {
 }
 
 #endif
+
+/* What the thread freed since its last rest may be the last blocks of threads that are gone. */
+void tally_heap_rest(tally_heap *heap) {
+    if (heap->rests == 2 || ++heap->rests < 2) return;
+    give_back_all_empty(heap);
+    settle_others(false);
+}
 
 void tally_memory_settle(bool all) {
     if (all) tally_heap_trim(tally_heap_current());

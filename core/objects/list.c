@@ -213,11 +213,13 @@ tally_object *tally_list_get(tally_object *object, ptrdiff_t index) {
     tally_items *items = tally_load_acquire(&list->items);
     TALLY_FAILPOINT(list_loaded);
     ptrdiff_t length = tally_load_acquire(&list->length), at = index;
+    TALLY_FAILPOINT(list_length);
     if (TALLY_UNLIKELY((size_t)at >= (size_t)length)) {
         if (at >= 0 || (at += length) < 0) return get_slow(object, index, false);
     }
-    /* There is an array, since there is a length; see holds. */
-    if (TALLY_LOCK_FREE_READS && TALLY_UNLIKELY(items_of(list) != items))
+    /* With a GIL there is an array, since there is a length. Without one the list may have been
+     * cleared, filled, and cleared again: NULL is no array that waits for a grace period. */
+    if (TALLY_LOCK_FREE_READS && TALLY_UNLIKELY(items_of(list) != items || !items))
         return get_slow(object, index, false);
     tally_slot *slot = &items->at[at];
     tally_object *item = tally_load_acquire(slot);

@@ -301,3 +301,19 @@ INTERLEAVING(any_backend, reads_take_no_lock) {
     tell(OTHER, read_list);
     tell(OWNER, leave_section, drop_dict, drop_list);
 }
+
+/* An empty list has no array. Filled and cleared again it has none again, but its length is new. */
+static void read_nothing(void) {
+    read_first();
+    check(result == NULL);
+    check_error(TALLY_INDEX_ERROR);
+}
+INTERLEAVING(no_gil, a_list_is_filled_and_cleared_between_a_readers_looks_at_its_array) {
+    tell(OWNER, make_list, clear_list);
+    tell(OTHER, read_nothing); /* its lock is not biased any more */
+    stop_at(OTHER, read_nothing, "list_loaded");
+    tell(OWNER, append_none);
+    move_on(OTHER, "list_loaded", "list_length");
+    tell(OWNER, clear_list);
+    go_on(OTHER, "list_length");
+}

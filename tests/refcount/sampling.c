@@ -412,6 +412,15 @@ static void mix(void *argument) {
     tally_xdecref(weak);
 }
 
+/* No other thread, no sample, no collection: the thread that dropped the last reference rests. */
+SAMPLING_TEST(what_is_counted_per_thread_dies_once_a_thread_blocks) {
+    tally_object *list = tally_list_new(1), *mortal = new_mortal();
+    append_new(list, mortal);
+    check_int(tally_defer_count(list), 1);
+    tally_decref(list);
+    check(wait_for(&suite_deaths, 1));
+}
+
 TEST(all_that_was_moved_dies_once) {
     static const char *const slots[] = {"a", "__weakref__", NULL};
     tally_object *class_ = tally_class_new(

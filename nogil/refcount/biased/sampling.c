@@ -24,8 +24,8 @@
  *
  * These stops take a twentieth of the time at most, and are given up after a millisecond: a drop is
  * not to wait for a thread that comes to no safepoint. Objects that are counted per thread and that
- * nobody refers to are looked for beside them, ten times a second at most; and when a thread exits,
- * and in every collection.
+ * nobody refers to are looked for beside them, and when a thread begins a blocking region, ten
+ * times a second at most; and when a thread exits, and in every collection.
  */
 #include "merge_queue.h"
 
@@ -131,9 +131,11 @@ bool tally_sample(tally_refcounts *refcount) {
     return moved;
 }
 
+/* Also at the beginning of a blocking region: without drops by others there are no samples. */
 void tally_sampling_safepoint(tally_thread_state *thread) {
     tally_sampling *self = &thread->refcount.sampling;
-    if (!self->due) return;
+    if (!self->due && !(tally_per_thread_used() && tally_now() >= tally_load_relaxed(&look_at)))
+        return;
     self->due = false;
     look();
 }
