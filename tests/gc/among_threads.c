@@ -246,19 +246,34 @@ CYCLE_TEST(many_threads_may_collect_at_once) {
 
 enum { CYCLES = SUITE_LONG(120000) };
 
-static _Atomic int64_t nodes_made, most_alive;
+/* Nodes: made in all; the most garbage that was alive at once, and while no full collection ran. */
+static _Atomic int64_t nodes_made, most_alive, most_alone;
+static _Atomic int full_now, full_at_once;
+
+static void raise_to(_Atomic int64_t *most, int64_t value) {
+    int64_t old = atomic_load(most);
+    while (value > old && !atomic_compare_exchange_weak(most, &old, value)) {}
+}
 
 static void make_cycles(void *argument) {
     for (int i = 0; i < CYCLES; i++) {
+        bool alone = !atomic_load(&full_now);
         drop_ring(node_type, 2);
-        int64_t made = atomic_fetch_add_explicit(&nodes_made, 2, memory_order_relaxed) + 2,
-                alive = made - freed();
-        int64_t most = atomic_load_explicit(&most_alive, memory_order_relaxed);
-        while (alive > most && !atomic_compare_exchange_weak_explicit(&most_alive, &most, alive,
-                                                                      memory_order_relaxed,
-                                                                      memory_order_relaxed)) {}
+        int64_t made = atomic_fetch_add(&nodes_made, 2) + 2, alive = made - freed();
+        raise_to(&most_alive, alive);
+        if (alone && !atomic_load(&full_now)) raise_to(&most_alone, alive);
         tally_safepoint();
     }
+}
+
+static void count_full(const tally_gc_info *info, void *context) {
+    if (info->generation < 2) return;
+    if (info->finished) {
+        atomic_fetch_sub(&full_now, 1);
+        return;
+    }
+    int now = atomic_fetch_add(&full_now, 1) + 1, most = atomic_load(&full_at_once);
+    while (now > most && !atomic_compare_exchange_weak(&full_at_once, &most, now)) {}
 }
 
 /*
@@ -284,21 +299,24 @@ static void make_cycles(void *argument) {
  * then: a ring for each of threshold + 1 collections;
  *  - the same of generation 1 in generation 2, for each of threshold + 1 collections; and until
  * they are a quarter of what survived the last full collection.
- * Where refcounts have owners, the same is true of each thread.
+ * Where refcounts have owners, the same is true of each thread, while no full collection runs. One
+ * finds the garbage of all threads, and frees it while the others go on, as without owners. With
+ * `full` of them at the same time, the j-th adds what threads - j threads make.
  */
-static int64_t most_garbage(int threads) {
+static int64_t most_garbage(int threads, int64_t alive, int full) {
     enum { RING_NODES = 2, BIRTHS_BATCH = 64 };
-    tally_object *all = tally_gc_get_objects(-1);
-    int64_t limits[3], alive = tally_list_length(all) + 1 + RING_NODES * threads, sum = 0;
+    int64_t limits[3], sum = 0;
     int thresholds[3];
-    tally_decref(all);
+    alive += RING_NODES * threads;
     tally_gc_get_threshold(thresholds);
     for (int i = 0; i < 3; i++) limits[i] = thresholds[i];
     if (has_generations()) {
-        int64_t full = RING_NODES * (limits[2] + 1);
-        return (has_gil() ? 1 : threads) *
-               (limits[0] + 1 + RING_NODES + RING_NODES * (limits[1] + 1) +
-                (full > alive / 4 ? full : alive / 4) + RING_NODES);
+        int64_t middle = RING_NODES * (limits[1] + 1), old = RING_NODES * (limits[2] + 1),
+                of_one = limits[0] + 1 + RING_NODES + middle + (old > alive / 4 ? old : alive / 4) +
+                         RING_NODES;
+        if (has_gil()) return of_one;
+        for (int j = 0; j <= full && j < threads; j++) sum += (threads - j) * of_one;
+        return sum;
     }
     int64_t limit = limits[0] > alive / 4 ? limits[0] : alive / 4;
     for (int k = 1; k <= threads; k++) sum += limit + k * (2 * BIRTHS_BATCH - 1);
@@ -307,15 +325,27 @@ static int64_t most_garbage(int threads) {
 
 static void stays_bounded(int threads) {
     begin_cycles();
-    int64_t bound = most_garbage(threads);
+    tally_object *all = tally_gc_get_objects(-1);
+    int64_t alive = tally_list_length(all) + 1, alone = most_garbage(threads, alive, 0);
+    tally_decref(all);
     atomic_store(&nodes_made, 0);
     atomic_store(&most_alive, 0);
+    atomic_store(&most_alone, 0);
+    atomic_store(&full_now, 0);
+    atomic_store(&full_at_once, 0);
+    check_int(tally_gc_add_callback(count_full, NULL), 0);
     tally_gc_enable();
     run_threads(threads, make_cycles, NULL, 0);
     tally_gc_disable();
+    check_int(tally_gc_remove_callback(count_full, NULL), 0);
     check_int(atomic_load(&nodes_made), (int64_t)threads * CYCLES * 2);
-    printf("%d threads: %" PRId64 " nodes of garbage at most, of %" PRId64 " that there may be\n",
-           threads, atomic_load(&most_alive), bound);
+    int full = atomic_load(&full_at_once);
+    int64_t bound = most_garbage(threads, alive, full);
+    printf("%d threads: %" PRId64 " nodes of garbage at most, of %" PRId64
+           " that there may be while no full collection runs; %" PRId64 ", of %" PRId64
+           ", with up to %d of them\n",
+           threads, atomic_load(&most_alone), alone, atomic_load(&most_alive), bound, full);
+    check(atomic_load(&most_alone) <= alone);
     check(atomic_load(&most_alive) <= bound);
     check(tally_gc_collect(2) >= 0);
     check_int(freed(), atomic_load(&nodes_made));
