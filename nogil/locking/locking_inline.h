@@ -137,7 +137,8 @@ static inline unsigned tally_lock_object(tally_object *object) {
     TALLY_CHECKED(tally_check_may_wait());
     tally_locking_thread *self = &tally_thread_current()->locking;
     if (tally_lock_biased(self, object)) return TALLY_TOKEN_BIASED;
-    if (tally_lock_sliced(self, object)) return TALLY_TOKEN_SLICED;
+    /* Without owners an uncontended lock is not to pay for it: tally_lock_slow looks. */
+    if (TALLY_REFCOUNT_HAVE_OWNERS && tally_lock_sliced(self, object)) return TALLY_TOKEN_SLICED;
     uint8_t expected = TALLY_LOCK_FREE;
     /* acquire: pairs with the release of unlock */
     if (TALLY_LIKELY(tally_cas_acquire(&object->lock, &expected, TALLY_LOCK_HELD))) {
@@ -155,14 +156,17 @@ static inline void tally_unlock_fast(tally_object *object) {
 }
 
 static inline void tally_unlock_object(tally_object *object, unsigned token) {
-    if (TALLY_LIKELY(token <= TALLY_TOKEN_SLICED)) {
+    if (TALLY_REFCOUNT_HAVE_OWNERS && TALLY_LIKELY(token <= TALLY_TOKEN_SLICED)) {
         /* release: pairs with the acquire of the thread that takes the lock, which then sees all
          * that was done inside */
         tally_store_release(&tally_thread_current()->locking.biased_hold, NULL);
         return;
     }
     if (TALLY_UNLIKELY(token != TALLY_TOKEN_HELD)) {
-        if (token == TALLY_TOKEN_WAITED) tally_unlock_waited(object);
+        if (!TALLY_REFCOUNT_HAVE_OWNERS && token == TALLY_TOKEN_SLICED)
+            tally_store_release(&tally_thread_current()->locking.biased_hold, NULL);
+        else if (token == TALLY_TOKEN_WAITED)
+            tally_unlock_waited(object);
         return;
     }
     uint8_t expected = TALLY_LOCK_HELD;

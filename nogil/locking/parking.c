@@ -134,6 +134,8 @@ void tally_lock_wait(tally_object *object) {
 }
 
 unsigned tally_lock_slow(tally_object *object) {
+    if (!TALLY_REFCOUNT_HAVE_OWNERS && tally_lock_sliced(&tally_thread_current()->locking, object))
+        return TALLY_TOKEN_SLICED;
     if (tally_critical_holds(object)) return TALLY_TOKEN_NESTED;
     if (tally_lock_try(object)) return TALLY_TOKEN_HELD;
     tally_lock_wait(object);
