@@ -36,6 +36,7 @@ typedef struct garbage {
     size_t classes;
     tally_weakref *calls; /* cleared references whose callbacks are still to be called */
     bool finalizers;      /* some objects have one that is to run */
+    bool weak;            /* some objects may have weak references */
     bool no_memory;
 } garbage;
 
@@ -65,7 +66,11 @@ static void for_each(void (*visit)(tally_object *, void *), void *context) {
 
 static void note(tally_object *object, void *context) {
     garbage *g = context;
-    if (is_garbage(object)) g->objects[g->count++] = object;
+    if (!is_garbage(object)) return;
+    g->objects[g->count++] = object;
+    g->finalizers |= tally_gc_has_finalizer(object);
+    g->weak |= tally_type_entry(object)->weak_offset != 0;
+    g->classes += object->type == TALLY_TYPE_TYPE;
 }
 
 static void swap(tally_object **objects, size_t a, size_t b) {
@@ -88,6 +93,7 @@ static void set_legacy_apart(garbage *g) {
         g->legacy++;
     }
     g->legacy_at = g->count;
+    g->finalizers = false;
 }
 
 /* Clears the references to all objects that die, before foreign code runs again. spare: tells
@@ -98,13 +104,11 @@ static void clear_weakrefs(garbage *g, bool (*spare)(tally_object *reference)) {
             tally_weakrefs_clear(g->objects[i], &g->calls, spare);
 }
 
-/* A reference to each, kept ones, too: there are `all`. Those to be freed are marked as noted. */
-static void hold(garbage *g, size_t all) {
-    for (size_t i = 0; i < all; i++) tally_incref(g->objects[i]);
-    for (size_t i = 0; i < g->count; i++)
-        tally_store_relaxed(&g->objects[i]->flags,
-                            (tally_flags_of(g->objects[i]) & ~TALLY_FLAG_MARKED) |
-                                TALLY_FLAG_COLLECTING);
+/* A reference to an object that is to be freed, which is marked as noted. */
+static void hold(tally_object *object) {
+    tally_incref(object);
+    tally_store_relaxed(&object->flags,
+                        (tally_flags_of(object) & ~TALLY_FLAG_MARKED) | TALLY_FLAG_COLLECTING);
 }
 
 /* Notes the unreachable objects, and holds each. Without memory all is as it was. */
@@ -116,14 +120,15 @@ static void take_garbage(garbage *g, tally_found *found) {
     if (g->no_memory) return;
     for_each(note, g);
     if (tally_process.options.uncollectable_finalizers) set_legacy_apart(g);
-    for (size_t i = 0; i < g->count; i++) {
-        g->finalizers |= tally_gc_has_finalizer(g->objects[i]);
-        g->classes += g->objects[i]->type == TALLY_TYPE_TYPE;
-    }
     /* With finalizers it is not known yet which objects die. */
-    if (!g->finalizers) clear_weakrefs(g, is_garbage);
-    for (size_t i = 0; i < total; i++) tally_refcount_adopt(&g->objects[i]->refcount);
-    hold(g, total);
+    if (g->weak && !g->finalizers) clear_weakrefs(g, is_garbage);
+    for (size_t i = 0; i < total; i++) {
+        tally_refcount_adopt(&g->objects[i]->refcount);
+        if (i < g->count)
+            hold(g->objects[i]);
+        else
+            tally_incref(g->objects[i]);
+    }
 }
 
 /* ---- a collection ---------------------------------------------------------- */
@@ -155,16 +160,30 @@ static void move_resurrected(garbage *g, bool clear, tally_gc_info *info) {
     for (size_t i = kept; i < all; i++) tally_decref(g->objects[i]);
 }
 
+/* The reference of the collection is the last one: its end clears the flags. References to a class
+ * are counted elsewhere, too. */
+static bool is_last_reference(tally_object *object) {
+#if TALLY_REFCOUNT_HAVE_OWNERS
+    bool last = tally_refcount_is_unshared(&object->refcount) &&
+                tally_refcount_local(&object->refcount) == 1;
+#else
+    bool last = tally_refcount_total(&object->refcount) == 1;
+#endif
+    return last && object->type != TALLY_TYPE_TYPE;
+}
+
 static void free_all(garbage *g) {
-    bool save = tally_gc_debugging(TALLY_GC_DEBUG_SAVEALL);
+    bool save = tally_gc_debugging(TALLY_GC_DEBUG_SAVEALL),
+         tell = tally_gc_debugging(TALLY_GC_DEBUG_COLLECTABLE);
     for (size_t i = 0; i < g->count; i++) {
         tally_object *object = g->objects[i];
-        tally_and_relaxed(&object->flags, (uint8_t)~TALLY_FLAG_COLLECTING);
-        tally_gc_tell(object, false);
+        if (tell) tally_gc_tell(object, false);
         if (save)
             tally_gc_save(object);
         else
             tally_gc_clear(object);
+        if (!is_last_reference(object))
+            tally_and_relaxed(&object->flags, (uint8_t)~TALLY_FLAG_COLLECTING);
         tally_decref(object);
     }
     for (size_t i = g->legacy_at; i < g->legacy_at + g->legacy; i++) {
@@ -271,7 +290,7 @@ static ptrdiff_t collect_young(int generation, tally_gc_info *info) {
                  .legacy = found.legacy,
                  .calls = found.calls,
                  .finalizers = found.finalizers};
-    hold(&g, found.count);
+    for (size_t i = 0; i < g.count; i++) hold(g.objects[i]);
     for (size_t i = 0; i < g.legacy; i++) tally_incref(g.objects[g.legacy_at + i]);
     tally_add_relaxed(&collector.pending, g.count);
     tally_births_end_young(generation, found.examined - g.count - g.legacy, found.early,
