@@ -268,7 +268,7 @@ shows --what-if --help
 # Every cause of list-shared-read is measured or named with the reason; the drivers without locks
 # may not be built.
 call run --drivers "$drivers" --backends "${backends%%,*}" --workloads list-shared-read,queens \
-    --quick --rounds 2 --threads 2 --what-if --output "$scratch/what-if"
+    --quick --sample-ms 5 --rounds 2 --threads 2 --what-if --output "$scratch/what-if"
 ran "run with what-if"
 for pattern in '^Throughput on [0-9]+ threads? without a cause of cost' \
     '^\| a private copy for each thread \| [0-9.]+ \(' \
@@ -287,7 +287,7 @@ refused "$scratch/file" report "$scratch/file" --output "$scratch/none"
 refused "$scratch/no-such-file" report "$scratch/no-such-file" --output "$scratch/none"
 
 call run --drivers "$drivers" --backends "${backends%%,*}" --workloads refcount-own --quick \
-    --rounds 2 --threads "1,$((2 * cores))" --output "$scratch/report"
+    --sample-ms 5 --rounds 2 --threads "1,$((2 * cores))" --output "$scratch/report"
 problem=
 [ $status -eq 0 ] || problem="exit status $status"
 [ "$(tail -n 1 "$scratch/out")" = "$scratch/report/report.html" ] \
@@ -306,7 +306,7 @@ ran "report"
 has "$scratch/out" '^Operations per second'
 # A machine that is not quiet in time is measured all the same.
 call run --drivers "$drivers" --backends "$backends" --workloads refcount-own --quick --rounds 2 \
-    --threads 1,2 --wait-for-quiet 0.1 --output "$scratch/answer"
+    --sample-ms 5 --threads 1,2 --wait-for-quiet 0.1 --output "$scratch/answer"
 ran "run that waits for a quiet machine"
 case $backends in
     gil,*)
@@ -346,8 +346,9 @@ has "$scratch/convoy/report.md" '^## Convoys'
 if [ -n "$python" ] && command -v wrk >"$scratch/out" \
     && [ -x "$drivers/workloads/experiments/server/task-server-${backends%%,*}" ]; then
     timeout 600 "$program" run --drivers "$drivers" --backends "$two" --quick --rounds 2 \
-        --threads 1,2 --workloads convoy,task-server,load-tuple-const --output "$scratch/extras" \
-        --with-python "$python" --python-script "$experiments/python/collector.py" \
+        --sample-ms 5 --threads 1,2 --workloads convoy,task-server,load-tuple-const \
+        --output "$scratch/extras" --with-python "$python" \
+        --python-script "$experiments/python/collector.py" \
         --patterns-script "$experiments/python/patterns.py" \
         --server-script "$experiments/server/load.py" >"$scratch/out" 2>"$scratch/err"
     status=$?
@@ -360,7 +361,7 @@ else
 fi
 
 call run --drivers "$drivers" --backends "$backends" --workloads churn,handoff --quick --rounds 2 \
-    --threads 1,2 --mode threads,processes --output "$scratch/processes"
+    --sample-ms 5 --threads 1,2 --mode threads,processes --output "$scratch/processes"
 ran "run with processes"
 if [ "$cores" -ge 2 ] && [ "${backends#*gil}" != "$backends" ]; then
     has "$scratch/processes/report.md" \
@@ -370,13 +371,13 @@ fi
 has "$scratch/processes/report.md" 'law is not fitted: it takes 4 thread counts'
 
 call run --drivers "$drivers" --backends "${backends%%,*}" --workloads churn --threads 1,2 \
-    --rounds 2 --output "$scratch/totals"
+    --rounds 2 --sample-ms 20 --output "$scratch/totals"
 ran "run with a fixed total"
 [ "$cores" -lt 2 ] || has "$scratch/totals/results.json" '"total": [0-9]{3}'
 
 if [ -n "$python" ]; then
     call run --drivers "$drivers" --backends "${backends%%,*}" --workloads \
-        tasks-cycle,tasks-weakref,gc-live,gc-garbage --quick --rounds 2 --threads 1 \
+        tasks-cycle,tasks-weakref,gc-live,gc-garbage --quick --rounds 2 --sample-ms 5 --threads 1 \
         --output "$scratch/collector" --with-python "$python" \
         --python-script "$experiments/python/collector.py"
     ran "run with a Python"
@@ -418,7 +419,7 @@ has "$scratch/out" 'marked incomplete'
 
 # ---- going on, two files, the control -----------------------------------------
 
-run="run --drivers $drivers --backends ${backends%%,*} --quick"
+run="run --drivers $drivers --backends ${backends%%,*} --quick --sample-ms 5"
 if [ -z "$python" ] || ! "$python" -c 'import jsonschema' 2>"$scratch/err"; then
     judge "python3 with jsonschema" "it is missing; install python3-jsonschema"
 else

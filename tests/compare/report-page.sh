@@ -12,6 +12,7 @@ command -v chromium >/dev/null || { echo 'chromium not installed: the page was n
     >&2; exit 77; }
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
-"$drivers/tally-compare" run --drivers "$drivers" --quick --backends "$backends" --threads 1,2 \
-    --workloads refcount-shared,churn,tasks-cycle,gc-live --output "$scratch/report" >/dev/null
+"$drivers/tally-compare" run --drivers "$drivers" --quick --sample-ms 10 --backends "$backends" \
+    --threads 1,2 --workloads refcount-shared,churn,tasks-cycle,gc-live --output "$scratch/report" \
+    >/dev/null
 python3 "$tests/check_page.py" --need-chromium "$scratch/report"

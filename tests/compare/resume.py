@@ -26,6 +26,8 @@ options = [
     "--quick",
     "--rounds",
     "6",
+    "--sample-ms",
+    "30",
 ]
 
 

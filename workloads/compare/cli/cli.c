@@ -184,6 +184,7 @@ static struct cli_option options[] = {
     {"against", GIVEN_AGAIN, KEEPS(NAME, run.against)},
     {"self", FROM_JOURNAL, KEEPS(FLAG, run.self)},
     {"rounds", FROM_JOURNAL, KEEPS(WHOLE, run.rounds)},
+    {"sample-ms", FROM_JOURNAL, KEEPS(WHOLE, run.sample_ms)},
     {"seed", FROM_JOURNAL, CALLS(set_seed)},
     {"mode", FROM_JOURNAL, CALLS(set_mode)},
     {"time-limit", FROM_JOURNAL, KEEPS(WHOLE, run.time_limit)},

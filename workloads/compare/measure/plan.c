@@ -75,8 +75,8 @@ struct plan plan_make(const struct run_options *options) {
         plan_cells(&plan) * (size_t)plan.budget.rounds + what_if_runs(options, plan.budget.rounds);
     double sample_ms = plan.budget.seconds * 1000 / (double)runs / (plan.budget.samples + 0.6);
     sample_ms = fmax(fmin(sample_ms, plan.budget.most_ms), plan.budget.least_ms);
-    plan.sample_ms = (int)sample_ms;
-    plan.warmup_ms = (int)(sample_ms * 0.6) + 1;
+    plan.sample_ms = options->sample_ms ? options->sample_ms : (int)sample_ms;
+    plan.warmup_ms = (int)(plan.sample_ms * 0.6) + 1;
     for (size_t k = 0; kinds[k]; k++)
         if (kinds[k]->add_jobs && (!options->self || kinds[k] == &kind_timed))
             kinds[k]->add_jobs(&plan);

@@ -37,6 +37,7 @@ struct run_options {
     bool all_backends;
     bool self;     // only the control: every backend against itself
     int rounds;    // 0: as the effort says
+    int sample_ms; // 0: what fills the effort's time
     double margin; // within which two are the same, 0.02 for 2 %
     enum mode mode;
     int time_limit;         // seconds that a step of a driver may take too long; 0: not given
