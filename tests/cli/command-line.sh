@@ -77,11 +77,11 @@ has() {
 }
 
 # interrupted SECONDS ARGUMENT...: SIGINT after so many seconds ends it, with
-# status 130. interrupt.sh sees to it that this takes no more than a second
+# status 130. What it does would take longer than the 30 seconds until SIGKILL.
 interrupted() {
     seconds=$1
     shift
-    timeout --preserve-status -s INT -k 10 "$seconds" "$program" "$@" >"$scratch/out" \
+    timeout --preserve-status -s INT -k 30 "$seconds" "$program" "$@" >"$scratch/out" \
         2>"$scratch/err" </dev/null
     status=$?
     problem=
@@ -222,6 +222,7 @@ for program in "$drivers"/tally-*; do
     "$drivers/tally-heap" "$scratch/heap" >"$scratch/out" 2>&1 || problem='no snapshot'
     judge "--snapshot signal" "$problem"
     for workers in --threads=2 --processes=2; do
+        interrupted 1 --workload=list-own "$workers" --samples=1 --sample-ms=60000
         interrupted 1 --workload=handoff "$workers" --samples=1000 --sample-ms=50
         has "$scratch/out" '"samples":\[\{.*"incomplete":true'
     done
