@@ -684,8 +684,9 @@ typedef struct tally_contention_row {
 int tally_contention(tally_contention_row **rows, size_t *count);
 
 /* Starts a timeline. Per thread: blocking regions, waits for the GIL and for locks, safepoints that
- * took time, collections and their parts; of all threads: the holder of the GIL, and stops of the
- * world. Keeps the last `events` per thread (0: 65536, 32 bytes each). [blocks] */
+ * took time, collections with the objects that they examined and collected, and their parts; of all
+ * threads: the holder of the GIL, and stops of the world. Keeps the last `events` per thread (0:
+ * 65536, 48 bytes each). [blocks] */
 int tally_trace_start(ptrdiff_t events);
 /* Ends it and writes it in Chrome's trace format, which Perfetto opens, through PATH.tmp. A
  * run-time error: it cannot be written. [blocks] */

@@ -93,8 +93,7 @@ static void trace(const tally_gc_info *info) {
     if (!tally_load_relaxed(&tally_tracing)) return;
     uint64_t stopped = info->began + info->stop, marked = stopped + info->mark,
              finalized = marked + info->finalize;
-    const char *which = info->generation < 2 ? "young collection" : "collection";
-    tally_trace_add(TALLY_TRACK_THREAD, which, info->began, tally_now());
+    tally_trace_add_collection(info);
     tally_trace_add(TALLY_TRACK_THREAD, "mark", stopped, marked);
     tally_trace_add(TALLY_TRACK_THREAD, "finalize", marked, finalized);
     if (info->check)

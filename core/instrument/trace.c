@@ -19,11 +19,11 @@ uint64_t tally_now(void) {
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
-void tally_trace_add(unsigned track, const char *name, uint64_t begin, uint64_t end) {
+static void add(tally_trace_event event) {
     /* Its trace may have been written. Relaxed, since it changes with the world stopped. */
     if (!tally_load_relaxed(&tally_tracing)) return;
     uint64_t first = tally_load_relaxed(&started);
-    if (end <= first) return;
+    if (event.end <= first) return;
     tally_thread_state *thread = tally_thread_current();
     tally_trace_ring *ring = thread->trace;
     if (!ring) {
@@ -38,8 +38,18 @@ void tally_trace_add(unsigned track, const char *name, uint64_t begin, uint64_t 
         ring->written = 0;
         thread->trace = ring;
     }
-    ring->events[ring->written++ % ring->capacity] =
-        (tally_trace_event){name, begin > first ? begin : first, end, track};
+    if (event.begin < first) event.begin = first;
+    ring->events[ring->written++ % ring->capacity] = event;
+}
+
+void tally_trace_add(unsigned track, const char *name, uint64_t begin, uint64_t end) {
+    add((tally_trace_event){name, begin, end, track, .generation = -1});
+}
+
+void tally_trace_add_collection(const tally_gc_info *info) {
+    add((tally_trace_event){info->generation < 2 ? "young collection" : "collection", info->began,
+                            tally_now(), TALLY_TRACK_THREAD, info->generation, info->examined,
+                            (size_t)info->collected});
 }
 
 /* World stopped: takes the rings of all threads, as a list. */
@@ -155,9 +165,13 @@ static void write_lines(FILE *file, const tally_trace_ring *rings, const line *l
         if (event->track != TALLY_TRACK_THREAD) fprintf(file, "thread %u ", lines[i].thread);
         fprintf(file,
                 "%s\",\"ph\":\"X\",\"ts\":%.3f,\"dur\":%.3f,\"pid\":1,\"tid\":%u,\"args\":{"
-                "\"thread\":%u}}",
+                "\"thread\":%u",
                 event->name, (double)event->begin / 1e3, (double)(event->end - event->begin) / 1e3,
                 number_of(&lines[i]), lines[i].thread);
+        if (event->generation >= 0)
+            fprintf(file, ",\"generation\":%d,\"examined\":%zu,\"collected\":%zu",
+                    event->generation, event->examined, event->collected);
+        fputs("}}", file);
     }
     fputs("\n]}\n", file);
 }

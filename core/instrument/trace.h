@@ -20,6 +20,8 @@ typedef struct tally_trace_event {
     const char *name;    /* static */
     uint64_t begin, end; /* CLOCK_MONOTONIC, nanoseconds */
     unsigned track;
+    int generation; /* of a collection; -1: it is none */
+    size_t examined, collected;
 } tally_trace_event;
 
 typedef struct tally_trace_ring {
@@ -37,6 +39,8 @@ static inline struct timespec tally_deadline(uint64_t ns) {
     return (struct timespec){(time_t)(until / 1000000000u), (long)(until % 1000000000u)};
 }
 void tally_trace_add(unsigned track, const char *name, uint64_t begin, uint64_t end);
+/* A whole collection, which ends now. */
+void tally_trace_add_collection(const tally_gc_info *info);
 
 /* 0: nothing is recorded. */
 static inline uint64_t tally_trace_begin(void) {

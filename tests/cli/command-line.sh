@@ -97,7 +97,9 @@ for program in "$drivers"/tally-*; do
     if [ ! -f "$program" ] || [ ! -x "$program" ]; then
         continue
     fi
-    case ${program##*/} in tally-compare* | tally-heap | *-counted | *-unlocked) continue ;; esac
+    case ${program##*/} in
+        tally-compare* | tally-heap | tally-draw | *-counted | *-unlocked) continue ;;
+    esac
     # An ablation may be there as a driver alone.
     [ ! -x "$program-counted" ] || backends=$backends${backends:+,}${program##*/tally-}
     shows --sample-ms --help
@@ -166,7 +168,8 @@ for program in "$drivers"/tally-*; do
     shows '"live_at_finish":0' --workload handoff --without sharing --threads 2 --samples 1 \
         --sample-ms 1
     refused "not 'luck'" --workload churn --without luck
-    refused 'share no objects' --workload list-own --without sharing
+    refused 'sharing does not go with list-own: its threads share no objects' --workload list-own \
+        --without sharing
     refused 'its garbage' --workload tasks-cycle --without=collector
     case $program in
         *gil*) refused 'the one lock' --workload list-shared-read --without locks ;;
@@ -397,6 +400,7 @@ fi
 
 head -c 3000 "$results" >"$scratch/short.json"
 refused "cut short" report "$scratch/short.json" --output "$scratch/none"
+refused "results.csv is no JSON" diff "$results" "$scratch/report/results.csv"
 echo '{"format": "other"}' >"$scratch/other.json"
 refused "no tally results" report "$scratch/other.json" --output "$scratch/none"
 sed 's/"backends":/"others":/' "$results" >"$scratch/damaged.json"
@@ -514,12 +518,21 @@ refused 0 findings --rounds 0
 refused /proc/report findings --output /proc/report
 refused --switch-interval-us compare --switch-interval-us 0
 shows --switch-policy compare --help
+shows --clients server --help
+refused no-such-backend server --backends no-such-backend
+refused --tasks server --tasks 0
+refused /proc/report server --output /proc/report
 shows --sample-ms trace --help
 refused workload trace
 refused no-such-workload trace no-such-workload
 refused no-such-backend trace churn --backend no-such-backend
 refused --threads trace churn --threads 0
 refused no-such-policy trace churn --switch-policy no-such-policy
+shows --svg trace --help
+refused 'give --svg FILE' trace "$results"
+refused '--svg alone' trace "$results" --svg "$scratch/none" --threads 2
+refused "$scratch" trace churn --svg "$scratch"
+refused /dev/null/x trace churn --svg /dev/null/x/y
 refused --switch-ticks compare --switch-ticks many
 refused "$scratch" trace churn --output "$scratch"
 refused /dev/null/x trace churn --output /dev/null/x/y
@@ -529,7 +542,7 @@ refused "$scratch/no-such-file" heap "$scratch/no-such-file"
 refused three heap "$0" "$0" three
 refused 0 heap "$0" --rows 0
 refused 'no heap snapshot' heap "$0"
-for command in compare findings trace heap test tune build; do
+for command in compare findings server trace heap test tune build; do
     refused no-such-option $command --no-such-option
 done
 refused no-such-preset test --preset no-such-preset

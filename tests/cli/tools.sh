@@ -24,7 +24,7 @@ failed=0
 backend=
 for driver in "$drivers"/tally-gil "$drivers"/tally-*; do
     case ${driver##*/} in
-        *.* | tally-compare | tally-heap | *-counted | *-unlocked) continue ;;
+        *.* | tally-compare | tally-heap | tally-draw | *-counted | *-unlocked) continue ;;
     esac
     [ -f "$driver" ] && [ -x "$driver" ] || continue
     backend=${driver##*/tally-}

@@ -3,9 +3,10 @@
 """Judges a timeline in Chrome's trace format.
 
 Usage: check_trace.py TRACE.json NAME...
-It is JSON; every track has a name; in each track events are in the order of time, and of two events
-one holds the other or they are apart, so that begins and ends match; every NAME is the name of an
-event. Exit status 1 and a line for the first fault.
+It is JSON; every track has a name; collections alone have a generation and counts; in each track
+events are in the order of time, and of two events one holds the other or they are apart, so that
+begins and ends match; every NAME is the name of an event. Exit status 1 and a line for the first
+fault.
 """
 import json
 import sys
@@ -35,6 +36,18 @@ def check_track(name, events):
             )
         open_ends.append((end, event["name"]))
         last = begin
+        check_counts(event)
+
+
+def check_counts(event):
+    counts = event["args"].keys() - {"thread"}
+    if not event["name"].endswith("collection"):
+        if counts:
+            fault(f"{event['name']} has {counts}")
+    elif counts != {"generation", "examined", "collected"}:
+        fault(f"a {event['name']} has {counts}")
+    elif (event["args"]["generation"] == 2) != (event["name"] == "collection"):
+        fault(f"a {event['name']} of generation {event['args']['generation']}")
 
 
 def main():

@@ -61,6 +61,32 @@ TEST(shows_regions_stops_and_collections_of_all_threads) {
     unlink(path);
 }
 
+TEST(a_collection_tells_its_generation_and_how_many_objects_it_examined_and_collected) {
+    make_path();
+    check(tally_gc_collect(2) >= 0);
+    check_int(tally_trace_start(0), 0);
+    for (int i = 0; i < 7; i++) {
+        tally_object *list = tally_list_new(0);
+        check_int(tally_list_append(list, list), 0);
+        tally_decref(list);
+    }
+    check_int(tally_gc_collect(2), 7);
+    check_int(tally_trace_write(path), 0);
+    char *text = contents(), *at = strstr(text, "\"name\":\"collection\"");
+    int generation = 0;
+    size_t examined = 0, collected = 0;
+    check(at && (at = strstr(at, "\"generation\"")));
+    check_int(sscanf(at, "\"generation\":%d,\"examined\":%zu,\"collected\":%zu}}", &generation,
+                     &examined, &collected),
+              3);
+    check_int(generation, 2);
+    check(examined >= 7);
+    check_int((int)collected, 7);
+    check(!strstr(at + 1, "\"generation\""));
+    free(text);
+    unlink(path);
+}
+
 TEST_IF(has_generations, tells_young_collections_from_full_ones) {
     make_path();
     check_int(tally_trace_start(0), 0);

@@ -59,10 +59,11 @@ def whole(least, most):
     """A type of option."""
 
     def convert(text):
-        value = int(text)
-        if not least <= value <= most:
-            raise argparse.ArgumentTypeError(f"{value} is not from {least} to {most}")
-        return value
+        if not text.isdecimal() or not least <= int(text) <= most:
+            raise argparse.ArgumentTypeError(
+                f"'{text}' is wrong; give a whole number from {least} to {most}"
+            )
+        return int(text)
 
     return convert
 

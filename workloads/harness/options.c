@@ -419,7 +419,7 @@ static void check_without(options *result) {
     if (result->without < 0) return;
     const char *kept = cause_kept(result->workload, result->without);
     if (kept != NULL)
-        options_fail("--without %s cannot be had of %s: %s", cause_name(result->without),
+        options_fail("--without %s does not go with %s: %s", cause_name(result->without),
                      result->workload->name, kept);
     if (UNLOCKED != (result->without == CAUSE_LOCKS))
         options_fail("--without %s needs the driver tally-%s%s", cause_name(result->without),

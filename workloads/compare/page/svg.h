@@ -47,11 +47,27 @@ struct svg_bar {
     const double *shares; // of the whole bar
 };
 
+// A time during which something else went on; one that is minor is a mark on the axis. Its first
+// part, up to `dark`, is stressed.
+struct svg_span {
+    double from, to, dark;
+    bool major;
+    char title[SVG_TITLE + 64];
+};
+
 // The caller frees what they return; NULL where there is nothing to show.
 char *svg_draw(const struct svg_chart *chart, const struct svg_line *lines, size_t count);
 char *svg_dots(const struct svg_chart *chart, const struct svg_line *lines, size_t count);
 char *svg_bars(const struct svg_bar *bars, size_t count, const char *const *parts,
                size_t part_count);
+// Takes the SVG over and makes a file of it, with the page's colours for light and dark. The label
+// up to its first full stop is the title.
+char *svg_file(char *svg, const char *label);
+// Points without titles over spans; points in the same place are one dot. Both axes have bounds.
+char *svg_times(const struct svg_chart *chart, const struct svg_line *line,
+                const struct svg_span *spans, size_t span_count);
+// Pictures under one another, as one; frees them.
+char *svg_stack(char **pictures, const char *const *titles, size_t count);
 void svg_add_point(struct svg_line *line, struct svg_point point);
 void svg_free_lines(struct svg_line *lines, size_t count);
 

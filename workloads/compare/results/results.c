@@ -3,6 +3,8 @@
 // The results file; see results.h.
 #include "results.h"
 
+#include "files.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -93,15 +95,27 @@ static bool results_are_good(const json_t *root, const char **why) {
     return true;
 }
 
+static bool begins_like_json(const char *path) {
+    FILE *file = regular_open(path);
+    char first = '{';
+    if (file == NULL) return true;
+    if (fscanf(file, " %c", &first) != 1) first = '{'; // empty: cut short
+    fclose(file);
+    return first == '{';
+}
+
 json_t *results_load(const char *path) {
     json_error_t error;
     const char *why = "";
     json_t *root = json_load_file(path, 0, &error);
     if (root == NULL && error.line < 0)
         fprintf(stderr, "tally-compare: %s; name the results.json of a tally report\n", error.text);
+    else if (root == NULL && !begins_like_json(path))
+        fprintf(stderr, "tally-compare: %s is no JSON; name the results.json of a tally report\n",
+                path);
     else if (root == NULL)
         fprintf(stderr,
-                "tally-compare: %s is cut short or no JSON (line %d); name the results.json of a "
+                "tally-compare: %s is cut short or damaged (line %d); name the results.json of a "
                 "tally report\n",
                 path, error.line);
     else if (strcmp(object_string(root, "format", ""), "tally-results") != 0)

@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: LGPL-2.1-or-later
--- mix.lua: the load of measure.py, for wrk. Arguments: the server's standing
--- tasks and a number to begin the random ones with.
+-- mix.lua: the load of load.py and timeline.py, for wrk. Arguments: the server's standing tasks, a
+-- number to begin the random ones with, and by how many per cent more of the requests replace a
+-- task (0).
 --
 -- No request of it may fail: what is read or replaced is in the standing
 -- population, whose names are always there; what is deleted was made by the same
@@ -14,7 +15,7 @@ function setup(thread)
 end
 
 function init(arguments)
-  standing = tonumber(arguments[1])
+  standing, replacing = tonumber(arguments[1]), tonumber(arguments[3] or 0)
   math.randomseed(tonumber(arguments[2]) + number)
   created, first, last, next_name = {}, 1, 0, 0
 end
@@ -27,7 +28,9 @@ end
 
 function request()
   local kind, task = math.random(100), "task-" .. math.random(0, standing - 1)
-  if kind <= 35 then
+  if replacing > 0 and math.random(100) <= replacing then
+    return put_task(task)
+  elseif kind <= 35 then
     return wrk.format("GET", "/tasks/" .. task .. "/")
   elseif kind <= 65 then
     return wrk.format("GET", "/subtasks/" .. task .. "." .. math.random(0, 2) .. "/")

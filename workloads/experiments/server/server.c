@@ -11,6 +11,7 @@
  * Counters are their worker's own and read after it has ended.
  */
 #define _GNU_SOURCE /* accept4, pipe2 */
+#include "collections.h"
 #include "memory.h"
 #include "program.h"
 #include "routes.h"
@@ -37,6 +38,7 @@ enum { MOST_WORKERS = 256, SUBTASKS_OF_A_TASK = 3, LOOK_MS = 50, STATUSES = 600 
 
 struct options {
     unsigned threads, port, version, seconds, tasks, idle;
+    bool timeline;
 };
 
 struct worker {
@@ -292,45 +294,6 @@ static void populate(unsigned tasks) {
     }
 }
 
-/* ---- collections ---------------------------------------------------------- */
-
-/* Without a GIL the ends of two collections may overlap. */
-static struct {
-    pthread_mutex_t lock;
-    uint64_t *pauses, count, lost, total, collected;
-    size_t room;
-    uint64_t by_generation[3];
-} collections = {.lock = PTHREAD_MUTEX_INITIALIZER};
-
-static void note_collection(const tally_gc_info *info, void *context) {
-    (void)context;
-    if (!info->finished || info->shared) return;
-    pthread_mutex_lock(&collections.lock);
-    if (collections.count == collections.room) {
-        size_t room = collections.room ? 2 * collections.room : 1024;
-        uint64_t *pauses = realloc(collections.pauses, room * sizeof *pauses);
-
-        if (pauses) {
-            collections.pauses = pauses;
-            collections.room = room;
-        }
-    }
-    if (collections.count < collections.room) {
-        collections.pauses[collections.count++] = info->pause;
-        collections.total += info->pause;
-        collections.collected += (uint64_t)info->collected;
-        collections.by_generation[info->generation]++;
-    } else {
-        collections.lost++;
-    }
-    pthread_mutex_unlock(&collections.lock);
-}
-
-/* Nearest rank, milliseconds. */
-static double pause_at(double share) {
-    return (double)program_quantile(collections.pauses, collections.count, share) / 1e6;
-}
-
 /* ---- statistics ----------------------------------------------------------- */
 
 static void print_statistics(const struct options *options, double seconds, size_t left) {
@@ -360,22 +323,12 @@ static void print_statistics(const struct options *options, double seconds, size
         for (unsigned r = 0; r < ROUTES; r++) sum += workers[i].requests[r];
         json_array_append_new(threads, json_integer((json_int_t)sum));
     }
-    program_sort(collections.pauses, collections.count);
-    whole = json_pack(
-        "{s:s, s:i, s:i, s:i, s:f, s:I, s:o, s:o, s:o, s:{s:I, s:[I, I, I], s:I, s:f, s:f, s:f, "
-        "s:f}, s:I, s:I}",
-        "backend", tally_backend(), "version", (int)options->version, "threads",
-        (int)options->threads, "tasks", (int)options->tasks, "seconds", seconds, "requests", total,
-        "by_route", requests, "by_status", statuses, "by_thread", threads, "collections", "count",
-        (json_int_t)collections.count, "by_generation", (json_int_t)collections.by_generation[0],
-        (json_int_t)collections.by_generation[1], (json_int_t)collections.by_generation[2],
-        "collected", (json_int_t)collections.collected, "pause_ms_total",
-        (double)collections.total / 1e6, "pause_ms_p50", pause_at(0.5), "pause_ms_p99",
-        pause_at(0.99), "pause_ms_max", pause_at(1), "peak_memory_bytes",
-        (json_int_t)usage.ru_maxrss * 1024, "objects_left", (json_int_t)left);
-    if (whole && collections.lost)
-        json_object_set_new(json_object_get(whole, "collections"), "pauses_lost",
-                            json_integer((json_int_t)collections.lost));
+    whole = json_pack("{s:s, s:i, s:i, s:i, s:f, s:I, s:o, s:o, s:o, s:o, s:I, s:I}", "backend",
+                      tally_backend(), "version", (int)options->version, "threads",
+                      (int)options->threads, "tasks", (int)options->tasks, "seconds", seconds,
+                      "requests", total, "by_route", requests, "by_status", statuses, "by_thread",
+                      threads, "collections", collections_end(), "peak_memory_bytes",
+                      (json_int_t)usage.ru_maxrss * 1024, "objects_left", (json_int_t)left);
     program_print(whole);
 }
 
@@ -391,6 +344,7 @@ static const struct argp_option option_list[] = {
      0},
     {"idle", 'i', "N", 0,
      "Close a connection on which nothing came for so many seconds; 0: never (default: 60)", 0},
+    {"timeline", 'l', NULL, 0, "Print the times and counts of each collection too", 0},
     {"seconds", 's', "N", 0, "End after so long (default: 0, at SIGINT or SIGTERM)", 0},
     {0},
 };
@@ -406,6 +360,7 @@ static error_t parse(int key, char *argument, struct argp_state *state) {
     case 'n': options->tasks = program_number("tasks", argument, 0, 10000000); return 0;
     case 'i': options->idle = program_number("idle", argument, 0, 1000000); return 0;
     case 's': options->seconds = program_number("seconds", argument, 0, 1000000); return 0;
+    case 'l': options->timeline = true; return 0;
     case ARGP_KEY_ARG:
         fprintf(stderr, "task-server: unexpected argument %s; see --help\n", argument);
         exit(2);
@@ -467,8 +422,7 @@ int main(int argc, char **argv) {
     if (tally_init(NULL) != 0 || store_start((int)options.version) != 0)
         program_fail(tally_error_message());
     populate(options.tasks);
-    if (tally_gc_add_callback(note_collection, NULL) != 0) /* not of what made the population */
-        program_fail(tally_error_message());
+    collections_begin(options.timeline); /* not of what made the population */
     out_of_memory = constant_response("{\"error\":\"out of memory\"}\n");
     without_text = constant_response("{\"done\":true}\n");
     start_workers(&options);
@@ -486,12 +440,11 @@ int main(int argc, char **argv) {
     close(listener);
     close(signal_file);
 
-    tally_gc_remove_callback(note_collection, NULL);
+    collections_stop();
     store_finish();
     tally_gc_collect(2);
     left = tally_finish();
     if (left < 0) program_fail(tally_error_message());
     print_statistics(&options, seconds, (size_t)left);
-    free(collections.pauses);
     return 0;
 }
