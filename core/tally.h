@@ -559,9 +559,9 @@ int tally_gc_remove_callback(tally_gc_callback callback, void *context);
     X(gc_ns)              /* of the threads that collected, in their collections */
 #define TALLY_STATS_DETAILED(X)                                                                    \
     X(local_increfs)      /* by the owner, or plain */                                             \
-    X(local_decrefs)                                                                               \
+    X(local_decrefs)      /* the same */                                                           \
     X(shared_increfs)     /* atomic read-modify-writes */                                          \
-    X(shared_decrefs)                                                                              \
+    X(shared_decrefs)     /* the same */                                                           \
     X(immortal_skips)     /* increfs and decrefs of immortal objects */                            \
     X(lost_cas)           /* compare-and-swaps on counts that had to repeat */                     \
     X(locks_biased)       /* object locks taken by the owner without an atomic */                  \
@@ -569,19 +569,19 @@ int tally_gc_remove_callback(tally_gc_callback callback, void *context);
     X(reads_unlocked)     /* container reads that took no lock */                                  \
     X(reads_locked)       /* that had to */                                                        \
     X(allocations)        /* blocks */                                                             \
-    X(frees_local)                                                                                 \
+    X(frees_local)        /* blocks of the thread's own heap */                                    \
     X(frees_remote)       /* blocks of another thread's heap */                                    \
-    X(safepoints)                                                                                  \
+    X(safepoints)         /* calls of tally_safepoint */                                           \
     X(per_thread_increfs) /* in the thread's array: of classes, deferred or contended objects */   \
-    X(per_thread_decrefs)                                                                          \
+    X(per_thread_decrefs) /* the same */                                                           \
     X(merge_ns)           /* an owner's merging of its queue */                                    \
     X(allocator_ns)       /* the allocator's slow paths: pools, and blocks over 512 bytes */
 /* Levels in bytes, always 0 with a GIL; `most` is since tally_init. */
 #define TALLY_STATS_LEVELS(X)                                                                      \
     X(waiting)            /* memory that waits for a grace period */                               \
-    X(waiting_most)                                                                                \
+    X(waiting_most)       /* the most that ever did */                                             \
     X(merge_waiting)      /* blocks of objects that wait for their owner to merge */               \
-    X(merge_waiting_most) /* for one owner */
+    X(merge_waiting_most) /* the most that ever did, for one owner */
 /* clang-format on */
 
 /*

@@ -62,6 +62,13 @@ shows() {
     judge "$*" "$problem"
 }
 
+# prints WORD ARGUMENT...: so it does as JSON
+prints() {
+    word=$1
+    shift
+    shows "$word" --json "$@"
+}
+
 # ran NAME: the last call succeeded
 ran() {
     problem=
@@ -118,11 +125,14 @@ for program in "$drivers"/tally-*; do
     refused -1 --workload churn --threads=-1
     refused --total --workload churn --total 0
     refused --time-limit --workload churn --time-limit 0
-    shows '"total":100000' --workload churn --total 100000 --samples 2 --warmup-ms 1 --threads 2
-    shows '"total":100000' --workload churn --total 100000 --samples 2 --warmup-ms 1 --processes 2
-    shows '"per_thread_seconds":[' --workload pipeline --total 1000 --samples 2 --warmup-ms 1 \
+    shows 'objects per second' --workload churn --samples 2 --sample-ms 1 --threads 2
+    shows ', 2 processes' --workload churn --samples 2 --sample-ms 1 --processes 2
+    shows ', 1 thread, nodes=10' --workload gc-live --set nodes=10 --samples 1 --sample-ms 1
+    prints '"total":100000' --workload churn --total 100000 --samples 2 --warmup-ms 1 --threads 2
+    prints '"total":100000' --workload churn --total 100000 --samples 2 --warmup-ms 1 --processes 2
+    prints '"per_thread_seconds":[' --workload pipeline --total 1000 --samples 2 --warmup-ms 1 \
         --threads 3
-    shows '"pss_kib":' --workload churn --samples 1 --sample-ms 1 --warmup-ms 0 --processes 2
+    prints '"pss_kib":' --workload churn --samples 1 --sample-ms 1 --warmup-ms 0 --processes 2
     refused many --workload churn --threads many
     refused 257 --workload churn --threads 257
     refused no-such-workload --workload no-such-workload
@@ -142,30 +152,30 @@ for program in "$drivers"/tally-*; do
     refused NAME=VALUE --workload gc-live --set nodes
     refused NAME=VALUE --workload gc-live --set ''
     refused NAME=VALUE --workload gc-live --set nodes=10,=3
-    shows '"parameters":{"nodes":1000,"edges":2,"order":"shuffled"}' --workload gc-live \
+    prints '"parameters":{"nodes":1000,"edges":2,"order":"shuffled"}' --workload gc-live \
         --set nodes=1000,edges=2 --set order=shuffled --samples 1 --sample-ms 1 --warmup-ms 0
-    shows '"collector":{"collections":' --workload gc-garbage --set cycles=100,finalizers=python2 \
+    prints '"collector":{"collections":' --workload gc-garbage --set cycles=100,finalizers=python2 \
         --samples 1 \
         --sample-ms 1 --threads 2
-    shows '"p99_9_ns":' --workload tasks-cycle --set tasks=10,subtasks=1,writes=50 --samples 1 \
+    prints '"p99_9_ns":' --workload tasks-cycle --set tasks=10,subtasks=1,writes=50 --samples 1 \
         --sample-ms 1 --threads 2
-    shows '"each_process":[{"collector":' --workload tasks-weakref --set tasks=10 --samples 1 \
+    prints '"each_process":[{"collector":' --workload tasks-weakref --set tasks=10 --samples 1 \
         --sample-ms 1 --processes 2
-    shows '"perf":{"counts":{' --workload churn --samples 1 --sample-ms 1 --threads 2
+    prints '"perf":{"counts":{' --workload churn --samples 1 --sample-ms 1 --threads 2
     has "$scratch/out" '"context_switches":[0-9].*"page_faults":[0-9]'
     has "$scratch/out" \
         '"instructions":([0-9]|"(this machine|not allowed|the kernel has no|the counters were))'
-    shows '"instructions":"turned off by --no-perf"' --workload churn --samples 1 --sample-ms 1 \
+    prints '"instructions":"turned off by --no-perf"' --workload churn --samples 1 --sample-ms 1 \
         --no-perf
     has "$scratch/out" '"from_getrusage":\["context_switches","page_faults"\]'
-    shows '"perf":{"counts":{"' --workload churn --samples 1 --sample-ms 1 --processes 2 --no-perf
+    prints '"perf":{"counts":{"' --workload churn --samples 1 --sample-ms 1 --processes 2 --no-perf
     shows '"causes":{"sharing":"its threads share no objects"' --list --json
     for cause in sharing counting collector; do
-        shows "\"without\":\"$cause\"" --workload list-shared-read --without $cause --threads 2 \
+        prints "\"without\":\"$cause\"" --workload list-shared-read --without $cause --threads 2 \
             --samples 1 --sample-ms 1
     done
-    shows '"without":null' --workload list-shared-read --samples 1 --sample-ms 1
-    shows '"live_at_finish":0' --workload handoff --without sharing --threads 2 --samples 1 \
+    prints '"without":null' --workload list-shared-read --samples 1 --sample-ms 1
+    prints '"live_at_finish":0' --workload handoff --without sharing --threads 2 --samples 1 \
         --sample-ms 1
     refused "not 'luck'" --workload churn --without luck
     refused 'sharing does not go with list-own: its threads share no objects' --workload list-own \
@@ -183,7 +193,7 @@ for program in "$drivers"/tally-*; do
     refused /nonexistent/trace.json --workload churn --trace /nonexistent/trace.json
     refused "$scratch" --workload churn --trace "$scratch"
     refused --processes --workload churn --trace "$scratch/trace.json" --processes 2
-    call --workload gc-garbage --set cycles=100 --threads 2 --samples 1 --sample-ms 20 \
+    call --json --workload gc-garbage --set cycles=100 --threads 2 --samples 1 --sample-ms 20 \
         --switch-policy deadline \
         --switch-interval-us 500 --trace "$scratch/trace.json"
     problem=
@@ -226,7 +236,7 @@ for program in "$drivers"/tally-*; do
     judge "--snapshot signal" "$problem"
     for workers in --threads=2 --processes=2; do
         interrupted 1 --workload=list-own "$workers" --samples=1 --sample-ms=60000
-        interrupted 1 --workload=handoff "$workers" --samples=1000 --sample-ms=50
+        interrupted 1 --json --workload=handoff "$workers" --samples=1000 --sample-ms=50
         has "$scratch/out" '"samples":\[\{.*"incomplete":true'
     done
 done

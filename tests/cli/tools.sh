@@ -287,6 +287,7 @@ output() {
     lost 1 "$driver" --list
     lost 1 "$driver" --list --json
     lost 1 "$driver" --workload churn --samples 1 --sample-ms 1 --warmup-ms 0
+    lost 1 "$driver" --json --workload churn --samples 1 --sample-ms 1 --warmup-ms 0
     lost 1 "$driver" --workload churn --samples 1 --sample-ms 1 --warmup-ms 0 --processes 2
     lost 1 "$drivers/workloads/experiments/findings/findings-$backend" --list
     lost 1 "$drivers/workloads/experiments/findings/findings-$backend" slots --size 1
@@ -420,7 +421,8 @@ signals() {
             '--workload handoff --threads 2 --total 1000' \
                 '--workload gc-garbage --threads 2 --sample-ms 50'; do
             # shellcheck disable=SC2086 # words
-            call timeout -s KILL 30 $interrupted "$driver" $arguments --samples 3 --warmup-ms 10
+            call timeout -s KILL 30 $interrupted "$driver" --json $arguments --samples 3 \
+                --warmup-ms 10
             title="$(basename "$driver") $arguments"
             judge "$title" "$([ $status -eq 0 ] || echo "exit status $status")"
             judge "$title, whole" \

@@ -22,11 +22,16 @@ DRIVER = """#!{python} -IS
 import json, math, os, random, sys, time
 SLOW = {slow!r}
 options = dict(word[2:].split("=", 1) for word in sys.argv[1:] if "=" in word)
+if "--json" not in sys.argv[1:] and not {older}:
+    sys.exit("prints a table")
 if "--list" in sys.argv:
-    print(json.dumps([dict(name=name, description=name, unit="operations", sharing="own",
-        kind="own objects", in_price=True, takes_text=False, in_quick=True, least_sample_ms=0,
-        causes={{}}, parameters=[], variants=[], quick_variants=[]) for name in {workloads!r}]))
+    print(json.dumps([dict(json_option=not {older}, name=name, description=name,
+        unit="operations", sharing="own", kind="own objects", in_price=True, takes_text=False,
+        in_quick=True, least_sample_ms=0, causes={{}}, parameters=[], variants=[],
+        quick_variants=[]) for name in {workloads!r}]))
     sys.exit()
+if "--json" in sys.argv and {older}:
+    sys.exit(2)
 time.sleep({pause})
 draw = random.Random(int(options["seed"]))
 backend, workload = os.path.basename(sys.argv[0])[6:], options["workload"]
@@ -40,13 +45,16 @@ print(json.dumps(dict(format="tally-run", version=1, workload=workload, backend=
 """
 
 
-def make_build(folder, slow=None, pause=0.0):
+def make_build(folder, slow=None, pause=0.0, older=False):
+    """older: its drivers print JSON unasked, and take --json with --list alone."""
     os.makedirs(folder)
     for backend in BACKENDS:
         path = os.path.join(folder, "tally-" + backend)
         with open(path, "w", encoding="utf-8") as file:
             file.write(
-                DRIVER.format(python=sys.executable, slow=slow, workloads=WORKLOADS, pause=pause)
+                DRIVER.format(
+                    python=sys.executable, slow=slow, workloads=WORKLOADS, pause=pause, older=older
+                )
             )
         os.chmod(path, 0o755)
     with open(os.path.join(folder, "backends.json"), "w", encoding="utf-8") as file:
@@ -136,7 +144,7 @@ def main():
     with tempfile.TemporaryDirectory() as scratch:
         build = make_build(os.path.join(scratch, "build"))
         slow = make_build(os.path.join(scratch, "slow"), slow="second")
-        other = make_build(os.path.join(scratch, "other"), pause=0.01)
+        other = make_build(os.path.join(scratch, "other"), pause=0.01, older=True)
         check_itself(compare, build, scratch)
         check_slower(compare, build, slow, scratch)
         check_resumed(compare, build, other, scratch)

@@ -233,7 +233,7 @@ static void add_title(struct text *out, const struct timeline *timeline,
                  kinds[event->kind].name, from, to, timeline->unit,
                  rectangle->busy * timeline->scale, timeline->unit);
     } else {
-        svg_escaped(out, event->name);
+        svg_add_escaped(out, event->name);
         text_add(out, ": %.3f to %.3f %s", from, to, timeline->unit);
         if (event->kind == COLLECTION && json_object_get(event->arguments, "examined"))
             text_add(out, ", generation %lld, %lld objects examined, %lld collected",

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * driver.c: the program tally-<backend>: measures one workload and prints one
- * JSON object. Its exit status:
+ * driver.c: the program tally-<backend>: measures one workload and prints a table, or one JSON
+ * object. Its exit status:
  *   0    done
  *   1    a workload found its result wrong, or the system refused something; or the
  *        output was lost
@@ -19,6 +19,7 @@
 #include "processes.h"
 #include "run.h"
 #include "stop.h"
+#include "summary.h"
 #include "watch.h"
 
 enum { ENDED_EARLY = 130 };
@@ -50,7 +51,10 @@ int main(int argc, char **argv) {
     json_t *result = options.processes ? processes_run(&options, argc, argv, &incomplete)
                                        : run_threads(&options, &incomplete);
     layout_to_json(result);
-    run_print(result);
+    if (options.json || options.parent >= 0)
+        run_print(result);
+    else
+        summary_print(result);
     options_free(&options);
     return incomplete ? ENDED_EARLY : EXIT_SUCCESS;
 }

@@ -76,7 +76,8 @@ static const struct argp_option table[] = {
     {"workload", KEY_WORKLOAD, "NAME", 0, "The workload; must be given", 1},
     {"list", KEY_LIST, NULL, 0, "Only name the workloads, what each measures, and its parameters",
      1},
-    {"json", KEY_JSON, NULL, 0, "With --list: as JSON", 1},
+    {"json", KEY_JSON, NULL, 0,
+     "Print JSON: every sample and counter; with --list: all of the workloads", 1},
     {"threads", KEY_THREADS, "N", 0, "Worker threads, 1 to 256 (default: 1)", 1},
     {"processes", KEY_PROCESSES, "N", 0,
      "Instead of threads: processes of one worker each, 1 to 256", 1},
@@ -431,8 +432,7 @@ void options_parse(options *result, int argc, char **argv) {
         .options = table,
         .parser = parse_one,
         .doc = "Runs one workload on one backend of Tally, " TALLY_DRIVER_BACKEND
-               ", and prints its samples, "
-               "events and memory as one JSON object."
+               ", and prints its throughput, or with --json its samples, events and memory."
                "\vCtrl-C ends a run and prints the samples so far, marked incomplete. Exit status: "
                "0 good, "
                "1 a wrong result or no memory, 2 a wrong argument, 124 hung, 130 Ctrl-C. "
@@ -455,8 +455,6 @@ void options_parse(options *result, int argc, char **argv) {
     sort_workloads();
     argp_parse(&argp, argc, argv, ARGP_NO_ERRS | ARGP_NO_HELP, NULL, &line);
     if (result->workers == 0) result->workers = 1;
-    if (result->json && !result->list)
-        options_fail("--json goes with --list only; samples are always JSON");
     if (!result->list && result->workload == NULL)
         options_fail("which workload? Give --workload NAME; --list names them all");
     if (result->parent >= 0 && result->total > 0) {

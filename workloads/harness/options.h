@@ -15,7 +15,7 @@
 enum { OPTIONS_MOST_WORKERS = 256, OPTIONS_BAD_INPUT = 2 };
 
 typedef struct options {
-    bool list, json; /* only name the workloads; as JSON */
+    bool list, json; /* only name the workloads; print JSON */
     const tally_workload *workload;
     unsigned workers; /* threads of this process, or processes */
     bool processes;

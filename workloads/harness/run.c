@@ -229,15 +229,16 @@ static json_t *about_variants_to_json(const tally_workload *workload) {
 
 static json_t *workload_to_json(const tally_workload *workload) {
     return json_pack(
-        "{s:s, s:s, s:s, s:s, s:s, s:b, s:b, s:b, s:b, s:b, s:s?, s:i, s:o, s:o, s:o, s:o, s:o}",
+        "{s:s, s:s, s:s, s:s, s:s, s:b, s:b, s:b, s:b, s:b, s:b, s:s?, s:i, s:o, s:o, s:o, s:o, "
+        "s:o}",
         "name", workload->name, "description", workload->description, "unit", workload->unit,
         "kind", kind_names[workload->kind], "sharing", sharing_name(workload), "in_price",
         workload->in_price, "takes_text", workload->takes_text, "makes_garbage",
-        workload->makes_garbage, "in_quick", !workload->not_quick, "latency", workload->latency,
-        "counterpart", workload->counterpart, "least_sample_ms", (int)workload->least_sample_ms,
-        "causes", causes_to_json(workload), "parameters", declared_to_json(workload->parameters),
-        "variants", variants_to_json(workload->variants), "quick_variants",
-        variants_to_json(workload->quick_variants), "about_variants",
+        workload->makes_garbage, "in_quick", !workload->not_quick, "json_option", true, "latency",
+        workload->latency, "counterpart", workload->counterpart, "least_sample_ms",
+        (int)workload->least_sample_ms, "causes", causes_to_json(workload), "parameters",
+        declared_to_json(workload->parameters), "variants", variants_to_json(workload->variants),
+        "quick_variants", variants_to_json(workload->quick_variants), "about_variants",
         about_variants_to_json(workload));
 }
 

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * run.h: the run of results that one call of the driver gives, and its JSON form, which is the
- * driver's whole output.
+ * run.h: the results of one call of the driver, and their JSON form, which --json prints.
  */
 #ifndef TALLY_HARNESS_RUN_H
 #define TALLY_HARNESS_RUN_H

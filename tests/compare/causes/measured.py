@@ -20,7 +20,13 @@ CAUSES = ("gil", "counts", "locks", "collector", "sleep", "allocator")
 
 def run(driver, cause, threads, number, *more):
     """The run; and the nanoseconds that were planted, all of them, and the operations."""
-    command = [driver, f"--workload=planted-{cause}", f"--threads={threads}", "--samples=1"]
+    command = [
+        driver,
+        "--json",
+        f"--workload=planted-{cause}",
+        f"--threads={threads}",
+        "--samples=1",
+    ]
     command += [f"--sample-ms={SAMPLE_MS}", "--warmup-ms=0", *more]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     told = re.findall(r"planted (\d+) of (\d+) in (\d+)", done.stderr)

@@ -4,8 +4,9 @@
 
 Usage: golden.py TALLY-COMPARE [--update]
 
-The files beside this script are report.md, what the terminal shows, comparisons.csv and
-the output of diff; --update writes them anew.  Exit status 1 and a diff for each fault.
+The files beside this script are report.md and its picture, what the terminal shows,
+comparisons.csv and the output of diff; --update writes them anew.  Exit status 1 and a diff for
+each fault.
 """
 import difflib
 import json
@@ -33,7 +34,7 @@ def found(program):
             with open(f"day{day}.json", "w", encoding="utf-8") as file:
                 json.dump(fixture.make(day), file)
         files = {"terminal.txt": output(program, "report", "day1.json", "--output", "out")}
-        for name in "report.md", "comparisons.csv":
+        for name in "report.md", "scaling.svg", "comparisons.csv":
             with open(os.path.join("out", name), encoding="utf-8") as file:
                 files[name] = file.read()
         files["diff.txt"] = output(program, "diff", "day1.json", "day2.json")

@@ -11,6 +11,7 @@ packages=(cmake ninja-build gcc g++ pkg-config liburcu-dev libhwloc-dev
 # can_build PRESET: whether a build can write its folder
 can_build() {
     local folder=$root/build/$1
+    [[ -z ${TALLY_NO_BUILD-} ]] || return 1 # a test's copy of the sources has another's programs
     if [[ ! -d $folder ]]; then
         [[ -w $root && (! -e $root/build || -w $root/build) ]]
     else
@@ -34,7 +35,8 @@ need_programs() {
         && find core gil nogil workloads -name '*.[ch]' -newer "$newest" -print -quit \
         2>/dev/null) || true
     [[ -z $newer ]] || echo "tally: beware: $newer is newer than the programs" >&2
-    echo "tally: '$root' cannot be written; measures with the programs that are built in it" >&2
+    [[ -n ${TALLY_NO_BUILD-} ]] ||
+        echo "tally: '$root' cannot be written; measures with the programs that are built in it" >&2
 }
 
 # install_packages [PRESET]: those that a build of it needs
@@ -232,5 +234,5 @@ judge() {
 }
 
 program_path() {
-    find "$root/build/release" -type f -name "$1" -perm -u+x -print -quit
+    find -H "$root/build/release" -type f -name "$1" -perm -u+x -print -quit
 }

@@ -23,15 +23,17 @@
 #include <unistd.h>
 
 static bool write_report(const struct analysis *analysis, const char *folder) {
-    enum { JSON, CSV, COMPARISONS, SUMMARY, MARKDOWN, HTML, FILES };
+    enum { JSON, CSV, COMPARISONS, SUMMARY, MARKDOWN, HTML, PICTURE, FILES };
     struct text texts[FILES] = {0};
     const struct output_file files[FILES] = {
         {"results.json", &texts[JSON]},           {"results.csv", &texts[CSV]},
         {"comparisons.csv", &texts[COMPARISONS]}, {"summary.csv", &texts[SUMMARY]},
-        {"report.md", &texts[MARKDOWN]},          {"report.html", &texts[HTML]}};
+        {"report.md", &texts[MARKDOWN]},          {"report.html", &texts[HTML]},
+        {"scaling.svg", &texts[PICTURE]}};
     struct document document = compose_report(analysis);
     render_html(&document, &texts[HTML]);
     render_markdown(&document, &texts[MARKDOWN]);
+    render_picture(&document, &texts[PICTURE]);
     compose_csv(analysis->results, &texts[CSV]);
     compose_comparisons_csv(analysis, &texts[COMPARISONS]);
     compose_summary_csv(analysis, &texts[SUMMARY]);
@@ -40,7 +42,7 @@ static bool write_report(const struct analysis *analysis, const char *folder) {
     text_add_bytes(&texts[JSON], dumped, strlen(dumped));
     text_add(&texts[JSON], "\n");
     free(dumped);
-    bool good = folder_write(folder, files, FILES);
+    bool good = folder_write(folder, files, texts[PICTURE].length ? FILES : PICTURE);
     for (size_t i = 0; i < FILES; i++) text_free(&texts[i]);
     document_free(&document);
     return good;

@@ -122,6 +122,19 @@ static bool driver_is_there(char *path, const char *backend) {
     return found;
 }
 
+// Whether the drivers of the other build print for people unless they are told; their lists say so.
+static bool other_takes_json(const struct run_options *options) {
+    char *path = format("%s/tally-%s", options->against, options->backends.items[0]), *errors;
+    char *argv[] = {path, "--list", "--json", NULL};
+    int status;
+    json_t *list = process_ask(argv, &status, &errors);
+    bool takes = json_is_true(json_object_get(json_array_get(list, 0), "json_option"));
+    json_decref(list);
+    free(errors);
+    free(path);
+    return takes;
+}
+
 static bool find_backends(struct run_options *options) {
     if (!choose_backends(options)) return false;
     bool good = true;
@@ -131,6 +144,7 @@ static bool find_backends(struct run_options *options) {
                (!options->against ||
                 driver_is_there(format("%s/tally-%s", options->against, backend), backend));
     }
+    if (good && options->against) options->against_takes_json = other_takes_json(options);
     return good;
 }
 

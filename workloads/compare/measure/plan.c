@@ -153,6 +153,8 @@ struct arguments plan_arguments(const struct plan *plan, const struct job *job) 
         job->kind->add_program(plan, job, &arguments);
     else
         arguments.items[arguments.count++] = driver_path(options, job->backend, job->kind->counted);
+    if (driver && (job->kind != &kind_against || options->against_takes_json))
+        arguments_add(&arguments, "--json");
     arguments_add(&arguments, "--workload=%s", job->workload);
     arguments_add(&arguments, "--%s=%d", job->kind->processes ? "processes" : "threads",
                   job->threads);

@@ -47,6 +47,7 @@ struct run_options {
     const char *python_script, *patterns_script, *convoy_script; // what they run; NULL: not that
     const char *server_script;   // what loads the task server, or NULL
     const char *against;         // the folder of another build's drivers, or NULL
+    bool against_takes_json;     // an older driver prints JSON unasked, and refuses --json
     unsigned switch_interval_us; // of the convoy with a GIL; 0: the default
     bool programs[PROGRAMS];     // to be measured
     bool workloads_named;

@@ -147,6 +147,8 @@ char *heading_slug(const char *heading);
 extern const char document_title[];
 void render_html(const struct document *document, struct text *out);
 void render_markdown(const struct document *document, struct text *out);
+// The small plots as an SVG of their own, scaling.svg; nothing where there are none.
+void render_picture(const struct document *document, struct text *out);
 // Paragraphs and tables; strong words are bold if `bold` says so.
 void render_terminal(const struct document *document, bool bold, struct text *out);
 void render_terminal_table(const struct table *table, struct text *out);

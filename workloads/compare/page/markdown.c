@@ -87,6 +87,9 @@ void render_markdown(const struct document *document, struct text *out) {
         const struct part *part = &document->parts[i];
         if (part->page_only) continue;
         if (last == BULLET && part->kind != BULLET) text_add(out, "\n");
+        // All small plots are one picture, render_picture's.
+        if (part->kind == SMALL_PLOT && last != SMALL_PLOT)
+            text_add(out, "![How each kind of workload scales](scaling.svg)\n\n");
         markdown_part(out, part);
         last = part->kind;
     }

@@ -59,7 +59,7 @@ struct svg_scale svg_scale_of(const struct svg_axis *axis, double low, double hi
     return scale;
 }
 
-void svg_escaped(struct text *out, const char *string) {
+void svg_add_escaped(struct text *out, const char *string) {
     for (const char *c = string; *c; c++)
         if (*c == '<' || *c == '&')
             text_add(out, *c == '<' ? "&lt;" : "&amp;");
@@ -69,7 +69,7 @@ void svg_escaped(struct text *out, const char *string) {
 
 void svg_text(struct text *out, double x, double y, const char *attributes, const char *string) {
     text_add(out, "<text x=\"%.1f\" y=\"%.1f\" %s>", x, y, attributes);
-    svg_escaped(out, string);
+    svg_add_escaped(out, string);
     text_add(out, "</text>\n");
 }
 
@@ -143,18 +143,26 @@ static void add_mark(struct text *out, double x, double y, size_t place,
     text_add(out, "<path d=\"%s\" transform=\"translate(%.1f %.1f)\"%s><title>",
              marks[place % (sizeof marks / sizeof *marks)], x, y,
              point->hollow ? " style=\"fill:var(--paper)\"" : "");
-    svg_escaped(out, point->title);
+    svg_add_escaped(out, point->title);
     text_add(out, "</title></path>\n");
 }
 
-static void start_line(struct text *out, const struct svg_line *line) {
+static void start_line(struct text *out, size_t place) {
     text_add(out, "<g style=\"color:var(--b%zu)\" fill=\"currentColor\" stroke=\"currentColor\">\n",
-             line->place % SVG_COLOURS);
+             place % SVG_COLOURS);
+}
+
+void svg_add_key(struct text *out, double x, double y, const char *name, size_t place) {
+    const struct svg_line line = {.name = name, .place = place};
+    start_line(out, place);
+    add_mark(out, x, y, place, &(struct svg_point){0});
+    text_add(out, "</g>\n");
+    add_name(out, x + 9, y + 4, &line);
 }
 
 static void add_line(struct text *out, const struct svg_line *line, const struct svg_scale *x,
                      const struct svg_scale *y) {
-    start_line(out, line);
+    start_line(out, line->place);
     text_add(out, "<path d=\"");
     for (size_t i = 0; i < line->count; i++)
         text_add(out, "%c%.1f %.1f", i ? 'L' : 'M', svg_place(x, line->points[i].x),
@@ -256,7 +264,7 @@ char *svg_dots(const struct svg_chart *chart, const struct svg_line *lines, size
     add_x_axis(&out, &chart->x, &x, &frame);
     for (size_t i = 0; i < count; i++) {
         double top = frame.top + (double)i * 2 * ROW;
-        start_line(&out, &lines[i]);
+        start_line(&out, lines[i].place);
         text_add(&out, "<path stroke-width=\"6\" stroke-linecap=\"round\" opacity=\".6\" d=\"");
         for (size_t k = 0; k < lines[i].count; k++)
             text_add(&out, "M%.1f %.1fh0", svg_place(&x, lines[i].points[k].x),

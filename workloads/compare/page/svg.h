@@ -8,6 +8,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+struct text;
+
 // The page has so many colours for names, --b0 and so on, and for parts of a bar, --c0.
 enum { SVG_COLOURS = 10, SVG_TITLE = 96 };
 
@@ -69,6 +71,9 @@ char *svg_times(const struct svg_chart *chart, const struct svg_line *line,
 // Pictures under one another, as one; frees them.
 char *svg_stack(char **pictures, const char *const *titles, size_t count);
 void svg_add_point(struct svg_line *line, struct svg_point point);
+// The mark and the name of a line, for beside the charts.
+void svg_add_key(struct text *out, double x, double y, const char *name, size_t place);
+void svg_add_escaped(struct text *out, const char *string);
 void svg_free_lines(struct svg_line *lines, size_t count);
 
 #endif

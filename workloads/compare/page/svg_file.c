@@ -26,9 +26,9 @@ char *svg_file(char *svg, const char *label) {
              "<svg xmlns=\"http://www.w3.org/2000/svg\" role=\"img\" viewBox=\"0 0 %d %d\" "
              "width=\"%d\" height=\"%d\" aria-labelledby=\"title about\">\n<title id=\"title\">",
              width, height, 2 * width, 2 * height);
-    svg_escaped(&out, title);
+    svg_add_escaped(&out, title);
     text_add(&out, "</title>\n<desc id=\"about\">");
-    svg_escaped(&out, label);
+    svg_add_escaped(&out, label);
     text_add(&out, "</desc>\n<style>\n");
     add_style(&out, ":root {");
     add_style(&out, "@media (prefers-color-scheme: dark)");

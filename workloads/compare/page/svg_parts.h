@@ -22,7 +22,6 @@ struct svg_scale svg_scale_of(const struct svg_axis *axis, double low, double hi
                               double to);
 double svg_place(const struct svg_scale *scale, double value);
 
-void svg_escaped(struct text *out, const char *string);
 void svg_text(struct text *out, double x, double y, const char *attributes, const char *string);
 
 // The picture, and the space around the axes.

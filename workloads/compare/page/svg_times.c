@@ -21,7 +21,7 @@ static void add_band(struct text *out, const struct svg_scale *x, const struct s
              "style=\"fill:var(--c5);opacity:.4\"><title>",
              from, frame.top, fmax(svg_place(x, span->to) - from, THINNEST),
              frame.height - frame.bottom - frame.top);
-    svg_escaped(out, span->title);
+    svg_add_escaped(out, span->title);
     text_add(out,
              "</title></rect>\n<path style=\"stroke:var(--c5)\" stroke-width=\"5\" "
              "d=\"M%.2f %dH%.2f\"/>\n",
