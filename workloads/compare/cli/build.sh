@@ -2,7 +2,7 @@
 # shellcheck shell=bash
 #
 # The part of the script tally that installs packages and builds. A checkout that cannot be written
-# is not built: its programs are found where they are.
+# is not built, nor is an installation: its programs are found where they are.
 
 packages=(cmake ninja-build gcc g++ pkg-config liburcu-dev libhwloc-dev
           libjansson-dev libgsl-dev libcriterion-dev libmimalloc-dev
@@ -12,6 +12,7 @@ packages=(cmake ninja-build gcc g++ pkg-config liburcu-dev libhwloc-dev
 can_build() {
     local folder=$root/build/$1
     [[ -z ${TALLY_NO_BUILD-} ]] || return 1 # a test's copy of the sources has another's programs
+    [[ -z $installed ]] || return 1
     if [[ ! -d $folder ]]; then
         [[ -w $root && (! -e $root/build || -w $root/build) ]]
     else
@@ -22,6 +23,13 @@ can_build() {
 # need_programs PRESET [TARGET...]: what a checkout that cannot be written lacks
 need_programs() {
     local preset=$1 target program newest='' newer=''
+    if [[ -n $installed ]]; then
+        for target in "${@:2}"; do
+            [[ -n $(program_path "$target") ]] || wrong "the program $target is not installed;" \
+                'it needs a build with -DTALLY_CAUSE_DRIVERS=ON or -DTALLY_BACKEND=all'
+        done
+        return
+    fi
     [[ -d $root/build/$preset ]] || wrong \
         "'$root' cannot be written, and nothing is built in it; let its owner run ./tally build"
     for target in "${@:2}"; do
@@ -124,8 +132,18 @@ backend_list() {
     fi
 }
 
+version() {
+    if [[ -n $installed ]]; then
+        cat "$root/version"
+    else
+        echo "tally $(sed -n 's/^project(tally VERSION \([0-9.]*\).*/\1/p' "$root/CMakeLists.txt"),\
+ commit $(commit)"
+    fi
+}
+
 commit() {
     local id
+    [[ -z $installed ]] || { version | sed 's/.*, commit //'; return; }
     id=$(git -C "$root" rev-parse --short=12 HEAD 2>/dev/null) || { echo unknown; return; }
     git --no-optional-locks -C "$root" diff --quiet HEAD -- 2>/dev/null || id+=" with changes"
     echo "$id"
@@ -133,6 +151,8 @@ commit() {
 
 # check_build REV: a commit, or a folder with drivers
 check_build() {
+    [[ -d $1 || -z $installed && -z $own_drivers ]] || wrong \
+        "--against '$1' is no folder of drivers, and a commit needs a checkout; name a folder"
     [[ -d $1 ]] || git -C "$root" rev-parse --quiet --verify "$1^{commit}" >/dev/null 2>&1 ||
         wrong "--against '$1' is no commit of this checkout and no build folder; name one"
 }
@@ -199,16 +219,14 @@ driver_targets() {
 unlocked_targets() {
     local backend
     for backend in $(backend_names "$1"); do
-        grep -Eq "^tally_backend\($backend .* nogil( |\))" "$root/CMakeLists.txt" \
-            && echo "tally-$backend-unlocked"
+        backend_table | awk -v name="$backend" '$1 == name && $4 == "nogil" {
+            print "tally-" name "-unlocked" }'
     done
-    return 0
 }
 
 # Drivers of the first backend with the counts of another: what counts alone cost.
 ablation_targets() {
-    sed -n 's/^tally_backend(\([a-z-]*\) *ablation *[^ ]* *gil[ )].*/tally-\1/p' \
-        "$root/CMakeLists.txt"
+    backend_table | awk '$2 == "ablation" && $4 == "gil" { print "tally-" $1 }'
 }
 
 # extra_targets BACKENDS WORKLOADS: the programs of convoy, task-server and findings, where they are
@@ -234,5 +252,7 @@ judge() {
 }
 
 program_path() {
-    find -H "$root/build/release" -type f -name "$1" -perm -u+x -print -quit
+    local folder=$root
+    [[ -n $installed ]] || folder+=/build/release
+    find -H "$folder" -type f -name "$1" -perm -u+x -print -quit
 }

@@ -128,8 +128,8 @@ static void resume(struct command *command, struct journal *journal) {
                                : json_string_value(json_array_get(command->run.arguments, 0)));
     enum journal_state state = journal_open(journal, command->resume, false);
     if (state == JOURNAL_NONE)
-        reject("%s holds no run that was ended early; name the folder that ./tally compare named",
-               command->resume);
+        reject("%s holds no run that was ended early; name the folder that %s compare named",
+               command->resume, script_name());
     if (state == JOURNAL_REFUSED) exit(2);
     command->output = command->resume;
     cli_replay(command, json_object_get(journal->header, "arguments"));
@@ -160,9 +160,11 @@ static bool find_journal(struct command *command, struct journal *journal) {
 
 // The command that goes on with the run, with what it does not take from the journal.
 static void show_resume(const struct command *command, bool unwritten) {
-    fprintf(stderr, "%s./tally compare --resume %s",
+    fprintf(stderr, "%s%s compare --resume %s",
             unwritten ? "what was measured is in the journal; to write the report: " : "to go on: ",
-            command->output);
+            script_name(), command->output);
+    const char *drivers = getenv("TALLY_OWN_DRIVERS");
+    if (drivers) fprintf(stderr, " --drivers %s", drivers);
     for (size_t p = 0; p < command->run.pythons.count; p++)
         fprintf(stderr, " --with-python %s", command->run.pythons.items[p]);
     const char *commit = getenv("TALLY_AGAINST_COMMIT");

@@ -62,7 +62,7 @@ choose_workloads() {
     local -a items found chosen=()
     IFS=, read -r -a items <<<"$1"
     ((${#items[@]})) || wrong "no workload named; known are $(joined "${known_workloads[@]}")"
-    [[ ${items[0]} != -* ]] || chosen=("${known_workloads[@]}" convoy)
+    [[ ${items[0]} != -* ]] || chosen=("${known_workloads[@]}" "${programs[@]:0:1}")
     for item in "${items[@]}"; do
         found=()
         for name in "${known_workloads[@]}" "${programs[@]}"; do
@@ -70,7 +70,7 @@ choose_workloads() {
             [[ $name != ${item#-} ]] || found+=("$name")
         done
         if ((!${#found[@]})) && contains "${item#-}" "${kinds[@]}"; then
-            mapfile -t found < <(workloads_in "$root/workloads/${item#-}"/*.c)
+            mapfile -t found < <(workload_table | sed -n "s/^${item#-} //p" | sort)
         fi
         ((${#found[@]})) || unknown workload "${item#-}" "${known_workloads[@]}" "${programs[@]}" \
             "${kinds[@]}"

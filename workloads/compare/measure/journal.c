@@ -136,8 +136,8 @@ static void fail(struct journal *journal, const char *why) {
 static void fail_write(struct journal *journal) {
     char *why = format("cannot write %s (%s); the run stops here. What was measured is in it: once "
                        "it can be written "
-                       "again, go on with ./tally compare --resume %s",
-                       journal->path, strerror(errno), journal->folder);
+                       "again, go on with %s compare --resume %s",
+                       journal->path, strerror(errno), script_name(), journal->folder);
     fail(journal, why);
     free(why);
 }
@@ -182,12 +182,12 @@ bool journal_is_there(struct journal *journal) {
     if (fstat(journal->file, &status) == 0 && status.st_nlink > 0 && name) {
         *name = '\0';
         why = format(
-            "%s is not there any more; the run stops here. Go on with ./tally compare --resume %s",
-            journal->path, path);
+            "%s is not there any more; the run stops here. Go on with %s compare --resume %s",
+            journal->path, script_name(), path);
     } else if (write_again(journal)) {
-        why = format("%s was removed, and is written again; the run stops here. Go on with ./tally "
+        why = format("%s was removed, and is written again; the run stops here. Go on with %s "
                      "compare --resume %s",
-                     journal->path, journal->folder);
+                     journal->path, script_name(), journal->folder);
     } else {
         why = format("%s was removed, and cannot be written again (%s); the run stops here. What "
                      "was measured is lost",

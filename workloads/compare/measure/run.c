@@ -50,9 +50,9 @@ static void preview(FILE *out, const struct session *session) {
     fprintf(out, "%zu runs, about %d:%02d\n", session->total, seconds / 60, seconds % 60);
     if (line)
         fprintf(out,
-                "numbers are spoilt by: %s; ./tally tune --check tells what to do, and "
+                "numbers are spoilt by: %s; %s tune --check tells what to do, and "
                 "--wait-for-quiet waits for other load to end\n",
-                line);
+                line, script_name());
     free(line);
     conditions_free(&conditions);
 }

@@ -88,3 +88,8 @@ void text_free(struct text *text) {
     free(text->data);
     *text = (struct text){0};
 }
+
+const char *script_name(void) {
+    const char *name = getenv("TALLY_SELF");
+    return name ? name : "./tally";
+}

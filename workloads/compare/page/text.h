@@ -24,6 +24,9 @@ char *format_list(const char *pattern, va_list arguments)
     __attribute__((format(printf, 1, 0), noinline));
 char *format(const char *pattern, ...) __attribute__((format(printf, 1, 2)));
 
+// What the user types for the script that started this program: ./tally, or tally if installed.
+const char *script_name(void);
+
 void text_add(struct text *text, const char *pattern, ...) __attribute__((format(printf, 2, 3)));
 void text_add_bytes(struct text *text, const char *bytes, size_t length);
 const char *text_string(const struct text *text);

@@ -59,17 +59,25 @@ static void machine_doubts(struct document *document, const json_t *machine) {
 
 static void run_doubts(struct document *document, struct runs timed) {
     size_t detailed = 0, alive = 0;
+    struct text leaking = {0};
+    const char *last = "";
     for (size_t i = 0; i < timed.count; i++) {
-        detailed += timed.items[i].detailed;
-        alive += timed.items[i].live_at_finish != 0;
+        const struct run *run = &timed.items[i];
+        detailed += run->detailed;
+        if (run->live_at_finish == 0) continue;
+        alive++;
+        // The runs of a workload follow each other.
+        if (strcmp(run->workload, last) != 0)
+            text_add(&leaking, "%s%s", leaking.length ? ", " : "", run->workload);
+        last = run->workload;
     }
     if (detailed)
         document_bullet(document, "%zu timed runs came from drivers that count every event.",
                         detailed);
     if (alive)
-        document_bullet(document,
-                        "**%zu runs left live objects behind**: the run time or a workload leaks.",
-                        alive);
+        document_bullet(document, "**%zu runs left live objects behind** and so leak: %s.", alive,
+                        text_string(&leaking));
+    text_free(&leaking);
 }
 
 static void cell_doubts(struct document *document, const struct analysis *analysis) {
