@@ -187,8 +187,8 @@ workload() {
         "$work/mine/report.md")"
     # Alone: with a limit so short, others on a busy machine would be over it, too.
     rm -rf "$work/mine"
-    call tally compare --drivers drivers --quick --rounds 2 --sample-ms 5 --threads 1 --time-limit 1 \
-        --workloads mine-hangs --output mine
+    call tally compare --drivers drivers --quick --rounds 2 --sample-ms 5 --threads 1 \
+        --time-limit 1 --workloads mine-hangs --output mine
     judge 'compare what hangs' "$([ $status -eq 1 ] || echo "exit status $status, not 1")"
     fails mine-hangs 'exit status 124' spin_here
 
