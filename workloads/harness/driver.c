@@ -55,6 +55,7 @@ int main(int argc, char **argv) {
         run_print(result);
     else
         summary_print(result);
+    json_decref(result);
     options_free(&options);
     return incomplete ? ENDED_EARLY : EXIT_SUCCESS;
 }

@@ -177,11 +177,10 @@ json_t *run_to_json(const run *run, const options *options) {
     return result;
 }
 
-void run_print(json_t *json) {
+void run_print(const json_t *json) {
     json_dumpf(json, stdout, JSON_COMPACT | JSON_REAL_PRECISION(9));
     putchar('\n');
     if (!output_written("the result is lost")) exit(EXIT_FAILURE);
-    json_decref(json);
 }
 
 static void print_lines(void) {
@@ -251,4 +250,5 @@ void run_print_workloads(bool json) {
     for (const tally_workload **each = options_workloads; *each != NULL; each++)
         json_array_append_new(list, workload_to_json(*each));
     run_print(list);
+    json_decref(list);
 }

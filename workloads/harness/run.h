@@ -48,7 +48,7 @@ void run_free(run *run);
 /* The run as the JSON object that is printed. */
 json_t *run_to_json(const run *run, const options *options);
 /* Prints it on stdout, on one line; ends the driver if that fails. */
-void run_print(json_t *json);
+void run_print(const json_t *json);
 /* All workloads and their parameters, one per line, or as a JSON list of their descriptors. */
 void run_print_workloads(bool json);
 
