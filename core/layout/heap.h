@@ -62,9 +62,9 @@ typedef struct tally_heap {
     unsigned keeps;     /* at most so many of them */
     uint16_t owner;
     bool serving; /* its thread is in another's heap */
-    uint8_t
-        rests; /* blocking regions since it last needed a pool, got one to keep, or freed a block
-                  of another heap; 2: it has given those back, and looked after the others */
+    /* Blocking regions since it last needed a pool, got one to keep, or freed a block of another
+     * heap. 2: it has given those back, and looked after the others. */
+    uint8_t rests;
     _Atomic uint32_t queued; /* pools in the queues; others read it as a hint */
     /* Blocks freed by other threads: the address of the last one, and above it how many; from 2^16
      * on that starts again at TALLY_REMOTE_MANY. */

@@ -160,8 +160,10 @@ static void move_resurrected(garbage *g, bool clear, tally_gc_info *info) {
     for (size_t i = kept; i < all; i++) tally_decref(g->objects[i]);
 }
 
-/* The reference of the collection is the last one: its end clears the flags. References to a class
- * are counted elsewhere, too. */
+/* The reference of the collection is the last one. No slot, weak reference or borrow leads to the
+ * object any more, so no other thread can get at it, and it dies with its reference: a death clears
+ * the flags. References to a class are counted elsewhere, too. Relaxed: the decref that follows
+ * sees what other threads did before theirs. */
 static bool is_last_reference(tally_object *object) {
 #if TALLY_REFCOUNT_HAVE_OWNERS
     bool last = tally_refcount_is_unshared(&object->refcount) &&

@@ -17,7 +17,8 @@
  *
  * A lock that threads contend for is kept by one of them for a slice of time (slices.c): the byte
  * stays held, and the thread enters as by bias, with its own note of the object in place of the
- * byte. A thread that waits takes the lock as a bias is revoked.
+ * byte. A thread that waits takes the lock as a bias is revoked. Without owners the keeper looks
+ * for its note once the compare-and-swap has failed (tally_lock_slow).
  *
  * Invariants:
  *  - The bias of a byte ends once in an object's life, by compare-and-swap. The bit BIASED stays
@@ -137,7 +138,6 @@ static inline unsigned tally_lock_object(tally_object *object) {
     TALLY_CHECKED(tally_check_may_wait());
     tally_locking_thread *self = &tally_thread_current()->locking;
     if (tally_lock_biased(self, object)) return TALLY_TOKEN_BIASED;
-    /* Without owners an uncontended lock is not to pay for it: tally_lock_slow looks. */
     if (TALLY_REFCOUNT_HAVE_OWNERS && tally_lock_sliced(self, object)) return TALLY_TOKEN_SLICED;
     uint8_t expected = TALLY_LOCK_FREE;
     /* acquire: pairs with the release of unlock */
@@ -163,7 +163,7 @@ static inline void tally_unlock_object(tally_object *object, unsigned token) {
         return;
     }
     if (TALLY_UNLIKELY(token != TALLY_TOKEN_HELD)) {
-        if (!TALLY_REFCOUNT_HAVE_OWNERS && token == TALLY_TOKEN_SLICED)
+        if (!TALLY_REFCOUNT_HAVE_OWNERS && token == TALLY_TOKEN_SLICED) /* release: as above */
             tally_store_release(&tally_thread_current()->locking.biased_hold, NULL);
         else if (token == TALLY_TOKEN_WAITED)
             tally_unlock_waited(object);

@@ -7,26 +7,13 @@
 #     command-line.sh DRIVER_DIR
 set -u
 
+# shellcheck source=tests/support/judge.sh
+. "$(dirname "$0")/../support/judge.sh"
+
 [ $# -eq 1 ] && [ -d "$1" ] || { echo "usage: $0 DRIVER_DIR" >&2; exit 2; }
 drivers=$(cd "$1" && pwd)
 root=$(cd "$(dirname "$0")/../.." && pwd)
 experiments=$root/workloads/experiments
-scratch=$(mktemp -d)
-trap 'rm -rf "$scratch"' EXIT
-passed=0
-failed=0
-program=
-
-# judge NAME PROBLEM: counts a check; no problem means that it passed
-judge() {
-    if [ -z "$2" ]; then
-        passed=$((passed + 1))
-    else
-        failed=$((failed + 1))
-        echo "$(basename "$program") $1: $2" >&2
-        sed 's/^/    /' "$scratch/err" | head -5 >&2
-    fi
-}
 
 # call ARGUMENT...: runs the program; sets status
 call() {
@@ -588,5 +575,4 @@ refused /bin/false compare --with-python=/bin/false
 refused /dev/null/report compare --output /dev/null/report
 refused /proc/report compare --output /proc/report
 
-echo "$passed passed, $failed failed"
-[ $failed -eq 0 ]
+judged

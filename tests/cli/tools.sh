@@ -8,6 +8,9 @@
 # [TIMER_LIBRARY]
 set -u
 
+# shellcheck source=tests/support/judge.sh
+. "$(dirname "$0")/../support/judge.sh"
+
 if [ $# -lt 2 ] || [ ! -d "$1" ]; then
     echo "usage: $0 BUILD_DIR TOPIC [TIMER_LIBRARY]" >&2
     exit 2
@@ -17,10 +20,6 @@ topic=$2
 timer=${3:-}
 root=$(cd "$(dirname "$0")/../.." && pwd)
 compare=$drivers/tally-compare
-scratch=$(mktemp -d)
-trap 'rm -rf "$scratch"' EXIT
-passed=0
-failed=0
 backend=
 for driver in "$drivers"/tally-gil "$drivers"/tally-*; do
     case ${driver##*/} in
@@ -35,17 +34,6 @@ if [ -z "$backend" ]; then
     exit 1
 fi
 run="run --drivers $drivers --backends $backend --workloads churn --threads 1 --quick --rounds 2"
-
-# judge NAME PROBLEM: counts a check; no problem means that it passed
-judge() {
-    if [ -z "$2" ]; then
-        passed=$((passed + 1))
-    else
-        failed=$((failed + 1))
-        echo "$topic, $1: $2" >&2
-        sed 's/^/    /' "$scratch/err" 2>/dev/null | head -5 >&2
-    fi
-}
 
 # call COMMAND...: sets status
 call() {
@@ -498,5 +486,4 @@ case $topic in
     readonly) readonly_checkout ;;
     *) echo "no topic $topic" >&2; exit 2 ;;
 esac
-echo "$passed passed, $failed failed"
-[ $failed -eq 0 ]
+judged

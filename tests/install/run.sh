@@ -11,6 +11,9 @@
 # backends  one backend: the installation says which are left out
 set -u
 
+# shellcheck source=tests/support/judge.sh
+. "$(dirname "$0")/../support/judge.sh"
+
 if [ $# -ne 2 ] || [ ! -d "$1" ]; then
     echo "usage: $0 BUILD_DIR package|tool|workload|guide|backends" >&2
     exit 2
@@ -19,29 +22,14 @@ build=$(cd "$1" && pwd)
 topic=$2
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
-scratch=$(mktemp -d)
-trap 'rm -rf "$scratch"' EXIT
 chmod 755 "$scratch"
 work=$scratch/work
 mkdir "$work"
 chmod 777 "$work"
-passed=0
-failed=0
 
 # To root no folder is closed.
 user=
 [ "$(id -u)" -ne 0 ] || user="setpriv --reuid=65534 --regid=65534 --clear-groups"
-
-# judge NAME PROBLEM: counts a check; no problem means that it passed
-judge() {
-    if [ -z "$2" ]; then
-        passed=$((passed + 1))
-    else
-        failed=$((failed + 1))
-        echo "$topic, $1: $2" >&2
-        tail -n 20 "$scratch/err" 2>/dev/null | sed 's/^/    /' >&2
-    fi
-}
 
 # call COMMAND...: as the user, in the empty folder; sets status
 call() {
@@ -275,5 +263,4 @@ case $topic in
     package | tool | workload | guide | backends) "$topic" ;;
     *) echo "no topic $topic" >&2; exit 2 ;;
 esac
-echo "$passed passed, $failed failed"
-[ $failed -eq 0 ]
+judged

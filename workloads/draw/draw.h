@@ -7,8 +7,6 @@
 #include <jansson.h>
 #include <stdbool.h>
 
-// One line on standard error, then status 2.
-_Noreturn void draw_fail(const char *pattern, ...) __attribute__((format(printf, 1, 2)));
 json_t *draw_load(const char *path, const char *what);
 
 // The picture of a timeline, as a file; the caller frees it.

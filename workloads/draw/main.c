@@ -9,23 +9,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-_Noreturn void draw_fail(const char *pattern, ...) {
-    va_list list;
-    va_start(list, pattern);
-    fputs("tally-draw: ", stderr);
-    vfprintf(stderr, pattern, list);
-    va_end(list);
-    fputc('\n', stderr);
-    exit(2);
-}
-
 json_t *draw_load(const char *path, const char *what) {
     json_error_t error;
     FILE *file = regular_open(path);
     json_t *root = file ? json_loadf(file, 0, &error) : NULL;
     if (file) fclose(file);
-    if (!file) draw_fail("cannot read %s; name %s", path, what);
-    if (!json_is_object(root)) draw_fail("%s is cut short or no JSON; name %s", path, what);
+    if (!file) reject("cannot read %s; name %s", path, what);
+    if (!json_is_object(root)) reject("%s is cut short or no JSON; name %s", path, what);
     return root;
 }
 
@@ -33,7 +23,7 @@ int main(int argc, char **argv) {
     json_set_alloc_funcs(checked_malloc, free);
     if (argc == 3 && strcmp(argv[1], "server") == 0) return draw_server(argv[2]) ? 0 : 2;
     if (argc != 4 || strcmp(argv[1], "trace") != 0)
-        draw_fail("call it as tally-draw trace FILE.json FILE.svg, or tally-draw server FOLDER");
+        reject("call it as tally-draw trace FILE.json FILE.svg, or tally-draw server FOLDER");
     char *svg = draw_trace(argv[2]);
     struct text text = {svg, strlen(svg), 0};
     char *folder = checked_strdup(argv[3]), *name = checked_strdup(argv[3]);

@@ -7,8 +7,10 @@
 #include "draw.h"
 #include "files.h"
 #include "results.h"
+#include "statistics.h"
 #include "svg.h"
 
+#include <gsl/gsl_sort.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,15 +35,6 @@ struct timing {
     double last, least, most; // seconds; milliseconds
 };
 
-static double number(const json_t *object, const char *key) {
-    return json_number_value(json_object_get(object, key));
-}
-
-static const char *string(const json_t *object, const char *key) {
-    const char *value = json_string_value(json_object_get(object, key));
-    return value ? value : "";
-}
-
 // ---- reading -------------------------------------------------------------------------
 
 static void read_collections(struct run_times *run, const json_t *list) {
@@ -49,11 +42,11 @@ static void read_collections(struct run_times *run, const json_t *list) {
     size_t index;
     run->spans = checked_calloc(json_array_size(list) + 1, sizeof *run->spans);
     json_array_foreach(list, index, one) {
-        double began = number(one, "began_s"), ended = number(one, "ended_s"),
-               pause = number(one, "pause_ms");
+        double began = object_number(one, "began_s", 0), ended = object_number(one, "ended_s", 0),
+               pause = object_number(one, "pause_ms", 0);
         struct svg_span *span = &run->spans[run->span_count++];
-        *span = (struct svg_span){began, ended, began + pause / 1e3, number(one, "generation") == 2,
-                                  ""};
+        *span = (struct svg_span){began, ended, began + pause / 1e3,
+                                  object_number(one, "generation", 0) == 2, ""};
         if (span->major) {
             run->full++;
             run->longest_full = fmax(run->longest_full, 1e3 * (ended - began));
@@ -64,7 +57,8 @@ static void read_collections(struct run_times *run, const json_t *list) {
         snprintf(span->title, sizeof span->title,
                  "full collection: %.3f to %.3f s, stopped all threads for %.1f ms, %.0f objects "
                  "examined, %.0f collected",
-                 began, ended, pause, number(one, "examined"), number(one, "collected"));
+                 began, ended, pause, object_number(one, "examined", 0),
+                 object_number(one, "collected", 0));
     }
 }
 
@@ -80,29 +74,24 @@ static void read_runs(struct timing *timing) {
     json_array_foreach(list, index, one) {
         if (timing->run_count == MOST_RUNS) break;
         struct run_times *run = &timing->runs[timing->run_count++];
-        run->backend = string(one, "backend");
-        run->version = (int)number(one, "version");
+        run->backend = object_string(one, "backend", "");
+        run->version = (int)object_number(one, "version", 0);
         run->model = run->version == 1 ? "cycles" : "weak references";
-        run->memory = number(one, "peak_memory_bytes") / (1 << 20);
-        run->rate = number(one, "requests_per_second");
+        run->memory = object_number(one, "peak_memory_bytes", 0) / (1 << 20);
+        run->rate = object_number(one, "requests_per_second", 0);
         run->line.place = backend_place(&timing->results, run->backend);
         read_collections(run, json_object_get(one, "collections"));
     }
-}
-
-static int by_value(const void *one, const void *other) {
-    double a = *(const double *)one, b = *(const double *)other;
-    return a < b ? -1 : a > b;
 }
 
 static void find_quantiles(struct run_times *run) {
     double *times = checked_calloc(run->line.count + 1, sizeof *times);
     size_t count = run->line.count;
     for (size_t i = 0; i < count; i++) times[i] = run->line.points[i].y;
-    qsort(times, count, sizeof *times, by_value);
+    gsl_sort(times, 1, count);
     run->requests = (double)count;
-    run->p50 = count ? times[count / 2] : NAN;
-    run->p99 = count >= 1000 ? times[count * 99 / 100] : NAN;
+    run->p50 = count ? quantile(times, count, 0.5) : NAN;
+    run->p99 = carries_quantile((double)count, 0.99) ? quantile(times, count, 0.99) : NAN;
     run->longest = count ? times[count - 1] : NAN;
     free(times);
 }
@@ -113,7 +102,7 @@ static void read_samples(struct timing *timing, const char *path) {
     int version;
     struct svg_point point = {0};
     FILE *file = regular_open(path);
-    if (!file || !fgets(line, sizeof line, file)) draw_fail("cannot read %s", path);
+    if (!file || !fgets(line, sizeof line, file)) reject("cannot read %s", path);
     while (fgets(line, sizeof line, file)) {
         struct run_times *run = NULL;
         if (sscanf(line, "\"%63[^\"]\",%d,%*d,%lf,%lf", backend, &version, &point.x, &point.y) == 4)
@@ -121,7 +110,7 @@ static void read_samples(struct timing *timing, const char *path) {
                 if (timing->runs[i].version == version &&
                     strcmp(timing->runs[i].backend, backend) == 0)
                     run = &timing->runs[i];
-        if (!run || !(point.y > 0)) draw_fail("%s is damaged at: %s", path, line);
+        if (!run || !(point.y > 0)) reject("%s is damaged at: %s", path, line);
         svg_add_point(&run->line, point);
         timing->last = fmax(timing->last, point.x);
         timing->least = fmin(timing->least, point.y);
@@ -223,17 +212,18 @@ static void add_conditions(struct document *document, const struct timing *timin
         "waits "
         "for a collection sends no other meanwhile, so a collection delays one request per client. "
         "Server and clients share %.0f processors.",
-        number(settings, "tasks"), number(settings, "threads"), number(settings, "connections"),
-        number(settings, "replacing"), number(settings, "clients"), number(settings, "wait_ms"),
-        number(machine, "processors"));
+        object_number(settings, "tasks", 0), object_number(settings, "threads", 0),
+        object_number(settings, "connections", 0), object_number(settings, "replacing", 0),
+        object_number(settings, "clients", 0), object_number(settings, "wait_ms", 0),
+        object_number(machine, "processors", 0));
     document_paragraph(
         document,
         "%s, commit %s. Load average before the first run %.1f, after the last %.1f: "
         "the server and its load alone make about %.0f.",
-        string(machine, "processor"), string(timing->root, "commit"),
-        number(machine, "load_before"), number(machine, "load_after"),
-        number(settings, "threads") + 2);
-    document_say(document, VERBATIM, "%s", string(timing->root, "command"));
+        object_string(machine, "processor", ""), object_string(timing->root, "commit", ""),
+        object_number(machine, "load_before", 0), object_number(machine, "load_after", 0),
+        object_number(settings, "threads", 0) + 2);
+    document_say(document, VERBATIM, "%s", object_string(timing->root, "command", ""));
 }
 
 static struct document compose(const struct timing *timing) {
@@ -270,14 +260,14 @@ bool draw_server(const char *folder) {
     struct timing timing = {.least = INFINITY};
     char *path = format("%s/results.json", folder);
     timing.root = draw_load(path, "the folder of a run of tally server");
-    if (strcmp(string(timing.root, "format"), "tally-request-times") != 0)
-        draw_fail("%s is not of tally server; name the folder of a run of it", path);
+    if (strcmp(object_string(timing.root, "format", ""), "tally-request-times") != 0)
+        reject("%s is not of tally server; name the folder of a run of it", path);
     free(path);
     read_runs(&timing);
     path = format("%s/results.csv", folder);
     read_samples(&timing, path);
     free(path);
-    if (!(timing.most > 0)) draw_fail("%s has no request", folder);
+    if (!(timing.most > 0)) reject("%s has no request", folder);
     struct document document = compose(&timing);
     struct text page = {0}, report = {0}, picture = {0};
     render_html(&document, &page);

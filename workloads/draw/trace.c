@@ -171,7 +171,7 @@ static struct timeline timeline_read(const char *path) {
     struct timeline timeline = {draw_load(path, what), .begin = INFINITY, .end = -INFINITY};
     const json_t *list = json_object_get(timeline.root, "traceEvents"), *entry;
     size_t index;
-    if (!json_is_array(list)) draw_fail("%s is no timeline; name %s", path, what);
+    if (!json_is_array(list)) reject("%s is no timeline; name %s", path, what);
     find_lanes(&timeline, list);
     timeline.events = checked_calloc(json_array_size(list) + 1, sizeof *timeline.events);
     json_array_foreach(list, index, entry) {
@@ -186,13 +186,13 @@ static struct timeline timeline_read(const char *path) {
                               begin + json_number_value(json_object_get(entry, "dur")),
                               json_object_get(entry, "args")};
         if (event.lane < 0 || !(event.end >= begin))
-            draw_fail("%s is no timeline of Tally; name %s", path, what);
+            reject("%s is no timeline of Tally; name %s", path, what);
         timeline.begin = fmin(timeline.begin, begin);
         timeline.end = fmax(timeline.end, event.end);
         timeline.events[timeline.event_count++] = event;
     }
     if (timeline.event_count == 0)
-        draw_fail("%s has no event; record a longer time, by --sample-ms", path);
+        reject("%s has no event; record a longer time, by --sample-ms", path);
     find_depths(timeline.events, timeline.event_count);
     double span = timeline.end - timeline.begin;
     timeline.unit = span < 1e3 ? "µs" : span < 1e7 ? "ms" : "s";

@@ -69,9 +69,6 @@ struct heap {
     uint64_t *retained;          // bytes that die with the object
 };
 
-// Ends the program with a message and status 2.
-_Noreturn void heap_fail(const char *pattern, ...) __attribute__((format(printf, 1, 2)));
-
 // read.c.  Ends the program if the file is no snapshot, is damaged, truncated, or newer.
 void heap_read(struct heap *heap, const char *path);
 void heap_free(struct heap *heap);

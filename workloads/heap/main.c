@@ -10,16 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-_Noreturn void heap_fail(const char *pattern, ...) {
-    va_list list;
-    va_start(list, pattern);
-    fputs("tally-heap: ", stderr);
-    vfprintf(stderr, pattern, list);
-    va_end(list);
-    fputc('\n', stderr);
-    exit(2);
-}
-
 // The help is the command's part of the table of all options.
 extern const char heap_options_txt[];
 __asm__(".pushsection .rodata\n.global heap_options_txt\nheap_options_txt:\n.incbin \"" OPTIONS_FILE
@@ -43,7 +33,7 @@ static size_t rows_of(const char *text) {
     char *end;
     unsigned long rows = strtoul(text, &end, 10);
     if (*text < '0' || *text > '9' || *end || rows < 1 || rows > 1000000)
-        heap_fail("--rows %s is wrong; give a whole number from 1 to 1000000", text);
+        reject("--rows %s is wrong; give a whole number from 1 to 1000000", text);
     return rows;
 }
 
@@ -65,11 +55,11 @@ int main(int argc, char **argv) {
         case DOT: dot = optarg; break;
         case ROWS: view.rows = rows_of(optarg); break;
         case HELP: print_help(); return 0;
-        default: heap_fail("%s is no option, or lacks its value; see --help", argv[optind - 1]);
+        default: reject("%s is no option, or lacks its value; see --help", argv[optind - 1]);
         }
     }
     int files = argc - optind;
-    if (files < 1 || files > 2) heap_fail("name one snapshot, or an older and a newer one");
+    if (files < 1 || files > 2) reject("name one snapshot, or an older and a newer one");
     if (files == 2) heap_read(&old, argv[optind]);
     heap_read(&heap, argv[argc - 1]);
     graph_make(&heap);

@@ -124,7 +124,7 @@ uint32_t object_named(const struct heap *heap, const char *what, size_t *of_type
     if (strncmp(what, "0x", 2) == 0) {
         uint64_t address = strtoull(what, &end, 16);
         best = *end ? NONE : heap_find(heap, address);
-        if (best == NONE) heap_fail("%s has no object at %s", heap->path, what);
+        if (best == NONE) reject("%s has no object at %s", heap->path, what);
         return best;
     }
     for (uint32_t i = 0; i < heap->count; i++) {
@@ -136,8 +136,8 @@ uint32_t object_named(const struct heap *heap, const char *what, size_t *of_type
         if (better) best = i;
     }
     if (best == NONE)
-        heap_fail("%s has no object of type '%s'; --types --rows 1000 lists the types, and an "
-                  "address begins with 0x",
-                  heap->path, what);
+        reject("%s has no object of type '%s'; --types --rows 1000 lists the types, and an "
+               "address begins with 0x",
+               heap->path, what);
     return best;
 }

@@ -28,12 +28,12 @@ struct reader {
 };
 
 static _Noreturn void truncated(const struct reader *reader) {
-    heap_fail("%s is truncated: it ends within %s %llu", reader->heap->path, reader->within,
-              (unsigned long long)reader->number);
+    reject("%s is truncated: it ends within %s %llu", reader->heap->path, reader->within,
+           (unsigned long long)reader->number);
 }
 static _Noreturn void damaged(const struct reader *reader, const char *what) {
-    heap_fail("%s is damaged: %s %llu has %s", reader->heap->path, reader->within,
-              (unsigned long long)reader->number, what);
+    reject("%s is damaged: %s %llu has %s", reader->heap->path, reader->within,
+           (unsigned long long)reader->number, what);
 }
 
 static uint64_t number(struct reader *reader) {
@@ -203,8 +203,8 @@ static void resolve(struct reader *reader) {
     qsort(places, heap->count, sizeof *places, by_address);
     for (uint32_t i = 1; i < heap->count; i++)
         if (places[i].address == places[i - 1].address)
-            heap_fail("%s is damaged: two objects are at 0x%llx", heap->path,
-                      (unsigned long long)places[i].address << TALLY_HEAP_ADDRESS_SHIFT);
+            reject("%s is damaged: two objects are at 0x%llx", heap->path,
+                   (unsigned long long)places[i].address << TALLY_HEAP_ADDRESS_SHIFT);
     for (size_t i = 0; i < reader->references; i++) {
         struct place key = {reader->addresses[i], 0};
         const struct place *found = bsearch(&key, places, heap->count, sizeof key, by_address);
@@ -213,8 +213,8 @@ static void resolve(struct reader *reader) {
         strong += heap->references[i].kind != WEAK;
     }
     if (strong != heap->reference_count)
-        heap_fail("%s is damaged: it has %llu references, not %llu", heap->path,
-                  (unsigned long long)strong, (unsigned long long)heap->reference_count);
+        reject("%s is damaged: it has %llu references, not %llu", heap->path,
+               (unsigned long long)strong, (unsigned long long)heap->reference_count);
 }
 
 uint32_t heap_find(const struct heap *heap, uint64_t address) {
@@ -230,13 +230,13 @@ static char *contents(const char *path, size_t *length) {
     size_t room = 1 << 16, got;
     char *data = NULL;
     *length = 0;
-    if (!file) heap_fail("cannot read %s: %s", path, strerror(errno));
+    if (!file) reject("cannot read %s: %s", path, strerror(errno));
     do {
         data = checked_realloc(data, room *= 2);
         got = fread(data + *length, 1, room - *length, file);
         *length += got;
     } while (*length == room);
-    if (ferror(file)) heap_fail("cannot read %s: %s", path, strerror(errno));
+    if (ferror(file)) reject("cannot read %s: %s", path, strerror(errno));
     fclose(file);
     return data;
 }
@@ -249,15 +249,15 @@ void heap_read(struct heap *heap, const char *path) {
     reader.at = (const uint8_t *)heap->bytes;
     reader.end = reader.at + length;
     if (memcmp(heap->bytes, TALLY_HEAP_MAGIC, length < 8 ? length : 8) != 0)
-        heap_fail("%s is no heap snapshot; tally_heap_snapshot writes one, and so does --snapshot "
-                  "of the drivers",
-                  path);
+        reject("%s is no heap snapshot; tally_heap_snapshot writes one, and so does --snapshot "
+               "of the drivers",
+               path);
     bytes(&reader, 8);
     uint64_t version = number(&reader);
     if (version != TALLY_HEAP_VERSION)
-        heap_fail("%s has version %llu of the format, and this program reads version %d; use the "
-                  "tally of the commit that wrote it",
-                  path, (unsigned long long)version, TALLY_HEAP_VERSION);
+        reject("%s has version %llu of the format, and this program reads version %d; use the "
+               "tally of the commit that wrote it",
+               path, (unsigned long long)version, TALLY_HEAP_VERSION);
     heap->backend = string(&reader);
     heap->created = number(&reader);
     heap->pause = number(&reader);

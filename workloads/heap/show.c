@@ -211,7 +211,7 @@ void show_owners(const struct heap *heap, struct view *view) {
     size_t room = 0;
     for (uint32_t i = 0; i < heap->count; i++)
         if (heap->objects[i].owner >= room) room = heap->objects[i].owner + 1ul;
-    if (room > UINT16_MAX + 1) heap_fail("%s is damaged: an owner is no thread", heap->path);
+    if (room > UINT16_MAX + 1) reject("%s is damaged: an owner is no thread", heap->path);
     struct object_row *rows = checked_calloc(room * TALLY_HEAP_STATES, sizeof *rows);
     for (uint32_t i = 0; i < heap->count; i++) {
         const struct object *object = &heap->objects[i];

@@ -6,23 +6,12 @@
 #     run.sh BUILD_DIR BACKEND
 set -u
 
+# shellcheck source=tests/support/judge.sh
+. "$(dirname "$0")/../../support/judge.sh"
+
 build=$(cd "$1" && pwd)
 backend=$2
 driver=$build/tests/hang-driver-$backend
-scratch=$(mktemp -d)
-trap 'rm -rf "$scratch"' EXIT
-passed=0
-failed=0
-
-judge() {
-    if [ -z "$2" ]; then
-        passed=$((passed + 1))
-    else
-        failed=$((failed + 1))
-        echo "$1: $2" >&2
-        sed 's/^/    /' "$scratch/err" | head -60 >&2
-    fi
-}
 
 # ends STATUS WORKLOAD ARGUMENT... -- WORD...: each word is in the log
 ends() {
@@ -87,5 +76,4 @@ for word in 'Failed runs' 'hang-in-run' 'exit status 124' 'spin_for_ever' '<summ
 done
 judge "report" "$problem"
 
-echo "$passed passed, $failed failed"
-[ $failed -eq 0 ]
+judged

@@ -16,16 +16,6 @@
 #    define TALLY_VERSION "unknown"
 #endif
 
-_Noreturn void reject(const char *pattern, ...) {
-    va_list list;
-    va_start(list, pattern);
-    fputs("tally-compare: ", stderr);
-    vfprintf(stderr, pattern, list);
-    va_end(list);
-    fputc('\n', stderr);
-    exit(2);
-}
-
 // ---- values that are more than a number or a string ----------------------------------------
 
 static void add_names(struct names *names, const char *list, const char *option) {

@@ -20,9 +20,6 @@ struct command {
     bool replayable; // an option was given that --resume takes from the journal
 };
 
-// One line on standard error, then status 2.
-_Noreturn void reject(const char *pattern, ...) __attribute__((format(printf, 1, 2)));
-
 // Ends the program after an argument that is wrong, and after help.
 void cli_parse(struct command *command, int argc, char **argv);
 // Takes what a run keeps from the arguments in its journal, which must outlive the command.

@@ -3,7 +3,6 @@
 // The picture of the first screen as a file of its own, for pages elsewhere: the small plots of
 // the document with their titles, under the names of the lines, in the page's colours.
 #include "document.h"
-#include "page.h"
 #include "results.h"
 #include "svg.h"
 
@@ -22,10 +21,9 @@ static size_t count_plots(const struct document *document, size_t *last) {
     return count;
 }
 
-// The page's colours, light and dark.
 static void add_style(struct text *out) {
-    const char *begin = strstr(page_css, ":root {"), *end = strstr(page_css, "\n* {");
-    text_add(out, "<style>\n%.*s\n", (int)(end - begin), begin);
+    text_add(out, "<style>\n");
+    svg_add_colours(out);
     text_add(out, "svg { color: var(--ink); font: 12px system-ui, sans-serif; }\n</style>\n");
 }
 

@@ -65,6 +65,8 @@ char *svg_bars(const struct svg_bar *bars, size_t count, const char *const *part
 // Takes the SVG over and makes a file of it, with the page's colours for light and dark. The label
 // up to its first full stop is the title.
 char *svg_file(char *svg, const char *label);
+// The page's colours for light and dark, as a style.
+void svg_add_colours(struct text *out);
 // Points without titles over spans; points in the same place are one dot. Both axes have bounds.
 char *svg_times(const struct svg_chart *chart, const struct svg_line *line,
                 const struct svg_span *spans, size_t span_count);

@@ -9,10 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-// The part of the page's style from a line that begins so to the brace that ends it.
-static void add_style(struct text *out, const char *beginning) {
-    const char *from = strstr(page_css, beginning), *to = strstr(from, "\n}\n");
-    text_add_bytes(out, from, (size_t)(to + 3 - from));
+void svg_add_colours(struct text *out) {
+    const char *begin = strstr(page_css, ":root {"), *end = strstr(page_css, "\n* {");
+    text_add_bytes(out, begin, (size_t)(end + 1 - begin));
 }
 
 char *svg_file(char *svg, const char *label) {
@@ -30,8 +29,7 @@ char *svg_file(char *svg, const char *label) {
     text_add(&out, "</title>\n<desc id=\"about\">");
     svg_add_escaped(&out, label);
     text_add(&out, "</desc>\n<style>\n");
-    add_style(&out, ":root {");
-    add_style(&out, "@media (prefers-color-scheme: dark)");
+    svg_add_colours(&out);
     text_add(&out, "svg {\n    max-width: 100%%; height: auto; color: var(--ink); "
                    "background: var(--paper);\n    font: 13px system-ui, sans-serif;\n}\n"
                    "</style>\n");

@@ -10,11 +10,18 @@
 #include <stdlib.h>
 #include <string.h>
 
+_Noreturn void reject(const char *pattern, ...) {
+    va_list list;
+    va_start(list, pattern);
+    fprintf(stderr, "%s: ", program_invocation_short_name);
+    vfprintf(stderr, pattern, list);
+    va_end(list);
+    fputc('\n', stderr);
+    exit(2);
+}
+
 static void *checked(void *memory) {
-    if (memory == NULL) {
-        fprintf(stderr, "%s: out of memory\n", program_invocation_short_name);
-        exit(2);
-    }
+    if (memory == NULL) reject("out of memory");
     return memory;
 }
 

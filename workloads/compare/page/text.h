@@ -27,6 +27,9 @@ char *format(const char *pattern, ...) __attribute__((format(printf, 1, 2)));
 // What the user types for the script that started this program: ./tally, or tally if installed.
 const char *script_name(void);
 
+// One line on standard error, after the program's name, then status 2.
+_Noreturn void reject(const char *pattern, ...) __attribute__((format(printf, 1, 2)));
+
 void text_add(struct text *text, const char *pattern, ...) __attribute__((format(printf, 2, 3)));
 void text_add_bytes(struct text *text, const char *bytes, size_t length);
 const char *text_string(const struct text *text);
