@@ -24,6 +24,7 @@
 #include <getopt.h>
 #include <inttypes.h>
 #include <math.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -52,11 +53,13 @@ typedef struct deferred {
 } deferred;
 
 static const script *playing;
+static bool beside_atomic; /* what is shown is compared with what atomic counts show */
 static struct {
     tally_object *registers[REGISTERS], *names[NAMES], *tag, *class_tag, *types[4], *kept;
-    int64_t serial; /* of the last object with identity */
-    int depth;      /* of procedures under way */
-    bool immediate; /* finalizers and callbacks run their procedures at once */
+    tally_object *classes; /* with generations no class dies before the end */
+    int64_t serial;        /* of the last object with identity */
+    int depth;             /* of procedures under way */
+    bool immediate;        /* finalizers and callbacks run their procedures at once */
     bool collecting, ending;
     int fuel;   /* procedures that this operation may run yet: one can start itself for ever */
     int raised; /* by the procedure that ran last: an error kind */
@@ -339,8 +342,10 @@ static int64_t native_hash(tally_object *self) {
     if (hooked(self, HOOK_HASH)) return -1;
     native *n = native_of(self);
     int64_t base = INT64_C(0x123456789ab0);
-    return playing->mode & MODE_PORTABLE ? base + n->hash * 4 + variant_of(self)
-                                         : base + n->hash / 2;
+    /* Where the hashes of other keys are addresses, no order of comparisons is fixed: natives with
+     * one hash are equal, so that there is one of them. */
+    return playing->mode & (MODE_PORTABLE | MODE_KEYS) ? base + n->hash * 4 + variant_of(self)
+                                                       : base + n->hash / 2;
 }
 
 static int native_equal(tally_object *self, tally_object *other) {
@@ -560,6 +565,7 @@ static tally_object *new_class(int kind, int procedure) {
         class_ = NULL;
     }
     tally_xdecref(tag);
+    if (class_ && m.classes) tally_list_append(m.classes, class_);
     return class_;
 }
 
@@ -796,11 +802,22 @@ static void query(text *t) {
     add_char(t, 'q');
 }
 
+typedef struct {
+    int procedure;
+    sem_t blocked, done; /* its maker is in a blocking region; the procedure has ended */
+} thread_run;
+
 static void in_other_thread(void *argument) {
+    thread_run *run = argument;
 #ifdef TALLY_FAILPOINTS
     tally_failpoint_failed(); /* it is the start of the thread that fails */
 #endif
-    run_procedure(*(int *)argument);
+    /* What a thread drops last waits for an owner that runs, and not for one that is blocked. */
+    tally_blocking_begin();
+    sem_wait(&run->blocked);
+    tally_blocking_end();
+    run_procedure(run->procedure);
+    sem_post(&run->done);
 }
 
 static void run_in_thread(text *t, int procedure) {
@@ -809,16 +826,25 @@ static void run_in_thread(text *t, int procedure) {
         add_char(t, '-');
         return;
     }
+    thread_run run = {.procedure = procedure};
+    sem_init(&run.blocked, 0, 0);
+    sem_init(&run.done, 0, 0);
     bool immediate = m.immediate;
     m.immediate = false;
-    if (tally_thread_start(&thread, in_other_thread, &procedure) < 0) {
+    if (tally_thread_start(&thread, in_other_thread, &run) < 0) {
         add_error(t);
     } else {
+        tally_blocking_begin();
+        sem_post(&run.blocked);
+        sem_wait(&run.done);
+        tally_blocking_end();
         if (tally_thread_join(&thread) < 0) add_error(t);
         tally_safepoint();
         add_char(t, 't');
     }
     m.immediate = immediate;
+    sem_destroy(&run.blocked);
+    sem_destroy(&run.done);
 }
 
 static const char *own_references; /* kinds whose count a script knows */
@@ -1010,9 +1036,15 @@ static void execute(const op *o, text *t) {
     case OP_compare:
         if (!heavy(h[0]) && !heavy(h[1])) compare(t, h[0], h[1]);
         break;
-    case OP_repr:
+    case OP_repr: {
+        int length = t->length, fuel = m.fuel;
         if (!heavy(h[0])) show_repr(t, h[0]);
+        if (!beside_atomic || m.fuel == fuel) break;
+        /* A hook ran, and may have changed the container. */
+        t->data[t->length = length] = 0;
+        add_string(t, " hooked");
         break;
+    }
     case OP_sizeof: add_char(t, tally_sizeof(h[0]) > 0 ? 'z' : '!'); break;
     case OP_arith:
         if (length_of(h[1]) + length_of(h[2]) > LONGEST) break;
@@ -1048,8 +1080,8 @@ static void execute(const op *o, text *t) {
         tally_decref(none);
         break;
     case OP_refcount:
-        /* In a hook CPython's interpreter has references of its own. */
-        if (playing->mode & MODE_PORTABLE && m.depth > 0) break;
+        /* In a hook an interpreter, or a copy that is shown, has references of its own. */
+        if ((playing->mode & MODE_PORTABLE || beside_atomic) && m.depth > 0) break;
         if (strchr(own_references, kind_of(h[0])) &&
             (playing->mode & MODE_KEYS || !is_quiet(h[0]) || strchr("ld", kind_of(h[0]))))
             add_int(t, tally_refcount(h[0]) - 1);
@@ -1207,7 +1239,10 @@ static uint32_t run(const script *s, bool failing, ptrdiff_t *left) {
     }
     make_types();
     tally_gc_disable();
-    if (s->mode & MODE_YOUNG) tally_gc_add_callback(on_collection, NULL);
+    if (s->mode & MODE_YOUNG) {
+        tally_gc_add_callback(on_collection, NULL);
+        m.classes = tally_list_new(0);
+    }
     if (s->mode & MODE_AUTOMATIC) {
         m.kept = tally_list_new(0);
         set_threshold(0);
@@ -1237,6 +1272,7 @@ static uint32_t run(const script *s, bool failing, ptrdiff_t *left) {
     t.data[0] = 0;
     tally_gc_unfreeze();
     tally_xdecref(m.kept);
+    tally_xdecref(m.classes);
     for (int round = 0; round < 3; round++) {
         drop_registers();
         tally_safepoint(); /* ends the last borrow */
@@ -1266,23 +1302,25 @@ static void say_where(int signal) {
 }
 
 static void usage(const char *program) {
-    fprintf(stderr,
-            "usage: %s [--seed S] [--operations N] [--length N] [--portable] [--fail] [--dump] "
-            "[--trace] [--atomic] [--without OP,...] [--script FILE]\n"
-            "  --seed S        the first episode's (default: 1); each one takes the next\n"
-            "  --operations N  in all (default: 200000), --length N of them an episode (default: "
-            "1000)\n"
-            "  --portable      only what CPython has too\n"
-            "  --fail          every allocation fails once; needs the injected library, and shows "
-            "what a run without shows\n"
-            "  --no-failures   with --fail: the same scripts, and nothing fails\n"
-            "  --atomic        leave out episodes in which any object may be a key, or with "
-            "generations\n"
-            "  --without OP,.. scripts have no such operations\n"
-            "  --dump          print the scripts, run nothing\n"
-            "  --trace         print what each operation shows\n"
-            "  --script FILE   run the scripts in FILE, - for standard input\n",
-            program);
+    fprintf(
+        stderr,
+        "usage: %s [--seed S] [--operations N] [--length N] [--portable] [--fail] [--dump] "
+        "[--trace] [--atomic] [--without OP,...] [--script FILE]\n"
+        "  --seed S        the first episode's (default: 1); each one takes the next\n"
+        "  --operations N  in all (default: 200000), --length N of them an episode (default: "
+        "1000)\n"
+        "  --portable      only what CPython has too\n"
+        "  --fail          every allocation fails once; needs the injected library, and shows "
+        "what a run without shows\n"
+        "  --no-failures   with --fail: the same scripts, and nothing fails\n"
+        "  --atomic        to compare with atomic counts: no episodes in which any object may be "
+        "a key,\n"
+        "                  or with generations, and what a hook changes is not shown\n"
+        "  --without OP,.. scripts have no such operations\n"
+        "  --dump          print the scripts, run nothing\n"
+        "  --trace         print what each operation shows\n"
+        "  --script FILE   run the scripts in FILE, - for standard input\n",
+        program);
     exit(2);
 }
 
@@ -1296,7 +1334,7 @@ int main(int count, char **words) {
     uint64_t seed = 1;
     long operations = 200000, length = 1000;
     unsigned always = 0;
-    bool failing = false, dumping = false, atomic = false, quiet = false;
+    bool failing = false, dumping = false, quiet = false;
     FILE *file = NULL;
     for (int c; (c = getopt_long(count, words, "", options, NULL)) != -1;) {
         switch (c) {
@@ -1311,7 +1349,7 @@ int main(int count, char **words) {
         case 'q': quiet = true; break;
         case 'd': dumping = true; break;
         case 't': tracing = true; break;
-        case 'k': atomic = true; break;
+        case 'k': beside_atomic = true; break;
         case 'w':
             for (char *word = strtok(optarg, ","); word; word = strtok(NULL, ","))
                 if (!script_without(word)) {
@@ -1351,7 +1389,7 @@ int main(int count, char **words) {
             script_write(&s, stdout);
             continue;
         }
-        if (atomic && s.mode & (MODE_KEYS | MODE_YOUNG)) {
+        if (beside_atomic && s.mode & (MODE_KEYS | MODE_YOUNG)) {
             printf("%" PRIu64 " skipped\n", s.seed);
             continue;
         }

@@ -64,29 +64,39 @@ class Interpreter:
         return done.stdout + end, done.stderr
 
 
+def flags_of(one, other):
+    """Without a GIL, atomic counts let removed keys live on, and have one generation: episodes with
+    any keys, or with generations, are not for them, and what a hook changes is not shown."""
+    names = one.name, other.name
+    return ['--atomic'] if 'atomic' in names and 'python' not in names else []
+
+
 def differ(text, one, other):
     """They show something else, or either crashes; an interpreter against itself: it crashes or
     leaves objects."""
-    a, b = one.play(text)[0], other.play(text)[0]
+    a, b = (each.play(text, *flags_of(one, other))[0] for each in (one, other))
     bad = any(word in a + b for word in (b'ended with', b'hang', b'left'))
     return bad or a != b
 
 
 def shrink(text, one, other, say=lambda line: None):
-    """Delta debugging: removes lines, many at once first, as long as the rest differs."""
+    """Delta debugging: removes lines, many at once first, as long as the rest differs. The mode
+    stays: it says which differences are meant."""
     lines = text.strip().split('\n')
+    head = [line for line in lines if line.startswith(('episode', 'mode'))]
+    lines = [line for line in lines if line not in head]
     size = len(lines) // 2
     while size:
         at = 0
         while at < len(lines):
             fewer = lines[:at] + lines[at + size :]
-            if fewer and differ('\n'.join(fewer) + '\n', one, other):
+            if fewer and differ('\n'.join(head + fewer) + '\n', one, other):
                 lines = fewer
             else:
                 at += size
         say('  %d lines are left, pieces of %d' % (len(lines), size))
         size = min(size // 2, len(lines))
-    return '\n'.join(lines) + '\n'
+    return '\n'.join(head + lines) + '\n'
 
 
 def report(text, one, other, keep):
@@ -101,7 +111,7 @@ def report(text, one, other, keep):
     print('--- %s and %s differ; the script, also in %s:' % (one.name, other.name, keep))
     print(small if len(small) < 4000 else small[:4000] + '...')
     for interpreter in (one, other):
-        shown, errors = interpreter.play(small, '--trace')
+        shown, errors = interpreter.play(small, '--trace', *flags_of(one, other))
         errors = b'\n'.join(line for line in errors.split(b'\n') if b'error ignored' not in line)
         print('--- %s shows:' % interpreter.name)
         print(shown[-3000:].decode(errors='replace') + errors[-3000:].decode(errors='replace'))
@@ -164,11 +174,8 @@ def compare_chunk(reference, other, seed, operations, length, portable, without)
     ]
     flags = ['--portable'] if portable else []
 
-    # Without a GIL atomic counts let removed keys live on, and have one generation: episodes with
-    # any keys, or with generations, are not for them.
     def command(interpreter):
-        keys = ['--atomic'] if interpreter.name == 'atomic' and not portable else []
-        return [interpreter.program] + words + flags + keys
+        return [interpreter.program] + words + flags + flags_of(reference, other)
 
     expected = lines_of(command(reference), errors)
     if other.python:

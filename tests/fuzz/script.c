@@ -208,11 +208,9 @@ void script_make(script *s, uint64_t seed, unsigned mode, int length) {
     enum { FIRST = sizeof first / sizeof *first };
     s->count = length < MAX_OPS ? length : MAX_OPS;
     for (int i = 0; i < s->count; i++) {
-        make_op(&s->ops[i],
-                i < FIRST      ? first[i].code
-                : i % 64 == 63 ? OP_state
-                               : drawn_code(weights, total),
-                mode);
+        int code = i < FIRST ? first[i].code : i % 64 == 63 ? OP_state : drawn_code(weights, total);
+        if (code == OP_weakref && mode & MODE_BORROW) code = OP_const;
+        make_op(&s->ops[i], code, mode);
         if (i < FIRST) s->ops[i].a[0] = first[i].into;
     }
 }
