@@ -113,10 +113,12 @@ static int tuple_equal(tally_object *first, tally_object *second) {
     if (first == second) return 1;
     if (!tally_has_type(second, TALLY_TYPE_TUPLE)) return 0;
     tally_tuple *a = (tally_tuple *)first, *b = (tally_tuple *)second;
-    int equal = a->length == b->length;
-    for (ptrdiff_t i = 0; equal == 1 && i < a->length; i++)
+    ptrdiff_t shorter = a->length < b->length ? a->length : b->length;
+    int equal = 1;
+    /* As in CPython, items are compared although the lengths differ (those of lists are not). */
+    for (ptrdiff_t i = 0; equal == 1 && i < shorter; i++)
         equal = tally_item_equal(a->items[i], b->items[i]);
-    return equal;
+    return equal == 1 ? a->length == b->length : equal;
 }
 
 void tally_register_tuple(void) {

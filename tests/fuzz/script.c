@@ -116,9 +116,9 @@ static int weight_of(int code, unsigned mode) {
     case OP_weakref_count:
     case OP_weakref_list:
     case OP_refcount:
-    case OP_finalized:
+    case OP_finalized: return mode & MODE_BORROW ? 0 : weight;
     case OP_freeze:
-    case OP_unfreeze: return mode & MODE_BORROW ? 0 : weight;
+    case OP_unfreeze: return mode & (MODE_PORTABLE | MODE_BORROW) ? 0 : weight;
     case OP_thread: return mode & MODE_THREADS ? 12 : 0;
     case OP_pend: return mode & (MODE_BORROW | MODE_FAIL) ? 0 : 4;
     case OP_referrers:
