@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Compares made-up builds, whose drivers print what they are told, with one another: with
-itself a build is not slower; where one workload is slower by a tenth, status 3 and that
-workload alone; a run that was ended goes on with both builds.
+itself a build is not slower; where one workload is slower by a tenth, it is measured again,
+status 3 and that workload alone; a run that was ended goes on with both builds, also where it was
+measuring again.
 
 Usage: against.py TALLY-COMPARE
 """
@@ -106,6 +107,8 @@ def check_slower(compare, build, slow, scratch):
         named = [line for line in file if "slower by more than the margin |" in line]
     if len(named) != 1 or not all("second" in line and "biased" in line for line in named):
         sys.exit(f"the report names {named}")
+    if looked_again(output) < 10:
+        sys.exit("what looks slower was not measured again")
     done = run(command(compare, build, slow, os.path.join(scratch, "faster"), *OPTIONS))
     if done.returncode != 0:
         fail("a build that is faster", done)
@@ -139,15 +142,50 @@ def check_resumed(compare, build, other, scratch):
         sys.exit(f"{len(whole)} runs of the other build")
 
 
+def looked_again(output):
+    """The rounds that measured again the one workload that is slower."""
+    with open(os.path.join(output, "results.json"), encoding="utf-8") as file:
+        results = json.load(file)
+    rounds = set()
+    for one in results["against"]:
+        if one["round"] >= results.get("first_rounds", ROUNDS) and not one.get("incomplete"):
+            rounds.add(one["round"])
+            if one["workload"] != "second" or one["backend"] != "biased":
+                sys.exit(f"measured again: {one}")
+    return len(rounds)
+
+
+def check_ended_in_second_look(compare, build, slow, scratch):
+    for attempt in range(10):
+        output = os.path.join(scratch, f"again{attempt}")
+        words = command(compare, slow, build, output, *OPTIONS, "--workloads", "second")
+        process = subprocess.Popen(
+            words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        )
+        for line in process.stderr:
+            if "more rounds of these" in line:
+                process.send_signal(signal.SIGINT)
+        if process.wait() == 130:
+            break
+    else:
+        sys.exit("ten runs ended before they could be ended")
+    words = [compare, "run", "--drivers", slow, "--against", build, "--resume", output]
+    done = run(words)
+    if done.returncode != 3 or looked_again(output) != 10:
+        fail("a run that goes on with its second look", done)
+
+
 def main():
     compare = os.path.abspath(sys.argv[1])
     with tempfile.TemporaryDirectory() as scratch:
         build = make_build(os.path.join(scratch, "build"))
         slow = make_build(os.path.join(scratch, "slow"), slow="second")
         other = make_build(os.path.join(scratch, "other"), pause=0.01, older=True)
+        slow_and_late = make_build(os.path.join(scratch, "late"), slow="second", pause=0.2)
         check_itself(compare, build, scratch)
         check_slower(compare, build, slow, scratch)
         check_resumed(compare, build, other, scratch)
+        check_ended_in_second_look(compare, build, slow_and_late, scratch)
 
 
 if __name__ == "__main__":

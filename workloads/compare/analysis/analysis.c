@@ -270,7 +270,8 @@ static void compare(const struct analysis *analysis, struct comparisons *list,
                     const struct cell *over, const struct cell *under) {
     if (over == NULL || under == NULL || over == under) return;
     list->items = checked_realloc(list->items, (list->count + 1) * sizeof *list->items);
-    list->items[list->count++] = (struct comparison){over, under, measure(analysis, over, under)};
+    list->items[list->count++] =
+        (struct comparison){.over = over, .under = under, .ratio = measure(analysis, over, under)};
 }
 
 static struct key with(struct key key, enum list list, int threads) {
@@ -326,7 +327,9 @@ static void set_findings(struct comparisons *list, const struct judgement *judge
 }
 
 static void judge_all(struct analysis *analysis) {
+    judge_against(analysis);
     for (size_t f = 0; f < FAMILIES; f++) {
+        if (f == FAMILY_AGAINST) continue;
         judge_list(&analysis->families[f], analysis->margin);
         set_findings(&analysis->families[f], &analysis->families[f].judgement);
     }
@@ -355,6 +358,8 @@ struct analysis analysis_make(const struct results *results, double margin) {
     for (size_t i = 0; i < results->run_count; i++)
         if ((size_t)results->runs[i].round >= analysis.rounds)
             analysis.rounds = (size_t)results->runs[i].round + 1;
+    analysis.first_rounds = (size_t)fmin(object_number(results->root, "first_rounds", INFINITY),
+                                         (double)analysis.rounds);
     make_cells(&analysis);
     make_designs(&analysis);
     find_places(&analysis);

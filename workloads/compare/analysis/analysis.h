@@ -40,6 +40,7 @@ enum family {
 struct comparison {
     const struct cell *over, *under;
     struct interval ratio;
+    bool looks_slower, slower; // of FAMILY_AGAINST: by more than the margin, see against.c
 };
 
 struct comparisons {
@@ -50,8 +51,8 @@ struct comparisons {
 
 struct analysis {
     const struct results *results;
-    size_t rounds;
-    struct cell *cells; // in the order of the results' runs
+    size_t rounds, first_rounds; // those after first_rounds looked again, see against.c
+    struct cell *cells;          // in the order of the results' runs
     size_t cell_count;
     struct design *designs;
     size_t design_count;
@@ -86,6 +87,8 @@ bool analysis_is_ablation(const struct analysis *analysis, const char *backend);
 // none.
 const char *analysis_ablation_of(const struct analysis *analysis, const char *product);
 size_t cells_of(const struct analysis *analysis, enum list list);
+// The verdicts on FAMILY_AGAINST.
+void judge_against(struct analysis *analysis);
 
 // Throughput of one over the other, with its verdict; unknown where either is NULL.
 struct interval cells_ratio(const struct analysis *analysis, const struct cell *over,

@@ -86,7 +86,7 @@ static void print_line(char *line, bool wanted) {
 static bool is_slower_than_before(const struct analysis *analysis) {
     const struct comparisons *list = &analysis->families[FAMILY_AGAINST];
     for (size_t i = 0; i < list->count; i++)
-        if (is_slower(&list->items[i].ratio, &list->judgement)) return true;
+        if (list->items[i].slower) return true;
     return false;
 }
 

@@ -13,6 +13,7 @@
 // After these rounds come those of a fixed total, of variants, and the counting pass.
 #include "plan.h"
 
+#include "analysis.h"
 #include "machine.h"
 #include "results.h"
 #include "statistics.h"
@@ -140,6 +141,22 @@ static void add_timed(struct plan *plan) {
                 add_point(plan, &turns, options->workloads.items[w], NULL, options->threads[t],
                           round);
             }
+}
+
+size_t plan_look_again(struct plan *plan, const struct analysis *analysis, int first, int rounds) {
+    const struct comparisons *list = &analysis->families[FAMILY_AGAINST];
+    size_t rows = 0;
+    for (size_t i = 0; i < list->count; i++) rows += list->items[i].looks_slower;
+    for (int round = first; round < first + rounds; round++)
+        for (size_t i = 0; i < list->count; i++) {
+            const struct key *key = &list->items[i].over->key;
+            struct turns turns = {.count = 0};
+            add_turn(&turns, &kind_timed, key->backend);
+            add_turn(&turns, &kind_against, key->backend);
+            if (list->items[i].looks_slower)
+                add_point(plan, &turns, key->workload, NULL, key->threads, round);
+        }
+    return rows;
 }
 
 // ---- the rounds after them ------------------------------------------------------------------

@@ -21,6 +21,7 @@ struct budget {
     long text_bytes;       // 0: the driver's default
 };
 
+struct analysis;
 struct plan;
 struct job;
 
@@ -73,6 +74,9 @@ struct layout {
 struct layout job_layout(const struct job *job);
 
 struct plan plan_make(const struct run_options *options);
+// Adds `rounds` rounds, from round `first`, of both builds at the rows that look slower than the
+// other build's. The strings stay the caller's. Returns how many rows there are.
+size_t plan_look_again(struct plan *plan, const struct analysis *analysis, int first, int rounds);
 void plan_free(struct plan *plan);
 
 // For kinds: adds a job at the end; it gets its seed here.

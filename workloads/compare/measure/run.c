@@ -6,6 +6,7 @@
 #endif
 #include "run.h"
 
+#include "analysis.h"
 #include "conditions.h"
 #include "journal.h"
 #include "machine.h"
@@ -21,10 +22,11 @@
 #include <time.h>
 #include <unistd.h>
 
+enum { LOOK_AGAIN = 10 }; // rounds at least
 enum { PROCESS_MS = 67 }; // of start, setup and end, for the first estimate: the mean of 5,325 runs
 
 struct session {
-    const struct plan *plan;
+    struct plan *plan;
     size_t done, total;
     double started, last_line;
     bool terminal;
@@ -173,13 +175,14 @@ static bool takes_too_long(const struct session *session, int round) {
            round >= 3 && elapsed / round * (round + 1) > 26;
 }
 
-static void run_jobs(struct session *session) {
-    int last_round = session->plan->budget.rounds, round = 0;
-    for (size_t i = 0;
+// From job `first` on, up to round `last_round`.
+static void run_jobs(struct session *session, size_t first, int last_round) {
+    int round = 0;
+    for (size_t i = first;
          i < session->plan->count && !process_stop_asked() && !session->journal->failed; i++) {
         const struct job *job = &session->plan->jobs[i];
         bool timed = job->kind->turns;
-        if (timed && job->round != round && takes_too_long(session, job->round) &&
+        if (first == 0 && timed && job->round != round && takes_too_long(session, job->round) &&
             job->round < last_round)
             last_round = job->round;
         round = timed ? job->round : round;
@@ -214,14 +217,15 @@ static bool run_is_good(const json_t *entry, const json_t *run, const struct job
            object_number(run, "threads", 0) == job->threads;
 }
 
-// Takes over what was finished before.  What does not fit its job is measured again.
-static void restore(struct session *session) {
+// Takes over what was finished before of the jobs from `first` on.  What does not fit its job is
+// measured again.
+static void restore(struct session *session, size_t first) {
     const json_t *entry;
     size_t index;
     json_array_foreach(session->journal->entries, index, entry) {
         json_t *run = json_object_get(entry, "run"), *failure = json_object_get(entry, "failure");
         double number = object_number(entry, "job", -1);
-        if (!(number >= 0) || number >= (double)session->plan->count) continue;
+        if (!(number >= (double)first) || number >= (double)session->plan->count) continue;
         const struct job *job = &session->plan->jobs[(size_t)number];
         if (run_is_good(entry, run, job))
             json_array_append(json_object_get(session->results, list_names[job->kind->list]), run);
@@ -235,6 +239,31 @@ static void restore(struct session *session) {
         session->finished[(size_t)number] = true;
         session->done++;
     }
+}
+
+// What looks slower than the other build is measured again; see analysis/against.c. Which rows
+// these are follows from the results, so a run that goes on finds the same ones.
+static void look_again(struct session *session) {
+    struct plan *plan = session->plan;
+    int rounds = plan->budget.rounds > LOOK_AGAIN ? plan->budget.rounds : LOOK_AGAIN;
+    size_t first = plan->count;
+    struct results results = results_make(session->results);
+    struct analysis analysis = analysis_make(&results, plan->options->margin);
+    size_t rows = plan_look_again(plan, &analysis, plan->budget.rounds, rounds);
+    if (rows) {
+        json_object_set_new(session->results, "first_rounds", json_integer(plan->budget.rounds));
+        if (session->terminal) fputs("\r\033[K", stderr);
+        fprintf(stderr, "%zu of %zu comparisons look slower: %d more rounds of these\n", rows,
+                analysis.families[FAMILY_AGAINST].count, rounds);
+        session->finished =
+            checked_realloc(session->finished, plan->count * sizeof *session->finished);
+        memset(session->finished + first, 0, (plan->count - first) * sizeof *session->finished);
+        session->total += plan->count - first;
+        restore(session, first);
+        run_jobs(session, first, plan->budget.rounds + rounds);
+    }
+    analysis_free(&analysis);
+    results_free(&results);
 }
 
 // All that decides what the jobs are, as a number.
@@ -377,7 +406,7 @@ json_t *run_measure(const struct run_options *options, struct journal *journal,
                               .journal = journal,
                               .finished = checked_calloc(plan.count, sizeof *session.finished)};
     if (goes_on) {
-        restore(&session);
+        restore(&session, 0);
         json_object_set_new(results, "resumed", json_integer((json_int_t)times_resumed(journal)));
         fprintf(stderr, "going on with the run in %s: %zu of %zu runs are there\n", folder,
                 session.done, session.total);
@@ -385,7 +414,8 @@ json_t *run_measure(const struct run_options *options, struct journal *journal,
     if (!goes_on) preview(stderr, &session);
     struct ticks before, after;
     machine_ticks("", &before);
-    run_jobs(&session);
+    run_jobs(&session, 0, plan.budget.rounds);
+    if (options->against && !process_stop_asked() && !journal->failed) look_again(&session);
     machine_ticks("", &after);
     if (after.total > before.total)
         json_object_set_new(

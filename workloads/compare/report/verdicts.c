@@ -71,8 +71,7 @@ struct against_row {
 char *show_against(const struct analysis *analysis) {
     const struct comparisons *list = &analysis->families[FAMILY_AGAINST];
     size_t slower = 0;
-    for (size_t i = 0; i < list->count; i++)
-        slower += is_slower(&list->items[i].ratio, &list->judgement);
+    for (size_t i = 0; i < list->count; i++) slower += list->items[i].slower;
     return format("Against %s: of %zu comparisons %zu are different, %zu the same within %g %%, "
                   "%zu lack data; %zu are slower by more than the margin",
                   object_string(json_object_get(analysis->results->root, "against_build"), "commit",
@@ -90,6 +89,12 @@ void section_against(struct document *document, const struct analysis *analysis)
                        "**%s.** Both builds ran in each round, in an order drawn anew. A ratio is "
                        "of this build's throughput over the other's; below 1 is slower.",
                        shown);
+    if (analysis->rounds > analysis->first_rounds)
+        document_paragraph(document,
+                           "What looked slower by more than the margin was measured again in %zu "
+                           "more rounds, and these rounds alone are shown: the first ones were "
+                           "chosen for what they showed.",
+                           analysis->rounds - analysis->first_rounds);
     free(shown);
     struct against_row *rows = checked_calloc(list->count, sizeof *rows);
     for (size_t i = 0; i < list->count; i++) {
@@ -99,9 +104,8 @@ void section_against(struct document *document, const struct analysis *analysis)
             .backend = one->over->key.backend,
             .threads = one->over->key.threads,
             .ratio = one->ratio,
-            .finding = is_slower(&one->ratio, &list->judgement)
-                           ? "slower by more than the margin"
-                           : show_finding(document, &one->ratio, &list->judgement)};
+            .finding = one->slower ? "slower by more than the margin"
+                                   : show_finding(document, &one->ratio, &list->judgement)};
     }
     const struct column columns[] = {
         COLUMN("workload", LINK, against_row, workload, 0),
