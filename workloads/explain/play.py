@@ -92,17 +92,26 @@ def text_of(view, play):
     lines = []
     names = {one['id']: ', '.join(view.held_by(one['id'])) for one in view.rows()}
     width = max([len(text) for text in names.values()] + [5])
+    table = []
     for one in view.rows():
         text = names[one['id']]
-        arrow = text + ' ' + '-' * (width - len(text)) + '->' if text else ' ' * (width + 3)
-        label = f'#{one["id"]} {one["type"]} {one["value"]}'.rstrip()
-        count = '' if one['id'] in view.dead else count_text(one, play.halves)
-        held = '  '.join(
-            f'{", ".join(labels)} -> #{target}'
-            for target, labels in grouped(one['references']).items()
-        )
+        arrow = text + ' ' + '-' * (width - len(text)) + '->' if text else ''
         note = note_text(view, one, play.generations)
-        lines.append(f'  {arrow} {label:16} {count:3} {f"({note})" if note else "":12} {held}')
+        table.append(
+            [
+                arrow,
+                f'#{one["id"]} {one["type"]} {one["value"]}'.rstrip(),
+                '' if one['id'] in view.dead else count_text(one, play.halves),
+                f'({note})' if note else '',
+                '  '.join(
+                    f'{", ".join(labels)} -> #{target}'
+                    for target, labels in grouped(one['references']).items()
+                ),
+            ]
+        )
+    for row in table:
+        widths = [max(len(cell) for cell in column) for column in zip(*table)]
+        lines.append('  ' + '  '.join(cell.ljust(width) for cell, width in zip(row, widths)))
     return [line.rstrip() for line in lines or ['  no objects']] + [
         f'  * {event}' for event in view.events
     ]
