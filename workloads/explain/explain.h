@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //
-// explain-<backend>: performs the steps of an example through tally.h, one at a time, and tells what
-// the heap is after each. play.py compiles the example, starts this program and draws what it says.
+// explain-<backend>: performs the steps of an example through tally.h, one at a time, and tells
+// what the heap is after each. play.py compiles the example, starts this program and draws what it
+// says.
 //
-// Input: "step LETTER" begins a step of thread A, B, ...; the lines up to the next are operations on
-// a stack of references. Output: a JSON object per step, or one with the member "error".
+// Input: "step LETTER" begins a step of thread A, B, ...; the lines up to the next are operations
+// on a stack of references. Output: a JSON object per step, or one with the member "error".
 //
 // Invariants:
 //  - One thread at a time performs a step; handing on is under a mutex. So tables need no lock.

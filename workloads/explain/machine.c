@@ -151,8 +151,9 @@ static void append(void) {
 }
 
 static tally_object *constant(const char *name) {
-    return strcmp(name, "None") == 0 ? tally_none : strcmp(name, "True") == 0 ? tally_true
-                                                                              : tally_false;
+    return strcmp(name, "None") == 0   ? tally_none
+           : strcmp(name, "True") == 0 ? tally_true
+                                       : tally_false;
 }
 static void set_threshold(const char *text) {
     int thresholds[3];

@@ -78,17 +78,15 @@ static bool needs_world(const struct step *step) {
 // Before and after: how the heap was when the collection began and when it had ended.
 static void collected(const tally_gc_info *info, void *context) {
     if (!info->finished) {
-        json_array_append_new(
-            collections, json_pack("{sisbsiso}", "generation", info->generation, "automatic",
-                                   info->automatic, "by", explain_thread + 1, "before",
-                                   photo_take()));
+        json_array_append_new(collections, json_pack("{sisbsiso}", "generation", info->generation,
+                                                     "automatic", info->automatic, "by",
+                                                     explain_thread + 1, "before", photo_take()));
         return;
     }
     json_t *about = json_array_get(collections, json_array_size(collections) - 1);
-    json_t *more = json_pack(
-        "{sIsIsiss*so}", "examined", (json_int_t)info->examined, "collected",
-        (json_int_t)info->collected, "last_thread", info->last_thread, "last_was", info->last_was,
-        "after", photo_take());
+    json_t *more = json_pack("{sIsIsiss*so}", "examined", (json_int_t)info->examined, "collected",
+                             (json_int_t)info->collected, "last_thread", info->last_thread,
+                             "last_was", info->last_was, "after", photo_take());
     json_object_update(about, more);
     json_decref(more);
 }

@@ -128,8 +128,8 @@ static json_t *threads_of(const struct heap *heap) {
     static const char *const places[TALLY_HEAP_PLACES] = {"gone", "running", "blocked"};
     json_t *result = json_array();
     for (uint32_t i = 0; i < heap->thread_count; i++)
-        json_array_append_new(result, json_pack("[is]", heap->threads[i].number,
-                                                places[heap->threads[i].place]));
+        json_array_append_new(
+            result, json_pack("[is]", heap->threads[i].number, places[heap->threads[i].place]));
     return result;
 }
 
@@ -149,8 +149,8 @@ json_t *photo_take(void) {
         i++;
     }
     machine_names(names, id_of);
-    json_t *result = json_pack("{sososo}", "objects", list, "names", names, "threads",
-                               threads_of(&heap));
+    json_t *result =
+        json_pack("{sososo}", "objects", list, "names", names, "threads", threads_of(&heap));
     heap_free(&heap);
     return result;
 }
