@@ -72,8 +72,8 @@ def box_class(view, one):
     return ''
 
 
-def reference(top, bottom, at, labels, others):
-    """From an object to another, on their right; others: so many go the same way from there."""
+def reference(top, bottom, at, labels):
+    """From an object to another, on their right."""
     reach = RIGHT + 24 + min(70, 9 * abs(bottom - top) // ROW) + 5 * (at % 3)
     if top == bottom:
         curve = (
@@ -82,9 +82,9 @@ def reference(top, bottom, at, labels, others):
         return arrow(curve) + cell(reach + 6, top + 4, labels, 'label')
     down = 6 if bottom > top else -6
     curve = f'M{RIGHT} {top + down} C{reach} {top + down} {reach} {bottom - down} {RIGHT} '
-    # The label is at the beginning, outside the bow.
-    label = top + 9 + 12 * others if down < 0 else top - 1 - 12 * others
-    return arrow(curve + f'{bottom - down}') + cell(RIGHT + 5, label, labels, 'label')
+    # Labels of two that refer to each other are above one another, right of both bows.
+    middle, shift = (top + bottom) / 2 + down * 4 / 3, (reach - RIGHT) * 3 / 4
+    return arrow(curve + f'{bottom - down}') + cell(RIGHT + shift + 7, middle + 4, labels, 'label')
 
 
 def picture(view, play, rows):
@@ -112,13 +112,10 @@ def picture(view, play, rows):
             start = y + 15 * (index - (len(names) - 1) / 2)
             boxes.append(cell(2, start + 4, name))
             lines.append(arrow(f'M{8 * len(name) + 6} {start} L{LEFT} {y + start / 99 - y / 99}'))
-        ways = []
         for target, labels in parts.grouped(one['references']).items():
             if target in place:
-                ways.append(place[target] < y)
                 shown = ', '.join(labels[:2]) + (', ...' if len(labels) > 2 else '')
-                others = ways.count(ways[-1]) - 1
-                lines.append(reference(y, place[target], at, shown, others))
+                lines.append(reference(y, place[target], at, shown))
     height = ROW * (max(rows.values(), default=0) + 1)
     about = html.escape('; '.join(line.strip() for line in parts.text_of(view, play)))
     return (
