@@ -72,8 +72,8 @@ def box_class(view, one):
     return ''
 
 
-def reference(top, bottom, at, labels):
-    """From an object to another, on their right."""
+def reference(top, bottom, at, labels, taken):
+    """From an object to another, on their right; taken: heights of labels."""
     reach = RIGHT + 24 + min(70, 9 * abs(bottom - top) // ROW) + 5 * (at % 3)
     if top == bottom:
         curve = (
@@ -84,13 +84,16 @@ def reference(top, bottom, at, labels):
     curve = f'M{RIGHT} {top + down} C{reach} {top + down} {reach} {bottom - down} {RIGHT} '
     # Labels of two that refer to each other are above one another, right of both bows.
     middle, shift = (top + bottom) / 2 + down * 4 / 3, (reach - RIGHT) * 3 / 4
+    while any(abs(middle - other) < 12 for other in taken):
+        middle += 4
+    taken.append(middle)
     return arrow(curve + f'{bottom - down}') + cell(RIGHT + shift + 7, middle + 4, labels, 'label')
 
 
 def picture(view, play, rows):
     """Names on the left, objects with their counts, references on the right."""
     place = {one['id']: ROW * rows[one['id']] + 24 for one in view.rows()}
-    boxes, lines = [], []
+    boxes, lines, taken = [], [], []
     for at, one in enumerate(view.rows()):
         y, number = place[one['id']], one['id']
         boxes.append(
@@ -115,7 +118,7 @@ def picture(view, play, rows):
         for target, labels in parts.grouped(one['references']).items():
             if target in place:
                 shown = ', '.join(labels[:2]) + (', ...' if len(labels) > 2 else '')
-                lines.append(reference(y, place[target], at, shown))
+                lines.append(reference(y, place[target], at, shown, taken))
     height = ROW * (max(rows.values(), default=0) + 1)
     about = html.escape('; '.join(line.strip() for line in parts.text_of(view, play)))
     return (
