@@ -9,16 +9,18 @@
  * Invariant: nothing here changes the heap. Blocks on their way home stay there.
  */
 #define _GNU_SOURCE
-#include "instrument/ledger.h"
-#include "contract/reclaim.h"
-#include "memory/arena.h"
-#include "objects/object.h"
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <unistd.h>
+/* Before malloc is a macro, in builds whose allocations can be made to fail. */
 #ifdef __GLIBC__
 #    include <malloc.h>
 #endif
+
+#include "contract/reclaim.h"
+#include "instrument/ledger.h"
+#include "memory/arena.h"
+#include "objects/object.h"
 
 /* ---- the kernel's account ------------------------------------------------------ */
 
