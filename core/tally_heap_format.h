@@ -10,7 +10,7 @@
 #define TALLY_HEAP_MAGIC "TallyHp\n" /* 8 bytes */
 
 enum {
-    TALLY_HEAP_VERSION = 1,
+    TALLY_HEAP_VERSION = 2,       /* 1 had no ledger */
     TALLY_HEAP_ADDRESS_SHIFT = 3, /* addresses are in units of 8 bytes */
     TALLY_HEAP_TEXT = 48          /* bytes of a str that are kept */
 };
@@ -60,5 +60,28 @@ enum {
 
 /* Where a thread is. */
 enum { TALLY_HEAP_GONE, TALLY_HEAP_RUNNING, TALLY_HEAP_BLOCKED, TALLY_HEAP_PLACES };
+
+/* Kinds of mappings of the process. */
+enum tally_heap_part {
+    TALLY_HEAP_ARENAS,
+    TALLY_HEAP_SIDE_MARKS,
+    TALLY_HEAP_MALLOC, /* the part that brk gives; others are anonymous */
+    TALLY_HEAP_STACKS, /* of the first thread, and of attached ones */
+    TALLY_HEAP_CODE,
+    TALLY_HEAP_DATA, /* other parts of the files that have code, and files that are mapped */
+    TALLY_HEAP_ANONYMOUS,
+    TALLY_HEAP_PARTS
+};
+
+/* Kinds of pools; from TALLY_HEAP_POOL_USED on those of a heap. */
+enum tally_heap_pool {
+    TALLY_HEAP_POOL_FREE,
+    TALLY_HEAP_POOL_WAITING, /* for a grace period */
+    TALLY_HEAP_POOL_PLAIN,
+    TALLY_HEAP_POOL_CONTAINERS,
+    TALLY_HEAP_POOL_RAW, /* the contents of objects, and the run time's own */
+    TALLY_HEAP_POOLS,
+    TALLY_HEAP_POOL_USED = TALLY_HEAP_POOL_PLAIN
+};
 
 #endif

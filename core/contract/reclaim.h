@@ -22,6 +22,15 @@ extern bool tally_reclaim_throttle(void);
 /* Bytes that wait for a grace period, now and at most so far. */
 extern void tally_reclaim_backlog(size_t *bytes, size_t *most);
 
+/* World stopped. What waits for a grace period, or has not been freed since: memory, and dead
+ * objects with their contents. */
+typedef struct tally_reclaim_visitor {
+    void (*memory)(tally_retired *node, unsigned what, void *context);
+    void (*object)(tally_object *object, void *context);
+    void *context;
+} tally_reclaim_visitor;
+extern void tally_reclaim_each(const tally_reclaim_visitor *visitor);
+
 /* ---- without a GIL only ---- */
 
 /* World stopped: a grace period has passed for all that waits. Later: frees it. */

@@ -14,6 +14,7 @@
  * immortal, and are written when a reference leads to them.
  */
 #include "instrument/files.h"
+#include "instrument/ledger.h"
 #include "memory/arena.h"
 #include "objects/children.h"
 #include "tally_heap_format.h"
@@ -40,7 +41,8 @@ typedef struct outside {
 } outside;
 
 typedef struct snapshot {
-    stream types, objects;
+    stream types, objects, rest;
+    tally_ledger ledger;
     outside seen;
     tally_object **waiting; /* static objects that are still to be written */
     size_t waiting_count, waiting_capacity;
@@ -345,9 +347,15 @@ static void put_threads(snapshot *s) {
     }
 }
 
+static void put_rest(void *context, uint64_t number) {
+    snapshot *s = context;
+    put(s, &s->rest, number);
+}
+
 static void take(snapshot *s) {
     uint64_t began = tally_now();
     tally_stop_the_world();
+    tally_ledger_begin(&s->ledger);
     note_ages(s);
     put_threads(s);
     put_types(s);
@@ -355,6 +363,7 @@ static void take(snapshot *s) {
     tally_memory_each_object(TALLY_CONTAINERS, visit, s);
     /* A static tuple may lead to more. */
     while (s->waiting_count && !s->failed) put_object(s, s->waiting[--s->waiting_count]);
+    if (!s->failed && !tally_ledger_put(&s->ledger, put_rest, s)) s->failed = true;
     tally_resume_the_world();
     s->result.pause = tally_now() - began;
     free(s->ages);
@@ -386,6 +395,7 @@ static void write_snapshot(FILE *file, void *context) {
     write_number(file, s->result.bytes);
     write_chunks(file, &s->types);
     write_chunks(file, &s->objects);
+    write_chunks(file, &s->rest);
 }
 
 static void drop_chunks(stream *from) {
@@ -398,6 +408,7 @@ static void drop_chunks(stream *from) {
 static int finish(snapshot *s, bool good, int why, const char *where, tally_heap_result *result) {
     drop_chunks(&s->types);
     drop_chunks(&s->objects);
+    drop_chunks(&s->rest);
     if (s->failed) return tally_no_memory();
     if (!good)
         return tally_fail(TALLY_RUNTIME_ERROR, "cannot write the snapshot to %.150s: %s", where,

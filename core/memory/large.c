@@ -177,6 +177,8 @@ void tally_large_reclaim(tally_retired *node) {
     large_forget((large *)((char *)node - offsetof(large, retired)));
 }
 
+size_t tally_large_overhead(void) { return offsetof(large, block); }
+
 void tally_large_stats(tally_memory_result *result) {
     pthread_mutex_lock(&large_blocks.lock);
     result->large_blocks = large_blocks.blocks;

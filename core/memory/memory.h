@@ -114,6 +114,7 @@ void tally_memory_free_notified(tally_pool *pool);
 void tally_memory_free_remote(tally_pool *pool, void *block);
 void *tally_large_alloc(unsigned kind, size_t size); /* whatever the size */
 void tally_large_free(void *block, unsigned kind);
+size_t tally_large_overhead(void); /* bytes in front of a large block */
 
 static inline bool tally_is_small(const void *block) {
     return (size_t)((const char *)block - tally_region) < tally_region_size;

@@ -104,6 +104,7 @@ int tally_attach(enum tally_phase wanted) {
         tally_store_relaxed(&thread->head.breaker,
                             TALLY_REFCOUNT_HAVE_OWNERS ? TALLY_BREAK_MERGE : 0);
         thread->critical = NULL;
+        thread->stack = __builtin_frame_address(0);
         thread->mutexes_held = 0;
         thread->collection_put_off = false;
         tally_refcount_attach(thread);

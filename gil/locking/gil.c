@@ -248,6 +248,7 @@ void tally_thread_list_lock(void) {
 
 /* There are no lock-free readers. */
 void tally_retire(tally_retired *node, unsigned what, size_t bytes) { tally_reclaim(node, what); }
+void tally_reclaim_each(const tally_reclaim_visitor *visitor) {}
 
 /* ---- critical sections: the GIL is one ---------------------------------- */
 

@@ -36,11 +36,12 @@ static char grace_period;
 _Atomic size_t tally_grace_periods_under_way;
 
 static struct {
-    pthread_mutex_t mutex; /* of the next four */
+    pthread_mutex_t mutex; /* of the next five */
     pthread_cond_t changed;
-    tally_batch *queue;  /* waits for the next grace period */
-    bool busy, ending;   /* the thread waits for a grace period; the thread is to end */
-    _Atomic bool forked; /* in a child that has not started the thread yet */
+    tally_batch *queue;     /* waits for the next grace period */
+    tally_batch *under_way; /* what the thread waits with */
+    bool busy, ending;      /* the thread waits for a grace period; the thread is to end */
+    _Atomic bool forked;    /* in a child that has not started the thread yet */
     pthread_t thread;
     _Atomic(tally_batch *) expired;
 } rcu = {.mutex = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
@@ -73,13 +74,14 @@ static void *wait_for_grace_periods(void *nothing) {
     for (;;) {
         while (!rcu.queue && !rcu.ending) pthread_cond_wait(&rcu.changed, &rcu.mutex);
         if (!rcu.queue) break;
-        tally_batch *first = rcu.queue;
+        rcu.under_way = rcu.queue;
         rcu.queue = NULL;
         rcu.busy = true;
         pthread_mutex_unlock(&rcu.mutex);
         wait_for_grace_period();
-        tally_grace_period_expire(first);
         pthread_mutex_lock(&rcu.mutex);
+        tally_grace_period_expire(rcu.under_way);
+        rcu.under_way = NULL;
         rcu.busy = false;
         pthread_cond_broadcast(&rcu.changed);
     }
@@ -133,6 +135,16 @@ void tally_grace_period_expire_queue(void) {
     pthread_mutex_unlock(&rcu.mutex);
     tally_grace_period_expire(first);
 }
+
+/* The lock keeps the thread that waits from moving a batch. Attached threads take expired ones, and
+ * they are stopped. */
+void tally_grace_period_lists(const tally_batch *lists[TALLY_BATCH_LISTS]) {
+    pthread_mutex_lock(&rcu.mutex);
+    lists[0] = rcu.queue;
+    lists[1] = rcu.under_way;
+    lists[2] = tally_load_acquire(&rcu.expired); /* pairs with tally_grace_period_expire */
+}
+void tally_grace_period_lists_end(void) { pthread_mutex_unlock(&rcu.mutex); }
 
 void tally_grace_period_wait_for_queue(void) {
     tally_reclaim_offline(); /* or the grace period would wait for this thread */

@@ -26,6 +26,11 @@ void tally_grace_period_queue(tally_batch *batch);
 void tally_grace_period_expire(tally_batch *first); /* a grace period has passed for the list */
 void tally_grace_period_expire_queue(void);         /* the same for all batches that wait */
 tally_batch *tally_grace_period_take_expired(void); /* all of them, to be freed */
+/* World stopped. All batches there are, until lists_end: those that wait for the next grace period,
+ * for one under way, and expired ones. */
+enum { TALLY_BATCH_LISTS = 3 };
+void tally_grace_period_lists(const tally_batch *lists[TALLY_BATCH_LISTS]);
+void tally_grace_period_lists_end(void);
 /* This thread waits for a grace period; what it says it is doing meanwhile is a wait. */
 void tally_grace_period_wait(tally_thread_state *thread);
 void tally_grace_period_wait_for_queue(void); /* until no batch waits */

@@ -167,8 +167,12 @@ static void throttle(tally_thread_state *thread, tally_locking_thread *self) {
     tally_add_relaxed(&backlog.bytes, bytes);
     tally_dead_list dead;
     tally_retired *first = take_list(self, &dead);
+    thread->locking.throttled_list = first;
+    thread->locking.throttled_dead = dead;
     record_backlog();
     tally_grace_period_wait(thread);
+    thread->locking.throttled_list = NULL;
+    thread->locking.throttled_dead = (tally_dead_list){0};
     thread->locking.throttled = false;
     TALLY_EVENT(grace_throttled);
     tally_sub_relaxed(&backlog.bytes, bytes);
@@ -209,6 +213,36 @@ bool tally_reclaim_throttle(void) {
     tally_thread_state *thread = tally_thread_current();
     flush_or_throttle(thread, false);
     return !(thread->locking.throttled && is_full(&thread->locking));
+}
+
+/* ---- for the ledger ---------------------------------------------------------- */
+
+static void each_of(tally_retired *node, tally_dead_list dead,
+                    const tally_reclaim_visitor *visitor) {
+    while (node) {
+        visitor->memory(node, (unsigned)(node->next & TALLY_RETIRED_KIND), visitor->context);
+        node = (tally_retired *)(node->next & ~(uintptr_t)TALLY_RETIRED_KIND);
+    }
+    while (dead.small) {
+        tally_object *object = (tally_object *)(tally_region + ((size_t)dead.small << 4));
+        visitor->object(object, visitor->context);
+        dead.small = tally_refcount_link(&object->refcount);
+    }
+    for (; dead.large; dead.large = *tally_large_link(dead.large))
+        visitor->object(dead.large, visitor->context);
+}
+
+void tally_reclaim_each(const tally_reclaim_visitor *visitor) {
+    tally_each_thread(thread) {
+        each_of(thread->locking.retired, thread->locking.retired_dead, visitor);
+        each_of(thread->locking.throttled_list, thread->locking.throttled_dead, visitor);
+    }
+    const tally_batch *lists[TALLY_BATCH_LISTS];
+    tally_grace_period_lists(lists);
+    for (size_t i = 0; i < TALLY_BATCH_LISTS; i++)
+        for (const tally_batch *batch = lists[i]; batch; batch = batch->next)
+            each_of(batch->first, batch->dead, visitor);
+    tally_grace_period_lists_end();
 }
 
 /* ---- hooks ------------------------------------------------------------------ */

@@ -84,7 +84,7 @@ def reach(objects, roots, without=None):
 def check_known(backend, wanted):
     path, printed = write(backend, 'known')
     head, threads, objects = snapshot.read(path)
-    judge(head['version'] == 1 and head['backend'] == backend, head)
+    judge(head['version'] == 2 and head['backend'] == backend, head)
     strong = sum(len(o.references) for o in objects.values())
     total = sum(o.size for o in objects.values())
     judge(printed == [len(objects), strong, total], 'result', printed, strong, total)
@@ -152,11 +152,29 @@ def check_damage(path):
     for name, content, word in (
         ('foreign', b'#!/bin/sh\necho this is no snapshot\n', 'no heap snapshot'),
         ('empty', b'', 'truncated'),
-        ('newer', data[:8] + b'\x02' + data[9:], 'version 2'),
+        ('newer', data[:8] + b'\x03' + data[9:], 'version 3'),
         ('longer', data + b'\0', 'damaged'),
     ):
         status, message = survives(name, content)
         judge(status == 2 and word in message, name, status, message)
+
+
+def without_ledger(path):
+    """The same snapshot in version 1 of the format."""
+    data = open(path, 'rb').read()
+    old = os.path.join(folder.name, 'version-1')
+    length = snapshot.read(path)[0]['ledger_at']
+    with open(old, 'wb') as file:
+        file.write(data[:8] + b'\x01' + data[9:length])
+    return old
+
+
+def check_older(path):
+    old = without_ledger(path)
+    text, new = (run(each, '--types').split('\n')[1:] for each in (old, path))
+    judge(text == new, 'an older file is read', text, new)
+    judge('no ledger' in run(old, '--ledger', status=2), 'no ledger')
+    judge('no ledger' in run(old, '--arenas', old + '.svg', status=2), 'no ledger to draw')
 
 
 def check_arguments(path):
@@ -194,4 +212,5 @@ for backend in programs:
     judge(re.search(r'list +\d+ +300001 ', grown) is not None, 'growth', grown)
 check_damage(paths[list(programs)[0]])
 check_arguments(paths[list(programs)[0]])
+check_older(paths[list(programs)[0]])
 sys.exit(failures > 0)

@@ -44,6 +44,29 @@ class Object:
         return self.type['name'] if self.value is None else f'{self.type["name"]} {self.value!r}'
 
 
+def read_ledger(r):
+    """Mappings by kind, malloc's figures, large blocks by kind, and pools by arena."""
+    kinds = 'arenas side_marks malloc stacks code data anonymous'.split()
+    ledger = {'resident': r.number(), 'mapped': {kind: r.number() for kind in kinds}}
+    ledger['malloc'] = r.number(), r.number()
+    ledger['large'] = [tuple(r.number() for _ in range(4)) for _ in range(3)]
+    ledger['small_waiting'], ledger['region'], ledger['descriptors'] = (
+        r.number() for _ in range(3)
+    )
+    ledger['arenas'] = {}
+    for _ in range(r.number()):
+        number = r.number()
+        pools = []
+        for _ in range(64):
+            pool = {'kind': r.number(), 'resident': r.number()}
+            if pool['kind'] > 1:
+                for name in 'class', 'owner', 'made', 'used', 'coming':
+                    pool[name] = r.number()
+            pools.append(pool)
+        ledger['arenas'][number] = pools
+    return ledger
+
+
 def read(path):
     """The header, the threads, and the objects by address."""
     r = Reader(open(path, 'rb').read())
@@ -113,6 +136,8 @@ def read(path):
         if o.type['flags'] & 1:
             o.references.append(('class', o.type['address']))
         objects[o.address] = o
+    head['ledger_at'] = r.at
+    head['ledger'] = read_ledger(r) if head['version'] > 1 else None
     assert r.at == len(r.data), 'bytes behind the last object'
     assert len(objects) == head['objects']
     return head, threads, objects

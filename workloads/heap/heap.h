@@ -13,6 +13,7 @@
 #ifndef TALLY_HEAP_TOOL_H
 #define TALLY_HEAP_TOOL_H
 
+#include "tally_heap_format.h"
 #include "text.h"
 
 #include <stdbool.h>
@@ -51,8 +52,33 @@ struct thread {
     unsigned place;
 };
 
+// What the process has besides objects; docs/reference/heap-snapshot.md.
+enum { ARENA_POOLS = 64, ARENA_SHIFT = 21, POOL_SHIFT = 15, SIZE_CLASSES = 32 };
+struct pool {
+    unsigned kind, class_; // enum tally_heap_pool; the size of a block in units of 16 bytes
+    uint32_t owner;
+    double resident, made, used, coming; // bytes; blocks: made, of these in use, of these freed by
+                                         // another thread
+};
+struct arena {
+    uint64_t number;
+    struct pool pools[ARENA_POOLS];
+};
+struct large {
+    double blocks, bytes, resident, waiting;
+};
+struct ledger {
+    double resident, mapped[TALLY_HEAP_PARTS], in_use, unused, small_waiting, descriptors;
+    struct large large[3];
+    uint64_t region; // in units of an arena
+    struct arena *arenas;
+    size_t arena_count;
+    bool known;
+};
+
 struct heap {
     const char *path;
+    struct ledger ledger;
     char *backend, *bytes; // the file
     uint64_t created, pause, size, reference_count, unknown;
     struct object *objects; // and one more, whose `first` is the end
@@ -116,5 +142,20 @@ void show_cycles(const struct heap *heap, struct view *view);
 void show_why(const struct heap *heap, struct view *view, const char *what);
 void show_referrers(const struct heap *heap, struct view *view, const char *what);
 void show_dot(const struct heap *heap, struct view *view, const char *what);
+
+// ledger.c and pinned.c
+enum fate { LIVE, QUEUED_FOR_GONE, QUEUED_FOR_RUNNING, QUEUED_FOR_BLOCKED, LOST, FATES };
+// What becomes of each object: a root holds it, a merge queue alone does, or nothing but cycles. To
+// be freed.
+uint8_t *ledger_fates(const struct heap *heap);
+// The arena in which an object lies; NONE: in none.
+size_t ledger_arena(const struct heap *heap, uint32_t object);
+// Bytes that are resident in a pool and of no use to the program now.
+double ledger_unused(const struct ledger *ledger, const struct pool *pool, size_t place);
+unsigned thread_place(const struct heap *heap, uint32_t number);
+void show_ledger(const struct heap *heap, struct view *view);
+void show_pinned(const struct heap *heap, struct view *view, const uint8_t *fate);
+// arenas.c
+char *draw_arenas(const struct heap *heap);
 
 #endif

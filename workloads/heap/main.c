@@ -2,10 +2,12 @@
 //
 // tally-heap: what is in a heap snapshot.  Exit status: 0, 1 if standard output was lost, 2 for a
 // wrong argument or a file that is no whole snapshot.
+#include "files.h"
 #include "harness/output.h"
 #include "heap.h"
 
 #include <getopt.h>
+#include <libgen.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,12 +23,13 @@ static void print_help(void) {
     if (to) printf("Usage: tally-heap %.*s", (int)(to - from - 9), from + 9);
 }
 
-enum { TYPES = 256, OBJECTS, OWNERS, CYCLES, WHY, REFERRERS, DOT, ROWS, HELP };
+enum { TYPES = 256, OBJECTS, OWNERS, CYCLES, WHY, REFERRERS, DOT, LEDGER, ARENAS, ROWS, HELP };
 static const struct option options[] = {
     {"types", no_argument, NULL, TYPES},   {"objects", no_argument, NULL, OBJECTS},
     {"owners", no_argument, NULL, OWNERS}, {"cycles", no_argument, NULL, CYCLES},
     {"why", required_argument, NULL, WHY}, {"referrers", required_argument, NULL, REFERRERS},
     {"dot", required_argument, NULL, DOT}, {"rows", required_argument, NULL, ROWS},
+    {"ledger", no_argument, NULL, LEDGER}, {"arenas", required_argument, NULL, ARENAS},
     {"help", no_argument, NULL, HELP},     {0}};
 
 static size_t rows_of(const char *text) {
@@ -37,11 +40,23 @@ static size_t rows_of(const char *text) {
     return rows;
 }
 
+static bool write_arenas(const struct heap *heap, const char *path) {
+    char *svg = draw_arenas(heap), *folder = checked_strdup(path), *name = checked_strdup(path);
+    struct text text = {svg, strlen(svg), 0};
+    const struct output_file file = {basename(name), &text};
+    const char *in = dirname(folder);
+    bool created, good = folder_prepare(in, &created) && folder_write(in, &file, 1);
+    free(name);
+    free(folder);
+    free(svg);
+    return good;
+}
+
 int main(int argc, char **argv) {
     struct view view = {.rows = 20};
     struct heap old = {0}, heap;
-    const char *why = NULL, *referrers = NULL, *dot = NULL;
-    bool types = false, objects = false, owners = false, cycles = false;
+    const char *why = NULL, *referrers = NULL, *dot = NULL, *arenas = NULL;
+    bool types = false, objects = false, owners = false, cycles = false, ledger = false;
     output_watch("tally-heap");
     opterr = 0;
     for (int key; (key = getopt_long(argc, argv, "", options, NULL)) != -1;) {
@@ -53,6 +68,8 @@ int main(int argc, char **argv) {
         case WHY: why = optarg; break;
         case REFERRERS: referrers = optarg; break;
         case DOT: dot = optarg; break;
+        case LEDGER: ledger = true; break;
+        case ARENAS: arenas = optarg; break;
         case ROWS: view.rows = rows_of(optarg); break;
         case HELP: print_help(); return 0;
         default: reject("%s is no option, or lacks its value; see --help", argv[optind - 1]);
@@ -63,16 +80,23 @@ int main(int argc, char **argv) {
     if (files == 2) heap_read(&old, argv[optind]);
     heap_read(&heap, argv[argc - 1]);
     graph_make(&heap);
+    if ((ledger || arenas) && !heap.ledger.known)
+        reject("%s has no ledger: its format is version 1; take a snapshot with this version",
+               heap.path);
+    if (arenas && !write_arenas(&heap, arenas)) return 2;
     if (dot) {
         show_dot(&heap, &view, dot);
     } else {
-        bool all = !types && !objects && !owners && !cycles && !why && !referrers;
-        if (!why && !referrers) show_summary(&heap, &view);
-        if (files == 2 && !why && !referrers) show_growth(&old, &heap, &view);
+        bool all =
+            !ledger && !arenas && !types && !objects && !owners && !cycles && !why && !referrers;
+        bool quiet = why || referrers || (arenas && !ledger);
+        if (!quiet) show_summary(&heap, &view);
+        if (files == 2 && !quiet) show_growth(&old, &heap, &view);
         if (types || (all && files == 1)) show_types(&heap, &view);
         if (objects || (all && files == 1)) show_objects(&heap, &view);
         if (cycles || (all && files == 1)) show_cycles(&heap, &view);
         if (owners || (all && files == 1)) show_owners(&heap, &view);
+        if (ledger) show_ledger(&heap, &view);
         if (why) show_why(&heap, &view, why);
         if (referrers) show_referrers(&heap, &view, referrers);
     }

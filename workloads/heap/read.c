@@ -184,7 +184,50 @@ static void read_objects(struct reader *reader) {
             add_address(reader, heap->types[type].address, CLASS, 0, i);
     }
     heap->objects[heap->count].first = (uint32_t)reader->references;
-    if (reader->at != reader->end) damaged(reader, "more bytes behind it, and is the last");
+}
+
+static void read_pool(struct reader *reader, struct pool *pool) {
+    pool->kind = (unsigned)number(reader);
+    if (pool->kind >= TALLY_HEAP_POOLS) damaged(reader, "a pool of an unknown kind");
+    pool->resident = (double)number(reader);
+    if (pool->kind < TALLY_HEAP_POOL_USED) return;
+    uint64_t size = number(reader);
+    if (size < 1 || size > SIZE_CLASSES) damaged(reader, "blocks of an unknown size");
+    pool->class_ = (unsigned)size;
+    pool->owner = (uint32_t)number(reader);
+    pool->made = (double)number(reader);
+    pool->used = (double)number(reader);
+    pool->coming = (double)number(reader);
+    if (pool->used > pool->made || pool->coming > pool->used)
+        damaged(reader, "a pool with more blocks than it has made");
+}
+
+static void read_ledger(struct reader *reader) {
+    struct ledger *ledger = &reader->heap->ledger;
+    go_to(reader, "the ledger, part", 0);
+    ledger->resident = (double)number(reader);
+    for (size_t i = 0; i < TALLY_HEAP_PARTS; i++) ledger->mapped[i] = (double)number(reader);
+    ledger->in_use = (double)number(reader);
+    ledger->unused = (double)number(reader);
+    for (size_t i = 0; i < 3; i++) {
+        ledger->large[i].blocks = (double)number(reader);
+        ledger->large[i].bytes = (double)number(reader);
+        ledger->large[i].resident = (double)number(reader);
+        ledger->large[i].waiting = (double)number(reader);
+    }
+    ledger->small_waiting = (double)number(reader);
+    ledger->region = number(reader);
+    ledger->descriptors = (double)number(reader);
+    ledger->arena_count = count_of(reader, 1 + 2 * ARENA_POOLS);
+    ledger->arenas = checked_calloc(ledger->arena_count, sizeof *ledger->arenas);
+    for (size_t i = 0; i < ledger->arena_count; i++) {
+        go_to(reader, "arena", i);
+        struct arena *arena = &ledger->arenas[i];
+        arena->number = number(reader);
+        if (i > 0 && arena->number <= arena[-1].number) damaged(reader, "a wrong number");
+        for (size_t pool = 0; pool < ARENA_POOLS; pool++) read_pool(reader, &arena->pools[pool]);
+    }
+    ledger->known = true;
 }
 
 // ---- addresses ----------------------------------------------------------------------------
@@ -254,8 +297,8 @@ void heap_read(struct heap *heap, const char *path) {
                path);
     bytes(&reader, 8);
     uint64_t version = number(&reader);
-    if (version != TALLY_HEAP_VERSION)
-        reject("%s has version %llu of the format, and this program reads version %d; use the "
+    if (version < 1 || version > TALLY_HEAP_VERSION)
+        reject("%s has version %llu of the format, and this program reads up to %d; use the "
                "tally of the commit that wrote it",
                path, (unsigned long long)version, TALLY_HEAP_VERSION);
     heap->backend = string(&reader);
@@ -278,6 +321,8 @@ void heap_read(struct heap *heap, const char *path) {
     heap->count = (uint32_t)objects;
     heap->objects = checked_calloc(objects + 1, sizeof *heap->objects);
     read_objects(&reader);
+    if (version > 1) read_ledger(&reader);
+    if (reader.at != reader.end) damaged(&reader, "more bytes behind it, and is the last");
     resolve(&reader);
     free(reader.addresses);
     free(reader.places);
@@ -293,6 +338,6 @@ void heap_free(struct heap *heap) {
     void *owned[] = {heap->types,     heap->threads,         heap->objects, heap->references,
                      heap->backend,   heap->bytes,           heap->outside, heap->reachable,
                      heap->referrers, heap->referrers_first, heap->order,   heap->dominator,
-                     heap->retained};
+                     heap->retained,  heap->ledger.arenas};
     for (size_t i = 0; i < sizeof owned / sizeof *owned; i++) free(owned[i]);
 }

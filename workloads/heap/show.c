@@ -198,9 +198,8 @@ static const char *place_of(const struct heap *heap, uint32_t number) {
                                                           [TALLY_HEAP_RUNNING] = "running",
                                                           [TALLY_HEAP_BLOCKED] =
                                                               "in a blocking region"};
-    for (uint32_t i = 0; i < heap->thread_count; i++)
-        if (heap->threads[i].number == number) return places[heap->threads[i].place];
-    return "unknown";
+    unsigned place = thread_place(heap, number);
+    return place < TALLY_HEAP_PLACES ? places[place] : "unknown";
 }
 
 void show_owners(const struct heap *heap, struct view *view) {
