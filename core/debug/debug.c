@@ -226,7 +226,7 @@ void tally_debug_end(void) {
     if (records) tally_debug_check_quarantine();
     quarantine.first = quarantine.count = 0;
     quarantine.bytes = 0;
-    tally_watch_open(tally_region, tally_region_size);
+    tally_watch_open(tally_region, tally_arenas.used * TALLY_ARENA_SIZE);
     if (records) munmap(records, tally_region_size);
     records = NULL;
 }
