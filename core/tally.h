@@ -695,6 +695,14 @@ int tally_trace_write(const char *path);
  * [plain] */
 ptrdiff_t tally_trace_dropped(void);
 
+/*
+ * Libraries with checks (the preset debug, or -DTALLY_DEBUG=ON) look at the whole heap: blocks
+ * written to after their end, in front of them or behind them, headers that were overwritten, and
+ * refcounts lower than the references found. Any of these ends the program with a message. Each
+ * full collection does the same. In other libraries it does nothing. [blocks]
+ */
+void tally_debug_check(void);
+
 /* ---- errors: one per thread --------------------------------------------- */
 
 typedef enum tally_error {

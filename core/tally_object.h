@@ -158,11 +158,17 @@ void tally_refcount_count_shared(void *refcount); /* counted by a read-modify-wr
 #else
 #    define TALLY_BUILT_FAILPOINTS
 #endif
-#define TALLY_BUILT_PASTE(backend, a, b, c, d, e) tally_compiled_for_##backend##a##b##c##d##e
-#define TALLY_BUILT_NAME(backend, a, b, c, d, e)  TALLY_BUILT_PASTE(backend, a, b, c, d, e)
-#define TALLY_BUILT_FOR                                                             \
-    TALLY_BUILT_NAME(TALLY_BACKEND_WORD, TALLY_BUILT_COUNTED, TALLY_BUILT_SAMPLING, \
-                     TALLY_BUILT_PER_THREAD, TALLY_BUILT_LOCKS, TALLY_BUILT_FAILPOINTS)
+#ifdef TALLY_DEBUG
+#    define TALLY_BUILT_DEBUG _with_checks
+#else
+#    define TALLY_BUILT_DEBUG
+#endif
+#define TALLY_BUILT_PASTE(backend, a, b, c, d, e, f) tally_compiled_for_##backend##a##b##c##d##e##f
+#define TALLY_BUILT_NAME(backend, a, b, c, d, e, f)  TALLY_BUILT_PASTE(backend, a, b, c, d, e, f)
+#define TALLY_BUILT_FOR                                                                 \
+    TALLY_BUILT_NAME(TALLY_BACKEND_WORD, TALLY_BUILT_COUNTED, TALLY_BUILT_SAMPLING,     \
+                     TALLY_BUILT_PER_THREAD, TALLY_BUILT_LOCKS, TALLY_BUILT_FAILPOINTS, \
+                     TALLY_BUILT_DEBUG)
 extern const char TALLY_BUILT_FOR;
 /* used: the compiler keeps it; retain: so does a linker that drops sections without a use. */
 #ifdef __has_attribute
@@ -186,8 +192,26 @@ struct tally_object {
 #    define TALLY_ENDS_BORROWS() ((void)tally_self.thread->borrow_epoch++)
 #endif
 
-static inline void tally_incref(tally_object *object) { tally_refcount_incref(&object->refcount); }
+/* Builds with TALLY_DEBUG look at the object first, and end the program if it is no living one. */
+#ifdef TALLY_DEBUG
+#    ifdef NDEBUG
+#        error "TALLY_DEBUG needs assertions: do not define NDEBUG"
+#    endif
+void tally_debug_use(const tally_object *object);
+void tally_debug_drop(const tally_object *object);
+#    define TALLY_DEBUG_USE(object)  tally_debug_use(object)
+#    define TALLY_DEBUG_DROP(object) tally_debug_drop(object)
+#else
+#    define TALLY_DEBUG_USE(object)  ((void)0)
+#    define TALLY_DEBUG_DROP(object) ((void)0)
+#endif
+
+static inline void tally_incref(tally_object *object) {
+    TALLY_DEBUG_USE(object);
+    tally_refcount_incref(&object->refcount);
+}
 static inline void tally_decref(tally_object *object) {
+    TALLY_DEBUG_DROP(object);
     TALLY_ENDS_BORROWS();
     tally_refcount_decref(&object->refcount);
 }

@@ -116,6 +116,7 @@ static ptrdiff_t collect(int generation, bool automatic) {
 
     tally_gc_info info = {.generation = generation, .automatic = automatic, .began = tally_now()};
     call_back(&info);
+    TALLY_DEBUG_ONLY(tally_debug_collection(generation == 2 || !automatic));
     ptrdiff_t found = tally_collector_run(generation, &info);
     info.finished = true;
     TALLY_EVENT_ADD(TALLY_EVENT_gc_ns, tally_now() - info.began);

@@ -16,4 +16,19 @@ void tally_check_may_wait(void);
 void tally_check_may_run_foreign_code(void);
 void tally_thread_require(void); /* aborts in a thread that is not attached, in every build */
 
+/* For builds with assertions: the caller is attached; with TALLY_DEBUG also in no blocking region.
+ */
+#ifdef TALLY_DEBUG
+void tally_debug_check_thread(void);
+#    define TALLY_CHECK_THREAD()        tally_debug_check_thread()
+#    define TALLY_CHECK_OBJECT(object)  tally_debug_use(object)
+#    define TALLY_DEBUG_ONLY(statement) (statement)
+#    define TALLY_DEBUG_OBJECT(object)  (object) /* whose header may be gone otherwise */
+#else
+#    define TALLY_CHECK_THREAD()        TALLY_CHECKED(tally_thread_require())
+#    define TALLY_CHECK_OBJECT(object)  TALLY_CHECK_THREAD()
+#    define TALLY_DEBUG_ONLY(statement) ((void)0)
+#    define TALLY_DEBUG_OBJECT(object)  NULL
+#endif
+
 #endif

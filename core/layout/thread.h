@@ -54,6 +54,9 @@ typedef struct tally_thread_state {
     tally_object *drop_later[TALLY_DROPS_LATER];
     struct tally_reference_batch *batches; /* more of these */
     bool world_stopped;                    /* by this thread */
+#ifdef TALLY_DEBUG
+    uint16_t region_begun; /* the stack of its last tally_blocking_begin */
+#endif
     unsigned plain_calls;    /* builds with assertions: functions marked [plain] that it is in */
     uint64_t table_versions; /* given to tables by the threads of this slot so far */
     tally_refcount_thread refcount;

@@ -162,7 +162,7 @@ typedef struct tally_type {
 extern tally_type tally_types[TALLY_MAX_TYPES];
 uint32_t tally_types_used(void); /* no entry from here on has ever been used; world stopped */
 static inline tally_type *tally_type_entry(const tally_object *object) {
-    TALLY_CHECKED(tally_thread_require());
+    TALLY_CHECK_OBJECT(object);
     return &tally_types[object->type];
 }
 /* Of a dying instance: the first child that is left; NULL: none is. */

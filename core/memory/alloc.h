@@ -3,12 +3,13 @@
 #ifndef TALLY_MEMORY_ALLOC_H
 #define TALLY_MEMORY_ALLOC_H
 
+#include "debug/debug.h"
 #include "heaps.h"
 #include "layout/thread.h"
 #include "memory/memory.h"
 
-static inline void *tally_memory_alloc(unsigned kind, size_t size) {
-    TALLY_CHECKED(tally_thread_require());
+static inline void *tally_block_alloc(unsigned kind, size_t size) {
+    TALLY_CHECK_THREAD();
     if (TALLY_ALLOCATION_FAILS()) return NULL;
     if (kind != TALLY_RAW && size < sizeof(tally_object) + 8)
         size = sizeof(tally_object) + 8; /* room for the link */
@@ -22,7 +23,7 @@ static inline void *tally_memory_alloc(unsigned kind, size_t size) {
     return block;
 }
 
-static inline void tally_memory_free(unsigned kind, void *block) {
+static inline void tally_block_free(unsigned kind, void *block) {
     if (TALLY_UNLIKELY(!tally_is_small(block))) {
         tally_large_free(block, kind);
         return;
@@ -37,5 +38,24 @@ static inline void tally_memory_free(unsigned kind, void *block) {
     pool->free = block;
     if (TALLY_UNLIKELY(--pool->left == 0)) tally_memory_free_notified(pool);
 }
+
+/* What the rest of the run time calls; a build with TALLY_DEBUG keeps a record of each block. */
+#ifdef TALLY_DEBUG
+static inline void *tally_memory_alloc(unsigned kind, size_t size) {
+    return tally_debug_made(kind, tally_block_alloc(kind, size + TALLY_DEBUG_GUARD), size);
+}
+static inline void *tally_memory_alloc_large(unsigned kind, size_t size) {
+    return tally_debug_made(kind, tally_large_alloc(kind, size + TALLY_DEBUG_GUARD), size);
+}
+static inline void tally_memory_free(unsigned kind, void *block) { tally_debug_free(kind, block); }
+#else
+static inline void *tally_memory_alloc(unsigned kind, size_t size) {
+    return tally_block_alloc(kind, size);
+}
+static inline void *tally_memory_alloc_large(unsigned kind, size_t size) {
+    return tally_large_alloc(kind, size);
+}
+static inline void tally_memory_free(unsigned kind, void *block) { tally_block_free(kind, block); }
+#endif
 
 #endif

@@ -8,6 +8,7 @@
 #define _GNU_SOURCE
 #include "memory/arena.h"
 #include "contract/reclaim.h"
+#include "debug/debug.h"
 #include <sys/mman.h>
 
 char *tally_region;
@@ -59,12 +60,19 @@ int tally_memory_start(void) {
         tally_arenas.free_pools = free_pools;
         tally_arenas.used = tally_arenas.live = tally_arenas.empty = tally_arenas.waiting = 0;
         tally_arenas.free_list = NULL;
+#ifdef TALLY_DEBUG
+        if (tally_debug_start() != 0) {
+            tally_memory_end();
+            return -1;
+        }
+#endif
         return 0;
     }
     return -1;
 }
 
 void tally_memory_end(void) {
+    TALLY_DEBUG_ONLY(tally_debug_end());
     tally_large_end();
     munmap(tally_region, tally_region_size);
     munmap((void *)tally_side_marks, tally_region_size >> TALLY_SIDE_MARK_SHIFT);

@@ -3,6 +3,7 @@
  * large.c: blocks of more than 512 bytes, which malloc gives. They are in a list, so that a walk
  * finds them, and count towards a collection.
  */
+#include "debug/debug.h"
 #include "gc/collector.h"
 #include "memory/arena.h"
 
@@ -15,6 +16,10 @@ typedef struct large {
     uint8_t kind;
     uint32_t handle; /* Of a container, where the layout has handles. */
     _Atomic uint8_t marks[TALLY_LARGE_SIDE_MARKS];
+#ifdef TALLY_DEBUG
+    tally_debug_record record;
+    _Alignas(16) char guard[TALLY_DEBUG_GUARD]; /* right in front of the block */
+#endif
     _Alignas(16) char block[];
 } large;
 
@@ -145,7 +150,9 @@ static void large_forget(large *block) {
 
 void tally_large_free(void *memory_, unsigned kind) {
     /* An interned str may die here. Without a GIL its dealloc has forgotten it before. */
+#ifndef TALLY_DEBUG /* which frees later, and has forgotten it at once */
     if (!TALLY_LOCK_FREE_READS && kind == TALLY_PLAIN) tally_interned_forget(memory_);
+#endif
     large *block = (large *)((char *)memory_ - offsetof(large, block));
     if (TALLY_LOCK_FREE_READS && kind != TALLY_RAW)
         tally_retire(&block->retired, TALLY_RETIRED_LARGE, block->bytes);
@@ -186,7 +193,20 @@ void tally_large_stats(tally_memory_result *result) {
     pthread_mutex_unlock(&large_blocks.lock);
 }
 
+#ifdef TALLY_DEBUG
+tally_debug_record *tally_large_debug_record(const void *block) {
+    return &((large *)((uintptr_t)block - offsetof(large, block)))->record;
+}
+size_t tally_large_whole_size(const void *block) {
+    return ((const large *)((const char *)block - offsetof(large, block)))->bytes;
+}
+#endif
+
 size_t tally_memory_size(const void *block) {
+#ifdef TALLY_DEBUG
+    size_t size = tally_debug_size(block);
+    return size > TALLY_SMALL_LIMIT ? size : (size + 15) & ~(size_t)15;
+#endif
     if (tally_is_small(block)) return tally_pool_of(block)->block_size;
     return ((const large *)((const char *)block - offsetof(large, block)))->bytes;
 }

@@ -7,7 +7,8 @@
 void tally_borrowed_check(tally_borrowed borrowed) {
     if (borrowed.object && borrowed.epoch &&
         borrowed.epoch != (tally_self.thread->borrow_epoch << 16 | tally_self.id))
-        tally_fatal(NULL, "a borrowed reference was used after its end");
+        tally_fatal(TALLY_DEBUG_OBJECT(borrowed.object),
+                    "a borrowed reference was used after its end");
 }
 
 tally_object *tally_retain(tally_borrowed borrowed) {

@@ -93,9 +93,10 @@ static void retire(interned_table *table) {
 static tally_str *interned_copy(tally_str *str) {
     size_t size = sizeof *str + str->length + 1;
     tally_str *copy = TALLY_LOCK_FREE_READS ? tally_memory_alloc(TALLY_PLAIN, size)
-                                            : tally_large_alloc(TALLY_PLAIN, size);
+                                            : tally_memory_alloc_large(TALLY_PLAIN, size);
     if (!copy) return NULL;
     copy->base.type = TALLY_TYPE_STR;
+    TALLY_DEBUG_ONLY(tally_debug_typed(&copy->base));
     tally_store_relaxed(&copy->base.lock, 0);
     tally_store_relaxed(&copy->base.flags, TALLY_LOCK_FREE_READS ? TALLY_FLAG_BORROWABLE : 0);
     tally_str_begin(copy, str->length);

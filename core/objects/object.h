@@ -34,7 +34,7 @@ tally_type *tally_type_allocate(const char *name, size_t size, unsigned flags, b
 void tally_type_release(tally_type *type);
 
 static inline bool tally_has_type(const tally_object *object, uint16_t type) {
-    TALLY_CHECKED(tally_thread_require());
+    TALLY_CHECK_OBJECT(object);
     return object && object->type == type;
 }
 /* Sets a type error "expected WHAT, got TYPE", or a memory error; -1. */
@@ -55,6 +55,7 @@ static inline void *tally_object_alloc(uint16_t type, size_t size, unsigned kind
     tally_object *object = tally_memory_alloc(kind, size);
     if (TALLY_UNLIKELY(!object)) return tally_no_memory_null();
     object->type = type;
+    TALLY_DEBUG_ONLY(tally_debug_typed(object));
     tally_store_relaxed(&object->lock, kind == TALLY_CONTAINERS ? tally_lock_initial() : 0);
     tally_store_relaxed(&object->flags, 0);
     return object;

@@ -158,6 +158,7 @@ ptrdiff_t tally_finish(void) {
     tally_interned_keep(); /* not counted */
     tally_memory_each_object(TALLY_PLAIN, count_object, &live);
     tally_memory_each_object(TALLY_CONTAINERS, count_object, &live);
+    if (live) TALLY_DEBUG_ONLY(tally_debug_report_leaks());
     tally_thread_detach();
     dealloc_all();
     return live;

@@ -33,11 +33,17 @@ void tally_fatal(tally_object *object, const char *what) {
     char thread[24] = "(not attached)";
     if (tally_self.id != TALLY_OWNER_UNATTACHED)
         snprintf(thread, sizeof thread, "%u", tally_self.id);
+#ifdef TALLY_DEBUG
+    const char *name = object ? tally_debug_type_name(object) : NULL;
+#else
+    const char *name = object ? tally_types[object->type].name : NULL;
+#endif
     if (object)
         fprintf(stderr, "tally: %s: object %p of type %s, thread %s\n", what, (void *)object,
-                tally_types[object->type].name ? tally_types[object->type].name : "(none)", thread);
+                name ? name : "(none)", thread);
     else
         fprintf(stderr, "tally: %s, thread %s\n", what, thread);
+    TALLY_DEBUG_ONLY(tally_debug_describe(object));
     abort();
 }
 
@@ -47,6 +53,10 @@ static const char forked[] =
 void tally_thread_require(void) {
     if (TALLY_LIKELY(tally_thread_is_attached())) return;
     if (tally_load_relaxed(&tally_process.orphaned)) tally_fatal(NULL, forked);
+    int phase = tally_load_relaxed(&tally_process.phase);
+    if (phase == TALLY_OFF)
+        tally_fatal(NULL,
+                    "a function of tally.h was called before tally_init or after tally_finish");
     tally_fatal(NULL, "a function of tally.h was called by a thread that is not attached");
 }
 
@@ -88,6 +98,20 @@ static tally_thread_state *slot_take(void) {
     return thread;
 }
 
+#ifdef TALLY_DEBUG
+/* The destructor of this key runs in a thread that ends and has not detached. */
+static pthread_key_t attached_key;
+static void ended_attached(void *thread) {
+    tally_fatal(NULL, "a thread has ended that is still attached: tally_thread_detach was due");
+}
+static void make_key(void) { pthread_key_create(&attached_key, ended_attached); }
+static void note_attached(tally_thread_state *thread) {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, make_key);
+    pthread_setspecific(attached_key, thread);
+}
+#endif
+
 int tally_attach(enum tally_phase wanted) {
     if (tally_thread_is_attached())
         return tally_fail(TALLY_RUNTIME_ERROR, "this thread is attached already");
@@ -119,6 +143,7 @@ int tally_attach(enum tally_phase wanted) {
     pthread_mutex_unlock(&tally_process.thread_list);
     if (!thread) return tally_fail(TALLY_MEMORY_ERROR, "no room for another thread");
     TALLY_FAILPOINT(attached);
+    TALLY_DEBUG_ONLY(note_attached(thread));
     tally_locking_attach(thread);
     return 0;
 }
@@ -152,6 +177,7 @@ void tally_thread_detach(void) {
     tally_collector_detach(thread);
     tally_locking_detach(thread);
     tally_store_seq_cst(&thread->status, TALLY_VACANT);
+    TALLY_DEBUG_ONLY(note_attached(NULL));
     tally_thread_forget();
     tally_sub_relaxed(&tally_process.attached, 1);
     pthread_mutex_unlock(&tally_process.thread_list);

@@ -167,6 +167,7 @@ void tally_blocking_begin(void) {
     TALLY_ENDS_BORROWS();
     tally_thread_state *thread = tally_thread_current();
     tally_heap_rest(&tally_one_heap);
+    TALLY_DEBUG_ONLY(thread->region_begun = tally_debug_stack());
     do {
         tally_drop_kept(thread);
         tally_refcount_safepoint(thread);

@@ -114,6 +114,7 @@ void tally_retire(tally_retired *node, unsigned what, size_t bytes) {
  * delay costs only memory. */
 void tally_retire_object(tally_object *object, size_t bytes) {
     tally_thread_state *thread = tally_thread_current();
+    TALLY_DEBUG_ONLY(tally_debug_dropped(object));
     tally_dead_push(&thread->locking.retired_dead, object);
     count_retired(thread, bytes);
 }

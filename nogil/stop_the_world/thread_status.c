@@ -96,6 +96,7 @@ void tally_blocking_begin(void) {
         tally_critical_suspend(thread);
         tally_reclaim_flush(thread);
         thread->away = true;
+        TALLY_DEBUG_ONLY(thread->region_begun = tally_debug_stack());
         tally_become_blocked(thread, "in a blocking region");
         if (!tally_refcount_pending(thread)) return;
         tally_become_running(thread);

@@ -40,6 +40,9 @@ static void aborts_not_started(void (*body)(void)) { aborts(NULL, body); }
 
 static const char *const unattached_message =
     "a function of tally.h was called by a thread that is not attached, thread (not attached)";
+static const char *const off_message =
+    "a function of tally.h was called before tally_init or after tally_finish, "
+    "thread (not attached)";
 static const char *const dead_message = "a reference was dropped of an object that is dead";
 
 static void expect(const char *message) { snprintf(expected, MOST_EXPECTED, "%s", message); }
@@ -226,13 +229,13 @@ UNATTACHED(with_assertions, equal, tally_equal(object, tally_none))
 UNATTACHED(with_assertions, get_attr, tally_get_attr(object, object))
 
 RUNNER_TEST(an_object_before_init, assertions_or_no_gil, aborts_not_started) {
-    expect(unattached_message);
+    expect(off_message);
     tally_int_new(123456);
 }
 
 ABORTS(NULL, a_safepoint_after_finish) {
     tally_finish();
-    expect(unattached_message);
+    expect(off_message);
     tally_safepoint();
 }
 

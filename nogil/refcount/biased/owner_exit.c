@@ -105,6 +105,7 @@ bool tally_merge_by_owner(tally_object *object, uint32_t owner_id) {
     tally_merge_entry *entry = tally_memory_alloc(TALLY_RAW, sizeof *entry);
     if (!entry) return merge_stopped(object);
     entry->object = object;
+    TALLY_DEBUG_ONLY(tally_debug_dropped(object));
     TALLY_FAILPOINT(queue_entry);
     enum tally_push pushed = tally_merge_push(owner, entry);
     if (pushed == TALLY_PUSH_CLOSED) return merge_for_gone(owner, entry);
