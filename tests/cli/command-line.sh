@@ -539,6 +539,10 @@ refused "$scratch/no-such-file" heap "$scratch/no-such-file"
 refused three heap "$0" "$0" three
 refused 0 heap "$0" --rows 0
 refused 'no heap snapshot' heap "$0"
+shows --html explain --help
+refused 'no such file' explain nothing-of-this-name
+refused --html explain names --html /
+refused no-backend explain names --backends no-backend
 for command in compare findings server trace heap test tune build; do
     refused no-such-option $command --no-such-option
 done
