@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""ledger.py TOOL BACKEND=PROGRAM...: memory that a program has made is in its row of the ledger, with
-its bytes; the tool's figures have three digits."""
+"""ledger.py TOOL BACKEND=PROGRAM...: memory that a program has made is in its row of the ledger,
+with its bytes; the tool's figures have three digits."""
 import os
 import subprocess
 import sys

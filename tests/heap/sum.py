@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""sum.py TOOL DRIVER... [--show]: the rows of the ledger sum to the resident size of the process, on
-every workload of the drivers, within 2 % or 1 MiB."""
+"""sum.py TOOL DRIVER... [--show]: the rows of the ledger sum to the resident size of the process,
+on every workload of the drivers, within 2 % or 1 MiB."""
 import concurrent.futures
 import json
 import os
@@ -57,9 +57,8 @@ if __name__ == '__main__':
             for driver, name, resident, apart, text in pool.map(measure, jobs):
                 worst = max(worst, apart / resident)
                 if '--show' in sys.argv:
-                    print(
-                        f'{os.path.basename(driver):14} {name:20} {resident / 1024:8.0f} KiB {apart / 1024:6.0f} KiB '
-                    )
+                    sizes = f'{resident / 1024:8.0f} KiB {apart / 1024:6.0f} KiB'
+                    print(f'{os.path.basename(driver):14} {name:20} {sizes}')
                 if resident == 0 or apart > max(0.02 * resident, 1 << 20):
                     failures += 1
                     print(f'FAILED: {driver} {name}: {apart} of {resident}\n{text}')
