@@ -23,7 +23,10 @@ FOLDERS = ['core', 'gil', 'nogil', 'workloads', 'docs']
 # What is left out: a pattern of the line, and why.
 NOT_RUN = [
     (r'\./tally (test|soak|findings)\b', 'it takes minutes'),
-    (r'cmake (--preset (?!checked)|--build build/(?!checked))', 'the programs of this build are used'),
+    (
+        r'cmake (--preset (?!checked)|--build build/(?!checked))',
+        'the programs of this build are used',
+    ),
     (r'ctest .*mine', 'it needs the backend that the page writes'),
     (r'\./tally compare .*\bmine\b', 'it needs the backend that the page writes'),
 ]
