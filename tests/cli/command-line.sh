@@ -232,6 +232,10 @@ done
 # ---- the report -------------------------------------------------------------
 
 program=$drivers/tally-compare
+# One with a GIL and one without, where they are there.
+locked=$(echo "$backends" | tr , '\n' | sed -n '/^gil/{p;q}')
+unlocked=$(echo "$backends" | tr , '\n' | sed -n '/^gil/!{p;q}')
+two=$locked${locked:+${unlocked:+,}}$unlocked
 cores=$(nproc)
 run="run --drivers $drivers --backends ${backends%%,*} --output $scratch/none"
 shows --workloads --help
@@ -306,10 +310,10 @@ call report "$results" --output "$scratch/report"
 ran "report"
 has "$scratch/out" '^Operations per second'
 # A machine that is not quiet in time is measured all the same.
-call run --drivers "$drivers" --backends "$backends" --workloads refcount-own --quick --rounds 2 \
+call run --drivers "$drivers" --backends "$two" --workloads refcount-own --quick --rounds 2 \
     --sample-ms 5 --threads 1,2 --wait-for-quiet 0.1 --output "$scratch/answer"
 ran "run that waits for a quiet machine"
-case $backends in
+case $two in
     gil,*)
         has "$scratch/out" '^(Leave gil|Not shown)'
         problem=
@@ -335,33 +339,31 @@ grep -q 'apt-get install wrk' "$scratch/err" \
 judge "task-server without wrk" "$problem"
 
 # The interval is that of a GIL.
-locked=$(echo "$backends" | tr , '\n' | sed -n '/^gil/{p;q}')
-unlocked=$(echo "$backends" | tr , '\n' | sed -n '/^gil/!{p;q}')
-two=$locked${locked:+${unlocked:+,}}$unlocked
-call run --drivers "$drivers" --backends "${locked:-${backends%%,*}}" --workloads convoy --quick \
-    --switch-interval-us 1000 --output "$scratch/convoy"
-ran "run of convoy alone"
-[ -z "$locked" ] || has "$scratch/convoy/results.json" '"interval_us": 1000'
-has "$scratch/convoy/report.md" '^## Convoys'
-
 if [ -n "$python" ] && command -v wrk >"$scratch/out" \
     && [ -x "$drivers/workloads/experiments/server/task-server-${backends%%,*}" ]; then
+    convoys=$scratch/extras
     timeout 600 "$program" run --drivers "$drivers" --backends "$two" --quick --rounds 2 \
         --sample-ms 5 --threads 1,2 --workloads convoy,task-server,load-tuple-const \
-        --output "$scratch/extras" --with-python "$python" \
+        --switch-interval-us 1000 --output "$convoys" --with-python "$python" \
         --python-script "$experiments/python/collector.py" \
         --patterns-script "$experiments/python/patterns.py" \
         --server-script "$experiments/server/load.py" >"$scratch/out" 2>"$scratch/err"
     status=$?
     ran "run of convoy, task-server and a pattern"
-    "$python" "$root/tests/compare/check_extras.py" "$scratch/extras" "$two" 2>"$scratch/err"
+    "$python" "$root/tests/compare/check_extras.py" "$convoys" "$two" 2>"$scratch/err"
     status=$?
     ran "convoy, task-server and a pattern in the results"
 else
     echo "no python3, no wrk or no task-server: what task-server is in a report is not tested" >&2
+    convoys=$scratch/convoy
+    call run --drivers "$drivers" --backends "${locked:-${backends%%,*}}" --workloads convoy \
+        --quick --switch-interval-us 1000 --output "$convoys"
+    ran "run of convoy alone"
 fi
+[ -z "$locked" ] || has "$convoys/results.json" '"interval_us": 1000'
+has "$convoys/report.md" '^## Convoys'
 
-call run --drivers "$drivers" --backends "$backends" --workloads churn,handoff --quick --rounds 2 \
+call run --drivers "$drivers" --backends "$two" --workloads churn,handoff --quick --rounds 2 \
     --sample-ms 5 --threads 1,2 --mode threads,processes --output "$scratch/processes"
 ran "run with processes"
 if [ "$cores" -ge 2 ] && [ "${backends#*gil}" != "$backends" ]; then
