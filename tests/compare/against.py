@@ -107,7 +107,7 @@ def check_slower(compare, build, slow, scratch):
         named = [line for line in file if "slower by more than the margin |" in line]
     if len(named) != 1 or not all("second" in line and "biased" in line for line in named):
         sys.exit(f"the report names {named}")
-    if looked_again(output) < 10:
+    if looked_again(output) < 20:
         sys.exit("what looks slower was not measured again")
     done = run(command(compare, build, slow, os.path.join(scratch, "faster"), *OPTIONS))
     if done.returncode != 0:
@@ -171,7 +171,7 @@ def check_ended_in_second_look(compare, build, slow, scratch):
         sys.exit("ten runs ended before they could be ended")
     words = [compare, "run", "--drivers", slow, "--against", build, "--resume", output]
     done = run(words)
-    if done.returncode != 3 or looked_again(output) != 10:
+    if done.returncode != 3 or looked_again(output) != 20:
         fail("a run that goes on with its second look", done)
 
 

@@ -12,7 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { ROWS = 60, SESSIONS = 100, FIRST = 4, AGAIN = 10 };
+enum { ROWS = 60, SESSIONS = 100, FIRST = 4, AGAIN = 20 };
 
 static uint64_t state = 20260101;
 

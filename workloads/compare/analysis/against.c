@@ -8,10 +8,9 @@
 //
 // An alarm ends somebody's build. So the first rounds only choose: what looks slower by more than
 // the margin, without a correction, is measured again in rounds of its own. These alone say whether
-// it is, and how much: the first ones were chosen for what they showed. A fifth of the level,
-// divided by the rows that were measured again, is how often any of them is called slower
-// wrongly. Where none was measured again, as in a run that was ended, the rounds that there are
-// are judged, corrected for all rows.
+// it is, and how much: the first ones were chosen for what they showed. One session in
+// ALARMS_IN, at most, calls any of them slower wrongly. Where none was measured again, as in a run
+// that was ended, the rounds that there are are judged, corrected for all rows.
 #include "analysis.h"
 
 #include "text.h"
@@ -19,6 +18,8 @@
 #include <gsl/gsl_statistics.h>
 #include <math.h>
 #include <stdlib.h>
+
+enum { ALARMS_IN = 1000 };
 
 // The rounds from `first` to `end` that ran with both builds.
 struct pairs {
@@ -94,7 +95,7 @@ void judge_against(struct analysis *analysis) {
         ratios[i] = row->ratio;
     }
     list->judgement = judge(ratios, list->count, LEVEL, analysis->margin);
-    if (again) list->judgement.slower_below = LEVEL / 5 / (double)again;
+    if (again) list->judgement.slower_below = 1.0 / ALARMS_IN / (double)again;
     for (size_t i = 0; i < list->count; i++) {
         struct comparison *row = &list->items[i];
         row->slower = is_slower(&row->ratio, &list->judgement);
