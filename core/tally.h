@@ -696,10 +696,11 @@ int tally_trace_write(const char *path);
 ptrdiff_t tally_trace_dropped(void);
 
 /*
- * Libraries with checks (the preset debug, or -DTALLY_DEBUG=ON) look at the whole heap: blocks
+ * Libraries with checks (the preset checked, or -DTALLY_DEBUG=ON) look at the whole heap: blocks
  * written to after their end, in front of them or behind them, headers that were overwritten, and
- * refcounts lower than the references found. Any of these ends the program with a message. Each
- * full collection does the same. In other libraries it does nothing. [blocks]
+ * refcounts lower than the references found. Any of these ends the program with a message. A full
+ * collection, and one that the program asks for, does the same. In other libraries it does nothing.
+ * [blocks]
  */
 void tally_debug_check(void);
 

@@ -41,7 +41,7 @@ typedef struct tally_thread_state {
     tally_thread_head head;
     _Atomic int status;
     tally_critical *critical; /* the innermost critical section */
-    const void *stack;        /* an address in its stack */
+    const void *stack;        /* an address in its stack; under the thread list lock */
     bool away;                /* in a blocking region; others read it with the world stopped */
     /* Dealloc (objects/death.c): */
     bool destroying; /* an object's contents are being destroyed: what dies waits in `dead` */

@@ -22,8 +22,7 @@ unsigned thread_place(const struct heap *heap, uint32_t number) {
     return TALLY_HEAP_PLACES;
 }
 
-// ---- fates
-// ---------------------------------------------------------------------------------------
+// ---- fates ----------------------------------------------------------------------------
 
 // Gives a fate to what the objects in the queue lead to and no other fate has yet.
 static void spread(const struct heap *heap, uint8_t *fate, uint32_t *queue, uint32_t end,
@@ -72,8 +71,7 @@ uint8_t *ledger_fates(const struct heap *heap) {
     return fate;
 }
 
-// ---- places
-// --------------------------------------------------------------------------------------
+// ---- places ---------------------------------------------------------------------------
 
 static uint64_t address_of(const struct heap *heap, uint32_t object) {
     return heap->objects[object].address << TALLY_HEAP_ADDRESS_SHIFT;
@@ -107,8 +105,7 @@ double ledger_unused(const struct ledger *ledger, const struct pool *pool, size_
     return pool->kind == TALLY_HEAP_POOL_WAITING ? 0 : fmax(pool->resident - first - in_use, 0);
 }
 
-// ---- rows
-// ----------------------------------------------------------------------------------------
+// ---- rows -----------------------------------------------------------------------------
 
 struct sum {
     double count, bytes;
