@@ -137,7 +137,7 @@ static void have_performed(const struct step *step) {
 
 static void start_threads(tally_thread *threads) {
     for (unsigned i = 1; i <= most_thread; i++) {
-        baton.turn = i; // until it is blocked
+        hand_to(i); // which hands back once it is blocked
         if (tally_thread_start(&threads[i], perform_own, (void *)(uintptr_t)i) < 0)
             explain_fail("%s", tally_error_message());
         tally_blocking_begin();
