@@ -17,7 +17,7 @@ static void check(int good) {
     exit(1);
 }
 static tally_object *floats(int count) {
-    tally_object *list = tally_list_new(0);
+    tally_object *list = tally_list_new(count); /* outgrown arrays would wait beside it */
     for (int i = 0; i < count; i++) {
         tally_object *item = tally_float_new(i + 0.5);
         check(item && tally_list_append(list, item) == 0);
@@ -64,8 +64,6 @@ int main(int argc, char **argv) {
         tally_object *list = floats(BORROWED);
         tally_thread reader;
         check(tally_thread_start(&reader, borrow, list) == 0 && tally_thread_join(&reader) == 0);
-        tally_gc_collect(2); /* a grace period for the arrays that the list has outgrown */
-        tally_safepoint();
         tally_list_borrow(list, 0);
         tally_safepoint();
         bytes = BORROWED * block + tally_sizeof(list);
