@@ -14,6 +14,7 @@
 #define _GNU_SOURCE
 #include "processors.h"
 #include "tally_atomic.h"
+#include <dirent.h>
 #include <sched.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -110,24 +111,47 @@ unsigned tally_quota(const char *membership, const char *hierarchy) {
     return lowest;
 }
 
-/* Of the calling thread, whose mask is mostly that of all; 0: not known. */
-static unsigned in_mask(void) {
+/* Adds the processors that the thread may use (0: the caller). */
+static void add_mask(pid_t thread, cpu_set_t *all, cpu_set_t *room, size_t bytes) {
+    CPU_ZERO_S(bytes, room);
+    if (sched_getaffinity(thread, bytes, room) == 0) CPU_OR_S(bytes, all, all, room);
+}
+
+/*
+ * The processors that some thread of the process may use; 0: not known. Not the caller's alone: a
+ * program that binds each thread to a processor of its own has helpers on the others. Mostly the
+ * first thread may use all that are `online`; else all threads are looked at.
+ */
+static unsigned in_masks(unsigned online) {
     for (int most = 1024; most <= 1 << 20; most *= 4) {
-        cpu_set_t *mask = CPU_ALLOC((size_t)most);
-        if (!mask) return 0;
-        size_t bytes = CPU_ALLOC_SIZE((size_t)most);
-        int failed = sched_getaffinity(0, bytes, mask);
-        unsigned count = failed ? 0 : (unsigned)CPU_COUNT_S(bytes, mask);
-        CPU_FREE(mask);
-        if (count) return count;
+        cpu_set_t *all = CPU_ALLOC((size_t)most), *room = CPU_ALLOC((size_t)most);
+        unsigned count = 0;
+        if (all && room) {
+            size_t bytes = CPU_ALLOC_SIZE((size_t)most);
+            CPU_ZERO_S(bytes, all);
+            add_mask(0, all, room, bytes);
+            add_mask(getpid(), all, room, bytes);
+            count = (unsigned)CPU_COUNT_S(bytes, all);
+            DIR *threads = count && count < online ? opendir("/proc/self/task") : NULL;
+            for (struct dirent *entry; threads && (entry = readdir(threads));) {
+                int thread = atoi(entry->d_name); /* 0: "." and ".." */
+                if (thread > 0) add_mask(thread, all, room, bytes);
+            }
+            if (threads) closedir(threads);
+            count = (unsigned)CPU_COUNT_S(bytes, all);
+        }
+        CPU_FREE(all);
+        CPU_FREE(room);
+        if (count || !all || !room) return count;
     }
     return 0;
 }
 
 static unsigned look(void) {
     long online = sysconf(_SC_NPROCESSORS_ONLN);
-    unsigned n = in_mask(), quota = tally_quota("/proc/self/cgroup", "/sys/fs/cgroup");
-    if (!n) n = online > 0 ? (unsigned)online : 1;
+    unsigned most = online > 0 ? (unsigned)online : 1, n = in_masks(most),
+             quota = tally_quota("/proc/self/cgroup", "/sys/fs/cgroup");
+    if (!n) n = most;
     return quota && quota < n ? quota : n;
 }
 

@@ -3,8 +3,8 @@
 #ifndef TALLY_PROCESSORS_H
 #define TALLY_PROCESSORS_H
 
-/* At least 1. Looked up anew when the last look is a second old; takes no lock of the run time, but
- * reads files: not while the world is stopped. */
+/* At least 1: those that any of its threads may use. Looked up anew when the last look is a second
+ * old; takes no lock of the run time, but reads files: not while the world is stopped. */
 unsigned tally_processors(void);
 
 /*

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * quota.c: how many processors a control group's quota allows, from files as the kernel has them,
- * of both versions of control groups. Exit 0: as expected.
+ * of both versions of control groups; how many threads bound to one each have together. Exit 0: as
+ * expected.
  */
 #define _GNU_SOURCE
 #include "../../nogil/gc/processors.c"
@@ -10,6 +11,7 @@
 
 #include <errno.h>
 #include <ftw.h>
+#include <pthread.h>
 #include <sys/stat.h>
 
 static char root[64] = "/tmp/tally-quota-XXXXXX";
@@ -37,7 +39,47 @@ static void expect(const char *what, const char *membership, unsigned wanted) {
     check_that(got == wanted, "%s: %u processors, not %u", what, got, wanted);
 }
 
+/* Binds itself to the processor given, and waits until main has counted. */
+static pthread_barrier_t bound;
+static void *bind(void *processor) {
+    cpu_set_t mask;
+    CPU_ZERO(&mask);
+    CPU_SET(*(int *)processor, &mask);
+    check(sched_setaffinity(0, sizeof mask, &mask) == 0);
+    pthread_barrier_wait(&bound);
+    pthread_barrier_wait(&bound);
+    return NULL;
+}
+
+/* Main is bound to the first processor, another thread to the last. Skips on one processor. */
+static void threads_bound_to_one_processor_each(void) {
+    cpu_set_t before;
+    check(sched_getaffinity(0, sizeof before, &before) == 0);
+    int first = -1, last = -1;
+    for (int i = 0; i < CPU_SETSIZE; i++)
+        if (CPU_ISSET(i, &before)) first = first < 0 ? i : first, last = i;
+    if (first == last) {
+        puts("one processor: threads bound to one each are not tried");
+        return;
+    }
+    pthread_t other;
+    pthread_barrier_init(&bound, NULL, 2);
+    check(pthread_create(&other, NULL, bind, &last) == 0);
+    pthread_barrier_wait(&bound);
+    cpu_set_t mask;
+    CPU_ZERO(&mask);
+    CPU_SET(first, &mask);
+    check(sched_setaffinity(0, sizeof mask, &mask) == 0);
+    check_int(in_masks(1 << 20), 2);
+    check_int(in_masks(1), 1);
+    pthread_barrier_wait(&bound);
+    pthread_join(other, NULL);
+    check_int(in_masks(1 << 20), 1);
+    check(sched_setaffinity(0, sizeof before, &before) == 0);
+}
+
 int main(void) {
+    threads_bound_to_one_processor_each();
     if (!mkdtemp(root)) return 1;
     put("cgroup/cpu.max", "max 100000\n");
     expect("version 2, none", "0::/\n", 0);
