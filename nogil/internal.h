@@ -18,15 +18,12 @@ void tally_critical_resume(tally_thread_state *thread);
 /* Around a wait of the run time: runs no foreign code. The caller suspends critical sections. */
 void tally_wait_begin(tally_thread_state *thread, const char *doing);
 void tally_wait_end(void);
-int tally_reclaim_start(void);
 void tally_reclaim_end(void);
-void tally_reclaim_attach(void);
+void tally_reclaim_attach(tally_thread_state *thread);
 void tally_reclaim_detach(tally_thread_state *thread);
 void tally_reclaim_safepoint(tally_thread_state *thread);
-void tally_reclaim_offline(void);
-void tally_reclaim_online(void);
-void tally_reclaim_before_fork(bool reader);
-void tally_reclaim_after_fork(bool reader, bool child);
+void tally_reclaim_offline(tally_thread_state *thread);
+void tally_reclaim_online(tally_thread_state *thread);
 void tally_reclaim_drain(tally_thread_state *thread); /* contract: tally_locking_drain */
 void tally_reclaim_flush(tally_thread_state *thread);
 void tally_reclaim_before_blocking(tally_thread_state *thread);

@@ -20,17 +20,23 @@ typedef struct tally_locking_thread {
     _Atomic uint8_t bias_over;    /* biases up to this one are over; 0: none is */
     _Atomic uint8_t lock_initial; /* byte of a new container: biased, unless many were revoked */
     _Atomic uint8_t revocations;
-    bool claimed_by_stop;           /* by the thread that stops the world */
-    const char *_Atomic doing;      /* what it left RUNNING for last; static text */
-    uint64_t left_at;               /* when, if that is traced */
-    tally_retired *retired;         /* not yet flushed */
-    tally_dead_list retired_dead;   /* objects, the same */
-    size_t retired_count;           /* of those that are no dead objects */
-    _Atomic size_t retired_bytes;   /* read by statistics */
-    tally_retired *throttled_list;  /* what it waits with */
-    tally_dead_list throttled_dead; /* both are read with the world stopped */
-    bool throttled;                 /* it waits for a grace period itself */
-    bool throttle_requested;        /* it has to, at its next safepoint */
+    bool claimed_by_stop;                     /* by the thread that stops the world */
+    const char *_Atomic doing;                /* what it left RUNNING for last; static text */
+    uint64_t left_at;                         /* when, if that is traced */
+    tally_retired *retired;                   /* not yet flushed */
+    tally_dead_list retired_dead;             /* objects, the same */
+    size_t retired_count;                     /* of those that are no dead objects */
+    _Atomic size_t retired_bytes;             /* read by statistics */
+    tally_retired *throttled_list;            /* what it waits with */
+    tally_dead_list throttled_dead;           /* both are read with the world stopped */
+    bool throttled;                           /* it waits for a grace period itself */
+    bool throttle_requested;                  /* it has to, at its next safepoint */
+    struct tally_batch *batches, *last_batch; /* for grace periods, the oldest first; of any thread
+                                               * with the world stopped */
+    struct tally_locking_thread *laggard;     /* the one that its oldest batch waited for last */
+    /* The clock of grace periods at its last quiescent state; 0: offline. In a line of its own:
+     * others read it. */
+    _Alignas(64) _Atomic uint64_t noted;
 } tally_locking_thread;
 
 /*

@@ -50,11 +50,9 @@ extern void tally_locking_safepoint(tally_thread_state *thread);
 extern void tally_locking_drain(tally_thread_state *thread);
 /* By an attached thread: it is blocked while it waits. */
 extern void tally_thread_list_lock(void);
-/* The forking thread is the only one attached, if any, and holds the thread list lock; running: it
- * is in no blocked region. orphan: in a child that cannot use the run time; no allocation may pass
- * unnoticed. */
-extern void tally_locking_before_fork(bool running);
-extern void tally_locking_after_fork(bool running, bool child);
+/* In the child. The forking thread was the only one attached, if any, and held the thread list
+ * lock. orphan: in a child that cannot use the run time; no allocation may pass unnoticed. */
+extern void tally_locking_after_fork(void);
 extern void tally_locking_orphan(void);
 
 #endif

@@ -16,23 +16,21 @@ static void set_phase(enum tally_phase phase) { tally_store_relaxed(&tally_proce
  * processes. Otherwise locks may be held and objects half changed for ever, and the child cannot
  * use it. The child often runs exec next, so it gets a message only when it calls.
  */
-static struct { bool alone, reader; } fork_;
+static bool forks_alone;
 
 static void before_fork(void) {
     bool attached = tally_thread_is_attached();
-    fork_.reader = attached && tally_thread_runs(tally_thread_current());
-    if (fork_.reader)
+    if (attached && tally_thread_runs(tally_thread_current()))
         tally_thread_list_lock();
     else
         pthread_mutex_lock(&tally_process.thread_list);
     uint32_t threads = tally_load_relaxed(&tally_process.attached);
-    fork_.alone =
+    forks_alone =
         phase() == TALLY_OFF || (threads == attached && (attached || phase() == TALLY_ON));
-    if (fork_.alone && phase() != TALLY_OFF) tally_locking_before_fork(fork_.reader);
 }
 static void after_fork(bool child) {
-    if (fork_.alone && phase() != TALLY_OFF) tally_locking_after_fork(fork_.reader, child);
-    if (child && !fork_.alone) {
+    if (child && forks_alone && phase() != TALLY_OFF) tally_locking_after_fork();
+    if (child && !forks_alone) {
         tally_store_relaxed(&tally_process.orphaned, true);
         tally_thread_forget();
         tally_locking_orphan();

@@ -39,8 +39,7 @@ static inline void tally_class_refcounts_attach(tally_thread_state *thread) {}
 static inline void tally_class_refcounts_free(tally_thread_state *thread) {}
 
 /* The forking thread is the only one: no thread waits for the lock, and its holder stays. */
-static inline void tally_locking_before_fork(bool running) {}
-static inline void tally_locking_after_fork(bool running, bool child) {}
+static inline void tally_locking_after_fork(void) {}
 
 /* No other thread runs, so nothing waits for a grace period, and nothing is borrowable. */
 static inline void tally_reclaim_request_throttle(void) {}

@@ -1,23 +1,27 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * grace_period.c: tells when no lock-free reader can still see memory that was retired, by
- * liburcu's QSBR flavour. A running thread is in a read-side section from one safepoint to the
- * next; a blocked thread is offline. A grace period has passed once every thread has been at a
- * safepoint or blocked.
+ * grace_period.c: tells when no lock-free reader can still see memory that was retired: by
+ * quiescent states (McKenney and Slingwine 1998). A running thread is in a read-side section from
+ * one safepoint to the next; a blocked thread is offline. A grace period has passed once every
+ * thread has been at a safepoint or blocked.
  *
- * A thread of our own waits for grace periods, one for all the batches that it finds, and moves
- * these to `expired`, from which an attached thread frees them. (Not call_rcu: its thread cannot be
- * joined in liburcu 0.13, and a restart of the run time needs to know that it is idle.)
+ * Nobody waits for that: a clock ticks for each batch of retired memory, a thread notes at each
+ * quiescent state what the clock says, and a batch is free once no running thread has noted less
+ * than its tick. (So do FreeBSD's SMR and CPython's QSBR.) The thread that retired the batch looks
+ * at its own safepoints, where memory that it has freed is still in its cache. A thread that goes
+ * offline leaves its batches to all others.
  *
- * Invariant: while a grace period is under way, every thread's safepoints take the slow path and
- * announce a quiescent state. So the fast path of a safepoint is one load of the breaker.
+ * A thread that has retired too much sleeps for a grace period in liburcu, to which the threads are
+ * readers as well.
  *
- * Fork: the thread that waits does not exist in the child. The forking thread waits until it is
- * idle, so that nothing is lost. In the child the first batch starts it anew. As long as that fails
- * each thread waits for its own full lists as if the backlog were too large.
+ * Invariants:
+ *  - While a batch is under way, every thread's safepoints take the slow path and note the clock.
+ *    So the fast path of a safepoint is one load of the breaker.
+ *  - The batches of a thread are its own, in the order of their ticks, or with the world stopped
+ *    the stopper's. A thread that is offline has none.
  *
- * liburcu is not built with ThreadSanitizer: `grace_period` stands for its synchronisation (release
- * at each quiescent state, acquire after a period).
+ * liburcu is not built with ThreadSanitizer: `slept` stands for its synchronisation (release at
+ * each quiescent state, acquire after a period).
  */
 #include "reclaim_internal.h"
 #include <urcu/urcu-qsbr.h>
@@ -25,9 +29,9 @@
 #ifdef TALLY_THREAD_SANITIZER
 void __tsan_acquire(void *address);
 void __tsan_release(void *address);
-static char grace_period;
-#    define QUIESCENT()           __tsan_release(&grace_period)
-#    define GRACE_PERIOD_PASSED() __tsan_acquire(&grace_period)
+static char slept;
+#    define QUIESCENT()           __tsan_release(&slept)
+#    define GRACE_PERIOD_PASSED() __tsan_acquire(&slept)
 #else
 #    define QUIESCENT()           ((void)0)
 #    define GRACE_PERIOD_PASSED() ((void)0)
@@ -35,162 +39,182 @@ static char grace_period;
 
 _Atomic size_t tally_grace_periods_under_way;
 
+/* In a line of its own: all safepoints read it while a batch is under way. */
 static struct {
-    pthread_mutex_t mutex; /* of the next five */
-    pthread_cond_t changed;
-    tally_batch *queue;     /* waits for the next grace period */
-    tally_batch *under_way; /* what the thread waits with */
-    bool busy, ending;      /* the thread waits for a grace period; the thread is to end */
-    _Atomic bool forked;    /* in a child that has not started the thread yet */
-    pthread_t thread;
-    _Atomic(tally_batch *) expired;
-} rcu = {.mutex = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
+    _Alignas(64) _Atomic uint64_t ticks;
+    char line[64 - sizeof(uint64_t)];
+} now_ = {.ticks = 1};
 
-static void wait_for_grace_period(void) {
-    urcu_qsbr_synchronize_rcu();
-    GRACE_PERIOD_PASSED();
+/* Batches of threads that went offline, and of all with the world stopped. */
+static struct {
+    pthread_mutex_t mutex;        /* all changes; a leaf */
+    _Atomic(tally_batch *) first; /* in no order */
+    uint64_t lowest;              /* of their ticks */
+} left = {.mutex = PTHREAD_MUTEX_INITIALIZER};
+
+static uint64_t ticks(void) {
+    /* acquire: pairs with the tick of a batch; what that thread had unlinked before is not found
+     * from here on */
+    return tally_load_acquire(&now_.ticks);
+}
+
+/* ---- batches ------------------------------------------------------------------- */
+
+void tally_grace_period_queue(tally_batch *batch) {
+    tally_locking_thread *self = &tally_thread_current()->locking;
+    /* seq_cst: after the memory was unlinked and before the looks at what others have noted; the
+     * other side are ticks() and tally_reclaim_online */
+    batch->tick = tally_add_seq_cst(&now_.ticks, 1) + 1;
+    batch->next = NULL;
+    if (self->batches)
+        self->last_batch->next = batch;
+    else
+        self->batches = batch;
+    self->last_batch = batch;
+    tally_grace_period_announce();
+}
+
+/* With left.mutex, or the world stopped. */
+static void leave(tally_batch *first, uint64_t lowest) {
+    tally_batch *last = first;
+    while (last->next) last = last->next;
+    tally_batch *others = tally_load_relaxed(&left.first);
+    if (!others || lowest < left.lowest) left.lowest = lowest;
+    last->next = others;
+    tally_store_relaxed(&left.first, first);
+}
+
+static void leave_all(tally_locking_thread *self) {
+    if (TALLY_LIKELY(!self->batches)) return;
+    pthread_mutex_lock(&left.mutex);
+    leave(self->batches, self->batches->tick);
+    pthread_mutex_unlock(&left.mutex);
+    self->batches = NULL;
 }
 
 void tally_grace_period_expire(tally_batch *first) {
     if (!first) return;
-    tally_batch *last = first, *expired = tally_load_relaxed(&rcu.expired);
-    while (last->next) last = last->next;
-    do {
-        last->next = expired;
-        /* release: pairs with the acquire of tally_grace_period_take_expired */
-    } while (!tally_cas_weak_release(&rcu.expired, &expired, first));
+    for (tally_batch *batch = first; batch; batch = batch->next) batch->tick = 0;
+    leave(first, 0);
 }
 
-tally_batch *tally_grace_period_take_expired(void) {
-    if (!tally_load_relaxed(&rcu.expired)) return NULL;
-    /* acquire: pairs with the release of tally_grace_period_expire */
-    return tally_swap_acquire(&rcu.expired, NULL);
-}
-
-/* ---- the thread that waits -------------------------------------------------- */
-
-static void *wait_for_grace_periods(void *nothing) {
-    pthread_mutex_lock(&rcu.mutex);
-    for (;;) {
-        while (!rcu.queue && !rcu.ending) pthread_cond_wait(&rcu.changed, &rcu.mutex);
-        if (!rcu.queue) break;
-        rcu.under_way = rcu.queue;
-        rcu.queue = NULL;
-        rcu.busy = true;
-        pthread_mutex_unlock(&rcu.mutex);
-        wait_for_grace_period();
-        pthread_mutex_lock(&rcu.mutex);
-        tally_grace_period_expire(rcu.under_way);
-        rcu.under_way = NULL;
-        rcu.busy = false;
-        pthread_cond_broadcast(&rcu.changed);
+void tally_grace_period_expire_all(void) {
+    tally_batch *others = tally_load_relaxed(&left.first);
+    tally_store_relaxed(&left.first, NULL);
+    tally_grace_period_expire(others);
+    tally_each_thread(thread) {
+        tally_grace_period_expire(thread->locking.batches);
+        thread->locking.batches = NULL;
     }
-    pthread_mutex_unlock(&rcu.mutex);
-    return nothing;
 }
 
-static bool start_thread(void) {
-    return pthread_create(&rcu.thread, NULL, wait_for_grace_periods, NULL) == 0;
-}
-
-int tally_reclaim_start(void) {
-    rcu.ending = rcu.busy = false;
-    rcu.forked = false;
-    return start_thread() ? 0 : -1;
-}
-
-void tally_grace_period_end(void) {
-    pthread_mutex_lock(&rcu.mutex);
-    rcu.ending = true;
-    pthread_cond_broadcast(&rcu.changed);
-    pthread_mutex_unlock(&rcu.mutex);
-    if (!rcu.forked) pthread_join(rcu.thread, NULL);
-}
-
-bool tally_grace_period_is_forked(void) { return rcu.forked; }
-
-bool tally_grace_period_has_thread(void) {
-    if (TALLY_LIKELY(!rcu.forked)) return true;
-    pthread_mutex_lock(&rcu.mutex);
-#ifndef TALLY_THREAD_SANITIZER /* lets no child of a process with several threads start one */
-    if (rcu.forked && start_thread()) rcu.forked = false;
-#endif
-    pthread_mutex_unlock(&rcu.mutex);
-    return !rcu.forked;
-}
-
-void tally_grace_period_queue(tally_batch *batch) {
-    pthread_mutex_lock(&rcu.mutex);
-    batch->next = rcu.queue;
-    rcu.queue = batch;
-    pthread_cond_broadcast(&rcu.changed);
-    pthread_mutex_unlock(&rcu.mutex);
-    tally_grace_period_announce();
-}
-
-void tally_grace_period_expire_queue(void) {
-    pthread_mutex_lock(&rcu.mutex);
-    tally_batch *first = rcu.queue;
-    rcu.queue = NULL;
-    pthread_mutex_unlock(&rcu.mutex);
-    tally_grace_period_expire(first);
-}
-
-/* The lock keeps the thread that waits from moving a batch. Attached threads take expired ones, and
- * they are stopped. */
-void tally_grace_period_lists(const tally_batch *lists[TALLY_BATCH_LISTS]) {
-    pthread_mutex_lock(&rcu.mutex);
-    lists[0] = rcu.queue;
-    lists[1] = rcu.under_way;
-    lists[2] = tally_load_acquire(&rcu.expired); /* pairs with tally_grace_period_expire */
-}
-void tally_grace_period_lists_end(void) { pthread_mutex_unlock(&rcu.mutex); }
-
-void tally_grace_period_wait_for_queue(void) {
-    tally_reclaim_offline(); /* or the grace period would wait for this thread */
-    pthread_mutex_lock(&rcu.mutex);
-    while (rcu.queue || rcu.busy) pthread_cond_wait(&rcu.changed, &rcu.mutex);
-    pthread_mutex_unlock(&rcu.mutex);
-    tally_reclaim_online();
-}
-
-/* The caller is the only attached thread, and holds the thread list's lock. */
-void tally_reclaim_before_fork(bool reader) {
-    if (reader) tally_reclaim_offline(); /* or the grace period would wait for this thread */
-    pthread_mutex_lock(&rcu.mutex);
-    while (!rcu.forked && (rcu.queue || rcu.busy)) pthread_cond_wait(&rcu.changed, &rcu.mutex);
-}
-void tally_reclaim_after_fork(bool reader, bool child) {
-    if (child) {
-        rcu.forked = true;
-        pthread_cond_init(&rcu.changed, NULL); /* the thread waited for it */
+/* What all running threads have noted, at least; 0: one has noted less than `tick`. Most often that
+ * is the one that had last time. */
+static uint64_t noted_by_all(tally_locking_thread *self, uint64_t tick) {
+    uint64_t least = UINT64_MAX;
+    if (self->laggard) {
+        uint64_t noted = tally_load_seq_cst(&self->laggard->noted);
+        if (noted && noted < tick) return 0;
     }
-    pthread_mutex_unlock(&rcu.mutex);
-    if (reader) tally_reclaim_online();
+    tally_each_thread(thread) {
+        /* acquire pairs with the release at a quiescent state: that thread's reads are over.
+         * seq_cst: if it is offline here, it sees after tally_reclaim_online what was unlinked
+         * before the tick */
+        uint64_t noted = tally_load_seq_cst(&thread->locking.noted);
+        if (!noted) continue;
+        if (noted < tick) {
+            self->laggard = &thread->locking;
+            return 0;
+        }
+        if (noted < least) least = noted;
+    }
+    return least;
 }
+
+/* With left.mutex. */
+static tally_batch *take_left(tally_locking_thread *self) {
+    uint64_t passed = noted_by_all(self, left.lowest);
+    if (!passed) return NULL;
+    tally_batch *expired = NULL, *stay = NULL;
+    left.lowest = UINT64_MAX;
+    for (tally_batch *batch = tally_load_relaxed(&left.first), *next; batch; batch = next) {
+        next = batch->next;
+        bool free = batch->tick <= passed;
+        batch->next = free ? expired : stay;
+        *(free ? &expired : &stay) = batch;
+        if (!free && batch->tick < left.lowest) left.lowest = batch->tick;
+    }
+    tally_store_relaxed(&left.first, stay);
+    return expired;
+}
+
+tally_batch *tally_grace_period_take_expired(tally_thread_state *thread) {
+    tally_locking_thread *self = &thread->locking;
+    tally_batch *expired = NULL;
+    /* relaxed: looked at again under the mutex. Who has it takes them. */
+    if (tally_load_relaxed(&left.first) && pthread_mutex_trylock(&left.mutex) == 0) {
+        if (tally_load_relaxed(&left.first)) expired = take_left(self);
+        pthread_mutex_unlock(&left.mutex);
+    }
+    uint64_t passed = self->batches ? noted_by_all(self, self->batches->tick) : 0;
+    for (tally_batch *batch; passed && (batch = self->batches) && batch->tick <= passed;) {
+        self->batches = batch->next;
+        batch->next = expired;
+        expired = batch;
+    }
+    return expired;
+}
+
+tally_batch *tally_grace_period_take_all(void) {
+    tally_batch *all = tally_load_relaxed(&left.first);
+    tally_store_relaxed(&left.first, NULL);
+    return all;
+}
+
+const tally_batch *tally_grace_period_left(void) { return tally_load_relaxed(&left.first); }
 
 /* ---- readers ----------------------------------------------------------------- */
 
-void tally_reclaim_attach(void) { urcu_qsbr_register_thread(); }
-void tally_grace_period_detach(void) {
+static void note(tally_locking_thread *self) {
+    uint64_t noted = ticks();
+    if (tally_load_relaxed(&self->noted) == noted) return;
+    /* release: pairs with noted_by_all */
+    tally_store_release(&self->noted, noted);
+}
+
+void tally_reclaim_attach(tally_thread_state *thread) {
+    note(&thread->locking);
+    urcu_qsbr_register_thread(); /* with a full fence, as below */
+}
+void tally_grace_period_detach(tally_thread_state *thread) {
+    leave_all(&thread->locking);
+    /* release: as in note */
+    tally_store_release(&thread->locking.noted, 0);
     QUIESCENT();
     urcu_qsbr_unregister_thread();
 }
-void tally_grace_period_quiescent(void) {
+void tally_grace_period_quiescent(tally_thread_state *thread) {
+    note(&thread->locking);
     QUIESCENT();
     urcu_qsbr_quiescent_state();
 }
-void tally_reclaim_offline(void) {
+void tally_reclaim_offline(tally_thread_state *thread) {
+    leave_all(&thread->locking);
+    /* release: as in note */
+    tally_store_release(&thread->locking.noted, 0);
     QUIESCENT();
     urcu_qsbr_thread_offline();
 }
-void tally_reclaim_online(void) {
+void tally_reclaim_online(tally_thread_state *thread) {
+    note(&thread->locking);
+    /* With a full fence: the note goes before all that the thread reads from now on. Pairs with the
+     * tick and noted_by_all. */
     urcu_qsbr_thread_online();
     TALLY_FAILPOINT(online);
     /* seq_cst, after the status: pairs with the announcement, which leaves out blocked threads.
      * A grace period that began before the announcement saw this thread run is seen here. */
     if (tally_load_seq_cst(&tally_grace_periods_under_way))
-        tally_breaker_set(tally_thread_current(), TALLY_BREAK_QUIESCE);
+        tally_breaker_set(thread, TALLY_BREAK_QUIESCE);
 }
 
 /* A blocked thread hinders no grace period. When it comes back it looks itself, by one load. */
@@ -198,8 +222,10 @@ void tally_grace_period_announce(void) {
     /* tally_each_thread's seq_cst: after the count; pairs with slot_take: a
      * slot that is not seen here belongs to a thread whose safepoints see the count */
     tally_each_thread(thread) {
-        /* seq_cst, after the count; pairs with tally_reclaim_online */
-        if (tally_load_seq_cst(&thread->status) == TALLY_RUNNING)
+        /* seq_cst, after the count; pairs with tally_reclaim_online, and with the thread that
+         * clears the bit and then reads the count */
+        if (tally_load_seq_cst(&thread->status) == TALLY_RUNNING &&
+            !(tally_load_seq_cst(&thread->head.breaker) & TALLY_BREAK_QUIESCE))
             tally_breaker_set(thread, TALLY_BREAK_QUIESCE);
     }
 }
@@ -213,7 +239,8 @@ void tally_grace_period_wait(tally_thread_state *thread) {
     tally_wait_begin(thread, "waiting for a grace period");
     TALLY_FAILPOINT(grace_wait);
     uint64_t since = tally_now();
-    wait_for_grace_period();
+    urcu_qsbr_synchronize_rcu();
+    GRACE_PERIOD_PASSED();
     TALLY_EVENT_ADD(TALLY_EVENT_grace_wait_ns, tally_now() - since);
     tally_wait_end();
     tally_sub_seq_cst(&tally_grace_periods_under_way, 1);

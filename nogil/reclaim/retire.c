@@ -3,8 +3,8 @@
  * retire.c: memory that lock-free readers may still see is retired: it waits for a grace period
  * (grace_period.c) and is freed afterwards.
  *
- * A thread collects retired memory in a list. A full list goes as one batch to the thread that
- * waits for grace periods. An attached thread frees expired batches at its safepoints.
+ * A thread collects retired memory in a list. A full list becomes a batch, which the thread frees
+ * at a safepoint after the grace period.
  *
  * Bound of the backlog: a thread that retires more while the backlog is past TALLY_WAITING_LIMIT is
  * throttled: it waits for a grace period itself at its next safepoint, or before it blocks. A
@@ -44,7 +44,7 @@ static void free_dead(tally_dead_list dead) {
 }
 
 void tally_reclaim_free(void) {
-    tally_batch *b = tally_grace_period_take_expired();
+    tally_batch *b = tally_grace_period_take_expired(tally_thread_current());
     for (tally_batch *next; b; b = next) {
         next = b->next;
         tally_sub_relaxed(&backlog.bytes, b->bytes);
@@ -140,10 +140,11 @@ static tally_batch *make_batch(tally_locking_thread *self) {
     return b;
 }
 
-/* Without memory, or a thread that waits, the list stays for the next flush or throttle. */
+/* Of any slot, to the caller's batches. Without memory the list stays for the next flush or
+ * throttle. */
 static void flush_batch(tally_locking_thread *self) {
     record_backlog();
-    tally_batch *b = tally_grace_period_has_thread() ? make_batch(self) : NULL;
+    tally_batch *b = make_batch(self);
     if (b) tally_grace_period_queue(b);
 }
 
@@ -184,9 +185,7 @@ static void throttle(tally_thread_state *thread, tally_locking_thread *self) {
 static bool has_to_throttle(tally_thread_state *thread) {
     tally_locking_thread *self = &thread->locking;
     return !self->throttled &&
-           (self->throttle_requested ||
-            (retired_any(self) &&
-             (is_too_much(self) || (tally_grace_period_is_forked() && is_full(self)))));
+           (self->throttle_requested || (retired_any(self) && is_too_much(self)));
 }
 
 /* True: sections were held, and the caller resumes them. */
@@ -233,27 +232,31 @@ static void each_of(tally_retired *node, tally_dead_list dead,
         visitor->object(dead.large, visitor->context);
 }
 
+static void each_in(const tally_batch *batch, const tally_reclaim_visitor *visitor) {
+    for (; batch; batch = batch->next) each_of(batch->first, batch->dead, visitor);
+}
+
 void tally_reclaim_each(const tally_reclaim_visitor *visitor) {
     tally_each_thread(thread) {
         each_of(thread->locking.retired, thread->locking.retired_dead, visitor);
         each_of(thread->locking.throttled_list, thread->locking.throttled_dead, visitor);
+        each_in(thread->locking.batches, visitor);
     }
-    const tally_batch *lists[TALLY_BATCH_LISTS];
-    tally_grace_period_lists(lists);
-    for (size_t i = 0; i < TALLY_BATCH_LISTS; i++)
-        for (const tally_batch *batch = lists[i]; batch; batch = batch->next)
-            each_of(batch->first, batch->dead, visitor);
-    tally_grace_period_lists_end();
+    each_in(tally_grace_period_left(), visitor);
 }
 
 /* ---- hooks ------------------------------------------------------------------ */
 
 void tally_reclaim_safepoint(tally_thread_state *thread) {
     TALLY_FAILPOINT(quiescent);
-    tally_grace_period_quiescent();
+    tally_grace_period_quiescent(thread);
     tally_locking_thread *self = &thread->locking;
     tally_reclaim_free(); /* that may shrink the backlog enough */
     flush_or_throttle(thread, true);
+    if (self->batches) { /* where no other thread runs, they are free now */
+        tally_grace_period_quiescent(thread);
+        tally_reclaim_free();
+    }
     /* seq_cst: the bit goes first, then the count is read; a thread that flushes counts first and
      * then sets the bit */
     tally_breaker_clear(thread, TALLY_BREAK_QUIESCE);
@@ -280,8 +283,8 @@ void tally_reclaim_before_blocking(tally_thread_state *thread) {
  * world runs. A list for which there is no memory waits as before.
  */
 void tally_reclaim_stopped(void) {
-    tally_grace_period_quiescent(); /* a period under way waits for no other thread */
-    tally_grace_period_expire_queue();
+    tally_grace_period_quiescent(tally_thread_current()); /* none waits for another thread */
+    tally_grace_period_expire_all();
     tally_each_thread(thread)
         if (retired_any(&thread->locking)) tally_grace_period_expire(make_batch(&thread->locking));
 }
@@ -291,7 +294,7 @@ void tally_reclaim_stopped(void) {
 void tally_reclaim_detach(tally_thread_state *thread) {
     if (retired_any(&thread->locking)) flush_batch(&thread->locking);
     thread->locking.throttle_requested = false;
-    tally_grace_period_detach();
+    tally_grace_period_detach(thread);
 }
 
 /* By the last thread: frees the whole backlog, and what that retires. */
@@ -305,7 +308,7 @@ void tally_reclaim_drain(tally_thread_state *thread) {
             if (retired_any(&slot->locking)) throttle(thread, &slot->locking);
         }
         if (!any && !tally_load_seq_cst(&tally_grace_periods_under_way)) return;
-        tally_grace_period_wait_for_queue();
+        tally_grace_period_quiescent(thread);
         tally_reclaim_free();
         tally_refcount_safepoint(thread);
     }
@@ -314,8 +317,7 @@ void tally_reclaim_drain(tally_thread_state *thread) {
 /* No thread is attached. The last detach retired only pools and blocks, which go with the region.
  */
 void tally_reclaim_end(void) {
-    tally_grace_period_end();
-    tally_batch *b = tally_grace_period_take_expired();
+    tally_batch *b = tally_grace_period_take_all();
     for (tally_batch *next; b; b = next) {
         next = b->next;
         free(b);

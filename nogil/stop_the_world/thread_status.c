@@ -23,7 +23,7 @@
  * store those, then read the status. One of the two sees the other. */
 void tally_become_blocked(tally_thread_state *thread, const char *doing) {
     TALLY_CHECKED(tally_check_may_wait());
-    tally_reclaim_offline();
+    tally_reclaim_offline(thread);
     tally_store_relaxed(&thread->locking.doing, doing);
     thread->locking.left_at = tally_trace_begin();
     TALLY_FAILPOINT(blocking);
@@ -51,7 +51,7 @@ static void become_running(tally_thread_state *thread, bool parked) {
     if (waited) tally_world_has_resumed();
     tally_trace_end(TALLY_TRACK_THREAD, tally_load_relaxed(&thread->locking.doing),
                     thread->locking.left_at);
-    tally_reclaim_online();
+    tally_reclaim_online(thread);
 }
 void tally_become_running(tally_thread_state *thread) { become_running(thread, false); }
 
@@ -132,7 +132,7 @@ void tally_locking_safepoint(tally_thread_state *thread) {
 
 void tally_locking_attach(tally_thread_state *thread) {
     tally_locks_attach(&thread->locking);
-    tally_reclaim_attach();
+    tally_reclaim_attach(thread);
     tally_breaker_set(thread, TALLY_BREAK_QUIESCE); /* a grace period may be under way */
 }
 void tally_locking_detach(tally_thread_state *thread) {
@@ -143,13 +143,11 @@ void tally_locking_detach(tally_thread_state *thread) {
 int tally_locking_start(void) {
     tally_locks_start();
     tally_per_thread_start();
-    return tally_reclaim_start();
+    return 0;
 }
 void tally_locking_end(void) { tally_reclaim_end(); }
-void tally_locking_before_fork(bool running) { tally_reclaim_before_fork(running); }
-void tally_locking_after_fork(bool running, bool child) {
-    if (child) tally_locks_start(); /* membarrier is registered per process */
-    tally_reclaim_after_fork(running, child);
+void tally_locking_after_fork(void) {
+    tally_locks_start(); /* membarrier is registered per process */
 }
 
 /* By the last thread, before the end: frees the whole backlog. */

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * grace.pml: retired memory is freed after a grace period, and it is freed: batches, the count of
- * those under way, the breaker's bit, and liburcu's QSBR.
- * Stands for nogil/reclaim/grace_period.c (wait_for_grace_periods, tally_grace_period_announce,
- * tally_reclaim_offline, _online) and retire.c (tally_retire, tally_reclaim_flush, _safepoint,
- * _free); the first bits of the breaker in core/runtime/threads.c attach; of liburcu, urcu-qsbr.h's
- * quiescent_state, thread_offline, thread_online, synchronize_rcu.
+ * grace.pml: retired memory is freed after a grace period, and it is freed: batches, the clock, what
+ * the threads note of it, the count of batches under way, the breaker's bit, and the batches that a
+ * thread leaves when it goes offline.
+ * Stands for nogil/reclaim/grace_period.c (all but the waits in liburcu) and retire.c (tally_retire,
+ * tally_reclaim_flush, _safepoint, _free); the first bits of the breaker in core/runtime/threads.c
+ * attach.
  *
  * Bounds: one place that points to a block. A writer replaces it RETIRES times and retires the old
- * block, each as a batch of its own. A reader attaches late, reads READS times, and blocks once.
- * One thread waits for grace periods. All three store through buffers. Full state space.
+ * block, each as a batch of its own; it may block for ever then. A reader attaches late, reads READS
+ * times, and blocks once. Both store through buffers. Full state space.
  *
  * Safety: no thread looks at a block that was freed. A block stands for all memory that waits for a
  * grace period: an array, a table, a removed key, a pool that changes kind. Nothing is lost:
@@ -17,7 +17,8 @@
  * all retired blocks are freed (else an invalid end state).
  *
  * Left out: the limit of bytes (throttle), a stop of the world as a grace period, batches of more
- * than one piece, no memory for a batch, detaching with a list, the end of the run time.
+ * than one piece, no memory for a batch, the end of the run time, the thread that is looked at
+ * first (laggard).
  */
 #ifndef RETIRES
 #define RETIRES 2
@@ -26,58 +27,94 @@
 #define READS 2
 #endif
 #define PLACE 0
-#define CTR(t) (1 + (t))    /* liburcu's: 0 offline, else the last period seen */
+#define NOTED(t) (1 + (t))    /* 0: offline */
 #define WORDS 3
-#define BUFFERS 3
+#define BUFFERS 2
 #define DEPTH 2
 #define ON_STORE(word) skip
 #define WRITER 0
 #define READER 1
-#define WAITER 2
 #include "buffer.pml"
 
 bool quiesce[2];                /* TALLY_BREAK_QUIESCE */
-bool blocked;                   /* the reader's status */
+bool blocked[2];                /* the status */
 byte under_way;
-byte queued, expired;          /* batches: a bit for each block */
-byte period = 1;            /* gp.ctr */
-bool registered[2];
+byte clock = 1;
+byte tick[RETIRES];             /* of a batch, here a block */
+byte mine, left;                /* the writer's batches, those left: a bit for each block */
 bool freed[RETIRES + 1];
 bool finished[2];
 bool all_freed;
+bool taken;                     /* left.mutex, and its list is looked at */
 
 #define CHECK_ALL all_freed = (freed[0] + freed[1] == 2)
 
+/* note: two steps */
 inline quiescent(t) {
-    /* a full fence on either side */
-    atomic { drained(t) -> seen = period };
-    store_seq_cst(t, CTR(t), seen)
+    seen = clock;
+    store(t, NOTED(t), seen)
 }
-inline offline(t) { store_seq_cst(t, CTR(t), 0) }
+inline offline(t) {
+#ifndef BLOCKS_WITH_BATCHES
+    if
+    :: t == WRITER && mine -> atomic { drained(t) -> left = left | mine; mine = 0 }
+    :: else
+    fi;
+#endif
+    store(t, NOTED(t), 0)
+}
 inline online(t) {
-    seen = period;
-    store(t, CTR(t), seen);
+    seen = clock;
+    store(t, NOTED(t), seen);
 #ifndef ONLINE_WITHOUT_FENCE
     drained(t)
 #endif
 }
 
-inline free_expired(t) {
-    atomic { drained(t) -> batch = expired; expired = 0 };
-    atomic {
-        if
-        :: batch & 1 -> assert(!freed[0]); freed[0] = true; under_way--
-        :: else
-        fi;
-        if
-        :: batch & 2 -> assert(!freed[1]); freed[1] = true; under_way--
-        :: else
-        fi;
-        batch = 0;
-        CHECK_ALL
-    }
+/* noted_by_all: a load for each thread, at different times; then a batch that is done is freed. */
+#ifdef NO_LOOK
+#define PASSED(b) true
+#else
+#define PASSED(b) (least >= tick[b])
+#endif
+inline look(t) {
+    least = 255;
+    load(t, NOTED(WRITER), seen);
+    if
+    :: seen && seen < least -> least = seen
+    :: else
+    fi;
+    load(t, NOTED(READER), seen);
+    if
+    :: seen && seen < least -> least = seen
+    :: else
+    fi
 }
-
+inline free_block(b, list) {
+    if
+    :: (list & (1 << b)) && PASSED(b) ->
+        assert(!freed[b]);
+        freed[b] = true;
+        under_way--;
+        list = list & ~(1 << b)
+    :: else
+    fi
+}
+inline free_expired(t) {
+    /* left.mutex, one thread at a time */
+    if
+    :: atomic { drained(t) && left && !taken -> taken = true };
+        look(t);
+        atomic { free_block(0, left); free_block(1, left); taken = false; CHECK_ALL }
+    :: else
+    fi;
+    if
+    :: t == WRITER && mine ->
+        look(t);
+        atomic { drained(t) -> free_block(0, mine); free_block(1, mine); CHECK_ALL }
+    :: else
+    fi
+}
 /* tally_reclaim_safepoint, from the quiescent state on */
 inline safepoint(t) {
     quiescent(t);
@@ -95,6 +132,13 @@ inline safepoint(t) {
     fi
 }
 
+inline announce() {
+    quiesce[WRITER] = true;
+    if
+    :: !blocked[READER] -> quiesce[READER] = true
+    :: else
+    fi
+}
 /* tally_reclaim_flush of one block */
 inline flush(block) {
 #ifdef FREE_AT_ONCE
@@ -102,37 +146,39 @@ inline flush(block) {
     CHECK_ALL;
 #else
 #ifdef BITS_THEN_COUNT
-    quiesce[WRITER] = true;
-    quiesce[READER] = true;
+    announce();
 #endif
     atomic { drained(WRITER) -> under_way++ };
-    queued = queued | (1 << block);     /* rcu.mutex */
+#ifdef NO_TICK
+    tick[block] = clock;
+#else
+    atomic { drained(WRITER) -> clock++; tick[block] = clock };
+#endif
+    mine = mine | (1 << block);
 #ifndef BITS_THEN_COUNT
-    quiesce[WRITER] = true;
-    if
-    :: !blocked -> quiesce[READER] = true
-    :: blocked
-    fi
+    announce()
 #endif
 #endif
 }
 
-
 /* A thread goes on with safepoints. Only those are steps that take the slow path and change
  * something; so a wait in vain for one is an invalid end state. */
+#define PAST(t, b) (mem[NOTED(t)] == 0 || mem[NOTED(t)] >= tick[b])
+#define CAN_FREE(list) (((list & 1) && PAST(WRITER, 0) && PAST(READER, 0)) || \
+                        ((list & 2) && PAST(WRITER, 1) && PAST(READER, 1)))
 inline idle(t) {
     do
-    :: quiesce[t] && !all_freed && (mem[CTR(t)] != period || expired) -> safepoint(t)
+    :: quiesce[t] && !all_freed && (mem[NOTED(t)] != clock ||
+            (!taken && CAN_FREE(left)) || (t == WRITER && CAN_FREE(mine))) -> safepoint(t)
     :: all_freed -> break
     od
 }
 
 proctype writer() {
-    byte block, next, batch;
+    byte block, next, least;
     short seen;
     bool again;
 
-    registered[WRITER] = true;
     online(WRITER);
     next = 0;
     do
@@ -152,23 +198,28 @@ proctype writer() {
     :: quiesce[WRITER] -> safepoint(WRITER)
     :: next == RETIRES -> break
     od;
-    idle(WRITER);
+    if
+    :: true -> idle(WRITER)
+    :: true ->
+        offline(WRITER);
+        atomic { drained(WRITER) -> blocked[WRITER] = true };
+        all_freed
+    fi;
     finished[WRITER] = true
 }
 
 proctype reader() {
-    byte reads = READS, batch;
+    byte reads = READS, least;
     short seen, block;
     bool again, blocks = true;
 
-    /* attach: the breaker first, then liburcu knows the thread */
+    /* attach: the breaker first */
 #ifdef ATTACH_WITHOUT_BIT
     quiesce[READER] = false;
 #else
     quiesce[READER] = true;
 #endif
     online(READER);
-    registered[READER] = true;
     do
     :: reads > 0 ->
         reads--;
@@ -185,8 +236,8 @@ proctype reader() {
         blocks = false;
 #ifndef BLOCKS_ONLINE
         offline(READER);
-        atomic { drained(READER) -> blocked = true };
-        /* The thread may stay blocked until others have freed all. */
+        atomic { drained(READER) -> blocked[READER] = true };
+        /* The thread may stay blocked until others have freed all. They can, unless all are. */
         if
         :: all_freed
         :: true
@@ -194,7 +245,7 @@ proctype reader() {
 #ifdef LOOK_WHILE_BLOCKED
         again = under_way > 0;
 #endif
-        blocked = false;
+        blocked[READER] = false;
         online(READER);
         /* tally_reclaim_online */
 #if !defined(LOOK_WHILE_BLOCKED) && !defined(NO_LOOK_ONLINE)
@@ -217,29 +268,6 @@ proctype reader() {
     finished[READER] = true
 }
 
-/* wait_for_grace_periods, synchronize_rcu */
-proctype waiter() {
-    byte batch;
-
-end:
-    do
-    :: atomic { queued -> batch = queued; queued = 0 };
-#ifndef NO_WAIT
-        atomic { drained(WAITER) -> period++ };
-        if
-        :: atomic { registered[WRITER] -> mem[CTR(WRITER)] == 0 || mem[CTR(WRITER)] == period }
-        :: !registered[WRITER]
-        fi;
-        if
-        :: registered[READER] ->
-            (mem[CTR(READER)] == 0 || mem[CTR(READER)] == period)
-        :: !registered[READER]
-        fi;
-#endif
-        expired = expired | batch
-    od
-}
-
 init {
-    atomic { run writer(); run reader(); run waiter() }
+    atomic { run writer(); run reader() }
 }

@@ -93,7 +93,9 @@ sampling fails STOP_ANYWHERE
 sampling fails SPREAD_BY_STORE
 sampling fails SPREAD_UNHELD
 grace   holds
-grace   fails NO_WAIT
+grace   fails NO_LOOK
+grace   fails NO_TICK
+grace   fails BLOCKS_WITH_BATCHES
 grace   fails FREE_AT_ONCE
 grace   fails RETIRE_THEN_REPLACE
 grace   fails SAFEPOINT_IN_READ
