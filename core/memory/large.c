@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * large.c: blocks of more than 512 bytes, which malloc gives. They are in a list, so that a walk
+ * large.c: blocks of more than 512 bytes, which malloc gives. They are in lists, so that a walk
  * finds them, and count towards a collection.
+ *
+ * Without a GIL threads that make and free large blocks at once would wait for one list's lock (a
+ * third of the time of list-replace on two threads). So there are several lists, a block is in the
+ * one of the thread that made it, and the sum of all bytes is told of in steps of STEP.
  */
 #include "debug/debug.h"
 #include "gc/collector.h"
@@ -13,7 +17,7 @@ typedef struct large {
     size_t bytes;
     tally_retired retired;
     tally_object *link; /* in a tally_dead_list */
-    uint8_t kind;
+    uint8_t kind, list;
     uint32_t handle; /* Of a container, where the layout has handles. */
     _Atomic uint8_t marks[TALLY_LARGE_SIDE_MARKS];
 #ifdef TALLY_DEBUG
@@ -23,21 +27,31 @@ typedef struct large {
     _Alignas(16) char block[];
 } large;
 
-static struct {
-    pthread_mutex_t lock;
+enum { LISTS = TALLY_LOCK_FREE_READS ? 16 : 1, STEP = 32 << 10 };
+
+/* Each in lines of its own. */
+typedef struct list {
+    _Alignas(64) pthread_mutex_t lock; /* of all here */
     large *first;
-    size_t blocks;
-    _Atomic size_t bytes;  /* changed under the lock */
+    size_t blocks, bytes;
+    size_t told; /* of the bytes, in large_blocks.bytes */
+} list;
+static list lists[LISTS];
+
+static struct {
+    _Atomic size_t bytes;  /* of all lists, less what each has not told of yet */
     _Atomic size_t due;    /* A collection is due above that many bytes. */
     _Atomic size_t beside; /* Bytes of arenas when the last full collection marked. */
     /* Handles: room; ever used; the first free one, which links to the next through the table (0:
-     * none). */
+     * none). Under the list's lock. */
     uint32_t handles, handles_used, handle_free;
-} large_blocks = {.lock = PTHREAD_MUTEX_INITIALIZER};
+} large_blocks;
+_Static_assert(LISTS == 1 || !TALLY_FIXED_HANDLES, "one lock guards the handles");
 tally_object **tally_handles;
 
 int tally_large_start(void) {
     tally_store_relaxed(&large_blocks.due, TALLY_LARGE_GARBAGE);
+    for (size_t i = 0; i < LISTS; i++) pthread_mutex_init(&lists[i].lock, NULL);
     if (!TALLY_FIXED_HANDLES) return 0;
     large_blocks.handles = 64;
     large_blocks.handles_used = TALLY_FIXED_HANDLES;
@@ -46,18 +60,19 @@ int tally_large_start(void) {
 }
 
 void tally_large_end(void) {
-    for (large *block = large_blocks.first, *next; block; block = next) {
-        next = block->next;
-        free(block);
+    for (size_t i = 0; i < LISTS; i++) {
+        for (large *block = lists[i].first, *next; block; block = next) {
+            next = block->next;
+            free(block);
+        }
+        lists[i] = (list){.first = NULL};
     }
-    large_blocks.first = NULL;
-    large_blocks.blocks = 0;
     tally_store_relaxed(&large_blocks.bytes, 0);
     free(tally_handles);
     tally_handles = NULL;
 }
 
-/* large_blocks.lock held. */
+/* The list's lock is held, of which there is one where there are handles. */
 static bool handle_take(large *block) {
     if (large_blocks.handle_free) {
         block->handle = large_blocks.handle_free;
@@ -106,6 +121,19 @@ void tally_memory_collected(bool marked) {
         tally_store_relaxed(&large_blocks.due, due);
 }
 
+/* The list's lock is held. Returns the bytes of all lists. */
+static size_t count_bytes(list *list, size_t change) {
+    list->bytes += change;
+    size_t untold = list->bytes - list->told;
+    if (LISTS == 1) {
+        tally_store_relaxed(&large_blocks.bytes, list->bytes);
+    } else if (untold + STEP > 2 * STEP) {
+        list->told = list->bytes;
+        return tally_add_relaxed(&large_blocks.bytes, untold) + untold;
+    }
+    return large_bytes();
+}
+
 void *tally_large_alloc(unsigned kind, size_t size) {
     if (size > PTRDIFF_MAX - sizeof(large)) return NULL;
     large *block = malloc(sizeof *block + size);
@@ -114,36 +142,38 @@ void *tally_large_alloc(unsigned kind, size_t size) {
     block->kind = (uint8_t)kind;
     memset((void *)block->marks, 0, sizeof block->marks);
     if (kind != TALLY_RAW) tally_block_start_dead(block->block);
-    pthread_mutex_lock(&large_blocks.lock);
+    block->list = (uint8_t)(tally_self.id % LISTS);
+    list *list = &lists[block->list];
+    pthread_mutex_lock(&list->lock);
     if (TALLY_FIXED_HANDLES && kind == TALLY_CONTAINERS && !handle_take(block)) {
-        pthread_mutex_unlock(&large_blocks.lock);
+        pthread_mutex_unlock(&list->lock);
         free(block);
         return NULL;
     }
     block->previous = NULL;
-    block->next = large_blocks.first;
+    block->next = list->first;
     if (block->next) block->next->previous = block;
-    large_blocks.first = block;
-    large_blocks.blocks++;
-    size_t bytes = large_bytes() + size;
-    tally_store_relaxed(&large_blocks.bytes, bytes);
-    pthread_mutex_unlock(&large_blocks.lock);
+    list->first = block;
+    list->blocks++;
+    size_t bytes = count_bytes(list, size);
+    pthread_mutex_unlock(&list->lock);
     if (TALLY_UNLIKELY(bytes > tally_load_relaxed(&large_blocks.due))) tally_collector_nudge();
     return block->block;
 }
 
 static void large_forget(large *block) {
     uint64_t began = TALLY_DETAILED ? tally_now() : 0;
-    pthread_mutex_lock(&large_blocks.lock);
+    list *list = &lists[block->list];
+    pthread_mutex_lock(&list->lock);
     if (block->previous)
         block->previous->next = block->next;
     else
-        large_blocks.first = block->next;
+        list->first = block->next;
     if (block->next) block->next->previous = block->previous;
-    large_blocks.blocks--;
-    tally_store_relaxed(&large_blocks.bytes, large_bytes() - block->bytes);
+    list->blocks--;
+    count_bytes(list, -block->bytes);
     if (TALLY_FIXED_HANDLES && block->kind == TALLY_CONTAINERS) handle_give_back(block);
-    pthread_mutex_unlock(&large_blocks.lock);
+    pthread_mutex_unlock(&list->lock);
     free(block);
     if (TALLY_DETAILED) TALLY_EVENT_ADD(TALLY_EVENT_allocator_ns, tally_now() - began);
 }
@@ -173,9 +203,12 @@ tally_object *tally_large_of_side_marks(_Atomic uint8_t *marks) {
 }
 
 tally_object *tally_memory_next_large(tally_large_walk *walk, unsigned kind) {
-    large *block = walk->begun ? walk->next : large_blocks.first;
-    while (block && block->kind != kind) block = block->next;
-    walk->begun = true;
+    large *block = walk->next;
+    for (;;) {
+        while (block && block->kind != kind) block = block->next;
+        if (block || walk->list == LISTS) break;
+        block = lists[walk->list++].first;
+    }
     walk->next = block ? block->next : NULL;
     return block ? (tally_object *)block->block : NULL;
 }
@@ -187,10 +220,13 @@ void tally_large_reclaim(tally_retired *node) {
 size_t tally_large_overhead(void) { return offsetof(large, block); }
 
 void tally_large_stats(tally_memory_result *result) {
-    pthread_mutex_lock(&large_blocks.lock);
-    result->large_blocks = large_blocks.blocks;
-    result->large_bytes = large_bytes();
-    pthread_mutex_unlock(&large_blocks.lock);
+    result->large_blocks = result->large_bytes = 0;
+    for (size_t i = 0; i < LISTS; i++) {
+        pthread_mutex_lock(&lists[i].lock);
+        result->large_blocks += lists[i].blocks;
+        result->large_bytes += lists[i].bytes;
+        pthread_mutex_unlock(&lists[i].lock);
+    }
 }
 
 #ifdef TALLY_DEBUG

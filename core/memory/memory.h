@@ -132,7 +132,7 @@ typedef struct tally_pool_walk {
     char *first;
 } tally_pool_walk;
 typedef struct tally_large_walk {
-    bool begun;
+    unsigned list; /* the number of lists begun */
     void *next;
 } tally_large_walk;
 tally_pool *tally_memory_next_pool(tally_pool_walk *walk, unsigned kind);

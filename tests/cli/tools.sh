@@ -283,6 +283,7 @@ output() {
     lost 1 "$drivers/workloads/experiments/convoy/convoy-$backend" --requests 2 --pause 10
     lost 1 "$drivers/workloads/experiments/benchmarks/allocator-benchmark-$backend" --quick
     lost 1 "$drivers/workloads/experiments/benchmarks/collector-benchmark-$backend" -c 2 stop
+    lost 1 "$drivers/workloads/experiments/benchmarks/collector-benchmark-$backend" -c 2 young
     [ ! -x "$drivers/workloads/experiments/server/task-server-$backend" ] \
         || lost 1 "$drivers/workloads/experiments/server/task-server-$backend" --seconds 1
     lost 1 "$compare" --help

@@ -8,9 +8,14 @@
 //   reentry  the main thread collects again and again, over live objects; another one is
 //            in a blocking region and leaves it once in each collection, up to 100
 //            µs after its beginning. Measured: its wait, also in pauses.
+//   young    one thread makes cycles and collects its young in a loop; the main thread goes from
+//            safepoint to safepoint. Measured: how long that takes it, beside the same where
+//            the other thread breaks its cycles itself and collects nothing. The two take turns,
+//            a pair for each of the collections asked for.
 //
 // With a GIL the request is the wait for the lock, and a pause a whole collection.
 // Exit status: 0, 1 where something failed, 2 for bad input.
+#include "harness/histogram.h"
 #include "program.h"
 
 #include <argp.h>
@@ -96,6 +101,64 @@ static void reenter(void *argument) {
         tally_blocking_end();
         if (good) add(&waits, program_now() - began);
     }
+}
+
+// ---- young: a thread beside one that collects its young ------------------------------
+
+enum { CYCLES = 500, TURN_NS = 20000000 }; // fewer than start a collection
+
+static atomic_bool collects; // relaxed: which of the two the other thread does
+static atomic_uint_fast64_t young_collections;
+
+static void make_cycles(void *argument) {
+    (void)argument;
+    tally_gc_disable(); // only those that are asked for
+    while (!atomic_load_explicit(&over, memory_order_relaxed)) {
+        bool collect_them = atomic_load_explicit(&collects, memory_order_relaxed);
+        for (unsigned i = 0; i < CYCLES; i++) {
+            tally_object *list = tally_list_new(1);
+            if (!list || tally_list_append(list, list) < 0) program_fail("cannot make a cycle");
+            if (!collect_them && tally_list_clear(list) < 0) program_fail("cannot break a cycle");
+            tally_decref(list);
+        }
+        if (collect_them && tally_gc_collect(0) < 0) program_fail("a collection failed");
+        atomic_fetch_add_explicit(&young_collections, collect_them, memory_order_relaxed);
+        tally_safepoint();
+    }
+    tally_gc_enable();
+}
+
+static void print_gaps(const char *what, const histogram *gaps) {
+    printf("%-28s %9llu  median %6.3f µs  99 %% %6.3f µs  99.99 %% %8.3f µs  longest %9.1f µs\n",
+           what, (unsigned long long)gaps->count, (double)histogram_quantile(gaps, 0.5) / 1e3,
+           (double)histogram_quantile(gaps, 0.99) / 1e3,
+           (double)histogram_quantile(gaps, 0.9999) / 1e3, (double)gaps->longest / 1e3);
+}
+
+static void measure_young(const struct settings *settings) {
+    static histogram gaps[2];
+    tally_thread other;
+    if (tally_thread_start(&other, make_cycles, NULL) < 0) program_fail("cannot start a thread");
+    for (unsigned turn = 0; turn < 2 * settings->collections; turn++) {
+        bool collect_them = turn % 2;
+        atomic_store_explicit(&collects, collect_them, memory_order_relaxed);
+        uint64_t last_at = program_now(), until = last_at + TURN_NS, begin = last_at + TURN_NS / 10;
+        for (uint64_t at; last_at < until; last_at = at) {
+            tally_safepoint();
+            at = program_now();
+            // The other thread has seen which of the two it is to do.
+            if (at > begin) histogram_add(&gaps[collect_them], at - last_at);
+        }
+    }
+    atomic_store_explicit(&over, true, memory_order_relaxed);
+    if (tally_thread_join(&other) < 0) program_fail("cannot join a thread");
+    printf("%s: young, from safepoint to safepoint beside a thread that makes cycles\n",
+           tally_backend());
+    print_gaps("breaks its cycles itself", &gaps[false]);
+    print_gaps("collects its young", &gaps[true]);
+    printf("%llu collections of %u cycles\n",
+           (unsigned long long)atomic_load_explicit(&young_collections, memory_order_relaxed),
+           CYCLES);
 }
 
 static size_t start(tally_thread *threads, size_t count, void (*run)(void *)) {
@@ -186,23 +249,33 @@ static error_t parse(int key, char *argument, struct argp_state *state) {
 int main(int argc, char **argv) {
     static const struct argp_option options[] = {
         {"threads", 't', "N", 0, "stop: threads that run, 1 to 256 (default: 8)", 0},
-        {"collections", 'c', "N", 0, "Collections (default: 200)", 0},
+        {"collections", 'c', "N", 0,
+         "Collections; young: turns of 20 ms with and without (default: 200)", 0},
         {"nodes", 'n', "N", 0, "Live objects (default: 1000 for stop, 100000 for reentry)", 0},
         {0},
     };
-    static const struct argp argp = {
-        options, parse, "stop|reentry", "Measures how fast the world stops and starts again.", NULL,
-        NULL,    NULL};
+    static const struct argp argp = {options,
+                                     parse,
+                                     "stop|reentry|young",
+                                     "Measures how fast the world stops and starts again, and what "
+                                     "young collections cost others.",
+                                     NULL,
+                                     NULL,
+                                     NULL};
     struct settings settings = {.threads = 8, .collections = 200};
     output_watch("collector-benchmark");
     if (argp_parse(&argp, argc, argv, 0, NULL, &settings) != 0) return 2;
     bool stop = settings.what && strcmp(settings.what, "stop") == 0;
-    if (!settings.what || (!stop && strcmp(settings.what, "reentry") != 0)) {
-        fputs("collector-benchmark: say what to measure, stop or reentry\n", stderr);
+    bool young = settings.what && strcmp(settings.what, "young") == 0;
+    if (!settings.what || (!stop && !young && strcmp(settings.what, "reentry") != 0)) {
+        fputs("collector-benchmark: say what to measure, stop, reentry or young\n", stderr);
         return 2;
     }
     if (!settings.nodes) settings.nodes = stop ? 1000 : 100000;
     if (tally_init(NULL) < 0) program_fail("cannot start the run time");
-    measure(&settings, stop);
+    if (young)
+        measure_young(&settings);
+    else
+        measure(&settings, stop);
     return tally_finish() == 0 ? 0 : 1;
 }

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Measures the cycle collector of the Python that runs this, on the graphs of the
-workloads gc-live, gc-garbage, gc-growth, tasks-cycle and tasks-weakref, and
-prints a block of results as the drivers tally-<backend> do.
+workloads gc-churn, gc-live, gc-garbage, gc-growth, tasks-cycle and tasks-weakref,
+and prints a block of results as the drivers tally-<backend> do.
 
 The options are those of the drivers. A pause is the time from gc's callback
 before a collection to the one after: with a GIL nothing else runs meanwhile.
@@ -200,6 +200,50 @@ class Growth(Workload):
         return count
 
 
+class Link:
+    __slots__ = ("next", "__weakref__")
+
+
+class Churn(Workload):
+    """Cycles that automatic collection frees, beside instances that stay."""
+
+    parameters = {"ring": 4, "live": 50000, "seen": 0}
+    unit = "instances"
+    shown = []  # the ring that each worker has shown last, or None
+
+    def enter(self, worker):
+        if worker == 0:
+            Churn.shown = [None] * self.options.threads
+        live = self.values["live"] // self.options.threads
+        return {"worker": worker, "live": [Link() for _ in range(live)], "canary": None}
+
+    def show(self, local, ring):
+        Churn.shown[local["worker"]] = ring
+        other = Churn.shown[(local["worker"] + 1) % self.options.threads]
+        for _ in range(self.values["ring"] if other else 0):
+            other = other.next
+
+    def run(self, local):
+        length, seen = self.values["ring"], self.values["seen"]
+        for i in range(4096 // length):
+            ring = last = Link()
+            for _ in range(length - 1):
+                link = Link()
+                last.next = link
+                last = link
+            last.next = ring
+            if i == 0 and (local["canary"] is None or local["canary"]() is None):
+                local["canary"] = weakref.ref(ring)
+            if i * seen % 100 < seen:
+                self.show(local, ring)
+        return 4096 // length * length
+
+    def leave(self, local):
+        Churn.shown[local["worker"]] = None
+        gc.collect()
+        check(local["canary"]() is None, "a cycle that was dropped is alive")
+
+
 class Task:
     def __init__(self, name):
         self.name = name
@@ -289,6 +333,7 @@ WORKLOADS = {
     "tasks-cycle": Tasks,
     "tasks-weakref": WeakTasks,
     "gc-growth": Growth,
+    "gc-churn": Churn,
     "gc-live": Live,
     "gc-garbage": Garbage,
 }
