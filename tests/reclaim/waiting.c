@@ -350,3 +350,60 @@ TEST(a_collection_is_a_grace_period_for_what_others_have_retired) {
     atomic_store_explicit(&collected, 1, memory_order_release);
     check_int(tally_thread_join(&other), 0);
 }
+
+/* ---- whose safepoints free it ---- */
+
+enum { A_LIST = 80 }; /* pieces; 64 make a list full */
+
+static void retire_a_list(void) {
+    memset(letters, 'x', PIECE);
+    for (int i = 0; i < A_LIST; i++) tally_decref(piece());
+}
+
+TEST_IF(no_gil, what_a_thread_alone_has_retired_is_freed_at_its_next_safepoint) {
+    retire_a_list();
+    check(stats_now().waiting >= A_LIST * PIECE);
+    tally_safepoint();
+    check_int(stats_now().waiting, 0);
+}
+
+static void run_without_safepoints(void *nothing) {
+    atomic_store_explicit(&runs, 1, memory_order_release);
+    while (!atomic_load_explicit(&finished, memory_order_acquire)) continue;
+}
+
+TEST_IF(no_gil, a_thread_that_comes_to_no_safepoint_holds_it_up) {
+    tally_thread other;
+    atomic_store_explicit(&runs, 0, memory_order_relaxed);
+    atomic_store_explicit(&finished, 0, memory_order_relaxed);
+    check_int(tally_thread_start(&other, run_without_safepoints, NULL), 0);
+    check(wait_for(&runs, 1));
+    retire_a_list();
+    for (int i = 0; i < 10; i++) tally_safepoint();
+    check(stats_now().waiting >= A_LIST * PIECE);
+    atomic_store_explicit(&finished, 1, memory_order_release);
+    check_int(tally_thread_join(&other), 0);
+    tally_safepoint();
+    check_int(stats_now().waiting, 0);
+}
+
+static void retire_a_few_and_block(void *nothing) {
+    memset(letters, 'x', PIECE);
+    for (int i = 0; i < 3; i++) tally_decref(piece());
+    tally_blocking_begin();
+    atomic_store_explicit(&retired, 1, memory_order_release);
+    while (!atomic_load_explicit(&finished, memory_order_acquire)) usleep(1000);
+    tally_blocking_end();
+}
+
+TEST_IF(no_gil, what_a_blocked_thread_has_left_others_free) {
+    tally_thread other;
+    atomic_store_explicit(&retired, 0, memory_order_relaxed);
+    atomic_store_explicit(&finished, 0, memory_order_relaxed);
+    check_int(tally_thread_start(&other, retire_a_few_and_block, NULL), 0);
+    check(wait_for(&retired, 1));
+    tally_safepoint();
+    check_int(stats_now().waiting, 0);
+    atomic_store_explicit(&finished, 1, memory_order_release);
+    check_int(tally_thread_join(&other), 0);
+}
