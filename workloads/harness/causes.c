@@ -7,8 +7,6 @@
 
 #include <string.h>
 
-bool workload_immortal;
-
 static const char *const names[CAUSES] = {
     [CAUSE_SHARING] = "sharing",
     [CAUSE_COUNTING] = "counting",

@@ -8,6 +8,9 @@
 
 #include "../workload.h"
 
+/* What setup made is immortal: its counts say nothing. Set before the workers start. */
+extern bool workload_immortal;
+
 struct workload_kept {
     struct kept_entry *entries;
     size_t count, room;
