@@ -320,7 +320,10 @@ static void barrier(void (*then)(void)) {
 
 static void run(unsigned number, unsigned of, void *context) {
     helper *h = &mark.helpers[number];
-    if (number == 0) tally_side_marks_clear_pools(); /* the others' bytes are new */
+    if (number == 0)
+        tally_side_marks_clear_pools();
+    else /* new and zero; read first, each page would be mapped twice, with an interrupt of all */
+        memset((void *)h->counts, 0, h->counts_size);
     walk_all(h, PASS_COUNT);
     barrier(begin_mark_pass);
     walk_all(h, PASS_MARK);
