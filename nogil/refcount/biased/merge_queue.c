@@ -77,7 +77,11 @@ tally_merge_entry *tally_merge_take_queue(tally_thread_state *thread) {
             tally_memory_free(TALLY_RAW, entry);
         }
     }
-    tally_sub_relaxed(&thread->refcount.waiting, bytes);
+    size_t before = tally_sub_relaxed(&thread->refcount.waiting, bytes);
+    /* Only pushes come between two takes, of which one thread at a time is in one: the most there
+     * was since the last is what there is now. */
+    if (tally_load_relaxed(&thread->refcount.waiting_most) < before)
+        tally_store_relaxed(&thread->refcount.waiting_most, before);
     if (TALLY_DETAILED) TALLY_EVENT_ADD(TALLY_EVENT_merge_ns, tally_now() - began);
     return dead;
 }
@@ -85,17 +89,17 @@ tally_merge_entry *tally_merge_take_queue(tally_thread_state *thread) {
 /* Before the push, so that the sum is never less than what is in the queue. */
 static void count_waiting(tally_refcount_thread *owner, size_t bytes) {
     size_t now = tally_add_relaxed(&owner->waiting, bytes) + bytes;
-    size_t most = tally_load_relaxed(&owner->waiting_most);
-    while (most < now && !tally_cas_weak_relaxed(&owner->waiting_most, &most, now)) {}
     if (TALLY_UNLIKELY(now > TALLY_WAITING_LIMIT)) tally_reclaim_request_throttle();
 }
 
 void tally_refcount_queued_bytes(size_t *bytes, size_t *most) {
     *bytes = *most = 0;
     tally_each_thread(thread) {
-        *bytes += tally_load_relaxed(&thread->refcount.waiting);
+        size_t now = tally_load_relaxed(&thread->refcount.waiting);
         size_t here = tally_load_relaxed(&thread->refcount.waiting_most);
+        *bytes += now;
         if (*most < here) *most = here;
+        if (*most < now) *most = now;
     }
 }
 
