@@ -13,9 +13,11 @@ typedef struct tally_merge_entry {
 } tally_merge_entry;
 
 typedef struct tally_refcount_thread {
-    _Atomic(tally_merge_entry *) queue;   /* a stack; TALLY_QUEUE_CLOSED: the owner is gone */
+    /* In a line that others write to: a stack; TALLY_QUEUE_CLOSED: the owner is gone. */
+    _Alignas(64) _Atomic(tally_merge_entry *) queue;
     _Atomic size_t waiting, waiting_most; /* bytes of the blocks of the objects in it */
-    tally_merge_entry *deferred;          /* dead: destroyed at the next safepoint; own thread */
+    /* Its own, in other lines. Dead: destroyed at the next safepoint. */
+    _Alignas(64) tally_merge_entry *deferred;
     tally_object
         *in_hand; /* to be pushed, or merged instead; others read it with the world stopped */
     tally_sampling sampling;
