@@ -265,7 +265,8 @@ int main(int argc, char **argv) {
         reject("tune needs --check: it lists what spoils numbers, and changes nothing");
     if (command.check && !tune) reject("--check goes with tune, not with %s", command.name);
     if (tune) exit(tune_check(command.root ? command.root : ""));
-    if (strcmp(command.name, "judge") == 0) exit(0); // the script asks before it builds the drivers
+    if (strcmp(command.name, "judge") == 0) // the script asks before it builds the drivers
+        exit(run_check_pythons(&command.run) ? 0 : 2);
     bool needs_output = strcmp(command.name, "diff") != 0 && !command.resume && !command.dry_run;
     if (needs_output && (command.output == NULL || !*command.output))
         reject("%s needs --output DIR, the folder for the report", command.name);

@@ -250,15 +250,21 @@ static json_t *ask_python(const char *python, const char *script) {
     return NULL;
 }
 
+bool run_check_pythons(const struct run_options *options) {
+    for (size_t p = 0; p < options->pythons.count; p++)
+        if (!python_is_good(options->pythons.items[p])) return false;
+    return true;
+}
+
 const char *interpreter_name(const struct run_options *options, size_t index) {
     return object_string(options->interpreters[index].collector, "name", "Python");
 }
 
 static bool find_pythons(struct run_options *options) {
+    if (!run_check_pythons(options)) return false;
     for (size_t p = 0; p < options->pythons.count; p++) {
         const char *python = options->pythons.items[p];
         struct interpreter *one = &options->interpreters[p];
-        if (!python_is_good(python)) return false;
         one->collector = ask_python(python, options->python_script);
         if (one->collector && options->patterns_script)
             one->patterns = ask_python(python, options->patterns_script);

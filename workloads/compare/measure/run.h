@@ -74,6 +74,9 @@ void run_free_options(struct run_options *options);
 // Fills in what was left out and checks names against what the drivers know.
 // False after one line on stderr.
 bool run_complete_options(struct run_options *options);
+// Whether all are interpreters that run here, and not too old; part of the above. False after one
+// line on stderr.
+bool run_check_pythons(const struct run_options *options);
 
 // False: Ctrl-C. What it waits for is told on stderr; at most so many minutes.
 bool run_wait_for_quiet(double minutes);
