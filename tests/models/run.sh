@@ -179,7 +179,7 @@ field() { sed -n "s/$1/\\1/p" output | head -n 1; }
 
 # check MODEL EXPECTED DEFINE...
 check() {
-    local model=$1 expected=$2 found verdict started=$SECONDS folder
+    local model=$1 expected=$2 found verdict started=$SECONDS folder compiler
     local -a defines=()
     shift 2
     (($# == 0)) || defines=("${@/#/-D}")
@@ -188,11 +188,14 @@ check() {
     cp "$here"/*.pml .
     found=broken
     # Unoptimised: to compile takes longer than to search, but for what stores a state, half of a
-    # search. No bound on the depth is reached, or it is an error.
+    # search that finds nothing. A mutant is found out soon: tcc, where it is, compiles it in a
+    # twentieth of the time. No bound on the depth is reached, or it is an error.
+    compiler=${CC:-cc}
+    [[ $expected == holds ]] || ! command -v tcc >/dev/null || compiler=tcc
     if spin -a "${defines[@]}" "$model.pml" >output 2>&1 &&
         sed -i -E 's/^(compress|h_store|d_sfh)\(/__attribute__((optimize(2))) &/' pan.c &&
         awk -f "$here/transitions.awk" pan.t >rows.t && mv rows.t pan.t &&
-        "${CC:-cc}" -O0 -w -DSAFETY -DVECTORSZ=512 -DMEMLIM=4096 -o pan pan.c >>output 2>&1 &&
+        "$compiler" -O0 -w -DSAFETY -DVECTORSZ=512 -DMEMLIM=4096 -o pan pan.c >>output 2>&1 &&
         ./pan -b -m100000 >output 2>&1; then
         case $(field '.*errors: \([0-9]*\).*') in
             0) grep -q 'Search not completed\|max search depth\|out of memory' output \
