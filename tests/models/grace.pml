@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * grace.pml: retired memory is freed after a grace period, and it is freed: batches, the clock, what
- * the threads note of it, the count of batches under way, the breaker's bit, and the batches that a
- * thread leaves when it goes offline.
- * Stands for nogil/reclaim/grace_period.c (all but the waits in liburcu) and retire.c (tally_retire,
- * tally_reclaim_flush, _safepoint, _free); the first bits of the breaker in core/runtime/threads.c
- * attach.
+ * grace.pml: retired memory is freed after a grace period, and it is freed: batches, the clock,
+ * what the threads note of it, the count of batches under way, the breaker's bit, and the batches
+ * that a thread leaves when it goes offline.
+ * Stands for nogil/reclaim/grace_period.c (all but the waits in liburcu) and retire.c
+ * (tally_retire, tally_reclaim_flush, _safepoint, _free); the first bits of the breaker in
+ * core/runtime/threads.c attach.
  *
  * Bounds: one place that points to a block. A writer replaces it RETIRES times and retires the old
- * block, each as a batch of its own; it may block for ever then. A reader attaches late, reads READS
- * times, and blocks once. Both store through buffers. Full state space.
+ * block, each as a batch of its own; it may block for ever then. A reader attaches late, reads
+ * READS times, and blocks once. Both store through buffers. Full state space.
  *
  * Safety: no thread looks at a block that was freed. A block stands for all memory that waits for a
  * grace period: an array, a table, a removed key, a pool that changes kind. Nothing is lost:
