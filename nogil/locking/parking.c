@@ -111,7 +111,7 @@ void tally_lock_wait(tally_object *object) {
     for (unsigned spins = 0; spins < TALLY_LOCK_SPINS; spins++) {
         if (tally_lock_try(object)) return;
         if (tally_load_relaxed(&object->lock) & TALLY_LOCK_PARKED) break;
-        __builtin_ia32_pause();
+        tally_pause();
     }
     TALLY_EVENT(lock_waits);
     tally_contended(object, TALLY_CONTENDED_LOCK_WAIT);

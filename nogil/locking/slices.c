@@ -113,11 +113,18 @@ bool tally_slice_hold(tally_object *object) {
     return mine;
 }
 
+/* In one step: once the note is gone and the bucket is unlocked, the object may die, which resets
+ * the bucket, and its block become another object, whose lock byte is not this thread's to store.
+ */
 static void give_up(tally_object *object) {
-    if (!tally_slice_hold(object)) return;
     tally_lock_bucket *bucket = tally_lock_bucket_of(object);
     pthread_mutex_lock(&bucket->mutex);
-    tally_lock_let_go(bucket, object);
+    _Atomic(tally_object *) *note = tally_slice_of(&tally_thread_current()->locking, object);
+    if (tally_load_relaxed(note) == object) {
+        delete_note(bucket);
+        TALLY_FAILPOINT(slice_given_up);
+        tally_lock_let_go(bucket, object);
+    }
     pthread_mutex_unlock(&bucket->mutex);
 }
 

@@ -136,8 +136,8 @@ void tally_locking_attach(tally_thread_state *thread) {
     tally_breaker_set(thread, TALLY_BREAK_QUIESCE); /* a grace period may be under way */
 }
 void tally_locking_detach(tally_thread_state *thread) {
+    tally_slices_give_up(thread); /* while the objects' memory cannot go */
     tally_reclaim_detach(thread);
-    tally_slices_give_up(thread);
 }
 
 int tally_locking_start(void) {

@@ -168,6 +168,17 @@ INTERLEAVING(has_bias, a_keeper_that_exits_gives_the_lock_up) {
     tell(OTHER, attach);
 }
 
+/* Else its block might be another list by the time the keeper stores to the lock byte. */
+INTERLEAVING(has_bias, a_list_does_not_die_while_its_keeper_gives_the_lock_up) {
+    set_scene_for_slice();
+    stop_at(OTHER, block, "slice_given_up");
+    check_waits(OWNER, drop_list);
+    release(OTHER, "slice_given_up");
+    finish(OWNER);
+    finish(OTHER);
+    tell(OTHER, unblock);
+}
+
 INTERLEAVING(has_bias, a_stop_of_the_world_waits_for_no_keeper) {
     set_scene_for_slice();
     tell(THIRD, block);
