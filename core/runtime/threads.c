@@ -159,7 +159,14 @@ void tally_thread_detach(void) {
         tally_fatal(NULL, "a thread detached in a finalizer or a callback of a weak reference");
     if (thread->critical)
         tally_fatal(thread->critical->first, "a thread detached inside a critical section");
-    tally_safepoint(); /* for the memory that it has retired */
+    /* Without a GIL memory that it has retired may have to wait, however little it is: the next
+     * thread in the slot would retire as much again. */
+    if (TALLY_LOCK_FREE_READS) {
+        tally_blocking_begin();
+        tally_blocking_end();
+    } else {
+        tally_safepoint();
+    }
     for (;;) {
         do {
             tally_drop_kept(thread);

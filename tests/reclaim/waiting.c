@@ -351,6 +351,28 @@ TEST(a_collection_is_a_grace_period_for_what_others_have_retired) {
     check_int(tally_thread_join(&other), 0);
 }
 
+/* ---- threads that exit ---- */
+
+static void retire_less_than_a_list(void *nothing) {
+    atomic_fetch_add_explicit(&progress, 1, memory_order_relaxed);
+    for (int i = 0; i < 40; i++) tally_decref(piece());
+}
+
+TEST_IF(no_gil, what_exited_threads_have_retired_stays_under_the_bound) {
+    tally_thread holder, one;
+    memset(letters, 'x', PIECE);
+    atomic_store_explicit(&progress, 0, memory_order_relaxed);
+    atomic_store_explicit(&finished, 0, memory_order_relaxed);
+    check_int(tally_thread_start(&holder, hold_up, NULL), 0);
+    for (int64_t i = 0; i < ENOUGH / (40 * PIECE); i++) {
+        check_int(tally_thread_start(&one, retire_less_than_a_list, NULL), 0);
+        check_int(tally_thread_join(&one), 0);
+    }
+    atomic_store_explicit(&finished, 1, memory_order_release);
+    check_int(tally_thread_join(&holder), 0);
+    check(stats_now().waiting_most <= TALLY_WAITING_LIMIT + 2 * 3 * TALLY_WAITING_LIST);
+}
+
 /* ---- whose safepoints free it ---- */
 
 enum { A_LIST = 80 }; /* pieces; 64 make a list full */
