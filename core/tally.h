@@ -144,7 +144,7 @@ void tally_critical_end(tally_critical *section); /* [blocks] */
  * A mutex and a condition for programs. Waiting is a blocking region. As with POSIX a wait for a
  * condition may end without a signal: the caller looks again. Without a GIL it begins with up to
  * 0.05 ms of looking for the signal, which is about what it takes to sleep and be woken, as long as
- * that tends to help.
+ * that tends to help. A condition is always used with the same mutex.
  *
  * No automatic collection starts in a thread while it holds a mutex, since a finalizer may want
  * that mutex, and would wait for ever. The collection is put off until the thread's first

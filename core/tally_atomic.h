@@ -62,6 +62,13 @@
 #define tally_cas_weak_acq_rel_acquire(at, old, new) TALLY_CAS(weak, at, old, new, acq_rel, acquire)
 #define tally_cas_weak_seq_cst(at, old, new)         TALLY_CAS(weak, at, old, new, seq_cst, relaxed)
 
+/* Between two looks at what another thread is about to store. */
+static inline void tally_pause(void) {
+#if defined __x86_64__
+    __builtin_ia32_pause();
+#endif
+}
+
 /* Adds 1 to a number that this thread alone writes, and that others read at any time: one
  * instruction, where compilers make three of a relaxed load and store (a tenth of the time in
  * list-hot-read on two threads). */

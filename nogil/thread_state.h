@@ -33,7 +33,7 @@ typedef struct tally_locking_thread {
     bool throttle_requested;                  /* it has to, at its next safepoint */
     struct tally_batch *batches, *last_batch; /* for grace periods, the oldest first; of any thread
                                                * with the world stopped */
-    struct tally_locking_thread *laggard;     /* the one that its oldest batch waited for last */
+    struct tally_locking_thread *laggard;     /* the one that its last look waited for */
     /* The clock of grace periods at its last quiescent state; 0: offline. In a line of its own:
      * others read it. */
     _Alignas(64) _Atomic uint64_t noted;

@@ -121,7 +121,7 @@ void tally_memory_collected(bool marked) {
         tally_store_relaxed(&large_blocks.due, due);
 }
 
-/* The list's lock is held. Returns the bytes of all lists. */
+/* The list's lock is held. Returns the bytes of all lists but what is not told of yet. */
 static size_t count_bytes(list *list, size_t change) {
     list->bytes += change;
     size_t untold = list->bytes - list->told;

@@ -73,7 +73,7 @@ static bool look_for_signal(const tally_condition *condition, unsigned before) {
     do {
         for (int i = 0; i < LOOKS; i++) {
             if (signals_of(condition) != before) return true;
-            __builtin_ia32_pause();
+            tally_pause();
         }
     } while (tally_now() < until);
     return false;

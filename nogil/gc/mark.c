@@ -318,12 +318,21 @@ static void barrier(void (*then)(void)) {
     while (tally_load_acquire(&mark.round) == round) sched_yield();
 }
 
+/* A helper's counts are new and zero. Those that it will read are written first, or each page would
+ * be mapped twice, with an interrupt of all processors. */
+static void touch_counts(helper *h) {
+    enum { POOL_MARKS = TALLY_POOL_SIZE >> TALLY_SIDE_MARK_SHIFT };
+    for (size_t number = 0; number < h->counts_size / POOL_MARKS; number++)
+        if (tally_pool_kinds[number] == TALLY_CONTAINERS)
+            memset((void *)(h->counts + number * POOL_MARKS), 0, POOL_MARKS);
+}
+
 static void run(unsigned number, unsigned of, void *context) {
     helper *h = &mark.helpers[number];
     if (number == 0)
         tally_side_marks_clear_pools();
-    else /* new and zero; read first, each page would be mapped twice, with an interrupt of all */
-        memset((void *)h->counts, 0, h->counts_size);
+    else
+        touch_counts(h);
     walk_all(h, PASS_COUNT);
     barrier(begin_mark_pass);
     walk_all(h, PASS_MARK);

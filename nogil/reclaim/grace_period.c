@@ -5,11 +5,11 @@
  * one safepoint to the next; a blocked thread is offline. A grace period has passed once every
  * thread has been at a safepoint or blocked.
  *
- * Nobody waits for that: a clock ticks for each batch of retired memory, a thread notes at each
- * quiescent state what the clock says, and a batch is free once no running thread has noted less
- * than its tick. (So do FreeBSD's SMR and CPython's QSBR.) The thread that retired the batch looks
- * at its own safepoints, where memory that it has freed is still in its cache. A thread that goes
- * offline leaves its batches to all others.
+ * There is no thread to wait for that: a clock ticks for each batch of retired memory, a thread
+ * notes at each quiescent state what the clock says, and a batch is free once no running thread has
+ * noted less than its tick. (So do FreeBSD's SMR and CPython's QSBR.) The thread that retired the
+ * batch looks at its own safepoints, where memory that it has freed is still in its cache. A thread
+ * that goes offline leaves its batches to all others.
  *
  * A thread that has retired too much sleeps for a grace period in liburcu, to which the threads are
  * readers as well.
@@ -45,11 +45,12 @@ static struct {
     char line[64 - sizeof(uint64_t)];
 } now_ = {.ticks = 1};
 
-/* Batches of threads that went offline, and of all with the world stopped. */
+/* Batches of threads that went offline, and of all with the world stopped. The mutex is for all
+ * changes, and a leaf. All safepoints read the rest while a batch is under way. */
 static struct {
-    pthread_mutex_t mutex;        /* all changes; a leaf */
-    _Atomic(tally_batch *) first; /* in no order */
-    uint64_t lowest;              /* of their ticks */
+    pthread_mutex_t mutex;
+    _Alignas(64) _Atomic(tally_batch *) first; /* in no order */
+    _Atomic uint64_t lowest;                   /* of their ticks */
 } left = {.mutex = PTHREAD_MUTEX_INITIALIZER};
 
 static uint64_t ticks(void) {
@@ -79,7 +80,8 @@ static void leave(tally_batch *first, uint64_t lowest) {
     tally_batch *last = first;
     while (last->next) last = last->next;
     tally_batch *others = tally_load_relaxed(&left.first);
-    if (!others || lowest < left.lowest) left.lowest = lowest;
+    if (!others || lowest < tally_load_relaxed(&left.lowest))
+        tally_store_relaxed(&left.lowest, lowest);
     last->next = others;
     tally_store_relaxed(&left.first, first);
 }
@@ -108,18 +110,20 @@ void tally_grace_period_expire_all(void) {
     }
 }
 
-/* What all running threads have noted, at least; 0: one has noted less than `tick`. Most often that
- * is the one that had last time. */
+/* The thread that a look waited for last still keeps this tick from all. */
+static bool lags(tally_locking_thread *self, uint64_t tick) {
+    uint64_t noted = self->laggard ? tally_load_seq_cst(&self->laggard->noted) : 0;
+    return noted && noted < tick;
+}
+
+/* What all running threads have noted, at least; 0: one has noted less than `tick`. */
 static uint64_t noted_by_all(tally_locking_thread *self, uint64_t tick) {
     uint64_t least = UINT64_MAX;
-    if (self->laggard) {
-        uint64_t noted = tally_load_seq_cst(&self->laggard->noted);
-        if (noted && noted < tick) return 0;
-    }
+    if (lags(self, tick)) return 0;
     tally_each_thread(thread) {
         /* acquire pairs with the release at a quiescent state: that thread's reads are over.
          * seq_cst: if it is offline here, it sees after tally_reclaim_online what was unlinked
-         * before the tick */
+         * before the tick (on x86 and ARMv8, where the tick is a full barrier) */
         uint64_t noted = tally_load_seq_cst(&thread->locking.noted);
         if (!noted) continue;
         if (noted < tick) {
@@ -133,17 +137,17 @@ static uint64_t noted_by_all(tally_locking_thread *self, uint64_t tick) {
 
 /* With left.mutex. */
 static tally_batch *take_left(tally_locking_thread *self) {
-    uint64_t passed = noted_by_all(self, left.lowest);
+    uint64_t passed = noted_by_all(self, tally_load_relaxed(&left.lowest)), lowest = UINT64_MAX;
     if (!passed) return NULL;
     tally_batch *expired = NULL, *stay = NULL;
-    left.lowest = UINT64_MAX;
     for (tally_batch *batch = tally_load_relaxed(&left.first), *next; batch; batch = next) {
         next = batch->next;
         bool free = batch->tick <= passed;
         batch->next = free ? expired : stay;
         *(free ? &expired : &stay) = batch;
-        if (!free && batch->tick < left.lowest) left.lowest = batch->tick;
+        if (!free && batch->tick < lowest) lowest = batch->tick;
     }
+    tally_store_relaxed(&left.lowest, lowest);
     tally_store_relaxed(&left.first, stay);
     return expired;
 }
@@ -152,7 +156,8 @@ tally_batch *tally_grace_period_take_expired(tally_thread_state *thread) {
     tally_locking_thread *self = &thread->locking;
     tally_batch *expired = NULL;
     /* relaxed: looked at again under the mutex. Who has it takes them. */
-    if (tally_load_relaxed(&left.first) && pthread_mutex_trylock(&left.mutex) == 0) {
+    if (tally_load_relaxed(&left.first) && !lags(self, tally_load_relaxed(&left.lowest)) &&
+        pthread_mutex_trylock(&left.mutex) == 0) {
         if (tally_load_relaxed(&left.first)) expired = take_left(self);
         pthread_mutex_unlock(&left.mutex);
     }

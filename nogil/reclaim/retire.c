@@ -4,7 +4,7 @@
  * (grace_period.c) and is freed afterwards.
  *
  * A thread collects retired memory in a list. A full list becomes a batch, which the thread frees
- * at a safepoint after the grace period.
+ * at a safepoint after the grace period, or leaves to the others when it goes offline.
  *
  * Bound of the backlog: a thread that retires more while the backlog is past TALLY_WAITING_LIMIT is
  * throttled: it waits for a grace period itself at its next safepoint, or before it blocks. A

@@ -13,11 +13,13 @@ here=$(cd -- "$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")" && pwd)
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 
-# model, "holds" or "fails", and what the model is compiled with; README.md says what the names
-# stand for
+# model, "holds", "fails" or "control", and what the model is compiled with; README.md says what
+# the names stand for
 checks() {
     cat <<'TEXT'
 counts  holds STOPPER=0
+collect control
+borrow  control
 counts  holds STOPPER=1 MORE=0 LIVES=1
 counts  fails STOPPER=0 GONE_AND_BLOCKED
 counts  fails STOPPER=0 NO_PENDING
@@ -190,8 +192,10 @@ check() {
     # Unoptimised: to compile takes longer than to search, but for what stores a state, half of a
     # search that finds nothing. A mutant is found out soon: tcc, where it is, compiles it in a
     # twentieth of the time. No bound on the depth is reached, or it is an error.
+    # A control is a model that must hold when it is compiled as a mutant is.
     compiler=${CC:-cc}
     [[ $expected == holds ]] || ! command -v tcc >/dev/null || compiler=tcc
+    [[ $expected != control ]] || expected=holds
     if spin -a "${defines[@]}" "$model.pml" >output 2>&1 &&
         sed -i -E 's/^(compress|h_store|d_sfh)\(/__attribute__((optimize(2))) &/' pan.c &&
         awk -f "$here/transitions.awk" pan.t >rows.t && mv rows.t pan.t &&
