@@ -382,6 +382,17 @@ static void retire_a_list(void) {
     for (int i = 0; i < A_LIST; i++) tally_decref(piece());
 }
 
+static void start_until(tally_thread *other, void (*run)(void *), _Atomic int *is_there) {
+    atomic_store_explicit(is_there, 0, memory_order_relaxed);
+    atomic_store_explicit(&finished, 0, memory_order_relaxed);
+    check_int(tally_thread_start(other, run, NULL), 0);
+    check(wait_for(is_there, 1));
+}
+static void end(tally_thread *other) {
+    atomic_store_explicit(&finished, 1, memory_order_release);
+    check_int(tally_thread_join(other), 0);
+}
+
 TEST_IF(no_gil, what_a_thread_alone_has_retired_is_freed_at_its_next_safepoint) {
     retire_a_list();
     check(stats_now().waiting >= A_LIST * PIECE);
@@ -396,15 +407,11 @@ static void run_without_safepoints(void *nothing) {
 
 TEST_IF(no_gil, a_thread_that_comes_to_no_safepoint_holds_it_up) {
     tally_thread other;
-    atomic_store_explicit(&runs, 0, memory_order_relaxed);
-    atomic_store_explicit(&finished, 0, memory_order_relaxed);
-    check_int(tally_thread_start(&other, run_without_safepoints, NULL), 0);
-    check(wait_for(&runs, 1));
+    start_until(&other, run_without_safepoints, &runs);
     retire_a_list();
     for (int i = 0; i < 10; i++) tally_safepoint();
     check(stats_now().waiting >= A_LIST * PIECE);
-    atomic_store_explicit(&finished, 1, memory_order_release);
-    check_int(tally_thread_join(&other), 0);
+    end(&other);
     tally_safepoint();
     check_int(stats_now().waiting, 0);
 }
@@ -420,12 +427,8 @@ static void retire_a_few_and_block(void *nothing) {
 
 TEST_IF(no_gil, what_a_blocked_thread_has_left_others_free) {
     tally_thread other;
-    atomic_store_explicit(&retired, 0, memory_order_relaxed);
-    atomic_store_explicit(&finished, 0, memory_order_relaxed);
-    check_int(tally_thread_start(&other, retire_a_few_and_block, NULL), 0);
-    check(wait_for(&retired, 1));
+    start_until(&other, retire_a_few_and_block, &retired);
     tally_safepoint();
     check_int(stats_now().waiting, 0);
-    atomic_store_explicit(&finished, 1, memory_order_release);
-    check_int(tally_thread_join(&other), 0);
+    end(&other);
 }
