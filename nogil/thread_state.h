@@ -16,6 +16,10 @@ typedef struct tally_locking_thread {
      * object's bucket, by the thread itself or by the one that takes the lock: slices.c. */
     _Atomic(tally_object *) slices[TALLY_SLICES];
     _Atomic uint32_t slice_uses; /* entries in slices; wraps */
+    uint8_t taken;               /* locks, by compare-and-swap; wraps */
+    bool alone;                  /* it is to keep the lock of the sampled object */
+    _Atomic uint64_t alone_from; /* before then it keeps no lock alone */
+    tally_object *sampled;       /* whose lock it took when it last looked; never followed */
     _Atomic uint8_t bias; /* a lock byte that is biased to this slot now; goes up while it lives */
     _Atomic uint8_t bias_over;    /* biases up to this one are over; 0: none is */
     _Atomic uint8_t lock_initial; /* byte of a new container: biased, unless many were revoked */

@@ -18,7 +18,8 @@
  * A lock that threads contend for is kept by one of them for a slice of time (slices.c): the byte
  * stays held, and the thread enters as by bias, with its own note of the object in place of the
  * byte. A thread that waits takes the lock as a bias is revoked. Without owners the keeper looks
- * for its note once the compare-and-swap has failed (tally_lock_slow).
+ * for its note once the compare-and-swap has failed (tally_lock_slow). Where there are owners a
+ * lock that one thread alone takes, but not the owner, is kept in the same way, without an end.
  *
  * Invariants:
  *  - The bias of a byte ends once in an object's life, by compare-and-swap. The bit BIASED stays
@@ -56,7 +57,9 @@ enum {
     TALLY_TOKEN_WAITED
 };
 
+enum { TALLY_LOCK_SAMPLE = 64 /* locks taken per look at one of them; a power of two */ };
 unsigned tally_lock_slow(tally_object *object);
+void tally_lock_sample(tally_object *object);
 void tally_unlock_slow(tally_object *object);
 void tally_unlock_waited(tally_object *object);
 void tally_lock_forget(tally_object *object);
@@ -143,6 +146,8 @@ static inline unsigned tally_lock_object(tally_object *object) {
     /* acquire: pairs with the release of unlock */
     if (TALLY_LIKELY(tally_cas_acquire(&object->lock, &expected, TALLY_LOCK_HELD))) {
         TALLY_DETAIL(locks_atomic);
+        if (TALLY_REFCOUNT_HAVE_OWNERS && TALLY_UNLIKELY(++self->taken % TALLY_LOCK_SAMPLE == 0))
+            tally_lock_sample(object);
         return TALLY_TOKEN_HELD;
     }
     return tally_lock_slow(object);

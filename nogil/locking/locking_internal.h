@@ -37,6 +37,7 @@ typedef struct tally_lock_bucket {
     uint32_t uses;              /* the thread's slice_uses at its begin */
     bool kept;                  /* the thread keeps the lock: it is in no operation, or by slice */
     bool due;           /* the slice was over and the lock in use: the next unlock hands it over */
+    bool alone;         /* without an end: no other thread has wanted the lock since */
     unsigned idle;      /* slices, one after the other, that were of little use */
     tally_object *cold; /* its lock is not kept before then; never followed */
     uint64_t cold_until;
@@ -57,6 +58,8 @@ uint64_t tally_slice_patience(tally_lock_bucket *bucket, tally_lock_waiter *wait
 void tally_slice_begin(tally_lock_bucket *bucket, tally_object *object, tally_thread_state *thread);
 /* It is the waiter's turn: ends the slice. The thread that kept the lock; NULL: not yet. */
 tally_thread_state *tally_slice_end(tally_lock_bucket *bucket, tally_lock_waiter *waiter);
+/* Without the mutex. Takes the lock if another thread keeps it alone. */
+bool tally_slice_take_alone(tally_object *object);
 /* Without the mutex. This thread keeps the lock; true: from now on it holds it. */
 bool tally_slice_hold(tally_object *object);
 /* Without the mutex: a slice that takes the place of this object's in the thread is given up. */
@@ -68,9 +71,11 @@ bool tally_critical_holds(tally_object *object);
 static inline bool tally_lock_try(tally_object *object) {
     uint8_t lock = tally_load_relaxed(&object->lock);
     if (tally_lock_byte_is_biased(lock)) return tally_lock_revoke(object, lock);
+    if (lock & TALLY_LOCK_HELD)
+        return TALLY_REFCOUNT_HAVE_OWNERS && (lock & TALLY_LOCK_PARKED) &&
+               tally_slice_take_alone(object);
     /* acquire: pairs with the release of unlock */
-    return !(lock & TALLY_LOCK_HELD) &&
-           tally_cas_acquire(&object->lock, &lock, lock | TALLY_LOCK_HELD);
+    return tally_cas_acquire(&object->lock, &lock, lock | TALLY_LOCK_HELD);
 }
 
 #endif

@@ -13,6 +13,11 @@
  * to give a lock up, and one that is blocked, stopped, or at work elsewhere delays no waiter
  * beyond the slice.
  *
+ * A lock that one thread alone takes, and not the owner, is kept without an end: the thread looks
+ * at every TALLY_LOCK_SAMPLE-th lock that it takes by compare-and-swap, and keeps one that it meets
+ * twice in a row. The next thread that wants it takes it at once, and then the first keeps none in
+ * this way for a while.
+ *
  * A slice is of little use if the lock was taken seldom: then it costs less to let the line of the
  * lock go back and forth, and operations without the lock gain by running side by side. After IDLE
  * such slices the lock is not kept for a while.
@@ -32,6 +37,7 @@
  * a millisecond loses a fifth; a slice of 0.1 ms loses half (dict-shared-mixed, cells). USES: one
  * entry per 150 ns, about what a transfer of the lock's line costs. */
 enum { SLICE_NS = 500000, USES = 3300, IDLE = 4, COLD_NS = 100000000 };
+static const uint64_t ALONE_AGAIN_NS = 20000000; /* to take one costs some 20 us */
 
 static uint32_t uses_of(tally_thread_state *thread) {
     return tally_load_relaxed(&thread->locking.slice_uses);
@@ -43,7 +49,7 @@ void tally_slice_begin(tally_lock_bucket *bucket, tally_object *object,
     bucket->thread = thread;
     bucket->end = tally_now() + SLICE_NS;
     bucket->uses = uses_of(thread);
-    bucket->due = false;
+    bucket->due = bucket->alone = false;
 }
 
 static bool is_turn_of(tally_lock_bucket *bucket, tally_object *object,
@@ -73,17 +79,39 @@ static bool pays(tally_lock_bucket *bucket) {
 
 /* ---- the thread that has the lock ---- */
 
+/* By the thread that has just taken the lock. The bit makes the unlock come to the bucket; threads
+ * that see it do not spin, so it is set only where the lock will most likely be kept. */
+void tally_lock_sample(tally_object *object) {
+    tally_locking_thread *self = &tally_thread_current()->locking;
+    self->alone = self->sampled == object && !tally_load_relaxed(tally_slice_of(self, object)) &&
+                  tally_now() >= tally_load_relaxed(&self->alone_from);
+    self->sampled = object;
+    /* relaxed: the unlock reads it, by compare-and-swap */
+    if (self->alone) tally_or_relaxed(&object->lock, TALLY_LOCK_PARKED);
+}
+
+/* The thread keeps no lock alone for a while. relaxed: an old value keeps one early or late */
+static void put_off_alone(tally_thread_state *thread) {
+    tally_store_relaxed(&thread->locking.alone_from, tally_now() + ALONE_AGAIN_NS);
+}
+
 bool tally_slice_keep(tally_lock_bucket *bucket, tally_object *object) {
     tally_thread_state *self = tally_thread_current();
     _Atomic(tally_object *) *note = tally_slice_of(&self->locking, object);
+    tally_lock_waiter *first = tally_lock_first_waiter(bucket, object);
     uint64_t now = tally_now();
-    bool goes_on = is_turn_of(bucket, object, self) && now < bucket->end + SLICE_NS;
+    bool mine = is_turn_of(bucket, object, self);
+    bool goes_on = mine && (bucket->alone || now < bucket->end + SLICE_NS);
+    bool alone = self->locking.alone && self->locking.sampled == object;
+    if (alone) put_off_alone(self); /* unless it is kept */
+    self->locking.alone = false;
+    alone = alone && !goes_on && !first;
     if (bucket->kept || tally_load_relaxed(note) || !tally_lock_can_bias()) return false;
     if (bucket->cold == object && now < bucket->cold_until) return false;
-    if (goes_on && bucket->due) return false;
+    if (goes_on && (bucket->alone ? first != NULL : bucket->due)) return false;
     if (!goes_on) tally_slice_begin(bucket, object, self);
+    bucket->alone |= alone;
     /* No unlock wakes the waiter from now on: it waits for the end. */
-    tally_lock_waiter *first = tally_lock_first_waiter(bucket, object);
     if (first && !first->timed) pthread_cond_signal(&first->wake);
     bucket->kept = true;
     tally_store_relaxed(&self->locking.slice_uses, uses_of(self) + 1);
@@ -92,14 +120,28 @@ bool tally_slice_keep(tally_lock_bucket *bucket, tally_object *object) {
     return true;
 }
 
-bool tally_slice_pass(tally_lock_bucket *bucket, tally_lock_waiter *next) {
-    if (!is_turn_of(bucket, next->object, tally_thread_current())) return false;
+static void end_alone(tally_lock_bucket *bucket) {
+    put_off_alone(bucket->thread);
+    bucket->alone = false;
+    bucket->object = NULL;
+}
+
+/* The turn ends; true: the next thread has one. */
+static bool next_turn(tally_lock_bucket *bucket, tally_lock_waiter *next) {
+    if (bucket->alone) {
+        end_alone(bucket);
+        return false;
+    }
     bool goes_on = pays(bucket);
     if (goes_on)
         tally_slice_begin(bucket, next->object, next->thread);
     else
         bucket->object = NULL;
     return goes_on;
+}
+
+bool tally_slice_pass(tally_lock_bucket *bucket, tally_lock_waiter *next) {
+    return is_turn_of(bucket, next->object, tally_thread_current()) && next_turn(bucket, next);
 }
 
 bool tally_slice_hold(tally_object *object) {
@@ -144,7 +186,7 @@ void tally_slice_make_room(tally_object *object) {
 /* ---- a thread that waits ---- */
 
 uint64_t tally_slice_patience(tally_lock_bucket *bucket, tally_lock_waiter *waiter) {
-    if (bucket->object != waiter->object) return 0;
+    if (bucket->object != waiter->object || bucket->alone) return 0;
     uint64_t now = tally_now(), ahead = 0;
     for (tally_lock_waiter *other = bucket->first; other != waiter; other = other->next)
         ahead += other->object == waiter->object;
@@ -156,16 +198,36 @@ uint64_t tally_slice_patience(tally_lock_bucket *bucket, tally_lock_waiter *wait
 
 tally_thread_state *tally_slice_end(tally_lock_bucket *bucket, tally_lock_waiter *waiter) {
     tally_object *object = waiter->object;
-    if (!bucket->kept || bucket->object != object || tally_now() < bucket->end ||
+    if (!bucket->kept || bucket->object != object ||
         tally_lock_first_waiter(bucket, object) != waiter)
         return NULL;
+    if (!bucket->alone && tally_now() < bucket->end) return NULL;
     tally_thread_state *holder = bucket->thread;
     delete_note(bucket);
-    if (pays(bucket))
-        tally_slice_begin(bucket, object, waiter->thread);
-    else
-        bucket->object = NULL;
+    next_turn(bucket, waiter);
     return holder;
+}
+
+/* Not a wait: the keeper is in an operation at the most, so sections go on, as when a bias is
+ * revoked.
+ */
+bool tally_slice_take_alone(tally_object *object) {
+    tally_lock_bucket *bucket = tally_lock_bucket_of(object);
+    tally_thread_state *holder = NULL;
+    pthread_mutex_lock(&bucket->mutex);
+    if (bucket->kept && bucket->alone && bucket->object == object) {
+        holder = bucket->thread;
+        delete_note(bucket);
+        end_alone(bucket);
+        /* The byte stays held. relaxed: only waiters change it meanwhile, under the mutex */
+        if (!tally_lock_first_waiter(bucket, object))
+            tally_and_relaxed(&object->lock, (uint8_t)~TALLY_LOCK_PARKED);
+    }
+    pthread_mutex_unlock(&bucket->mutex);
+    if (!holder) return false;
+    TALLY_FAILPOINT(slice_taken);
+    tally_lock_wait_for_holder(holder, object);
+    return true;
 }
 
 void tally_lock_forget(tally_object *object) {
@@ -174,6 +236,7 @@ void tally_lock_forget(tally_object *object) {
     if (bucket->object == object) {
         delete_note(bucket);
         bucket->object = NULL;
+        bucket->alone = false;
         bucket->idle = 0;
     }
     if (bucket->cold == object) bucket->cold = NULL;

@@ -71,10 +71,10 @@ void tally_claim_end(tally_thread_state *thread) {
 void tally_wait_begin(tally_thread_state *thread, const char *doing) {
     tally_reclaim_flush(thread);
     for (;;) {
+        tally_refcount_merge_later(thread);
         tally_become_blocked(thread, doing);
         if (!tally_refcount_pending(thread)) return;
         tally_become_running(thread);
-        tally_refcount_merge_later(thread);
     }
 }
 void tally_wait_end(void) { tally_become_running(tally_thread_current()); }

@@ -189,6 +189,73 @@ INTERLEAVING(has_bias, a_stop_of_the_world_waits_for_no_keeper) {
     tell(THIRD, unblock);
 }
 
+/* ---- a lock that one thread alone takes is kept ---- */
+
+enum { ENOUGH = 3 * 64 /* locks until a thread has met one twice in a row */ };
+static void append_enough(void) {
+    for (int i = 0; i < ENOUGH; i++) append_none();
+}
+static void check_enough(void) { check_int(tally_list_length(list), 1 + ENOUGH + 3); }
+
+static void set_scene_for_keeper(void) {
+    tell(OWNER, make_list);
+    while_held(OTHER, append_enough, "slice_kept")
+        ;
+    tell(OWNER, check_lock_is_held);
+}
+
+INTERLEAVING(has_bias, a_lock_that_one_thread_alone_takes_is_kept_until_another_wants_it) {
+    set_scene_for_keeper();
+    tell(OWNER, append_none, check_lock_is_free);
+    tell(OTHER, append_none);
+    tell(OWNER, append_none, check_lock_is_free, check_enough);
+}
+
+INTERLEAVING(has_bias, who_wants_a_lock_kept_alone_waits_for_a_keeper_in_its_operation) {
+    set_scene_for_keeper();
+    stop_at(OTHER, append_none, "slice_inside");
+    stop_at(OWNER, append_none, "slice_taken");
+    move_on(OWNER, "slice_taken", "bias_wait");
+    release(OWNER, "bias_wait");
+    check(stands(OWNER));
+    go_on(OTHER, "slice_inside");
+    finish(OWNER);
+}
+
+static void enter_other_section(void) { tally_critical_begin(&sections[me->role], other_list); }
+
+/* To take the lock is no wait, which would suspend the section. */
+INTERLEAVING(has_bias, a_section_goes_on_while_an_operation_in_it_takes_a_lock_kept_alone) {
+    set_scene_for_keeper();
+    tell(OWNER, make_other_list, enter_other_section);
+    stop_at(OTHER, append_none, "slice_inside");
+    stop_at(OWNER, append_none, "slice_taken");
+    check_waits(THIRD, enter_other_section);
+    release(OWNER, "slice_taken");
+    go_on(OTHER, "slice_inside");
+    finish(OWNER);
+    check(stands(THIRD));
+    tell(OWNER, leave_section);
+    finish(THIRD);
+    tell(THIRD, leave_section);
+    tell(OWNER, drop_other_list);
+}
+
+INTERLEAVING(has_bias, who_wants_a_lock_kept_alone_waits_for_the_keepers_section) {
+    set_scene_for_keeper();
+    tell(OTHER, enter_section);
+    check_waits(OWNER, append_none);
+    tell(OTHER, leave_section);
+    finish(OWNER);
+}
+
+INTERLEAVING(has_bias, a_thread_that_keeps_a_lock_alone_gives_it_up_before_it_blocks) {
+    set_scene_for_keeper();
+    tell(OTHER, block);
+    tell(OWNER, check_lock_is_free);
+    tell(OTHER, unblock);
+}
+
 /* ---- what is counted of a fight ---- */
 
 static tally_object *second;

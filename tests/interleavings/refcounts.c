@@ -243,6 +243,123 @@ TEST_IF(has_queues_no_gil, who_attaches_in_the_slot_owns_what_is_being_queued) {
     slot_is_reused("decref_shared", 0);
 }
 
+/* ---- batches ---- */
+
+/* The first is pushed by itself; the others stay with the thread that drops them. */
+enum { DROPPED = 3 };
+static tally_object *dropped[DROPPED];
+static void make_dropped(void) {
+    for (int i = 0; i < DROPPED; i++) dropped[i] = instance();
+}
+static void drop_dropped(void) {
+    for (int i = 0; i < DROPPED; i++) tally_decref(dropped[i]);
+}
+static void set_scene_for_batch(void) {
+    tell(OWNER, make_dropped);
+    tell(OTHER, drop_dropped);
+    check_int(deaths(), 0);
+}
+
+INTERLEAVING(has_queues_no_gil, a_batch_is_pushed_at_the_safepoint_of_the_thread_that_dropped) {
+    set_scene_for_batch();
+    tell(OWNER, safepoint);
+    check_int(deaths(), 1);
+    tell(OTHER, safepoint);
+    check_int(deaths(), 1);
+    tell(OWNER, safepoint);
+    check_int(deaths(), DROPPED);
+}
+
+INTERLEAVING(has_queues_no_gil, a_thread_pushes_its_batch_before_it_blocks) {
+    set_scene_for_batch();
+    tell(OTHER, block);
+    tell(OWNER, safepoint);
+    check_int(deaths(), DROPPED);
+}
+
+INTERLEAVING(has_queues_no_gil, a_thread_pushes_its_batch_before_it_exits) {
+    set_scene_for_batch();
+    tell(OTHER, detach);
+    tell(OWNER, safepoint);
+    check_int(deaths(), DROPPED);
+}
+
+INTERLEAVING(has_queues_no_gil,
+             a_batch_pushed_to_an_owner_that_has_blocked_is_merged_by_the_pusher) {
+    set_scene_for_batch();
+    tell(OWNER, block);
+    check_int(deaths(), 1);
+    tell(OTHER, safepoint);
+    check_int(deaths(), DROPPED);
+}
+
+INTERLEAVING(has_queues_no_gil, what_is_dropped_once_the_owner_has_blocked_dies_at_once) {
+    set_scene_for_batch();
+    tell(OWNER, make_object, block);
+    tell(OTHER, drop_object);
+    check_int(deaths(), 2);
+    tell(OTHER, safepoint);
+    check_int(deaths(), DROPPED + 1);
+}
+
+INTERLEAVING(has_queues_no_gil, a_batch_of_an_owner_that_is_gone_is_merged_by_the_pusher) {
+    set_scene_for_batch();
+    tell(OWNER, detach);
+    check_int(deaths(), 1);
+    tell(OTHER, safepoint);
+    check_int(deaths(), DROPPED);
+}
+
+static void batch_of_reused_slot(const char *point) {
+    raise_curtain_but(THIRD);
+    tell(OWNER, note_slot);
+    set_scene_for_batch();
+    tell(OWNER, detach);
+    while_held(OTHER, safepoint, point) tell(THIRD, attach, check_slot);
+    check_int(deaths(), 1);
+    tell(THIRD, safepoint);
+    check_int(deaths(), DROPPED);
+    drop_curtain();
+}
+TEST_IF(has_queues_no_gil, who_attaches_in_the_slot_merges_a_batch_pushed_later) {
+    batch_of_reused_slot("push_open");
+}
+TEST_IF(has_queues_no_gil, who_attaches_in_the_slot_merges_a_batch_that_found_it_closed) {
+    batch_of_reused_slot("push_for_gone");
+}
+
+/* The thread parks before it pushes. */
+INTERLEAVING(has_queues_no_gil, a_stop_of_the_world_merges_the_batches_of_all_threads) {
+    set_scene_for_batch();
+    stop_at(THIRD, collect, "world_claiming");
+    begin(OWNER, safepoint);
+    begin(OTHER, safepoint);
+    go_on(THIRD, "world_claiming");
+    finish(OWNER);
+    finish(OTHER);
+    check_int(deaths(), DROPPED);
+}
+
+INTERLEAVING(has_queues_no_gil, a_thread_that_drops_after_the_owner_has_merged_pushes_at_once) {
+    set_scene_for_batch();
+    tell(OWNER, safepoint, make_object);
+    tell(OTHER, drop_object);
+    tell(OWNER, safepoint);
+    check_int(deaths(), DROPPED + 1);
+}
+
+/* The pusher waits for the lock that the thread which stops the world holds. */
+INTERLEAVING(has_queues_no_gil, a_batch_may_be_taken_while_its_pusher_waits_for_the_thread_list) {
+    set_scene_for_batch();
+    tell(OWNER, detach);
+    while_held(OTHER, safepoint, "push_for_gone") {
+        begin(THIRD, collect);
+        check(stands(THIRD));
+    }
+    finish(THIRD);
+    check_int(deaths(), DROPPED);
+}
+
 /* ---- claims ---- */
 
 INTERLEAVING(has_queues_no_gil, an_owner_cannot_return_before_a_claim_ends) {

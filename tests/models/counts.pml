@@ -38,6 +38,9 @@
 #ifndef BLOCKS
 #define BLOCKS 1
 #endif
+#ifndef BATCH
+#define BATCH 0
+#endif
 
 #define OWNED(o) (o)        /* local * 2 + owner: 0 none, 1 the slot */
 #define SHARED(o) (2 + (o)) /* count * 4 + state */
@@ -66,6 +69,11 @@ bool freed[2];
 byte queue;
 bool breaker;               /* TALLY_BREAK_MERGE */
 bool thread_list;          /* held */
+#if BATCH
+byte open;                  /* what the batcher has dropped and not pushed yet */
+byte batcher;
+bool in_op;                 /* the batcher cannot be stopped */
+#endif
 /* For the assertions only. */
 byte refs[2];               /* references that threads hold */
 bool merged[2];
@@ -162,16 +170,26 @@ inline merge_and_drop(p, o, died) {
 #endif
 }
 
-/* tally_merge_take_queue */
-inline take_queue(p, died) {
-    atomic { settled(p) -> all = (queue == CLOSED -> 0 : queue); queue = (queue == CLOSED ->
-            CLOSED : 0) };
+inline merge_all(p, died) {
     do
     :: all & 1 -> all = all & 2; merge_and_drop(p, 0, died)
     :: !(all & 1) && (all & 2) -> all = 0; merge_and_drop(p, 1, died)
     :: all == 0 -> break
     od
 }
+/* tally_merge_take_queue */
+inline take_queue(p, died) {
+    atomic { settled(p) -> all = (queue == CLOSED -> 0 : queue); queue = (queue == CLOSED ->
+            CLOSED : 0) };
+    merge_all(p, died)
+}
+#if BATCH
+/* tally_merge_take_open */
+inline take_open(p, died) {
+    atomic { settled(p) -> all = open; open = 0 };
+    merge_all(p, died)
+}
+#endif
 
 /* tally_claim: ok says whether it succeeded. */
 inline claim(p, ok) {
@@ -207,12 +225,12 @@ inline merge_blocked(p) {
 }
 
 /* tally_merge_push; result: 0 first, 1 behind others, 2 closed. */
-inline push(p, o, result) {
+inline push(p, objects, result) {
     atomic {
         settled(p) ->
         if
         :: queue == CLOSED -> result = 2
-        :: else -> result = (queue != 0 -> 1 : 0); queue = queue | (1 << o)
+        :: else -> result = (queue != 0 -> 1 : 0); queue = queue | (objects)
         fi
     }
 }
@@ -221,7 +239,7 @@ inline push(p, o, result) {
 inline merge_for_gone(p, o) {
 #ifndef GONE_WITHOUT_LOCK
     atomic { !thread_list -> thread_list = true };
-    push(p, o, result);
+    push(p, 1 << o, result);
 #endif
     if
     :: result == 2 -> merge_and_drop(p, o, gone)
@@ -241,7 +259,7 @@ inline merge_for_gone(p, o) {
     fi
 }
 
-inline queue_object(p, o) {
+inline queue_at_once(p, o) {
     ok = false;
     if
     :: mem[STATUS] == BLOCKED -> claim(p, ok)
@@ -259,7 +277,7 @@ inline queue_object(p, o) {
 #ifdef LOOK_BEFORE_PUSH
         merge_blocked(p);
 #endif
-        push(p, o, result);
+        push(p, 1 << o, result);
         if
         :: result == 0 ->
             breaker = true;
@@ -270,6 +288,60 @@ inline queue_object(p, o) {
         :: result == 2 -> merge_for_gone(p, o)
         fi;
         result = 0
+    fi
+}
+
+#if BATCH
+/* push_for_gone: the world may be stopped, and the batch taken, where the thread waits. */
+inline push_for_gone(p) {
+    result = 3;
+#ifndef BATCH_GONE_WITHOUT_LOCK
+    in_op = false;
+    atomic { !thread_list -> thread_list = true; in_op = true };
+    if
+    :: open -> push(p, open, result)
+    :: else
+    fi;
+    if
+    :: result < 2 -> open = 0
+    :: else -> take_open(p, gone)
+    fi;
+    thread_list = false;
+#else
+    take_open(p, gone);
+#endif
+    if
+    :: result < 2 -> breaker = true; merge_blocked(p)
+    :: else
+    fi;
+    die_all(p, gone)
+}
+
+/* tally_merge_push_open */
+inline push_open(p) {
+    if
+    :: open ->
+        push(p, open, result);
+        if
+        :: result == 2 -> push_for_gone(p)
+        :: result == 1 -> open = 0
+        :: result == 0 ->
+            open = 0;
+            breaker = true;
+            merge_blocked(p)
+        fi;
+        result = 0
+    :: else
+    fi
+}
+#endif
+
+inline queue_object(p, o) {
+    if
+#if BATCH
+    :: p == OTHER && _pid == batcher -> open = open | (1 << o)
+#endif
+    :: true -> queue_at_once(p, o)
     fi
 }
 
@@ -473,6 +545,12 @@ proctype other(bool more) {
     byte half, all, died, gone, result;
     bool ok, queued;
 
+#if BATCH
+    if
+    :: !more -> atomic { batcher = _pid; in_op = true }
+    :: else
+    fi;
+#endif
     if
     :: MORE && more -> incref_shared(OTHER, 0); drop_shared(OTHER, 0)
     :: true
@@ -494,10 +572,23 @@ proctype other(bool more) {
     :: true -> drop_shared(OTHER, 0)
 #endif
     fi;
+#if BATCH
+    /* A safepoint, or none. */
+    if
+    :: !more -> in_op = false; in_op = true
+    :: else
+    fi;
+#endif
     if
     :: !more -> drop_shared(OTHER, 1)
     :: else
     fi;
+#if BATCH && !defined NO_PUSH_BEFORE_BLOCKING
+    if
+    :: !more -> push_open(OTHER); in_op = false
+    :: else
+    fi;
+#endif
     done++
 }
 
@@ -512,9 +603,26 @@ proctype stopper() {
         claim(OTHER, ok);
         if
         :: ok ->
+#if BATCH
+            /* The world is stopped, if no thread is in an operation. */
+            if
+            :: atomic { !in_op && !thread_list -> thread_list = true };
+                take_queue(OTHER, gone);
+#ifndef STOP_WITHOUT_OPEN
+                take_open(OTHER, gone);
+#else
+                open = 0;
+#endif
+                thread_list = false
+            :: true
+            fi;
+#endif
             claim_end(OTHER);
 #ifndef START_WITHOUT_LOOK
-            merge_blocked(OTHER)
+            merge_blocked(OTHER);
+#endif
+#if BATCH
+            die_all(OTHER, gone)
 #endif
         :: else
         fi

@@ -33,6 +33,11 @@ counts  fails STOPPER=0 QUEUED_TWICE
 counts  holds STOPPER=0 MORE=0 GIVE=1
 counts  fails STOPPER=0 MORE=0 GIVE=1 GIVE_UP_WITHOUT_SWAP
 counts  fails STOPPER=1 MORE=0 LIVES=1 START_WITHOUT_LOOK
+counts  holds STOPPER=0 MORE=0 BATCH=1
+counts  holds STOPPER=1 MORE=0 LIVES=1 BATCH=1
+counts  fails STOPPER=0 MORE=0 LIVES=1 BATCH=1 NO_PUSH_BEFORE_BLOCKING
+counts  fails STOPPER=0 MORE=0 BATCH=1 BATCH_GONE_WITHOUT_LOCK
+counts  fails STOPPER=1 MORE=0 LIVES=1 BATCH=1 STOP_WITHOUT_OPEN
 weakref holds
 weakref fails NO_EXPOSE
 weakref fails NO_SECOND_LOOK
@@ -149,6 +154,8 @@ slice   holds THREADS=3 ROUNDS=1
 slice   fails NO_MEMBARRIER
 slice   fails NO_WAIT
 slice   fails KEEPS_NOTE
+slice   fails ALONE_KEEPS
+slice   fails TAKES_ALONE_AT_ONCE
 slice   fails LOOK_FIRST
 slice   fails NO_SIGNAL THREADS=3 ROUNDS=1
 slice   fails SECTION_BY_NOTE

@@ -2,11 +2,12 @@
 /*
  * slice.pml: a contended lock that one thread keeps for a slice. The keeper enters by its note of
  * the object, without a fence; a waiter deletes the note and takes the lock after a membarrier. The
- * keeper may begin a section, which holds the lock, or give the lock up before it waits.
+ * keeper may begin a section, which holds the lock, or give the lock up before it waits. A thread
+ * may keep the lock that no other thread waits for, without an end.
  * Stands for nogil/locking/locking_inline.h tally_lock_sliced, tally_lock_object,
  * tally_unlock_object; nogil/locking/parking.c park, take, tally_lock_let_go, tally_unlock_slow;
- * nogil/locking/slices.c tally_slice_keep, tally_slice_end, tally_slice_hold, give_up,
- * tally_lock_forget; critical_section.c section_try.
+ * nogil/locking/slices.c tally_lock_sample, tally_slice_keep, tally_slice_take_alone,
+ * tally_slice_end, tally_slice_hold, give_up, tally_lock_forget; critical_section.c section_try.
  *
  * Bounds: one object, THREADS threads. Each takes the lock ROUNDS times, by an operation or by a
  * section, and gives its slice up at its end, or at any time before a wait. Time is left out: a
@@ -39,11 +40,20 @@ byte lock;                  /* the byte: only read-modify-writes, which drain */
 bool bucket;                /* the bucket's mutex */
 bool note[3];
 byte keeper = 9;            /* the bucket's record: 9 none */
+byte alone = 9;             /* the thread that keeps the lock without an end; 9 none */
+bool sampled;               /* the thread in the lock is to keep it alone */
 bool sleeps[3], timed[3], woken[3], handed[3];
 byte inside, done;          /* for the assertions only */
 
 #define NONE 9
 #define any_waits (sleeps[0] || sleeps[1] || sleeps[2])
+
+/* A thread that keeps the lock alone lets go once another waits. */
+#ifdef ALONE_KEEPS
+#define LETS_GO(p) false
+#else
+#define LETS_GO(p) (alone == p && any_waits)
+#endif
 
 inline enter() { d_step { assert(inside == 0); inside++ } }
 inline leave() { d_step { assert(inside == 1); inside-- } }
@@ -58,6 +68,7 @@ inline let_go(p) {
     fi;
     if
     :: next != NONE ->
+        alone = NONE;
         sleeps[next] = false; woken[next] = true;
         if
         :: handed[next] = true; lock = HELD | PARKED
@@ -71,18 +82,27 @@ inline let_go(p) {
 /* tally_unlock_object of a lock that is held; keeping: it may be kept */
 inline unlock(p, keeping) {
     if
+    :: true
+    :: atomic { drained(p) && lock == HELD ->
+           lock = HELD | PARKED; sampled = true } /* tally_lock_sample */
+    fi;
+    if
     :: atomic { drained(p) && lock == HELD -> lock = 0 }
     :: atomic { lock != HELD -> assert(lock == (HELD | PARKED)) };
         atomic { drained(p) && !bucket ->
             if
-            :: keeping ->
+            :: keeping && !LETS_GO(p) ->
+                alone = (alone == p || (sampled && !any_waits) -> p : NONE);
                 keeper = p; note[p] = true;
                 /* the first waiter looks at the time from now on */
 #ifndef NO_SIGNAL
-                timed[0] = true; timed[1] = true; timed[2] = true
+                timed[0] = timed[0] || alone == NONE;
+                timed[1] = timed[1] || alone == NONE;
+                timed[2] = timed[2] || alone == NONE
 #endif
             :: let_go(p)
-            fi }
+            fi;
+            sampled = false }
     fi
 }
 
@@ -103,6 +123,15 @@ inline hold(p) {
 /* tally_lock_wait: sleeps until it is handed the lock, or takes it */
 inline wait_for_lock(p) {
     do
+    :: atomic { keeper != NONE && alone == keeper && keeper != p && drained(p) && !bucket ->
+           /* tally_slice_take_alone */
+           holder = keeper; keeper = NONE; alone = NONE; note[holder] = false;
+           lock = (any_waits -> HELD | PARKED : HELD) };
+#ifndef TAKES_ALONE_AT_ONCE
+       drain(0); drain(1); drain(2);
+       mem[MARK(holder)] == 0;
+#endif
+       break
     :: atomic { drained(p) && !(lock & HELD) -> lock = lock | HELD; break }
     :: atomic { (lock & HELD) && drained(p) && !bucket ->
            lock = lock | PARKED;
@@ -116,7 +145,7 @@ sleeping:
            :: else
            fi
        :: atomic { timed[p] && !woken[p] && keeper != NONE && drained(p) && !bucket ->
-              holder = keeper; keeper = NONE; sleeps[p] = false;
+              holder = keeper; keeper = NONE; alone = NONE; sleeps[p] = false;
 #ifndef KEEPS_NOTE
               note[holder] = false
 #endif

@@ -10,6 +10,12 @@
  * too low. No thread acts on that, since objects die from merged only. owner_exit.c says which
  * thread may merge.
  *
+ * To push an object by itself moves the owner's line, and the entry's, between processors. So while
+ * the owner has not merged what a thread has pushed since its last safepoint, the thread collects
+ * what it drops of that owner in a batch. It pushes the batch when that is full, when it drops an
+ * object once the owner has merged, when it drops one of another owner that runs, at its next
+ * safepoint, and before it blocks.
+ *
  * Bound of a queue: an object of a blocked owner T is merged by the thread that drops it. While T
  * runs, a thread that finds more than TALLY_WAITING_LIMIT bytes in T's queue waits at its next
  * safepoint until T has been at one, and T merges there. So the queue exceeds the limit by no more
@@ -53,29 +59,37 @@ bool tally_merge_and_drop(tally_refcounts *refcount) {
     return true;
 }
 
-/* ---- entries -------------------------------------------------------------- */
+/* ---- batches -------------------------------------------------------------- */
 
-static size_t entry_bytes(tally_object *object) {
-    return sizeof(tally_merge_entry) + tally_memory_size(object);
+enum { AHEAD = 4 }; /* another processor has the lines of the objects */
+
+/* The objects that died stay in the batch. False: there are none, and the batch is gone. */
+static bool merge_batch(tally_merge_batch *batch) {
+    uint32_t dead = 0;
+    for (uint32_t i = 0; i < batch->count; i++) {
+        if (i + AHEAD < batch->count) __builtin_prefetch(batch->objects[i + AHEAD], 1);
+        if (tally_merge_and_drop(&batch->objects[i]->refcount))
+            batch->objects[dead++] = batch->objects[i];
+    }
+    batch->count = dead;
+    if (!dead) tally_memory_free(TALLY_RAW, batch);
+    return dead;
 }
 
-tally_merge_entry *tally_merge_take_queue(tally_thread_state *thread) {
-    tally_merge_entry *entry = tally_load_seq_cst(&thread->refcount.queue), *dead = NULL;
-    if (!entry || entry == TALLY_QUEUE_CLOSED) return NULL;
-    /* seq_cst: pairs with push: either this takes the entry, or the pusher sees the status after it
+tally_merge_batch *tally_merge_take_queue(tally_thread_state *thread) {
+    tally_merge_batch *batch = tally_load_seq_cst(&thread->refcount.queue), *dead = NULL;
+    if (!batch || batch == TALLY_QUEUE_CLOSED) return NULL;
+    /* seq_cst: pairs with push: either this takes the batch, or the pusher sees the status after it
      */
-    entry = tally_swap_seq_cst(&thread->refcount.queue, NULL);
+    batch = tally_swap_seq_cst(&thread->refcount.queue, NULL);
     size_t bytes = 0;
     uint64_t began = TALLY_DETAILED ? tally_now() : 0;
-    for (tally_merge_entry *next; entry; entry = next) {
-        next = entry->next;
-        bytes += entry_bytes(entry->object);
-        if (tally_merge_and_drop(&entry->object->refcount)) {
-            entry->next = dead;
-            dead = entry;
-        } else {
-            tally_memory_free(TALLY_RAW, entry);
-        }
+    for (tally_merge_batch *next; batch; batch = next) {
+        next = batch->next;
+        bytes += batch->bytes;
+        if (!merge_batch(batch)) continue;
+        batch->next = dead;
+        dead = batch;
     }
     size_t before = tally_sub_relaxed(&thread->refcount.waiting, bytes);
     /* Only pushes come between two takes, of which one thread at a time is in one: the most there
@@ -84,6 +98,27 @@ tally_merge_entry *tally_merge_take_queue(tally_thread_state *thread) {
         tally_store_relaxed(&thread->refcount.waiting_most, before);
     if (TALLY_DETAILED) TALLY_EVENT_ADD(TALLY_EVENT_merge_ns, tally_now() - began);
     return dead;
+}
+
+tally_merge_batch *tally_merge_take_open(tally_refcount_thread *self) {
+    tally_merge_batch *batch = self->open;
+    self->open = NULL;
+    if (!batch || !merge_batch(batch)) return NULL;
+    batch->next = NULL;
+    return batch;
+}
+
+tally_merge_batch *tally_merge_new_batch(uint32_t room) {
+    tally_merge_batch *batch =
+        tally_memory_alloc(TALLY_RAW, sizeof *batch + room * sizeof *batch->objects);
+    if (batch) batch->bytes = batch->count = 0;
+    return batch;
+}
+
+void tally_merge_add(tally_merge_batch *batch, tally_object *object) {
+    TALLY_DEBUG_ONLY(tally_debug_dropped(object));
+    batch->bytes += sizeof object + tally_memory_size(object);
+    batch->objects[batch->count++] = object;
 }
 
 /* Before the push, so that the sum is never less than what is in the queue. */
@@ -103,46 +138,50 @@ void tally_refcount_queued_bytes(size_t *bytes, size_t *most) {
     }
 }
 
-enum tally_push tally_merge_push(tally_thread_state *owner, tally_merge_entry *entry) {
-    size_t bytes = entry_bytes(entry->object); /* once it is pushed, the object may die */
+enum tally_push tally_merge_push(tally_thread_state *owner, tally_merge_batch *batch) {
+    size_t bytes = batch->bytes; /* once it is pushed, the batch may be gone */
     count_waiting(&owner->refcount, bytes);
-    tally_merge_entry *head = tally_load_relaxed(&owner->refcount.queue);
+    tally_merge_batch *head = tally_load_relaxed(&owner->refcount.queue);
     do {
         if (head == TALLY_QUEUE_CLOSED) {
             tally_sub_relaxed(&owner->refcount.waiting, bytes);
             return TALLY_PUSH_CLOSED;
         }
-        entry->next = head;
+        batch->next = head;
         TALLY_FAILPOINT(push);
         /* seq_cst: before the look at the owner's status; pairs with become_blocked */
-    } while (!tally_cas_weak_seq_cst(&owner->refcount.queue, &head, entry));
+    } while (!tally_cas_weak_seq_cst(&owner->refcount.queue, &head, batch));
     return head ? TALLY_PUSHED_BEHIND : TALLY_PUSHED_FIRST;
 }
 
 /* ---- objects that died ------------------------------------------------------ */
 
-void tally_merge_defer(tally_merge_entry *dead) {
+void tally_merge_defer(tally_merge_batch *dead) {
     if (!dead) return;
     tally_thread_state *thread = tally_thread_current();
-    tally_merge_entry *last = dead;
+    tally_merge_batch *last = dead;
     while (last->next) last = last->next;
     last->next = thread->refcount.deferred;
     thread->refcount.deferred = dead;
     tally_breaker_set(thread, TALLY_BREAK_MERGE);
 }
+/* Or objects wait that this thread has dropped, which may die by the push. */
 bool tally_refcount_dealloc_pending(tally_thread_state *thread) {
-    return thread->refcount.deferred != NULL;
+    return thread->refcount.deferred || thread->refcount.open;
 }
 
-void tally_merge_destroy(tally_merge_entry *dead) {
-    for (tally_merge_entry *next; dead; dead = next) {
-        next = dead->next;
-        tally_object *object = dead->object;
-        tally_memory_free(TALLY_RAW, dead);
+void tally_merge_destroy(tally_merge_batch *dead) {
+    while (dead) {
+        tally_merge_batch *batch = dead;
+        tally_object *object = batch->objects[--batch->count];
+        if (!batch->count) {
+            dead = batch->next;
+            tally_memory_free(TALLY_RAW, batch);
+        }
         tally_dealloc(object);
-        if (TALLY_LIKELY(tally_reclaim_throttle()) || !next) continue;
+        if (TALLY_LIKELY(tally_reclaim_throttle()) || !dead) continue;
         /* This thread is over its limit, and about to wait for a grace period. */
-        tally_merge_defer(next);
+        tally_merge_defer(dead);
         return;
     }
 }
@@ -150,7 +189,8 @@ void tally_merge_destroy(tally_merge_entry *dead) {
 void tally_refcount_safepoint(tally_thread_state *thread) {
     tally_breaker_clear(thread, TALLY_BREAK_MERGE);
     TALLY_FAILPOINT(merge);
-    tally_merge_entry *deferred = thread->refcount.deferred;
+    tally_merge_push_open(thread, tally_merge_destroy);
+    tally_merge_batch *deferred = thread->refcount.deferred;
     thread->refcount.deferred = NULL;
     tally_merge_destroy(deferred);
     tally_merge_destroy(tally_merge_take_queue(thread));
@@ -158,16 +198,19 @@ void tally_refcount_safepoint(tally_thread_state *thread) {
 }
 
 void tally_refcount_merge_later(tally_thread_state *thread) {
+    tally_merge_push_open(thread, tally_merge_defer);
     tally_merge_defer(tally_merge_take_queue(thread));
 }
 
 /* ---- with the world stopped: the queues of all threads ---------------------- */
 
 tally_refcount_dead tally_refcount_merge_stopped(void) {
-    tally_merge_entry *dead = NULL, **last = &dead;
+    tally_merge_batch *dead = NULL, **last = &dead;
     tally_each_thread(thread) {
         *last = tally_merge_take_queue(thread);
         while (*last) last = &(*last)->next;
+        *last = tally_merge_take_open(&thread->refcount);
+        if (*last) last = &(*last)->next;
     }
     return dead;
 }

@@ -15,13 +15,14 @@
 /* The thread list is locked: opens the queue of a slot, new or taken over. */
 void tally_refcount_attach(tally_thread_state *thread) {
     tally_store_seq_cst(&thread->refcount.queue, NULL);
+    thread->refcount.asked = NULL;
     tally_sampling_attach(thread);
 }
 
 /* The thread list is locked: closes the queue if it is empty; false: it is not. */
 bool tally_refcount_detach(tally_thread_state *thread) {
-    tally_merge_entry *none = NULL;
-    if (thread->refcount.deferred) return false;
+    tally_merge_batch *none = NULL;
+    if (tally_refcount_dealloc_pending(thread)) return false;
     if (!tally_sampling_detach(thread)) return false;
     /* seq_cst: pairs with push, which sees closed or is seen here */
     return tally_cas_seq_cst(&thread->refcount.queue, &none, TALLY_QUEUE_CLOSED);
@@ -34,15 +35,15 @@ bool tally_refcount_pending(tally_thread_state *thread) {
 
 /* After a push, or the end of a claim: merges for the owner if it is blocked. A thread that finds
  * it claimed may leave, since the claimer comes here afterwards. */
-static void merge_blocked(tally_thread_state *owner, void (*finish)(tally_merge_entry *dead)) {
-    tally_merge_entry *head;
+static void merge_blocked(tally_thread_state *owner, void (*finish)(tally_merge_batch *dead)) {
+    tally_merge_batch *head;
     /* seq_cst, after the push: pairs with blocking: status store, then look at the queue */
     while (tally_load_seq_cst(&owner->status) == TALLY_BLOCKED &&
            (head = tally_load_seq_cst(&owner->refcount.queue)) && head != TALLY_QUEUE_CLOSED &&
            tally_claim(owner)) {
         TALLY_EVENT(claims);
         TALLY_FAILPOINT(merge_claimed);
-        tally_merge_entry *dead = tally_merge_take_queue(owner);
+        tally_merge_batch *dead = tally_merge_take_queue(owner);
         tally_claim_end(owner);
         finish(dead);
     }
@@ -55,26 +56,26 @@ void tally_refcount_merge_blocked_later(tally_thread_state *owner) {
     merge_blocked(owner, tally_merge_defer);
 }
 
-static void tell(tally_thread_state *owner) {
+static void tell(tally_thread_state *owner, void (*finish)(tally_merge_batch *dead)) {
     tally_breaker_set(owner, TALLY_BREAK_MERGE);
-    tally_refcount_merge_blocked(owner);
+    merge_blocked(owner, finish);
 }
 
-static bool merge_for_gone(tally_thread_state *owner, tally_merge_entry *entry) {
+static bool merge_for_gone(tally_thread_state *owner, tally_merge_batch *batch) {
     TALLY_FAILPOINT(merge_for_gone);
     tally_thread_list_lock();
-    bool gone = tally_merge_push(owner, entry) == TALLY_PUSH_CLOSED;
-    bool dead = gone && tally_merge_and_drop(&entry->object->refcount);
+    bool gone = tally_merge_push(owner, batch) == TALLY_PUSH_CLOSED;
+    bool dead = gone && tally_merge_and_drop(&batch->objects[0]->refcount);
     tally_thread_current()->refcount.in_hand = NULL;
     pthread_mutex_unlock(&tally_process.thread_list);
     if (gone)
-        tally_memory_free(TALLY_RAW, entry);
+        tally_memory_free(TALLY_RAW, batch);
     else
-        tell(owner); /* a thread has attached in the slot meanwhile */
+        tell(owner, tally_merge_destroy); /* a thread has attached in the slot meanwhile */
     return dead;
 }
 
-/* There is no memory for an entry. */
+/* There is no memory for a batch. */
 static bool merge_stopped(tally_object *object) {
     TALLY_FAILPOINT(merge_stopped);
     tally_stop_the_world();
@@ -84,34 +85,90 @@ static bool merge_stopped(tally_object *object) {
     return dead;
 }
 
+/* As merge_for_gone. Where the thread waits for the lock the world may be stopped, and the batch
+ * taken. */
+static void push_for_gone(tally_thread_state *owner, void (*finish)(tally_merge_batch *dead)) {
+    tally_refcount_thread *self = &tally_thread_current()->refcount;
+    tally_merge_batch *dead = NULL;
+    bool pushed = false;
+    TALLY_FAILPOINT(push_for_gone);
+    tally_thread_list_lock();
+    if (self->open) pushed = tally_merge_push(owner, self->open) != TALLY_PUSH_CLOSED;
+    if (pushed)
+        self->open = NULL;
+    else
+        dead = tally_merge_take_open(self);
+    pthread_mutex_unlock(&tally_process.thread_list);
+    if (pushed) tell(owner, finish);
+    finish(dead);
+}
+
+void tally_merge_push_open(tally_thread_state *thread, void (*finish)(tally_merge_batch *dead)) {
+    tally_refcount_thread *self = &thread->refcount;
+    tally_thread_state *owner = self->asked;
+    self->asked = NULL;
+    if (!self->open) return;
+    TALLY_FAILPOINT(push_open);
+    enum tally_push pushed = tally_merge_push(owner, self->open);
+    if (pushed == TALLY_PUSH_CLOSED) {
+        push_for_gone(owner, finish);
+        return;
+    }
+    self->open = NULL;
+    if (pushed == TALLY_PUSHED_FIRST) tell(owner, finish);
+}
+
+/* The thread's next objects of this owner are collected, until its next safepoint at the latest. */
+static void ask(tally_thread_state *thread, tally_thread_state *owner) {
+    tally_merge_push_open(thread, tally_merge_destroy);
+    if (thread->refcount.open) return; /* a finalizer has dropped objects of another owner */
+    thread->refcount.asked = owner;
+    tally_breaker_set(thread, TALLY_BREAK_MERGE);
+}
+
+/* Collects the object, if the owner runs and has not merged what it was asked to. False: it did, or
+ * there is no memory for a batch. */
+static bool collect(tally_thread_state *thread, tally_thread_state *owner, tally_object *object) {
+    tally_refcount_thread *self = &thread->refcount;
+    /* relaxed: an old value pushes a batch a little early or late */
+    bool has_merged = !tally_load_relaxed(&owner->refcount.queue);
+    if (self->asked != owner || (has_merged && !self->open)) return false;
+    if (!self->open && !(self->open = tally_merge_new_batch(TALLY_MERGE_BATCH))) return false;
+    tally_merge_add(self->open, object);
+    self->in_hand = NULL;
+    if (has_merged || self->open->count == TALLY_MERGE_BATCH) ask(thread, owner);
+    return true;
+}
+
 bool tally_merge_by_owner(tally_object *object, uint32_t owner_id) {
     TALLY_EVENT(queued);
     tally_contended(object, TALLY_CONTENDED_MERGE);
-    /* Until the entry is pushed, or the object merged, the owner may give it up, so that its state
-     * does not tell of the entry. This tells sampling.c. */
-    tally_object **in_hand = &tally_thread_current()->refcount.in_hand;
-    *in_hand = object;
-    tally_thread_state *owner = tally_thread_slot(owner_id);
+    /* Until the object is in a batch, or merged, the owner may give it up, so that its state does
+     * not tell of the entry. This tells sampling.c. */
+    tally_thread_state *thread = tally_thread_current(), *owner = tally_thread_slot(owner_id);
+    tally_refcount_thread *self = &thread->refcount;
+    self->in_hand = object;
+    int status = tally_load_relaxed(&owner->status);
     /* The owner is blocked: this thread merges for it, without an entry. */
-    if (tally_load_relaxed(&owner->status) == TALLY_BLOCKED && tally_claim(owner)) {
+    if (status == TALLY_BLOCKED && tally_claim(owner)) {
         TALLY_EVENT(claims);
         TALLY_FAILPOINT(merge_claimed);
         bool dead = tally_merge_and_drop(&object->refcount);
-        *in_hand = NULL;
+        self->in_hand = NULL;
         tally_claim_end(owner);
         tally_refcount_merge_blocked(owner); /* entries that were pushed while it was claimed */
         return dead;
     }
-    tally_merge_entry *entry = tally_memory_alloc(TALLY_RAW, sizeof *entry);
-    if (!entry) return merge_stopped(object);
-    entry->object = object;
-    TALLY_DEBUG_ONLY(tally_debug_dropped(object));
+    if (status == TALLY_RUNNING && collect(thread, owner, object)) return false;
+    tally_merge_batch *batch = tally_merge_new_batch(1);
+    if (!batch) return merge_stopped(object);
+    tally_merge_add(batch, object);
     TALLY_FAILPOINT(queue_entry);
-    enum tally_push pushed = tally_merge_push(owner, entry);
-    if (pushed == TALLY_PUSH_CLOSED) return merge_for_gone(owner, entry);
-    *in_hand = NULL;
-    if (pushed == TALLY_PUSHED_BEHIND) return false;
+    enum tally_push pushed = tally_merge_push(owner, batch);
+    if (pushed == TALLY_PUSH_CLOSED) return merge_for_gone(owner, batch);
+    self->in_hand = NULL;
     TALLY_FAILPOINT(pushed);
-    tell(owner);
+    if (pushed == TALLY_PUSHED_FIRST) tell(owner, tally_merge_destroy);
+    if (status == TALLY_RUNNING && self->asked != owner) ask(thread, owner);
     return false;
 }

@@ -308,7 +308,7 @@ static inline void tally_refcount_set_link(tally_refcounts *refcount, uint32_t l
 static inline uint32_t tally_refcount_link(tally_refcounts *refcount) {
     return (uint32_t)(tally_owned_load(refcount) >> 16);
 }
-typedef tally_merge_entry *tally_refcount_dead;
+typedef tally_merge_batch *tally_refcount_dead;
 tally_refcount_dead tally_refcount_merge_stopped(void);
 void tally_refcount_destroy(tally_refcount_dead dead);
 void tally_refcount_attach(struct tally_thread_state *thread);

@@ -6,18 +6,24 @@
 #include "sampling.h"
 #include "tally.h"
 
-/* An entry of a merge queue; a counted reference. */
-typedef struct tally_merge_entry {
-    struct tally_merge_entry *next;
-    tally_object *object;
-} tally_merge_entry;
+/* An entry of a merge queue: objects with a counted reference each. */
+typedef struct tally_merge_batch {
+    struct tally_merge_batch *next;
+    size_t bytes;   /* of the objects' blocks */
+    uint32_t count; /* of the objects; of those that died, once they are merged */
+    tally_object *objects[];
+} tally_merge_batch;
 
 typedef struct tally_refcount_thread {
     /* In a line that others write to: a stack; TALLY_QUEUE_CLOSED: the owner is gone. */
-    _Alignas(64) _Atomic(tally_merge_entry *) queue;
+    _Alignas(64) _Atomic(tally_merge_batch *) queue;
     _Atomic size_t waiting, waiting_most; /* bytes of the blocks of the objects in it */
     /* Its own, in other lines. Dead: destroyed at the next safepoint. */
-    _Alignas(64) tally_merge_entry *deferred;
+    _Alignas(64) tally_merge_batch *deferred;
+    /* The owner that this thread has pushed to since its last safepoint, and what it has dropped of
+     * that owner's since then. World stopped: others take the batch. */
+    struct tally_thread_state *asked;
+    tally_merge_batch *open;
     tally_object
         *in_hand; /* to be pushed, or merged instead; others read it with the world stopped */
     tally_sampling sampling;
