@@ -117,7 +117,7 @@ static int walk_unlocked(tally_table_place *where, walk *w) {
     /* acquire: pairs with the release of move_first: the removals before it are counted */
     uint32_t first = tally_load_acquire(&table->first);
     if (at < first) at = first;
-    /* acquire: pairs with the release of move_unreachable_out */
+    /* acquire: pairs with the release of remove_entry */
     for (; at < used && !tally_load_acquire(&table->entries[at].value); at++)
         TALLY_FAILPOINT(walk_skips);
     bool more = at < used;

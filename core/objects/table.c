@@ -375,12 +375,13 @@ tally_object *tally_table_get(tally_object *holder, tally_table_place *where, ta
     if (found == MISSING) return NULL;
     if (TALLY_LIKELY(found == FOUND)) {
         tally_object *value = tally_slot_try_read(&table->entries[entry].value);
+        TALLY_FAILPOINT(table_read);
         if (TALLY_LIKELY(value != NULL)) {
             if (TALLY_LIKELY(!TALLY_LOCK_FREE_READS || tally_load_acquire(where) == table)) {
                 TALLY_DETAIL(reads_unlocked);
                 return value;
             }
-            tally_decref(value);
+            tally_drop_later(value); /* tally_get_attr is plain */
         }
     }
     return get_locked(holder, where, key, hash, error);
@@ -565,8 +566,8 @@ static void move_first(tally_table *table, uint32_t entry) {
 }
 
 /* Lock held: removes the entry. Gives its value, and its key if that may be dropped at once. */
-static tally_object *move_unreachable_out(tally_table *table, int32_t entry, unsigned token,
-                                          tally_object **key) {
+static tally_object *remove_entry(tally_table *table, int32_t entry, unsigned token,
+                                  tally_object **key) {
     tally_entry *e = &table->entries[entry];
     uint32_t place = first_place(table, e->hash);
     while (place_get(table, place) != entry) place = next_place(table, place);
@@ -601,8 +602,7 @@ int tally_table_delete(tally_object *holder, tally_table_place *where, tally_obj
     tally_object *old_key = NULL, *old_value = NULL;
     int32_t found = lock_and_find(holder, where, key, hash, &token, &keys);
     if (found == -2) return -1;
-    if (found >= 0)
-        old_value = move_unreachable_out(tally_load_relaxed(where), found, token, &old_key);
+    if (found >= 0) old_value = remove_entry(tally_load_relaxed(where), found, token, &old_key);
     tally_unlock_object(holder, token);
     tally_xdecref(old_key);
     tally_xdecref(old_value);

@@ -276,6 +276,46 @@ TEST_IF(no_gil, a_look_for_a_key_in_a_replaced_table_looks_again) {
     }
 }
 
+/* ---- an attribute, read from a table that is replaced ---- */
+
+static tally_object *holder, *attribute;
+static int deaths_in_read;
+static void make_holder(void) {
+    tally_object *open = class_named("Holder"), *value = instance();
+    holder = tally_instance_new(open);
+    attribute = text("attribute");
+    check_int(tally_set_attr(holder, attribute, value), 0);
+    drop(open, value);
+}
+static void read_attribute(void) {
+    result = tally_get_attr(holder, attribute);
+    deaths_in_read = deaths();
+    tally_error_clear();
+}
+static void replace_and_remove(void) {
+    for (int i = 0; i < 99; i++) {
+        char name[24];
+        snprintf(name, sizeof name, "other %d", i);
+        tally_object *other = text(name);
+        check_int(tally_set_attr(holder, other, tally_none), 0);
+        tally_decref(other);
+    }
+    check_int(tally_delete_attr(holder, attribute), 0);
+}
+static void drop_holder(void) { drop(holder, attribute); }
+
+/* tally_get_attr is plain: it runs no finalizer, also if it is left with the last reference. */
+INTERLEAVING(no_gil, an_attribute_read_from_a_replaced_table_dies_at_the_readers_next_safepoint) {
+    tell(OWNER, make_holder);
+    tell(OTHER, read_attribute, drop_result);
+    while_held(OTHER, read_attribute, "table_read") tell(OWNER, replace_and_remove);
+    check(result == NULL);
+    check_int(deaths_in_read, 0);
+    tell(OTHER, safepoint);
+    check_int(deaths(), 1);
+    tell(OWNER, drop_holder);
+}
+
 static void enter_dict(void) { tally_critical_begin(&sections[me->role], dict); }
 static void read_dict(void) {
     walk_all();
