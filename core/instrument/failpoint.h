@@ -2,7 +2,7 @@
 /*
  * failpoint.h: places where a test steps into the run time: it holds a thread there, calls a
  * function there, delays threads at random, or lets an allocation fail. They exist only in builds
- * with TALLY_FAILPOINTS (libraries `-injected`, made for the tests); elsewhere they are nothing.
+ * with TALLY_FAILPOINTS (libraries `-failpoints`, made for the tests); elsewhere they are nothing.
  *
  * Invariant: a failpoint orders no memory. All its accesses are relaxed, and a held thread polls.
  * So ThreadSanitizer sees the orders of the run time alone, and a missing order is not hidden by
@@ -27,13 +27,13 @@
 #    include <string.h>
 #    include <sys/mman.h>
 
-extern _Atomic bool tally_failpoint_points;       /* a failpoint is armed, or all delay */
+extern _Atomic bool tally_failpoints_on;          /* a failpoint is armed, or all delay */
 extern _Atomic int64_t tally_failpoint_countdown; /* until an allocation fails; 0: none does */
 void tally_failpoint_reached(const char *point);
 bool tally_failpoint_fails(void);
 
 #    define TALLY_FAILPOINT(name) \
-        (tally_load_relaxed(&tally_failpoint_points) ? tally_failpoint_reached(#name) : (void)0)
+        (tally_load_relaxed(&tally_failpoints_on) ? tally_failpoint_reached(#name) : (void)0)
 #    define TALLY_ALLOCATION_FAILS() \
         (tally_load_relaxed(&tally_failpoint_countdown) > 0 && tally_failpoint_fails())
 

@@ -2,7 +2,8 @@
 /*
  * collector.c: the stop-the-world cycle collector (PEP 703), which finds containers by a walk over
  * the allocator's pools. Where refcounts have owners it is for the old: each thread collects its
- * own young objects while the others run (young.c). births.c tells when a collection starts.
+ * own young objects while the others run (young_collection.c). births.c tells when a collection
+ * starts.
  *
  * The world is stopped while unreachable objects are found (mark.c) and their weak references are
  * cleared. Each is noted with a reference, and adopted by this thread, so that it is destroyed
@@ -20,7 +21,7 @@
 #include "internal.h"
 #include "mark.h"
 #include "processors.h"
-#include "young.h"
+#include "young_collection.h"
 
 static struct {
     _Atomic size_t pending; /* garbage that collections have noted and not freed yet */

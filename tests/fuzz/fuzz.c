@@ -804,7 +804,7 @@ static void query(text *t) {
 
 typedef struct {
     int procedure;
-    sem_t blocked, done; /* its maker is in a blocking region; the procedure has ended */
+    sem_t blocked, done; /* its maker is in a blocked region; the procedure has ended */
 } thread_run;
 
 static void in_other_thread(void *argument) {
@@ -1133,7 +1133,7 @@ release:
 /* ---- episodes ---- */
 
 #ifdef TALLY_FAILPOINTS
-static long injected_failures;
+static long failed_allocations;
 #endif
 
 static int by_text(const void *a, const void *b) { return strcmp(a, b); }
@@ -1167,7 +1167,7 @@ static void execute_failing(const op *o, text *t) {
         execute(o, t);
         if (!tally_failpoint_failed() || !strstr(t->data, o->code == OP_thread ? "!" : "!M"))
             return;
-        injected_failures++;
+        failed_allocations++;
         if (m.event_count || m.deferred_count || serial != m.serial || before != state_crc()) {
             printf("operation %d, %s: its allocation %d failed, and something has changed\n", m.at,
                    op_names[o->code], nth);
@@ -1225,7 +1225,7 @@ static uint32_t run(const script *s, bool failing, ptrdiff_t *left) {
             tally_finish();
             break;
         }
-        injected_failures++;
+        failed_allocations++;
         if (!failed)
             tally_finish();
         else if (tally_error_kind() == TALLY_NO_ERROR)
@@ -1310,7 +1310,7 @@ static void usage(const char *program) {
         "  --operations N  in all (default: 200000), --length N of them an episode (default: "
         "1000)\n"
         "  --portable      only what CPython has too\n"
-        "  --fail          every allocation fails once; needs the injected library, and shows "
+        "  --fail          every allocation fails once; needs the library -failpoints, and shows "
         "what a run without shows\n"
         "  --no-failures   with --fail: the same scripts, and nothing fails\n"
         "  --atomic        to compare with atomic counts: no episodes in which any object may be "
@@ -1406,7 +1406,7 @@ int main(int count, char **words) {
     }
 #ifdef TALLY_FAILPOINTS
     if (failing && !quiet && !dumping)
-        fprintf(stderr, "%ld allocations failed\n", injected_failures);
+        fprintf(stderr, "%ld allocations failed\n", failed_allocations);
 #endif
     return status;
 }

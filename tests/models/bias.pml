@@ -16,7 +16,7 @@
  * Safety: one thread at a time holds the lock. A reader touches no array that was freed at once. At
  * the end the lock is free and no thread sleeps (a lost wake-up is an invalid end state).
  *
- * Left out: spinning and blocking regions while waiting, hand-over after a millisecond, buckets
+ * Left out: spinning and blocked regions while waiting, hand-over after a millisecond, buckets
  * that locks share, critical sections of two objects, the count that ends biasing.
  */
 #ifndef ROUNDS

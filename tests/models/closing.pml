@@ -2,9 +2,9 @@
 /*
  * closing.pml: an owner has found two unreachable objects, to which weak references lead. It clears
  * these without a stop of the world, while other threads look them up, and use what they get.
- * Stands for nogil/gc/young.c clear_weakrefs, close_referents, are_candidates; core/objects/
- * weakref.c get, get_locked, weakref_release, tally_weakrefs_clear_locked; tally_refcount_close,
- * _expose, _try_incref; tally_lock_revoke.
+ * Stands for nogil/gc/young_collection.c clear_weakrefs, close_referents, are_candidates;
+ * core/objects/ weakref.c get, get_locked, weakref_release, tally_weakrefs_clear_locked;
+ * tally_refcount_close, _expose, _try_incref; tally_lock_revoke.
  *
  * Bounds: two objects in a cycle, each with one weak reference, or only the first. GETTERS threads
  * look one of them up, GETS times each. What is got leads to the other object: the thread locks it,
@@ -15,7 +15,7 @@
  * Safety: what a thread has is whole. A look-up fails only if the object dies. If one is got, both
  * live, and both weak references lead to them.
  *
- * Left out: further collections of the owner; callbacks, which weakref.pml has; the borrower, who
+ * Left out: further collections of the owner; callbacks, which weakref.pml has; the borrower, which
  * has the object to the end. The locks of the two weak references are one: the owner holds both,
  * and getters take one at a time.
  */

@@ -27,7 +27,7 @@
 #define C 2
 
 byte status[3];             /* B and C run all the time */
-byte thread_list;          /* the thread list's lock: 0 free, else 1 + its holder */
+byte thread_list;          /* the thread-list lock: 0 free, else 1 + its holder */
 byte owner = A;             /* of the pool */
 byte remote[3];             /* a bit for each block */
 byte home;                  /* a bit for each block that is back in the pool */

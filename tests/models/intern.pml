@@ -14,7 +14,7 @@
  *
  * Left out: memory that is not sequentially consistent, since counts change by read-modify-write
  * and the table under a mutex; the halves of a count (slot.pml); how a grace period comes about
- * (grace.pml): here a block waits for each thread that is in a read-side section when the block is
+ * (grace.pml): here a block waits for each thread that is in a read section when the block is
  * retired; a table that grows.
  */
 #ifndef BLOCKS
@@ -33,7 +33,7 @@ byte count[BLOCKS + 1];     /* references; 0: dead, or no str */
 bool used[BLOCKS + 1];      /* from its allocation until a grace period after its death */
 byte waits[BLOCKS + 1];     /* for these threads, a bit for each */
 bool retired[BLOCKS + 1];
-byte reading;               /* threads that are in a read-side section */
+byte reading;               /* threads that are in a read section */
 /* For the assertions only. */
 byte living;
 byte made[BLOCKS + 1];      /* how often the block was allocated */

@@ -58,8 +58,8 @@ byte moves;
 #define stands (!in_op[0] && !in_op[1] && !in_op[2])
 #endif
 
-/* The last reference of all is gone; in an atomic. With a finalizer the object has one more, and is
- * seen by who has a weak reference. */
+/* The last reference of all is gone; in an atomic. With a finalizer the object has one more, and a
+ * thread that has a weak reference may get it. */
 inline dies(p) {
     assert(!freed);
     assert(held == 0 && !table && owner == NONE);
@@ -100,7 +100,7 @@ inline count_down(p, seen) {
         fi
     fi
 }
-/* As the half of whoever owns it. */
+/* Into the half of its owner. */
 inline merge(p) {
     entries--; queued = false;
     if

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * section.pml: when a critical section is held. Sections meet short locks that have to wait,
- * blocking regions, finalizers that have sections of their own, and a stop of the world.
+ * blocked regions, finalizers that have sections of their own, and a stop of the world.
  * Stands for nogil/locking/critical_section.c section_lock, section_ensure, tally_critical_begin,
  * _end, _suspend, _resume; nogil/locking/parking.c tally_lock_slow, tally_unlock_waited;
  * nogil/stop_the_world/thread_status.c tally_wait_begin, tally_blocking_begin, _end;
  * nogil/stop_the_world/stop_the_world.c tally_stop_the_world, tally_resume_the_world.
  *
  * Bounds: two objects, and a mutex of the program. A has a section on object 0. Inside it A makes
- * an operation on object 1, passes a safepoint, and waits for the mutex in a blocking region.
+ * an operation on object 1, passes a safepoint, and waits for the mutex in a blocked region.
  * Before that blocks, a finalizer has a section on object 1. B does the same with the objects
- * exchanged, but holds the mutex all along, and waits in a blocking region for nothing. C stops the
+ * exchanged, but holds the mutex all along, and waits in a blocked region for nothing. C stops the
  * world twice and looks at both objects. Full state space.
  *
  * Safety: when a call returns to the program, its thread holds the lock of the innermost section's

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * world.pml: a thread stops all others. Running threads park at a safepoint, blocked threads are
- * claimed where they are, and exiting threads wait for the thread list's lock. A thread that waited
+ * claimed where they are, and exiting threads wait for the thread-list lock. A thread that waited
  * for the resume has run before the next stop.
  * Stands for nogil/stop_the_world/thread_status.c tally_become_blocked, become_running,
  * tally_claim, tally_thread_list_lock, tally_locking_safepoint;
@@ -10,7 +10,7 @@
  * core/runtime/threads.c tally_thread_detach.
  *
  * Bounds: three threads. Threads 0 and 1 stop the world STOPS0 and STOPS1 times. Threads 1 and 2
- * enter a blocking region BLOCKS1 and BLOCKS2 times. CLAIMS times thread 0 claims a blocked thread
+ * enter a blocked region BLOCKS1 and BLOCKS2 times. CLAIMS times thread 0 claims a blocked thread
  * 2 as a merger does. All pass safepoints and exit. Statuses go through store buffers. Full state
  * space.
  *
@@ -20,7 +20,7 @@
  * needed only where a merger's claim was met.
  *
  * Left out: the helpers' work (tally_helpers_gather), merge queues (counts.pml), grace periods
- * (grace.pml), attaching, which holds the thread list's lock from its first look at a slot to its
+ * (grace.pml), attaching, which holds the thread-list lock from its first look at a slot to its
  * last.
  */
 #ifndef STOPS0

@@ -2,8 +2,8 @@
 /*
  * young.pml: an owner collects its young objects, while another thread that was handed a reference
  * to one of them uses and changes what it reaches.
- * Stands for nogil/gc/young.c look_at, count_references, reach_from_outside, reach; of the
- * refcounts tally_refcount_is_unshared, incref, decref; of the locks tally_lock_fast,
+ * Stands for nogil/gc/young_collection.c look_at, count_references, reach_from_outside, reach; of
+ * the refcounts tally_refcount_is_unshared, incref, decref; of the locks tally_lock_fast,
  * tally_lock_revoke.
  *
  * Bounds: a ring of three objects that the owner has made. At first one of them, or none, has one

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* inject.c: what a thread does at a point; inject.h says what a test can ask for. */
+/* failpoint.c: what a thread does at a failpoint. core/instrument/failpoint.h says what a test can
+ * ask for. */
 #undef TALLY_FAILPOINTS_INSIDE /* its own memory never fails */
 #include "instrument/failpoint.h"
 
@@ -11,8 +12,8 @@
 enum { PLACES = 16, WAIT_SECONDS = 60 };
 enum { UNUSED, ARMED, REACHED, RELEASED, ALWAYS };
 
-/* Armed points. A test arms a point before it starts what leads there; that start
- * is what orders the fields of a place before they are read. */
+/* Armed failpoints. A test arms a failpoint before it starts what leads there; that start orders
+ * the fields of a place before they are read. */
 static struct {
     _Atomic int state, role;
     _Atomic(const char *) point;
@@ -20,7 +21,7 @@ static struct {
     _Atomic(void *) argument;
 } places[PLACES];
 
-_Atomic bool tally_failpoint_points;
+_Atomic bool tally_failpoints_on;
 _Atomic int64_t tally_failpoint_countdown;
 static _Atomic int64_t failures_more, failures;
 static _Atomic uint64_t delays_seed, threads_seeded;
@@ -101,10 +102,10 @@ static void arm(int role, const char *point, int state, void (*function)(void *)
         SET(places[i].function, function);
         SET(places[i].argument, argument);
         SET(places[i].state, state);
-        SET(tally_failpoint_points, true);
+        SET(tally_failpoints_on, true);
         return;
     }
-    fprintf(stderr, "no more than %d points at a time\n", PLACES);
+    fprintf(stderr, "no more than %d failpoints at a time\n", PLACES);
     abort();
 }
 
@@ -138,13 +139,13 @@ void tally_failpoint_release(int role, const char *point) {
 
 int tally_failpoint_reset(void) {
     for (int i = 0; i < PLACES; i++) SET(places[i].state, UNUSED);
-    SET(tally_failpoint_points, GET(delays_seed) != 0);
+    SET(tally_failpoints_on, GET(delays_seed) != 0);
     return atomic_exchange_explicit(&late, 0, memory_order_relaxed);
 }
 
 void tally_failpoint_delays(uint64_t seed) {
     SET(delays_seed, seed);
-    SET(tally_failpoint_points, seed != 0);
+    SET(tally_failpoints_on, seed != 0);
 }
 
 /* ---- allocations -------------------------------------------------------- */

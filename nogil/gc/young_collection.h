@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* young.h: a thread's own young objects; young.c. */
-#ifndef TALLY_YOUNG_H
-#define TALLY_YOUNG_H
+/* young_collection.h: a collection of a thread's own young objects. */
+#ifndef TALLY_YOUNG_COLLECTION_H
+#define TALLY_YOUNG_COLLECTION_H
 
 #include "gc/collector.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * young.c: a thread collects its own young objects while all others run. It finds those that only
- * unreachable objects hold, by trial deletion (Bacon and Rajan 2001) on what its own half of each
- * refcount says.
+ * young_collection.c: a thread collects its own young objects while all others run. It finds those
+ * that only unreachable objects hold, by trial deletion (Bacon and Rajan 2001) on what its own half
+ * of each refcount says.
  *
  * Candidates are young objects that this thread owns, whose references are all in its half, whose
  * lock is biased to it, and which nobody can hold borrowed. All others count as external.
@@ -31,10 +31,10 @@
  *  - A weak reference is the one way to an unreachable object. Its referent is closed: try-increfs
  *    fail, and the reader waits for the lock of the weak reference, which this thread holds until
  *    it has cleared it. If another thread has got the object before, it survives. If one has got it
- *    and dropped it again, and locked it or lent it meanwhile, an unreachable object is no
+ *    and dropped it again, and locked it or read it borrowed meanwhile, an unreachable object is no
  *    candidate any more once all referents are closed: the collection is given up.
  */
-#include "young.h"
+#include "young_collection.h"
 
 #if TALLY_REFCOUNT_HAVE_OWNERS
 #    include "internal.h"
