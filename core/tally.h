@@ -78,7 +78,7 @@ int tally_init(const tally_options *options);
 /*
  * Ends the run time: frees all objects, without finalizers, and detaches the caller. Returns how
  * many objects were alive, but for immortal ones and interned strs. A run-time error while other
- * threads are attached, or in a blocking region, a critical section or a collection. From its start
+ * threads are attached, or in a blocked region, a critical section or a collection. From its start
  * on no thread can attach or be started. [blocks, foreign]
  */
 ptrdiff_t tally_finish(void);
@@ -111,7 +111,7 @@ void tally_thread_detach(void);
 void tally_blocking_begin(void);
 void tally_blocking_end(void);
 
-/* ---- exclusion ---------------------------------------------------------- */
+/* ---- locking ------------------------------------------------------------ */
 
 /*
  * A critical section locks one or two objects: from begin to end no other thread is in an operation
@@ -119,7 +119,7 @@ void tally_blocking_end(void);
  * section on that object they use the section's lock.
  *
  * A thread that waits holds no lock. So while a thread waits inside a section (for another lock, in
- * a blocking region, at a safepoint that waits for memory to become free), other threads may use
+ * a blocked region, at a safepoint that waits for memory to become free), other threads may use
  * the section's objects. They are locked again before the call that waited returns.
  *
  * Sections nest, and end in reverse order. All this holds for the innermost section: an outer one
@@ -141,7 +141,7 @@ void tally_critical_begin2(tally_critical *section, tally_object *a,
 void tally_critical_end(tally_critical *section); /* [blocks] */
 
 /*
- * A mutex and a condition for programs. Waiting is a blocking region. As with POSIX a wait for a
+ * A mutex and a condition for programs. Waiting is a blocked region. As with POSIX a wait for a
  * condition may end without a signal: the caller looks again. Without a GIL it begins with up to
  * 0.05 ms of looking for the signal, which is about what it takes to sleep and be woken, as long as
  * that tends to help. A condition is always used with the same mutex.
@@ -535,7 +535,7 @@ int tally_gc_remove_callback(tally_gc_callback callback, void *context);
 #define TALLY_STATS_CHEAP(X)                                                                       \
     X(merges)             /* split counts merged, by whichever thread */                           \
     X(queued)             /* objects queued for their owner to merge */                            \
-    X(claims)             /* blocked owners claimed, to merge in their stead */                    \
+    X(claims)             /* blocked owners claimed, to merge for them */                          \
     X(lock_waits)         /* parked waits for an object's lock */                                  \
     X(lock_handovers)     /* of these, ended since it was the waiter's turn */                     \
     X(lock_revocations)   /* biased locks taken from an owner that ran, one membarrier each */     \
@@ -590,12 +590,12 @@ int tally_gc_remove_callback(tally_gc_callback callback, void *context);
 
 /*
  * Bounds of the levels. Let r be the bytes that one thread retires between two safepoints or
- * blocking regions, with one piece of memory more, and d the bytes that other threads drop for one
+ * blocked regions, with one piece of memory more, and d the bytes that other threads drop for one
  * owner between two such points.
  *     waiting <= TALLY_WAITING_LIMIT + threads * 2 * max(TALLY_WAITING_LIST, r)
  *     merge_waiting, for one owner <= TALLY_WAITING_LIMIT + 2 * d
  * A thread that finds a level past the limit waits for a grace period at its next safepoint or
- * blocking region. A critical section is unlocked for that wait, and locked again before the
+ * blocked region. A critical section is unlocked for that wait, and locked again before the
  * safepoint returns.
  */
 enum { TALLY_WAITING_LIMIT = 16 << 20, TALLY_WAITING_LIST = 128 << 10 };
@@ -687,7 +687,7 @@ typedef struct tally_contention_row {
  * The caller frees *rows. [blocks] */
 int tally_contention(tally_contention_row **rows, size_t *count);
 
-/* Starts a timeline. Per thread: blocking regions, waits for the GIL and for locks, safepoints that
+/* Starts a timeline. Per thread: blocked regions, waits for the GIL and for locks, safepoints that
  * took time, collections with the objects that they examined and collected, and their parts; of all
  * threads: the holder of the GIL, and stops of the world. Keeps the last `events` per thread (0:
  * 65536, 48 bytes each). [blocks] */

@@ -21,7 +21,7 @@ extern void tally_collector_death(void);
 
 extern int tally_collector_start(void); /* 0, or -1 and an error */
 extern void tally_collector_end(void);
-/* The thread ends; the thread list lock is held. */
+/* The thread ends; the thread-list lock is held. */
 extern void tally_collector_detach(tally_thread_state *thread);
 /* Before a collection; false: there is no memory for one beside another's. */
 extern bool tally_collector_begin(void);

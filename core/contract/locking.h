@@ -50,7 +50,7 @@ extern void tally_locking_safepoint(tally_thread_state *thread);
 extern void tally_locking_drain(tally_thread_state *thread);
 /* By an attached thread: it is blocked while it waits. */
 extern void tally_thread_list_lock(void);
-/* In the child. The forking thread was the only one attached, if any, and held the thread list
+/* In the child. The forking thread was the only one attached, if any, and held the thread-list
  * lock. orphan: in a child that cannot use the run time; no allocation may pass unnoticed. */
 extern void tally_locking_after_fork(void);
 extern void tally_locking_orphan(void);

@@ -81,14 +81,14 @@ extern void tally_refcount_trial_add(tally_refcounts *refcount, int32_t n);
 
 /* ---- threads ---- */
 
-/* The thread list lock is held. detach: false: objects wait, go to the safepoint first. */
+/* The thread-list lock is held. detach: false: objects wait, go to the safepoint first. */
 extern void tally_refcount_attach(tally_thread_state *thread);
 extern bool tally_refcount_detach(tally_thread_state *thread);
 /* Merges what waits for the thread, and destroys what dies by that: runs foreign code. */
 extern void tally_refcount_safepoint(tally_thread_state *thread);
 /* After blocked was published: objects wait that perhaps no thread has seen. */
 extern bool tally_refcount_pending(tally_thread_state *thread);
-/* Merges in the stead of a blocked thread that the caller has claimed. */
+/* Merges for a blocked thread that the caller has claimed. */
 extern void tally_refcount_merge_blocked(tally_thread_state *thread);
 /* Dead objects are left for the thread's next tally_refcount_safepoint. */
 extern bool tally_refcount_dealloc_pending(tally_thread_state *thread);

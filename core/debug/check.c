@@ -3,8 +3,9 @@
  * check.c: the check of the whole heap, and the report of leaks.
  *
  * The check counts, per object, the references that it finds in other objects, with the world
- * stopped. A refcount that is lower means that someone dropped a reference that was not his, wrote
- * over the count, or wrote a traverse function that visits what its object does not hold. A
+ * stopped. A refcount that is lower means that the program dropped a reference that it did not
+ * hold, wrote over the refcount, or has a traverse function that visits what its object does not
+ * hold. A
  * refcount that is higher means nothing: a thread may hold the others.
  */
 #include "debug/debug.h"

@@ -73,7 +73,7 @@ static void describe(const tally_debug_record *record) {
     fprintf(stderr, "  now");
     tally_debug_print_stack(tally_debug_stack());
     if (tally_thread_is_attached() && tally_thread_current()->region_begun) {
-        fprintf(stderr, "  the blocking region was begun");
+        fprintf(stderr, "  the blocked region was begun");
         tally_debug_print_stack(tally_thread_current()->region_begun);
     }
 }
@@ -258,7 +258,7 @@ __attribute__((weak)) void __asan_on_error(void) {
 void tally_debug_check_thread(void) {
     tally_thread_require();
     if (tally_load_relaxed(&tally_thread_current()->status) == TALLY_RUNNING) return;
-    tally_fatal(NULL, "a function of tally.h was called in a blocking region");
+    tally_fatal(NULL, "a function of tally.h was called in a blocked region");
 }
 
 static void check_object(const tally_object *object, const char *freed) {

@@ -97,7 +97,7 @@ static void trace(const tally_gc_info *info) {
     tally_trace_add(TALLY_TRACK_THREAD, "mark", stopped, marked);
     tally_trace_add(TALLY_TRACK_THREAD, "finalize", marked, finalized);
     if (info->check)
-        tally_trace_add(TALLY_TRACK_THREAD, "second look", finalized, finalized + info->check);
+        tally_trace_add(TALLY_TRACK_THREAD, "recheck", finalized, finalized + info->check);
     tally_trace_add(TALLY_TRACK_THREAD, "free", finalized + info->check,
                     finalized + info->check + info->free);
 }

@@ -10,7 +10,7 @@
 /* PATH.tmp; to be freed. NULL: no memory, without an error. */
 char *tally_temporary_name(const char *path);
 /* False, and errno: it cannot be written, and no file is left. Sets no error, so that a thread may
- * call it in a blocking region. */
+ * call it in a blocked region. */
 bool tally_write_through(const char *path, const char *temporary,
                          void (*write)(FILE *file, void *context), void *context);
 

@@ -381,7 +381,7 @@ static void write_number(FILE *file, uint64_t number) {
     for (; number >= 128; number >>= 7) putc((int)(number & 127) | 128, file);
     putc((int)number, file);
 }
-/* In a blocking region. */
+/* In a blocked region. */
 static void write_snapshot(FILE *file, void *context) {
     const snapshot *s = context;
     fwrite(TALLY_HEAP_MAGIC, 1, 8, file);

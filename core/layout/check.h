@@ -16,7 +16,7 @@ void tally_check_may_wait(void);
 void tally_check_may_run_foreign_code(void);
 void tally_thread_require(void); /* aborts in a thread that is not attached, in every build */
 
-/* For builds with assertions: the caller is attached; with TALLY_DEBUG also in no blocking region.
+/* For builds with assertions: the caller is attached; with TALLY_DEBUG also in no blocked region.
  */
 #ifdef TALLY_DEBUG
 void tally_debug_check_thread(void);

@@ -62,7 +62,7 @@ typedef struct tally_heap {
     unsigned keeps;     /* at most so many of them */
     uint16_t owner;
     bool serving; /* its thread is in another's heap */
-    /* Blocking regions since it last needed a pool, got one to keep, or freed a block of another
+    /* Blocked regions since it last needed a pool, got one to keep, or freed a block of another
      * heap. 2: it has given those back, and looked after the others. */
     uint8_t rests;
     _Atomic uint32_t queued; /* pools in the queues; others read it as a hint */

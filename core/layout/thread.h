@@ -5,9 +5,9 @@
  * A thread's state lives in a slot, whose number is the thread's owner id. Slots stay while the run
  * time lives, so any thread may look at any slot at any time. When a thread ends, its slot (the
  * heap, and the ownership of the objects counted for it) waits for the next thread that attaches,
- * which goes on where the old one left. The thread list lock orders the two.
+ * which goes on where the old one left. The thread-list lock orders the two.
  *
- * Lock order: the thread list lock, then the lock of an arena or a parking bucket. No lock of an
+ * Lock order: the thread-list lock, then the lock of an arena or a parking bucket. No lock of an
  * object is taken while a thread holds one of these.
  */
 #ifndef TALLY_THREAD_H
@@ -41,8 +41,8 @@ typedef struct tally_thread_state {
     tally_thread_head head;
     _Atomic int status;
     tally_critical *critical; /* the innermost critical section */
-    const void *stack;        /* an address in its stack; under the thread list lock */
-    bool away;                /* in a blocking region; others read it with the world stopped */
+    const void *stack;        /* an address in its stack; under the thread-list lock */
+    bool away;                /* in a blocked region; others read it with the world stopped */
     /* Dealloc (objects/death.c): */
     bool destroying; /* an object's contents are being destroyed: what dies waits in `dead` */
     unsigned
@@ -72,7 +72,7 @@ typedef struct tally_thread_state {
 
 #define TALLY_MAX_THREADS 65000
 
-/* Changes under the thread list lock, so no thread attaches to a run time that ends. */
+/* Changes under the thread-list lock, so no thread attaches to a run time that ends. */
 enum tally_phase { TALLY_OFF, TALLY_STARTING, TALLY_ON, TALLY_ENDING };
 
 struct tally_process {

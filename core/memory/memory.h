@@ -19,7 +19,7 @@
  * Invariants:
  *  - Its thread alone uses a heap, but for `remote`, where other threads push the blocks that they
  *    free. The thread that has claimed a blocked thread may use its heap, and so may the thread
- *    that holds the thread list lock while the slot is vacant. With a GIL, its holder uses the one
+ *    that holds the thread-list lock while the slot is vacant. With a GIL, its holder uses the one
  *    heap.
  *  - The link of a free block of an object pool lies behind the header. So the count words of a
  *    dead object stay as its death left them, and a late try-incref fails.
@@ -91,7 +91,7 @@ void tally_memory_collected(bool marked);
 /* Gives everything back, the large blocks that are left, too. */
 void tally_memory_end(void);
 void tally_heap_start(tally_heap *heap, uint32_t owner);
-/* The pool leaves the list `recent` of its heap; by whoever has the heap. */
+/* The pool leaves the list `recent` of its heap; for the thread that has the heap. */
 void tally_pool_forget_recent(tally_heap *heap, tally_pool *pool);
 /* Takes home the blocks that other threads freed; for the heap's thread. */
 void tally_heap_drain(tally_heap *heap);
@@ -99,7 +99,7 @@ void tally_heap_drain(tally_heap *heap);
 void tally_heap_trim(tally_heap *heap);
 /* The heap's thread blocks. If it needed no pool since the last time, it gives empty ones back. */
 void tally_heap_rest(tally_heap *heap);
-/* The thread list lock is held. attach: a thread takes the slot. detach: its thread leaves it;
+/* The thread-list lock is held. attach: a thread takes the slot. detach: its thread leaves it;
  * empty pools are given back, and the others can be adopted. */
 void tally_heap_attach(tally_heap *heap);
 void tally_heap_detach(tally_heap *heap);

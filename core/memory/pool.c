@@ -301,7 +301,7 @@ static bool offers(tally_heap *heap) {
 /*
  * The caller has the heap until claim_heap_end: its thread is blocked and claimed, or the slot is
  * vacant and no thread can attach there. False: its thread runs, or another thread has it. This
- * waits for nothing, since the holder of the thread list lock may be waiting for the caller, or be
+ * waits for nothing, since the holder of the thread-list lock may be waiting for the caller, or be
  * the caller.
  */
 static bool claim_heap(tally_thread_state *thread) {

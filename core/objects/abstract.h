@@ -5,8 +5,8 @@
  *
  * Invariant: the thread that enters a recursion leaves it, in reverse order.
  */
-#ifndef TALLY_OBJECTS_ANY_H
-#define TALLY_OBJECTS_ANY_H
+#ifndef TALLY_ABSTRACT_H
+#define TALLY_ABSTRACT_H
 
 #include "objects/object.h"
 

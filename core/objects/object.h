@@ -158,8 +158,6 @@ void tally_drop_batch_later(tally_reference_batch *batch); /* takes it; from mal
 
 /* ---- reads of a slot that others may store to --------------------------- */
 
-/* The object in *slot with a new reference. NULL: the slot is empty, or the lock is needed. If the
- * slot is in an array that can be replaced, the caller checks afterwards that it was not. */
 /*
  * Keeps a pointer in the register in which it is returned. Processors that forward a store to a
  * load by the address's register (AMD's since Zen 2) do so from the count of a read to the caller's
@@ -171,6 +169,8 @@ void tally_drop_batch_later(tally_reference_batch *batch); /* takes it; from mal
 #    define TALLY_WILL_RETURN(pointer) ((void)0)
 #endif
 
+/* The object in *slot with a new reference. NULL: the slot is empty, or the lock is needed. If the
+ * slot is in an array that can be replaced, the caller checks afterwards that it was not. */
 static inline tally_object *tally_slot_try_read(tally_slot *slot) {
     /* acquire: pairs with the release store of the slot, so the object's fields are there */
     tally_object *object = tally_load_acquire(slot);

@@ -5,7 +5,7 @@
 struct tally_process tally_process = {.thread_list = PTHREAD_MUTEX_INITIALIZER};
 
 static int phase(void) { return tally_load_relaxed(&tally_process.phase); }
-/* The thread list lock is held. */
+/* The thread-list lock is held. */
 static void set_phase(enum tally_phase phase) { tally_store_relaxed(&tally_process.phase, phase); }
 
 /* ---- fork ---------------------------------------------------------------- */
@@ -82,7 +82,7 @@ static void dealloc_all(void) {
     is_off();
 }
 
-/* The thread list lock makes one of two threads that start the run time fail. */
+/* The thread-list lock makes one of two threads that start the run time fail. */
 static int begin_start(void) {
     if (watch_forks() != 0) return tally_no_memory();
     pthread_mutex_lock(&tally_process.thread_list);
@@ -126,7 +126,7 @@ static void count_object(tally_object *object, void *count) {
 
 /* From a success on no thread can attach. */
 static int begin_end(tally_thread_state *self) {
-    const char *where = !tally_thread_runs(self) ? "a blocking region"
+    const char *where = !tally_thread_runs(self) ? "a blocked region"
                         : self->collecting       ? "a collection"
                         : self->critical         ? "a critical section"
                         : self->dealloc_depth    ? "a finalizer or a callback"

@@ -3,7 +3,7 @@
  * threads.c: threads attach to a slot and exit from it. layout/thread.h says what a slot is.
  *
  * Invariants:
- *  - A thread attaches under the thread list lock, while the phase is TALLY_ON. tally_finish sets
+ *  - A thread attaches under the thread-list lock, while the phase is TALLY_ON. tally_finish sets
  *    TALLY_ENDING under the same lock when no other thread is attached. From then on the ending
  *    thread is the only one, and no thread looks at memory that it frees. tally_init needs
  *    TALLY_OFF, which is set when all is freed.
@@ -78,7 +78,7 @@ void tally_check_may_run_foreign_code(void) {
         tally_fatal(NULL, "foreign code starts in a call that runs none");
 }
 
-/* The thread list lock is held: a vacant slot, the lowest first, since its heap may have memory. */
+/* The thread-list lock is held: a vacant slot, the lowest first, since its heap may have memory. */
 static tally_thread_state *slot_take(void) {
     tally_each_thread(vacant) {
         if (tally_load_relaxed(&vacant->status) == TALLY_VACANT) return vacant;
@@ -153,7 +153,7 @@ int tally_thread_attach(void) { return tally_attach(TALLY_ON); }
 void tally_thread_detach(void) {
     tally_thread_require();
     tally_thread_state *thread = tally_thread_current();
-    if (!tally_thread_runs(thread)) tally_fatal(NULL, "a thread detached in a blocking region");
+    if (!tally_thread_runs(thread)) tally_fatal(NULL, "a thread detached in a blocked region");
     if (thread->collecting) tally_fatal(NULL, "a thread detached inside a collection");
     if (thread->dealloc_depth)
         tally_fatal(NULL, "a thread detached in a finalizer or a callback of a weak reference");
@@ -173,7 +173,7 @@ void tally_thread_detach(void) {
             tally_refcount_safepoint(thread); /* finalizers may queue more */
         } while (tally_keeps_any(thread));
         TALLY_FAILPOINT(detach);
-        /* here, where no thread waits for the thread list lock */
+        /* here, where no thread waits for the thread-list lock */
         if (tally_heap_current() == &thread->heap) tally_heap_drain(&thread->heap);
         tally_thread_list_lock();
         TALLY_FAILPOINT(queue_close);

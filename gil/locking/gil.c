@@ -163,7 +163,7 @@ static void release(tally_thread_state *thread, bool forced) {
 void tally_blocking_begin(void) {
     tally_thread_require();
     if (TALLY_UNLIKELY(tally_load_relaxed(&tally_thread_current()->status) != TALLY_RUNNING))
-        tally_fatal(NULL, "a blocking region was begun inside another");
+        tally_fatal(NULL, "a blocked region was begun inside another");
     TALLY_ENDS_BORROWS();
     tally_thread_state *thread = tally_thread_current();
     tally_heap_rest(&tally_one_heap);
@@ -177,7 +177,7 @@ void tally_blocking_begin(void) {
 void tally_blocking_end(void) {
     tally_thread_require();
     if (TALLY_UNLIKELY(tally_load_relaxed(&tally_thread_current()->status) == TALLY_RUNNING))
-        tally_fatal(NULL, "a blocking region was ended that was not begun");
+        tally_fatal(NULL, "a blocked region was ended that was not begun");
     take(tally_thread_current());
 }
 

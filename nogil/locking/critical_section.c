@@ -3,9 +3,9 @@
  * critical_section.c: locks of one or two objects that a program holds over several operations.
  *
  * A thread that waits while it holds locks can deadlock with another. So a thread that is about to
- * wait (for a lock, for a grace period, in a blocking region) suspends its critical sections: it
+ * wait (for a lock, for a grace period, in a blocked region) suspends its critical sections: it
  * unlocks all that they hold. Whatever suspended them locks the innermost section's objects again
- * before it returns to the program: the end of a blocking region, the unlock of a short lock that
+ * before it returns to the program: the end of a blocked region, the unlock of a short lock that
  * had to wait, the end of an inner section.
  *
  * Invariants:

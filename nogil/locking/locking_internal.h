@@ -50,7 +50,7 @@ void tally_lock_let_go(tally_lock_bucket *bucket, tally_object *object);
 
 /* slices.c. By the thread that holds the lock, instead of an unlock. False: it has to let go. */
 bool tally_slice_keep(tally_lock_bucket *bucket, tally_object *object);
-/* The thread lets go, and somebody waits; true: the lock is handed to it, as its turn. */
+/* The calling thread unlocks, and `next` waits. True: the lock is handed to `next`, as its turn. */
 bool tally_slice_pass(tally_lock_bucket *bucket, tally_lock_waiter *next);
 /* The waiter, which is queued: how long it is to wait for its turn; 0: until it is woken. */
 uint64_t tally_slice_patience(tally_lock_bucket *bucket, tally_lock_waiter *waiter);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * grace_period.c: tells when no lock-free reader can still see memory that was retired: by
- * quiescent states (McKenney and Slingwine 1998). A running thread is in a read-side section from
+ * quiescent states (McKenney and Slingwine 1998). A running thread is in a read section from
  * one safepoint to the next; a blocked thread is offline. A grace period has passed once every
  * thread has been at a safepoint or blocked.
  *
@@ -155,7 +155,7 @@ static tally_batch *take_left(tally_locking_thread *self) {
 tally_batch *tally_grace_period_take_expired(tally_thread_state *thread) {
     tally_locking_thread *self = &thread->locking;
     tally_batch *expired = NULL;
-    /* relaxed: looked at again under the mutex. Who has it takes them. */
+    /* relaxed: looked at again under the mutex. The thread that has the mutex takes them. */
     if (tally_load_relaxed(&left.first) && !lags(self, tally_load_relaxed(&left.lowest)) &&
         pthread_mutex_trylock(&left.mutex) == 0) {
         if (tally_load_relaxed(&left.first)) expired = take_left(self);
@@ -235,7 +235,8 @@ void tally_grace_period_announce(void) {
     }
 }
 
-/* Blocked meanwhile: a thread that waits to stop the world is in a read-side section. */
+/* The thread is blocked meanwhile. A thread that stops the world waits for this one inside a read
+ * section, for whose end the grace period waits: if this one ran, neither would end. */
 void tally_grace_period_wait(tally_thread_state *thread) {
     /* seq_cst: pairs with tally_reclaim_safepoint. This may be the only grace period under way, so
      * the others have to be told. */

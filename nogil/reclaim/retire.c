@@ -271,7 +271,7 @@ void tally_reclaim_before_blocking(tally_thread_state *thread) {
     tally_heap_rest(&thread->heap);
     tally_reclaim_free();
     if (has_to_throttle(thread)) {
-        suspend_sections(thread); /* until the blocking region ends */
+        suspend_sections(thread); /* until the blocked region ends */
         throttle(thread, &thread->locking);
     }
     while (tally_refcount_dealloc_pending(thread)) tally_refcount_safepoint(thread);

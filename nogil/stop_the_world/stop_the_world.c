@@ -4,7 +4,7 @@
  * every thread's breaker, and claims each thread once that is blocked or parked at a safepoint.
  *
  * Invariants:
- *  - The thread that stops the world holds `stopper`, and the thread list's lock until it resumes
+ *  - The thread that stops the world holds `stopper`, and the thread-list lock until it resumes
  *    the world. So no thread attaches or detaches meanwhile.
  *  - A thread that waited for a resume runs before the world is stopped again (`resuming`), however
  *    fast stops follow each other. The next stop waits for such threads. Meanwhile

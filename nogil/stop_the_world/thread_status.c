@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * thread_status.c: whether a thread is running, blocked, or claimed by another thread while it is
- * blocked. A thread in a blocking region never comes to a safepoint; its status lets others merge
+ * blocked. A thread in a blocked region never comes to a safepoint; its status lets others merge
  * for it and stop the world without it.
  *
- *            blocking region, or a safepoint while the world is to stop
+ *            blocked region, or a safepoint while the world is to stop
  *   RUNNING ---------------------------------------------------------> BLOCKED
  *           <---------------------------------------------------------   |  ^
  *            the thread itself, not while the world is to stop           v  |
@@ -85,7 +85,7 @@ void tally_blocking_begin(void) {
     tally_thread_require();
     tally_thread_state *thread = tally_thread_current();
     if (TALLY_UNLIKELY(tally_load_relaxed(&thread->status) != TALLY_RUNNING))
-        tally_fatal(NULL, "a blocking region was begun inside another");
+        tally_fatal(NULL, "a blocked region was begun inside another");
     TALLY_ENDS_BORROWS();
     for (;;) {
         do {
@@ -97,7 +97,7 @@ void tally_blocking_begin(void) {
         tally_reclaim_flush(thread);
         thread->away = true;
         TALLY_DEBUG_ONLY(thread->region_begun = tally_debug_stack());
-        tally_become_blocked(thread, "in a blocking region");
+        tally_become_blocked(thread, "in a blocked region");
         if (!tally_refcount_pending(thread)) return;
         tally_become_running(thread);
         thread->away = false;
@@ -106,7 +106,7 @@ void tally_blocking_begin(void) {
 void tally_blocking_end(void) {
     tally_thread_require();
     if (TALLY_UNLIKELY(tally_load_relaxed(&tally_thread_current()->status) == TALLY_RUNNING))
-        tally_fatal(NULL, "a blocking region was ended that was not begun");
+        tally_fatal(NULL, "a blocked region was ended that was not begun");
     tally_wait_end();
     tally_thread_current()->away = false;
     tally_critical_resume(tally_thread_current());

@@ -22,7 +22,7 @@ UNITS = {"µs": 1, "ms": 1e3, "s": 1e6}
 KINDS = {
     "holds the GIL": "holds the GIL",
     "without the GIL": "blocked",
-    "in a blocking region": "blocked",
+    "in a blocked region": "blocked",
     "waits for the GIL": "waits for the GIL",
     "safepoint": "at a safepoint",
     "the lock of an object": "waits for a lock",
@@ -30,7 +30,7 @@ KINDS = {
     "collection": "collection",
     "mark": "a part of a collection",
     "finalize": "a part of a collection",
-    "second look": "a part of a collection",
+    "recheck": "a part of a collection",
     "free": "a part of a collection",
 }
 TITLE = re.compile(
@@ -153,7 +153,7 @@ def made_up(path, count):
             {"name": "thread_name", "ph": "M", "tid": thread, "args": {"name": f"thread {thread}"}}
         )
     for i in range(count):
-        names = "safepoint", "waiting for the lock of an object", "in a blocking region"
+        names = "safepoint", "waiting for the lock of an object", "in a blocked region"
         events.append(
             {
                 "name": names[i % 3],

@@ -90,7 +90,7 @@ def threads(backend, program):
     shown = played(text, program)
     check(f'{backend}: the owner drops the last', 'queued' not in shown, shown)
     check(f'{backend}: at once', 'freed by thread A' in shown, shown)
-    # A collection by another thread, while A is in a blocking region.
+    # A collection by another thread, while A is in a blocked region.
     shown = played('a = []\na.append(a)\ndel a\nthread B: gc.collect()\n', program)
     check(f'{backend}: B collects', 'by thread B: 1 unreachable' in shown, shown)
 

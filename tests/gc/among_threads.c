@@ -61,7 +61,7 @@ static void make_and_block(void *argument) {
     tally_blocking_end();
 }
 
-CYCLE_TEST(a_thread_in_a_blocking_region_delays_no_collection) {
+CYCLE_TEST(a_thread_in_a_blocked_region_delays_no_collection) {
     close_gates();
     tally_thread thread;
     check_int(tally_thread_start(&thread, make_and_block, NULL), 0);
@@ -130,7 +130,7 @@ CYCLE_TEST(a_cycle_that_threads_change_meanwhile_stays_whole) {
     for (int i = 0; i < RING; i++) members[i] = tally_list_new(0);
     for (int i = 0; i < RING; i++) {
         tally_object *anchor = pair(members[i], members[(i + 1) % RING]);
-        tally_list_append(members[i], anchor); /* until somebody takes it out */
+        tally_list_append(members[i], anchor); /* until a thread removes it */
         append_new(anchors, anchor);
     }
     close_gates();
@@ -169,7 +169,7 @@ static void make_and_collect(void *argument) {
 /*
  * Two collections at the same time. One has found a; the other, which begins while a's
  * finalizer runs, has found a ring of x. The finalizer of a gives a away, that of x puts
- * x in a. Then the first takes its second look, while the finalizer of x still runs.
+ * x in a. Then the first rechecks its garbage, while the finalizer of x still runs.
  */
 static tally_object *meeting_a, *_Atomic meeting_x;
 static _Atomic int meeting;
@@ -277,23 +277,23 @@ static void count_full(const tally_gc_info *info, void *context) {
 }
 
 /*
- * How much garbage there can be, whoever loses its core, and however slow the build is. With what
- * was alive at the start:
+ * The most garbage that there can be, whichever thread loses its core, and however slow the build
+ * is; with the objects that were alive at the start.
  *
- * Without a GIL and owners (nogil/gc/collector.c) a collection is due when the births that were
- * handed over are more than limit = max(threshold, survivors / 4). Survivors are what was alive,
- * and a ring or less of each thread.
- *  - Since the last mark, a thread that makes cycles adds at most BATCH births to the limit, since
- * who hands over when a collection is due asks for it (or has a part in another's) before it makes
- * more. To that up to BATCH - 1 births of which nothing is known: they made up for deaths counted
- * at the end of a collection of its own. So with k threads that make cycles there are at most limit
- * + k (2 BATCH - 1).
- *  - Who collects frees what it found, and meanwhile makes none; the others go on. When the j-th of
- * those who are freeing at the same time took what it found, threads - j + 1 were making; one at
- * least makes now. So the sum over k = 1 ... threads, and no more.
+ * Without a GIL and owners (nogil/gc/births.c) a collection is due when the flushed births are more
+ * than limit = max(threshold, survivors / 4). Survivors are the objects that were alive, and a ring
+ * or less of each thread.
+ *  - Since the last mark, a thread that makes cycles adds at most BATCH births to the limit: a
+ * thread that flushes when a collection is due asks for one (or shares another's) before it makes
+ * more. It may have made up to BATCH - 1 births more that no count has, since they made up for
+ * deaths at the end of a collection of its own. So with k threads that make cycles there are at
+ * most limit + k (2 BATCH - 1).
+ *  - A thread that collects frees the garbage that it found, and makes none meanwhile; the others
+ * go on. When the j-th of the threads that free at the same time found its garbage, threads - j + 1
+ * were making cycles; at least one makes some now. So the bound is the sum over k = 1 ... threads.
  *
  * With a GIL (gil/gc/generations.c) a thread collects by itself, between two safepoints,
- * so nobody else runs until all is freed. There are
+ * so no other thread runs until all is freed. There are
  *  - threshold + 1 births in the youngest generation, and the ring just being made;
  *  - rings of which a part had been made when generation 0 was collected, which are in generation 1
  * then: a ring for each of threshold + 1 collections;

@@ -325,7 +325,7 @@ TEST(as_in_python_2_cycles_with_finalizers_are_not_freed) {
     tally_gc_get_stats(stats);
     check_int(stats[2].uncollectable, 5);
 
-    /* Whoever looks at the garbage breaks the cycle. */
+    /* The test breaks the cycle that it finds in the garbage. */
     tally_decref(second == guarded ? first : second);
     node_set(guarded, 0, NULL);
     tally_decref(guarded);

@@ -490,7 +490,7 @@ TEST(callbacks_come_before_and_after_with_what_was_done) {
     check(t.last_after.pause > 0);
     check(t.last_after.mark > 0);
     check(t.last_after.finalize > 0);
-    check(t.last_after.check > 0); /* finalizers ran: a second look */
+    check(t.last_after.check > 0); /* finalizers ran: a recheck */
     check(t.last_after.free > 0);
     check(t.last_after.began == t.last_before.began && t.last_after.began > 0);
     if (has_gil())

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * cast.h: interleavings, each forced. Threads are actors: they do what the director (the test's
- * own thread, in a blocking region) tells them, and are held at a failpoint of
+ * own thread, in a blocked region) tells them, and are held at a failpoint of
  * core/instrument/failpoint.h in the middle of it.
  *
  *     INTERLEAVING(no_gil, a_reader_sees_none) {
@@ -15,7 +15,7 @@
  * instance that they made has died once by then.
  *
  * An idle actor runs, without a safepoint; with a GIL it would keep everybody out, so there it is
- * in a blocking region.
+ * in a blocked region.
  */
 #ifndef TALLY_TESTS_CAST_H
 #define TALLY_TESTS_CAST_H

@@ -2,7 +2,7 @@
 /* heaps.c: heaps of threads that are blocked or gone. */
 #include "cast.h"
 
-enum { FLOATS = 4000, SERVED = 64 /* blocks pushed to a heap before somebody looks after it */ };
+enum { FLOATS = 4000, SERVED = 64 /* blocks pushed to a heap before a thread looks after it */ };
 static tally_object *floats[FLOATS];
 static _Atomic int adopted, passed_on;
 

@@ -58,7 +58,8 @@ INTERLEAVING(has_bias, nobody_reads_without_the_lock_until_the_owner_has_left_it
     tell(OWNER, check_three);
 }
 
-/* The owner of the list exits while the revoker, who knows it as the owner, looks at its mark. */
+/* The owner of the list exits while the revoker, which has read it as the owner, looks at its mark.
+ */
 INTERLEAVING(has_bias, a_revoker_outlives_the_owner) {
     tell(OWNER, make_list, append_none);
     while_held(OTHER, append_none, "bias_taken") tell(OWNER, detach);
@@ -436,7 +437,7 @@ INTERLEAVING(no_gil, an_innermost_section_is_held_whoever_had_its_lock_before) {
     finish(OTHER);
 }
 
-/* On its way into a blocking region it runs a finalizer that has a section of its own. */
+/* On its way into a blocked region it runs a finalizer that has a section of its own. */
 static void finalize_in_section(tally_object *self) {
     tally_critical section;
     tally_critical_begin(&section, other_list);

@@ -52,7 +52,7 @@ INTERLEAVING(no_gil, a_class_whose_last_user_goes_while_another_looks_it_up_dies
         tell(OWNER, block);
         check(stands(THIRD)); /* the reader has come to no safepoint */
     }
-    check(result == NULL); /* it was in the dict no more at the second look */
+    check(result == NULL); /* it was in the dict no more at the recheck */
     tell(OTHER, block);
     finish(THIRD);
     tell(THIRD, is_dead);
@@ -126,7 +126,7 @@ INTERLEAVING(has_per_thread,
 INTERLEAVING(has_queues_no_gil, what_is_in_a_pushers_hand_is_not_deferred) {
     tell(OWNER, make_object, take_object);
     tell(OWNER, detach); /* of its two, one is for OTHER and one for THIRD */
-    while_held(THIRD, defer_object, "world_claiming") { /* has the thread list lock */
+    while_held(THIRD, defer_object, "world_claiming") { /* has the thread-list lock */
         check_waits(OTHER, drop_object);                /* with the entry in its hand */
     }
     finish(OTHER);

@@ -56,7 +56,7 @@ INTERLEAVING(no_gil, a_thread_that_detaches_counts_as_blocked_while_it_waits) {
     finish(OTHER);
 }
 
-INTERLEAVING(no_gil, a_stop_waits_for_a_thread_that_holds_the_registration_lock) {
+INTERLEAVING(no_gil, a_stop_waits_for_a_thread_that_holds_the_thread_list_lock) {
     tell(OWNER, block);
     while_held(OTHER, detach, "queue_close") {
         stop_and_hold();

@@ -24,7 +24,7 @@ static void make_link_class(void) {
 }
 static void drop_link_class(void) { tally_decref(link_class); }
 
-/* A full collection stops the others, who come to no safepoint. */
+/* A full collection stops the other threads, which come to no safepoint. */
 static void finally(actor_command *command) {
     tell(OTHER, block);
     tell(THIRD, block);

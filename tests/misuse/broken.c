@@ -227,14 +227,14 @@ BROKEN(a_thread_ends_attached, "a thread has ended that is still attached", "thr
 }
 
 static APART void begin_region(void) { tally_blocking_begin(); }
-BROKEN(a_call_is_in_a_blocking_region, "a function of tally.h was called in a blocking region",
-       "use_it", "the blocking region was begun by thread 1", "begin_region") {
+BROKEN(a_call_is_in_a_blocked_region, "a function of tally.h was called in a blocked region",
+       "use_it", "the blocked region was begun by thread 1", "begin_region") {
     object = make_list();
     begin_region();
     use_it(NULL);
 }
-BROKEN(a_blocking_region_is_not_ended, "a blocking region was begun inside another",
-       "the blocking region was begun by thread 1", "begin_region") {
+BROKEN(a_blocked_region_is_not_ended, "a blocked region was begun inside another",
+       "the blocked region was begun by thread 1", "begin_region") {
     begin_region();
     tally_blocking_begin();
 }

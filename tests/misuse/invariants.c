@@ -116,7 +116,7 @@ static void *drop_both(void *unused) {
     return unused;
 }
 
-/* Biased counts: both drops are counted before the owner, who runs, looks. */
+/* Biased refcounts: both drops are counted before the running owner merges. */
 ABORTS(merges_later, one_reference_dropped_twice_before_the_owner_merges) {
     pthread_t thread;
     object = tally_list_new(0);
@@ -167,7 +167,7 @@ ABORTS(with_assertions, a_borrow_after_a_read) {
     expect_ended();
     tally_borrowed_object(borrowed);
 }
-ABORTS(with_assertions, a_borrow_after_a_blocking_region) {
+ABORTS(with_assertions, a_borrow_after_a_blocked_region) {
     borrow();
     tally_blocking_begin();
     tally_blocking_end();
@@ -261,15 +261,15 @@ ABORTS(assertions_or_no_gil, detach_in_nested_critical_sections) {
     tally_thread_detach();
 }
 
-ABORTS(NULL, nested_blocking_regions) {
-    snprintf(expected, MOST_EXPECTED, "a blocking region was begun inside another, thread %u",
+ABORTS(NULL, nested_blocked_regions) {
+    snprintf(expected, MOST_EXPECTED, "a blocked region was begun inside another, thread %u",
              tally_self.id);
     tally_blocking_begin();
     tally_blocking_begin();
 }
 
-ABORTS(NULL, a_blocking_region_ended_twice) {
-    snprintf(expected, MOST_EXPECTED, "a blocking region was ended that was not begun, thread %u",
+ABORTS(NULL, a_blocked_region_ended_twice) {
+    snprintf(expected, MOST_EXPECTED, "a blocked region was ended that was not begun, thread %u",
              tally_self.id);
     tally_blocking_begin();
     tally_blocking_end();

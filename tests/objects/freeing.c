@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * freeing.c: structures a million deep are freed with a small C stack,
- * whoever drops what is inside, the run time or a program's code: every test
- * drops one in a thread that has 128 KiB.
+ * freeing.c: structures a million deep are freed with a small C stack, whether the run time or a
+ * program's code drops the objects inside. Every test drops one in a thread that has 128 KiB.
  */
 #include "cycles.h"
 

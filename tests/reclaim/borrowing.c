@@ -90,7 +90,7 @@ TEST(what_is_retained_is_counted) {
     tally_decref(list);
 }
 
-/* The list is cleared by who has just borrowed from it, which ends the borrow. */
+/* The thread that has just borrowed from the list clears it, which ends the borrow. */
 TEST(a_list_is_cleared_that_was_borrowed_from) {
     tally_object *class_ = mortal_class(), *list = tally_list_new(0);
     append_new(list, tally_instance_new(class_));

@@ -111,7 +111,7 @@ tally_stats_result stats_now(void);
 
 double now(void);
 
-/* Lets other threads and queued work run: a blocking region of a millisecond, then a safepoint. */
+/* Lets other threads and queued work run: a blocked region of a millisecond, then a safepoint. */
 void rest(void);
 
 /* Lets other threads and queued work run until *value is wanted; 1: it became so in time. */
@@ -141,7 +141,7 @@ void run_threads(int count, void (*run)(void *), void *base, size_t size);
 
 /* Runs one, and waits for its end. */
 void in_thread(void (*run)(void *), void *argument);
-/* Waits for a thread that was made elsewhere, in a blocking region. */
+/* Waits for a thread that was made elsewhere, in a blocked region. */
 void join_blocked(pthread_t thread);
 
 /* ---- an object whose death can be seen ---- */

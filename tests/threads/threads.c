@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * threads.c: threads, objects that change hands, blocking regions, critical
+ * threads.c: threads, objects that change hands, blocked regions, critical
  * sections, mutexes and conditions.
  */
 #include "suite.h"
@@ -356,7 +356,7 @@ static void block_within_a_section(void *argument) {
     }
 }
 
-TEST(sections_are_let_go_in_a_blocking_region) {
+TEST(sections_are_let_go_in_a_blocked_region) {
     locked_a = tally_list_new(0);
     run_threads(THREADS, block_within_a_section, NULL, 0);
     check_int(tally_list_length(locked_a), THREADS * 50);

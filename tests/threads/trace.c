@@ -55,7 +55,7 @@ TEST(shows_regions_stops_and_collections_of_all_threads) {
     if (has_gil())
         check(has(text, "holds the GIL") && has(text, "without the GIL"));
     else
-        check(has(text, "in a blocking region") && has(text, "the world is stopped"));
+        check(has(text, "in a blocked region") && has(text, "the world is stopped"));
     check(strstr(text, "\"name\":\"thread 2\"") != NULL);
     free(text);
     unlink(path);

@@ -65,7 +65,7 @@ static enum kind kind_of(const char *name) {
         enum kind kind;
     } ends[] = {{"holds the GIL", HOLDS},
                 {"without the GIL", BLOCKED},
-                {"in a blocking region", BLOCKED},
+                {"in a blocked region", BLOCKED},
                 {"safepoint", SAFEPOINT},
                 {"waits for the GIL", GIL},
                 {"the lock of an object", LOCK},
@@ -73,7 +73,7 @@ static enum kind kind_of(const char *name) {
                 {"collection", COLLECTION},
                 {"mark", PART},
                 {"finalize", PART},
-                {"second look", PART},
+                {"recheck", PART},
                 {"free", PART}};
     for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)
         if (ends_with(name, ends[i].end)) return ends[i].kind;
@@ -86,7 +86,7 @@ static json_int_t whole(const json_t *object, const char *key) {
     return json_integer_value(json_object_get(object, key));
 }
 
-// Who holds the GIL is drawn in the lane of that thread.
+// A hold of the GIL is drawn in the lane of its thread.
 static json_int_t track_of(const json_t *entry, enum kind kind) {
     return kind == HOLDS ? whole(json_object_get(entry, "args"), "thread") : whole(entry, "tid");
 }

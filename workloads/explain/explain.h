@@ -9,7 +9,7 @@
 //
 // Invariants:
 //  - One thread at a time performs a step; handing on is under a mutex. So tables need no lock.
-//  - Thread A runs between its steps, without a safepoint. The others are in blocking regions.
+//  - Thread A runs between its steps, without a safepoint. The others are in blocked regions.
 //    Where a step may need all threads (a collection, a GIL), A is in one meanwhile, too.
 #ifndef TALLY_EXPLAIN_H
 #define TALLY_EXPLAIN_H

@@ -15,7 +15,7 @@ typedef struct contention {
     size_t count;
 } contention;
 
-/* Between two calls lie the samples. Attached, and not in a blocking region; the second call takes
+/* Between two calls lie the samples. Attached, and not in a blocked region; the second call takes
  * what was counted before the first one off. */
 void contention_begin(contention *contention);
 void contention_end(contention *contention);

@@ -10,7 +10,7 @@
 #include "../workload.h"
 
 /* A line of a file in /proc such as "VmHWM:     5120 kB". Not getrusage: its peak survives an exec,
- * and would be that of whoever started the driver. */
+ * and would be that of the program that started the driver. */
 static long kib_of(const char *path, const char *name) {
     FILE *file = fopen(path, "re");
     char line[256];

@@ -3,7 +3,7 @@
  * gate.h: where all workers wait until the main thread lets them go at once.
  *
  * Not a pthread_barrier_t: the main thread prepares the next sample while the workers wait. The
- * gate knows nothing of Tally: attached threads use it within a blocking region.
+ * gate knows nothing of Tally: attached threads use it within a blocked region.
  */
 #ifndef TALLY_HARNESS_GATE_H
 #define TALLY_HARNESS_GATE_H

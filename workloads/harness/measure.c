@@ -6,12 +6,12 @@
  * time: a worker that waits for the GIL when the sample ends does its run later, and both the run
  * and the wait count.
  *
- * Where a sample is a total of operations, the workers take them from one pot, and whoever takes
- * the last one sets the flag. One pot and not a part each: what one worker leaves undone another
- * does, and workers that wait for each other, or stand by, need no rule of their own. A run is
- * never cut short, so somewhat more than the total is done; the sample says how much.
+ * Where a sample is a total of operations, the workers take them from one pot, and the worker that
+ * takes the last one sets the flag. There is one pot, not a part each: another worker does what one
+ * leaves undone, and workers that wait for each other, or stand by, need no rule of their own. A
+ * run is never cut short, so somewhat more than the total is done; the sample says how much.
  *
- * The invariant: whoever sleeps is in a blocking region. The main thread is in one from the first
+ * Invariant: a worker that sleeps is in a blocked region. The main thread is in one from the first
  * gate on, except while it asks for statistics or wakes workers, so that it never holds a GIL that
  * is being measured.
  */
@@ -267,7 +267,7 @@ static void read_stats(tally_stats_result *stats, contention *contention,
     tally_blocking_begin();
 }
 
-/* What a page's share is depends on who else has it: no process may have ended, or still be
+/* A page's share depends on the other processes that have it: none may have ended, or still be
  * running, while one of them looks. */
 static long weigh_among_processes(const options *options) {
     meet_other_processes(options);

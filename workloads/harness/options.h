@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * options.h: the driver's command line, checked: whoever holds an `options` need not doubt it.
+ * options.h: the driver's command line, checked: an `options` has only valid values.
  * Wrong input ends the driver here, with one line on stderr, nothing on stdout and status 2.
  */
 #ifndef TALLY_HARNESS_OPTIONS_H

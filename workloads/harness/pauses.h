@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * pauses.h: what the cycle collector did during the samples, from a callback after each collection:
- * how often, how long, where the time went, who came last.
+ * how often, how long, where the time went, which thread came last.
  */
 #ifndef TALLY_HARNESS_PAUSES_H
 #define TALLY_HARNESS_PAUSES_H

@@ -134,7 +134,7 @@ static void await(struct family *family, int descriptor) {
         }
 }
 
-/* One barrier; false: somebody does not come any more. */
+/* One barrier; false: a process does not come any more. */
 static bool let_all_begin(struct family *family) {
     char byte;
     for (unsigned i = 0; i < family->count; i++) {

@@ -21,7 +21,7 @@ void snapshot_check(const options *options);
 void snapshot_begin(const options *options);
 /* Milliseconds, at most `most`, until snapshot_poll is to be called. */
 unsigned snapshot_wait(unsigned most);
-/* In a blocking region, which it leaves meanwhile: takes the snapshot if it is due. */
+/* In a blocked region, which it leaves meanwhile: takes the snapshot if it is due. */
 void snapshot_poll(void);
 /* The same after the last sample, before the workload's objects are dropped. */
 void snapshot_end(void);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //
-// A heap snapshot in memory, and what is found out about it: who refers to an object, what holds it
-// from outside, what it retains.  Nothing recurses with the data: a chain of a million objects
-// takes no more stack than one object.
+// A heap snapshot in memory, and what is found out about it: which objects refer to an object, what
+// holds it from outside, what it retains.  Nothing recurses with the data: a chain of a million
+// objects takes no more stack than one object.
 //
 // Invariants:
 //  - An object is known by its number in `objects`.  Those of one reader are in the order of the

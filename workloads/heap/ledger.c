@@ -198,7 +198,7 @@ static void add_objects(struct rows *rows, const struct ledger *ledger, const st
     static const char *const names[FATES] = {
         [QUEUED_FOR_GONE] = "queued for a merge, of threads that are gone",
         [QUEUED_FOR_RUNNING] = "queued for a merge, of threads that run",
-        [QUEUED_FOR_BLOCKED] = "queued for a merge, of threads in a blocking region",
+        [QUEUED_FOR_BLOCKED] = "queued for a merge, of threads in a blocked region",
         [LOST] = "dead in cycles, until a collection"};
     double contents = sums->used_raw - ledger->small_waiting, objects = 0;
     for (unsigned i = 1; i <= SIZE_CLASSES; i++) {

@@ -197,7 +197,7 @@ static const char *place_of(const struct heap *heap, uint32_t number) {
     static const char *const places[TALLY_HEAP_PLACES] = {[TALLY_HEAP_GONE] = "gone",
                                                           [TALLY_HEAP_RUNNING] = "running",
                                                           [TALLY_HEAP_BLOCKED] =
-                                                              "in a blocking region"};
+                                                              "in a blocked region"};
     unsigned place = thread_place(heap, number);
     return place < TALLY_HEAP_PLACES ? places[place] : "unknown";
 }

@@ -3,8 +3,8 @@
  * lru-cache: a cache of 1024 results that all threads share, and that forgets what was not used for
  * the longest time: a dict from keys to nodes, and the nodes in a circle of instances, the last
  * used at its end, all under a mutex. It stands for memoised functions and page caches, where every
- * read also writes. The circle is garbage that only the cycle collector could find, so who removes
- * a node takes it out of the circle first.
+ * read also writes. The circle is garbage that only the cycle collector could find, so a thread
+ * that removes a node takes it out of the circle first.
  *
  * A miss computes its value outside the mutex, so two threads may compute the same; the first is
  * kept. With one worker the hits are those that the same cache in plain C has, for the same seed.

@@ -9,9 +9,9 @@
  * is an item handled by a stage, so that the work is the same for any number of threads.
  *
  * A queue has one stage that puts and one that takes. In a line a thread waits only for the stage
- * before its first and the one after its last, so no circle of waiting threads is possible. Who
- * waits because a queue is empty or full is woken when it is half full, so that not every item is a
- * call of the kernel; the items never end, so that the half always comes.
+ * before its first and the one after its last, so no circle of waiting threads is possible. A
+ * thread that waits because a queue is empty or full is woken when it is half full, so that not
+ * every item is a call of the kernel; the items never end, so that the half always comes.
  */
 #include "workload.h"
 
@@ -82,7 +82,7 @@ static void enter(struct shared *shared, struct local *local, const workload_con
 /* ---- the queues --------------------------------------------------------- */
 
 /* Waits, with the mutex held, while the queue has `count` items. False: the sample is over, and
- * whoever was to change it may have stopped. */
+ * the thread that was to change it may have stopped. */
 static bool wait_while(const struct local *local, struct queue *queue, unsigned count) {
     while (queue->count == count) {
         /* Relaxed: wake() is called after the store and takes the mutex. */

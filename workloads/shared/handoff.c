@@ -49,7 +49,7 @@ static void enter(struct shared *shared, struct local *local, const workload_con
 }
 
 /* Waits, with the mutex held, while the ring has `count` batches. False: the sample is over, and
- * whoever was to change it may have stopped. */
+ * the thread that was to change it may have stopped. */
 static bool wait_while(struct ring *ring, unsigned count, const atomic_bool *stop) {
     while (ring->count == count) {
         /* Relaxed: wake() is called after the store and takes the mutex. */

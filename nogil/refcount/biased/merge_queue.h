@@ -10,7 +10,7 @@ enum { TALLY_MERGE_BATCH = 60 /* objects: a block of half a KiB */ };
 
 /* merge_queue.c. Merges an object and drops one reference, the queue's. True: it was the last. */
 bool tally_merge_and_drop(tally_refcounts *refcount);
-/* Merges the queue of a thread that cannot: it is claimed, or gone and the thread list locked.
+/* Merges the queue of a thread that cannot: it is claimed, or gone and the thread-list lock held.
  * Returns the batches of the objects that died; they are destroyed once nothing is claimed or
  * locked any more. */
 tally_merge_batch *tally_merge_take_queue(tally_thread_state *thread);

@@ -5,7 +5,7 @@
  *
  * Invariants:
  *  - An object of owner T is merged by T itself; by the thread that has claimed T while T is
- *    blocked (T cannot return before the claim ends); or by the holder of the thread list's lock
+ *    blocked (T cannot return before the claim ends); or by the holder of the thread-list lock
  *    while T is gone (no thread can attach as T); or while the world is stopped.
  *  - The queue of a slot without a thread is empty and closed. A thread detaches only if its queue
  *    is empty, and closes it in the same step.

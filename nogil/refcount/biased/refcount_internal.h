@@ -104,7 +104,8 @@ static inline int tally_refcount_try_incref_shared(tally_refcounts *refcount) {
     if (tally_shared_is_closed(shared) && !tally_owner_is_per_thread(owned))
         return TALLY_NOT_COUNTED;
     TALLY_FAILPOINT(try_incref_swap);
-    /* acquire: pairs with the release of the compare-and-swap that left default or merged */
+    /* acquire: pairs with the release of the compare-and-swap that made the state maybe
+     * shared or merged */
     if (!tally_cas_acquire(&refcount->shared, &shared, shared + TALLY_SHARED_ONE)) {
         TALLY_DETAIL(lost_cas);
         return TALLY_COUNT_LOST;

@@ -5,7 +5,7 @@
  * count it would contend for its line. So each thread looks at every TALLY_SAMPLE_EVERY-th
  * reference that it drops in a shared half. It stops the world for objects that it meets again
  * soon, and moves them:
- *  - to itself, if the owner is in a blocking region or gone, or if there is none: it adopts the
+ *  - to itself, if the owner is in a blocked region or gone, or if there is none: it adopts the
  *    object, and all references become its half;
  *  - else to per-thread refcounts (per_thread.c), since several threads count it: each in an array
  *    of its own.
@@ -13,8 +13,8 @@
  * Invariants:
  *  - Owners change with the world stopped only. No thread is between a look at the owner and the
  *    count then, since there is no safepoint between the two. All merge queues are merged before.
- *    An object that a thread has in hand to queue it stays where it is: whoever merges the entry
- *    takes it for the old owner's.
+ *    An object that a thread has in hand to queue it keeps its owner, since the thread that merges
+ *    the entry merges for the old owner.
  *  - A moved object lives: the thread holds the reference that it is about to drop, or finds a live
  *    object where it has met one before. A drop may run finalizers anyway, so it may stop the
  *    world.
@@ -24,7 +24,7 @@
  *
  * These stops take a twentieth of the time at most, and are given up after a millisecond: a drop is
  * not to wait for a thread that comes to no safepoint. Objects that are counted per thread and that
- * nobody refers to are looked for beside them, and when a thread begins a blocking region, ten
+ * nobody refers to are looked for beside them, and when a thread begins a blocked region, ten
  * times a second at most; and when a thread exits, and in every collection.
  */
 #include "merge_queue.h"
@@ -54,7 +54,7 @@ static bool is_in_hand(tally_object *object) {
     return false;
 }
 
-/* It is in a blocking region, or the slot has no thread. */
+/* It is in a blocked region, or the slot has no thread. */
 static bool is_away(uint32_t owner) {
     return owner == TALLY_OWNER_NONE || tally_thread_slot(owner)->away ||
            tally_load_relaxed(&tally_thread_slot(owner)->status) == TALLY_VACANT;
@@ -131,7 +131,7 @@ bool tally_sample(tally_refcounts *refcount) {
     return moved;
 }
 
-/* Also at the beginning of a blocking region: without drops by others there are no samples. */
+/* Also at the beginning of a blocked region: without drops by others there are no samples. */
 void tally_sampling_safepoint(tally_thread_state *thread) {
     tally_sampling *self = &thread->refcount.sampling;
     if (!self->due && !(tally_per_thread_used() && tally_now() >= tally_load_relaxed(&look_at)))

@@ -6,7 +6,7 @@
  *
  * Invariants:
  *  - `owned` holds the local count and the owner. It is written by the owner, by a thread that has
- *    claimed the blocked owner, or, once the owner is gone, under the thread list lock.
+ *    claimed the blocked owner, or, once the owner is gone, under the thread-list lock.
  *  - References = local + shared. In state queued, the queue's entry is one of them.
  *  - An object dies in state private, by its owner, or in state merged. Dead is: no owner, and
  *    shared merged with 0.
@@ -104,8 +104,8 @@ static inline __attribute__((always_inline)) _Bool tally_per_thread_drop(uint64_
 }
 
 /*
- * The dispatch for an object that this thread does not own. True: the object is immortal, hot or
- * counted per thread, and has been counted. It lives and stays so until this thread's next
+ * The dispatch for an object that this thread does not own. True: the object is immortal, or
+ * counted per thread and has been counted. It lives and stays so until this thread's next
  * safepoint, since the table that lists it holds a reference. False: the shared half counts it. One
  * comparison tells the special objects from the rest.
  */

@@ -6,7 +6,7 @@
 //            for a collection again and again. Measured: from the request until
 //            the world stood still.
 //   reentry  the main thread collects again and again, over live objects; another one is
-//            in a blocking region and leaves it once in each collection, up to 100
+//            in a blocked region and leaves it once in each collection, up to 100
 //            µs after its beginning. Measured: its wait, also in pauses.
 //   young    one thread makes cycles and collects its young in a loop; the main thread goes from
 //            safepoint to safepoint. Measured: how long that takes it, beside the same where
@@ -215,7 +215,7 @@ static void measure(const struct settings *settings, bool stop) {
     print("request until stopped", &stops);
     print("pause", &pauses);
     if (!stop) {
-        print("wait of who comes back", &waits);
+        print("wait of a thread that comes back", &waits);
         printf("99th percentile of the wait: %.2f median pauses\n",
                at_share(&waits, 0.99) / (at_share(&pauses, 0.5) > 0 ? at_share(&pauses, 0.5) : 1));
     }

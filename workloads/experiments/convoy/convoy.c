@@ -6,7 +6,7 @@
  * byte, waits for its answer, notes how long that took, and pauses.
  *
  * The pauses are random, so that requests keep no step with the switch interval.
- * The server sends the answer in the same blocking region in which it then waits,
+ * The server sends the answer in the same blocked region in which it then waits,
  * so a request needs the GIL once.
  */
 #define _GNU_SOURCE

@@ -2,11 +2,11 @@
 /*
  * freeing.c: how long after its last reference an object is destroyed, and what
  * waits in memory meanwhile. The thread that made an object drops it; another
- * thread drops it (with biased counts it then waits in its owner's queue); or it
+ * thread drops it (with biased refcounts it then waits in its owner's queue); or it
  * refers to itself and is left to the collector.
  *
- * Each object carries 400 bytes, and its finalizer notes the time. The times are
- * written by who drops, before the drop, and read by the finalizer, which comes after.
+ * Each object carries 400 bytes, and its finalizer notes the time. The
+ * thread that drops writes the time before the drop; the finalizer reads it afterwards.
  */
 #include "experiment.h"
 

@@ -40,7 +40,7 @@ class Pauses:
     def __init__(self):
         self.recording = False
         self.began = self.watched = 0
-        self.examined_each = 0  # set by who knows how much there is
+        self.examined_each = 0  # set by the caller that knows how much there is
         self.all = []  # (generation, nanoseconds, collected, uncollectable)
         gc.callbacks.append(self.note)
 

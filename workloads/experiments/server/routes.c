@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * routes.c: a request's line and body are judged and read, then the store is asked,
- * then its answer is written. Only the second step is out of the blocking region:
+ * then its answer is written. Only the second step is out of the blocked region:
  * JSON is read and written beside other threads with a GIL too.
  *
  * Invariant: a task that is there can be deleted, also where all memory is taken. A
@@ -234,8 +234,8 @@ static store_result ask(enum route route, const struct request *request, json_t 
     }
 }
 
-/* Where there is no memory, what is in cycles and was deleted may have some. One full collection in
- * a while, whoever asks. */
+/* Without memory: deleted objects in cycles may have some. At most one full collection per
+ * WHILE_S, whichever thread asks. */
 static int relieve(void) {
     enum { WHILE_S = 1 };
     static _Atomic int64_t last;

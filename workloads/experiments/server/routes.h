@@ -32,7 +32,7 @@ struct answer {
 
 /* limit: the query argument of that name, or NULL. too_large: the body was larger than LARGEST_BODY
  * and is not there. no_memory: there was none for the body, which is not there. In an attached
- * thread in a blocking region, which is left while objects are at work. */
+ * thread in a blocked region, which is left while objects are at work. */
 struct answer route_answer(const char *method, const char *path, const char *limit,
                            const char *body, size_t length, int too_large, int no_memory);
 

@@ -5,7 +5,7 @@
  * them out in turn: each worker gets the descriptors through a pipe and runs an HTTP
  * daemon of its own for them. (With one listening socket in all daemons, one worker
  * would accept most of what comes at once.) A worker is attached all its life and in
- * a blocking region but for the work on objects (routes.c), so that it waits,
+ * a blocked region but for the work on objects (routes.c), so that it waits,
  * receives, parses and sends without the GIL.
  *
  * Counters are their worker's own and read after it has ended.
@@ -383,7 +383,7 @@ static void deal_out(int listener, unsigned threads) {
         usleep(1000 * LOOK_MS); /* until a connection ends */
 }
 
-/* In a blocking region: accepts connections until the end. */
+/* In a blocked region: accepts connections until the end. */
 static void serve(const struct options *options, int listener, int signals, double began) {
     struct pollfd waits[2] = {{.fd = signals, .events = POLLIN},
                               {.fd = listener, .events = POLLIN}};
