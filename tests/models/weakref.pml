@@ -3,9 +3,9 @@
  * weakref.pml: the lock-free look-up of a weak reference, while its referent dies through a
  * finalizer and its block becomes another object, and while the reference itself dies.
  * Stands for core/objects/weakref.c tally_weakref_new, get, tally_weakrefs_clear, weakref_release;
- * core/objects/death.c finalize, destroy_children, free_object; of the refcounts
- * tally_refcount_expose, _try_incref, _drop, _revive, _drop_last (the states of biased refcounts;
- * counts.pml has the queue, so a decref by another thread is one step here).
+ * core/objects/death.c tally_dealloc_finalize, destroy_children, tally_dealloc_free; of the
+ * refcounts tally_refcount_expose, _try_incref, _drop, _revive, _drop_last (the states of biased
+ * refcounts; counts.pml has the queue, so a decref by another thread is one step here).
  *
  * Bounds: one referent with an owner and a finalizer. A maker, another thread with a counted
  * reference, makes one weak reference W with a callback, shares it with two getters, and drops

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Every relative link of a page leads to a file, and to a heading if it names one; every page
-that a comment or a message names is there.  check_links.py ROOT"""
+that a comment or a message names is there; and so is every function that the head of a model says
+it stands for.  check_links.py ROOT"""
 import pathlib
 import re
 import sys
@@ -35,12 +36,32 @@ def check_page(page, text):
             wrong.append(f'{page.relative_to(root)}: no heading {link}')
 
 
+def check_model(model, text, code):
+    """A name that begins with _ continues the one before: tally_lock_object, _try."""
+    stands = re.search(r'Stands for(.*?)\n \*\n', text, flags=re.S)
+    for word in re.findall(r'[\w./]+', re.sub(r'\n \*', '', stands[1]) if stands else ''):
+        word = word.rstrip('.')
+        if word.endswith(('.c', '.h')):
+            there = any(f'/{name}'.endswith(f'/{word}') for name in code)
+        else:
+            there = '_' not in word or any(re.search(word + r'\b', text) for text in code.values())
+        if not there:
+            wrong.append(f'{model.relative_to(root)}: stands for {word}, which does not exist')
+
+
+code = {
+    str(f.relative_to(root)): f.read_text()
+    for house in ('core', 'gil', 'nogil')
+    for f in (root / house).rglob('*.[ch]')
+}
 pages = 0
 for file in files:
     try:
         text = file.read_text()
     except UnicodeDecodeError:
         continue
+    if file.suffix == '.pml':
+        check_model(file, text, code)
     if file.suffix == '.md':
         pages += 1
         check_page(file, text)
