@@ -56,7 +56,6 @@
 #define tally_cas_seq_cst(at, old, new) TALLY_CAS(strong, at, old, new, seq_cst, relaxed)
 
 #define tally_cas_weak_relaxed(at, old, new)         TALLY_CAS(weak, at, old, new, relaxed, relaxed)
-#define tally_cas_weak_acquire(at, old, new)         TALLY_CAS(weak, at, old, new, acquire, relaxed)
 #define tally_cas_weak_release(at, old, new)         TALLY_CAS(weak, at, old, new, release, relaxed)
 #define tally_cas_weak_acq_rel(at, old, new)         TALLY_CAS(weak, at, old, new, acq_rel, relaxed)
 #define tally_cas_weak_acq_rel_acquire(at, old, new) TALLY_CAS(weak, at, old, new, acq_rel, acquire)

@@ -112,15 +112,20 @@ static tally_object *met, *old;
 static void intern_it(void *nothing) { met = intern("met"); }
 static void drop_it(void *nothing) { tally_decref(old); }
 
-/* Without a GIL alone: it is held where these tests step in, so no other thread comes between. */
-/* What another thread does between a thread's death of a str and the table's. */
-TEST_IF(no_gil, a_dying_str_is_replaced_and_takes_nothing_out) {
+/* Only without a GIL: with one no other thread comes between. */
+
+/* The str dies; before its thread removes it from the table, another interns the same contents. */
+static void replace_dying(void) {
     tally_failpoint_role(1);
     old = intern("met");
     tally_failpoint_call(1, "intern_dies", intern_it, NULL);
     tally_decref(old);
     check(tally_failpoint_await(1, "intern_dies"));
     check_int(tally_failpoint_reset(), 0);
+}
+
+TEST_IF(no_gil, a_dying_str_is_replaced_and_takes_nothing_out) {
+    replace_dying();
     check(met != NULL);
     check_int(tally_refcount(met), 1);
     check_text(met, "met"); /* takes the reference */
@@ -130,12 +135,7 @@ TEST_IF(no_gil, a_dying_str_is_replaced_and_takes_nothing_out) {
 }
 
 TEST_IF(no_gil, the_one_that_replaced_a_dying_str_is_found) {
-    tally_failpoint_role(1);
-    old = intern("met");
-    tally_failpoint_call(1, "intern_dies", intern_it, NULL);
-    tally_decref(old);
-    check(tally_failpoint_await(1, "intern_dies"));
-    check_int(tally_failpoint_reset(), 0);
+    replace_dying();
     tally_object *same = intern("met");
     check(same == met);
     check_int(tally_refcount(met), 2);

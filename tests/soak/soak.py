@@ -97,7 +97,21 @@ class Soak:
     def find_jobs(self):
         jobs, only = [], self.options.only.split(',')
         backends = self.options.backends.split(',')
-        fuzz = self.program('tests', 'fuzz')
+
+        def fuzzer(seed, command, pair, operations, *more):
+            programs = self.program('tests', 'fuzz')
+            words = ['--programs', programs, '--backends', pair, '--operations', str(operations)]
+            return [
+                sys.executable,
+                '-B',
+                FUZZ,
+                command,
+                *words,
+                '--seed',
+                str(seed * 1000003),
+                *more,
+            ]
+
         for backend in backends:
             if 'stress' in only:
                 stress = (
@@ -134,40 +148,18 @@ class Soak:
                 jobs.append(
                     Job(
                         'fuzz ' + backend,
-                        lambda seed, seconds, p=pair, n=amount: [
-                            sys.executable,
-                            '-B',
-                            FUZZ,
-                            'run',
-                            '--programs',
-                            fuzz,
-                            '--backends',
-                            p,
-                            '--operations',
-                            str(n * max(1, int(seconds) // 5)),
-                            '--seed',
-                            str(seed * 1000003),
-                        ],
+                        lambda seed, seconds, p=pair, n=amount: fuzzer(
+                            seed, 'run', p, n * max(1, int(seconds) // 5)
+                        ),
                         'operations',
                     )
                 )
                 jobs.append(
                     Job(
                         'failing allocations ' + backend,
-                        lambda seed, seconds, b=backend, n=amount // 10: [
-                            sys.executable,
-                            '-B',
-                            FUZZ,
-                            'failures',
-                            '--programs',
-                            fuzz,
-                            '--backends',
-                            b,
-                            '--operations',
-                            str(n),
-                            '--seed',
-                            str(seed * 1000003),
-                        ],
+                        lambda seed, seconds, b=backend, n=amount // 10: fuzzer(
+                            seed, 'failures', b, n
+                        ),
                         'failures',
                     )
                 )
@@ -198,21 +190,9 @@ class Soak:
             jobs.append(
                 Job(
                     'fuzz CPython',
-                    lambda seed, seconds, n=amount: [
-                        sys.executable,
-                        '-B',
-                        FUZZ,
-                        'run',
-                        '--programs',
-                        fuzz,
-                        '--backends',
-                        backends[0],
-                        '--python',
-                        '--operations',
-                        str(n * max(1, int(seconds) // 20)),
-                        '--seed',
-                        str(seed * 1000003),
-                    ],
+                    lambda seed, seconds, n=amount: fuzzer(
+                        seed, 'run', backends[0], n * max(1, int(seconds) // 20), '--python'
+                    ),
                     'operations',
                 )
             )
