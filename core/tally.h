@@ -533,7 +533,7 @@ int tally_gc_remove_callback(tally_gc_callback callback, void *context);
  */
 /* clang-format off */
 #define TALLY_STATS_CHEAP(X)                                                                       \
-    X(merges)             /* split counts merged, by whichever thread */                           \
+    X(merges)             /* biased refcounts merged, by any thread */                             \
     X(queued)             /* objects queued for their owner to merge */                            \
     X(claims)             /* blocked owners claimed, to merge for them */                          \
     X(lock_waits)         /* parked waits for an object's lock */                                  \

@@ -9,8 +9,8 @@
 #include "layout/heap.h"
 #include "locking_inline.h"
 
-/* Gives the memory back after a grace period (tally_reclaim); cannot fail. The second: a dead
- * object that was borrowable, by tally_object_free_borrowable. */
+/* Gives the memory back after a grace period (tally_reclaim); cannot fail. _object: does so to a
+ * dead object that was borrowable, by tally_object_free_borrowable. */
 extern void tally_retire(tally_retired *node, unsigned what, size_t bytes);
 extern void tally_retire_object(tally_object *object, size_t bytes);
 
@@ -33,7 +33,8 @@ extern void tally_reclaim_each(const tally_reclaim_visitor *visitor);
 
 /* ---- without a GIL only ---- */
 
-/* World stopped: a grace period has passed for all that waits. Later: frees it. */
+/* stopped: a grace period has passed for all memory that waits, since the world is stopped. free:
+ * frees what has expired, once the world runs. */
 extern void tally_reclaim_stopped(void);
 extern void tally_reclaim_free(void);
 

@@ -13,7 +13,8 @@
 #include "layout/thread.h"
 #include "refcount_internal.h"
 
-/* One reference, the caller's; stored last, with release. Of memory that is new: dead. */
+/* init gives a new object one reference, the caller's, which is stored last, with release.
+ * start_dead makes new memory a dead object. */
 extern void tally_refcount_init(tally_refcounts *refcount);
 extern void tally_refcount_start_dead(tally_refcounts *refcount);
 
@@ -57,8 +58,8 @@ extern uint32_t tally_refcount_link(tally_refcounts *refcount);
 
 /* ---- queries ---- */
 
-/* The references that the words count. Of an immortal object, or one whose words are out of room,
- * more is left than anything subtracts. */
+/* The references that the words count. For an immortal object, or one whose words are out of room,
+ * the number is so large that a collector never subtracts all of it. */
 extern ptrdiff_t tally_refcount_total(tally_refcounts *refcount);
 extern bool tally_refcount_is_dead(tally_refcounts *refcount);
 extern bool tally_refcount_is_immortal(tally_refcounts *refcount);
@@ -105,9 +106,10 @@ extern void tally_refcount_merge_blocked_later(tally_thread_state *thread);
  *     tally_refcount_dead tally_refcount_merge_stopped(void);
  *     void tally_refcount_destroy(tally_refcount_dead dead); */
 
-/* By the owner, or with the world stopped: from now on each thread counts the object in its own
- * array at this index, with so many references more; false: it does not. The index, or 0. World
- * stopped: no more, the arrays had this sum. */
+/* make: by the owner, or with the world stopped. From now on each thread counts the object in its
+ * own array at this index; the shared count gets `more` references. False: nothing has changed.
+ * index: 0 if the object is not counted so. end: with the world stopped, the sum of the arrays goes
+ * back to the object's own words. */
 extern bool tally_refcount_make_per_thread(tally_refcounts *refcount, uint32_t index,
                                            uint32_t more);
 extern uint32_t tally_refcount_per_thread_index(tally_refcounts *refcount);

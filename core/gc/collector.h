@@ -138,7 +138,7 @@ static inline void tally_overflow_add(const tally_overflow *list, int32_t by) {
     for (size_t i = 0; i < list->count; i++) tally_refcount_trial_add(&list->at[i]->refcount, by);
 }
 
-/* Of all containers in pools; of all large ones. */
+/* Store 0 in the side marks of all containers in pools; of all large containers. */
 void tally_side_marks_clear_pools(void);
 void tally_side_marks_clear_large(void);
 

@@ -32,10 +32,10 @@ static inline void tally_make_borrowable(tally_object *object) {
 }
 /* Under the short lock of the container, where the item is stored: a container that was borrowed
  * from will be borrowed from again. */
-#define tally_make_borrowable_in(container, token, item)                                 \
-    (TALLY_LOCK_FREE_READS && !tally_is_private(token) && tally_is_borrowable(container) \
-         ? tally_make_borrowable(item)                                                   \
-         : (void)0)
+static inline void tally_make_borrowable_in(tally_object *container, unsigned token,
+                                            tally_object *item) {
+    if (!tally_is_private(token) && tally_is_borrowable(container)) tally_make_borrowable(item);
+}
 
 /* The object in the slot without a count. NULL: the lock is needed. An object that this thread owns
  * needs no flag: only this thread can free it, and it does not before it drops it itself or comes

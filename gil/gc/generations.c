@@ -222,6 +222,32 @@ static size_t collect_young(lists *l, int generation, uint32_t old) {
     return survivors;
 }
 
+/* Finalizers, callbacks, and the rechecks after them. Leaves in `garbage` what is to be freed. */
+static void run_foreign_code(lists *l, uint32_t *garbage, uint32_t old, bool finalizers,
+                             tally_weakref *calls, tally_gc_info *info) {
+    if (finalizers) {
+        uint64_t began = tally_now();
+        ptrdiff_t immortal = 0;
+        finalize_all(l, &immortal);
+        info->collected -= immortal;
+        uint64_t finalized = tally_now();
+        info->finalize = finalized - began;
+        info->collected -= recheck(l, garbage, old);
+        clear_weakrefs(*garbage, &calls);
+        adopt(*garbage);
+        info->check = tally_now() - finalized;
+    }
+    if (calls) {
+        uint64_t began = tally_now();
+        tally_weakrefs_call(calls);
+        uint64_t called = tally_now();
+        info->finalize += called - began;
+        info->collected -= recheck(l, garbage, old);
+        adopt(*garbage);
+        info->check += tally_now() - called;
+    }
+}
+
 ptrdiff_t tally_collector_run(int generation, tally_gc_info *info) {
     tally_thread_state *thread = tally_thread_current();
     lists *l = &thread->collector;
@@ -249,29 +275,9 @@ ptrdiff_t tally_collector_run(int generation, tally_gc_info *info) {
     info->examined = survivors + (size_t)(found + uncollectable);
     info->collected = found;
     info->uncollectable = uncollectable;
-    uint64_t marked = tally_now();
-    info->mark = marked - began;
+    info->mark = tally_now() - began;
 
-    if (finalizers) {
-        ptrdiff_t immortal = 0;
-        finalize_all(l, &immortal);
-        info->collected -= immortal;
-        uint64_t finalized = tally_now();
-        info->finalize = finalized - marked;
-        info->collected -= recheck(l, &garbage, old);
-        clear_weakrefs(garbage, &calls);
-        adopt(garbage);
-        info->check = tally_now() - finalized;
-    }
-    if (calls) {
-        uint64_t calling = tally_now();
-        tally_weakrefs_call(calls);
-        uint64_t called = tally_now();
-        info->finalize += called - calling;
-        info->collected -= recheck(l, &garbage, old);
-        adopt(garbage);
-        info->check += tally_now() - called;
-    }
+    run_foreign_code(l, &garbage, old, finalizers, calls, info);
     uint64_t checked = tally_now();
     free_all(garbage, old);
     keep_legacy(l, old);

@@ -25,7 +25,7 @@
  */
 #include "lists.h"
 
-/* Bytes: objects made one after another mostly lie so. */
+/* Bytes to prefetch ahead: objects made one after another mostly have addresses in this order. */
 enum { AHEAD = 768 };
 
 enum { YOUNG = 0x80, MOST = 0x7d, REACHED = 0xfe, UNREACHABLE = TALLY_SIDE_MARK_UNREACHABLE };

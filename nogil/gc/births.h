@@ -8,9 +8,10 @@
 void tally_births_start(void);
 /* World stopped: all counts start anew. */
 void tally_births_forget(void);
-/* World stopped: after a full collection; containers: tracked or not. */
+/* After a full collection, with the world stopped. containers: those alive, tracked or not. */
 void tally_births_survive(size_t survivors, size_t containers);
-/* Of the calling thread's young. early: objects that got old since other threads may use them. */
+/* Around a collection of the calling thread's young objects. early: objects that got old because
+ * other threads may use them. */
 void tally_births_begin_young(int generation);
 void tally_births_end_young(int generation, size_t survivors, size_t early, bool automatic);
 

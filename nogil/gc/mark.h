@@ -5,7 +5,7 @@
 
 #include "gc/collector.h"
 
-/* blocks: of containers, in use, be they tracked or not. */
+/* blocks: containers in use, tracked or not. */
 typedef struct tally_found {
     size_t examined, reached, blocks;
     unsigned helpers;
@@ -33,7 +33,7 @@ static inline ptrdiff_t tally_external_references(tally_object *object, ptrdiff_
     return left;
 }
 
-/* So few objects last time that the next collection asks for no help. */
+/* The last collection examined so few objects that the next one asks for no help. */
 bool tally_mark_is_short(void);
 /* Examines all tracked objects that are not frozen, by no more threads than there are processors.
  * Afterwards tally_mark_reached tells, until the world runs. */

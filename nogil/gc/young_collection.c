@@ -8,7 +8,7 @@
  * lock is biased to it, and which nobody can hold borrowed. All others count as external.
  *   1. The candidates in pools that the thread took blocks from of late are noted.
  *   2. Each reference from one candidate to another is counted in the side mark byte of the latter.
- *   3. A candidate with more local references than that survives, and what survivors refer to.
+ *   3. A candidate whose local count is higher survives, and so does all that survivors refer to.
  *
  * A side mark byte:
  *   YOUNG, MIDDLE  a young object of generation 0 or 1, while no collection examines it
@@ -139,7 +139,7 @@ static void settle_pools(int generation) {
 
 /* ---- 2 and 3 --------------------------------------------------------------------- */
 
-/* NULL: it is none. */
+/* NULL: the child is no candidate. */
 TALLY_INLINE _Atomic uint8_t *candidate_mark(tally_object *child) {
     size_t at = (size_t)((const char *)child - tally_region);
     if (TALLY_UNLIKELY(at >= tally_region_size)) return NULL;
@@ -267,7 +267,8 @@ static tally_object *close_referents(young *y, uint64_t locks) {
     return NULL;
 }
 
-/* Nobody has used one. Else what it refers to may be in use, and others may hold it borrowed. */
+/* No other thread has used one of the objects. If one has, it may use what that object refers to,
+ * or hold it borrowed. */
 static bool are_candidates(young *y) {
     for (size_t i = 0; i < y->count; i++)
         if (!is_candidate(y->objects[i])) return false;

@@ -16,8 +16,8 @@ typedef struct tally_young {
     size_t early; /* old from now on, since other threads may use them */
 } tally_young;
 
-/* Generation 0, or 0 and 1. The survivors are one generation older, and so are the objects found,
- * if they survive. They are not held yet. */
+/* Finds the garbage of generation 0, or of 0 and 1, of the calling thread. The survivors are one
+ * generation older, and so are the objects found, if they survive. The caller has to hold them. */
 tally_young tally_young_find(int generation, tally_gc_info *info);
 /* The array of objects is not used any more. */
 void tally_young_end(void);

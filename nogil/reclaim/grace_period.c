@@ -45,8 +45,9 @@ static struct {
     char line[64 - sizeof(uint64_t)];
 } now_ = {.ticks = 1};
 
-/* Batches of threads that went offline, and of all with the world stopped. The mutex is for all
- * changes, and a leaf. All safepoints read the rest while a batch is under way. */
+/* The batches that threads left when they went offline, or that a stop of the world took from all.
+ * The mutex guards all changes; no lock is taken under it. All safepoints read the other fields
+ * while a batch is under way. */
 static struct {
     pthread_mutex_t mutex;
     _Alignas(64) _Atomic(tally_batch *) first; /* in no order */

@@ -140,8 +140,8 @@ static tally_batch *make_batch(tally_locking_thread *self) {
     return b;
 }
 
-/* Of any slot, to the caller's batches. Without memory the list stays for the next flush or
- * throttle. */
+/* Flushes the list of any slot to the caller's batches. Without memory the list stays for the next
+ * flush or throttle. */
 static void flush_batch(tally_locking_thread *self) {
     record_backlog();
     tally_batch *b = make_batch(self);

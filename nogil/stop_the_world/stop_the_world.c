@@ -87,7 +87,7 @@ static bool claim_all(tally_thread_state *self, bool late) {
     return all;
 }
 
-/* False: not all by then; 0: no limit. */
+/* False: not all threads were claimed by the deadline. 0: no deadline. */
 static bool wait_for_all(tally_thread_state *self, uint64_t deadline) {
     last.thread = 0;
     last.was = "";

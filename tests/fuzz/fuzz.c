@@ -53,7 +53,7 @@ typedef struct deferred {
 } deferred;
 
 static const script *playing;
-static bool beside_atomic; /* what is shown is compared with what atomic counts show */
+static bool beside_atomic; /* what is shown is compared with what atomic refcounts show */
 static struct {
     tally_object *registers[REGISTERS], *names[NAMES], *tag, *class_tag, *types[4], *kept;
     tally_object *classes; /* with generations no class dies before the end */
@@ -1313,7 +1313,8 @@ static void usage(const char *program) {
         "  --fail          every allocation fails once; needs the library -failpoints, and shows "
         "what a run without shows\n"
         "  --no-failures   with --fail: the same scripts, and nothing fails\n"
-        "  --atomic        to compare with atomic counts: no episodes in which any object may be "
+        "  --atomic        to compare with atomic refcounts: no episodes in which any object may "
+        "be "
         "a key,\n"
         "                  or with generations, and what a hook changes is not shown\n"
         "  --without OP,.. scripts have no such operations\n"

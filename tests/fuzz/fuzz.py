@@ -65,8 +65,8 @@ class Interpreter:
 
 
 def flags_of(one, other):
-    """Without a GIL, atomic counts let removed keys live on, and have one generation: episodes with
-    any keys, or with generations, are not for them, and what a hook changes is not shown."""
+    """Without a GIL, atomic refcounts let removed keys live on, and have one generation: episodes
+    with any keys, or with generations, are not for them, and what a hook changes is not shown."""
     names = one.name, other.name
     return ['--atomic'] if 'atomic' in names and 'python' not in names else []
 

@@ -19,12 +19,12 @@ enum { REGISTERS = 26, PROCEDURES = 8, PROCEDURE_OPS = 4, MAX_OPS = 200000, NAME
 
 /* What a script keeps to; README.md says which difference each one avoids. */
 enum {
-    MODE_PORTABLE = 1,   /* CPython runs it, too */
-    MODE_KEYS = 2,       /* any object may be a key; with atomic counts removed keys die later */
-    MODE_BORROW = 4,     /* borrowed references, and nothing that shows when contents die */
-    MODE_THREADS = 8,    /* procedures run in other threads, too */
-    MODE_FAIL = 16,      /* for failing allocations: no hook has a procedure */
-    MODE_YOUNG = 32,     /* generations 0 and 1 are collected; with atomic counts there are none */
+    MODE_PORTABLE = 1, /* CPython runs it, too */
+    MODE_KEYS = 2,     /* any object may be a key; with atomic refcounts removed keys die later */
+    MODE_BORROW = 4,   /* borrowed references, and nothing that shows when contents die */
+    MODE_THREADS = 8,  /* procedures run in other threads, too */
+    MODE_FAIL = 16,    /* for failing allocations: no hook has a procedure */
+    MODE_YOUNG = 32,   /* generations 0 and 1 are collected; with atomic refcounts there are none */
     MODE_AUTOMATIC = 64, /* with MODE_YOUNG: collections start by themselves; nothing that survived
                             one dies by its count */
 };

@@ -45,7 +45,7 @@ CYCLE_TEST(references_to_others_objects_that_were_dropped_are_not_counted) {
         check_int(tally_thread_start(&thread, make_and_stay, NULL), 0);
         check(wait_for(&gates[0], 1));
         for (int i = 0; i < 100; i++)
-            tally_decref(handed[i]); /* with biased counts: queued for the owner */
+            tally_decref(handed[i]); /* with biased refcounts: queued for the owner */
         check_int(tally_gc_collect(2), 300);
         check_int(freed(), round * 300);
         open_gate(1);

@@ -257,24 +257,24 @@ INTERLEAVING(has_bias, a_thread_that_keeps_a_lock_alone_gives_it_up_before_it_bl
     tell(OTHER, unblock);
 }
 
-/* ---- what is counted of a fight ---- */
+/* ---- what is counted of contention ---- */
 
 static tally_object *second;
 static void read_second(void) { second = tally_list_get(list, 0); }
 static void drop_second(void) { tally_decref(second); }
 
-/* Its object may be shared; the list's lock is biased no more, which is a fight over the list. */
+/* Its object may be shared; the list's lock is biased no more, which is contention for the list. */
 static void set_scene_for_counting(void) {
     set_scene_for_reader();
     tell(OTHER, read_and_drop);
 }
 
-static tally_contention_row fight_over(const char *type, size_t fights) {
+static tally_contention_row row_of(const char *type, size_t rows_wanted) {
     tally_contention_row *rows, row = {.share = 0};
     size_t count;
 
     check_int(tally_contention(&rows, &count), 0);
-    check_int(count, fights);
+    check_int(count, rows_wanted);
     for (size_t i = 0; i < count; i++)
         if (strcmp(rows[i].type, type) == 0) row = rows[i];
     free(rows);
@@ -282,13 +282,13 @@ static tally_contention_row fight_over(const char *type, size_t fights) {
 }
 
 static void check_lost_swap(void) {
-    size_t fights = is_biased() ? 2 : 1;
-    tally_contention_row row = fight_over("Mortal", fights);
+    size_t events = is_biased() ? 2 : 1;
+    tally_contention_row row = row_of("Mortal", events);
 
     check_int(row.lost_cas, 1);
     check_int(row.lock_waits + row.lock_revocations + row.merges, 0);
     check_int(row.owner, is_biased() ? 2 : 0); /* the director is 1 */
-    check_double(row.share, 1.0 / (double)fights);
+    check_double(row.share, 1.0 / (double)events);
 }
 
 TEST_IF(no_gil, a_swap_that_is_lost_to_another_reader_is_counted_once) {
@@ -320,7 +320,7 @@ TEST_IF(no_gil, a_wait_that_takes_long_ends_by_a_handover_and_both_are_counted) 
     tell(OWNER, leave_section); /* finds the waiter: it has the bucket's mutex until it sleeps */
     finish(OTHER);
     drop_curtain();
-    tally_contention_row row = fight_over("list", 1);
+    tally_contention_row row = row_of("list", 1);
     check_int(row.lock_waits, 1);
     check_int(row.lock_handovers, 1);
     check_int(row.lost_cas + row.merges, 0);

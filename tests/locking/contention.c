@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* contention.c: the list of what threads fought over agrees with the counters, and names the
- * culprit. Reads by equal keys fight over nothing. */
+/* contention.c: the list of what threads contended for agrees with the counters, and names the
+ * culprit. Reads by equal keys contend for nothing. */
 #include "suite.h"
 
 enum { OBJECTS = 2000, THREADS = 3, APPENDS = 20000 };
@@ -44,7 +44,7 @@ static void check_against_counters(void) {
     check_int(after.lock_waits, before.lock_waits);
 }
 
-TEST(is_empty_where_nobody_fought) {
+TEST(is_empty_without_contention) {
     tally_object *list = tally_list_new(0);
     for (int i = 0; i < 1000; i++) check_int(tally_list_append(list, tally_none), 0);
     tally_decref(list);
@@ -138,7 +138,7 @@ static void append_many(void *list) {
     }
 }
 
-TEST(agrees_with_the_counters_after_a_fight) {
+TEST(agrees_with_the_counters_after_contention) {
     tally_object *list = tally_list_new(0);
     run_threads(THREADS, append_many, list, 0);
     check_int(tally_list_length(list), THREADS * APPENDS);

@@ -609,7 +609,7 @@ static void on_borrowed(void) {
     }
 }
 
-/* Nested sections on one or two objects; within, operations on what others fight over. */
+/* Nested sections on one or two objects; within, operations on what others contend for. */
 static void in_sections(void) {
     tally_critical outer, inner;
     uint32_t i = draw(GUARDS), j = draw(GUARDS), nested = draw(3);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * handoff: objects made by one thread and dropped by another. It stands for pipelines and queues of
- * requests, and is the hard case of biased counts and of one heap per thread: the last reference
+ * requests, and is the hard case of biased refcounts and of one heap per thread: the last reference
  * goes where the object does not belong.
  *
  * The workers stand in a circle. Each makes a batch and puts it into the bounded ring to its

@@ -4,8 +4,8 @@
  * that everybody uses, a module or a configuration, and is the worst case of a count: one cache
  * line that every core wants to write.
  *
- * The barriers are for plain counts: the compiler sees that a pair changes nothing, and would write
- * no count at all.
+ * The barriers are for plain refcounts: the compiler sees that a pair changes nothing, and would
+ * write no count at all.
  */
 #include "workload.h"
 

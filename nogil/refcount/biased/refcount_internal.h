@@ -68,7 +68,7 @@ static inline void tally_refcount_init(tally_refcounts *refcount) {
      * try-incref of every other thread fails. */
     tally_owned_publish(refcount, TALLY_OWNED_ONE | tally_self.id);
 }
-/* Of memory that is new. */
+/* For new memory. */
 static inline void tally_refcount_start_dead(tally_refcounts *refcount) {
     tally_owned_store(refcount, TALLY_OWNER_NONE);
     tally_store_relaxed(&refcount->shared, TALLY_SHARED_PRIVATE);
@@ -82,8 +82,8 @@ static inline bool tally_refcount_is_immortal(tally_refcounts *refcount) {
 static inline bool tally_shared_is_closed(uint32_t shared) {
     return shared == TALLY_SHARED_MERGED || (shared & TALLY_SHARED_STATE) == TALLY_SHARED_PRIVATE;
 }
-/* Where no read-modify-write is needed, which would need the register of what the caller returns.
- */
+/* The part without a read-modify-write, which would need the register of the value that the caller
+ * returns. */
 static inline int tally_refcount_try_incref_once(tally_refcounts *refcount) {
     TALLY_FAILPOINT(try_incref_once);
     uint64_t owned = tally_owned_load(refcount);
@@ -100,7 +100,8 @@ static inline int tally_refcount_try_incref_shared(tally_refcounts *refcount) {
     TALLY_FAILPOINT(try_incref);
     uint64_t owned = tally_owned_load(refcount);
     uint32_t shared = tally_load_relaxed(&refcount->shared);
-    /* Counted per thread, and this thread has no array: merged, with the table's reference. */
+    /* An object that is counted per thread, but not by a thread without an array: its shared half
+     * is merged and has the table's reference. */
     if (tally_shared_is_closed(shared) && !tally_owner_is_per_thread(owned))
         return TALLY_NOT_COUNTED;
     TALLY_FAILPOINT(try_incref_swap);
@@ -167,7 +168,7 @@ static inline void tally_refcount_adopt(tally_refcounts *refcount) {
                                                : TALLY_SHARED_MAYBE);
     tally_owned_store(refcount, total * TALLY_OWNED_ONE + tally_self.id);
 }
-/* The same where others hold references, in whichever state. */
+/* As adopt, for an object in any state to which others hold references. */
 static inline void tally_refcount_take_over(tally_refcounts *refcount) {
     tally_refcount_adopt(refcount);
     tally_store_relaxed(&refcount->shared, TALLY_SHARED_MAYBE);

@@ -18,14 +18,14 @@ typedef struct tally_refcount_thread {
     /* In a line that others write to: a stack; TALLY_QUEUE_CLOSED: the owner is gone. */
     _Alignas(64) _Atomic(tally_merge_batch *) queue;
     _Atomic size_t waiting, waiting_most; /* bytes of the blocks of the objects in it */
-    /* Its own, in other lines. Dead: destroyed at the next safepoint. */
+    /* The thread's own, in other lines. deferred: dead objects, destroyed at its next safepoint.
+     * asked: the owner that it has pushed to since its last safepoint; open: what it has dropped
+     * of that owner since, and not pushed. in_hand: the object that it is about to add to a batch,
+     * or to merge instead. Others read in_hand and take the open batch with the world stopped. */
     _Alignas(64) tally_merge_batch *deferred;
-    /* The owner that this thread has pushed to since its last safepoint, and what it has dropped of
-     * that owner's since then. World stopped: others take the batch. */
     struct tally_thread_state *asked;
     tally_merge_batch *open;
-    tally_object
-        *in_hand; /* to be pushed, or merged instead; others read it with the world stopped */
+    tally_object *in_hand;
     tally_sampling sampling;
 } tally_refcount_thread;
 

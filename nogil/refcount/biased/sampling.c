@@ -47,14 +47,15 @@ static bool seen_before(tally_sampling *self, const tally_refcounts *refcount) {
     return false;
 }
 
-/* World stopped, as below. A thread waits on its way to the queue of the object's owner. */
+/* World stopped, here and below. A thread was stopped between its drop of the object and the push
+ * to the owner's queue. */
 static bool is_in_hand(tally_object *object) {
     tally_each_thread(thread)
         if (thread->refcount.in_hand == object) return true;
     return false;
 }
 
-/* It is in a blocked region, or the slot has no thread. */
+/* The owner is in a blocked region, or its slot has no thread. */
 static bool is_away(uint32_t owner) {
     return owner == TALLY_OWNER_NONE || tally_thread_slot(owner)->away ||
            tally_load_relaxed(&tally_thread_slot(owner)->status) == TALLY_VACANT;

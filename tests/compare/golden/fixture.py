@@ -171,10 +171,10 @@ class Run:
         one = self.run("counted", workload, backend, threads, 0, detailed=True)
         one["samples"] = one["samples"][1:2]
         operations = one["samples"][0]["operations"]
-        fought = operations // 2 if (workload, threads) == ("list-shared-read", 2) else 0
-        fought *= backend == "atomic"
+        contended = operations // 2 if (workload, threads) == ("list-shared-read", 2) else 0
+        contended *= backend == "atomic"
         one["stats"] |= {
-            "lost_cas": fought,
+            "lost_cas": contended,
             "gil_waits": 40 * (backend == "gil" and threads > 1),
             "gil_handovers": 40 * (backend == "gil" and threads > 1),
             "stop_ns": 0,
@@ -185,9 +185,14 @@ class Run:
             "frees_remote": 0,
             "retired": 0,
         }
-        row = {"type": "list", "owner": 1, "place": "setup at list_shared.c:17", "lost_cas": fought}
+        row = {
+            "type": "list",
+            "owner": 1,
+            "place": "setup at list_shared.c:17",
+            "lost_cas": contended,
+        }
         row |= dict.fromkeys(("lock_waits", "handovers", "revocations", "merges"), 0)
-        one["contention"] = [row | {"shared_counts": 0, "share": 1.0}] if fought else []
+        one["contention"] = [row | {"shared_counts": 0, "share": 1.0}] if contended else []
         return one
 
 
