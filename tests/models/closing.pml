@@ -3,14 +3,13 @@
  * closing.pml: an owner has found two unreachable objects, to which weak references lead. It clears
  * these without a stop of the world, while other threads look them up, and use what they get.
  * Stands for nogil/gc/young_collection.c clear_weakrefs, close_referents, are_candidates;
- * core/objects/ weakref.c get, get_locked, weakref_release, tally_weakrefs_clear_locked;
+ * core/objects/weakref.c get, get_locked, weakref_release, tally_weakrefs_clear_locked;
  * tally_refcount_close, _expose, _try_incref; tally_lock_revoke.
  *
  * Bounds: two objects in a cycle, each with one weak reference, or only the first. GETTERS threads
  * look one of them up, GETS times each. What is got leads to the other object: the thread locks it,
- * and copies the reference to the other, or takes it out; or it lends what it got to a third
- * thread; then it drops what it got. A thread may drop the weak reference for good. Full state
- * space.
+ * and copies the reference to the other, or takes it out; or a third thread borrows what it got;
+ * then it drops what it got. A thread may drop the weak reference for good. Full state space.
  *
  * Safety: what a thread has is whole. A look-up fails only if the object dies. If one is got, both
  * live, and both weak references lead to them.
