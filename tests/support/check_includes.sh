@@ -48,7 +48,7 @@ grep -nE '#\s*include ".*nogil/' -r gil && fail "gil includes nogil"
 grep -nE '#\s*include "(\.\./)*gil/' -r nogil && fail "nogil includes gil"
 
 # The folders of core from the bottom up, by their headers: each includes only those below it.
-order=(instrument layout "contract memory runtime" objects gc)
+order=(instrument layout debug "contract memory runtime" objects gc)
 for ((i = 0; i < ${#order[@]}; i++)); do
     for folder in ${order[i]}; do
         for ((j = i; j < ${#order[@]}; j++)); do
