@@ -111,7 +111,7 @@ static int walk_unlocked(tally_table_place *where, walk *w) {
     if (w->begun && w->stamp != now) return -1;
     if (!table) return 0;
     TALLY_FAILPOINT(walk_begun);
-    /* acquire: pairs with the release of tally_table_append: the entries are filled */
+    /* acquire: pairs with the release of append_entry: the entries are filled */
     uint32_t used = tally_load_acquire(&table->used);
     uint64_t at = w->at;
     /* acquire: pairs with the release of move_first: the removals before it are counted */

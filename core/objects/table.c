@@ -26,12 +26,41 @@
  * only grow, also from one thread of the slot to the next. So the same version means the same table
  * with the same keys.
  */
-#include "table_search.h"
+#include "table.h"
+#include "abstract.h"
 
 enum { MIN_BITS = 3 };
+enum { PLACE_EMPTY = -1, PLACE_DUMMY = -2 };
 
+/* ---- the index ---------------------------------------------------------- */
+
+static void *index_of(const tally_table *table) { return (void *)&table->entries[table->capacity]; }
+static uint32_t places(const tally_table *table) { return UINT32_C(1) << table->bits; }
 static uint32_t entries_for(uint32_t bits) {
     return (UINT32_C(1) << bits) / 3 * 2 + (bits == MIN_BITS);
+}
+
+static inline int32_t place_get(const tally_table *table, uint32_t i) {
+    /* acquire: pairs with the release of place_set: the entry is filled */
+    if (table->bits <= 7) return tally_load_acquire(&((_Atomic int8_t *)index_of(table))[i]);
+    if (table->bits <= 15) return tally_load_acquire(&((_Atomic int16_t *)index_of(table))[i]);
+    return tally_load_acquire(&((_Atomic int32_t *)index_of(table))[i]);
+}
+static void place_set(tally_table *table, uint32_t i, int32_t entry) {
+    /* release: pairs with the acquire of place_get */
+    if (table->bits <= 7)
+        tally_store_release(&((_Atomic int8_t *)index_of(table))[i], (int8_t)entry);
+    else if (table->bits <= 15)
+        tally_store_release(&((_Atomic int16_t *)index_of(table))[i], (int16_t)entry);
+    else
+        tally_store_release(&((_Atomic int32_t *)index_of(table))[i], entry);
+}
+/* Fibonacci hashing: spreads the many equal low bits of ints. */
+static inline uint32_t first_place(const tally_table *table, int64_t hash) {
+    return (uint32_t)(((uint64_t)hash * UINT64_C(0x9e3779b97f4a7c15)) >> (64 - table->bits));
+}
+static inline uint32_t next_place(const tally_table *table, uint32_t i) {
+    return (i + 1) & (places(table) - 1);
 }
 
 static tally_table *table_new(uint32_t bits) {
@@ -53,6 +82,11 @@ static tally_table *table_new(uint32_t bits) {
     return table;
 }
 
+static uint32_t used_of(tally_table *table) { return tally_load_relaxed(&table->used); }
+static uint32_t live_of(tally_table *table) { return tally_load_relaxed(&table->live); }
+static uint64_t version_of(tally_table *table) { return tally_load_relaxed(&table->version); }
+static void set_u32(_Atomic uint32_t *at, uint32_t value) { tally_store_relaxed(at, value); }
+
 static void discard(tally_table *table, unsigned token, size_t more) {
     if (!table) return;
     if (tally_is_private(token))
@@ -66,7 +100,106 @@ static size_t key_bytes(tally_object *key) {
     return !key || tally_refcount_is_immortal(&key->refcount) ? 0 : tally_memory_size(key);
 }
 
+/* No thread reads the table any more. It drops the keys that a removal or a clear has left; entries
+ * with a value have moved to the next table, references and all. */
+void tally_table_reclaim(tally_retired *node) {
+    tally_table *table = (tally_table *)node;
+    for (uint32_t i = 0; i < used_of(table); i++)
+        if (!tally_load_relaxed(&table->entries[i].value))
+            tally_xdecref(tally_load_relaxed(&table->entries[i].key));
+    tally_memory_free(TALLY_RAW, table);
+}
+
 /* ---- looking up --------------------------------------------------------- */
+
+enum found { MISSING, FOUND, UNSURE /* foreign code has to compare */ };
+
+/* Bounds of the comparison of two keys in place. */
+enum { KEY_DEPTH = 8, KEY_PARTS = 256 };
+
+static bool is_plain_value(uint16_t type) {
+    return type <= TALLY_TYPE_TUPLE && type != TALLY_TYPE_TYPE;
+}
+
+/* The objects are not the same, nor both tuples. */
+static enum found same_part(tally_object *a, tally_object *b) {
+    if (a->type == TALLY_TYPE_STR && b->type == TALLY_TYPE_STR)
+        return tally_str_equal(a, b) ? FOUND : MISSING;
+    if (tally_is_number(a) && tally_is_number(b)) return tally_number_equal(a, b) ? FOUND : MISSING;
+    /* Built-in values are compared here, and an object without `equal` equals only itself. */
+    bool foreign_a = !is_plain_value(a->type) && tally_type_entry(a)->equal;
+    bool foreign_b = !is_plain_value(b->type) && tally_type_entry(b)->equal;
+    return foreign_a || foreign_b ? UNSURE : MISSING;
+}
+
+/* Bounded by the depth and *parts, whatever the keys are. */
+static enum found same_value(tally_object *a, tally_object *b, unsigned depth, unsigned *parts) {
+    if (a == b) return FOUND;
+    if (*parts == 0) return UNSURE;
+    --*parts;
+    if (a->type != TALLY_TYPE_TUPLE || b->type != TALLY_TYPE_TUPLE) return same_part(a, b);
+    tally_tuple *x = (tally_tuple *)a, *y = (tally_tuple *)b;
+    if (x->length != y->length) return MISSING;
+    if (depth == KEY_DEPTH) return UNSURE;
+    enum found found = FOUND;
+    for (ptrdiff_t i = 0; found == FOUND && i < x->length; i++)
+        found = same_value(x->items[i], y->items[i], depth + 1, parts);
+    return found;
+}
+static __attribute__((noinline)) enum found same_other_key(tally_object *a, tally_object *b) {
+    unsigned parts = KEY_PARTS;
+    return same_value(a, b, 1, &parts);
+}
+
+static inline enum found same_key(tally_object *a, tally_object *b) {
+    if (a == b) return FOUND;
+    if (a->type != b->type) return same_other_key(a, b);
+    if (a->type == TALLY_TYPE_STR) {
+        tally_str *x = (tally_str *)a, *y = (tally_str *)b;
+        return x->length == y->length && memcmp(x->data, y->data, x->length) == 0 ? FOUND : MISSING;
+    }
+    if (a->type == TALLY_TYPE_INT)
+        return ((tally_int *)a)->value == ((tally_int *)b)->value ? FOUND : MISSING;
+    return same_other_key(a, b);
+}
+
+/* The key can be hashed without foreign code. */
+static bool is_plain_key(tally_object *key, unsigned depth, unsigned *parts) {
+    if (!is_plain_value(key->type) || *parts == 0) return false;
+    --*parts;
+    if (key->type != TALLY_TYPE_TUPLE) return true;
+    if (depth == KEY_DEPTH) return false;
+    tally_tuple *tuple = (tally_tuple *)key;
+    for (ptrdiff_t i = 0; i < tuple->length; i++)
+        if (!is_plain_key(tuple->items[i], depth + 1, parts)) return false;
+    return true;
+}
+static __attribute__((noinline)) bool is_other_plain_key(tally_object *key) {
+    unsigned parts = KEY_PARTS;
+    return is_plain_key(key, 1, &parts);
+}
+
+/* Searches from *place on. FOUND, UNSURE: *entry is the entry, *place its place. */
+static inline enum found search(tally_table *table, tally_object *key, int64_t hash,
+                                uint32_t *place, int32_t *entry) {
+    for (uint32_t i = *place;; i = next_place(table, i)) {
+        int32_t e = place_get(table, i);
+        if (e == PLACE_EMPTY) return MISSING;
+        if (e == PLACE_DUMMY || table->entries[e].hash != hash) continue;
+        /* acquire: pairs with the releases that publish the key and remove it */
+        tally_object *other = tally_load_acquire(&table->entries[e].key);
+        enum found found = other ? same_key(key, other) : MISSING;
+        if (found == MISSING) continue;
+        *place = i;
+        *entry = e;
+        return found;
+    }
+}
+
+static inline int64_t hash_of(tally_object *key) {
+    return TALLY_LIKELY(key->type == TALLY_TYPE_STR) ? (int64_t)tally_str_hash((tally_str *)key)
+                                                     : tally_hash_known(key);
+}
 
 /* The keys that foreign code has compared with the key of the search, and its answers. The
  * references keep other objects from these addresses; they are dropped after the unlock. */
@@ -329,7 +462,7 @@ ptrdiff_t tally_table_find_index(tally_table *table, tally_object *key) {
 
 /* ---- changing ----------------------------------------------------------- */
 
-void tally_table_append(tally_table *table, tally_object *key, int64_t hash, tally_object *value) {
+static void append_entry(tally_table *table, tally_object *key, int64_t hash, tally_object *value) {
     uint32_t place = first_place(table, hash), used = used_of(table);
     while (place_get(table, place) >= 0) place = next_place(table, place);
     tally_entry *entry = &table->entries[used];
@@ -342,7 +475,7 @@ void tally_table_append(tally_table *table, tally_object *key, int64_t hash, tal
     place_set(table, place, (int32_t)used); /* publishes it */
 }
 
-tally_table *tally_table_for(uint32_t entries) {
+static tally_table *table_for(uint32_t entries) {
     uint32_t bits = MIN_BITS;
     while (entries_for(bits) < entries && bits < 31) bits++;
     return bits < 31 ? table_new(bits) : NULL;
@@ -352,14 +485,14 @@ tally_table *tally_table_for(uint32_t entries) {
 static int make_room(tally_table_place *where, unsigned token) {
     tally_table *old = tally_load_relaxed(where);
     if (old && used_of(old) < old->capacity) return 0;
-    tally_table *table = tally_table_for(old ? live_of(old) * 2 + 1 : 1);
+    tally_table *table = table_for(old ? live_of(old) * 2 + 1 : 1);
     if (!table) return -1;
     if (old) {
         for (uint32_t i = 0; i < used_of(old); i++) {
             tally_object *value = tally_load_relaxed(&old->entries[i].value);
             if (value)
-                tally_table_append(table, tally_load_relaxed(&old->entries[i].key),
-                                   old->entries[i].hash, value);
+                append_entry(table, tally_load_relaxed(&old->entries[i].key), old->entries[i].hash,
+                             value);
         }
     }
     /* release: pairs with the acquire of readers without the lock */
@@ -403,7 +536,7 @@ int tally_table_put(tally_object *holder, tally_table_place *where, tally_object
         tally_incref(key);
         tally_make_borrowable_in(holder, token, value);
         count_change(table);
-        tally_table_append(table, key, hash, value);
+        append_entry(table, key, hash, value);
         if (existing) {
             tally_incref(value);
             *existing = value;
@@ -490,4 +623,131 @@ void tally_table_clear(tally_object *holder, tally_table_place *where) {
         tally_xdecref(value);
     }
     discard(table, token, bytes); /* and its keys with it */
+}
+
+/* ---- copies and steps --------------------------------------------------- */
+
+/* The first entry from `at` on that is not removed, or `used`. */
+static uint32_t next_live(tally_table *table, uint32_t at) {
+    uint32_t first = tally_load_relaxed(&table->first);
+    if (at < first) at = first;
+    for (; at < used_of(table) && !tally_load_relaxed(&table->entries[at].value); at++)
+        TALLY_FAILPOINT(walk_skips);
+    return at;
+}
+
+int tally_table_copy(tally_object *holder, tally_table_place *where, tally_table **copy) {
+    *copy = NULL;
+    int result = 0;
+    unsigned token = tally_lock_object(holder);
+    tally_table *table = tally_load_relaxed(where);
+    if (table && live_of(table) > 0) {
+        *copy = table_for(live_of(table));
+        if (!*copy) result = -1;
+        for (uint32_t at = 0; *copy && (at = next_live(table, at)) < used_of(table); at++) {
+            tally_entry *entry = &table->entries[at];
+            append_entry(*copy, tally_slot_locked_read(&entry->key), entry->hash,
+                         tally_slot_locked_read(&entry->value));
+        }
+    }
+    tally_unlock_object(holder, token);
+    return result;
+}
+
+tally_entry *tally_table_next_entry(tally_table *copy, uint32_t *at) {
+    if (!copy) return NULL;
+    *at = next_live(copy, *at);
+    return *at < used_of(copy) ? &copy->entries[(*at)++] : NULL;
+}
+
+static bool same_entry(tally_entry *a, tally_entry *b) {
+    return tally_load_relaxed(&a->key) == tally_load_relaxed(&b->key) &&
+           tally_load_relaxed(&a->value) == tally_load_relaxed(&b->value);
+}
+
+bool tally_table_is_copy(tally_object *holder, tally_table_place *where, tally_table *copy) {
+    unsigned token = tally_lock_object(holder);
+    tally_table *table = tally_load_relaxed(where);
+    bool same = (table ? live_of(table) : 0) == (copy ? live_of(copy) : 0);
+    uint32_t at = 0, in_copy = 0;
+    for (tally_entry *entry; same && (entry = tally_table_next_entry(copy, &in_copy)); at++) {
+        at = next_live(table, at);
+        same = same_entry(&table->entries[at], entry);
+    }
+    tally_unlock_object(holder, token);
+    return same;
+}
+
+tally_object *tally_table_find_value(tally_table *copy, tally_object *key, int64_t hash,
+                                     int *error) {
+    *error = 0;
+    if (!copy) return NULL;
+    int32_t entry = -1;
+    for (uint32_t place = first_place(copy, hash);; place = next_place(copy, place)) {
+        enum found found = search(copy, key, hash, &place, &entry);
+        if (found == MISSING) return NULL;
+        int equal =
+            found == FOUND ? 1 : tally_equal(tally_load_relaxed(&copy->entries[entry].key), key);
+        if (equal < 0) *error = -1;
+        if (equal) return equal < 0 ? NULL : tally_load_relaxed(&copy->entries[entry].value);
+    }
+}
+
+int tally_table_step(tally_object *holder, tally_table_place *where, uint32_t *at, int64_t *hash,
+                     tally_object **key, tally_object **value) {
+    unsigned token = tally_lock_object(holder);
+    tally_table *table = tally_load_relaxed(where);
+    if (table) *at = next_live(table, *at);
+    bool more = table && *at < used_of(table);
+    if (more) {
+        tally_entry *entry = &table->entries[(*at)++];
+        *hash = entry->hash;
+        *key = tally_slot_locked_read(&entry->key);
+        *value = tally_slot_locked_read(&entry->value);
+    }
+    tally_unlock_object(holder, token);
+    return more;
+}
+
+/* ---- death and the collector's view ------------------------------------- */
+
+/* From the last entry down, value before key; a child that is gone is NULL. */
+static tally_object **current_child(tally_table *table) {
+    for (; used_of(table); set_u32(&table->used, used_of(table) - 1)) {
+        tally_entry *entry = &table->entries[used_of(table) - 1];
+        if (tally_load_relaxed(&entry->value)) return (tally_object **)&entry->value;
+        if (tally_load_relaxed(&entry->key)) return (tally_object **)&entry->key;
+    }
+    return NULL;
+}
+void tally_table_forget(tally_table *table) { set_u32(&table->used, 0); }
+void tally_table_free(tally_table *table) {
+    for (tally_object **child; (child = current_child(table)); *child = NULL) tally_decref(*child);
+    tally_memory_free(TALLY_RAW, table);
+}
+
+/* ---- types whose objects have a table ------------------------------------ */
+
+static tally_table *table_in(tally_object *object) {
+    return tally_load_relaxed(tally_table_place_in(object, tally_type_entry(object)));
+}
+static tally_object **child_in(tally_object *object) {
+    tally_table *table = table_in(object);
+    return table ? current_child(table) : NULL;
+}
+static void release_in(tally_object *object) {
+    tally_table *table = table_in(object);
+    if (table) tally_table_free(table);
+}
+static size_t extra_size_in(tally_object *object) {
+    tally_table *table = table_in(object);
+    return table ? table->array.bytes : 0;
+}
+void tally_type_has_table(tally_type *type, size_t offset) {
+    type->shape = TALLY_SHAPE_TABLE;
+    type->table_offset = (uint16_t)offset;
+    type->next_child = child_in;
+    type->current_child = child_in;
+    type->release = release_in;
+    type->extra_size = extra_size_in;
 }

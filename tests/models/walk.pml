@@ -2,7 +2,7 @@
 /*
  * walk.pml: a step of a walk over a dict without its lock, while a writer removes, adds and
  * replaces entries and clears the dict.
- * Stands for core/objects/dict.c walk_unlocked; core/objects/table.c tally_table_append,
+ * Stands for core/objects/dict.c walk_unlocked; core/objects/table.c append_entry,
  * remove_entry, move_first, tally_table_put, tally_table_clear.
  *
  * Bounds: a table of three entries, two of them filled. The writer changes it CHANGES times,
