@@ -97,6 +97,12 @@ good_machine load
 put proc/loadavg '1.75 1.00 0.50 1/100 4242'
 says 1 '^other load +spoils +load 1.75 .* 0 other tasks'
 
+export TALLY_LOAD=0.20 # read before a build, which is no other load
+says 0 '^other load +good +load 0.20 .* 0 other tasks'
+export TALLY_LOAD=2.00
+says 1 '^other load +spoils +load 1.75'
+unset TALLY_LOAD
+
 good_machine running
 put proc/loadavg '0.00 0.00 0.00 2/100 4242'
 says 1 '^other load +spoils +load 0.00 .* 1 other task running'

@@ -12,6 +12,7 @@
 #include "text.h"
 
 #include <glob.h>
+#include <math.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -136,15 +137,15 @@ static struct look look_cores(const char *root) {
 
 static struct look look_load(const char *root) {
     char line[128];
-    double load;
+    double load = machine_load(root);
     int running;
     if (!machine_line(root, "/proc/loadavg", line, sizeof line) ||
-        sscanf(line, "%lf %*f %*f %d/", &load, &running) != 2)
+        sscanf(line, "%*f %*f %*f %d/", &running) != 1 || isnan(load))
         return NOT_TOLD;
     running = running > 0 ? running - 1 : 0; // who reads it
     return look_of(load > BUSY_LOAD || running > 0,
-                   format("load %.2f in the last minute, %d other task%s running now", load,
-                          running, running == 1 ? "" : "s"));
+                   format("load %.2f in the minute before, %d other task%s running", load, running,
+                          running == 1 ? "" : "s"));
 }
 
 static struct look look_steal(const char *root) {

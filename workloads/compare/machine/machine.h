@@ -19,6 +19,9 @@ struct ticks {
     double stolen, idle, total;
 };
 bool machine_ticks(const char *root, struct ticks *ticks);
+// The load of the last minute; NAN: not told.  A build of what is to be measured is no other load:
+// no more than TALLY_LOAD, which the script tally read before it.
+double machine_load(const char *root);
 enum turbo { TURBO_UNKNOWN, TURBO_OFF, TURBO_INTEL, TURBO_BOOST }; // on, by which file
 enum turbo machine_turbo(const char *root);
 // A file's first bytes, at most size - 1, and its first line; false: it is empty or not there.
