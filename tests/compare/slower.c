@@ -2,7 +2,8 @@
 /*
  * A build against another one, in made sessions whose rows differ in how much they vary: without
  * a difference few rows are measured again, and at most one session in a hundred says "slower"; a
- * row that is slower by a tenth is found, and no other one.
+ * row that is slower by a tenth is found, and no other one. And runs without a cause, whose rows
+ * know their variances in the same way: three rounds find a gain of half.
  */
 #include "analysis.h"
 #include "check.h"
@@ -128,8 +129,52 @@ static void a_tenth_is_found(void) {
     check_that(others <= SESSIONS / 100, "%d of %d sessions", others, SESSIONS);
 }
 
+/* Half of the rows gain by half. */
+static json_t *make_runs_without(void) {
+    double spreads[ROWS] = {0};
+    json_t *root = make_session(spreads, -1, 1), *runs = json_object_get(root, "runs"),
+           *without = json_array();
+    json_array_clear(runs);
+    json_object_set_new(root, "what_if", without);
+    for (int w = 0; w < ROWS; w++)
+        for (int round = 0; round < 3; round++) {
+            double now = 14 + 0.25 * gauss(), gain = w % 2 ? 1.5 : 1;
+            add_run(runs, w, round, now + 0.08 * gauss());
+            add_run(without, w, round, now + 0.08 * gauss() + log(gain));
+            json_object_set_new(json_array_get(without, json_array_size(without) - 1), "without",
+                                json_string("counting"));
+        }
+    return root;
+}
+
+static void three_rounds_find_what_is_gained_without_a_cause(void) {
+    int found = 0, others = 0;
+    for (int s = 0; s < SESSIONS; s++) {
+        json_t *root = make_runs_without();
+        struct results results = results_make(root);
+        struct analysis analysis = analysis_make(&results, 0);
+        const struct comparisons *list = &analysis.families[FAMILY_WHAT_IF];
+        check_int(list->count, ROWS);
+        for (size_t i = 0; i < list->count; i++) {
+            const struct comparison *row = &list->items[i];
+            bool gains = atoi(row->over->key.workload + 1) % 2;
+            struct interval shown = cells_ratio(&analysis, row->over, row->under);
+            check_that(shown.p_differs == row->ratio.p_differs, "row %zu", i);
+            *(gains ? &found : &others) += shown.finding == FINDING_DIFFERENT;
+        }
+        analysis_free(&analysis);
+        results_free(&results);
+        json_decref(root);
+    }
+    printf("without a cause: found %d of %d gains, and %d of others\n", found, SESSIONS * ROWS / 2,
+           others);
+    check_that(found >= SESSIONS * ROWS / 2 * 95 / 100, "%d", found);
+    check_that(others <= found / 15, "%d", others);
+}
+
 int main(void) {
     a_build_is_not_slower_than_itself();
     a_tenth_is_found();
+    three_rounds_find_what_is_gained_without_a_cause();
     return check_failures() > 0;
 }

@@ -295,7 +295,7 @@ static void a_quantile_takes_a_sample_that_shows_it(void) {
     check_that(carries_quantile(1000, 0.999) && !carries_quantile(999, 0.999), "99.9 %%");
 }
 
-/* Rows of one variance are given it; rows of their own keep it. */
+/* Rows of one variance are given it; rows of their own keep it; few rows know it badly. */
 static void variances_are_moderated_as_far_as_they_agree(void) {
     enum { ROWS = 200, FREEDOM = 2 };
     double alike[ROWS], apart[ROWS], mean = 0;
@@ -311,6 +311,9 @@ static void variances_are_moderated_as_far_as_they_agree(void) {
     check_that(fabs(alike[0] / mean - 1) < 0.5, "%g of %g", alike[0], mean);
     freedom = moderate_variances(apart, ROWS, FREEDOM);
     check_that(freedom < FREEDOM + 2, "%g degrees of freedom", freedom);
+    double few[] = {1, 1.1};
+    freedom = moderate_variances(few, 2, FREEDOM);
+    check_that(freedom == 2 * FREEDOM, "%g degrees of freedom", freedom);
 }
 
 static void a_warm_up_is_found_and_noise_is_none(void) {

@@ -3,9 +3,6 @@
 // This build against another one.  A row is a workload, backend and number of threads, and its
 // rounds are pairs of runs, one of each build.
 //
-// Some rows vary a hundred times as much as others, and a few rounds say little of how much. So
-// each row has a variance of its own, moved towards those of all rows as far as these are alike.
-//
 // An alarm ends somebody's build. So the first rounds only choose: what looks slower by more than
 // the margin, without a correction, is measured again in rounds of its own. These alone say whether
 // it is, and how much: the first ones were chosen for what they showed. One session in
@@ -20,8 +17,7 @@
 
 enum { ALARMS_IN = 1000 };
 
-// The rows with as many rounds as any share what they know of their variances.
-static void measure_rows(struct comparisons *list, size_t rounds, double margin) {
+void measure_rows(struct comparisons *list, size_t rounds, double margin) {
     double *variances = checked_calloc(list->count, sizeof *variances);
     size_t most = 0, alike = 0;
     for (size_t i = 0; i < list->count; i++) {

@@ -235,13 +235,24 @@ static enum family family_of(const struct cell *over, const struct cell *under) 
     }
 }
 
+// The rows of a family that share their variances are measured once.
+static const struct comparison *row_of(const struct comparisons *list, const struct cell *over,
+                                       const struct cell *under) {
+    for (size_t i = 0; i < list->count; i++)
+        if (list->items[i].over == over && list->items[i].under == under) return &list->items[i];
+    return NULL;
+}
+
 struct interval cells_ratio(const struct analysis *analysis, const struct cell *over,
                             const struct cell *under) {
     if (!over || !under) return (struct interval){.p_differs = 1, .p_same = 1, .p_slower = 1};
     if (over == under)
         return (struct interval){.estimate = 1, .low = 1, .high = 1, .known = true, .p_differs = 1};
-    struct interval ratio = measure(analysis, over, under);
     enum family family = family_of(over, under);
+    const struct comparison *row =
+        family == FAMILY_WHAT_IF ? row_of(&analysis->families[family], over, under) : NULL;
+    if (row) return row->ratio;
+    struct interval ratio = measure(analysis, over, under);
     if (family != FAMILY_NONE)
         ratio.finding = finding_of(&ratio, &analysis->families[family].judgement);
     return ratio;
@@ -328,6 +339,7 @@ static void set_findings(struct comparisons *list, const struct judgement *judge
 
 static void judge_all(struct analysis *analysis) {
     judge_against(analysis);
+    measure_rows(&analysis->families[FAMILY_WHAT_IF], analysis->rounds, analysis->margin);
     for (size_t f = 0; f < FAMILIES; f++) {
         if (f == FAMILY_AGAINST) continue;
         judge_list(&analysis->families[f], analysis->margin);

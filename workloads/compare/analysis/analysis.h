@@ -89,6 +89,10 @@ const char *analysis_ablation_of(const struct analysis *analysis, const char *pr
 size_t cells_of(const struct analysis *analysis, enum list list);
 // The verdicts on FAMILY_AGAINST.
 void judge_against(struct analysis *analysis);
+// The ratios of rows that are pairs.  Some rows vary a hundred times as much as others, and a
+// few rounds say little of how much.  So each row has a variance of its own, moved towards those
+// of all rows with as many rounds, as far as these are alike.
+void measure_rows(struct comparisons *list, size_t rounds, double margin);
 
 // Throughput of one over the other, with its verdict; unknown where either is NULL.
 struct interval cells_ratio(const struct analysis *analysis, const struct cell *over,

@@ -281,5 +281,5 @@ double moderate_variances(double *variances, size_t count, double freedom) {
                            ? (prior * common + freedom * variances[i]) / (prior + freedom)
                            : common;
     free(logs);
-    return prior + freedom;
+    return fmin(prior, (double)(count - 1) * freedom) + freedom;
 }

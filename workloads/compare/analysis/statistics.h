@@ -105,7 +105,7 @@ size_t warmup_length(const double *rates, size_t count);
 
 // The variances of many rows, each of `freedom` degrees of freedom, moved towards what
 // they have in common (G. Smyth, "Linear Models and Empirical Bayes Methods", 2004).
-// Returns the degrees of freedom to use with them; infinite: all rows have one variance.
+// Returns the degrees of freedom to use with them, no more than all rows have together.
 double moderate_variances(double *variances, size_t count, double freedom);
 
 #endif
