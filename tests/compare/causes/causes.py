@@ -6,6 +6,7 @@ a third of the truth, and no other is; the sum of what is explained stands besid
 Usage: causes.py TALLY-COMPARE.  Exit status 1 and a line for each fault.
 """
 import random
+import re
 import sys
 
 import planted
@@ -62,7 +63,8 @@ def made(draw, backend, causes, loss):
             without.append(run(draw, backend, 2, number, {}, free, without="counting"))
             without.append(run(draw, backend, 1, number, {}, 1, without="counting"))
         if "memory" in causes:
-            free = speed / (1 - sum(causes.get(c, 0) for c in ("memory", "counts", "locks")))
+            # A private copy goes without waits and sleeps too.
+            free = speed / (1 - sum(causes.values()))
             without.append(run(draw, backend, 2, number, {}, free, without="sharing"))
     counted = [run(draw, backend, t, 0, causes if t == 2 else {}, 1, counted=True) for t in (1, 2)]
     return planted.results("planted", backend, runs, without, counted)
@@ -89,6 +91,29 @@ def judge(draw, backend, causes, loss):
     check(("The rest is own work" in report.sentence) == rest, place, report.sentence)
 
 
+def doubtful(draw):
+    """What may be gained by chance is no cause."""
+    runs, without = [], []
+    for number in range(ROUNDS):
+        chance = (1.7, 0.8)[number % 2]
+        runs.append(run(draw, "atomic", 1, number, {}, 1))
+        runs.append(run(draw, "atomic", 2, number, {"sleep": 0.4}, 1.2))
+        for cause in "counting", "sharing":
+            without.append(run(draw, "atomic", 2, number, {}, 1.2 * chance, without=cause))
+    report = planted.Report(sys.argv[1], planted.results("planted", "atomic", runs, without))
+    check(set(report.named) == {"sleep"}, "by chance", report.sentence)
+
+
+def sentences(draw):
+    """More than the loss is explained, and why; an object without a place."""
+    made_up = made(draw, "atomic", {"locks": 0.5}, 0.4)
+    row = {"type": "str", "place": "(not recorded)", "lock_waits": 10**6, "share": 1.0}
+    made_up["counted"][1]["contention"] = [row]
+    sentence = planted.Report(sys.argv[1], made_up).sentence
+    check(re.search("own work takes (9|10|11) % less", sentence), sentence)
+    check("of type **str**." in sentence, sentence)
+
+
 def main():
     draw = random.Random(1)
     for share in 0.32, 0.45, 0.6, 0.85:
@@ -103,8 +128,12 @@ def main():
         judge(draw, "atomic", {cause: 0.4}, 0.6)
     judge(draw, "atomic", {"locks": 0.3, "counts": 0.3}, 0.65)
     judge(draw, "atomic", {"locks": 0.2, "memory": 0.25, "counts": 0.2}, 0.65)
+    judge(draw, "atomic", {"memory": 0.15, "sleep": 0.3, "kernel": 0.15}, 0.6)
+    judge(draw, "atomic", {"memory": 0.2, "merging": 0.2, "collector": 0.2}, 0.6)
     judge(draw, "gil", {"gil": 0.4, "collector": 0.2}, 0.6)
     judge(draw, "atomic", {}, 0.5)  # nothing does
+    doubtful(draw)
+    sentences(draw)
     sys.exit(1 if faults else 0)
 
 

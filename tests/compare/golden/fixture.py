@@ -107,7 +107,8 @@ class Run:
         if number == 0:
             samples[0]["rate"] = samples[0]["rate"] / 2
             samples[0]["warmup"] = True
-        count = 120 if workload == "gc-live" else 0
+        lone = (workload, backend, number) == ("churn", "atomic", 0)  # others do not collect
+        count = 120 if workload == "gc-live" else int(lone)
         return {
             "format": "tally-run",
             "version": 1,
@@ -144,6 +145,7 @@ class Run:
             "live_at_finish": 0,
             "pinned": True,
             "oversubscribed": False,
+            "few_turns": backend == "gil" and threads == 2,
             "incomplete": False,
             "heap_offset": 4096,
             "addresses_randomised": True,

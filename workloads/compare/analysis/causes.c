@@ -50,13 +50,6 @@ static double counted_share(const struct analysis *analysis, const char *workloa
     return wall > 0 ? pool_sum(runs, at) / wall : 0;
 }
 
-// Of the time that a cause takes, by the throughput without it.
-static double share_without(const struct analysis *analysis, const char *workload,
-                            const char *backend, const char *cause, int threads) {
-    struct interval gain = gain_without(analysis, workload, backend, cause, threads);
-    return gain.estimate > 1 ? 1 - 1 / gain.estimate : 0;
-}
-
 // Moves what is left of a share from one cause to another, as far as there is.
 static void carve(double *shares, enum cause from, enum cause to, double *left) {
     double moved = fmin(*left, shares[from]);
@@ -65,12 +58,9 @@ static void carve(double *shares, enum cause from, enum cause to, double *left) 
     *left -= moved;
 }
 
-struct split split_of(const struct analysis *analysis, const char *workload, const char *backend,
-                      int threads) {
-    struct runs runs = timed_runs(analysis, workload, backend, threads);
-    struct split split = {.told = runs.count && LEAST(runs, time.wall) > 0};
-    if (!split.told) return split;
-    double wall = SUM(runs, time.wall), *shares = split.shares;
+// What was timed, in shares of the runs' time; all else is own work.
+static void time_shares(struct runs runs, double shares[CAUSES]) {
+    double wall = SUM(runs, time.wall);
     shares[CAUSE_GIL] = SUM(runs, time.gil) / wall;
     shares[CAUSE_LOCKS] = SUM(runs, time.lock) / wall;
     shares[CAUSE_KERNEL] = SUM(runs, time.system) / wall;
@@ -87,17 +77,53 @@ struct split split_of(const struct analysis *analysis, const char *workload, con
     // A wait for a core within a collection is in both: the collector's.
     shares[CAUSE_NO_CORE] = fmax(0, shares[CAUSE_NO_CORE] + fmin(0, shares[CAUSE_OWN]));
     shares[CAUSE_OWN] = fmax(0, shares[CAUSE_OWN]);
+}
+
+// Of the threads' time, that of counts; 0 where it may be none.
+static double counts_share(const struct analysis *analysis, const char *workload,
+                           const char *backend, int threads) {
+    struct interval gain = gain_without(analysis, workload, backend, "counting", threads);
+    return gain.known && gain.low > 1 ? 1 - 1 / gain.estimate : 0;
+}
+
+// Of the threads' time, the own work that goes with a private copy for each; 0 where it may be
+// none.
+static double sharing_share(const struct analysis *analysis, const char *workload,
+                            const char *backend, int threads, double own) {
+    struct key key = {.list = LIST_WHAT_IF,
+                      .workload = workload,
+                      .without = "sharing",
+                      .backend = backend,
+                      .threads = threads};
+    struct interval gain = gain_without(analysis, workload, backend, key.without, threads);
+    if (!gain.known || gain.low <= 1) return 0;
+    struct runs runs = runs_at(analysis->results, &key);
+    double shares[CAUSES] = {0};
+    if (!(LEAST(runs, time.wall) > 0)) return 0;
+    time_shares(runs, shares);
+    return own - shares[CAUSE_OWN] / gain.estimate;
+}
+
+struct split split_of(const struct analysis *analysis, const char *workload, const char *backend,
+                      int threads) {
+    struct runs runs = timed_runs(analysis, workload, backend, threads);
+    struct split split = {.told = runs.count && LEAST(runs, time.wall) > 0};
+    if (!split.told) return split;
+    double wall = SUM(runs, time.wall), *shares = split.shares;
+    time_shares(runs, shares);
+    double own = shares[CAUSE_OWN];
     double allocator =
         counted_share(analysis, workload, backend, threads, offsetof(struct run, time.allocator));
     carve(shares, CAUSE_KERNEL, CAUSE_ALLOCATOR, &allocator); // it asks the kernel for memory
     carve(shares, CAUSE_OWN, CAUSE_ALLOCATOR, &allocator);
     double merges =
         counted_share(analysis, workload, backend, threads, offsetof(struct run, time.merge));
+    double merged = fmin(merges, shares[CAUSE_OWN]);
     carve(shares, CAUSE_OWN, CAUSE_MERGES, &merges);
-    double counts = share_without(analysis, workload, backend, "counting", threads);
+    double counts = counts_share(analysis, workload, backend, threads);
     carve(shares, CAUSE_OWN, CAUSE_COUNTS, &counts);
-    double memory = share_without(analysis, workload, backend, "sharing", threads) -
-                    shares[CAUSE_COUNTS] - shares[CAUSE_LOCKS] - shares[CAUSE_MERGES];
+    double memory =
+        sharing_share(analysis, workload, backend, threads, own) - merged - shares[CAUSE_COUNTS];
     memory = fmax(0, memory);
     carve(shares, CAUSE_OWN, CAUSE_MEMORY, &memory);
     split.sleeps = SUM(runs, time.slept) / (wall / 1e9);

@@ -13,8 +13,13 @@
 // Waits are timed by the run time, user, system and ready by the kernel.  Four are parts of
 // own work, and no larger.  The counting run times merging and the allocator's slow paths, and
 // the allocator takes of the kernel's time first.  Counts are 1 - with / without, by the
-// throughput of runs whose shared objects are immortal.  Shared memory is the same of runs in
-// which each thread has a private copy, less counts, locks and merges.
+// throughput of runs whose shared objects are immortal.  Shared memory is the own work that goes
+// with a private copy for each thread, less counts and merges:
+//
+//     own work - own work with a copy * with / without
+//
+// What waits, sleeps or asks the kernel because of sharing has its own names.  Both are 0 where
+// the interval of the gain does not lie above 1.
 //
 // With a speedup of S on n threads the loss is 1 - S / n: so much less than n times the
 // work of one thread is done.  A cause explains of it

@@ -330,23 +330,27 @@ static void kinds_table(struct document *document, const struct analysis *analys
         analysis->scale_threads, analysis->scale_threads, analysis->scale_threads,
         analysis->scale_threads, analysis->scale_threads, analysis->margin * 100,
         split ? " The price's factors are the backend's counts; its locks, lock-free reads and "
-                "heaps; and its collector's schedule."
+                "heaps; and its collector's schedule, over the workloads that have all three. "
+                "A dash: not measured, or too unsteady to tell."
               : "");
 }
 
 static void say_where(struct document *document, const struct analysis *analysis) {
     const json_t *root = analysis->results->root, *machine = json_object_get(root, "machine");
-    size_t least = SIZE_MAX, workloads = analysis->results->workload_count;
-    for (size_t i = 0; i < analysis->cell_count; i++)
-        if (analysis->cells[i].key.list == LIST_TIMED && analysis->cells[i].runs.count < least)
-            least = analysis->cells[i].runs.count;
+    size_t least = SIZE_MAX, most = 0, workloads = analysis->results->workload_count;
+    for (size_t i = 0; i < analysis->cell_count; i++) {
+        if (analysis->cells[i].key.list != LIST_TIMED) continue;
+        size_t rounds = analysis->cells[i].runs.count;
+        least = rounds < least ? rounds : least;
+        most = rounds > most ? rounds : most;
+    }
     double cores = object_number(machine, "cores", 0);
     document_paragraph(document,
-                       "Measured on %s, %.0f core%s, %s: %zu workload%s, %zu round%s or more. It "
+                       "Measured on %s, %.0f core%s, %s: %zu workload%s, %zu round%s%s. It "
                        "holds for this machine and these workloads.",
                        object_string(machine, "cpu", "an unknown processor"), cores, plural(cores),
                        object_string(root, "started", "?"), workloads, plural((double)workloads),
-                       least, plural((double)least));
+                       least, plural((double)least), most > least ? " or more" : "");
 }
 
 struct document compose_answer(const struct analysis *analysis) {

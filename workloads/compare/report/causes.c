@@ -67,9 +67,13 @@ static double contention_rate(const struct run *run) {
 static void add_object(struct document *document, struct text *line, const struct run *run) {
     text_add(line,
              " Of %s contended events per second of each thread %.0f %% are for objects of type "
-             "**%s**, made in **%s**.",
+             "**%s**",
              keep_rate(document, contention_rate(run)), run->contention[0].share * 100,
-             run->contention[0].type, run->contention[0].place);
+             run->contention[0].type);
+    // The counting run keeps no place of an object that was made before it watched.
+    if (run->contention[0].place[0] != '(')
+        text_add(line, ", made in **%s**", run->contention[0].place);
+    text_add(line, ".");
 }
 
 // Most of the loss has no name.
@@ -100,6 +104,9 @@ static void say_loss(struct document *document, const struct analysis *analysis,
                      keep_rate(document, split.sleeps));
         contended = contended || (part > 0 && is_contention(found[i]));
     }
+    // Without it the causes would seem to explain more than there is.
+    if (loss->parts[CAUSE_OWN] <= -0.03)
+        text_add(&line, "; own work takes %.0f %% less", -100 * loss->parts[CAUSE_OWN]);
     text_add(&line, ".");
     const struct run *run = counted_run(analysis, workload, backend, analysis->scale_threads);
     bool rate = contention_rate(run) > 0;
@@ -138,7 +145,7 @@ static void show_splits(struct document *document, const char *workload,
         if (is_shown(rows, count, c))
             columns[used++] = COLUMN_OF(causes[c].head, PERCENT, split_row, shares, c);
     columns[used++] =
-        (struct column)COLUMN("sleeps\nper second of each", RATE, split_row, sleeps, 0);
+        (struct column)COLUMN("sleeps\nper second and thread", RATE, split_row, sleeps, 0);
     document_table(document,
                    keep(document, "Where the time of %d thread%s goes", threads, plural(threads)),
                    columns, used, rows, count, sizeof *rows);

@@ -27,8 +27,20 @@ static double pause_share(struct runs runs) {
     return each(SUM(runs, collector.pause.total), SUM(runs, collector.watched));
 }
 
+// The median over the runs that collected: the others have no pause.
+static double median_pause(struct runs runs) {
+    double *medians = checked_calloc(runs.count, sizeof *medians);
+    size_t count = 0;
+    for (size_t i = 0; i < runs.count; i++)
+        if (runs.items[i].collector.collections > 0)
+            medians[count++] = runs.items[i].collector.pause.median;
+    double middle = count ? median(medians, count) : NAN;
+    free(medians);
+    return middle;
+}
+
 struct pause_row {
-    const char *backend, *workload;
+    const char *backend;
     double latency[QUANTILES];
     double count, full, running, share, median, longest, object, stop, mark, check, free, reentry;
 };
@@ -38,12 +50,11 @@ static struct pause_row pause_row(struct runs runs) {
     bool any = count > 0;
     struct pause_row row = {
         .backend = runs.items->backend,
-        .workload = runs.items->workload,
         .count = count,
         .full = SUM(runs, collector.full),
         .running = each(SUM(runs, collector.collected_running), SUM(runs, collector.collected)),
         .share = any ? pause_share(runs) : 0,
-        .median = any ? MEDIAN(runs, collector.pause.median) : NAN,
+        .median = median_pause(runs),
         .longest = any ? MOST(runs, collector.pause.longest) : NAN,
         .object = each(SUM(runs, collector.pause.total), SUM(runs, collector.examined)),
         .stop = each(SUM(runs, collector.stop.total), count),
@@ -69,12 +80,14 @@ PART(pauses) {
     size_t names = analysis->results->name_count, count = 0;
     struct pause_row *rows = checked_calloc(names, sizeof *rows);
     bool latencies = false, collections = false;
+    double clock = 0;
     for (size_t p = 0; p < names; p++) {
         struct runs runs =
             runs_from(analysis, TIMED, p, workload->name, "", analysis->scale_threads);
         if (runs.count == 0) continue;
         rows[count++] = pause_row(runs);
         latencies = latencies || has_latency(runs);
+        clock = fmax(clock, runs.items->clock_ns);
         collections = collections || SUM(runs, collector.collections) > 0;
     }
     static const struct column pauses[] = {
@@ -83,7 +96,7 @@ PART(pauses) {
         COLUMN("of them full", COUNT, pause_row, full, 0),
         COLUMN("garbage found\nwithout a pause", PERCENT, pause_row, running, 0),
         COLUMN("time in pauses\nof the wall time", PERCENT, pause_row, share, 0),
-        COLUMN("pause\nmedian", TIME, pause_row, median, 0),
+        COLUMN("pause\nmedian collection", TIME, pause_row, median, 0),
         COLUMN("pause\nlongest", TIME, pause_row, longest, 0),
         COLUMN("pause\nper object examined", TIME, pause_row, object, 0),
         COLUMN("stop\nmean", TIME, pause_row, stop, 0),
@@ -97,8 +110,12 @@ PART(pauses) {
     struct column columns[1 + QUANTILES] = {COLUMN("backend", BACKEND, pause_row, backend, 0)};
     size_t used = 1 + latency_columns(columns + 1);
     if (latencies)
-        document_table(document, keep(document, "How long an operation takes %s", where), columns,
-                       used, rows, count, sizeof *rows);
+        document_table(document,
+                       keep(document,
+                            "How long an operation takes %s; a look at the clock, about %.0f ns, "
+                            "is in every figure",
+                            where, clock),
+                       columns, used, rows, count, sizeof *rows);
     if (collections)
         TABLE_OF(document, keep(document, "Collections and their pauses %s", where), pauses, rows,
                  count);
@@ -128,39 +145,23 @@ static void say_tasks(struct document *document, struct runs plain, struct runs 
 static void compare_ways(struct document *document, const struct analysis *analysis,
                          const struct workload *weak) {
     size_t names = analysis->results->name_count, count = 0;
-    struct pause_row *rows = checked_calloc(2 * names, sizeof *rows);
     int threads = analysis->scale_threads;
-    double clock = 0;
     for (size_t p = 0; p < names; p++) {
         struct runs one = runs_from(analysis, TIMED, p, weak->counterpart, "", threads);
         struct runs other = runs_from(analysis, TIMED, p, weak->name, "", threads);
         if (!has_latency(one) || !has_latency(other)) continue;
-        if (count == 0) {
+        if (count++ == 0) {
             document_heading(document, 2, "The collector, or weak references");
             document_paragraph(document,
                                "In %s a part refers to its whole plainly, so a deleted whole is a "
                                "cycle and waits for the collector. In %s it refers weakly, and a "
-                               "deleted whole is freed at once.",
-                               weak->counterpart, weak->name);
+                               "deleted whole is freed at once. On %d thread%s:",
+                               weak->counterpart, weak->name, threads, plural(threads));
         }
-        rows[count++] = pause_row(one);
-        rows[count++] = pause_row(other);
-        clock = clock > 0 ? clock : one.items->clock_ns;
         say_tasks(document, one, other,
                   cells_ratio(analysis, cell_from(analysis, TIMED, p, weak->name, "", threads),
                               cell_from(analysis, TIMED, p, weak->counterpart, "", threads)));
     }
-    struct column columns[QUANTILES + 3] = {COLUMN("backend", BACKEND, pause_row, backend, 0),
-                                            COLUMN("workload", TEXT, pause_row, workload, 0)};
-    size_t used = 2 + latency_columns(columns + 2);
-    columns[used++] = (struct column)COLUMN("time in pauses", PERCENT, pause_row, share, 0);
-    document_table(document,
-                   keep(document,
-                        "On %d thread%s; medians over runs, but the longest. A look at the clock, "
-                        "about %.0f ns, is in every figure",
-                        threads, plural(threads), clock),
-                   columns, used, rows, count, sizeof *rows);
-    free(rows);
 }
 
 void section_tasks(struct document *document, const struct analysis *analysis) {
@@ -192,7 +193,7 @@ static struct variant_row variant_row(const struct analysis *analysis, struct ru
         .rate = cell ? cell->rate.estimate : 0,
         .interval = {known ? cell->rate.low : NAN, known ? cell->rate.high : NAN},
         .object = each(SUM(runs, collector.pause.total), SUM(runs, collector.examined)),
-        .pause = SUM(runs, collector.collections) > 0 ? MEDIAN(runs, collector.pause.median) : NAN,
+        .pause = median_pause(runs),
         .share = pause_share(runs),
         .freed = each(SUM(runs, collector.collected), found)};
 }
@@ -263,7 +264,7 @@ PART(variants) {
                0),
         COLUMN("its 95 % interval", SPAN, variant_row, interval, 0),
         COLUMN("pause\nper object examined", TIME, variant_row, object, 0),
-        COLUMN("pause\nmedian", TIME, variant_row, pause, 0),
+        COLUMN("pause\nmedian collection", TIME, variant_row, pause, 0),
         COLUMN("time in pauses\nof the wall time", PERCENT, variant_row, share, 0),
         COLUMN("freed\nof the garbage found", PERCENT, variant_row, freed, 0),
     };

@@ -173,7 +173,9 @@ void section_convoy(struct document *document, const struct analysis *analysis) 
     if (MOST(convoys, interval_us) > 0)
         document_paragraph(document, "The interval is %g ms.", MOST(convoys, interval_us) / 1000);
     plot_shares(document, rows, count);
-    const struct column columns[] = {
+    bool each = false;
+    for (size_t i = 0; i < count; i++) each = each || !isnan(rows[i].p99_each.low);
+    struct column columns[10] = {
         COLUMN("backend", BACKEND, convoy_row, backend, 0),
         COLUMN("scheme", TEXT, convoy_row, scheme, 0),
         COLUMN("busy threads", COUNT, convoy_row, busy, 0),
@@ -181,11 +183,16 @@ void section_convoy(struct document *document, const struct analysis *analysis) 
         COLUMN("50 %\nms", NUMBER, convoy_row, p50, 3),
         COLUMN("90 %\nms", NUMBER, convoy_row, p90, 3),
         COLUMN("99 %\nms", NUMBER, convoy_row, p99, 3),
-        COLUMN("99 % of each process\nms", RANGE, convoy_row, p99_each, 3),
-        COLUMN("longest\nms", NUMBER, convoy_row, longest, 3),
-        COLUMN("busy threads' operations\nper second, all", RATE, convoy_row, operations, 0),
     };
-    TABLE_OF(document, "Milliseconds until an answer", columns, rows, count);
+    size_t used = 7;
+    if (each)
+        columns[used++] =
+            (struct column)COLUMN("99 % of each process\nms", RANGE, convoy_row, p99_each, 3);
+    columns[used++] = (struct column)COLUMN("longest\nms", NUMBER, convoy_row, longest, 3);
+    columns[used++] = (struct column)COLUMN("busy threads' operations\nper second, all", RATE,
+                                            convoy_row, operations, 0);
+    document_table(document, "Milliseconds until an answer", columns, used, rows, count,
+                   sizeof *rows);
     for (size_t i = 0; i < count; i++) free(rows[i].times);
     free(rows);
 }

@@ -159,8 +159,7 @@ static struct rate_row rate_row(struct document *document, const struct analysis
     size_t place = backend_place(analysis->results, backend);
     struct rate_row row = {
         .backend = backend,
-        .threads = keep(document, "%d%s%s", threads, cell->oversubscribed ? " †" : "",
-                        cell->few_turns ? " §" : ""),
+        .threads = keep(document, "%d%s", threads, cell->oversubscribed ? " †" : ""),
         .rate = cell->rate.estimate,
         .interval = {cell->rate.known ? cell->rate.low : NAN, cell->rate.high},
         .fairness = {NAN, NAN},
@@ -173,14 +172,15 @@ static struct rate_row rate_row(struct document *document, const struct analysis
     row.total =
         cells_ratio(analysis, analysis_cell_of(analysis, LIST_TOTALS, workload, backend, threads),
                     analysis_cell_of(analysis, LIST_TOTALS, workload, backend, 1));
-    if (threads > 1) row.fairness = fairness_of(cell->runs);
+    // Where a thread has the GIL a few times in a sample, its share is what it happened to get.
+    if (threads > 1 && !cell->few_turns) row.fairness = fairness_of(cell->runs);
     return row;
 }
 
 static void rate_table(struct document *document, const struct analysis *analysis,
                        const struct workload *workload) {
     size_t names = analysis->results->name_count, count = 0, used = 5;
-    bool over = false, few_turns = false, totals = false;
+    bool totals = false, fair = false;
     struct rate_row *rows = checked_calloc(names * analysis->thread_count, sizeof *rows);
     for (size_t p = 0; p < names; p++)
         for (size_t t = 0; t < analysis->thread_count; t++) {
@@ -188,9 +188,8 @@ static void rate_table(struct document *document, const struct analysis *analysi
                 cell_from(analysis, PATTERNS, p, workload->name, "", analysis->threads[t]);
             if (cell == NULL) continue;
             rows[count] = rate_row(document, analysis, cell);
-            over = over || cell->oversubscribed;
-            few_turns = few_turns || cell->few_turns;
             totals = totals || rows[count].total.estimate > 0;
+            fair = fair || !isnan(rows[count].fairness.low);
             count++;
         }
     struct column columns[9] = {
@@ -206,14 +205,11 @@ static void rate_table(struct document *document, const struct analysis *analysi
                                                 rate_row, total, 0);
     columns[used++] = (struct column)COLUMN(keep(document, "gain\ntimes %s", analysis->baseline),
                                             MARKED, rate_row, gain, 0);
-    columns[used++] = (struct column)COLUMN("slowest to fastest thread\ntimes the mean", RANGE,
-                                            rate_row, fairness, 2);
+    if (fair)
+        columns[used++] = (struct column)COLUMN("slowest to fastest thread\ntimes the mean", RANGE,
+                                                rate_row, fairness, 2);
     columns[used++] = (struct column)COLUMN("peak memory\nMiB, process", NUMBER, rate_row, peak, 1);
     document_table(document, "", columns, used, rows, count, sizeof *rows);
-    if (over || few_turns)
-        document_paragraph(
-            document, "%s%s", over ? "† more threads than cores. " : "",
-            few_turns ? "§ samples too short for every thread to have the GIL ten times." : "");
     free(rows);
 }
 
@@ -334,14 +330,19 @@ static void say_parameters(struct document *document, const struct analysis *ana
 static void say_prices(struct document *document, const struct analysis *analysis,
                        const char *workload) {
     for (size_t b = 0; b < analysis->backend_count; b++) {
-        struct price price = price_of(analysis, &workload, 1, analysis->backends[b]);
+        const char *backend = analysis->backends[b];
+        struct price price = price_of(analysis, &workload, 1, backend);
         double product = price.counts * price.rest * price.collector;
-        if (competes(analysis, analysis->backends[b]) && !isnan(product))
+        struct interval whole =
+            cells_ratio(analysis, analysis_cell(analysis, workload, analysis->baseline, 1),
+                        analysis_cell(analysis, workload, backend, 1));
+        // There is nothing to split in what may be no price.
+        if (competes(analysis, backend) && whole.finding == FINDING_DIFFERENT && !isnan(product))
             document_bullet(document,
                             "One thread of **%s** takes %.2f times the time of %s: counts %.2f × "
                             "locks, lock-free reads and heaps %.2f × collector %.2f.",
-                            analysis->backends[b], product, analysis->baseline, price.counts,
-                            price.rest, price.collector);
+                            backend, product, analysis->baseline, price.counts, price.rest,
+                            price.collector);
     }
 }
 
@@ -351,8 +352,8 @@ static void add_content(struct document *document, const struct analysis *analys
     say_parameters(document, analysis, workload->name);
     plot_curves(document, analysis, workload->name);
     plot_samples(document, analysis, workload->name);
-    part_causes(document, analysis, workload);
     say_prices(document, analysis, workload->name);
+    part_causes(document, analysis, workload);
     say_processes(document, analysis, workload->name);
     rate_table(document, analysis, workload);
     law_table(document, analysis, workload->name);
@@ -453,7 +454,7 @@ void section_workloads(struct document *document, const struct analysis *analysi
     document_paragraph(document,
                        "%s In it are the curve, the samples, where the time goes, and what "
                        "happens in an operation. Everywhere **=** is the same within the margin, "
-                       "and **?** is not enough data.",
+                       "**?** is not enough data, and **†** is more threads than cores.",
                        choices.count
                            ? keep(document,
                                   "A workload opens. Gain is throughput on %d threads, price is "
