@@ -78,7 +78,7 @@ struct interval gain_without(const struct analysis *analysis, const char *worklo
 struct price {
     double counts;    // the reference with the backend's counts
     double collector; // what each gains without its collector
-    double rest;      // locks, reads and heaps
+    double rest;      // locks, reads, heaps, and counts per thread
 };
 // The geometric mean over those of the workloads that have all factors; NAN too where the
 // rounds are too few to tell them.

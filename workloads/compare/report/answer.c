@@ -316,7 +316,7 @@ static void kinds_table(struct document *document, const struct analysis *analys
         COLUMN(keep(document, "price on one thread\ntime, times %s", analysis->baseline), RATIO,
                choice_row, price, 0),
         COLUMN("faster, slower\nof its workloads", TEXT, choice_row, counts, 0),
-        COLUMN("price\ncounts × locks × collector", TEXT, choice_row, factors, 0),
+        COLUMN("price\ncounts × rest × collector", TEXT, choice_row, factors, 0),
     };
     document_table(document, "", columns, 6 + split, rows, count, sizeof *rows);
     free(rows);
@@ -329,9 +329,10 @@ static void kinds_table(struct document *document, const struct analysis *analys
         "slower only if one of its workloads does.%s",
         analysis->scale_threads, analysis->scale_threads, analysis->scale_threads,
         analysis->scale_threads, analysis->scale_threads, analysis->margin * 100,
-        split ? " The price's factors are the backend's counts; its locks, lock-free reads and "
-                "heaps; and its collector's schedule, over the workloads that have all three. "
-                "A dash: not measured, or too unsteady to tell."
+        split ? " The price's factors are the backend's counts, under a GIL; the rest, which is "
+                "locks, lock-free reads, heaps and counts per thread; and its collector's "
+                "schedule, over the workloads that have all three. A dash: not measured, or too "
+                "unsteady to tell."
               : "");
 }
 

@@ -340,7 +340,7 @@ static void say_prices(struct document *document, const struct analysis *analysi
         if (competes(analysis, backend) && whole.finding == FINDING_DIFFERENT && !isnan(product))
             document_bullet(document,
                             "One thread of **%s** takes %.2f times the time of %s: counts %.2f × "
-                            "locks, lock-free reads and heaps %.2f × collector %.2f.",
+                            "rest %.2f × collector %.2f.",
                             backend, product, analysis->baseline, price.counts, price.rest,
                             price.collector);
     }
