@@ -4,9 +4,9 @@
 
 Usage: golden.py TALLY-COMPARE [--update]
 
-The files beside this script are report.md and its picture, what the terminal shows,
-comparisons.csv and the output of diff; --update writes them anew.  Exit status 1 and a diff for
-each fault.
+The files beside this script are report.md and its picture, what the terminal shows, of few
+workloads too, comparisons.csv and the output of diff; --update writes them anew.  Exit status 1 and
+a diff for each fault.
 """
 import difflib
 import json
@@ -37,6 +37,12 @@ def found(program):
         for name in "report.md", "scaling.svg", "comparisons.csv":
             with open(os.path.join("out", name), encoding="utf-8") as file:
                 files[name] = file.read()
+        narrow = fixture.make(1)  # without a workload that prices are of
+        for workload in narrow["workloads"]:
+            workload["in_price"] = False
+        with open("narrow.json", "w", encoding="utf-8") as file:
+            json.dump(narrow, file)
+        files["terminal-narrow.txt"] = output(program, "report", "narrow.json", "--output", "out")
         files["diff.txt"] = output(program, "diff", "day1.json", "day2.json")
         days = [f"day{day}.json" for day in (1, 2, 3, 4)]
         files["diff-of-days.txt"] = output(program, "diff", *days)

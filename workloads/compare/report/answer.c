@@ -152,6 +152,7 @@ static void figures(struct document *document, const struct analysis *analysis,
     const struct selection priced = {-1, {LIST_TIMED, LIST_TIMED}};
     size_t base = backend_place(results, analysis->baseline), count = 0;
     int threads = analysis->scale_threads;
+    const char *names = priced_workloads(document, results);
     bool rare = answers_are_rare(analysis), any = false;
     struct figure_row *rows = checked_calloc(results->name_count, sizeof *rows);
     for (size_t p = 0; p < results->name_count; p++) {
@@ -165,25 +166,31 @@ static void figures(struct document *document, const struct analysis *analysis,
                 (struct interval){.estimate = 1, .low = 1, .high = 1, .known = true};
         if (p != base && analysis_is_ablation(analysis, row.backend)) continue;
         any = any || !isnan(row.answer);
-        if (p == base || row.counts || !isnan(row.answer)) rows[count++] = row;
+        if ((p == base && *names) || row.counts || !isnan(row.answer)) rows[count++] = row;
     }
-    const char *names = priced_workloads(document, results);
     const char *caption =
         *names ? keep(document, "Price and gain are geometric means over %s", names) : "";
-    const struct column columns[] = {
-        COLUMN("backend", BACKEND, figure_row, backend, 0),
-        COLUMN(keep(document, "price on one thread\ntime, times %s", analysis->baseline), RATIO,
-               figure_row, price, 0),
-        COLUMN(
+    struct column columns[5] = {COLUMN("backend", BACKEND, figure_row, backend, 0)};
+    size_t used = 1;
+    if (*names) {
+        columns[used++] = (struct column)COLUMN(
+            keep(document, "price on one thread\ntime, times %s", analysis->baseline), RATIO,
+            figure_row, price, 0);
+        columns[used++] = (struct column)COLUMN(
             keep(document, "gain on %d threads\nthroughput, times %s", threads, analysis->baseline),
-            RATIO, figure_row, gain, 0),
-        COLUMN(keep(document, "faster, slower\nworkloads on %d threads", threads), TEXT, figure_row,
-               counts, 0),
-        COLUMN(keep(document, "answer beside 2 busy threads\n%s times of 100 within",
-                    rare ? "99" : "50"),
-               TIME, figure_row, answer, 0),
-    };
-    document_table(document, caption, columns, 4 + any, rows, count, sizeof *rows);
+            RATIO, figure_row, gain, 0);
+    }
+    columns[used++] =
+        (struct column)COLUMN(keep(document, "faster, slower\nworkloads on %d threads", threads),
+                              TEXT, figure_row, counts, 0);
+    if (any)
+        columns[used++] =
+            (struct column)COLUMN(keep(document,
+                                       "answer beside 2 busy threads\n%s times of 100 "
+                                       "within",
+                                       rare ? "99" : "50"),
+                                  TIME, figure_row, answer, 0);
+    document_table(document, caption, columns, used, rows, count, sizeof *rows);
     free(rows);
 }
 
