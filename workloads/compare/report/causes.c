@@ -99,7 +99,8 @@ static void say_loss(struct document *document, const struct analysis *analysis,
         double part = loss->parts[found[i]];
         text_add(&line, "%s%s %s%.0f %%", i ? ", " : ": ", causes[found[i]].words,
                  part < 0 ? "−" : "", 100 * fabs(part));
-        if (found[i] == CAUSE_SLEEP || (found[i] == CAUSE_KERNEL && !explains(loss, CAUSE_SLEEP)))
+        if (part > 0 &&
+            (found[i] == CAUSE_SLEEP || (found[i] == CAUSE_KERNEL && !explains(loss, CAUSE_SLEEP))))
             text_add(&line, " (each sleeps %s times per second)",
                      keep_rate(document, split.sleeps));
         contended = contended || (part > 0 && is_contention(found[i]));
