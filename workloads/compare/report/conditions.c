@@ -12,9 +12,16 @@
 
 static const double STOLEN = 0.005;
 
-// What was found before the run; machine/conditions.c says what is looked at.
+static bool was_stolen(const json_t *machine) {
+    return object_number(machine, "steal_share", 0) > STOLEN;
+}
+
+// What was found before the run; machine/conditions.c says what is looked at.  Time that was stolen
+// in the run says more than what was stolen before.
 static const json_t *spoilt(const json_t *machine, size_t index) {
     const json_t *condition = json_array_get(json_object_get(machine, "conditions"), index);
+    if (was_stolen(machine) && strcmp(object_string(condition, "name", ""), "steal time") == 0)
+        return NULL;
     return strcmp(object_string(condition, "state", ""), "spoils") == 0 ? condition : NULL;
 }
 
@@ -25,7 +32,7 @@ void section_banner(struct document *document, const struct analysis *analysis) 
         if (spoilt(machine, i))
             text_add(&names, "%s%s", names.length ? ", " : "",
                      object_string(spoilt(machine, i), "name", "?"));
-    if (object_number(machine, "steal_share", 0) > STOLEN)
+    if (was_stolen(machine))
         text_add(&names, "%stime that the hypervisor took", names.length ? ", " : "");
     if (names.length)
         document_say(document, BANNER,
@@ -42,11 +49,11 @@ void section_banner(struct document *document, const struct analysis *analysis) 
 }
 
 static void machine_doubts(struct document *document, const json_t *machine) {
-    double steal = object_number(machine, "steal_share", 0);
-    if (steal > STOLEN)
+    if (was_stolen(machine))
         document_bullet(document,
-                        "The hypervisor took %.1f %% of the processor's time during the run.",
-                        steal * 100);
+                        "The hypervisor took %.1f %% of the processor's time during the run. To "
+                        "do: measure on a host of one's own, or when its other guests are idle.",
+                        object_number(machine, "steal_share", 0) * 100);
     for (size_t i = 0; i < json_array_size(json_object_get(machine, "conditions")); i++) {
         const json_t *condition = spoilt(machine, i);
         const char *advice = object_string(condition, "advice", NULL);
