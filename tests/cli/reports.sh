@@ -166,10 +166,12 @@ if [ -n "$python" ]; then
         --python-script "$experiments/python/collector.py"
     ran "run with a Python"
     for pattern in '^## The collector, or weak references' \
-        '^\| CPython [0-9.]+ .* tasks-weakref \|' '^#### A pause against live objects' \
+        '^- \*\*CPython [0-9.]+.*with weak references' '^#### A pause against live objects' \
         '^\| .* nodes=10000 \|' 'finalizers=python2' '^Measured with nodes='; do
         has "$scratch/collector/report.md" "$pattern"
     done
+    problem=$(grep -E '^\| [^|]+ \| tasks-[a-z]+ \|' "$scratch/collector/report.md")
+    judge "the entries' times are not repeated" "$problem"
     program=$python
     shows --workload "$experiments/python/collector.py" --help
     shows '"name": ' "$experiments/python/collector.py" --list
