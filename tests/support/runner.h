@@ -4,11 +4,13 @@
  * of those that apply to its backend (--list) and runs each in a process of its own.
  *
  *     PROGRAM --list [FILE]     writes the names of the tests that apply
- *     PROGRAM [NAME...]         runs these, or all whose names contain one of the words
+ *     PROGRAM NAME              runs this one, in the process of the program
+ *     PROGRAM [WORD...]         runs all, or those whose names contain one of the words
  *
- * With RUNNER_CRITERION each test is one of Criterion's, too, which runs it in a process of its own
- * and takes its options (--help). Criterion cannot start under ThreadSanitizer, and its processes
- * hide the end of a program from a leak search; there the program runs its tests itself.
+ * With RUNNER_CRITERION several tests are run by Criterion, each in a process of its own, and its
+ * options are taken (--help). One test has its process already, which ctest made: Criterion would
+ * make two more, in ten times the time. Criterion cannot start under ThreadSanitizer, and its
+ * processes hide the end of a program from a leak search; there the program runs all by itself.
  */
 #ifndef TALLY_TESTS_RUNNER_H
 #define TALLY_TESTS_RUNNER_H
