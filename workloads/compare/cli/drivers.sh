@@ -28,6 +28,7 @@ backends_of() {
 # name
 workload_table() {
     local kind
+    local -a files=()
     if [[ -n $own_drivers || -n $installed ]]; then
         "${own_drivers:-$root}/tally-${known_backends[0]}" --list --json |
             sed 's/{"name":/\n&/g' |
@@ -36,8 +37,9 @@ workload_table() {
         return
     fi
     for kind in "${kinds[@]}"; do
-        workloads_in "$root/workloads/$kind"/*.c | sed "s/^/$kind /"
+        files+=("$root/workloads/$kind"/*.c)
     done
+    workloads_in "${files[@]}"
 }
 
 # use_drivers FOLDER: those in the folder, and their workloads alone

@@ -3,12 +3,19 @@
 #
 # The part of the script tally that judges names: of workloads, backends and what else has names.
 
-# workloads_in FILE...: the names that WORKLOAD, PATTERN and WORKLOAD_AND_BORROWED define, each over
-# several lines
+# workloads_in FILE...: the folder of the file, and the name, for each that WORKLOAD, PATTERN and
+# WORKLOAD_AND_BORROWED define, each over several lines
 workloads_in() {
-    sed -nE '/^(WORKLOAD|PATTERN)/ { :a; /;$/! { N; ba; }; s/\n */ /g; p; }' "$@" |
-        sed -nE 's/^WORKLOAD_AND_BORROWED\( ?\w+, \w+, "([^"]+)", "([^"]+)".*/\1\n\2/p
-                 s/^\w+\( ?\w+, \.name = "([^"]+)".*/\1/p' | sort
+    awk 'FNR == 1 { n = split(FILENAME, path, "/") }
+        /^(WORKLOAD|PATTERN)/ { text = ""; inside = 1 }
+        inside { sub(/^ */, ""); text = text $0 " " }
+        inside && /;$/ {
+            inside = 0
+            split(text, quoted, "\"")
+            if (text ~ /^[A-Z_]+\( ?[a-z0-9_]+, \.name = "/ || text ~ /^WORKLOAD_AND_BORROWED/)
+                print path[n - 1], quoted[2]
+            if (text ~ /^WORKLOAD_AND_BORROWED/) print path[n - 1], quoted[4]
+        }' "$@"
 }
 
 # contains NAME LIST...
