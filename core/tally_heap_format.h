@@ -10,9 +10,11 @@
 #define TALLY_HEAP_MAGIC "TallyHp\n" /* 8 bytes */
 
 enum {
-    TALLY_HEAP_VERSION = 2,       /* 1 had no ledger */
+    TALLY_HEAP_VERSION = 3, /* 1 had no ledger; 2 no hashes, no immutable types and no queues */
     TALLY_HEAP_ADDRESS_SHIFT = 3, /* addresses are in units of 8 bytes */
-    TALLY_HEAP_TEXT = 48          /* bytes of a str that are kept */
+    TALLY_HEAP_TEXT = 48,         /* bytes of the longest str that is kept whole */
+    TALLY_HEAP_CUT = 40,          /* bytes that are kept of a longer one, before its hash */
+    TALLY_HEAP_HASH = 8           /* bytes of a hash */
 };
 
 /* What follows the counts of an object, by its type. */
@@ -34,7 +36,8 @@ enum tally_heap_layout {
 /* Bits of a type. */
 enum {
     TALLY_HEAP_CLASS = 1, /* each instance holds a reference to the class */
-    TALLY_HEAP_FINALIZER = 2
+    TALLY_HEAP_FINALIZER = 2,
+    TALLY_HEAP_IMMUTABLE = 4 /* equal values could be one object: int, float, str, tuple */
 };
 
 /* The state of a refcount, in the low bits of an object's flags. */

@@ -18,6 +18,7 @@ void tally_critical_resume(tally_thread_state *thread);
 /* Around a wait of the run time: runs no foreign code. The caller suspends critical sections. */
 void tally_wait_begin(tally_thread_state *thread, const char *doing);
 void tally_wait_end(void);
+extern const char tally_parked[]; /* what a thread does that a stop of the world keeps waiting */
 void tally_reclaim_end(void);
 void tally_reclaim_attach(tally_thread_state *thread);
 void tally_reclaim_detach(tally_thread_state *thread);

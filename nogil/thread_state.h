@@ -33,6 +33,7 @@ typedef struct tally_locking_thread {
     _Atomic size_t retired_bytes;             /* read by statistics */
     tally_retired *throttled_list;            /* what it waits with */
     tally_dead_list throttled_dead;           /* both are read with the world stopped */
+    tally_waiting throttled_about;            /* the same */
     bool throttled;                           /* it waits for a grace period itself */
     bool throttle_requested;                  /* it has to, at its next safepoint */
     struct tally_batch *batches, *last_batch; /* for grace periods, the oldest first; of any thread
@@ -41,6 +42,8 @@ typedef struct tally_locking_thread {
     /* The clock of grace periods at its last quiescent state; 0: offline. In a line of its own:
      * others read it. */
     _Alignas(64) _Atomic uint64_t noted;
+    uint64_t noted_online; /* the same before it went offline; others read it with the world stopped
+                            */
 } tally_locking_thread;
 
 /*

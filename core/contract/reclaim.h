@@ -7,6 +7,7 @@
 #define TALLY_CONTRACT_RECLAIM_H
 
 #include "layout/heap.h"
+#include "layout/thread.h"
 #include "locking_inline.h"
 
 /* Gives the memory back after a grace period (tally_reclaim); cannot fail. _object: does so to a
@@ -30,6 +31,18 @@ typedef struct tally_reclaim_visitor {
     void *context;
 } tally_reclaim_visitor;
 extern void tally_reclaim_each(const tally_reclaim_visitor *visitor);
+
+/* World stopped. Retired memory by the list that it is in. A batch is free once no thread lags
+ * behind its tick; 0: a grace period has passed. */
+extern void tally_reclaim_each_batch(void (*visit)(const tally_waiting *batch, uint64_t tick,
+                                                   void *context),
+                                     void *context);
+/* The thread has been at no quiescent state since the tick, up to the stop of the world. */
+extern bool tally_reclaim_lags(tally_thread_state *thread, uint64_t tick);
+/* What it has retired and is in no batch yet, whose age is not known; and that with which it waits
+ * for a grace period itself. */
+extern void tally_reclaim_lists(tally_thread_state *thread, tally_waiting *list,
+                                tally_waiting *throttled);
 
 /* ---- without a GIL only ---- */
 

@@ -95,6 +95,8 @@ extern void tally_refcount_merge_blocked(tally_thread_state *thread);
 extern bool tally_refcount_dealloc_pending(tally_thread_state *thread);
 /* Bytes of the blocks of objects in merge queues now; at most so far for one owner. */
 extern void tally_refcount_queued_bytes(size_t *bytes, size_t *most);
+/* World stopped: what is in the thread's merge queue. */
+extern void tally_refcount_queue(tally_thread_state *thread, tally_waiting *about);
 
 /* ---- without a GIL only ---- */
 

@@ -27,5 +27,8 @@ static inline bool tally_refcount_dealloc_pending(struct tally_thread_state *thr
     return false;
 }
 static inline void tally_refcount_queued_bytes(size_t *bytes, size_t *most) { *bytes = *most = 0; }
+static inline void tally_refcount_queue(struct tally_thread_state *thread, tally_waiting *about) {
+    *about = (tally_waiting){0};
+}
 
 #endif

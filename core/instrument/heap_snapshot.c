@@ -4,8 +4,9 @@
  *
  * The world is stopped while one pass over the pools encodes each object into chunks of malloc. A
  * number takes as many bytes as it needs, and an address is the distance from one that was written
- * before, so an object takes 10 to 30 bytes. Threads run again before the first byte is written to
- * the file. Keys and names are objects, which the snapshot has: no text is copied for a reference.
+ * before, so an object takes 10 to 30 bytes. A long str is cut and hashed, so that it takes 60.
+ * Threads run again before the first byte is written to the file. Keys and names are objects, which
+ * the snapshot has: no text is copied for a reference.
  *
  * Invariants:
  *  - The pass takes no reference and changes no object. Without memory it goes on to nothing, and
@@ -15,6 +16,7 @@
  */
 #include "instrument/files.h"
 #include "instrument/ledger.h"
+#include "instrument/queues.h"
 #include "memory/arena.h"
 #include "objects/children.h"
 #include "tally_heap_format.h"
@@ -184,8 +186,13 @@ static void put_table(snapshot *s, tally_table *table) {
 }
 static void put_str(snapshot *s, const tally_str *str) {
     put(s, &s->objects, str->length);
-    put_bytes(s, &s->objects, str->data,
-              str->length < TALLY_HEAP_TEXT ? str->length : TALLY_HEAP_TEXT);
+    if (str->length <= TALLY_HEAP_TEXT) {
+        put_bytes(s, &s->objects, str->data, str->length);
+        return;
+    }
+    uint64_t hash = tally_hash_bytes(str->data, str->length);
+    put_bytes(s, &s->objects, str->data, TALLY_HEAP_CUT);
+    put_bytes(s, &s->objects, &hash, TALLY_HEAP_HASH);
 }
 
 static enum tally_heap_layout layout_of(const tally_type *type) {
@@ -312,6 +319,14 @@ static void note_ages(snapshot *s) {
     for (s->age = 1; s->ages && s->age < 3; s->age++) tally_collector_each(s->age - 1, note_age, s);
 }
 
+static bool is_immutable(const tally_type *type) {
+    static const uint16_t types[] = {TALLY_TYPE_INT, TALLY_TYPE_FLOAT, TALLY_TYPE_STR,
+                                     TALLY_TYPE_TUPLE};
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++)
+        if (type == &tally_types[types[i]]) return true;
+    return false;
+}
+
 static void put_types(snapshot *s) {
     stream *to = &s->types;
     uint32_t used = tally_types_used(), count = 0;
@@ -323,7 +338,8 @@ static void put_types(snapshot *s) {
         put(s, to, i);
         put(s, to, units(type->object));
         put(s, to,
-            (type->class_ ? TALLY_HEAP_CLASS : 0) | (type->finalize ? TALLY_HEAP_FINALIZER : 0));
+            (type->class_ ? TALLY_HEAP_CLASS : 0) | (type->finalize ? TALLY_HEAP_FINALIZER : 0) |
+                (is_immutable(type) ? TALLY_HEAP_IMMUTABLE : 0));
         put(s, to, layout_of(type));
         put_text(s, to, type->name);
         tally_table *names = type->slot_names;
@@ -364,6 +380,7 @@ static void take(snapshot *s) {
     /* A static tuple may lead to more. */
     while (s->waiting_count && !s->failed) put_object(s, s->waiting[--s->waiting_count]);
     if (!s->failed && !tally_ledger_put(&s->ledger, put_rest, s)) s->failed = true;
+    tally_queues_put(put_rest, s);
     tally_resume_the_world();
     s->result.pause = tally_now() - began;
     free(s->ages);

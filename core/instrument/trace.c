@@ -13,11 +13,13 @@ static _Atomic uint64_t started;
 static _Atomic uint64_t lost;
 static _Atomic ptrdiff_t dropped; /* of the trace written last */
 
-uint64_t tally_now(void) {
+static uint64_t read_clock(clockid_t clock) {
     struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
+    clock_gettime(clock, &now);
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
+uint64_t tally_now(void) { return read_clock(CLOCK_MONOTONIC); }
+uint64_t tally_now_coarse(void) { return read_clock(CLOCK_MONOTONIC_COARSE); }
 
 static void add(tally_trace_event event) {
     /* Its trace may have been written. Relaxed, since it changes with the world stopped. */

@@ -34,6 +34,8 @@ typedef struct tally_trace_ring {
 
 extern _Atomic bool tally_tracing;
 uint64_t tally_now(void); /* CLOCK_MONOTONIC, nanoseconds */
+/* The same as of the kernel's last tick, some milliseconds ago: a fifth of the cost. */
+uint64_t tally_now_coarse(void);
 static inline struct timespec tally_deadline(uint64_t ns) {
     uint64_t until = tally_now() + ns;
     return (struct timespec){(time_t)(until / 1000000000u), (long)(until % 1000000000u)};

@@ -84,4 +84,10 @@ typedef struct tally_dead_list {
     tally_object *large;
 } tally_dead_list;
 
+/* What waits in a queue. since: when the oldest came, by the coarse clock; 0: unknown. */
+typedef struct tally_waiting {
+    size_t count, bytes;
+    uint64_t since;
+} tally_waiting;
+
 #endif

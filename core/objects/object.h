@@ -199,6 +199,7 @@ static inline tally_object *tally_slot_locked_read(tally_slot *slot) {
 /* Appends to a list that has room for it and that no other thread knows; takes the reference. */
 void tally_list_put_new(tally_object *list, tally_object *item);
 uint32_t tally_str_hash(tally_str *str); /* never 0 */
+uint64_t tally_hash_bytes(const char *data, size_t length);
 
 /* Makes an object immortal. No other thread knows it yet, or the world is stopped. */
 static inline void tally_make_immortal(tally_object *object) {

@@ -40,11 +40,14 @@ static inline uint64_t read_word(const char *data, size_t length) {
 }
 
 /* Folded multiplication, a word at a time, as in wyhash. */
-static uint32_t hash_bytes(const char *data, size_t length) {
+uint64_t tally_hash_bytes(const char *data, size_t length) {
     const uint64_t k0 = UINT64_C(0x9e3779b97f4a7c15), k1 = UINT64_C(0xd6e8feb86659fd93);
     uint64_t hash = length ^ k0;
     for (; length > 8; data += 8, length -= 8) hash = mix(hash ^ read_word(data, 8), k1);
-    hash = mix(hash ^ read_word(data, length), k1);
+    return mix(hash ^ read_word(data, length), k1);
+}
+static uint32_t hash_bytes(const char *data, size_t length) {
+    uint64_t hash = tally_hash_bytes(data, length);
     uint32_t result = (uint32_t)(hash ^ hash >> 32);
     return result ? result : 1; /* 0: not computed */
 }

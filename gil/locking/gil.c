@@ -250,6 +250,14 @@ void tally_thread_list_lock(void) {
 /* There are no lock-free readers. */
 void tally_retire(tally_retired *node, unsigned what, size_t bytes) { tally_reclaim(node, what); }
 void tally_reclaim_each(const tally_reclaim_visitor *visitor) {}
+void tally_reclaim_each_batch(void (*visit)(const tally_waiting *batch, uint64_t tick,
+                                            void *context),
+                              void *context) {}
+void tally_reclaim_lists(tally_thread_state *thread, tally_waiting *list,
+                         tally_waiting *throttled) {
+    *list = *throttled = (tally_waiting){0};
+}
+bool tally_reclaim_lags(tally_thread_state *thread, uint64_t tick) { return false; }
 
 /* ---- critical sections: the GIL is one ---------------------------------- */
 

@@ -177,6 +177,16 @@ tally_batch *tally_grace_period_take_all(void) {
     return all;
 }
 
+/* A thread that the stop has parked was online until then. */
+bool tally_reclaim_lags(tally_thread_state *thread, uint64_t tick) {
+    const tally_locking_thread *about = &thread->locking;
+    uint64_t noted = tally_load_relaxed(&about->noted);
+    if (!noted && tally_load_relaxed(&thread->status) != TALLY_VACANT &&
+        tally_load_relaxed(&about->doing) == tally_parked)
+        noted = about->noted_online;
+    return noted && noted < tick;
+}
+
 const tally_batch *tally_grace_period_left(void) { return tally_load_relaxed(&left.first); }
 
 /* ---- readers ----------------------------------------------------------------- */
@@ -206,6 +216,7 @@ void tally_grace_period_quiescent(tally_thread_state *thread) {
 }
 void tally_reclaim_offline(tally_thread_state *thread) {
     leave_all(&thread->locking);
+    thread->locking.noted_online = tally_load_relaxed(&thread->locking.noted);
     /* release: as in note */
     tally_store_release(&thread->locking.noted, 0);
     QUIESCENT();

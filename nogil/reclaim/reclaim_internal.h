@@ -10,7 +10,7 @@ typedef struct tally_batch {
     struct tally_batch *next;
     tally_retired *first;
     tally_dead_list dead; /* objects that were borrowable */
-    size_t bytes;
+    tally_waiting about;
     uint64_t tick; /* of the clock; 0: a grace period has passed */
 } tally_batch;
 

@@ -47,7 +47,7 @@ void tally_reclaim_free(void) {
     tally_batch *b = tally_grace_period_take_expired(tally_thread_current());
     for (tally_batch *next; b; b = next) {
         next = b->next;
-        tally_sub_relaxed(&backlog.bytes, b->bytes);
+        tally_sub_relaxed(&backlog.bytes, b->about.bytes);
         /* seq_cst: pairs with the announcement, see tally_reclaim_safepoint */
         tally_sub_seq_cst(&tally_grace_periods_under_way, 1);
         tally_retired *first = b->first;
@@ -133,9 +133,9 @@ static tally_retired *take_list(tally_locking_thread *self, tally_dead_list *dea
 static tally_batch *make_batch(tally_locking_thread *self) {
     tally_batch *b = malloc(sizeof *b);
     if (!b) return NULL;
-    *b = (tally_batch){.bytes = bytes_of(self)};
+    *b = (tally_batch){.about = {0, bytes_of(self), tally_now_coarse()}};
     tally_add_seq_cst(&tally_grace_periods_under_way, 1);
-    tally_add_relaxed(&backlog.bytes, b->bytes);
+    tally_add_relaxed(&backlog.bytes, b->about.bytes);
     b->first = take_list(self, &b->dead);
     return b;
 }
@@ -171,10 +171,12 @@ static void throttle(tally_thread_state *thread, tally_locking_thread *self) {
     tally_retired *first = take_list(self, &dead);
     thread->locking.throttled_list = first;
     thread->locking.throttled_dead = dead;
+    thread->locking.throttled_about = (tally_waiting){0, bytes, tally_now_coarse()};
     record_backlog();
     tally_grace_period_wait(thread);
     thread->locking.throttled_list = NULL;
     thread->locking.throttled_dead = (tally_dead_list){0};
+    thread->locking.throttled_about = (tally_waiting){0};
     thread->locking.throttled = false;
     TALLY_EVENT(grace_throttled);
     tally_sub_relaxed(&backlog.bytes, bytes);
@@ -243,6 +245,23 @@ void tally_reclaim_each(const tally_reclaim_visitor *visitor) {
         each_in(thread->locking.batches, visitor);
     }
     each_in(tally_grace_period_left(), visitor);
+}
+
+static void visit_batches(const tally_batch *batch,
+                          void (*visit)(const tally_waiting *, uint64_t, void *), void *context) {
+    for (; batch; batch = batch->next) visit(&batch->about, batch->tick, context);
+}
+void tally_reclaim_each_batch(void (*visit)(const tally_waiting *batch, uint64_t tick,
+                                            void *context),
+                              void *context) {
+    tally_each_thread(thread) visit_batches(thread->locking.batches, visit, context);
+    visit_batches(tally_grace_period_left(), visit, context);
+}
+
+void tally_reclaim_lists(tally_thread_state *thread, tally_waiting *list,
+                         tally_waiting *throttled) {
+    *list = (tally_waiting){.bytes = bytes_of(&thread->locking)};
+    *throttled = thread->locking.throttled_about;
 }
 
 /* ---- hooks ------------------------------------------------------------------ */

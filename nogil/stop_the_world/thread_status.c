@@ -96,6 +96,7 @@ void tally_blocking_begin(void) {
         tally_critical_suspend(thread);
         tally_reclaim_flush(thread);
         thread->away = true;
+        thread->away_since = tally_now_coarse();
         TALLY_DEBUG_ONLY(thread->region_begun = tally_debug_stack());
         tally_become_blocked(thread, "in a blocked region");
         if (!tally_refcount_pending(thread)) return;
@@ -120,11 +121,13 @@ void tally_thread_list_lock(void) {
     tally_become_running(thread);
 }
 
+const char tally_parked[] = "parked at a safepoint";
+
 /* ---- hooks of a thread and of the run time -------------------------------- */
 
 void tally_locking_safepoint(tally_thread_state *thread) {
     if (tally_world_has_to_wait(true)) {
-        tally_become_blocked(thread, "parked at a safepoint");
+        tally_become_blocked(thread, tally_parked);
         become_running(thread, true);
     }
     tally_reclaim_safepoint(thread);

@@ -84,7 +84,7 @@ def reach(objects, roots, without=None):
 def check_known(backend, wanted):
     path, printed = write(backend, 'known')
     head, threads, objects = snapshot.read(path)
-    judge(head['version'] == 2 and head['backend'] == backend, head)
+    judge(head['version'] == 3 and head['backend'] == backend, head)
     strong = sum(len(o.references) for o in objects.values())
     total = sum(o.size for o in objects.values())
     judge(printed == [len(objects), strong, total], 'result', printed, strong, total)
@@ -152,29 +152,94 @@ def check_damage(path):
     for name, content, word in (
         ('foreign', b'#!/bin/sh\necho this is no snapshot\n', 'no heap snapshot'),
         ('empty', b'', 'truncated'),
-        ('newer', data[:8] + b'\x03' + data[9:], 'version 3'),
+        ('newer', data[:8] + b'\x04' + data[9:], 'version 4'),
         ('longer', data + b'\0', 'damaged'),
     ):
         status, message = survives(name, content)
         judge(status == 2 and word in message, name, status, message)
 
 
-def without_ledger(path):
-    """The same snapshot in version 1 of the format."""
-    data = open(path, 'rb').read()
-    old = os.path.join(folder.name, 'version-1')
-    length = snapshot.read(path)[0]['ledger_at']
+def older(path, version):
+    """The same snapshot in an older version of the format."""
+    data = bytearray(open(path, 'rb').read())
+    head = snapshot.read(path)[0]
+    for at in head['hashes_at']:  # 48 bytes of text, not 40 and a hash
+        data[at : at + 8] = b'which a '
+    data[8] = version
+    old = os.path.join(folder.name, f'version-{version}')
     with open(old, 'wb') as file:
-        file.write(data[:8] + b'\x01' + data[9:length])
+        file.write(data[: head['queues_at' if version == 2 else 'ledger_at']])
+    snapshot.read(old)
     return old
 
 
 def check_older(path):
-    old = without_ledger(path)
-    text, new = (run(each, '--types').split('\n')[1:] for each in (old, path))
-    judge(text == new, 'an older file is read', text, new)
+    for version in 1, 2:
+        old = older(path, version)
+        text, new = (run(each, '--types').split('\n')[1:] for each in (old, path))
+        judge(text == new, 'an older file is read', text, new)
+        everything = run(old)
+        judge('Duplicates' not in everything and 'Owners' in everything, 'of an older file')
+        judge('no hashes' in run(old, '--duplicates', status=2), 'no hashes')
+        judge('no queues' in run(old, '--waiting', status=2), 'no queues')
+        page = os.path.join(folder.name, 'older.html')
+        run(old, '--html', page)
+        judge('What retains' in open(page, encoding='utf-8', errors='replace').read(), 'a page')
+    judge('The ledger' in run(older(path, 2), '--ledger'), 'the ledger of version 2')
+    old = older(path, 1)
     judge('no ledger' in run(old, '--ledger', status=2), 'no ledger')
     judge('no ledger' in run(old, '--arenas', old + '.svg', status=2), 'no ledger to draw')
+
+
+def reached_from_roots(objects):
+    held = {address: 0 for address in objects}
+    for o in objects.values():
+        for _, to in o.references:
+            held[to] += 1
+    return reach(
+        objects, [a for a, o in objects.items() if o.state == 6 or o.local + o.shared > held[a]]
+    )
+
+
+def check_duplicates(backend, words, exact):
+    """Groups of equal values, by a computation of their own: a value is a nested tuple."""
+    path, _ = write(backend, '-'.join(('duplicates', *words)), *words)
+    _, _, objects = snapshot.read(path)
+    values = {}
+
+    def value(address):
+        if address not in values:
+            o = objects[address]
+            layout, name = o.type['layout'], o.type['name']
+            if layout == 'items' and name == 'tuple':
+                values[address] = (name, *(value(to) for _, to in o.references))
+            elif layout == 'float':
+                values[address] = (name, o.value, str(o.value))  # 0.0 is not -0.0
+            elif layout in ('int', 'str'):
+                values[address] = (name, o.value, o.hash, getattr(o, 'length', 0))
+            else:
+                values[address] = address
+        return values[address]
+
+    groups = {}
+    for address in reached_from_roots(objects):
+        if isinstance(value(address), tuple):
+            groups.setdefault(value(address), []).append(objects[address].size)
+    wanted = sorted(
+        (sum(sizes) - sizes[0], len(sizes)) for sizes in groups.values() if len(sizes) > 1
+    )
+    text = run(path, '--duplicates', '--rows', '100000')
+    found = re.search(r'that cannot change: (\d+) objects?, (\S+ \S+) would be saved', text)
+    copies = sum(count - 1 for _, count in wanted)
+    judge(found is not None and int(found[1]) == copies, backend, words, copies, text)
+    rows = re.findall(r'  (\d+) +[\d.]+ (?:bytes|KiB) +([\d.]+) (bytes|KiB)', text)
+    judge(len(rows) == len(wanted), backend, words, len(rows), len(wanted))
+    counts = sorted(int(count) for count, _, _ in rows)
+    judge(counts == sorted(count for _, count in wanted), backend, words, 'objects per value')
+    small = sorted(int(saved) for _, saved, unit in rows if unit == 'bytes')
+    judge(small == sorted(saved for saved, _ in wanted if saved < 1000), backend, words, small)
+    judge(copies > 0 or not exact, backend, words, 'there are duplicates')
+    return len(wanted), copies, masked(text)
 
 
 def check_arguments(path):
@@ -191,6 +256,7 @@ def check_arguments(path):
         ['/'],
     ):
         judge(len(run(*words, status=2).splitlines()) == 1, words)
+    judge(run(path, '--html', '/dev/null/heap.html', status=2), 'no folder')
     dot = run(path, '--dot', 'Task')
     judge(dot.startswith('digraph') and '.parent' in dot and dot.endswith('}\n'), dot)
 
@@ -210,6 +276,11 @@ for backend in programs:
     judge('list' in text and '300001' in text, 'a deep chain', text)
     grown = run(paths[backend], chain)
     judge(re.search(r'list +\d+ +300001 ', grown) is not None, 'growth', grown)
+for words in ('values', '1'), ('values', '2'), ('random', '1'):
+    found = {
+        backend: check_duplicates(backend, words, words[0] == 'values') for backend in programs
+    }
+    judge(len({each[:2] for each in found.values()}) == 1, 'equal on all backends', found)
 check_damage(paths[list(programs)[0]])
 check_arguments(paths[list(programs)[0]])
 check_older(paths[list(programs)[0]])

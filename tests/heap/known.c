@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * known.c: a program that writes a snapshot of a heap that is known: known FILE [random SEED |
- * chain LENGTH]. heap.py looks at the file.
+ * values SEED | chain LENGTH]. heap.py looks at the file.
  */
 #include <tally.h>
 
@@ -138,6 +138,37 @@ static void make_random(unsigned seed) {
         if (i % 3) tally_decref(lists[i]);
 }
 
+/* Values that cannot change, many of them equal: a list of ints, floats, strs that differ early,
+ * late or not at all, and tuples of these, of other tuples and of lists. */
+static tally_object *random_value(tally_object *made, long count) {
+    char text[80];
+    long length = random() % 2 ? 6 : 45 + random() % 10, which = random() % 12;
+    switch (random() % 6) {
+    case 0: return number(1000 + which);
+    case 1: return checked(tally_float_new((double)which / 4));
+    case 2: return list();
+    case 3:
+        memset(text, 'a', sizeof text);
+        text[length - 1] = (char)('a' + which);
+        return checked(tally_str_new(text, length));
+    default: break;
+    }
+    tally_object *items[3];
+    long items_count = random() % 4;
+    for (long i = 0; i < items_count; i++)
+        items[i] =
+            count ? tally_list_get(made, random() % (count < 40 ? count : 40)) : number(7000);
+    tally_object *result = checked(tally_tuple_new(items, items_count));
+    for (long i = 0; i < items_count; i++) tally_decref(items[i]);
+    return result;
+}
+static tally_object *make_values(unsigned seed) {
+    tally_object *made = list();
+    srandom(seed);
+    for (long i = 0; i < 1500; i++) append(made, random_value(made, i));
+    return made;
+}
+
 /* A chain that a recursive reader would not survive, and a cycle of the same length. */
 static tally_object *make_chain(int64_t length) {
     tally_object *first = list(), *last = first;
@@ -159,6 +190,8 @@ int main(int argc, char **argv) {
         kept = make_known();
     else if (strcmp(argv[2], "random") == 0)
         make_random((unsigned)atoi(argv[3]));
+    else if (strcmp(argv[2], "values") == 0)
+        kept = make_values((unsigned)atoi(argv[3]));
     else
         kept = make_chain(atoll(argv[3]));
     if (tally_heap_snapshot(argv[1], &result) < 0) checked(NULL);

@@ -35,6 +35,7 @@ class Reader:
 class Object:
     def __init__(self):
         self.references, self.weak, self.value = [], None, None  # (name, address)
+        self.hash = None  # of a str that is cut
 
     @property
     def state(self):
@@ -65,6 +66,26 @@ def read_ledger(r):
             pools.append(pool)
         ledger['arenas'][number] = pools
     return ledger
+
+
+def read_queues(r):
+    """By thread what waits for it, and the batches; ages are nanoseconds, or None."""
+
+    def age():
+        known = r.number()
+        return known - 1 if known else None
+
+    queues = {'threads': {}, 'batches': []}
+    for _ in range(r.number()):
+        number = r.number()
+        about = {'away': age(), 'queued': r.number(), 'queued_bytes': r.number(), 'age': age()}
+        about.update(list=r.number(), throttled=r.number(), throttled_age=age())
+        queues['threads'][number] = about
+    for _ in range(r.number()):
+        batch = {'bytes': r.number(), 'age': age()}
+        batch['behind'] = [r.number() for _ in range(r.number())]
+        queues['batches'].append(batch)
+    return queues
 
 
 def read(path):
@@ -120,7 +141,12 @@ def read(path):
             o.value = struct.unpack('<d', r.bytes(8))[0]
         elif layout == 'str':
             length = r.number()
-            o.value = r.bytes(min(length, 48)).decode() + ('...' if length > 48 else '')
+            kept = length if length <= 48 else 40 if head['version'] > 2 else 48
+            o.value = r.bytes(kept).decode() + ('...' if length > kept else '')
+            o.length = length
+            if length > kept and head['version'] > 2:
+                head.setdefault('hashes_at', []).append(r.at)
+                o.hash = r.bytes(8)
         elif layout == 'weakref':
             o.weak = reference()
         elif layout == 'slots':
@@ -138,6 +164,8 @@ def read(path):
         objects[o.address] = o
     head['ledger_at'] = r.at
     head['ledger'] = read_ledger(r) if head['version'] > 1 else None
+    head['queues_at'] = r.at
+    head['queues'] = read_queues(r) if head['version'] > 2 else None
     assert r.at == len(r.data), 'bytes behind the last object'
     assert len(objects) == head['objects']
     return head, threads, objects

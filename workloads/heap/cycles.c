@@ -120,14 +120,8 @@ void show_cycles(const struct heap *heap, struct view *view) {
         free(rows[i].example);
     }
     qsort(rows, used, sizeof *rows, by_bytes);
-    size_t shown = used < view->rows ? used : view->rows;
-    text_add(&view->out, "\nCycles (not held: a collection frees them)\n");
-    struct table table = table_make(&(struct results){0}, "", columns,
-                                    sizeof columns / sizeof *columns, rows, shown, sizeof *rows);
-    if (used > 0) render_terminal_table(&table, &view->out);
-    if (used == 0) text_add(&view->out, "none\n");
-    if (used > shown) text_add(&view->out, "... and %zu more; --rows N shows more\n", used - shown);
-    table_free(&table);
+    show_table(view, "Cycles (not held: a collection frees them)", columns,
+               sizeof columns / sizeof *columns, rows, used, sizeof *rows);
     for (size_t i = 0; i < used; i++) free(rows[i].types), free(rows[i].example);
     free(rows);
     free(members);

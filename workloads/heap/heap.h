@@ -47,9 +47,23 @@ struct type {
     bool known;
 };
 
+// What waits in a queue; age: nanoseconds since the oldest came, or NAN.
+struct waiting {
+    double count, bytes, age;
+};
+
 struct thread {
     uint32_t number;
     unsigned place;
+    double away; // nanoseconds in its blocking region, or NAN
+    // Its merge queue; what it has retired and is in no batch; that with which it waits itself.
+    struct waiting queue, list, throttled;
+};
+
+// Retired memory that is free when the threads `behind` have been at a quiescent state.
+struct batch {
+    struct waiting about;
+    uint32_t *behind, behind_count;
 };
 
 // What the process has besides objects; docs/reference/heap-snapshot.md.
@@ -73,12 +87,14 @@ struct ledger {
     uint64_t region; // in units of an arena
     struct arena *arenas;
     size_t arena_count;
-    bool known;
 };
 
 struct heap {
     const char *path;
+    uint64_t version; // of the format; from 3 on there are hashes of long strs, and queues
     struct ledger ledger;
+    struct batch *batches;
+    size_t batch_count;
     char *backend, *bytes; // the file
     uint64_t created, pause, size, reference_count, unknown;
     struct object *objects; // and one more, whose `first` is the end
@@ -104,6 +120,9 @@ uint32_t heap_find(const struct heap *heap, uint64_t address);
 // graph.c
 void graph_make(struct heap *heap);
 bool is_root(const struct heap *heap, uint32_t object);
+static inline double heap_share(const struct heap *heap, uint64_t bytes) {
+    return (double)bytes / (double)(heap->size ? heap->size : 1);
+}
 static inline bool is_strong(const struct reference *reference) {
     return reference->kind != WEAK && reference->to != NONE;
 }
@@ -119,8 +138,14 @@ uint32_t *graph_components(const struct heap *heap, uint32_t *count);
 const char *type_name(const struct heap *heap, uint32_t object);
 // As Task 0x7f12, or str 'text'.  To be freed.
 char *object_label(const struct heap *heap, uint32_t object);
+// The same, and of a tuple its first items.  To be freed.
+char *value_label(const struct heap *heap, uint32_t object);
+// How many bytes of a str are in the file.
+size_t text_kept(const struct heap *heap, const struct object *str);
 // As .name, [3], ['key'].  general: [i] for every index and key.  To be freed.
 char *reference_label(const struct heap *heap, uint32_t reference, bool general);
+// Both have the same label in general, and are of objects of the same type.
+bool reference_is_alike(const struct heap *heap, uint32_t a, uint32_t b);
 const char *state_name(unsigned flags);
 // Why a root is one.  To be freed.
 char *root_label(const struct heap *heap, uint32_t object);
@@ -132,7 +157,12 @@ uint32_t object_named(const struct heap *heap, const char *what, size_t *of_type
 struct view {
     struct text out;
     size_t rows;
+    struct document *document; // gets the tables; NULL: they are for a terminal, in `out`
 };
+// A table under a title, with as many rows as the view shows.
+struct column;
+void show_table(struct view *view, const char *title, const struct column *columns,
+                size_t column_count, const void *rows, size_t count, size_t size);
 void show_summary(const struct heap *heap, struct view *view);
 void show_types(const struct heap *heap, struct view *view);
 void show_growth(const struct heap *old, const struct heap *heap, struct view *view);
@@ -140,8 +170,18 @@ void show_objects(const struct heap *heap, struct view *view);
 void show_owners(const struct heap *heap, struct view *view);
 void show_cycles(const struct heap *heap, struct view *view);
 void show_why(const struct heap *heap, struct view *view, const char *what);
+// What it is, and the path of graph_paths by which it is alive; of_type: 0, or as of object_named.
+void show_path(const struct heap *heap, struct view *view, uint32_t object, size_t of_type,
+               const uint32_t *by);
 void show_referrers(const struct heap *heap, struct view *view, const char *what);
 void show_dot(const struct heap *heap, struct view *view, const char *what);
+
+// duplicates.c
+bool is_tuple(const struct heap *heap, uint32_t object);
+void show_duplicates(const struct heap *heap, struct view *view);
+
+// waiting.c
+void show_waiting(const struct heap *heap, struct view *view);
 
 // ledger.c and pinned.c
 enum fate { LIVE, QUEUED_FOR_GONE, QUEUED_FOR_RUNNING, QUEUED_FOR_BLOCKED, LOST, FATES };
@@ -153,8 +193,26 @@ size_t ledger_arena(const struct heap *heap, uint32_t object);
 // Bytes that are resident in a pool and of no use to the program now.
 double ledger_unused(const struct ledger *ledger, const struct pool *pool, size_t place);
 unsigned thread_place(const struct heap *heap, uint32_t number);
+const char *place_name(const struct heap *heap, uint32_t number); // of a thread, as running
 void show_ledger(const struct heap *heap, struct view *view);
 void show_pinned(const struct heap *heap, struct view *view, const uint8_t *fate);
+// page.c and page_graph.c.  A page of its own; to be freed.
+char *page_of(const struct heap *heap);
+// The parts of the heap that a page has room for.
+struct part_of_heap {
+    uint32_t *drawn; // in the order of the drawing, each before what it dominates
+    unsigned *depth; // of each
+    double *left;    // where each begins, a share of the width
+    size_t drawn_count;
+    uint32_t *listed, *linked; // with an entry of their own; with a place in the graph
+    size_t listed_count, linked_count;
+    uint32_t *place; // by object: in `linked`, or NONE
+    bool *has_entry; // by object
+};
+struct part_of_heap part_make(const struct heap *heap);
+void part_free(struct part_of_heap *part);
+// The objects and references of the part, as JSON.
+void part_add_data(const struct heap *heap, const struct part_of_heap *part, struct text *out);
 // arenas.c
 char *draw_arenas(const struct heap *heap);
 

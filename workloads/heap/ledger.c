@@ -289,11 +289,11 @@ void show_ledger(const struct heap *heap, struct view *view) {
     add_row(&rows, "data of the program and its libraries", 0, ledger->mapped[TALLY_HEAP_DATA]);
     for (size_t i = 0; i < rows.count; i++)
         rows.rows[i].share = rows.rows[i].bytes / (ledger->resident > 0 ? ledger->resident : 1);
-    struct table table =
-        table_make(&(struct results){0}, "", columns, 4, rows.rows, rows.count, sizeof *rows.rows);
-    text_add(&view->out, "\nThe ledger: where the resident memory is\n");
-    render_terminal_table(&table, &view->out);
-    table_free(&table);
+    size_t shown = view->rows;
+    view->rows = rows.count; // all, or they would not sum up
+    show_table(view, "The ledger: where the resident memory is", columns,
+               sizeof columns / sizeof *columns, rows.rows, rows.count, sizeof *rows.rows);
+    view->rows = shown;
     add_sum(view, &rows, ledger->resident);
     show_pinned(heap, view, fate);
     for (size_t i = 0; i < rows.kept_count; i++) free(rows.kept[i]);

@@ -23,14 +23,37 @@ static void print_help(void) {
     if (to) printf("Usage: tally-heap %.*s", (int)(to - from - 9), from + 9);
 }
 
-enum { TYPES = 256, OBJECTS, OWNERS, CYCLES, WHY, REFERRERS, DOT, LEDGER, ARENAS, ROWS, HELP };
-static const struct option options[] = {
-    {"types", no_argument, NULL, TYPES},   {"objects", no_argument, NULL, OBJECTS},
-    {"owners", no_argument, NULL, OWNERS}, {"cycles", no_argument, NULL, CYCLES},
-    {"why", required_argument, NULL, WHY}, {"referrers", required_argument, NULL, REFERRERS},
-    {"dot", required_argument, NULL, DOT}, {"rows", required_argument, NULL, ROWS},
-    {"ledger", no_argument, NULL, LEDGER}, {"arenas", required_argument, NULL, ARENAS},
-    {"help", no_argument, NULL, HELP},     {0}};
+enum {
+    TYPES = 256,
+    OBJECTS,
+    OWNERS,
+    CYCLES,
+    DUPLICATES,
+    WAITING,
+    WHY,
+    REFERRERS,
+    DOT,
+    LEDGER,
+    ARENAS,
+    HTML,
+    ROWS,
+    HELP
+};
+static const struct option options[] = {{"types", no_argument, NULL, TYPES},
+                                        {"objects", no_argument, NULL, OBJECTS},
+                                        {"owners", no_argument, NULL, OWNERS},
+                                        {"cycles", no_argument, NULL, CYCLES},
+                                        {"duplicates", no_argument, NULL, DUPLICATES},
+                                        {"waiting", no_argument, NULL, WAITING},
+                                        {"why", required_argument, NULL, WHY},
+                                        {"referrers", required_argument, NULL, REFERRERS},
+                                        {"dot", required_argument, NULL, DOT},
+                                        {"ledger", no_argument, NULL, LEDGER},
+                                        {"arenas", required_argument, NULL, ARENAS},
+                                        {"html", required_argument, NULL, HTML},
+                                        {"rows", required_argument, NULL, ROWS},
+                                        {"help", no_argument, NULL, HELP},
+                                        {0}};
 
 static size_t rows_of(const char *text) {
     char *end;
@@ -40,23 +63,32 @@ static size_t rows_of(const char *text) {
     return rows;
 }
 
-static bool write_arenas(const struct heap *heap, const char *path) {
-    char *svg = draw_arenas(heap), *folder = checked_strdup(path), *name = checked_strdup(path);
-    struct text text = {svg, strlen(svg), 0};
+// Ends the program if the snapshot is too old to have it.
+static void need_version(const struct heap *heap, uint64_t version, const char *what) {
+    if (heap->version < version)
+        reject("%s has no %s: its format is version %llu; take a snapshot with this version",
+               heap->path, what, (unsigned long long)heap->version);
+}
+
+// Takes the content over.
+static bool write_file(char *content, const char *path) {
+    char *folder = checked_strdup(path), *name = checked_strdup(path);
+    struct text text = {content, strlen(content), 0};
     const struct output_file file = {basename(name), &text};
     const char *in = dirname(folder);
     bool created, good = folder_prepare(in, &created) && folder_write(in, &file, 1);
     free(name);
     free(folder);
-    free(svg);
+    free(content);
     return good;
 }
 
 int main(int argc, char **argv) {
     struct view view = {.rows = 20};
     struct heap old = {0}, heap;
-    const char *why = NULL, *referrers = NULL, *dot = NULL, *arenas = NULL;
+    const char *why = NULL, *referrers = NULL, *dot = NULL, *arenas = NULL, *html = NULL;
     bool types = false, objects = false, owners = false, cycles = false, ledger = false;
+    bool duplicates = false, waiting = false;
     output_watch("tally-heap");
     opterr = 0;
     for (int key; (key = getopt_long(argc, argv, "", options, NULL)) != -1;) {
@@ -65,11 +97,14 @@ int main(int argc, char **argv) {
         case OBJECTS: objects = true; break;
         case OWNERS: owners = true; break;
         case CYCLES: cycles = true; break;
+        case DUPLICATES: duplicates = true; break;
+        case WAITING: waiting = true; break;
         case WHY: why = optarg; break;
         case REFERRERS: referrers = optarg; break;
         case DOT: dot = optarg; break;
         case LEDGER: ledger = true; break;
         case ARENAS: arenas = optarg; break;
+        case HTML: html = optarg; break;
         case ROWS: view.rows = rows_of(optarg); break;
         case HELP: print_help(); return 0;
         default: reject("%s is no option, or lacks its value; see --help", argv[optind - 1]);
@@ -80,22 +115,26 @@ int main(int argc, char **argv) {
     if (files == 2) heap_read(&old, argv[optind]);
     heap_read(&heap, argv[argc - 1]);
     graph_make(&heap);
-    if ((ledger || arenas) && !heap.ledger.known)
-        reject("%s has no ledger: its format is version 1; take a snapshot with this version",
-               heap.path);
-    if (arenas && !write_arenas(&heap, arenas)) return 2;
+    if (ledger || arenas) need_version(&heap, 2, "ledger");
+    if (duplicates) need_version(&heap, 3, "hashes of long strs");
+    if (waiting) need_version(&heap, 3, "queues");
+    if (arenas && !write_file(draw_arenas(&heap), arenas)) return 2;
+    if (html && !write_file(page_of(&heap), html)) return 2;
     if (dot) {
         show_dot(&heap, &view, dot);
     } else {
-        bool all =
-            !ledger && !arenas && !types && !objects && !owners && !cycles && !why && !referrers;
-        bool quiet = why || referrers || (arenas && !ledger);
+        bool all = files == 1 && !ledger && !arenas && !types && !objects && !owners && !cycles &&
+                   !duplicates && !waiting && !why && !referrers && !html;
+        bool any = ledger || types || objects || owners || cycles || duplicates || waiting;
+        bool quiet = why || referrers || ((arenas || html) && !any);
         if (!quiet) show_summary(&heap, &view);
         if (files == 2 && !quiet) show_growth(&old, &heap, &view);
-        if (types || (all && files == 1)) show_types(&heap, &view);
-        if (objects || (all && files == 1)) show_objects(&heap, &view);
-        if (cycles || (all && files == 1)) show_cycles(&heap, &view);
-        if (owners || (all && files == 1)) show_owners(&heap, &view);
+        if (types || all) show_types(&heap, &view);
+        if (objects || all) show_objects(&heap, &view);
+        if (cycles || all) show_cycles(&heap, &view);
+        if (duplicates || (all && heap.version > 2)) show_duplicates(&heap, &view);
+        if (owners || all) show_owners(&heap, &view);
+        if (waiting || (all && heap.version > 2)) show_waiting(&heap, &view);
         if (ledger) show_ledger(&heap, &view);
         if (why) show_why(&heap, &view, why);
         if (referrers) show_referrers(&heap, &view, referrers);

@@ -12,10 +12,15 @@ const char *type_name(const struct heap *heap, uint32_t object) {
     return heap->types[heap->objects[object].type].name;
 }
 
+size_t text_kept(const struct heap *heap, const struct object *str) {
+    if (str->value <= TALLY_HEAP_TEXT) return str->value;
+    return heap->version > 2 ? TALLY_HEAP_CUT : TALLY_HEAP_TEXT;
+}
+
 // The first bytes of a str, with a full stop for what a terminal or a graph would take amiss.
-static char *quoted(const struct object *str) {
+static char *quoted(const struct heap *heap, const struct object *str) {
     char shown[TALLY_HEAP_TEXT + 1];
-    size_t length = str->value < TALLY_HEAP_TEXT ? str->value : TALLY_HEAP_TEXT;
+    size_t length = text_kept(heap, str);
     for (size_t i = 0; i < length; i++) {
         unsigned char byte = (unsigned char)str->text[i];
         shown[i] = (char)(byte < 32 || byte == 127 || byte == '"' || byte == '\\' ? '.' : byte);
@@ -32,7 +37,7 @@ static char *value_of(const struct heap *heap, const struct object *object) {
     switch (heap->types[object->type].layout) {
     case TALLY_HEAP_INT: return format("%lld", (long long)object->value);
     case TALLY_HEAP_FLOAT: memcpy(&number, &object->value, 8); return format("%.6g", number);
-    case TALLY_HEAP_STR: return quoted(object);
+    case TALLY_HEAP_STR: return quoted(heap, object);
     case TALLY_HEAP_TYPE:
         for (uint32_t i = 0; i < heap->type_count; i++)
             if (heap->types[i].known && heap->types[i].address == object->address)
@@ -59,6 +64,31 @@ static char *key_label(const struct heap *heap, uint32_t key) {
     if (key == NONE) return checked_strdup("?");
     char *value = value_of(heap, &heap->objects[key]);
     return value ? value : object_label(heap, key);
+}
+
+char *value_label(const struct heap *heap, uint32_t object) {
+    if (!is_tuple(heap, object)) return object_label(heap, object);
+    enum { MOST_ITEMS = 4 };
+    uint32_t from = heap->objects[object].first, to = heap->objects[object + 1].first, at = from;
+    struct text text = {0};
+    text_add(&text, "tuple (");
+    for (; at < to && at < from + MOST_ITEMS; at++) {
+        uint32_t item = heap->references[at].to;
+        char *label =
+            item != NONE && is_tuple(heap, item) ? checked_strdup("(...)") : key_label(heap, item);
+        text_add(&text, "%s%s", at > from ? ", " : "", label);
+        free(label);
+    }
+    text_add(&text, at < to ? ", ... %u items)" : to == from + 1 ? ",)" : ")", to - from);
+    return text.data;
+}
+
+bool reference_is_alike(const struct heap *heap, uint32_t a, uint32_t b) {
+    const struct reference *first = &heap->references[a], *second = &heap->references[b];
+    bool by_place = first->kind == SLOT || first->kind == HELD;
+    return heap->objects[first->from].type == heap->objects[second->from].type &&
+           first->kind == second->kind && (!by_place || first->place == second->place) &&
+           (first->kind != ATTRIBUTE || heap->references[a - 1].to == heap->references[b - 1].to);
 }
 
 char *reference_label(const struct heap *heap, uint32_t at, bool general) {

@@ -138,17 +138,12 @@ void show_pinned(const struct heap *heap, struct view *view, const uint8_t *fate
     }
     struct pinned_row *rows = checked_calloc(count + 1, sizeof *rows);
     size_t used = count > 0 ? rows_of(heap, pins, count, unused, rows) : 0;
-    size_t shown = used < view->rows ? used : view->rows;
-    char *bytes = show_bytes(sum);
-    text_add(&view->out, "\nWhat holds the %zu of %zu arenas that are mostly unused (%s unused)\n",
-             arenas, ledger->arena_count, bytes);
-    struct table table =
-        table_make(&(struct results){0}, "", columns, 6, rows, shown, sizeof *rows);
-    if (shown > 0) render_terminal_table(&table, &view->out);
-    if (shown == 0) text_add(&view->out, "none\n");
-    if (used > shown) text_add(&view->out, "... and %zu more; --rows N shows more\n", used - shown);
-    table_free(&table);
+    char *bytes = show_bytes(sum),
+         *title = format("What holds the %zu of %zu arenas that are mostly unused (%s unused)",
+                         arenas, ledger->arena_count, bytes);
+    show_table(view, title, columns, sizeof columns / sizeof *columns, rows, used, sizeof *rows);
     for (size_t i = 0; i < used; i++) free(rows[i].holder);
+    free(title);
     free(bytes);
     free(rows);
     free(by);

@@ -8,6 +8,7 @@
 #include "tally_heap_format.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -137,8 +138,9 @@ static void read_contents(struct reader *reader, struct object *object, uint32_t
     case TALLY_HEAP_FLOAT: memcpy(&object->value, bytes(reader, 8), 8); break;
     case TALLY_HEAP_STR:
         object->value = number(reader);
-        object->text =
-            bytes(reader, object->value < TALLY_HEAP_TEXT ? object->value : TALLY_HEAP_TEXT);
+        object->text = bytes(reader, text_kept(reader->heap, object));
+        if (object->value > TALLY_HEAP_TEXT && reader->heap->version > 2)
+            bytes(reader, TALLY_HEAP_HASH);
         break;
     case TALLY_HEAP_WEAKREF: read_reference(reader, WEAK, 0, number_); break;
     case TALLY_HEAP_SLOTS:
@@ -227,7 +229,41 @@ static void read_ledger(struct reader *reader) {
         if (i > 0 && arena->number <= arena[-1].number) damaged(reader, "a wrong number");
         for (size_t pool = 0; pool < ARENA_POOLS; pool++) read_pool(reader, &arena->pools[pool]);
     }
-    ledger->known = true;
+}
+
+static double age(struct reader *reader) {
+    uint64_t known = number(reader);
+    return known ? (double)(known - 1) : NAN;
+}
+
+static void read_queues(struct reader *reader) {
+    struct heap *heap = reader->heap;
+    go_to(reader, "the queues, part", 0);
+    if (number(reader) != heap->thread_count) damaged(reader, "another number of threads");
+    for (uint32_t i = 0; i < heap->thread_count; i++) {
+        go_to(reader, "the queues of thread", heap->threads[i].number);
+        struct thread *thread = &heap->threads[i];
+        if (number(reader) != thread->number) damaged(reader, "another number");
+        thread->away = age(reader);
+        thread->queue.count = (double)number(reader);
+        thread->queue.bytes = (double)number(reader);
+        thread->queue.age = age(reader);
+        thread->list = (struct waiting){NAN, (double)number(reader), NAN};
+        thread->throttled = (struct waiting){NAN, (double)number(reader), NAN};
+        thread->throttled.age = age(reader);
+    }
+    uint64_t batches = count_of(reader, 3);
+    heap->batches = checked_calloc(batches, sizeof *heap->batches);
+    for (; heap->batch_count < batches; heap->batch_count++) {
+        go_to(reader, "batch", heap->batch_count);
+        struct batch *batch = &heap->batches[heap->batch_count];
+        batch->about = (struct waiting){NAN, (double)number(reader), NAN};
+        batch->about.age = age(reader);
+        uint64_t behind = count_of(reader, 1);
+        batch->behind = checked_calloc(behind, sizeof *batch->behind);
+        for (; batch->behind_count < behind; batch->behind_count++)
+            batch->behind[batch->behind_count] = (uint32_t)number(reader);
+    }
 }
 
 // ---- addresses ----------------------------------------------------------------------------
@@ -301,6 +337,7 @@ void heap_read(struct heap *heap, const char *path) {
         reject("%s has version %llu of the format, and this program reads up to %d; use the "
                "tally of the commit that wrote it",
                path, (unsigned long long)version, TALLY_HEAP_VERSION);
+    heap->version = version;
     heap->backend = string(&reader);
     heap->created = number(&reader);
     heap->pause = number(&reader);
@@ -322,6 +359,7 @@ void heap_read(struct heap *heap, const char *path) {
     heap->objects = checked_calloc(objects + 1, sizeof *heap->objects);
     read_objects(&reader);
     if (version > 1) read_ledger(&reader);
+    if (version > 2) read_queues(&reader);
     if (reader.at != reader.end) damaged(&reader, "more bytes behind it, and is the last");
     resolve(&reader);
     free(reader.addresses);
@@ -335,9 +373,10 @@ void heap_free(struct heap *heap) {
         free(heap->types[i].slots);
         free(heap->types[i].name);
     }
+    for (size_t i = 0; i < heap->batch_count; i++) free(heap->batches[i].behind);
     void *owned[] = {heap->types,     heap->threads,         heap->objects, heap->references,
                      heap->backend,   heap->bytes,           heap->outside, heap->reachable,
                      heap->referrers, heap->referrers_first, heap->order,   heap->dominator,
-                     heap->retained,  heap->ledger.arenas};
+                     heap->retained,  heap->ledger.arenas,   heap->batches};
     for (size_t i = 0; i < sizeof owned / sizeof *owned; i++) free(owned[i]);
 }

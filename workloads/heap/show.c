@@ -9,20 +9,39 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void add_table(struct view *view, const char *title, const struct column *columns,
-                      size_t column_count, const void *rows, size_t count, size_t size) {
+// The title up to a parenthesis or a colon is the heading, the rest the caption.
+static void add_to_page(struct view *view, const char *title, const struct column *columns,
+                        size_t column_count, const void *rows, size_t count, size_t size) {
+    size_t length = strcspn(title, "(:");
+    const char *rest = title + length + strspn(title + length, "(: ");
+    while (length > 0 && title[length - 1] == ' ') length--;
+    char *caption = checked_strdup(rest);
+    size_t end = strlen(caption);
+    if (end > 0 && caption[end - 1] == ')') caption[end - 1] = '\0';
+    document_heading(view->document, 2, "%.*s", (int)length, title);
+    document_table(view->document, caption, columns, column_count, rows, count, size);
+    if (count == 0) document_paragraph(view->document, "None.");
+    free(caption);
+}
+
+void show_table(struct view *view, const char *title, const struct column *columns,
+                size_t column_count, const void *rows, size_t count, size_t size) {
     size_t shown = count < view->rows ? count : view->rows;
-    struct table table =
-        table_make(&(struct results){0}, "", columns, column_count, rows, shown, size);
-    text_add(&view->out, "\n%s\n", title);
-    if (count > 0) render_terminal_table(&table, &view->out);
-    if (count == 0) text_add(&view->out, "none\n");
+    if (view->document) {
+        add_to_page(view, title, columns, column_count, rows, shown, size);
+    } else {
+        struct table table =
+            table_make(&(struct results){0}, "", columns, column_count, rows, shown, size);
+        text_add(&view->out, "\n%s\n", title);
+        if (count > 0) render_terminal_table(&table, &view->out);
+        if (count == 0) text_add(&view->out, "none\n");
+        table_free(&table);
+    }
     if (count > shown)
         text_add(&view->out, "... and %zu more; --rows N shows more\n", count - shown);
-    table_free(&table);
 }
 #define ADD_TABLE(view, title, columns, rows, count) \
-    add_table(view, title, columns, sizeof columns / sizeof *columns, rows, count, sizeof *rows)
+    show_table(view, title, columns, sizeof columns / sizeof *columns, rows, count, sizeof *rows)
 
 void show_summary(const struct heap *heap, struct view *view) {
     char *size = show_bytes((double)heap->size);
@@ -193,7 +212,7 @@ static int by_size(const void *left, const void *right) {
     return strcmp(a->object, b->object);
 }
 
-static const char *place_of(const struct heap *heap, uint32_t number) {
+const char *place_name(const struct heap *heap, uint32_t number) {
     static const char *const places[TALLY_HEAP_PLACES] = {[TALLY_HEAP_GONE] = "gone",
                                                           [TALLY_HEAP_RUNNING] = "running",
                                                           [TALLY_HEAP_BLOCKED] =
@@ -219,7 +238,7 @@ void show_owners(const struct heap *heap, struct view *view) {
         if (row->count++ == 0)
             row->object = object->owner == 0 ? checked_strdup("none")
                                              : format("thread %u, %s", object->owner,
-                                                      place_of(heap, object->owner));
+                                                      place_name(heap, object->owner));
         row->state = state_name(state);
         row->size += (double)object->size;
     }
@@ -259,16 +278,16 @@ static void add_about(const struct heap *heap, struct view *view, uint32_t objec
 
 enum { ENDS = 8 }; // of a long path, so many steps at each end
 
-void show_why(const struct heap *heap, struct view *view, const char *what) {
-    size_t of_type, length = 0;
-    uint32_t object = object_named(heap, what, &of_type), root = object;
+void show_path(const struct heap *heap, struct view *view, uint32_t object, size_t of_type,
+               const uint32_t *by) {
+    size_t length = 0;
+    uint32_t root = object;
     add_about(heap, view, object, of_type);
     if (!heap->reachable[object]) {
         text_add(&view->out,
                  "Nothing holds it but cycles: a collection frees it. --cycles shows them.\n");
         return;
     }
-    uint32_t *by = graph_paths(heap);
     for (; by[root] != NONE; root = heap->references[by[root]].from) length++;
     uint32_t *path = checked_malloc(length * sizeof *path), at = object;
     for (size_t i = length; i-- > 0; at = heap->references[path[i]].from) path[i] = by[at];
@@ -290,6 +309,12 @@ void show_why(const struct heap *heap, struct view *view, const char *what) {
         free(reason);
     }
     free(path);
+}
+
+void show_why(const struct heap *heap, struct view *view, const char *what) {
+    size_t of_type;
+    uint32_t object = object_named(heap, what, &of_type), *by = graph_paths(heap);
+    show_path(heap, view, object, of_type, by);
     free(by);
 }
 
@@ -311,15 +336,6 @@ static bool is_named(const struct heap *heap, uint32_t object, uint32_t chosen, 
                : object == chosen;
 }
 
-// Both have the same label in general: most referrers of a type are alike, so few labels are made.
-static bool is_alike(const struct heap *heap, uint32_t a, uint32_t b) {
-    const struct reference *first = &heap->references[a], *second = &heap->references[b];
-    bool by_place = first->kind == SLOT || first->kind == HELD;
-    return heap->objects[first->from].type == heap->objects[second->from].type &&
-           first->kind == second->kind && (!by_place || first->place == second->place) &&
-           (first->kind != ATTRIBUTE || heap->references[a - 1].to == heap->references[b - 1].to);
-}
-
 void show_referrers(const struct heap *heap, struct view *view, const char *what) {
     static const struct column columns[] = {COLUMN("referrer", TEXT, object_row, object, 0),
                                             COLUMN("by", TEXT, object_row, by, 0),
@@ -334,7 +350,8 @@ void show_referrers(const struct heap *heap, struct view *view, const char *what
             outside += heap->outside[i];
     for (uint32_t i = 0; i < end; i++) {
         if (!is_named(heap, heap->references[i].to, chosen, of_type > 0)) continue;
-        if (of_type && last != NONE && is_alike(heap, last, i)) {
+        // Most referrers of a type are alike, so few labels are made.
+        if (of_type && last != NONE && reference_is_alike(heap, last, i)) {
             rows[count - 1].count++;
             continue;
         }

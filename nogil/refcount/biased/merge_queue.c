@@ -138,6 +138,19 @@ void tally_refcount_queued_bytes(size_t *bytes, size_t *most) {
     }
 }
 
+void tally_refcount_queue(tally_thread_state *owner, tally_waiting *about) {
+    tally_merge_batch *batch = tally_load_relaxed(&owner->refcount.queue);
+    *about = (tally_waiting){.bytes = tally_load_relaxed(&owner->refcount.waiting),
+                             .since = tally_load_relaxed(&owner->refcount.since)};
+    if (batch == TALLY_QUEUE_CLOSED) batch = NULL;
+    for (; batch; batch = batch->next) about->count += batch->count;
+    tally_each_thread(thread) {
+        if (!thread->refcount.open || thread->refcount.asked != owner) continue;
+        about->count += thread->refcount.open->count;
+        about->bytes += thread->refcount.open->bytes;
+    }
+}
+
 enum tally_push tally_merge_push(tally_thread_state *owner, tally_merge_batch *batch) {
     size_t bytes = batch->bytes; /* once it is pushed, the batch may be gone */
     count_waiting(&owner->refcount, bytes);
@@ -147,6 +160,8 @@ enum tally_push tally_merge_push(tally_thread_state *owner, tally_merge_batch *b
             tally_sub_relaxed(&owner->refcount.waiting, bytes);
             return TALLY_PUSH_CLOSED;
         }
+        /* relaxed: for a snapshot; a pusher that is overtaken stores about the same time */
+        if (!head) tally_store_relaxed(&owner->refcount.since, tally_now_coarse());
         batch->next = head;
         TALLY_FAILPOINT(push);
         /* seq_cst: before the look at the owner's status; pairs with become_blocked */

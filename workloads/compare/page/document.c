@@ -33,6 +33,12 @@ void document_say(struct document *document, enum part_kind kind, const char *pa
     va_end(arguments);
 }
 
+void document_markup(struct document *document, char *html) {
+    struct part *part = add_part(document, MARKUP);
+    part->text = html;
+    part->page_only = true;
+}
+
 void document_plot(struct document *document, enum part_kind kind, char *svg, const char *pattern,
                    ...) {
     va_list arguments;

@@ -75,6 +75,7 @@ enum part_kind {
     PLOT,
     SMALL_PLOT,
     VERBATIM,
+    MARKUP,  // HTML of the caller, for the page only
     DETAILS, // up to DETAILS_END it is folded away until it is asked for
     ENTRY,   // the same; the table's one row is seen when it is shut
     DETAILS_END
@@ -110,6 +111,8 @@ void document_say(struct document *document, enum part_kind kind, const char *pa
 // the caption.
 void document_plot(struct document *document, enum part_kind kind, char *svg, const char *pattern,
                    ...) __attribute__((format(printf, 4, 5)));
+// Takes the HTML over.
+void document_markup(struct document *document, char *html);
 // `size` of a row.  Nothing is added where there are no rows.
 void document_table(struct document *document, const char *caption, const struct column *columns,
                     size_t column_count, const void *rows, size_t count, size_t size);
@@ -144,6 +147,13 @@ char *show_bytes(double bytes); // 12.3 KiB; to be freed
 // What a heading is linked by: its letters, digits and dashes.  The caller frees it.
 char *heading_slug(const char *heading);
 
+// What a page has beside the document and what the frame gives to all: items of the contents, more
+// style and more script.
+struct page {
+    const char *title, *links, *style, *script;
+};
+void html_add_text(struct text *out, const char *string); // escaped, for an element or attribute
+void render_page(const struct document *document, const struct page *page, struct text *out);
 extern const char document_title[];
 void render_html(const struct document *document, struct text *out);
 void render_markdown(const struct document *document, struct text *out);

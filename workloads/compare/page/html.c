@@ -33,6 +33,8 @@ static void html_text(struct text *out, const char *string, bool strong) {
     if (open) text_add(out, "</strong>");
 }
 
+void html_add_text(struct text *out, const char *string) { html_text(out, string, false); }
+
 // As html_text, of the first `length` bytes.
 static void html_start(struct text *out, const char *string, size_t length) {
     char *start = checked_strdup(string);
@@ -193,6 +195,7 @@ static void html_part(struct text *out, const struct document *document, size_t 
     switch (part->kind) {
     case HEADING: html_heading(out, document, index); break;
     case TABLE: html_table(out, &part->table); break;
+    case MARKUP: text_add(out, "%s", part->text); break;
     case PLOT:
     case SMALL_PLOT: html_plot(out, part); break;
     case ENTRY:
@@ -241,17 +244,24 @@ static void html_body(struct text *out, const struct document *document) {
 }
 
 // The frame, with what stands at each {{name}}.
-void render_html(const struct document *document, struct text *out) {
+void render_page(const struct document *document, const struct page *page, struct text *out) {
     const char *at = page_html, *next;
     for (; (next = strstr(at, "{{")) != NULL; at = strstr(next, "}}") + 2) {
         text_add_bytes(out, at, (size_t)(next - at));
         switch (next[2]) {
-        case 't': html_text(out, document_title, false); break;           // {{title}}
-        case 's': text_add_bytes(out, page_css, strlen(page_css)); break; // {{style}}
-        case 'c': html_contents(out, document); break;                    // {{contents}}
-        case 'b': html_body(out, document); break;                        // {{body}}
-        default: text_add_bytes(out, page_js, strlen(page_js));           // {{javascript}}
+        case 't': html_text(out, page->title, false); break;           // {{title}}
+        case 's': text_add(out, "%s%s", page_css, page->style); break; // {{style}}
+        case 'c': html_contents(out, document); break;                 // {{contents}}
+        case 'l': text_add(out, "%s", page->links); break;             // {{links}}
+        case 'b': html_body(out, document); break;                     // {{body}}
+        default: text_add(out, "%s%s", page_js, page->script);         // {{javascript}}
         }
     }
     text_add(out, "%s", at);
+}
+
+void render_html(const struct document *document, struct text *out) {
+    const struct page page = {document_title, "<li><a href=\"results.csv\">all samples</a></li>",
+                              "", ""};
+    render_page(document, &page, out);
 }
