@@ -51,7 +51,7 @@ OWN = r"""
             if (inner.left < outer.left - 1 || inner.right > outer.right + 8)
                 say(`drawn outside: ${box.title}`);
         }
-        if (drawn.length < 3) say("nothing is drawn");
+        if (!drawn.length) say("nothing is drawn");
         drawn[drawn.length - 1].click();
         follow();
         const name = drawn[drawn.length - 1].title.replace(/, retains .*/, "");

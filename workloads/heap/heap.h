@@ -199,11 +199,19 @@ void show_pinned(const struct heap *heap, struct view *view, const uint8_t *fate
 // page.c and page_graph.c.  A page of its own; to be freed.
 char *page_of(const struct heap *heap);
 // The parts of the heap that a page has room for.
+struct part_group { // objects of a type that are too small to be drawn each
+    uint32_t type, count;
+    unsigned depth;
+    double left;
+    uint64_t retained;
+};
 struct part_of_heap {
     uint32_t *drawn; // in the order of the drawing, each before what it dominates
     unsigned *depth; // of each
     double *left;    // where each begins, a share of the width
     size_t drawn_count;
+    struct part_group *groups;
+    size_t group_count;
     uint32_t *listed, *linked; // with an entry of their own; with a place in the graph
     size_t listed_count, linked_count;
     uint32_t *place; // by object: in `linked`, or NONE

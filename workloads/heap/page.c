@@ -66,44 +66,75 @@ static void take_lines(struct document *document, struct view *view) {
 
 // ---- the drawing -----------------------------------------------------------------------------
 
+// A box: a link for an object, a span for a group.
+static char *box_attributes(const struct heap *heap, const char *label, double left, unsigned depth,
+                            uint64_t retained, uint32_t type) {
+    struct text title = {0};
+    char *size = show_bytes((double)retained);
+    html_add_text(&title, label);
+    char *attributes =
+        format(" title=\"%s, retains %s\" style=\"left:%.3f%%;width:%.3f%%;top:%upx;"
+               "border-left-color:var(--b%u)\"",
+               text_string(&title), size, 100 * left, 100 * heap_share(heap, retained),
+               depth * ROW_HEIGHT, type % SVG_COLOURS);
+    text_free(&title);
+    free(size);
+    return attributes;
+}
+static void end_box(uint64_t retained, const char *tag, struct text *out) {
+    char *size = show_bytes((double)retained);
+    text_add(out, " <span>%s</span></%s>\n", size, tag);
+    free(size);
+}
+
+static void add_object_box(const struct heap *heap, const struct part_of_heap *part, size_t at,
+                           struct text *out) {
+    uint32_t object = part->drawn[at];
+    char *label = object_label(heap, object),
+         *attributes = box_attributes(heap, label, part->left[at], part->depth[at],
+                                      heap->retained[object], heap->objects[object].type);
+    add_link(heap, part, object, attributes, out);
+    end_box(heap->retained[object], "a", out);
+    free(attributes);
+    free(label);
+}
+static void add_group_box(const struct heap *heap, const struct part_group *group,
+                          struct text *out) {
+    char *label = format("%u %s", group->count, heap->types[group->type].name),
+         *attributes =
+             box_attributes(heap, label, group->left, group->depth, group->retained, group->type);
+    text_add(out, "<span%s>", attributes);
+    html_add_text(out, label);
+    end_box(group->retained, "span", out);
+    free(attributes);
+    free(label);
+}
+
 static void add_drawing(const struct heap *heap, const struct part_of_heap *part,
                         struct document *document) {
-    struct text out = {0};
+    struct text boxes = {0};
     unsigned deepest = 0;
     double top = 0;
     for (size_t i = 0; i < part->drawn_count; i++) {
+        add_object_box(heap, part, i, &boxes);
         if (part->depth[i] > deepest) deepest = part->depth[i];
         if (part->depth[i] == 0) top += heap_share(heap, heap->retained[part->drawn[i]]);
     }
-    text_add(&out, "<div class=\"icicle\" style=\"height:%upx\">\n", (deepest + 1) * ROW_HEIGHT);
-    for (size_t i = 0; i < part->drawn_count; i++) {
-        uint32_t object = part->drawn[i];
-        char *label = object_label(heap, object),
-             *size = show_bytes((double)heap->retained[object]);
-        struct text title = {0};
-        html_add_text(&title, label);
-        char *attributes =
-            format(" title=\"%s, retains %s\" style=\"left:%.3f%%;width:%.3f%%;top:%upx;"
-                   "border-left-color:var(--b%u)\"",
-                   text_string(&title), size, 100 * part->left[i],
-                   100 * heap_share(heap, heap->retained[object]), part->depth[i] * ROW_HEIGHT,
-                   heap->objects[object].type % SVG_COLOURS);
-        add_link(heap, part, object, attributes, &out);
-        text_add(&out, " <span>%s</span></a>\n", size);
-        free(attributes);
-        text_free(&title);
-        free(size);
-        free(label);
+    for (size_t i = 0; i < part->group_count; i++) {
+        add_group_box(heap, &part->groups[i], &boxes);
+        if (part->groups[i].depth > deepest) deepest = part->groups[i].depth;
+        if (part->groups[i].depth == 0) top += heap_share(heap, part->groups[i].retained);
     }
-    text_add(&out, "</div>\n");
     document_heading(document, 2, "What retains the memory");
     document_paragraph(document,
                        "A box is as wide as the share of the heap that would be freed with the "
                        "object. What it alone holds is below it. Its edge has the colour of its "
-                       "type. The %zu largest are drawn; %.1f %% of the heap hangs on smaller "
-                       "objects, or on none alone.",
+                       "type. Drawn are the largest (%zu), and in dashed boxes smaller ones "
+                       "by type. %.1f %% of the heap is in none of these.",
                        part->drawn_count, 100 * (1 - (top < 1 ? top : 1)));
-    document_markup(document, out.data);
+    document_markup(document, format("<div class=\"icicle\" style=\"height:%upx\">\n%s</div>\n",
+                                     (deepest + 1) * ROW_HEIGHT, text_string(&boxes)));
+    text_free(&boxes);
 }
 
 // ---- the graph --------------------------------------------------------------------------------

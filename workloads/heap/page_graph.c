@@ -10,8 +10,9 @@
 
 enum {
     MOST_DRAWN = 100,
+    MOST_GROUPS = 100,
     MOST_DEPTH = 12,
-    LEAST_SHARE = 200, // of the heap: what retains less than the 200th part is not drawn
+    LEAST_SHARE = 100, // of the heap: what retains less than the 100th part is not drawn
     MOST_LARGE = LEAST_SHARE * MOST_DEPTH, // that there can be, unless the file is damaged
     MOST_LISTED = 120,
     MOST_LINKED = 1500,
@@ -53,6 +54,45 @@ static struct sized *large_ones(const struct heap *heap, size_t *count) {
     return large;
 }
 
+// An object that is not drawn, below one that is, or below none.
+struct crumb {
+    uint32_t place, type, count;
+    uint64_t retained;
+};
+static int by_place_and_type(const void *left, const void *right) {
+    const struct crumb *a = left, *b = right;
+    if (a->place != b->place) return a->place < b->place ? -1 : 1;
+    return a->type < b->type ? -1 : a->type > b->type;
+}
+
+// What is not drawn, by the type and by what it hangs on; what is too small even so is left out.
+static void group_rest(const struct heap *heap, const uint32_t *place, double *used,
+                       struct part_of_heap *part) {
+    struct crumb *crumbs = checked_malloc((heap->count + 1ul) * sizeof *crumbs);
+    size_t count = 0, top = part->drawn_count;
+    for (uint32_t i = 0; i < heap->count; i++) {
+        uint32_t above = heap->dominator[i];
+        if (place[i] != NONE || (above != NONE && place[above] == NONE)) continue;
+        crumbs[count++] = (struct crumb){above == NONE ? (uint32_t)top : place[above],
+                                         heap->objects[i].type, 1, heap->retained[i]};
+    }
+    if (count > 0) qsort(crumbs, count, sizeof *crumbs, by_place_and_type);
+    part->groups = checked_calloc(MOST_GROUPS, sizeof *part->groups);
+    for (size_t i = 0, next; i < count; i = next) {
+        struct crumb sum = crumbs[i];
+        for (next = i + 1; next < count && by_place_and_type(&sum, &crumbs[next]) == 0; next++) {
+            sum.count++;
+            sum.retained += crumbs[next].retained;
+        }
+        if (sum.retained <= heap->size / LEAST_SHARE || part->group_count == MOST_GROUPS) continue;
+        part->groups[part->group_count++] = (struct part_group){
+            sum.type, sum.count, sum.place == top ? 0 : part->depth[sum.place] + 1,
+            (sum.place == top ? 0 : part->left[sum.place]) + used[sum.place], sum.retained};
+        used[sum.place] += heap_share(heap, sum.retained);
+    }
+    free(crumbs);
+}
+
 // What dominates an object retains more, so it is before it in `large`, and drawn as well.
 static void lay_out(const struct heap *heap, const struct sized *large, size_t count,
                     struct part_of_heap *part) {
@@ -73,6 +113,7 @@ static void lay_out(const struct heap *heap, const struct sized *large, size_t c
         used[at] += heap_share(heap, large[i].retained);
     }
     part->drawn_count = count;
+    group_rest(heap, place, used, part);
     free(place);
     free(used);
 }
@@ -144,8 +185,8 @@ struct part_of_heap part_make(const struct heap *heap) {
 }
 
 void part_free(struct part_of_heap *part) {
-    void *owned[] = {part->drawn,  part->depth, part->left,     part->listed,
-                     part->linked, part->place, part->has_entry};
+    void *owned[] = {part->drawn,  part->depth, part->left,      part->listed,
+                     part->linked, part->place, part->has_entry, part->groups};
     for (size_t i = 0; i < sizeof owned / sizeof *owned; i++) free(owned[i]);
 }
 

@@ -139,7 +139,7 @@ void show_pinned(const struct heap *heap, struct view *view, const uint8_t *fate
     struct pinned_row *rows = checked_calloc(count + 1, sizeof *rows);
     size_t used = count > 0 ? rows_of(heap, pins, count, unused, rows) : 0;
     char *bytes = show_bytes(sum),
-         *title = format("What holds the %zu of %zu arenas that are mostly unused (%s unused)",
+         *title = format("What holds arenas that are mostly unused: %zu of %zu arenas, %s unused",
                          arenas, ledger->arena_count, bytes);
     show_table(view, title, columns, sizeof columns / sizeof *columns, rows, used, sizeof *rows);
     for (size_t i = 0; i < used; i++) free(rows[i].holder);
