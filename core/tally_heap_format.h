@@ -13,7 +13,7 @@ enum {
     TALLY_HEAP_VERSION = 3, /* 1 had no ledger; 2 no hashes, no immutable types and no queues */
     TALLY_HEAP_ADDRESS_SHIFT = 3, /* addresses are in units of 8 bytes */
     TALLY_HEAP_TEXT = 48,         /* bytes of the longest str that is kept whole */
-    TALLY_HEAP_CUT = 40,          /* bytes that are kept of a longer one, before its hash */
+    TALLY_HEAP_CUT = 36,          /* bytes that are kept of a longer one, before its hash */
     TALLY_HEAP_HASH = 8           /* bytes of a hash */
 };
 

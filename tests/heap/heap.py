@@ -163,12 +163,13 @@ def older(path, version):
     """The same snapshot in an older version of the format."""
     data = bytearray(open(path, 'rb').read())
     head = snapshot.read(path)[0]
-    for at in head['hashes_at']:  # 48 bytes of text, not 40 and a hash
-        data[at : at + 8] = b'which a '
+    del data[head['queues_at' if version == 2 else 'ledger_at'] :]
+    for at in reversed(head['hashes_at']):  # 48 bytes of text, not 36 and a hash
+        data[at : at + 8] = b'tes which a '
     data[8] = version
     old = os.path.join(folder.name, f'version-{version}')
     with open(old, 'wb') as file:
-        file.write(data[: head['queues_at' if version == 2 else 'ledger_at']])
+        file.write(data)
     snapshot.read(old)
     return old
 

@@ -141,7 +141,7 @@ def read(path):
             o.value = struct.unpack('<d', r.bytes(8))[0]
         elif layout == 'str':
             length = r.number()
-            kept = length if length <= 48 else 40 if head['version'] > 2 else 48
+            kept = length if length <= 48 else 36 if head['version'] > 2 else 48
             o.value = r.bytes(kept).decode() + ('...' if length > kept else '')
             o.length = length
             if length > kept and head['version'] > 2:
