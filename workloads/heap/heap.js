@@ -108,9 +108,10 @@ const show = id => {
     const ins = data.references.filter(one => one[1] === id).slice(0, MOST);
     const outs = data.references.filter(one => one[0] === id).slice(0, MOST);
     const width = Math.max(graph.clientWidth, 280);
+    const strong = list => list.filter(one => !one[3]).length;
     const about = make("p", `${label}: ${size(bytes)}, retains ${size(retained)}`
-        + `${root ? `; a root: ${root}` : ""}. Drawn are ${ins.length} of ${inCount} references to `
-        + `it, and ${outs.length} of its ${outCount}.`);
+        + `${root ? `; a root: ${root}` : ""}. Drawn are ${strong(ins)} of ${inCount} references `
+        + `to it, and ${strong(outs)} of its ${outCount}.`);
     const svg = draw("svg", graph, { width, role: "group",
         "aria-label": `What refers to ${label}, and what it refers to` });
     const tip = draw("marker", draw("defs", svg, {}), { id: "tip", viewBox: "0 0 8 8", refX: 7,

@@ -143,12 +143,13 @@ static void add_graph(const struct heap *heap, const struct part_of_heap *part,
                       struct document *document) {
     struct text out = {0};
     document_heading(document, 2, "Around an object");
-    document_paragraph(document,
-                       "On the left is what refers to the object, on the right what it refers to. "
-                       "A double frame is a root, a dashed line a weak reference. The page has %zu "
-                       "of %u objects: those that retain most, those that retain most of their "
-                       "type, and what is around them.",
-                       part->linked_count, heap->count);
+    document_paragraph(
+        document,
+        "Left of the object or above it is what refers to it, right or below what it "
+        "refers to. A double frame is a root, a dashed line a weak reference. The page has %zu "
+        "of %u objects: those that retain most, those that retain most of their "
+        "type, and what is around them.",
+        part->linked_count, heap->count);
     text_add(&out, "<noscript><p>The graph needs script; the entries of the objects have the same "
                    "references.</p></noscript>\n<div id=\"graph\"></div>\n"
                    "<script type=\"application/json\" id=\"data\">");

@@ -231,7 +231,10 @@ void part_add_data(const struct heap *heap, const struct part_of_heap *part, str
         text_add(out, ",%llu,%llu,", (unsigned long long)heap->objects[object].size,
                  (unsigned long long)heap->retained[object]);
         add_string(out, is_root(heap, object) ? root_label(heap, object) : checked_strdup(""));
-        text_add(out, ",%u,%u]", heap->objects[object + 1].first - heap->objects[object].first,
+        uint32_t strong = 0;
+        for (uint32_t k = heap->objects[object].first; k < heap->objects[object + 1].first; k++)
+            strong += is_strong(&heap->references[k]);
+        text_add(out, ",%u,%u]", strong,
                  heap->referrers_first[object + 1] - heap->referrers_first[object]);
     }
     text_add(out, "],\n\"references\":[");
