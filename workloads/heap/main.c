@@ -118,11 +118,11 @@ int main(int argc, char **argv) {
     if (ledger || arenas) need_version(&heap, 2, "ledger");
     if (duplicates) need_version(&heap, 3, "hashes of long strs");
     if (waiting) need_version(&heap, 3, "queues");
-    if (arenas && !write_file(draw_arenas(&heap), arenas)) return 2;
-    if (html && !write_file(page_of(&heap), html)) return 2;
-    if (dot) {
+    bool lost = (arenas && !write_file(draw_arenas(&heap), arenas)) ||
+                (html && !write_file(page_of(&heap), html));
+    if (dot && !lost) {
         show_dot(&heap, &view, dot);
-    } else {
+    } else if (!lost) {
         bool all = files == 1 && !ledger && !arenas && !types && !objects && !owners && !cycles &&
                    !duplicates && !waiting && !why && !referrers && !html;
         bool any = ledger || types || objects || owners || cycles || duplicates || waiting;
@@ -143,5 +143,5 @@ int main(int argc, char **argv) {
     text_free(&view.out);
     heap_free(&old);
     heap_free(&heap);
-    return 0;
+    return lost ? 2 : 0;
 }

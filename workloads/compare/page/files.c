@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //
 // The report's folder; see files.h.
+#define _GNU_SOURCE // program_invocation_short_name
 #include "files.h"
 
 #include <errno.h>
@@ -13,10 +14,8 @@
 #include <unistd.h>
 
 static bool complain(const char *folder, int error) {
-    fprintf(stderr,
-            "tally-compare: cannot write to folder %s (%s); name a folder you may write with "
-            "--output\n",
-            folder, strerror(error));
+    fprintf(stderr, "%s: cannot write to folder %s (%s); name one that you may write to\n",
+            program_invocation_short_name, folder, strerror(error));
     return false;
 }
 
