@@ -665,6 +665,26 @@ typedef struct tally_heap_result {
 int tally_heap_snapshot(const char *path, tally_heap_result *result);
 int tally_heap_snapshot_file(FILE *file, tally_heap_result *result);
 
+/*
+ * Where memory is allocated. While a heap profile is on, the block that has every `bytes`-th byte
+ * on average (0: 512 KiB; 1: nearly every block) is sampled, with the stack and the thread that
+ * allocate it, its type and size, its lifetime, and whether another thread freed it, or dropped the
+ * last reference to it. Meanwhile allocations take the allocator's slow path. What was allocated
+ * before is not in the profile. A value error: bytes is negative; a memory error; a run-time error:
+ * one is on already. [blocks]
+ */
+int tally_heap_profile_start(ptrdiff_t bytes);
+/*
+ * Writes the profile since its start, which goes on, through PATH.tmp: in pprof's format, so that
+ * `pprof` and `tally heap` show it. docs/reference/heap-profile.md says what is in the file. The
+ * world is stopped while the records are copied. A memory error; a run-time error: none is on, or
+ * the file cannot be written. [blocks]
+ */
+int tally_heap_profile_write(const char *path);
+/* Ends the profile and forgets it; tally_finish does so, too. A run-time error: none is on.
+ * [blocks] */
+int tally_heap_profile_stop(void);
+
 typedef struct tally_contention_row {
     char type[64];  /* of the objects */
     unsigned owner; /* as in tally_census_row, at the time of the contention */

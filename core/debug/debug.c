@@ -188,6 +188,7 @@ void tally_debug_free(unsigned kind, void *block) {
     memset((char *)block + header, POISON, whole - header);
     tally_watch_close((char *)block + header, whole - header);
     if (!record->died) record->died = tally_debug_stack();
+    if (tally_is_sampled(block)) tally_heap_profile_died(block);
     tally_store_relaxed(&record->state, TALLY_DEBUG_FREED);
     for (bool room = false; !room;) {
         void *oldest = NULL;

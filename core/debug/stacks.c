@@ -1,36 +1,32 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * stacks.c: where something happened: stacks of return addresses, each kept once under a number of
- * 16 bits, and turned into names when a message needs them.
+ * stacks.c: where something happened: stacks of return addresses, and the names of these addresses.
  *
  * A build with TALLY_DEBUG keeps frame pointers, so a stack is read in a loop of loads. A caller
  * without them may end the loop early or add a wrong frame; the loop stays within the thread's
- * stack.
+ * stack. Other builds keep none: there the C library unwinds the stack, which takes about a
+ * microsecond per frame and is for samples alone.
+ *
+ * The checks keep each stack once under a number of 16 bits.
  *
  * Invariant: an entry that is READY never changes.
  */
 #define _GNU_SOURCE
+#include "debug/stacks.h"
 #include "debug/debug.h"
+#include <dlfcn.h>
+#include <elf.h>
+#include <execinfo.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* ---- walking ------------------------------------------------------------ */
 
 #ifdef TALLY_DEBUG
-#    include <dlfcn.h>
-#    include <elf.h>
-#    include <fcntl.h>
-#    include <pthread.h>
-#    include <string.h>
-#    include <sys/mman.h>
-#    include <sys/stat.h>
-#    include <unistd.h>
-
-enum { FRAMES = 14, STACKS = 1 << 16, TRIES = 64 };
-enum { EMPTY, FILLING, READY };
-
-typedef struct stack {
-    _Atomic uint32_t state;
-    uint32_t thread;
-    const void *frames[FRAMES]; /* NULL behind the last */
-} stack;
-static stack stacks[STACKS]; /* [0] is unused; memory is touched only where used */
 
 static _Thread_local uintptr_t stack_end;
 
@@ -45,37 +41,28 @@ static uintptr_t find_stack_end(void) {
 }
 
 /* Words of other frames are read, which a sanitizer would take for a mistake. */
-__attribute__((noinline, no_sanitize("address", "thread"))) uint16_t tally_debug_stack(void) {
-    const void *frames[FRAMES] = {NULL};
-    uint64_t hash = tally_self.id + 1u;
+__attribute__((noinline, no_sanitize("address", "thread"))) unsigned tally_stack_walk(
+    const void **frames, unsigned most) {
+    unsigned count = 0;
     if (!stack_end) stack_end = find_stack_end();
     const uintptr_t *frame = __builtin_frame_address(0);
-    for (unsigned i = 0; i < FRAMES; i++) {
+    while (count < most && frame[1]) {
         const uintptr_t *next = (const uintptr_t *)frame[0];
-        if (!frame[1]) break;
-        frames[i] = (const void *)frame[1];
-        hash = (hash ^ frame[1]) * UINT64_C(0x9e3779b97f4a7c15);
-        hash ^= hash >> 29;
+        frames[count++] = (const void *)frame[1];
         if (next <= frame || (uintptr_t)(next + 2) > stack_end || (uintptr_t)next % 8) break;
         frame = next;
     }
-    for (unsigned tries = 0; tries < TRIES; tries++) {
-        uint16_t at = (uint16_t)((hash >> 16) + tries);
-        if (!at) continue;
-        stack *s = &stacks[at];
-        uint32_t state = EMPTY;
-        if (tally_cas_acquire(&s->state, &state, FILLING)) {
-            s->thread = tally_self.id;
-            memcpy(s->frames, frames, sizeof frames);
-            /* release: pairs with the acquire below */
-            tally_store_release(&s->state, READY);
-            return at;
-        }
-        while (tally_load_acquire(&s->state) != READY) {}
-        if (s->thread == tally_self.id && memcmp(s->frames, frames, sizeof frames) == 0) return at;
-    }
-    return 0;
+    return count;
 }
+
+#else
+
+unsigned tally_stack_walk(const void **frames, unsigned most) {
+    int count = backtrace((void **)(uintptr_t)frames, (int)most);
+    return count > 0 ? (unsigned)count : 0;
+}
+
+#endif
 
 /* ---- names -------------------------------------------------------------- */
 
@@ -104,32 +91,81 @@ static bool find_function(const char *map, size_t bytes, uintptr_t base, uintptr
     return false;
 }
 
-void tally_debug_print_place(const void *address) {
-    char name[128] = "?";
+bool tally_stack_place(const void *address, tally_place *place) {
     Dl_info info;
     /* A return address may be the first byte behind its function. */
     const void *call = (const char *)address - 1;
-    if (dladdr(call, &info)) {
-        const char *slash = strrchr(info.dli_fname, '/');
-        int file = open(info.dli_fname, O_RDONLY | O_CLOEXEC);
-        if (file < 0) file = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
-        struct stat about = {0};
-        void *map = MAP_FAILED;
-        if (file >= 0 && fstat(file, &about) == 0)
-            map = mmap(NULL, (size_t)about.st_size, PROT_READ, MAP_PRIVATE, file, 0);
-        if (file >= 0) close(file);
-        bool found = false;
-        if (map != MAP_FAILED) {
-            found = find_function(map, (size_t)about.st_size, (uintptr_t)info.dli_fbase,
-                                  (uintptr_t)call, name, sizeof name);
-            munmap(map, (size_t)about.st_size);
-        }
-        if (!found && info.dli_sname) snprintf(name, sizeof name, "%s", info.dli_sname);
-        fprintf(stderr, "    %s (%s+%#tx)\n", name, slash ? slash + 1 : info.dli_fname,
-                (const char *)call - (const char *)info.dli_fbase);
-    } else {
-        fprintf(stderr, "    %p\n", address);
+    *place->name = '\0';
+    if (!dladdr(call, &info)) return false;
+    place->path = info.dli_fname;
+    place->base = (uintptr_t)info.dli_fbase;
+    int file = open(info.dli_fname, O_RDONLY | O_CLOEXEC);
+    if (file < 0) file = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+    struct stat about = {0};
+    void *map = MAP_FAILED;
+    if (file >= 0 && fstat(file, &about) == 0)
+        map = mmap(NULL, (size_t)about.st_size, PROT_READ, MAP_PRIVATE, file, 0);
+    if (file >= 0) close(file);
+    bool found = false;
+    if (map != MAP_FAILED) {
+        found = find_function(map, (size_t)about.st_size, place->base, (uintptr_t)call, place->name,
+                              sizeof place->name);
+        munmap(map, (size_t)about.st_size);
     }
+    if (!found && info.dli_sname) snprintf(place->name, sizeof place->name, "%s", info.dli_sname);
+    return true;
+}
+
+/* ---- numbers of stacks, and messages -------------------------------------- */
+
+#ifdef TALLY_DEBUG
+
+enum { FRAMES = 14, STACKS = 1 << 16, TRIES = 64 };
+enum { EMPTY, FILLING, READY };
+
+typedef struct stack {
+    _Atomic uint32_t state;
+    uint32_t thread;
+    const void *frames[FRAMES]; /* NULL behind the last */
+} stack;
+static stack stacks[STACKS]; /* [0] is unused; memory is touched only where used */
+
+__attribute__((noinline)) uint16_t tally_debug_stack(void) {
+    const void *frames[FRAMES + 1] = {NULL}; /* and one of this file */
+    uint64_t hash = tally_self.id + 1u;
+    tally_stack_walk(frames, FRAMES + 1);
+    const void *const *from = frames + 1;
+    for (unsigned i = 0; i < FRAMES && from[i]; i++) {
+        hash = (hash ^ (uintptr_t)from[i]) * UINT64_C(0x9e3779b97f4a7c15);
+        hash ^= hash >> 29;
+    }
+    for (unsigned tries = 0; tries < TRIES; tries++) {
+        uint16_t at = (uint16_t)((hash >> 16) + tries);
+        if (!at) continue;
+        stack *s = &stacks[at];
+        uint32_t state = EMPTY;
+        if (tally_cas_acquire(&s->state, &state, FILLING)) {
+            s->thread = tally_self.id;
+            memcpy(s->frames, from, sizeof s->frames);
+            /* release: pairs with the acquire below */
+            tally_store_release(&s->state, READY);
+            return at;
+        }
+        while (tally_load_acquire(&s->state) != READY) {}
+        if (s->thread == tally_self.id && memcmp(s->frames, from, sizeof s->frames) == 0) return at;
+    }
+    return 0;
+}
+
+void tally_debug_print_place(const void *address) {
+    tally_place place;
+    if (!tally_stack_place(address, &place)) {
+        fprintf(stderr, "    %p\n", address);
+        return;
+    }
+    const char *slash = strrchr(place.path, '/');
+    fprintf(stderr, "    %s (%s+%#tx)\n", *place.name ? place.name : "?",
+            slash ? slash + 1 : place.path, (const char *)address - 1 - (const char *)place.base);
 }
 
 /* The frames of this folder say nothing. */

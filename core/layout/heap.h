@@ -41,7 +41,7 @@ typedef struct tally_pool {
     uint32_t block_size;
     _Atomic uint16_t owner; /* slot of its heap */
     uint8_t kind, class_;   /* class_: block_size / 16 */
-    uint8_t in_use;         /* 0: free or waiting */
+    uint8_t in_use;         /* 0: free or waiting; or TALLY_POOL_SAMPLED */
     char *bump, *end;       /* blocks up to bump have been made */
     struct tally_pool *next, *previous;
     tally_retired retired;
@@ -50,6 +50,11 @@ typedef struct tally_pool {
     struct tally_pool *recent_next, *recent_previous;
     bool recent, recent_used;
 } __attribute__((aligned(64))) tally_pool;
+/* A pool of sampled blocks, of no heap (memory/sampled.h). */
+enum { TALLY_POOL_SAMPLED = 2 };
+static inline bool tally_pool_is_sampled(const tally_pool *pool) {
+    return pool->in_use == TALLY_POOL_SAMPLED;
+}
 
 typedef struct tally_heap {
     tally_pool *current[TALLY_KINDS][TALLY_SIZE_CLASSES + 1];
@@ -66,6 +71,11 @@ typedef struct tally_heap {
      * heap. 2: it has given those back, and looked after the others. */
     uint8_t rests;
     _Atomic uint32_t queued; /* pools in the queues; others read it as a hint */
+    /* While a heap profile is on: bytes until the next sample, the state of the random numbers (0:
+     * no sample is drawn yet), and how often a thread has attached here. */
+    int64_t until_sample;
+    uint64_t sample_random;
+    uint32_t attachments;
     /* Blocks freed by other threads: the address of the last one, and above it how many; from 2^16
      * on that starts again at TALLY_REMOTE_MANY. */
     _Alignas(64) _Atomic uint64_t remote;

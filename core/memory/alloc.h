@@ -5,6 +5,7 @@
 
 #include "debug/debug.h"
 #include "heaps.h"
+#include "instrument/heap_profile.h"
 #include "layout/thread.h"
 #include "memory/memory.h"
 
@@ -21,6 +22,13 @@ static inline void *tally_block_alloc(unsigned kind, size_t size) {
     pool->free = *(char **)(block + TALLY_LINK_OFFSET(kind));
     pool->left++;
     return block;
+}
+
+/* A large block, whatever the size. */
+static inline void *tally_block_alloc_large(unsigned kind, size_t size) {
+    if (TALLY_UNLIKELY(tally_load_relaxed(&tally_heap_profiling)))
+        return tally_heap_profile_alloc_large(kind, size);
+    return tally_large_alloc(kind, size);
 }
 
 static inline void tally_block_free(unsigned kind, void *block) {
@@ -45,7 +53,7 @@ static inline void *tally_memory_alloc(unsigned kind, size_t size) {
     return tally_debug_made(kind, tally_block_alloc(kind, size + TALLY_DEBUG_GUARD), size);
 }
 static inline void *tally_memory_alloc_large(unsigned kind, size_t size) {
-    return tally_debug_made(kind, tally_large_alloc(kind, size + TALLY_DEBUG_GUARD), size);
+    return tally_debug_made(kind, tally_block_alloc_large(kind, size + TALLY_DEBUG_GUARD), size);
 }
 static inline void tally_memory_free(unsigned kind, void *block) { tally_debug_free(kind, block); }
 #else
@@ -53,7 +61,7 @@ static inline void *tally_memory_alloc(unsigned kind, size_t size) {
     return tally_block_alloc(kind, size);
 }
 static inline void *tally_memory_alloc_large(unsigned kind, size_t size) {
-    return tally_large_alloc(kind, size);
+    return tally_block_alloc_large(kind, size);
 }
 static inline void tally_memory_free(unsigned kind, void *block) { tally_block_free(kind, block); }
 #endif

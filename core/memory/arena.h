@@ -49,8 +49,28 @@ void tally_arena_give_pool_back(tally_pool *pool);
 void tally_arena_retire_pool(tally_pool *pool);
 void tally_arena_reclaim_pool(tally_retired *node);
 
-/* Where the blocks of a pool begin. */
-char *tally_pool_first_block(tally_pool *pool);
+/* Pool 0 begins behind the descriptors. The others begin one line behind the start of a page: a
+ * processor takes two addresses for the same until it knows more than their last 12 bits, so the
+ * first object of a pool would meet whatever a program aligns to pages. */
+static inline char *tally_pool_first_block(tally_pool *pool) {
+    enum { LINE = 64 };
+    char *arena = tally_region + tally_arena_of(pool) * TALLY_ARENA_SIZE;
+    size_t index = (size_t)(pool - (tally_pool *)arena);
+    return arena +
+           (index ? index * TALLY_POOL_SIZE + LINE : sizeof(tally_pool) * TALLY_ARENA_POOLS);
+}
+
+/* Of pool.c: a pool from an arena, of a new one if `map` and no pool is free; NULL: no memory. */
+tally_pool *tally_pool_take(uint16_t owner, unsigned kind, unsigned class_, bool map);
+/* Makes the next blocks; false: there is no room for one. */
+bool tally_pool_carve(tally_pool *pool);
+/* An empty pool, which is in no list. */
+void tally_pool_release(tally_pool *pool);
+/* While a heap profile is on: no pool is current, so that every allocation takes the slow path; a
+ * block comes from the first pool of the queue. */
+void tally_heap_queue_current(tally_heap *heap);
+void *tally_heap_take_queued(tally_heap *heap, unsigned kind, unsigned class_);
+
 /* The next of the blocks on their way to a heap. */
 char *tally_remote_next(char *block);
 /* New memory for an object gets a header that readers with a stale pointer may look at. */

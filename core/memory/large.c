@@ -9,6 +9,7 @@
  */
 #include "debug/debug.h"
 #include "gc/collector.h"
+#include "instrument/heap_profile.h"
 #include "memory/arena.h"
 
 /* A large block. Its fields lie in front of it, so that its address finds them. */
@@ -17,8 +18,9 @@ typedef struct large {
     size_t bytes;
     tally_retired retired;
     tally_object *link; /* in a tally_dead_list */
-    uint8_t kind, list;
-    uint32_t handle; /* Of a container, where the layout has handles. */
+    struct list *list;  /* that it is in */
+    uint8_t kind;       /* and SAMPLED, if a heap profile has a record */
+    uint32_t handle;    /* Of a container, where the layout has handles. */
     _Atomic uint8_t marks[TALLY_LARGE_SIDE_MARKS];
 #ifdef TALLY_DEBUG
     tally_debug_record record;
@@ -27,7 +29,7 @@ typedef struct large {
     _Alignas(16) char block[];
 } large;
 
-enum { LISTS = TALLY_LOCK_FREE_READS ? 16 : 1, STEP = 32 << 10 };
+enum { LISTS = TALLY_LOCK_FREE_READS ? 16 : 1, STEP = 32 << 10, SAMPLED = 0x80 };
 
 /* Each in lines of its own. */
 typedef struct list {
@@ -142,8 +144,7 @@ void *tally_large_alloc(unsigned kind, size_t size) {
     block->kind = (uint8_t)kind;
     memset((void *)block->marks, 0, sizeof block->marks);
     if (kind != TALLY_RAW) tally_block_start_dead(block->block);
-    block->list = (uint8_t)(tally_self.id % LISTS);
-    list *list = &lists[block->list];
+    list *list = block->list = &lists[tally_self.id % LISTS];
     pthread_mutex_lock(&list->lock);
     if (TALLY_FIXED_HANDLES && kind == TALLY_CONTAINERS && !handle_take(block)) {
         pthread_mutex_unlock(&list->lock);
@@ -163,7 +164,7 @@ void *tally_large_alloc(unsigned kind, size_t size) {
 
 static void large_forget(large *block) {
     uint64_t began = TALLY_DETAILED ? tally_now() : 0;
-    list *list = &lists[block->list];
+    list *list = block->list;
     pthread_mutex_lock(&list->lock);
     if (block->previous)
         block->previous->next = block->next;
@@ -178,17 +179,33 @@ static void large_forget(large *block) {
     if (TALLY_DETAILED) TALLY_EVENT_ADD(TALLY_EVENT_allocator_ns, tally_now() - began);
 }
 
+static __attribute__((noinline, cold)) void free_sampled(large *block) {
+    block->kind &= ~SAMPLED;
+    tally_heap_profile_died(block->block);
+    tally_large_free(block->block, block->kind);
+}
+
 void tally_large_free(void *memory_, unsigned kind) {
+    large *block = (large *)((char *)memory_ - offsetof(large, block));
+    if (TALLY_UNLIKELY(block->kind & SAMPLED)) {
+        free_sampled(block);
+        return;
+    }
     /* An interned str may die here. Without a GIL its dealloc has forgotten it before. */
 #ifndef TALLY_DEBUG /* which frees later, and has forgotten it at once */
     if (!TALLY_LOCK_FREE_READS && kind == TALLY_PLAIN) tally_interned_forget(memory_);
 #endif
-    large *block = (large *)((char *)memory_ - offsetof(large, block));
     if (TALLY_LOCK_FREE_READS && kind != TALLY_RAW)
         tally_retire(&block->retired, TALLY_RETIRED_LARGE, block->bytes);
     else
         large_forget(block);
 }
+
+static large *large_of(const void *block) {
+    return (large *)((uintptr_t)block - offsetof(large, block));
+}
+void tally_large_set_sampled(void *block) { large_of(block)->kind |= SAMPLED; }
+bool tally_large_is_sampled(const void *block) { return large_of(block)->kind & SAMPLED; }
 
 tally_object **tally_large_link(tally_object *object) {
     return &((large *)((char *)object - offsetof(large, block)))->link;
@@ -205,7 +222,7 @@ tally_object *tally_large_of_side_marks(_Atomic uint8_t *marks) {
 tally_object *tally_memory_next_large(tally_large_walk *walk, unsigned kind) {
     large *block = walk->next;
     for (;;) {
-        while (block && block->kind != kind) block = block->next;
+        while (block && (block->kind & ~SAMPLED) != kind) block = block->next;
         if (block || walk->list == LISTS) break;
         block = lists[walk->list++].first;
     }

@@ -91,8 +91,6 @@ void tally_memory_collected(bool marked);
 /* Gives everything back, the large blocks that are left, too. */
 void tally_memory_end(void);
 void tally_heap_start(tally_heap *heap, uint32_t owner);
-/* The pool leaves the list `recent` of its heap; for the thread that has the heap. */
-void tally_pool_forget_recent(tally_heap *heap, tally_pool *pool);
 /* Takes home the blocks that other threads freed; for the heap's thread. */
 void tally_heap_drain(tally_heap *heap);
 /* As drain; gives back the empty pools, too. */
@@ -112,8 +110,11 @@ void tally_memory_settle(bool all);
 void *tally_memory_alloc_slow(unsigned kind, size_t size);
 void tally_memory_free_notified(tally_pool *pool);
 void tally_memory_free_remote(tally_pool *pool, void *block);
-void *tally_large_alloc(unsigned kind, size_t size); /* whatever the size */
+void *tally_large_alloc(unsigned kind, size_t size);
 void tally_large_free(void *block, unsigned kind);
+/* A heap profile has a record of the block. */
+void tally_large_set_sampled(void *block);
+bool tally_large_is_sampled(const void *block);
 size_t tally_large_overhead(void); /* bytes in front of a large block */
 
 static inline bool tally_is_small(const void *block) {
@@ -123,6 +124,11 @@ static inline tally_pool *tally_pool_of(const void *block) {
     uintptr_t address = (uintptr_t)block;
     tally_pool *pools = (tally_pool *)(address & ~(TALLY_ARENA_SIZE - 1));
     return &pools[(address & (TALLY_ARENA_SIZE - 1)) >> TALLY_POOL_SHIFT];
+}
+
+static inline bool tally_is_sampled(const void *block) {
+    return tally_is_small(block) ? tally_pool_is_sampled(tally_pool_of(block))
+                                 : tally_large_is_sampled(block);
 }
 
 /* Walks, by several threads at once if they like; the world is stopped. A walk starts with zeroes,

@@ -2,8 +2,10 @@
 /* pool.c: the slow half of alloc and free: a heap gets pools, fills up and empties them, and takes
  * home the blocks that other threads freed. memory.h has the map and the invariants. */
 #include "contract/stop_the_world.h"
+#include "instrument/heap_profile.h"
 #include "memory/alloc.h"
 #include "memory/arena.h"
+#include "memory/recent.h"
 #include "objects/object.h"
 
 const unsigned char tally_link_offset[TALLY_KINDS] = {sizeof(tally_object), sizeof(tally_object),
@@ -46,40 +48,6 @@ void tally_heap_start(tally_heap *heap, uint32_t owner) {
     tally_store_relaxed(&heap->remote, 0);
 }
 
-#if TALLY_RECENT_POOLS
-static void recent_add(tally_heap *heap, tally_pool *pool) {
-    if (pool->kind != TALLY_CONTAINERS) return;
-    pool->recent_used = true;
-    if (pool->recent) return;
-    pool->recent = true;
-    pool->recent_previous = NULL;
-    pool->recent_next = heap->recent;
-    if (heap->recent) heap->recent->recent_previous = pool;
-    heap->recent = pool;
-}
-void tally_pool_forget_recent(tally_heap *heap, tally_pool *pool) {
-    if (!pool->recent) return;
-    pool->recent = false;
-    if (pool->recent_next) pool->recent_next->recent_previous = pool->recent_previous;
-    if (pool->recent_previous)
-        pool->recent_previous->recent_next = pool->recent_next;
-    else
-        heap->recent = pool->recent_next;
-}
-/* A new pool of containers: blocks of another size have left their marks. */
-static void recent_start(tally_pool *pool) {
-    pool->recent = false;
-    if (pool->kind != TALLY_CONTAINERS) return;
-    size_t at = (size_t)(pool->bump - tally_region) >> TALLY_SIDE_MARK_SHIFT;
-    memset((void *)&tally_side_marks[at], 0,
-           (size_t)(pool->end - pool->bump) >> TALLY_SIDE_MARK_SHIFT);
-}
-#else
-static void recent_add(tally_heap *heap, tally_pool *pool) {}
-void tally_pool_forget_recent(tally_heap *heap, tally_pool *pool) {}
-static void recent_start(tally_pool *pool) {}
-#endif
-
 static void count_queued(tally_heap *heap, uint32_t by) {
     tally_store_relaxed(&heap->queued, tally_load_relaxed(&heap->queued) + by);
 }
@@ -94,44 +62,37 @@ static void queue_append(tally_heap *heap, tally_pool *pool) {
         heap->queue[pool->kind][pool->class_] = pool;
     *last = pool;
 }
+static void queue_prepend(tally_heap *heap, tally_pool *pool) {
+    count_queued(heap, 1);
+    if (!heap->queue[pool->kind][pool->class_]) heap->queue_last[pool->kind][pool->class_] = pool;
+    tally_pool_list_push(&heap->queue[pool->kind][pool->class_], pool);
+}
 static void queue_remove(tally_heap *heap, tally_pool *pool) {
     count_queued(heap, UINT32_MAX);
     if (!pool->next) heap->queue_last[pool->kind][pool->class_] = pool->previous;
     tally_pool_list_remove(&heap->queue[pool->kind][pool->class_], pool);
 }
 
-/* Pool 0 begins behind the descriptors. The others begin one line behind the start of a page: a
- * processor takes two addresses for the same until it knows more than their last 12 bits, so the
- * first object of a pool would meet whatever a program aligns to pages. */
-char *tally_pool_first_block(tally_pool *pool) {
-    enum { LINE = 64 };
-    char *arena = tally_region + tally_arena_of(pool) * TALLY_ARENA_SIZE;
-    size_t index = (size_t)(pool - (tally_pool *)arena);
-    return arena +
-           (index ? index * TALLY_POOL_SIZE + LINE : sizeof(tally_pool) * TALLY_ARENA_POOLS);
-}
-
-/* map: from a new arena, if no pool is free. */
-static tally_pool *pool_take(tally_heap *heap, unsigned kind, unsigned class_, bool map) {
+tally_pool *tally_pool_take(uint16_t owner, unsigned kind, unsigned class_, bool map) {
     tally_pool *pool = tally_arena_take_pool(map);
     if (!pool) return NULL;
     size_t arena = tally_arena_of(pool), index = (size_t)(pool - tally_arena_pools(arena));
     pool->free = NULL;
     pool->left = pool->notify = 0;
     pool->block_size = class_ * 16;
-    tally_store_relaxed(&pool->owner, heap->owner);
+    tally_store_relaxed(&pool->owner, owner);
     pool->kind = tally_pool_kinds[arena * TALLY_ARENA_POOLS + index] = (uint8_t)kind;
     pool->class_ = (uint8_t)class_;
     pool->in_use = 1;
     pool->bump = tally_pool_first_block(pool);
     pool->end = (char *)tally_arena_pools(arena) + (index + 1) * TALLY_POOL_SIZE;
-    recent_start(pool);
+    tally_recent_start(pool);
     TALLY_EVENT(pools_taken);
     return pool;
 }
 
 /* Makes the next blocks, half a page, so that a pool that is hardly used touches little memory. */
-static bool pool_carve(tally_pool *pool) {
+bool tally_pool_carve(tally_pool *pool) {
     size_t size = pool->block_size, most = size > 2048 / 8 ? 8 : 2048 / size;
     char *first = NULL, **link = &first;
     unsigned offset = tally_link_offset[pool->kind];
@@ -148,9 +109,7 @@ static bool pool_carve(tally_pool *pool) {
 
 static bool is_empty(const tally_pool *pool) { return pool->left == 0 && pool->notify == 0; }
 
-/* An empty pool, which is in no list, leaves its heap. */
-static void pool_release(tally_pool *pool) {
-    tally_pool_forget_recent(tally_pool_heap(pool), pool);
+void tally_pool_release(tally_pool *pool) {
     pool->in_use = 0;
     if (TALLY_LOCK_FREE_READS && pool->kind != TALLY_RAW) {
         tally_arena_retire_pool(pool);
@@ -158,35 +117,48 @@ static void pool_release(tally_pool *pool) {
         tally_arena_give_pool_back(pool);
     }
 }
+/* An empty pool, which is in no list, leaves its heap. */
+static void release(tally_pool *pool) {
+    tally_pool_forget_recent(tally_pool_heap(pool), pool);
+    tally_pool_release(pool);
+}
 
-/* A free brought `left` down to 0: the pool was full, or is empty now. */
-void tally_memory_free_notified(tally_pool *pool) {
-    tally_heap *heap = tally_pool_heap(pool);
-    if (is_empty(pool)) {
-        if (heap->current[pool->kind][pool->class_] == pool) {
-            if (heap->keeps) {
-                /* A thread that rests gives it back at its next but one, also if the memory of a
-                 * grace period made it empty. */
-                if (TALLY_LOCK_FREE_READS) heap->rests = 0;
-                return;
-            }
-            heap->current[pool->kind][pool->class_] = &no_pool;
-            pool_release(pool);
-            return;
-        }
-        if (heap->empty < heap->keeps) {
-            heap->empty++;
-            heap->rests = 0;
-        } else {
-            queue_remove(heap, pool);
-            pool_release(pool);
-        }
-        return;
-    }
+/* Without a GIL no thread owns such a pool, so its frees go to tally_memory_free_remote. */
+static bool is_sampled(tally_pool *pool) {
+    return !TALLY_LOCK_FREE_READS && TALLY_UNLIKELY(tally_pool_is_sampled(pool));
+}
+
+static __attribute__((noinline)) void no_longer_full(tally_heap *heap, tally_pool *pool) {
     pool->left = pool->notify;
     pool->notify = 0;
     queue_append(heap, pool);
     if (pool->left == 0) tally_memory_free_notified(pool);
+}
+
+/* A free brought `left` down to 0: the pool was full, or is empty now. */
+void tally_memory_free_notified(tally_pool *pool) {
+    tally_heap *heap = tally_pool_heap(pool);
+    bool empty = is_empty(pool);
+    if (empty && heap->current[pool->kind][pool->class_] == pool) {
+        if (heap->keeps) {
+            /* A thread that rests gives it back at its next but one, also if the memory of a
+             * grace period made it empty. */
+            if (TALLY_LOCK_FREE_READS) heap->rests = 0;
+            return;
+        }
+        heap->current[pool->kind][pool->class_] = &no_pool;
+        release(pool);
+    } else if (is_sampled(pool)) {
+        tally_heap_profile_freed(pool, NULL);
+    } else if (!empty) {
+        no_longer_full(heap, pool);
+    } else if (heap->empty < heap->keeps) {
+        heap->empty++;
+        heap->rests = 0;
+    } else {
+        queue_remove(heap, pool);
+        release(pool);
+    }
 }
 
 static void free_local(tally_pool *pool, char *block) {
@@ -246,12 +218,12 @@ static void give_back_empty(tally_heap *heap, unsigned kind, unsigned class_) {
         if (!is_empty(pool)) continue;
         heap->empty--;
         queue_remove(heap, pool);
-        pool_release(pool);
+        release(pool);
     }
     tally_pool *pool = heap->current[kind][class_];
     if (pool == &no_pool || !is_empty(pool)) return;
     heap->current[kind][class_] = &no_pool;
-    pool_release(pool);
+    release(pool);
 }
 
 /* Each empty pool, current or kept, would hold an arena. */
@@ -272,22 +244,31 @@ static void set_full(tally_pool *pool) {
     pool->left = 1;
 }
 
-void tally_heap_attach(tally_heap *heap) { heap->keeps = KEPT_POOLS; }
+void tally_heap_attach(tally_heap *heap) {
+    heap->keeps = KEPT_POOLS;
+    heap->attachments++;
+}
 
-/* All pools with free blocks go to the queues, where other threads adopt them. */
-void tally_heap_detach(tally_heap *heap) {
-    heap->keeps = 0;
-    tally_heap_trim(heap);
+void tally_heap_queue_current(tally_heap *heap) {
     for (unsigned kind = 0; kind < TALLY_KINDS; kind++)
         for (unsigned class_ = 1; class_ <= TALLY_SIZE_CLASSES; class_++) {
             tally_pool *pool = heap->current[kind][class_];
             if (pool == &no_pool) continue;
             heap->current[kind][class_] = &no_pool;
-            if (pool->free || pool_carve(pool))
+            if (pool->free || tally_pool_carve(pool)) {
+                heap->empty += is_empty(pool);
                 queue_append(heap, pool);
-            else
+            } else {
                 set_full(pool);
+            }
         }
+}
+
+/* All pools with free blocks go to the queues, where other threads adopt them. */
+void tally_heap_detach(tally_heap *heap) {
+    heap->keeps = 0;
+    tally_heap_trim(heap);
+    tally_heap_queue_current(heap);
 }
 
 /* ---- heaps of threads that are blocked or gone ----------------------------- */
@@ -413,8 +394,12 @@ static void settle_others(bool all) {
 
 void tally_memory_free_remote(tally_pool *pool, void *block) {
     TALLY_DETAIL(frees_remote);
+    if (TALLY_UNLIKELY(tally_pool_is_sampled(pool))) {
+        tally_heap_profile_freed(pool, block);
+        return;
+    }
     uint64_t count;
-    if (TALLY_LIKELY(tally_self.id != TALLY_OWNER_UNATTACHED)) tally_heap_current()->rests = 0;
+    tally_heap_current()->rests = 0;
     tally_thread_state *thread = tally_thread_slot(tally_pool_owner(pool));
     push_remote(&thread->heap, block, tally_link_offset[pool->kind], &count);
     if (TALLY_UNLIKELY(count % SERVE_EACH == 0)) look_after(thread, count);
@@ -443,34 +428,43 @@ void tally_memory_settle(bool all) {
 }
 
 /* Makes a pool with a free block current. False: no memory, and nothing has changed. */
-static bool heap_refill(tally_heap *heap, unsigned kind, unsigned class_) {
+static inline __attribute__((always_inline)) bool heap_refill(tally_heap *heap, unsigned kind,
+                                                              unsigned class_) {
     tally_pool **current = &heap->current[kind][class_];
     heap->rests = 0;
     tally_heap_drain(heap);
     for (;;) {
         tally_pool *pool = *current;
         if (pool != &no_pool) {
-            if (pool->free || pool_carve(pool)) return true;
+            if (pool->free || tally_pool_carve(pool)) return true;
             set_full(pool);
             *current = &no_pool; /* it is in no list: adopt may run frees in it */
         }
         tally_pool *next = heap->queue[kind][class_];
         if (!next) {
             if (TALLY_ALLOCATION_FAILS()) return false;
-            next = pool_take(heap, kind, class_, false);
+            next = tally_pool_take(heap->owner, kind, class_, false);
             if (!next) {
                 adopt(heap, kind, class_);
                 if (heap->queue[kind][class_]) continue;
-                next = pool_take(heap, kind, class_, true);
+                next = tally_pool_take(heap->owner, kind, class_, true);
             }
             if (!next) return false;
         } else {
             queue_remove(heap, next);
             heap->empty -= is_empty(next);
         }
-        recent_add(heap, next);
+        tally_recent_add(heap, next);
         *current = next;
     }
+}
+
+static inline char *pop(tally_pool *pool) {
+    char *block = pool->free;
+    pool->free = *(char **)(block + tally_link_offset[pool->kind]);
+    pool->left++;
+    TALLY_DETAIL(allocations);
+    return block;
 }
 
 static void *alloc_slow(unsigned kind, size_t size) {
@@ -478,19 +472,29 @@ static void *alloc_slow(unsigned kind, size_t size) {
     unsigned class_ = (unsigned)((size + 15) / 16);
     if (class_ == 0) class_ = 1;
     tally_heap *heap = tally_heap_current();
-    if (!heap_refill(heap, kind, class_)) return NULL;
-    tally_pool *pool = heap->current[kind][class_];
-    char *block = pool->free;
-    pool->free = *(char **)(block + tally_link_offset[kind]);
-    pool->left++;
-    TALLY_DETAIL(allocations);
-    return block;
+    return heap_refill(heap, kind, class_) ? pop(heap->current[kind][class_]) : NULL;
+}
+
+void *tally_heap_take_queued(tally_heap *heap, unsigned kind, unsigned class_) {
+    tally_pool *pool = heap->queue[kind][class_];
+    if (!pool || !(pool->free || tally_pool_carve(pool))) {
+        if (!heap_refill(heap, kind, class_)) return NULL;
+        pool = heap->current[kind][class_];
+        heap->current[kind][class_] = &no_pool;
+        heap->empty += is_empty(pool);
+        queue_prepend(heap, pool);
+    }
+    heap->empty -= is_empty(pool);
+    tally_recent_add(heap, pool);
+    return pop(pool);
 }
 
 void *tally_memory_alloc_slow(unsigned kind, size_t size) {
-    tally_thread_require();
+    if (TALLY_UNLIKELY(tally_self.id == TALLY_OWNER_UNATTACHED)) tally_thread_require();
     uint64_t began = TALLY_DETAILED ? tally_now() : 0;
-    void *block = alloc_slow(kind, size);
+    void *block = TALLY_UNLIKELY(tally_load_relaxed(&tally_heap_profiling))
+                      ? tally_heap_profile_alloc(kind, size, __builtin_return_address(0))
+                      : alloc_slow(kind, size);
     if (TALLY_DETAILED) TALLY_EVENT_ADD(TALLY_EVENT_allocator_ns, tally_now() - began);
     return block;
 }

@@ -63,6 +63,7 @@ static void is_off(void) {
 /* No thread is attached or can attach. All that tally_init has made is freed, the slots too: their
  * heaps know pools that are gone. */
 static void dealloc_all(void) {
+    tally_heap_profile_end();
     tally_contention_end();
     tally_trace_end_all();
     tally_locking_end();

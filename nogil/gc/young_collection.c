@@ -39,6 +39,7 @@
 #if TALLY_REFCOUNT_HAVE_OWNERS
 #    include "internal.h"
 #    include "memory/arena.h"
+#    include "memory/recent.h"
 
 enum { MOST_ROOM = 1 << 16 }; /* objects that a thread keeps room for */
 enum { CANDIDATE = 0x80, MOST = 0x7c, LEGACY = 0xfd, REACHED = 0xfe, UNREACHABLE = 0xff };

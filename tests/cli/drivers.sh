@@ -137,6 +137,22 @@ check_driver() {
     problem=
     "$drivers/tally-heap" "$scratch/heap" >"$scratch/out" 2>&1 || problem='no snapshot'
     judge "--snapshot signal" "$problem"
+    refused --heap-profile --workload churn --heap-profile "0:$scratch/heap"
+    refused --heap-profile --workload churn --heap-profile ''
+    refused /nonexistent/heap --workload churn --heap-profile /nonexistent/heap
+    refused --processes --workload churn --heap-profile "$scratch/heap" --processes 2
+    for file in "$scratch/heap" "4096:$scratch/heap"; do
+        rm -f "$scratch/heap"
+        call --workload tasks-weakref --set tasks=1000 --threads 2 --samples 2 --sample-ms 100 \
+            --heap-profile "$file"
+        problem=
+        [ "$status" -eq 0 ] || problem="exit status $status"
+        "$drivers/tally-heap" "$scratch/heap" >"$scratch/out" 2>&1 \
+            || problem="$problem${problem:+; }its profile is wrong"
+        [ "$file" = "$scratch/heap" ] || grep -q 'Subtask *tally_instance_new <' "$scratch/out" \
+            || problem="$problem${problem:+; }its profile has no instances"
+        judge "--heap-profile ${file##*/}" "$problem"
+    done
     for workers in --threads=2 --processes=2; do
         interrupted 1 --workload=list-own "$workers" --samples=1 --sample-ms=60000
         interrupted 1 --json --workload=handoff "$workers" --samples=1000 --sample-ms=50

@@ -15,6 +15,7 @@ def masked(text):
     text = re.sub(r'[0-9.]+ (bytes|KiB|MiB|ms)|\+\d+ bytes', 'SIZE', text)
     text = re.sub(r': (gil|atomic|biased|gil-atomic|gil-biased|biased-fixed),', ': B,', text)
     text = re.sub(r'one count|private', 'STATE', text)
+    text = re.sub(r'Estimates: .*|and \d+ more|tally_\w+ < ', '', text)
     text = re.sub(r' \(thread \d+ counts.*?\)|, generation \d', '', text)
     lines = [re.sub(r' +', ' ', line).strip() for line in text.split('\n')]
     return [line for line in lines if line]

@@ -32,6 +32,7 @@
 #include "gate.h"
 #include "perf.h"
 #include "pinning.h"
+#include "profile.h"
 #include "snapshot.h"
 #include "state.h"
 #include "stop.h"
@@ -308,6 +309,7 @@ static void take_samples(struct measurement *all, run *run) {
 static void run_workload(struct measurement *all, run *run) {
     const tally_workload *workload = all->options->workload;
     watch_step("setup", 0);
+    profile_begin(all->options);
     bool shared = all->options->without != CAUSE_SHARING;
     if (shared) state_set_up(&all->shared, workload, &all->context);
     if (all->options->without == CAUSE_COUNTING) {
@@ -321,6 +323,7 @@ static void run_workload(struct measurement *all, run *run) {
     gate_collect(&all->gate);
     take_samples(all, run);
     snapshot_end();
+    profile_end(all->options);
     watch_step("the workers' end", 0);
     end_workers(all); /* ends the region */
     watch_step("teardown", 0);

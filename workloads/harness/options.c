@@ -19,6 +19,7 @@
 
 #include "causes.h"
 #include "fail.h"
+#include "profile.h"
 #include "snapshot.h"
 #include "switching.h"
 #include "text.h"
@@ -62,6 +63,7 @@ enum {
     KEY_SEED,
     KEY_TRACE,
     KEY_SNAPSHOT,
+    KEY_PROFILE,
     KEY_NO_PERF,
     KEY_WITHOUT,
     KEY_PARENT,
@@ -134,6 +136,10 @@ static const struct argp_option table[] = {
      "after "
      "the threads started, or signal (each SIGUSR2 writes the file anew); with --total after a "
      "sample",
+     5},
+    {"heap-profile", KEY_PROFILE, "[BYTES:]FILE", 0,
+     "Write a heap profile, for \"tally heap\" and pprof: where memory was allocated, of every "
+     "BYTES-th byte (default: 524288); the run is slower",
      5},
     {NULL, 0, NULL, 0, "Help:", 6},
     {"help", '?', NULL, 0, "Print this and end", 6},
@@ -269,6 +275,18 @@ static void check_trace(const options *options) {
     fail_remove(name); /* kept for that */
 }
 
+void options_check_output(const char *takes, const char *path) {
+    char *name = workload_allocate(strlen(path) + sizeof ".tmp");
+    sprintf(name, "%s.tmp", path);
+    FILE *file = fopen(name, "we");
+    if (file == NULL)
+        options_fail("cannot write '%s': %s; %s, the name of a file to be written", name,
+                     strerror(errno), takes);
+    fclose(file);
+    remove(name);
+    free(name);
+}
+
 /* The place of a word in a list with commas between; -1: not there. */
 static int word_place(const char *words, const char *word, size_t length) {
     for (int place = 0; *words != '\0'; place++) {
@@ -380,6 +398,10 @@ static error_t parse_one(int key, char *text, struct argp_state *state) {
         if (!snapshot_parse(result, text))
             options_fail("--snapshot takes end:FILE, SECONDS:FILE or signal:FILE, not '%s'", text);
         return 0;
+    case KEY_PROFILE:
+        if (!profile_parse(result, text))
+            options_fail("--heap-profile takes FILE or BYTES:FILE, not '%s'", text);
+        return 0;
     case KEY_SWITCH_INTERVAL:
         result->runtime.switch_interval_us = (unsigned)number(key, text, 1, 10000000);
         return 0;
@@ -467,6 +489,7 @@ void options_parse(options *result, int argc, char **argv) {
     check_switching(result);
     if (!result->list && result->trace != NULL) check_trace(result);
     if (!result->list && result->snapshot != NULL) snapshot_check(result);
+    if (!result->list && result->profile != NULL) profile_check(result);
 }
 
 void options_free(options *options) {

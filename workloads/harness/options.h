@@ -35,6 +35,8 @@ typedef struct options {
     const char *snapshot;      /* the file for a heap snapshot; NULL: none */
     enum { SNAPSHOT_END, SNAPSHOT_AFTER, SNAPSHOT_SIGNAL } snapshot_when;
     double snapshot_seconds; /* SNAPSHOT_AFTER */
+    const char *profile;     /* the file for a heap profile; NULL: none */
+    long profile_bytes;      /* between its samples; 0: the run time's default */
     /* For a process that is one worker of many: the socket to its parent, else -1, and the parent's
      * id; how many they are, and its number among them. */
     int parent, parent_process;
@@ -47,6 +49,8 @@ void options_free(options *options);
 /* All workloads by kind, then name, and NULL at the end. */
 extern const tally_workload **options_workloads;
 
+/* Ends the driver if the file cannot be written; `takes` says what its option takes. */
+void options_check_output(const char *takes, const char *path);
 _Noreturn void options_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 #endif

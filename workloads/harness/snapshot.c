@@ -2,7 +2,6 @@
 /* snapshot.c: a heap snapshot during a run; snapshot.h. */
 #include "snapshot.h"
 
-#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -40,16 +39,7 @@ bool snapshot_parse(options *options, const char *text) {
 void snapshot_check(const options *options) {
     if (options->processes)
         options_fail("--snapshot shows the heap of one process; it does not go with --processes");
-    char *name = workload_allocate(strlen(options->snapshot) + sizeof ".tmp");
-    sprintf(name, "%s.tmp", options->snapshot);
-    FILE *file = fopen(name, "we");
-    if (file == NULL)
-        options_fail("cannot write '%s': %s; --snapshot takes WHEN:FILE, the name of a file to be "
-                     "written",
-                     name, strerror(errno));
-    fclose(file);
-    remove(name);
-    free(name);
+    options_check_output("--snapshot takes WHEN:FILE", options->snapshot);
     sigemptyset(&snapshot.call);
     sigaddset(&snapshot.call, SIGUSR2);
     if (options->snapshot_when == SNAPSHOT_SIGNAL) pthread_sigmask(SIG_BLOCK, &snapshot.call, NULL);

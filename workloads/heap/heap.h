@@ -111,7 +111,9 @@ struct heap {
     uint64_t *retained;          // bytes that die with the object
 };
 
-// read.c.  Ends the program if the file is no snapshot, is damaged, truncated, or newer.
+// read.c.  What is in a file, to be freed; ends the program if it cannot be read.
+char *heap_contents(const char *path, size_t *length);
+// Ends the program if the file is no snapshot, is damaged, truncated, or newer.
 void heap_read(struct heap *heap, const char *path);
 void heap_free(struct heap *heap);
 // The object at this address; NONE: there is none.
@@ -182,6 +184,10 @@ void show_duplicates(const struct heap *heap, struct view *view);
 
 // waiting.c
 void show_waiting(const struct heap *heap, struct view *view);
+// profile.c: a heap profile.
+// The file begins as one.
+bool is_profile(const char *path);
+void show_profile(const char *path, struct view *view);
 
 // ledger.c and pinned.c
 enum fate { LIVE, QUEUED_FOR_GONE, QUEUED_FOR_RUNNING, QUEUED_FOR_BLOCKED, LOST, FATES };

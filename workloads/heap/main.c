@@ -111,7 +111,17 @@ int main(int argc, char **argv) {
         }
     }
     int files = argc - optind;
+    bool asked =
+        types || objects || owners || cycles || ledger || why || referrers || dot || arenas;
     if (files < 1 || files > 2) reject("name one snapshot, or an older and a newer one");
+    if (is_profile(argv[argc - 1])) {
+        if (files == 2 || asked)
+            reject("a heap profile has one view; give it alone, or with --rows");
+        show_profile(argv[optind], &view);
+        fputs(text_string(&view.out), stdout);
+        text_free(&view.out);
+        return 0;
+    }
     if (files == 2) heap_read(&old, argv[optind]);
     heap_read(&heap, argv[argc - 1]);
     graph_make(&heap);

@@ -304,7 +304,7 @@ uint32_t heap_find(const struct heap *heap, uint64_t address) {
 
 // ---- the file -------------------------------------------------------------------------------
 
-static char *contents(const char *path, size_t *length) {
+char *heap_contents(const char *path, size_t *length) {
     FILE *file = regular_open(path);
     size_t room = 1 << 16, got;
     char *data = NULL;
@@ -323,7 +323,7 @@ static char *contents(const char *path, size_t *length) {
 void heap_read(struct heap *heap, const char *path) {
     size_t length;
     *heap = (struct heap){.path = path};
-    heap->bytes = contents(path, &length);
+    heap->bytes = heap_contents(path, &length);
     struct reader reader = {.heap = heap, .within = "the header, byte"};
     reader.at = (const uint8_t *)heap->bytes;
     reader.end = reader.at + length;

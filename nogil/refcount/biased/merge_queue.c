@@ -115,9 +115,16 @@ tally_merge_batch *tally_merge_new_batch(uint32_t room) {
     return batch;
 }
 
+static inline size_t block_size(tally_object *object) {
+#ifndef TALLY_DEBUG /* where a block has a guard */
+    if (TALLY_LIKELY(tally_is_small(object))) return tally_pool_of(object)->block_size;
+#endif
+    return tally_memory_size(object);
+}
+
 void tally_merge_add(tally_merge_batch *batch, tally_object *object) {
     TALLY_DEBUG_ONLY(tally_debug_dropped(object));
-    batch->bytes += sizeof object + tally_memory_size(object);
+    batch->bytes += sizeof object + block_size(object);
     batch->objects[batch->count++] = object;
 }
 
@@ -193,6 +200,8 @@ void tally_merge_destroy(tally_merge_batch *dead) {
             dead = batch->next;
             tally_memory_free(TALLY_RAW, batch);
         }
+        if (TALLY_UNLIKELY(tally_load_relaxed(&tally_heap_profiling)))
+            tally_heap_profile_dropped(object);
         tally_dealloc(object);
         if (TALLY_LIKELY(tally_reclaim_throttle()) || !dead) continue;
         /* This thread is over its limit, and about to wait for a grace period. */
