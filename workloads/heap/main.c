@@ -111,8 +111,8 @@ int main(int argc, char **argv) {
         }
     }
     int files = argc - optind;
-    bool asked =
-        types || objects || owners || cycles || ledger || why || referrers || dot || arenas;
+    bool asked = types || objects || owners || cycles || duplicates || waiting || ledger || why ||
+                 referrers || dot || arenas || html;
     if (files < 1 || files > 2) reject("name one snapshot, or an older and a newer one");
     if (is_profile(argv[argc - 1])) {
         if (files == 2 || asked)
