@@ -105,8 +105,13 @@ const stack = (svg, width, ins, outs) => {
 const show = id => {
     shown = id;
     const [label, bytes, retained, root, outCount, inCount] = data.objects[id];
-    const ins = data.references.filter(one => one[1] === id).slice(0, MOST);
-    const outs = data.references.filter(one => one[0] === id).slice(0, MOST);
+    // Of many, those whose other ends retain most.
+    const some = (own, other) => {
+        const list = data.references.filter(one => one[own] === id);
+        const by = one => data.objects[one[other]][2];
+        return list.length > MOST ? list.sort((a, b) => by(b) - by(a)).slice(0, MOST) : list;
+    };
+    const ins = some(1, 0), outs = some(0, 1);
     const width = Math.max(graph.clientWidth, 280);
     const strong = list => list.filter(one => !one[3]).length;
     const about = make("p", `${label}: ${size(bytes)}, retains ${size(retained)}`

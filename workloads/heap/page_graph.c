@@ -150,21 +150,47 @@ static void list_by_type(const struct heap *heap, struct part_of_heap *part) {
     free(types);
 }
 
+static uint32_t other_end(const struct heap *heap, uint32_t reference, bool back) {
+    return back ? heap->references[reference].from : heap->references[reference].to;
+}
+
+static uint64_t retained_by(const struct heap *heap, uint32_t reference, bool back) {
+    return heap->retained[other_end(heap, reference, back)];
+}
+
+// The references of an object, or those to it, whose other ends retain most.
+static size_t pick(const struct heap *heap, uint32_t object, bool back,
+                   uint32_t picked[MOST_EACH + 1]) {
+    uint32_t from = back ? heap->referrers_first[object] : heap->objects[object].first,
+             to = back ? heap->referrers_first[object + 1] : heap->objects[object + 1].first;
+    size_t count = 0;
+    for (uint32_t i = from; i < to; i++) {
+        uint32_t reference = back ? heap->referrers[i] : i, end = other_end(heap, reference, back);
+        if (end == NONE) continue;
+        size_t at = count;
+        // The last has room for one that goes.
+        while (at > 0 && retained_by(heap, picked[at - 1], back) < heap->retained[end]) {
+            picked[at] = picked[at - 1];
+            at--;
+        }
+        if (at == MOST_EACH) continue;
+        picked[at] = reference;
+        if (count < MOST_EACH) count++;
+    }
+    return count;
+}
+
 // Breadth first, but not into types, which all objects share.
 static void link_around(const struct heap *heap, struct part_of_heap *part) {
+    uint32_t picked[MOST_EACH + 1];
     for (size_t i = 0; i < part->listed_count; i++) link_object(part, part->listed[i]);
-    for (size_t at = 0; at < part->linked_count; at++) {
-        uint32_t object = part->linked[at], from = heap->objects[object].first,
-                 to = heap->objects[object + 1].first, back = heap->referrers_first[object],
-                 back_to = heap->referrers_first[object + 1];
-        for (uint32_t i = 0; i < MOST_EACH; i++) {
-            if (from + i < to && heap->references[from + i].kind != CLASS)
-                link_object(part, heap->references[from + i].to);
-            if (back + i >= back_to) continue;
-            const struct reference *reference = &heap->references[heap->referrers[back + i]];
-            if (reference->kind != CLASS) link_object(part, reference->from);
+    for (size_t at = 0; at < part->linked_count && part->linked_count < MOST_LINKED; at++)
+        for (int back = 0; back < 2; back++) {
+            size_t count = pick(heap, part->linked[at], back, picked);
+            for (size_t i = 0; i < count; i++)
+                if (heap->references[picked[i]].kind != CLASS)
+                    link_object(part, other_end(heap, picked[i], back));
         }
-    }
 }
 
 struct part_of_heap part_make(const struct heap *heap) {
@@ -222,6 +248,7 @@ static void add_reference(const struct heap *heap, const struct part_of_heap *pa
 void part_add_data(const struct heap *heap, const struct part_of_heap *part, struct text *out) {
     uint32_t end = heap->objects[heap->count].first;
     bool *added = checked_calloc(end + 1ul, sizeof *added);
+    uint32_t picked[MOST_EACH + 1];
     size_t count = 0;
     text_add(out, "{\"objects\":[");
     for (size_t i = 0; i < part->linked_count; i++) {
@@ -238,16 +265,12 @@ void part_add_data(const struct heap *heap, const struct part_of_heap *part, str
                  heap->referrers_first[object + 1] - heap->referrers_first[object]);
     }
     text_add(out, "],\n\"references\":[");
-    for (size_t i = 0; i < part->linked_count; i++) {
-        uint32_t object = part->linked[i], from = heap->objects[object].first,
-                 to = heap->objects[object + 1].first, back = heap->referrers_first[object],
-                 back_to = heap->referrers_first[object + 1];
-        for (uint32_t k = 0; k < MOST_EACH; k++) {
-            if (from + k < to) add_reference(heap, part, from + k, added, &count, out);
-            if (back + k < back_to)
-                add_reference(heap, part, heap->referrers[back + k], added, &count, out);
+    for (size_t i = 0; i < part->linked_count; i++)
+        for (int back = 0; back < 2; back++) {
+            size_t picks = pick(heap, part->linked[i], back, picked);
+            for (size_t k = 0; k < picks; k++)
+                add_reference(heap, part, picked[k], added, &count, out);
         }
-    }
     text_add(out, "]}");
     free(added);
 }
