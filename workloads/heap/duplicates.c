@@ -17,10 +17,6 @@
 static bool is_immutable(const struct heap *heap, uint32_t object) {
     return (heap->types[heap->objects[object].type].flags & TALLY_HEAP_IMMUTABLE) != 0;
 }
-bool is_tuple(const struct heap *heap, uint32_t object) {
-    return is_immutable(heap, object) &&
-           heap->types[heap->objects[object].type].layout == TALLY_HEAP_ITEMS;
-}
 
 // ---- equal values --------------------------------------------------------------------------
 

@@ -140,6 +140,7 @@ uint32_t *graph_components(const struct heap *heap, uint32_t *count);
 const char *type_name(const struct heap *heap, uint32_t object);
 // As Task 0x7f12, or str 'text'.  To be freed.
 char *object_label(const struct heap *heap, uint32_t object);
+bool is_tuple(const struct heap *heap, uint32_t object);
 // The same, and of a tuple its first items.  To be freed.
 char *value_label(const struct heap *heap, uint32_t object);
 // How many bytes of a str are in the file.
@@ -179,7 +180,6 @@ void show_referrers(const struct heap *heap, struct view *view, const char *what
 void show_dot(const struct heap *heap, struct view *view, const char *what);
 
 // duplicates.c
-bool is_tuple(const struct heap *heap, uint32_t object);
 void show_duplicates(const struct heap *heap, struct view *view);
 
 // waiting.c

@@ -66,6 +66,11 @@ static char *key_label(const struct heap *heap, uint32_t key) {
     return value ? value : object_label(heap, key);
 }
 
+bool is_tuple(const struct heap *heap, uint32_t object) {
+    const struct type *type = &heap->types[heap->objects[object].type];
+    return (type->flags & TALLY_HEAP_IMMUTABLE) != 0 && type->layout == TALLY_HEAP_ITEMS;
+}
+
 char *value_label(const struct heap *heap, uint32_t object) {
     if (!is_tuple(heap, object)) return object_label(heap, object);
     enum { MOST_ITEMS = 4 };
