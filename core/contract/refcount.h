@@ -103,6 +103,8 @@ extern void tally_refcount_queue(tally_thread_state *thread, tally_waiting *abou
 /* As _safepoint and _merge_blocked, but what dies is left for the next safepoint, so no foreign
  * code runs. */
 extern void tally_refcount_merge_later(tally_thread_state *thread);
+/* What the thread has dropped of others reaches their queues; the same for what dies by that. */
+extern void tally_refcount_push(tally_thread_state *thread);
 extern void tally_refcount_merge_blocked_later(tally_thread_state *thread);
 /* World stopped: all queues are merged. Once the world runs: what died by that is destroyed.
  *     tally_refcount_dead tally_refcount_merge_stopped(void);

@@ -126,6 +126,8 @@ const char tally_parked[] = "parked at a safepoint";
 /* ---- hooks of a thread and of the run time -------------------------------- */
 
 void tally_locking_safepoint(tally_thread_state *thread) {
+    /* What it has dropped is pushed first: it may be so much that the thread has to wait here. */
+    if (tally_load_relaxed(&thread->head.breaker) & TALLY_BREAK_MERGE) tally_refcount_push(thread);
     if (tally_world_has_to_wait(true)) {
         tally_become_blocked(thread, tally_parked);
         become_running(thread, true);

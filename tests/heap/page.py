@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """page.py TOOL BACKEND=KNOWN DRIVER: looks at the page of a known heap, and of one of a million
 objects, in headless Chromium: tables are sorted, the graph goes on by click and by key, all is
-there without script, and it is small. AXE=FILE, axe-core's axe.min.js: it finds no violation either.
+there without script, and it is small. AXE=FILE, axe-core's axe.min.js: it finds no violation.
 
 Exit status 77 where chromium is not installed, or where the driver is missing.
 """

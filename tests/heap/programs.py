@@ -42,7 +42,8 @@ PROGRAMS = {
         append second own; drop shared; drop own""",
     'a long way and a short one': """
         node start; node one; node two; node end; list tail; slot start 0 one; slot one 0 two
-        slot two 0 end; slot start 1 end; slot end 0 tail; drop one; drop two; drop end; drop tail""",
+        slot two 0 end; slot start 1 end; slot end 0 tail;
+        drop one; drop two; drop end; drop tail""",
     'a parent and its children': """
         node parent; list children; node a; node b; dict about; slot parent 0 children
         append children a; append children b; slot a 0 parent; slot b 0 parent; slot b 1 about

@@ -73,6 +73,7 @@ bool thread_list;          /* held */
 byte open;                  /* what the batcher has dropped and not pushed yet */
 byte batcher;
 bool in_op;                 /* the batcher cannot be stopped */
+bool stopped;               /* the world */
 #endif
 /* For the assertions only. */
 byte refs[2];               /* references that threads hold */
@@ -547,7 +548,7 @@ proctype other(bool more) {
 
 #if BATCH
     if
-    :: !more -> atomic { batcher = _pid; in_op = true }
+    :: !more -> atomic { !stopped -> batcher = _pid; in_op = true }
     :: else
     fi;
 #endif
@@ -575,7 +576,7 @@ proctype other(bool more) {
 #if BATCH
     /* A safepoint, or none. */
     if
-    :: !more -> in_op = false; in_op = true
+    :: !more -> in_op = false; atomic { !stopped -> in_op = true }
     :: else
     fi;
 #endif
@@ -606,14 +607,14 @@ proctype stopper() {
 #if BATCH
             /* The world is stopped, if no thread is in an operation. */
             if
-            :: atomic { !in_op && !thread_list -> thread_list = true };
+            :: atomic { !in_op && !thread_list -> thread_list = true; stopped = true };
                 take_queue(OTHER, gone);
 #ifndef STOP_WITHOUT_OPEN
                 take_open(OTHER, gone);
 #else
                 open = 0;
 #endif
-                thread_list = false
+                atomic { thread_list = false; stopped = false }
             :: true
             fi;
 #endif

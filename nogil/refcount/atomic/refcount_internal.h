@@ -136,6 +136,7 @@ typedef char tally_refcount_dead;
 static inline tally_refcount_dead tally_refcount_merge_stopped(void) { return 0; }
 static inline void tally_refcount_destroy(tally_refcount_dead dead) {}
 static inline void tally_refcount_merge_later(struct tally_thread_state *thread) {}
+static inline void tally_refcount_push(struct tally_thread_state *thread) {}
 static inline void tally_refcount_merge_blocked_later(struct tally_thread_state *thread) {}
 
 #endif

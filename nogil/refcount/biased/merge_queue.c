@@ -221,8 +221,12 @@ void tally_refcount_safepoint(tally_thread_state *thread) {
     tally_sampling_safepoint(thread);
 }
 
-void tally_refcount_merge_later(tally_thread_state *thread) {
+void tally_refcount_push(tally_thread_state *thread) {
     tally_merge_push_open(thread, tally_merge_defer);
+}
+
+void tally_refcount_merge_later(tally_thread_state *thread) {
+    tally_refcount_push(thread);
     tally_merge_defer(tally_merge_take_queue(thread));
 }
 

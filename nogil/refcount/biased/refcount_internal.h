@@ -318,6 +318,7 @@ bool tally_refcount_detach(struct tally_thread_state *thread);
 void tally_refcount_safepoint(struct tally_thread_state *thread);
 bool tally_refcount_pending(struct tally_thread_state *thread);
 void tally_refcount_merge_later(struct tally_thread_state *thread);
+void tally_refcount_push(struct tally_thread_state *thread);
 void tally_refcount_merge_blocked(struct tally_thread_state *thread);
 void tally_refcount_merge_blocked_later(struct tally_thread_state *thread);
 bool tally_refcount_dealloc_pending(struct tally_thread_state *thread);
