@@ -12,7 +12,8 @@
  * all), drops its references in any order and exits. Two other threads drop the references that
  * they were given; one may count a reference more. One thread claims the slot as a stop of the
  * world does (STOPPER). With GIVE the second of the others has no reference to X, and the first
- * gives one to the owner. Full state space.
+ * gives one to the owner. With BATCH the second of the others may collect what it drops, and pushes
+ * it before it ends; the stopper takes what it has collected. Full state space.
  *
  * Safety: no object dies with a reference left, or twice, or is touched when it is dead (no store
  * to its words either). A refcount becomes merged once. Nothing is lost: when the
