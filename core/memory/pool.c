@@ -14,10 +14,8 @@ const unsigned char tally_link_offset[TALLY_KINDS] = {sizeof(tally_object), size
 /* This pool is always full, so the fast path needs no test for "no pool yet". */
 static tally_pool no_pool;
 
-/* Empty pools of a heap, all classes together: half a megabyte. docs/design/allocator.md has what
- * that gives. */
-enum { KEPT_POOLS = 16 };
 enum {
+    KEPT_POOLS = 16, /* Empty ones of a heap, all classes together; docs/design/allocator.md. */
     SERVE_EACH = 64, /* Blocks pushed to a heap before a thread looks after it. */
     BEHIND = 1024,   /* The same while its thread runs. */
     /* Blocks taken home per claim: the claimed thread waits for its end. */
@@ -398,9 +396,9 @@ void tally_memory_free_remote(tally_pool *pool, void *block) {
         tally_heap_profile_freed(pool, block);
         return;
     }
+    tally_thread_state *thread = tally_thread_slot(tally_pool_owner(pool));
     uint64_t count;
     tally_heap_current()->rests = 0;
-    tally_thread_state *thread = tally_thread_slot(tally_pool_owner(pool));
     push_remote(&thread->heap, block, tally_link_offset[pool->kind], &count);
     if (TALLY_UNLIKELY(count % SERVE_EACH == 0)) look_after(thread, count);
 }
@@ -415,8 +413,10 @@ void tally_memory_free_remote(tally_pool *pool, void *block) {
 
 #endif
 
-/* What the thread freed since its last rest may be the last blocks of threads that are gone. */
+/* What the thread freed since its last rest may be the last blocks of threads that are gone. What
+ * others freed here may be too little for them to look after, and hold many pools. */
 void tally_heap_rest(tally_heap *heap) {
+    if (tally_remote_block(tally_load_relaxed(&heap->remote))) tally_heap_drain(heap);
     if (heap->rests == 2 || ++heap->rests < 2) return;
     give_back_all_empty(heap);
     settle_others(false);
