@@ -277,7 +277,8 @@ int tally_heap_profile_start(ptrdiff_t bytes) {
     if (bytes < 0) return tally_fail(TALLY_VALUE_ERROR, "a heap profile of every %td bytes", bytes);
     tally_stack_walk(&(const void *){NULL}, 1); /* the first walk may take memory */
     table living, sites;
-    bool good = make_table(&living) & make_table(&sites), on = false;
+    bool good = make_table(&living), on = false;
+    good = make_table(&sites) && good; /* both are freed below */
     if (good) {
         tally_stop_the_world();
         on = tally_load_relaxed(&tally_heap_profiling);
