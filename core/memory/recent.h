@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * recent.h: where the layout has TALLY_RECENT_POOLS, the pools of containers that a heap's thread
- * took blocks from of late. Its young objects are there (nogil/gc/young.c).
+ * took blocks from of late. Its young objects are there (nogil/gc/young_collection.c).
  *
  * Invariant: a pool in the list `recent` of a heap belongs to that heap.
  */

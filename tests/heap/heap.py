@@ -12,19 +12,12 @@ import tempfile
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import snapshot
+from verdict import end, judge
 
 tool = sys.argv[1]
 programs = dict(word.split('=', 1) for word in sys.argv[2:] if '=' in word)
 golden = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'golden.txt')
 folder = tempfile.TemporaryDirectory()
-failures = 0
-
-
-def judge(good, *about):
-    global failures
-    if not good:
-        failures += 1
-        print('FAILED:', *about, file=sys.stderr)
 
 
 def run(*words, status=0):
@@ -285,4 +278,4 @@ for words in ('values', '1'), ('values', '2'), ('random', '1'):
 check_damage(paths[list(programs)[0]])
 check_arguments(paths[list(programs)[0]])
 check_older(paths[list(programs)[0]])
-sys.exit(failures > 0)
+end()

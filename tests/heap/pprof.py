@@ -2,12 +2,15 @@
 """A reader of heap profiles, written after docs/reference/heap-profile.md and pprof's profile.proto
 alone."""
 
+from snapshot import Reader
 
-class Message:
+
+class Message(Reader):
     """The fields of a protobuf message: lists of numbers and bytes by field number."""
 
     def __init__(self, data):
-        self.data, self.at, self.fields = data, 0, {}
+        super().__init__(data)
+        self.fields = {}
         while self.at < len(data):
             key = self.number()
             assert key & 7 in (0, 2), key
@@ -17,16 +20,6 @@ class Message:
                 self.at += value
                 value = data[self.at - value : self.at]
             self.fields.setdefault(key >> 3, []).append(value)
-
-    def number(self):
-        result = shift = 0
-        while True:
-            byte = self.data[self.at]
-            self.at += 1
-            result |= (byte & 127) << shift
-            if byte < 128:
-                return result
-            shift += 7
 
     def all(self, field):
         return self.fields.get(field, [])

@@ -15,6 +15,7 @@ import tempfile
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import snapshot
+from verdict import end, judge
 
 TYPES = 'Node', 'list', 'dict', 'tuple'
 PROGRAMS = {
@@ -49,14 +50,6 @@ PROGRAMS = {
         append children a; append children b; slot a 0 parent; slot b 0 parent; slot b 1 about
         set about 7 a; drop children; drop a; drop b; drop about""",
 }
-failures = 0
-
-
-def judge(good, *about):
-    global failures
-    if not good:
-        failures += 1
-        print('FAILED:', *about, file=sys.stderr)
 
 
 def lines_of(program):
@@ -213,7 +206,7 @@ def main():
             first = next(iter(by_backend.values()))
             for backend, answers in by_backend.items():
                 judge(answers == first, title, backend, answers, first)
-    sys.exit(failures > 0)
+    end()
 
 
 main()

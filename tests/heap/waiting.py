@@ -9,21 +9,15 @@ import tempfile
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import snapshot
+from verdict import end, judge
 
-tool, failures = sys.argv[1], 0
+tool = sys.argv[1]
 programs = dict(word.split('=', 1) for word in sys.argv[2:])
 AGE = r'[\d.]+ (ns|µs|ms|s)|0'
 IN_QUEUE = rf'in a merge queue +thread 2  running +1 +\S+ bytes +({AGE})$'
 HOME = r'freed by another thread +thread 3  in a blocking region for \S+ m?s +\d+ +\S+ \S+ +–$'
 BATCH = r'retired, until a grace period has passed +thread 2  not yet at a safepoint +– +\S+ \S+ +'
 BATCH += rf'({AGE})$'
-
-
-def judge(good, *about):
-    global failures
-    if not good:
-        failures += 1
-        print('FAILED:', *about, file=sys.stderr)
 
 
 with tempfile.TemporaryDirectory() as folder:
@@ -52,4 +46,4 @@ with tempfile.TemporaryDirectory() as folder:
             judge('What waits\nnone\n' in text, backend, text)
         counted = re.search(r'Counted per thread\ntype ', text)
         judge((counted is not None) == owners, backend, text)
-sys.exit(failures > 0)
+end()

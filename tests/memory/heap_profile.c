@@ -5,22 +5,10 @@
  */
 #include "cycles.h"
 #include "instrument/failpoint.h"
+#include "scratch_file.h"
 
-#include <sys/stat.h>
 #include <sys/wait.h>
 
-static char path[64];
-
-static void make_path(void) {
-    strcpy(path, "/tmp/tally-heap-XXXXXX");
-    int file = mkstemp(path);
-    check(file >= 0);
-    close(file);
-}
-static off_t size_of(const char *name) {
-    struct stat about;
-    return stat(name, &about) == 0 ? about.st_size : -1;
-}
 /* How many bytes the file has. */
 static off_t written(void) {
     make_path();

@@ -4,22 +4,10 @@
  * the file is looked at by tests/heap, with a reader of its own.
  */
 #include "cycles.h"
+#include "scratch_file.h"
 
 #include <fcntl.h>
-#include <sys/stat.h>
 
-static char path[64];
-
-static void make_path(void) {
-    strcpy(path, "/tmp/tally-heap-XXXXXX");
-    int file = mkstemp(path);
-    check(file >= 0);
-    close(file);
-}
-static off_t size_of(const char *name) {
-    struct stat about;
-    return stat(name, &about) == 0 ? about.st_size : -1;
-}
 static tally_heap_result taken(void) {
     tally_heap_result result = {0};
     check_int(tally_heap_snapshot(path, &result), 0);

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * owner_exit.c: merges in place of an owner that cannot: the owner is blocked or gone, or there is
- * no memory for an entry of its merge queue.
+ * owner_exit.c: how an object that another thread has dropped gets to its owner, which may be about
+ * to exit: to the owner's queue, by itself or in a batch, while the owner runs; else it is merged
+ * in the owner's place. So it is where the owner is blocked or gone, or there is no memory for a
+ * batch.
  *
  * Invariants:
  *  - An object of owner T is merged by T itself; by the thread that has claimed T while T is
