@@ -539,6 +539,7 @@ int tally_gc_remove_callback(tally_gc_callback callback, void *context);
     X(lock_waits)         /* parked waits for an object's lock */                                  \
     X(lock_handovers)     /* of these, ended since it was the waiter's turn */                     \
     X(lock_revocations)   /* biased locks taken from an owner that ran, one membarrier each */     \
+    X(turn_waits)         /* of threads that contend, for their turns */                           \
     X(gil_waits)          /* waits for the GIL */                                                  \
     X(gil_requests)       /* requests to the holder to let go */                                   \
     X(gil_handovers)      /* times the GIL went to another thread */                               \
@@ -555,9 +556,11 @@ int tally_gc_remove_callback(tally_gc_callback callback, void *context);
     X(gc_found)           /* unreachable objects they found */                                     \
     X(adopted)            /* objects that went to the thread that uses them; biased */             \
     X(made_per_thread)    /* contended objects that went to per-thread refcounts; biased */        \
+    X(safepoints)         /* calls of tally_safepoint; biased, else as those below */              \
     /* nanoseconds of all threads together */                                                      \
     X(gil_wait_ns)        /* waits for the GIL */                                                  \
     X(lock_wait_ns)       /* parked waits for objects' locks */                                    \
+    X(turn_wait_ns)       /* waits of threads that contend, for their turns */                     \
     X(grace_wait_ns)      /* waits for a grace period */                                           \
     X(stopped_ns)         /* of threads that the world's stops held */                             \
     X(gc_ns)              /* of the threads that collected, in their collections */
@@ -575,7 +578,6 @@ int tally_gc_remove_callback(tally_gc_callback callback, void *context);
     X(allocations)        /* blocks */                                                             \
     X(frees_local)        /* blocks of the thread's own heap */                                    \
     X(frees_remote)       /* blocks of another thread's heap */                                    \
-    X(safepoints)         /* calls of tally_safepoint */                                           \
     X(per_thread_increfs) /* in the thread's array: of classes, deferred or contended objects */   \
     X(per_thread_decrefs) /* the same */                                                           \
     X(merge_ns)           /* an owner's merging of its queue */                                    \

@@ -89,12 +89,14 @@ enum {
     TALLY_EVENT_frees_remote,
     TALLY_EVENT_safepoints,
     TALLY_EVENT_lock_handovers,
+    TALLY_EVENT_turn_waits,
     TALLY_EVENT_adopted,
     TALLY_EVENT_made_per_thread,
     TALLY_EVENT_per_thread_increfs,
     TALLY_EVENT_per_thread_decrefs,
     TALLY_EVENT_gil_wait_ns,
     TALLY_EVENT_lock_wait_ns,
+    TALLY_EVENT_turn_wait_ns,
     TALLY_EVENT_stopped_ns,
     TALLY_EVENT_grace_wait_ns,
     TALLY_EVENT_gc_ns,
@@ -111,6 +113,11 @@ _Static_assert(TALLY_EVENTS <= 48, "room for every event");
 #else
 #    define TALLY_DETAILED     0
 #    define TALLY_DETAIL(name) ((void)0)
+#endif
+#if TALLY_TURNS
+#    define TALLY_COUNT_SAFEPOINT() TALLY_EVENT(safepoints)
+#else
+#    define TALLY_COUNT_SAFEPOINT() TALLY_DETAIL(safepoints)
 #endif
 
 /* Not for programs. The caller holds a reference, and has lost compare-and-swaps. */
@@ -227,7 +234,7 @@ void tally_safepoint_slow(void);
 /* A place where the GIL may change hands, the world may stop, and the thread does work that others
  * have left for it: finalizers may run. */
 static inline void tally_safepoint(void) {
-    TALLY_DETAIL(safepoints);
+    TALLY_COUNT_SAFEPOINT();
     TALLY_ENDS_BORROWS();
     /* relaxed: the thread that set a bit published the cause under a lock or with seq_cst, which
      * the slow path takes */

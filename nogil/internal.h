@@ -3,6 +3,7 @@
 #ifndef TALLY_NOGIL_INTERNAL_H
 #define TALLY_NOGIL_INTERNAL_H
 
+#include "locking/turns.h"
 #include "objects/object.h"
 
 /* The locks of the weak references to several objects; a set has the bits of their locks. */
@@ -12,8 +13,9 @@ void tally_weak_unlock_all(uint64_t bits);
 
 void tally_locks_start(void);
 void tally_locks_attach(tally_locking_thread *self);
-void tally_critical_suspend(tally_thread_state *thread);
-void tally_slices_give_up(tally_thread_state *thread); /* it keeps no lock any more */
+/* False: they held nothing, and need no resume. */
+bool tally_critical_suspend(tally_thread_state *thread);
+void tally_kept_locks_give_up(tally_thread_state *thread); /* it keeps no lock any more */
 void tally_critical_resume(tally_thread_state *thread);
 /* Around a wait of the run time: runs no foreign code. The caller suspends critical sections. */
 void tally_wait_begin(tally_thread_state *thread, const char *doing);

@@ -6,20 +6,22 @@
 #include "layout/heap.h"
 #include "tally.h"
 
-enum { TALLY_SLICES = 8 };
+enum { TALLY_KEPT_LOCKS = 8 };
 
 /* A field without another comment is its own thread's alone. */
 typedef struct tally_locking_thread {
-    /* The object whose lock it is in by bias or in a slice; others read it to take the lock. */
+    /* The object whose lock it is in by bias or by its note; others read it to take the lock. */
     _Atomic(tally_object *) biased_hold;
     /* Objects whose locks it keeps, each where its address says. Changed under the mutex of the
-     * object's bucket, by the thread itself or by the one that takes the lock: slices.c. */
-    _Atomic(tally_object *) slices[TALLY_SLICES];
-    _Atomic uint32_t slice_uses; /* entries in slices; wraps */
-    uint8_t taken;               /* locks, by compare-and-swap; wraps */
-    bool alone;                  /* it is to keep the lock of the sampled object */
-    _Atomic uint64_t alone_from; /* before then it keeps no lock alone */
-    tally_object *sampled;       /* whose lock it took when it last looked; never followed */
+     * object's bucket, by the thread itself or by the one that takes the lock: kept_lock.c. */
+    _Atomic(tally_object *) kept[TALLY_KEPT_LOCKS];
+    uint8_t taken;                 /* locks, by compare-and-swap; wraps */
+    bool keeps;                    /* it is to keep the lock of the sampled object */
+    _Atomic uint64_t keeps_from;   /* before then it keeps none */
+    uint32_t contended;            /* slow paths since it looked at the clock; turns.c */
+    uint64_t looked_at;            /* when that was */
+    _Atomic uint64_t contended_at; /* the same, if it contended then; 0: it did not */
+    tally_object *sampled;         /* whose lock it took when it last looked; never followed */
     _Atomic uint8_t bias; /* a lock byte that is biased to this slot now; goes up while it lives */
     _Atomic uint8_t bias_over;    /* biases up to this one are over; 0: none is */
     _Atomic uint8_t lock_initial; /* byte of a new container: biased, unless many were revoked */

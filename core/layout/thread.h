@@ -27,6 +27,7 @@ enum {
     TALLY_BREAK_STOP = 4,     /* the world is to stop */
     TALLY_BREAK_MERGE = 8,    /* objects wait in the merge queue */
     TALLY_BREAK_QUIESCE = 16, /* a grace period is under way, or others freed much into its heap */
+    TALLY_BREAK_TURN = 64,    /* other threads contend with it, and they take turns */
     TALLY_BREAK_KEPT = 32, /* it keeps references until then; it alone sets and clears this bit */
 };
 

@@ -32,7 +32,7 @@ bool tally_critical_holds(tally_object *object) {
 }
 
 static bool section_try(tally_object *object) {
-    return object == NULL || tally_slice_hold(object) || tally_lock_try(object);
+    return object == NULL || tally_kept_lock_hold(object) || tally_lock_try(object);
 }
 static void section_unlock(tally_object *object) {
     if (object) tally_unlock_object(object, TALLY_TOKEN_HELD);
@@ -44,10 +44,14 @@ static void section_release(tally_critical *section) {
     section->held = 0;
 }
 
-void tally_critical_suspend(tally_thread_state *thread) {
-    for (tally_critical *section = thread->critical; section; section = section->outer)
+bool tally_critical_suspend(tally_thread_state *thread) {
+    bool held = false;
+    for (tally_critical *section = thread->critical; section; section = section->outer) {
+        held |= section->held;
         section_release(section);
-    tally_slices_give_up(thread);
+    }
+    tally_kept_locks_give_up(thread);
+    return held;
 }
 
 /*

@@ -15,11 +15,9 @@
  * running owner made and hands over are not revoked one by one. (Bulk revocation: Russell and
  * Detlefs 2006.) Epochs of a slot only go up. After the last one it biases no more.
  *
- * A lock that threads contend for is kept by one of them for a slice of time (slices.c): the byte
- * stays held, and the thread enters as by bias, with its own note of the object in place of the
- * byte. A thread that waits takes the lock as a bias is revoked. Without owners the keeper looks
- * for its note once the compare-and-swap has failed (tally_lock_slow). Where there are owners a
- * lock that one thread alone takes, but not the owner, is kept in the same way, without an end.
+ * A lock that one thread alone takes, but not the owner, is kept by that thread (kept_lock.c): the
+ * byte stays held, and the thread enters as by bias, with its own note of the object in place of
+ * the byte. Another thread takes the lock as a bias is revoked.
  *
  * Invariants:
  *  - The bias of a byte ends once in an object's life, by compare-and-swap. The bit BIASED stays
@@ -51,7 +49,7 @@ enum {
 /* NESTED: a critical section of this thread has it. WAITED: the wait suspended sections. */
 enum {
     TALLY_TOKEN_BIASED,
-    TALLY_TOKEN_SLICED,
+    TALLY_TOKEN_KEPT,
     TALLY_TOKEN_HELD,
     TALLY_TOKEN_NESTED,
     TALLY_TOKEN_WAITED
@@ -77,9 +75,9 @@ static inline bool tally_is_private(unsigned token) {
 }
 
 /* Where the thread says that it keeps the lock of this object. */
-static inline _Atomic(tally_object *) *tally_slice_of(tally_locking_thread *self,
-                                                      tally_object *object) {
-    return &self->slices[(uintptr_t)object / 32 % TALLY_SLICES];
+static inline _Atomic(tally_object *) *tally_kept_lock_of(tally_locking_thread *self,
+                                                          tally_object *object) {
+    return &self->kept[(uintptr_t)object / 32 % TALLY_KEPT_LOCKS];
 }
 
 #ifdef TALLY_LOCKS_OFF
@@ -117,19 +115,18 @@ static inline bool tally_lock_biased(tally_locking_thread *self, tally_object *o
     return false;
 }
 
-/* As by bias, with the thread's slice in place of the lock byte. */
-static inline bool tally_lock_sliced(tally_locking_thread *self, tally_object *object) {
-    _Atomic(tally_object *) *slice = tally_slice_of(self, object);
-    if (TALLY_LIKELY(tally_load_relaxed(slice) != object)) return false;
+/* As by bias, with the thread's note in place of the lock byte. */
+static inline bool tally_lock_kept(tally_locking_thread *self, tally_object *object) {
+    _Atomic(tally_object *) *note = tally_kept_lock_of(self, object);
+    if (TALLY_LIKELY(tally_load_relaxed(note) != object)) return false;
     /* release: pairs with the taker's acquire */
     tally_store_release(&self->biased_hold, object);
     /* The taker must see the store before this load: its membarrier sees to that. */
     atomic_signal_fence(memory_order_seq_cst);
-    TALLY_FAILPOINT(slice_marked);
+    TALLY_FAILPOINT(kept_lock_marked);
     /* relaxed: the thread got the lock by itself, in its slow path */
-    if (TALLY_LIKELY(tally_load_relaxed(slice) == object)) {
-        tally_store_relaxed(&self->slice_uses, tally_load_relaxed(&self->slice_uses) + 1);
-        TALLY_FAILPOINT(slice_inside);
+    if (TALLY_LIKELY(tally_load_relaxed(note) == object)) {
+        TALLY_FAILPOINT(kept_lock_inside);
         return true;
     }
     tally_store_release(&self->biased_hold, NULL);
@@ -141,7 +138,7 @@ static inline unsigned tally_lock_object(tally_object *object) {
     TALLY_CHECKED(tally_check_may_wait());
     tally_locking_thread *self = &tally_thread_current()->locking;
     if (tally_lock_biased(self, object)) return TALLY_TOKEN_BIASED;
-    if (TALLY_REFCOUNT_HAVE_OWNERS && tally_lock_sliced(self, object)) return TALLY_TOKEN_SLICED;
+    if (TALLY_REFCOUNT_HAVE_OWNERS && tally_lock_kept(self, object)) return TALLY_TOKEN_KEPT;
     uint8_t expected = TALLY_LOCK_FREE;
     /* acquire: pairs with the release of unlock */
     if (TALLY_LIKELY(tally_cas_acquire(&object->lock, &expected, TALLY_LOCK_HELD))) {
@@ -161,17 +158,14 @@ static inline void tally_unlock_fast(tally_object *object) {
 }
 
 static inline void tally_unlock_object(tally_object *object, unsigned token) {
-    if (TALLY_REFCOUNT_HAVE_OWNERS && TALLY_LIKELY(token <= TALLY_TOKEN_SLICED)) {
+    if (TALLY_REFCOUNT_HAVE_OWNERS && TALLY_LIKELY(token <= TALLY_TOKEN_KEPT)) {
         /* release: pairs with the acquire of the thread that takes the lock, which then sees all
          * that was done inside */
         tally_store_release(&tally_thread_current()->locking.biased_hold, NULL);
         return;
     }
     if (TALLY_UNLIKELY(token != TALLY_TOKEN_HELD)) {
-        if (!TALLY_REFCOUNT_HAVE_OWNERS && token == TALLY_TOKEN_SLICED) /* release: as above */
-            tally_store_release(&tally_thread_current()->locking.biased_hold, NULL);
-        else if (token == TALLY_TOKEN_WAITED)
-            tally_unlock_waited(object);
+        if (token == TALLY_TOKEN_WAITED) tally_unlock_waited(object);
         return;
     }
     uint8_t expected = TALLY_LOCK_HELD;

@@ -11,36 +11,27 @@ enum { TALLY_LOCK_SPINS = 40 }; /* looks at a lock before the thread sleeps or y
 bool tally_lock_revoke(tally_object *object, uint8_t lock);
 
 bool tally_lock_can_bias(void);
-/* The holder cannot enter by bias or in a slice any more; returns when it is not inside. */
+/* The holder cannot enter by bias or by its note any more; returns when it is not inside. */
 void tally_lock_wait_for_holder(tally_thread_state *holder, tally_object *object);
 
 /* parking.c. Takes a lock that another thread holds; suspends the caller's critical sections
  * first, and runs no foreign code. */
 void tally_lock_wait(tally_object *object);
 
-/* Threads that wait for the locks of some objects, and the turn of one of these locks. */
+/* Threads that wait for the locks of some objects, and the lock of one that a thread keeps. */
 typedef struct tally_lock_waiter {
     struct tally_lock_waiter *next;
     tally_object *object;
-    tally_thread_state *thread;
     pthread_cond_t wake;
     bool woken, handed;
-    bool timed; /* it looks by itself whether it can take the lock */
     uint64_t since;
 } tally_lock_waiter;
 typedef struct tally_lock_bucket {
     _Alignas(64) pthread_mutex_t mutex; /* guards all below */
     tally_lock_waiter *first;
-    tally_object *object;       /* whose lock has a turn; NULL: none. The address may be stale */
-    tally_thread_state *thread; /* whose turn it is */
-    uint64_t end;               /* of the slice */
-    uint32_t uses;              /* the thread's slice_uses at its begin */
-    bool kept;                  /* the thread keeps the lock: it is in no operation, or by slice */
-    bool due;           /* the slice was over and the lock in use: the next unlock hands it over */
-    bool alone;         /* without an end: no other thread has wanted the lock since */
-    unsigned idle;      /* slices, one after the other, that were of little use */
-    tally_object *cold; /* its lock is not kept before then; never followed */
-    uint64_t cold_until;
+    tally_object *object; /* whose lock a thread keeps; NULL: none. The address may be stale */
+    tally_thread_state *keeper;
+    bool kept; /* the keeper has the note; false: it is in a critical section */
 } tally_lock_bucket;
 tally_lock_bucket *tally_lock_bucket_of(tally_object *object);
 /* The bucket's mutex is held, here and below. NULL: no thread waits for the object. */
@@ -48,22 +39,16 @@ tally_lock_waiter *tally_lock_first_waiter(tally_lock_bucket *bucket, tally_obje
 /* Unlocks, for the first waiter if any; it is handed the lock if it waited long. */
 void tally_lock_let_go(tally_lock_bucket *bucket, tally_object *object);
 
-/* slices.c. By the thread that holds the lock, instead of an unlock. False: it has to let go. */
-bool tally_slice_keep(tally_lock_bucket *bucket, tally_object *object);
-/* The calling thread unlocks, and `next` waits. True: the lock is handed to `next`, as its turn. */
-bool tally_slice_pass(tally_lock_bucket *bucket, tally_lock_waiter *next);
-/* The waiter, which is queued: how long it is to wait for its turn; 0: until it is woken. */
-uint64_t tally_slice_patience(tally_lock_bucket *bucket, tally_lock_waiter *waiter);
-/* The waiter's turn begins when it runs. */
-void tally_slice_begin(tally_lock_bucket *bucket, tally_object *object, tally_thread_state *thread);
-/* It is the waiter's turn: ends the slice. The thread that kept the lock; NULL: not yet. */
-tally_thread_state *tally_slice_end(tally_lock_bucket *bucket, tally_lock_waiter *waiter);
-/* Without the mutex. Takes the lock if another thread keeps it alone. */
-bool tally_slice_take_alone(tally_object *object);
+/* kept_lock.c. By the thread that holds the lock, instead of an unlock. False: it has to let go. */
+bool tally_lock_keep(tally_lock_bucket *bucket, tally_object *object);
+/* Another thread wants the lock, or the keeper gives it up. */
+void tally_kept_lock_end(tally_lock_bucket *bucket);
+/* Without the mutex. Takes the lock if another thread keeps it. */
+bool tally_kept_lock_take(tally_object *object);
 /* Without the mutex. This thread keeps the lock; true: from now on it holds it. */
-bool tally_slice_hold(tally_object *object);
-/* Without the mutex: a slice that takes the place of this object's in the thread is given up. */
-void tally_slice_make_room(tally_object *object);
+bool tally_kept_lock_hold(tally_object *object);
+/* Without the mutex: a lock whose note takes the place of this object's is given up. */
+void tally_kept_lock_make_room(tally_object *object);
 
 /* critical_section.c. A critical section of this thread holds the lock of the object. */
 bool tally_critical_holds(tally_object *object);
@@ -73,7 +58,7 @@ static inline bool tally_lock_try(tally_object *object) {
     if (tally_lock_byte_is_biased(lock)) return tally_lock_revoke(object, lock);
     if (lock & TALLY_LOCK_HELD)
         return TALLY_REFCOUNT_HAVE_OWNERS && (lock & TALLY_LOCK_PARKED) &&
-               tally_slice_take_alone(object);
+               tally_kept_lock_take(object);
     /* acquire: pairs with the release of unlock */
     return tally_cas_acquire(&object->lock, &lock, lock | TALLY_LOCK_HELD);
 }

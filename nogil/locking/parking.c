@@ -4,8 +4,7 @@
  *
  * The lock is one byte, which has no room for a queue. So a waiter sleeps in a bucket that the
  * lock's address chooses (WebKit's Parking Lot). A waiter that has waited for a millisecond is
- * handed the lock, so that others do not overtake it for ever (Go's mutex). An unlock that finds a
- * waiter may keep the lock for a slice instead: slices.c.
+ * handed the lock, so that others do not overtake it for ever (Go's mutex).
  *
  * Invariant: the byte has TALLY_LOCK_PARKED set, under the bucket's mutex, before its waiter
  * sleeps. An unlock that finds the bit set takes that mutex.
@@ -31,53 +30,25 @@ static void remove_waiter(tally_lock_bucket *bucket, tally_lock_waiter *waiter) 
     *link = waiter->next;
 }
 
-/* Takes the lock from the thread that keeps it; false: not yet. Releases the mutex if it does. */
-static bool take(tally_lock_bucket *bucket, tally_lock_waiter *self) {
-    tally_thread_state *holder = tally_slice_end(bucket, self);
-    if (!holder) return false;
-    remove_waiter(bucket, self);
-    /* The byte stays held. The bit stays in a turn, so that the unlock comes to the bucket. */
-    if (bucket->object != self->object && !tally_lock_first_waiter(bucket, self->object))
-        tally_and_relaxed(&self->object->lock, (uint8_t)~TALLY_LOCK_PARKED);
-    pthread_mutex_unlock(&bucket->mutex);
-    TALLY_FAILPOINT(slice_taken);
-    tally_lock_wait_for_holder(holder, self->object);
-    return true;
-}
-
-/* Sleeps until an unlock wakes this thread or it takes the lock; true if it has the lock. */
+/* Sleeps until an unlock wakes this thread; true if it was handed the lock. */
 static bool park(tally_object *object, uint64_t since) {
     TALLY_FAILPOINT(park);
     tally_lock_bucket *bucket = tally_lock_bucket_of(object);
     pthread_mutex_lock(&bucket->mutex);
     uint8_t lock = tally_load_relaxed(&object->lock);
     do {
-        if (!(lock & TALLY_LOCK_HELD)) {
+        if (!(lock & TALLY_LOCK_HELD) || (bucket->kept && bucket->object == object)) {
             pthread_mutex_unlock(&bucket->mutex);
             return false;
         }
     } while (!(lock & TALLY_LOCK_PARKED) &&
              !tally_cas_weak_relaxed(&object->lock, &lock, lock | TALLY_LOCK_PARKED));
     TALLY_FAILPOINT(parking);
-    tally_lock_waiter self = {.object = object,
-                              .thread = tally_thread_current(),
-                              .wake = PTHREAD_COND_INITIALIZER,
-                              .since = since};
+    tally_lock_waiter self = {.object = object, .wake = PTHREAD_COND_INITIALIZER, .since = since};
     tally_lock_waiter **last = &bucket->first;
     while (*last) last = &(*last)->next;
     *last = &self;
-    while (!self.woken) {
-        if (take(bucket, &self)) return true;
-        uint64_t patience = tally_slice_patience(bucket, &self);
-        struct timespec until = tally_deadline(patience);
-        self.timed = patience != 0;
-        if (self.timed)
-            pthread_cond_clockwait(&self.wake, &bucket->mutex, CLOCK_MONOTONIC, &until);
-        else
-            pthread_cond_wait(&self.wake, &bucket->mutex);
-    }
-    if (self.handed && bucket->object == object && bucket->thread == self.thread)
-        tally_slice_begin(bucket, object, self.thread);
+    while (!self.woken) pthread_cond_wait(&self.wake, &bucket->mutex);
     pthread_mutex_unlock(&bucket->mutex);
     return self.handed;
 }
@@ -85,11 +56,11 @@ static bool park(tally_object *object, uint64_t since) {
 void tally_lock_let_go(tally_lock_bucket *bucket, tally_object *object) {
     tally_lock_waiter *first = tally_lock_first_waiter(bucket, object);
     uint8_t after = TALLY_LOCK_FREE;
+    if (bucket->object == object) tally_kept_lock_end(bucket);
     if (first) {
         remove_waiter(bucket, first);
-        bool turn = tally_slice_pass(bucket, first);
-        if (turn || tally_lock_first_waiter(bucket, object)) after |= TALLY_LOCK_PARKED;
-        first->handed = turn || tally_now() - first->since > HAND_OVER_NS;
+        if (tally_lock_first_waiter(bucket, object)) after |= TALLY_LOCK_PARKED;
+        first->handed = tally_now() - first->since > HAND_OVER_NS;
         if (first->handed) after |= TALLY_LOCK_HELD;
         first->woken = true;
     }
@@ -100,14 +71,15 @@ void tally_lock_let_go(tally_lock_bucket *bucket, tally_object *object) {
 
 void tally_unlock_slow(tally_object *object) {
     TALLY_FAILPOINT(unlock_slow);
-    tally_slice_make_room(object);
+    tally_kept_lock_make_room(object);
     tally_lock_bucket *bucket = tally_lock_bucket_of(object);
     pthread_mutex_lock(&bucket->mutex);
-    if (!tally_slice_keep(bucket, object)) tally_lock_let_go(bucket, object);
+    if (!tally_lock_keep(bucket, object)) tally_lock_let_go(bucket, object);
     pthread_mutex_unlock(&bucket->mutex);
 }
 
 void tally_lock_wait(tally_object *object) {
+    tally_turns_contended(TALLY_LOCK_SAMPLE); /* it costs as much as that many locks taken */
     for (unsigned spins = 0; spins < TALLY_LOCK_SPINS; spins++) {
         if (tally_lock_try(object)) return;
         if (tally_load_relaxed(&object->lock) & TALLY_LOCK_PARKED) break;
@@ -134,8 +106,6 @@ void tally_lock_wait(tally_object *object) {
 }
 
 unsigned tally_lock_slow(tally_object *object) {
-    if (!TALLY_REFCOUNT_HAVE_OWNERS && tally_lock_sliced(&tally_thread_current()->locking, object))
-        return TALLY_TOKEN_SLICED;
     if (tally_critical_holds(object)) return TALLY_TOKEN_NESTED;
     if (tally_lock_try(object)) return TALLY_TOKEN_HELD;
     tally_lock_wait(object);

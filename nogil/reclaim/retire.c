@@ -190,20 +190,11 @@ static bool has_to_throttle(tally_thread_state *thread) {
            (self->throttle_requested || (retired_any(self) && is_too_much(self)));
 }
 
-/* True: sections were held, and the caller resumes them. */
-static bool suspend_sections(tally_thread_state *thread) {
-    bool held = false;
-    for (tally_critical *section = thread->critical; section; section = section->outer)
-        held |= section->held;
-    if (held) tally_critical_suspend(thread);
-    return held;
-}
-
 static void flush_or_throttle(tally_thread_state *thread, bool safepoint) {
     tally_locking_thread *self = &thread->locking;
     if (!self->throttle_requested && !is_full(self)) return;
     if (has_to_throttle(thread) && (safepoint || !thread->critical)) {
-        bool held = suspend_sections(thread);
+        bool held = tally_critical_suspend(thread);
         throttle(thread, self);
         if (held) tally_critical_resume(thread);
     } else if (is_full(self)) {
@@ -290,7 +281,7 @@ void tally_reclaim_before_blocking(tally_thread_state *thread) {
     tally_heap_rest(&thread->heap);
     tally_reclaim_free();
     if (has_to_throttle(thread)) {
-        suspend_sections(thread); /* until the blocked region ends */
+        tally_critical_suspend(thread); /* until the blocked region ends */
         throttle(thread, &thread->locking);
     }
     while (tally_refcount_dealloc_pending(thread)) tally_refcount_safepoint(thread);

@@ -23,6 +23,7 @@
  * store those, then read the status. One of the two sees the other. */
 void tally_become_blocked(tally_thread_state *thread, const char *doing) {
     TALLY_CHECKED(tally_check_may_wait());
+    tally_turns_leave(thread);
     tally_reclaim_offline(thread);
     tally_store_relaxed(&thread->locking.doing, doing);
     thread->locking.left_at = tally_trace_begin();
@@ -132,6 +133,7 @@ void tally_locking_safepoint(tally_thread_state *thread) {
         tally_become_blocked(thread, tally_parked);
         become_running(thread, true);
     }
+    tally_turns_safepoint(thread);
     tally_reclaim_safepoint(thread);
 }
 
@@ -141,17 +143,21 @@ void tally_locking_attach(tally_thread_state *thread) {
     tally_breaker_set(thread, TALLY_BREAK_QUIESCE); /* a grace period may be under way */
 }
 void tally_locking_detach(tally_thread_state *thread) {
-    tally_slices_give_up(thread); /* while the objects' memory cannot go */
+    tally_kept_locks_give_up(thread); /* while the objects' memory cannot go */
     tally_reclaim_detach(thread);
+    tally_store_relaxed(&thread->locking.contended_at, 0);
+    tally_turns_leave(thread);
 }
 
 int tally_locking_start(void) {
     tally_locks_start();
     tally_per_thread_start();
+    tally_turns_start();
     return 0;
 }
 void tally_locking_end(void) { tally_reclaim_end(); }
 void tally_locking_after_fork(void) {
+    tally_turns_start();
     tally_locks_start(); /* membarrier is registered per process */
 }
 

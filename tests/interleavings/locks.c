@@ -100,107 +100,20 @@ INTERLEAVING(no_gil, a_second_waiter_that_comes_during_an_unlock_is_woken_too) {
     finish(THIRD);
 }
 
-/* ---- a contended lock is kept for a slice ---- */
-
-/* OTHER keeps the lock of the list, and no thread waits. It took the lock from the owner, which
- * kept it when it had left its section. Without membarrier no lock is kept, nor biased. */
-static void set_scene_for_slice(void) {
-    set_scene_for_parking();
-    stop_at(OTHER, append_none, "parking");
-    release(OTHER, "parking"); /* it has the bucket's mutex until it sleeps */
-    tell(OWNER, leave_section);
-    finish(OTHER); /* although the owner does nothing */
-}
-static void check_four(void) { check_int(tally_list_length(list), 4); }
-
-static void waiter_waits_for_keeper(const char *point) {
-    set_scene_for_slice();
-    stop_at(OTHER, append_none, point);
-    stop_at(OWNER, append_none, "slice_taken");
-    move_on(OWNER, "slice_taken", "bias_wait");
-    release(OWNER, "bias_wait");
-    check(stands(OWNER));
-    release(OTHER, point);
-    finish(OWNER);
-    finish(OTHER);
-    tell(OWNER, check_four);
-}
-
-INTERLEAVING(has_bias, a_waiter_waits_for_a_keeper_that_has_marked_but_not_looked) {
-    waiter_waits_for_keeper("slice_marked");
-}
-
-INTERLEAVING(has_bias, a_waiter_waits_for_a_keeper_in_its_operation) {
-    waiter_waits_for_keeper("slice_inside");
-}
-
-INTERLEAVING(has_bias, a_keeper_that_comes_after_its_slice_was_ended_waits) {
-    set_scene_for_slice();
-    while_held(OWNER, append_none, "slice_taken") {
-        check_waits(OTHER, append_none);
-    }
-    finish(OTHER);
-    tell(OWNER, check_four);
-}
-
-INTERLEAVING(has_bias, a_keeper_that_begins_a_section_holds_the_lock) {
-    set_scene_for_slice();
-    tell(OTHER, enter_section);
-    check_waits(OWNER, append_none);
-    tell(OTHER, leave_section);
-    finish(OWNER);
-}
-
-static void check_lock_is_held(void) { check(list->lock != 0); }
-static void check_lock_is_free(void) { check_int(list->lock, 0); }
-
-INTERLEAVING(has_bias, a_keeper_that_blocks_gives_the_lock_up) {
-    set_scene_for_slice();
-    tell(OWNER, check_lock_is_held);
-    tell(OTHER, block);
-    tell(OWNER, check_lock_is_free);
-    tell(OTHER, unblock);
-}
-
-INTERLEAVING(has_bias, a_keeper_that_exits_gives_the_lock_up) {
-    set_scene_for_slice();
-    tell(OTHER, detach);
-    tell(OWNER, check_lock_is_free);
-    tell(OTHER, attach);
-}
-
-/* Else its block might be another list by the time the keeper stores to the lock byte. */
-INTERLEAVING(has_bias, a_list_does_not_die_while_its_keeper_gives_the_lock_up) {
-    set_scene_for_slice();
-    stop_at(OTHER, block, "slice_given_up");
-    check_waits(OWNER, drop_list);
-    release(OTHER, "slice_given_up");
-    finish(OWNER);
-    finish(OTHER);
-    tell(OTHER, unblock);
-}
-
-INTERLEAVING(has_bias, a_stop_of_the_world_waits_for_no_keeper) {
-    set_scene_for_slice();
-    tell(THIRD, block);
-    begin(OTHER, safepoints_until_flag);
-    tell(OWNER, stop_world, clear_list);
-    raise_flag();
-    finish(OTHER);
-    tell(THIRD, unblock);
-}
-
 /* ---- a lock that one thread alone takes is kept ---- */
 
 enum { ENOUGH = 3 * 64 /* locks until a thread has met one twice in a row */ };
 static void append_enough(void) {
     for (int i = 0; i < ENOUGH; i++) append_none();
 }
-static void check_enough(void) { check_int(tally_list_length(list), 1 + ENOUGH + 3); }
+static void check_all_appended(void) { check_int(tally_list_length(list), 1 + ENOUGH + 2); }
+static void check_lock_is_held(void) { check(list->lock != 0); }
+static void check_lock_is_free(void) { check_int(list->lock, 0); }
 
+/* OTHER keeps the lock of the owner's list. Without membarrier no lock is kept, nor biased. */
 static void set_scene_for_keeper(void) {
     tell(OWNER, make_list);
-    while_held(OTHER, append_enough, "slice_kept")
+    while_held(OTHER, append_enough, "lock_kept")
         ;
     tell(OWNER, check_lock_is_held);
 }
@@ -208,32 +121,63 @@ static void set_scene_for_keeper(void) {
 INTERLEAVING(has_bias, a_lock_that_one_thread_alone_takes_is_kept_until_another_wants_it) {
     set_scene_for_keeper();
     tell(OWNER, append_none, check_lock_is_free);
-    tell(OTHER, append_none);
-    tell(OWNER, append_none, check_lock_is_free, check_enough);
+    tell(OTHER, append_none, check_lock_is_free);
+    tell(OWNER, check_all_appended);
 }
 
-INTERLEAVING(has_bias, who_wants_a_lock_kept_alone_waits_for_a_keeper_in_its_operation) {
+static void taker_waits_for_keeper(const char *point) {
     set_scene_for_keeper();
-    stop_at(OTHER, append_none, "slice_inside");
-    stop_at(OWNER, append_none, "slice_taken");
-    move_on(OWNER, "slice_taken", "bias_wait");
+    stop_at(OTHER, append_none, point);
+    stop_at(OWNER, append_none, "kept_lock_taken");
+    move_on(OWNER, "kept_lock_taken", "bias_wait");
     release(OWNER, "bias_wait");
     check(stands(OWNER));
-    go_on(OTHER, "slice_inside");
+    release(OTHER, point);
     finish(OWNER);
+    finish(OTHER);
+    tell(OWNER, check_all_appended);
+}
+
+INTERLEAVING(has_bias, who_takes_a_kept_lock_waits_for_a_keeper_that_has_marked_but_not_looked) {
+    taker_waits_for_keeper("kept_lock_marked");
+}
+
+INTERLEAVING(has_bias, who_takes_a_kept_lock_waits_for_a_keeper_in_its_operation) {
+    taker_waits_for_keeper("kept_lock_inside");
+}
+
+INTERLEAVING(has_bias, a_keeper_that_comes_after_its_lock_was_taken_waits) {
+    set_scene_for_keeper();
+    while_held(OWNER, append_none, "kept_lock_taken") {
+        check_waits(OTHER, append_none);
+    }
+    finish(OTHER);
+    tell(OWNER, check_all_appended);
+}
+
+/* The unlock that keeps the lock wakes nobody. */
+INTERLEAVING(has_bias, no_thread_goes_to_sleep_for_a_lock_that_is_kept_meanwhile) {
+    tell(OWNER, make_list);
+    stop_at(OTHER, append_enough, "unlock_slow");
+    stop_at(OWNER, append_none, "park");
+    move_on(OTHER, "unlock_slow", "lock_kept");
+    release(OTHER, "lock_kept"); /* it has the bucket's mutex until then */
+    release(OWNER, "park");
+    finish(OWNER);
+    finish(OTHER);
 }
 
 static void enter_other_section(void) { tally_critical_begin(&sections[me->role], other_list); }
 
 /* To take the lock is no wait, which would suspend the section. */
-INTERLEAVING(has_bias, a_section_goes_on_while_an_operation_in_it_takes_a_lock_kept_alone) {
+INTERLEAVING(has_bias, a_section_goes_on_while_an_operation_in_it_takes_a_kept_lock) {
     set_scene_for_keeper();
     tell(OWNER, make_other_list, enter_other_section);
-    stop_at(OTHER, append_none, "slice_inside");
-    stop_at(OWNER, append_none, "slice_taken");
+    stop_at(OTHER, append_none, "kept_lock_inside");
+    stop_at(OWNER, append_none, "kept_lock_taken");
     check_waits(THIRD, enter_other_section);
-    release(OWNER, "slice_taken");
-    go_on(OTHER, "slice_inside");
+    release(OWNER, "kept_lock_taken");
+    go_on(OTHER, "kept_lock_inside");
     finish(OWNER);
     check(stands(THIRD));
     tell(OWNER, leave_section);
@@ -242,7 +186,7 @@ INTERLEAVING(has_bias, a_section_goes_on_while_an_operation_in_it_takes_a_lock_k
     tell(OWNER, drop_other_list);
 }
 
-INTERLEAVING(has_bias, who_wants_a_lock_kept_alone_waits_for_the_keepers_section) {
+INTERLEAVING(has_bias, a_keeper_that_begins_a_section_holds_the_lock) {
     set_scene_for_keeper();
     tell(OTHER, enter_section);
     check_waits(OWNER, append_none);
@@ -250,11 +194,45 @@ INTERLEAVING(has_bias, who_wants_a_lock_kept_alone_waits_for_the_keepers_section
     finish(OWNER);
 }
 
-INTERLEAVING(has_bias, a_thread_that_keeps_a_lock_alone_gives_it_up_before_it_blocks) {
+INTERLEAVING(has_bias, a_keeper_keeps_the_lock_again_after_its_section) {
+    set_scene_for_keeper();
+    tell(OTHER, enter_section, leave_section, check_lock_is_held);
+    tell(OWNER, append_none, check_lock_is_free);
+}
+
+INTERLEAVING(has_bias, a_keeper_that_blocks_gives_the_lock_up) {
     set_scene_for_keeper();
     tell(OTHER, block);
     tell(OWNER, check_lock_is_free);
     tell(OTHER, unblock);
+}
+
+INTERLEAVING(has_bias, a_keeper_that_exits_gives_the_lock_up) {
+    set_scene_for_keeper();
+    tell(OTHER, detach);
+    tell(OWNER, check_lock_is_free);
+    tell(OTHER, attach);
+}
+
+/* Else its block might be another list by the time the keeper stores to the lock byte. */
+INTERLEAVING(has_bias, a_list_does_not_die_while_its_keeper_gives_the_lock_up) {
+    set_scene_for_keeper();
+    stop_at(OTHER, block, "kept_lock_given_up");
+    check_waits(OWNER, drop_list);
+    release(OTHER, "kept_lock_given_up");
+    finish(OWNER);
+    finish(OTHER);
+    tell(OTHER, unblock);
+}
+
+INTERLEAVING(has_bias, a_stop_of_the_world_waits_for_no_keeper) {
+    set_scene_for_keeper();
+    tell(THIRD, block);
+    begin(OTHER, safepoints_until_flag);
+    tell(OWNER, stop_world, clear_list);
+    raise_flag();
+    finish(OTHER);
+    tell(THIRD, unblock);
 }
 
 /* ---- what is counted of contention ---- */

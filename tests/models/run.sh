@@ -147,17 +147,23 @@ epoch   fails NO_MEMBARRIER
 epoch   fails OVER_FIRST
 epoch   fails OVER_IS_BIAS
 epoch   fails STATUS_FIRST
-slice   holds
-slice   holds THREADS=3 ROUNDS=1
-slice   fails NO_MEMBARRIER
-slice   fails NO_WAIT
-slice   fails KEEPS_NOTE
-slice   fails ALONE_KEEPS
-slice   fails TAKES_ALONE_AT_ONCE
-slice   fails LOOK_FIRST
-slice   fails NO_SIGNAL THREADS=3 ROUNDS=1
-slice   fails SECTION_BY_NOTE
-slice   fails EXITS_WITH_SLICE
+kept    holds
+kept    holds THREADS=3 ROUNDS=1
+kept    fails NO_MEMBARRIER
+kept    fails NO_WAIT
+kept    fails KEEPS_NOTE
+kept    fails KEEPS_FROM_WAITER
+kept    fails SLEEPS_FOR_KEPT
+kept    fails LOOK_FIRST
+kept    fails SECTION_BY_NOTE
+kept    fails EXITS_KEEPING
+turns   holds
+turns   holds THREADS=2 STEPS=4 CHANGES=3
+turns   fails END_FORGETS_WAITERS
+turns   fails LEAVES_WITH_TURN
+turns   fails JOINS_FIRST
+turns   fails WAITS_WITHOUT_LOOK
+turns   fails NO_OVERTAKING
 section holds
 section fails NO_RESUME
 section fails SUSPEND_FIRST

@@ -795,6 +795,7 @@ static void pause_a_little(void) {
     } else if (draw(40) == 0) {
         for (volatile uint32_t i = draw(20000); i > 0; i--) {}
     }
+    if (draw(20) == 0) tally_turns_force(draw(3) != 0);
     TALLY_FAILPOINT(safepoint);
     tally_safepoint();
 }

@@ -153,4 +153,13 @@ void forget_deaths(void);
 /* A class whose finalizer counts in suite_deaths; its slots are a and b. */
 tally_object *mortal_class(void);
 
+/* nogil/locking/turns.h */
+#if TALLY_TURNS && defined TALLY_FAILPOINTS
+#    define SUITE_HAS_TURNS 1
+void tally_turns_force(bool turns);
+#else
+#    define SUITE_HAS_TURNS 0
+static inline void tally_turns_force(bool turns) { (void)turns; }
+#endif
+
 #endif

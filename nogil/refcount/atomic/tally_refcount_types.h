@@ -19,6 +19,11 @@ typedef struct tally_refcounts {
 #define TALLY_REFCOUNT_IMMORTAL \
     { TALLY_REFCOUNT_IMMORTAL_WORD }
 
+/* 1: threads that contend take turns; nogil/locking/turns.h. */
+#ifndef TALLY_TURNS
+#    define TALLY_TURNS 1
+#endif
+
 /* Its thread alone writes it. Two numbers, so that a drop need not wait for the processor to store
  * what the reference before it has counted; taken less dropped may be negative. */
 typedef struct tally_per_thread_count {

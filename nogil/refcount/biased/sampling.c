@@ -107,6 +107,7 @@ static void look(void) {
 bool tally_sample(tally_refcounts *refcount) {
     tally_thread_state *thread = tally_thread_current();
     thread->refcount.sampling.countdown = TALLY_SAMPLE_EVERY;
+    tally_turns_contended(TALLY_SAMPLE_EVERY);
     if (!seen_before(&thread->refcount.sampling, refcount) || thread->world_stopped ||
         tally_refcount_total(refcount) < 2)
         return false;

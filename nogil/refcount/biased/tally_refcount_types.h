@@ -42,6 +42,9 @@ enum { TALLY_OWNER_PER_THREAD = 0xfffd };
 #    define TALLY_SAMPLING TALLY_PER_THREAD_REFCOUNTS
 #endif
 
+/* 1: threads that contend take turns; nogil/locking/turns.h. */
+#define TALLY_TURNS TALLY_SAMPLING
+
 /* Its thread alone writes it. Two numbers, so that a drop need not wait for the processor to store
  * what the reference before it has counted; taken less dropped may be negative. */
 typedef struct tally_per_thread_count {

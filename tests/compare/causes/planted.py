@@ -9,7 +9,7 @@ import tempfile
 # The report's words and heads of columns, by cause.
 WORDS = {
     "gil": ("waits for the GIL", "GIL"),
-    "locks": ("waits for locks of objects", "locks"),
+    "locks": ("waits for locks of objects, and turns", "locks"),
     "counts": ("refcounts of shared objects", "counts"),
     "memory": ("memory that threads share", "shared memory"),
     "collector": ("the collector", "collector"),

@@ -62,7 +62,7 @@ static void carve(double *shares, enum cause from, enum cause to, double *left) 
 static void time_shares(struct runs runs, double shares[CAUSES]) {
     double wall = SUM(runs, time.wall);
     shares[CAUSE_GIL] = SUM(runs, time.gil) / wall;
-    shares[CAUSE_LOCKS] = SUM(runs, time.lock) / wall;
+    shares[CAUSE_LOCKS] = (SUM(runs, time.lock) + SUM(runs, time.turn)) / wall;
     shares[CAUSE_KERNEL] = SUM(runs, time.system) / wall;
     shares[CAUSE_COLLECTOR] = (SUM(runs, time.gc) + SUM(runs, time.stopped)) / wall;
     shares[CAUSE_MERGES] = SUM(runs, time.grace) / wall;

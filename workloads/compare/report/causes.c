@@ -17,7 +17,7 @@ static const struct {
 } causes[CAUSES] = {
     [CAUSE_OWN] = {"own work", "own work"},
     [CAUSE_GIL] = {"GIL", "waits for the GIL"},
-    [CAUSE_LOCKS] = {"locks", "waits for locks of objects"},
+    [CAUSE_LOCKS] = {"locks", "waits for locks of objects, and turns"},
     [CAUSE_COUNTS] = {"counts", "refcounts of shared objects"},
     [CAUSE_MEMORY] = {"shared memory", "memory that threads share"},
     [CAUSE_COLLECTOR] = {"collector", "the collector"},

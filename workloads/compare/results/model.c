@@ -67,6 +67,7 @@ static const struct {
     FIELD("time.slept", time.slept),
     FIELD("stats.gil_wait_ns", time.gil),
     FIELD("stats.lock_wait_ns", time.lock),
+    FIELD("stats.turn_wait_ns", time.turn),
     FIELD("stats.grace_wait_ns", time.grace),
     FIELD("stats.stopped_ns", time.stopped),
     FIELD("stats.stop_ns", time.stop),

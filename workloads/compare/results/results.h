@@ -53,11 +53,11 @@ struct collector {
 
 // Of all workers of a run during its samples, nanoseconds; the last two in a counting run alone.
 struct times {
-    double wall, user, system; // wall 0: not told
-    double ready;              // waited for a processor
-    double slept;              // how often a worker slept
-    double gil, lock, grace;   // waits
-    double stopped, stop, gc;  // held by a stop; waited for one; in collections
+    double wall, user, system;     // wall 0: not told
+    double ready;                  // waited for a processor
+    double slept;                  // how often a worker slept
+    double gil, lock, turn, grace; // waits
+    double stopped, stop, gc;      // held by a stop; waited for one; in collections
     double merge, allocator;
 };
 

@@ -1,25 +1,23 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * slice.pml: a contended lock that one thread keeps for a slice. The keeper enters by its note of
- * the object, without a fence; a waiter deletes the note and takes the lock after a membarrier. The
- * keeper may begin a section, which holds the lock, or give the lock up before it waits. A thread
- * may keep the lock that no other thread waits for, without an end.
- * Stands for nogil/locking/locking_inline.h tally_lock_sliced, tally_lock_object,
- * tally_unlock_object; nogil/locking/parking.c park, take, tally_lock_let_go, tally_unlock_slow;
- * nogil/locking/slices.c tally_lock_sample, tally_slice_keep, tally_slice_take_alone,
- * tally_slice_end, tally_slice_hold, give_up, tally_lock_forget; critical_section.c section_try.
+ * kept.pml: a lock that one thread alone takes, and keeps. The keeper enters by its note of the
+ * object, without a fence; another thread deletes the note and takes the lock after a membarrier.
+ * The keeper may begin a section, which holds the lock, or give the lock up before it waits.
+ * Stands for nogil/locking/locking_inline.h tally_lock_kept, tally_lock_object,
+ * tally_unlock_object; nogil/locking/parking.c park, tally_lock_let_go, tally_unlock_slow;
+ * nogil/locking/kept_lock.c tally_lock_sample, tally_lock_keep, tally_kept_lock_take,
+ * tally_kept_lock_hold, give_up; nogil/locking/critical_section.c section_try.
  *
  * Bounds: one object, THREADS threads. Each takes the lock ROUNDS times, by an operation or by a
- * section, and gives its slice up at its end, or at any time before a wait. Time is left out: a
- * slice may be over at any moment, and a waiter that sleeps with a time may wake at any moment.
- * Stores of marks go through buffers. Notes change under the bucket's mutex, which drains, but the
- * keeper looks at its note without it. Full state space.
+ * section, and gives a kept lock up at its end, or before a wait. Each unlock of a lock taken by
+ * compare-and-swap may be the one that keeps it. Stores of marks go through buffers. Notes change
+ * under the bucket's mutex, which drains, but the keeper looks at its note without it. Full state
+ * space.
  *
- * Safety: one thread at a time is in the lock. At the end no thread keeps it, the byte is free and
- * no thread sleeps (a lost wake-up is an invalid end state).
+ * Safety: one thread at a time is in the lock. No thread sleeps for a kept lock. At the end no
+ * thread keeps it, the byte is free and no thread sleeps (a lost wake-up is an invalid end state).
  *
- * Left out: the bias, hand-over after a millisecond, cold objects, several objects of a bucket,
- * waiters that take the lock out of turn.
+ * Left out: the bias, several objects of a bucket, the time for which a thread keeps none.
  */
 #ifndef THREADS
 #define THREADS 2
@@ -39,20 +37,23 @@
 byte lock;                  /* the byte: only read-modify-writes, which drain */
 bool bucket;                /* the bucket's mutex */
 bool note[3];
-byte keeper = 9;            /* the bucket's record: 9 none */
-byte alone = 9;             /* the thread that keeps the lock without an end; 9 none */
-bool sampled;               /* the thread in the lock is to keep it alone */
-bool sleeps[3], timed[3], woken[3], handed[3];
+bool kept;                  /* the bucket's record: a thread keeps the lock */
+byte keeper = 9;            /* which; or which may keep it again after its section; 9 none */
+bool sampled;               /* the thread in the lock is to keep it */
+bool sleeps[3], woken[3], handed[3];
 byte inside, done;          /* for the assertions only */
 
 #define NONE 9
 #define any_waits (sleeps[0] || sleeps[1] || sleeps[2])
-
-/* A thread that keeps the lock alone lets go once another waits. */
-#ifdef ALONE_KEEPS
-#define LETS_GO(p) false
+#ifdef KEEPS_FROM_WAITER
+#define MAY_KEEP(p) (!kept && (sampled || keeper == p))
 #else
-#define LETS_GO(p) (alone == p && any_waits)
+#define MAY_KEEP(p) (!kept && (sampled || keeper == p) && !any_waits)
+#endif
+#ifdef SLEEPS_FOR_KEPT
+#define MAY_SLEEP true
+#else
+#define MAY_SLEEP (!kept)
 #endif
 
 inline enter() { d_step { assert(inside == 0); inside++ } }
@@ -66,9 +67,9 @@ inline let_go(p) {
     :: sleeps[2] -> next = 2
     :: !any_waits -> next = NONE
     fi;
+    keeper = NONE;
     if
     :: next != NONE ->
-        alone = NONE;
         sleeps[next] = false; woken[next] = true;
         if
         :: handed[next] = true; lock = HELD | PARKED
@@ -79,8 +80,8 @@ inline let_go(p) {
     fi
 }
 
-/* tally_unlock_object of a lock that is held; keeping: it may be kept */
-inline unlock(p, keeping) {
+/* tally_unlock_object of a lock that is held */
+inline unlock(p) {
     if
     :: true
     :: atomic { drained(p) && lock == HELD ->
@@ -91,75 +92,52 @@ inline unlock(p, keeping) {
     :: atomic { lock != HELD -> assert(lock == (HELD | PARKED)) };
         atomic { drained(p) && !bucket ->
             if
-            :: keeping && !LETS_GO(p) ->
-                alone = (alone == p || (sampled && !any_waits) -> p : NONE);
-                keeper = p; note[p] = true;
-                /* the first waiter looks at the time from now on */
-#ifndef NO_SIGNAL
-                timed[0] = timed[0] || alone == NONE;
-                timed[1] = timed[1] || alone == NONE;
-                timed[2] = timed[2] || alone == NONE
-#endif
-            :: let_go(p)
+            :: MAY_KEEP(p) -> keeper = p; kept = true; note[p] = true
+            :: else -> let_go(p)
             fi;
             sampled = false }
     fi
 }
 
-/* tally_slice_hold: sets mine */
+/* tally_kept_lock_hold: sets mine */
 inline hold(p) {
     mine = false;
     if
     :: note[p] ->
         atomic { drained(p) && !bucket ->
             if
-            :: note[p] -> mine = true; note[p] = false; keeper = NONE
+            :: note[p] -> mine = true; note[p] = false; kept = false
             :: else
             fi }
     :: else
     fi
 }
 
-/* tally_lock_wait: sleeps until it is handed the lock, or takes it */
+/* tally_lock_wait: takes a kept lock, or a free one, or sleeps until an unlock wakes it */
 inline wait_for_lock(p) {
     do
-    :: atomic { keeper != NONE && alone == keeper && keeper != p && drained(p) && !bucket ->
-           /* tally_slice_take_alone */
-           holder = keeper; keeper = NONE; alone = NONE; note[holder] = false;
-           lock = (any_waits -> HELD | PARKED : HELD) };
-#ifndef TAKES_ALONE_AT_ONCE
+    :: atomic { kept && keeper != p && drained(p) && !bucket ->
+           assert(!any_waits);
+           holder = keeper; keeper = NONE; kept = false; lock = HELD;
+#ifndef KEEPS_NOTE
+           note[holder] = false
+#endif
+       };
+#ifndef NO_MEMBARRIER
        drain(0); drain(1); drain(2);
+#endif
+#ifndef NO_WAIT
        mem[MARK(holder)] == 0;
 #endif
        break
     :: atomic { drained(p) && !(lock & HELD) -> lock = lock | HELD; break }
-    :: atomic { (lock & HELD) && drained(p) && !bucket ->
+    :: atomic { (lock & HELD) && MAY_SLEEP && drained(p) && !bucket ->
            lock = lock | PARKED;
-           woken[p] = false; handed[p] = false;
-           timed[p] = (keeper != NONE); sleeps[p] = true };
-sleeping:
+           woken[p] = false; handed[p] = false; sleeps[p] = true };
+       woken[p];
        if
-       :: woken[p] ->
-           if
-           :: handed[p] -> break
-           :: else
-           fi
-       :: atomic { timed[p] && !woken[p] && keeper != NONE && drained(p) && !bucket ->
-              holder = keeper; keeper = NONE; alone = NONE; sleeps[p] = false;
-#ifndef KEEPS_NOTE
-              note[holder] = false
-#endif
-          };
-#ifndef NO_MEMBARRIER
-          drain(0); drain(1); drain(2);
-#endif
-#ifndef NO_WAIT
-          mem[MARK(holder)] == 0;
-#endif
-#ifdef TAKER_CLEARS_PARKED
-          atomic { drained(p) -> lock = HELD };
-#endif
-          break
+       :: handed[p] -> break
+       :: else
        fi
     od
 }
@@ -206,7 +184,7 @@ proctype thread(byte p) {
                 :: lock != 0 -> give_up(p); wait_for_lock(p)
                 fi;
                 enter(); leave();
-                unlock(p, true)
+                unlock(p)
             :: else
             fi
         :: /* a section */
@@ -221,13 +199,13 @@ proctype thread(byte p) {
             :: !mine && lock != 0 -> give_up(p); wait_for_lock(p)
             fi;
             enter(); leave();
-            unlock(p, true)
+            unlock(p)
         fi
     :: rounds == 0 -> break
     od;
     /* Thread 0 goes on with other work for as long as the others need the lock. */
     p != 0 || done == THREADS - 1;
-#ifndef EXITS_WITH_SLICE
+#ifndef EXITS_KEEPING
     give_up(p);
 #endif
     done++
@@ -243,5 +221,5 @@ init {
         fi
     };
     (done == THREADS && drained(0) && drained(1) && drained(2));
-    assert(lock == 0 && keeper == NONE && !note[0] && !note[1] && !note[2])
+    assert(lock == 0 && !kept && !note[0] && !note[1] && !note[2])
 }
