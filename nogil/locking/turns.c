@@ -173,6 +173,9 @@ static void wait_for_turn(tally_thread_state *thread) {
     bool held = tally_critical_suspend(thread);
     uint64_t began = tally_now();
     TALLY_FAILPOINT(turn_wait);
+    thread->away =
+        true; /* objects that the others use are adopted, as if it were blocked for long */
+    thread->away_since = tally_now_coarse();
     tally_wait_begin(thread, "waiting for its turn");
     pthread_mutex_lock(&turns.mutex);
     while (*last) last = &(*last)->next;
@@ -203,6 +206,7 @@ static void wait_for_turn(tally_thread_state *thread) {
     TALLY_EVENT(turn_waits);
     TALLY_EVENT_ADD(TALLY_EVENT_turn_wait_ns, tally_now() - began);
     tally_wait_end();
+    thread->away = false;
     if (held) tally_critical_resume(thread);
 }
 
