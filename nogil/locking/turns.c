@@ -19,8 +19,9 @@
  * turn until its next safepoint.
  *
  * Invariants, under the mutex:
- *  - If a thread waits for its turn, turns are on and another thread is the holder. The first
- * waiter asks the holder to end its turn, and goes on without its consent a slice later.
+ *  - If a thread waits for its turn, turns are on and another thread is the holder. The first of
+ *    those that wait asks the holder to end its turn, and goes on without its consent a slice
+ * later.
  *  - The holder gives its turn up before it waits for anything. A thread joins the waiters after it
  *    has become BLOCKED, so that it does not give up the turn that it is granted meanwhile.
  */
@@ -77,13 +78,13 @@ static void grant(uint64_t now) {
     if (turns.first) pthread_cond_signal(&turns.first->wake);
 }
 
-static bool contends(tally_thread_state *thread) {
-    return tally_load_relaxed(&thread->locking.contended_at) != 0;
+static bool contended_within(tally_thread_state *thread, uint64_t ns, uint64_t now) {
+    return tally_load_relaxed(&thread->locking.contended_at) + ns > now;
 }
 
-static void begin(void) {
+static void begin(uint64_t now) {
     tally_each_thread(thread)
-        if (contends(thread)) tally_breaker_set(thread, TALLY_BREAK_TURN);
+        if (contended_within(thread, CALM_NS, now)) tally_breaker_set(thread, TALLY_BREAK_TURN);
 }
 static void end(void) {
     turns.phase = OFF;
@@ -102,8 +103,7 @@ static uint64_t safepoints(void) {
 
 static bool two_contend(uint64_t now) {
     unsigned contending = 0;
-    tally_each_thread(thread)
-        contending += tally_load_relaxed(&thread->locking.contended_at) + RECENT_NS > now;
+    tally_each_thread(thread) contending += contended_within(thread, RECENT_NS, now);
     return contending >= 2;
 }
 
@@ -129,7 +129,7 @@ static void decide(uint64_t now) {
         if (took < BESIDE_NS) break;
         turns.beside = rate;
         enter_phase(took < 4 * BESIDE_NS ? SETTLING : OFF, now);
-        if (turns.phase == SETTLING) begin();
+        if (turns.phase == SETTLING) begin(now);
         break;
     case SETTLING:
         if (took >= SLICE_NS) enter_phase(TRIAL, now);
@@ -158,7 +158,7 @@ void tally_turns_contended(unsigned times) {
     bool often = now - self->looked_at < CONTENDS_NS;
     self->contended = 0;
     self->looked_at = now;
-    tally_store_relaxed(&self->contended_at, often ? now : 0);
+    if (often) tally_store_relaxed(&self->contended_at, now);
     if (!often || pthread_mutex_trylock(&turns.mutex) != 0) return;
     decide(now);
     if (turns.phase >= SETTLING && turns.holder != thread)
@@ -173,8 +173,7 @@ static void wait_for_turn(tally_thread_state *thread) {
     bool held = tally_critical_suspend(thread);
     uint64_t began = tally_now();
     TALLY_FAILPOINT(turn_wait);
-    thread->away =
-        true; /* objects that the others use are adopted, as if it were blocked for long */
+    thread->away = true; /* the others adopt the objects that they use */
     thread->away_since = tally_now_coarse();
     tally_wait_begin(thread, "waiting for its turn");
     pthread_mutex_lock(&turns.mutex);
@@ -207,25 +206,25 @@ static void wait_for_turn(tally_thread_state *thread) {
     TALLY_EVENT_ADD(TALLY_EVENT_turn_wait_ns, tally_now() - began);
     tally_wait_end();
     thread->away = false;
+    thread->locking.looked_at = tally_now(); /* it did not contend meanwhile */
+    thread->locking.contended = 0;
     if (held) tally_critical_resume(thread);
 }
 
 /* True: the thread has to wait. The mutex is held. */
 static bool has_to_wait(tally_thread_state *thread, uint64_t now) {
-    if (turns.phase < SETTLING || !contends(thread)) return false;
-    if (turns.holder != thread) {
-        if (turns.holder) return true;
+    if (turns.phase < SETTLING) return false;
+    /* It may contend for nothing for the sake of its turns, so it has them for a while longer. */
+    bool contends = contended_within(thread, CALM_NS, now);
+    if (turns.holder == thread) {
+        if (contends && (!turns.first || now < turns.since + SLICE_NS)) return false;
+        grant(now);
+    } else if (contends && !turns.holder) {
         tally_store_relaxed(&turns.holder, thread);
         turns.since = now;
         return false;
     }
-    if (!turns.first || now < turns.since + SLICE_NS) return false;
-    /* It needs no turns any more. It may have contended for nothing for the turns' sake: so wait.
-     */
-    if (now > tally_load_relaxed(&thread->locking.contended_at) + CALM_NS)
-        tally_store_relaxed(&thread->locking.contended_at, 0);
-    grant(now);
-    return contends(thread);
+    return contends;
 }
 
 void tally_turns_safepoint(tally_thread_state *thread) {
