@@ -165,8 +165,7 @@ static void note_leak(tally_object *object, void *unused) {
 /* By the last thread, before it frees what is left. */
 void tally_debug_report_leaks(void) {
     memset(&leaks, 0, sizeof leaks);
-    tally_memory_each_object(TALLY_PLAIN, note_leak, NULL);
-    tally_memory_each_object(TALLY_CONTAINERS, note_leak, NULL);
+    tally_memory_each_object(note_leak, NULL);
     for (unsigned shown = 0; shown < LEAKS_SHOWN && shown < leaks.used; shown++) {
         unsigned most = 0;
         for (unsigned i = 1; i < leaks.used; i++)

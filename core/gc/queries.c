@@ -139,8 +139,7 @@ void tally_immortalize(tally_object *object) {
 void tally_gc_immortalize_heap(void) {
     tally_thread_require();
     tally_stop_the_world();
-    tally_memory_each_object(TALLY_PLAIN, immortalize, NULL);
-    tally_memory_each_object(TALLY_CONTAINERS, immortalize, NULL);
+    tally_memory_each_object(immortalize, NULL);
     tally_resume_the_world();
 }
 ptrdiff_t tally_gc_freeze_count(void) {

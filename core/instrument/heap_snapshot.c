@@ -4,18 +4,20 @@
  *
  * The world is stopped while one pass over the pools encodes each object into chunks of malloc. A
  * number takes as many bytes as it needs, and an address is the distance from one that was written
- * before, so an object takes 10 to 30 bytes. A long str is cut and hashed, so that it takes 60.
- * Threads run again before the first byte is written to the file. Keys and names are objects, which
- * the snapshot has: no text is copied for a reference.
+ * before, so an object takes 10 to 30 bytes. A long str is cut, and its hash follows, so that it
+ * takes 60. Keys and names are objects, which the snapshot has: no text is copied for a reference.
+ * Threads run again before a long str is hashed and before the first byte is written to the file.
  *
  * Invariants:
- *  - The pass takes no reference and changes no object. Without memory it goes on to nothing, and
- *    the call is an error.
+ *  - The pass takes time by the objects and references, not by the bytes of strs.
+ *  - The pass takes a reference to each long str (pins.h) and changes no object. Without memory it
+ *    goes on to nothing, and the call is an error.
  *  - A living object refers to living objects only. Static objects are in no pool; they are
  * immortal, and are written when a reference leads to them.
  */
 #include "instrument/files.h"
 #include "instrument/ledger.h"
+#include "instrument/pins.h"
 #include "instrument/queues.h"
 #include "memory/arena.h"
 #include "objects/children.h"
@@ -45,6 +47,7 @@ typedef struct outside {
 typedef struct snapshot {
     stream types, objects, rest;
     tally_ledger ledger;
+    tally_pins pins;
     outside seen;
     tally_object **waiting; /* static objects that are still to be written */
     size_t waiting_count, waiting_capacity;
@@ -184,15 +187,17 @@ static void put_table(snapshot *s, tally_table *table) {
         put_reference(s, tally_load_relaxed(&table->entries[i].value));
     }
 }
-static void put_str(snapshot *s, const tally_str *str) {
+static void put_str(snapshot *s, tally_str *str) {
     put(s, &s->objects, str->length);
     if (str->length <= TALLY_HEAP_TEXT) {
         put_bytes(s, &s->objects, str->data, str->length);
         return;
     }
-    uint64_t hash = tally_hash_bytes(str->data, str->length);
-    put_bytes(s, &s->objects, str->data, TALLY_HEAP_CUT);
-    put_bytes(s, &s->objects, &hash, TALLY_HEAP_HASH);
+    uint8_t *at = room(s, &s->objects, TALLY_HEAP_CUT + TALLY_HEAP_HASH);
+    if (!at) return;
+    memcpy(at, str->data, TALLY_HEAP_CUT);
+    s->objects.last->used += TALLY_HEAP_CUT + TALLY_HEAP_HASH;
+    if (!tally_pins_add(&s->pins, str, at + TALLY_HEAP_CUT)) s->failed = true;
 }
 
 static enum tally_heap_layout layout_of(const tally_type *type) {
@@ -307,6 +312,16 @@ static void visit(tally_object *object, void *context) {
         put_object(s, object);
 }
 
+/* One walk for the objects and the ledger: each block is far from the one before it. */
+static void visit_large(snapshot *s) {
+    tally_large_walk at = {0};
+    for (tally_object *block; (block = tally_memory_next_large(&at, TALLY_KINDS));) {
+        tally_ledger_count(&s->ledger, block);
+        if (tally_large_kind(block) != TALLY_RAW && !tally_refcount_is_dead(&block->refcount))
+            visit(block, s);
+    }
+}
+
 static void note_age(tally_object *object, void *context) {
     snapshot *s = context;
     if (tally_is_small(object)) s->ages[((char *)object - tally_region) >> 4] = s->age;
@@ -370,19 +385,21 @@ static void put_rest(void *context, uint64_t number) {
 
 static void take(snapshot *s) {
     uint64_t began = tally_now();
-    tally_stop_the_world();
     tally_ledger_begin(&s->ledger);
+    if (TALLY_LOCK_FREE_READS) began = tally_now(); /* the others ran */
+    tally_stop_the_world();
     note_ages(s);
     put_threads(s);
     put_types(s);
-    tally_memory_each_object(TALLY_PLAIN, visit, s);
-    tally_memory_each_object(TALLY_CONTAINERS, visit, s);
+    tally_memory_each_small(visit, s);
+    visit_large(s);
     /* A static tuple may lead to more. */
     while (s->waiting_count && !s->failed) put_object(s, s->waiting[--s->waiting_count]);
     if (!s->failed && !tally_ledger_put(&s->ledger, put_rest, s)) s->failed = true;
     tally_queues_put(put_rest, s);
     tally_resume_the_world();
     s->result.pause = tally_now() - began;
+    tally_ledger_end(&s->ledger);
     free(s->ages);
     free(s->waiting);
     free(s->seen.at);
@@ -401,6 +418,7 @@ static void write_number(FILE *file, uint64_t number) {
 /* In a blocked region. */
 static void write_snapshot(FILE *file, void *context) {
     const snapshot *s = context;
+    tally_pins_hash(&s->pins);
     fwrite(TALLY_HEAP_MAGIC, 1, 8, file);
     write_number(file, TALLY_HEAP_VERSION);
     write_number(file, strlen(TALLY_BACKEND_NAME));
@@ -421,11 +439,12 @@ static void drop_chunks(stream *from) {
         free(each);
     }
 }
-/* Takes the snapshot over. good: it was written. */
+/* Takes the snapshot over, and its pins. good: it was written. */
 static int finish(snapshot *s, bool good, int why, const char *where, tally_heap_result *result) {
     drop_chunks(&s->types);
     drop_chunks(&s->objects);
     drop_chunks(&s->rest);
+    tally_pins_drop(&s->pins);
     if (s->failed) return tally_no_memory();
     if (!good)
         return tally_fail(TALLY_RUNTIME_ERROR, "cannot write the snapshot to %.150s: %s", where,

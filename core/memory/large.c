@@ -219,15 +219,22 @@ tally_object *tally_large_of_side_marks(_Atomic uint8_t *marks) {
     return (tally_object *)((large *)((char *)marks - offsetof(large, marks)))->block;
 }
 
+unsigned tally_large_kind(const void *block) { return large_of(block)->kind & ~SAMPLED; }
+
 tally_object *tally_memory_next_large(tally_large_walk *walk, unsigned kind) {
     large *block = walk->next;
     for (;;) {
-        while (block && (block->kind & ~SAMPLED) != kind) block = block->next;
+        while (block && kind != TALLY_KINDS && (block->kind & ~SAMPLED) != kind)
+            block = block->next;
         if (block || walk->list == LISTS) break;
         block = lists[walk->list++].first;
     }
-    walk->next = block ? block->next : NULL;
-    return block ? (tally_object *)block->block : NULL;
+    if (!block) return NULL;
+    walk->next = block->next;
+    /* While the caller looks at this block: the next one is in no cache. */
+    __builtin_prefetch(block->next);
+    if (block->next) __builtin_prefetch(block->next->block);
+    return (tally_object *)block->block;
 }
 
 void tally_large_reclaim(tally_retired *node) {

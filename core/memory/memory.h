@@ -145,7 +145,9 @@ tally_pool *tally_memory_next_pool(tally_pool_walk *walk, unsigned kind);
 /* The pool of this number, below tally_memory_pools(); NULL: of another kind, or not in use. */
 tally_pool *tally_memory_pool_at(size_t number, unsigned kind, char **first);
 size_t tally_memory_pools(void);
+/* kind: TALLY_KINDS for all. */
 tally_object *tally_memory_next_large(tally_large_walk *walk, unsigned kind);
+unsigned tally_large_kind(const void *block);
 
 /* World stopped. The live object whose small block begins at this address in the region, or NULL.
  */
@@ -153,7 +155,8 @@ tally_object *tally_memory_object_at(const char *address);
 
 tally_object **tally_large_link(tally_object *object);
 
-/* Calls visit for each live object of a kind; the world is stopped. */
-void tally_memory_each_object(unsigned kind, void (*visit)(tally_object *, void *), void *context);
+/* World stopped. Calls visit for each live object; for the small ones alone. */
+void tally_memory_each_object(void (*visit)(tally_object *, void *), void *context);
+void tally_memory_each_small(void (*visit)(tally_object *, void *), void *context);
 
 #endif

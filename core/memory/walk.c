@@ -45,15 +45,23 @@ tally_object *tally_memory_object_at(const char *address) {
     return tally_refcount_is_dead(&object->refcount) ? NULL : object;
 }
 
-void tally_memory_each_object(unsigned kind, void (*visit)(tally_object *, void *), void *context) {
+static void each_small(unsigned kind, void (*visit)(tally_object *, void *), void *context) {
     tally_pool_walk at = {0};
     for (tally_pool *pool; (pool = tally_memory_next_pool(&at, kind));)
         for (char *block = at.first; block < pool->bump; block += pool->block_size)
             if (!tally_refcount_is_dead(&((tally_object *)block)->refcount))
                 visit((tally_object *)block, context);
-    tally_large_walk large_at = {0};
-    for (tally_object *object; (object = tally_memory_next_large(&large_at, kind));)
-        if (!tally_refcount_is_dead(&object->refcount)) visit(object, context);
+}
+void tally_memory_each_small(void (*visit)(tally_object *, void *), void *context) {
+    each_small(TALLY_PLAIN, visit, context);
+    each_small(TALLY_CONTAINERS, visit, context);
+}
+void tally_memory_each_object(void (*visit)(tally_object *, void *), void *context) {
+    tally_memory_each_small(visit, context);
+    tally_large_walk at = {0};
+    for (tally_object *block; (block = tally_memory_next_large(&at, TALLY_KINDS));)
+        if (tally_large_kind(block) != TALLY_RAW && !tally_refcount_is_dead(&block->refcount))
+            visit(block, context);
 }
 
 static void count_pools(tally_memory_result *result, size_t number) {

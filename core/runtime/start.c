@@ -155,8 +155,7 @@ ptrdiff_t tally_finish(void) {
     /* Classes hold attributes, which may hold classes: repeat until no more are freed. */
     while (tally_classes_sweep()) tally_locking_drain(self);
     tally_interned_keep(); /* not counted */
-    tally_memory_each_object(TALLY_PLAIN, count_object, &live);
-    tally_memory_each_object(TALLY_CONTAINERS, count_object, &live);
+    tally_memory_each_object(count_object, &live);
     if (live) TALLY_DEBUG_ONLY(tally_debug_report_leaks());
     tally_thread_detach();
     dealloc_all();

@@ -78,8 +78,7 @@ static bool census_take(census *c, size_t room) {
         return false;
     }
     tally_stop_the_world();
-    tally_memory_each_object(TALLY_PLAIN, census_visit, c);
-    tally_memory_each_object(TALLY_CONTAINERS, census_visit, c);
+    tally_memory_each_object(census_visit, c);
     tally_resume_the_world();
     return true;
 }
