@@ -148,6 +148,8 @@ void *tally_debug_made(unsigned kind, void *block, size_t size) {
     memset((char *)block + header, NEW, size > header ? size - header : 0);
     memset((char *)block + size, GUARD, whole - size);
     if (!tally_is_small(block)) memset((char *)block - TALLY_DEBUG_GUARD, GUARD, TALLY_DEBUG_GUARD);
+    if (tally_is_small(block)) tally_watch_born(block, size);
+    tally_watch_open(block, header);
     tally_watch_made((char *)block + header, size > header ? size - header : 0);
     tally_watch_close((char *)block + size, whole - size);
     record->made = tally_debug_stack();
@@ -186,6 +188,8 @@ void tally_debug_free(unsigned kind, void *block) {
     size_t header = header_size(kind), whole = whole_size(block);
     tally_watch_open(block, whole);
     memset((char *)block + header, POISON, whole - header);
+    if (tally_is_small(block)) tally_watch_died(block);
+    tally_watch_open(block, header);
     tally_watch_close((char *)block + header, whole - header);
     if (!record->died) record->died = tally_debug_stack();
     if (tally_is_sampled(block)) tally_heap_profile_died(block);
@@ -222,9 +226,20 @@ void tally_debug_check_quarantine(void) {
     pthread_mutex_unlock(&quarantine.lock);
 }
 
+static void end_blocks(unsigned kind) {
+    tally_pool_walk at = {0};
+    for (tally_pool *pool; (pool = tally_memory_next_pool(&at, kind));)
+        for (char *block = at.first; block < pool->bump; block += pool->block_size)
+            if (tally_load_relaxed(&tally_debug_block_record(block)->state) == TALLY_DEBUG_LIVE)
+                tally_watch_died(block);
+}
+
 /* The blocks go with the region. */
 void tally_debug_end(void) {
-    if (records) tally_debug_check_quarantine();
+    if (records) {
+        tally_debug_check_quarantine();
+        for (unsigned kind = 0; kind < TALLY_KINDS; kind++) end_blocks(kind);
+    }
     quarantine.first = quarantine.count = 0;
     quarantine.bytes = 0;
     tally_watch_open(tally_region, tally_arenas.used * TALLY_ARENA_SIZE);

@@ -39,6 +39,19 @@ static inline void tally_watch_close(const void *at, size_t bytes) {
     (void)VALGRIND_MAKE_MEM_NOACCESS(at, bytes);
 #endif
 }
+/* A block of a pool, and its end: memcheck then says of a bad address where its block was made and
+ * freed. The caller opens again what may be read after the end. AddressSanitizer has a hook instead
+ * (debug.c). */
+static inline void tally_watch_born(const void *block, size_t bytes) {
+#if !defined TALLY_ASAN && defined VALGRIND_MALLOCLIKE_BLOCK
+    VALGRIND_MALLOCLIKE_BLOCK(block, bytes, 0, 0);
+#endif
+}
+static inline void tally_watch_died(const void *block) {
+#if !defined TALLY_ASAN && defined VALGRIND_FREELIKE_BLOCK
+    VALGRIND_FREELIKE_BLOCK(block, 0);
+#endif
+}
 /* New bytes, which have no value yet. */
 static inline void tally_watch_made(const void *at, size_t bytes) {
 #if !defined TALLY_ASAN && defined VALGRIND_MAKE_MEM_UNDEFINED
