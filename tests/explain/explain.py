@@ -102,6 +102,20 @@ def generations(backend, program):
     check(f'{backend}: a survivor', 'generation 1' in shown or backend == 'atomic', shown)
 
 
+def world(backend, program):
+    shown = played((EXAMPLES / 'world.txt').read_text(), program)
+    gil = backend == 'gil'
+    held = ['A is without the GIL', 'B collects, with the GIL', 'C is without the GIL']
+    stopped = ['A is held in its', 'B collects\n', 'C is stopped at a safepoint']
+    parts = shown.split('the collector, ')
+    check(f'{backend}: seven steps of a stop', len(parts) == 8, shown)
+    for place in held if gil else stopped:
+        check(f'{backend}: {place.strip()}', f'* {place}' in parts[1], parts[1])
+    check(f'{backend}: the end', gil or '* C runs' in parts[7].split(' of 7', 1)[1], parts[7])
+    shown = played('a = []\na.append(a)\ndel a\ngc.collect()\n', program)
+    check(f'{backend}: one thread is no news', 'collects' not in shown, shown)
+
+
 def disagreeing():
     """A program that says that its collection freed what is alive."""
     program = next(iter(PROGRAMS.values()))
@@ -142,11 +156,13 @@ def main():
         changed_examples(backend, program)
         threads(backend, program)
         generations(backend, program)
+        world(backend, program)
     refused('x = 300\ny = w\n', 'line 2', "no name 'w'")
     refused('x = 300\n\nfor\n', 'line 3')
     refused('x = 1 + 2\n', 'line 1', 'no value')
     refused('x = 300\nx.append(x)\n', 'line 2')
     refused('thread Z: x = 1\n', 'line 1', 'A to H')
+    refused('run()\n', 'line 1', 'thread A')
     refused('x = []\ngc.collect(7)\n', 'line 2', '0 to 2')
     refused('x = ' + '[' * 60 + ']' * 60 + '\n' + 'y = [' + '1, ' * 200 + ']', 'line 2')
     refused('# nothing\n', 'no step')

@@ -9,8 +9,9 @@
 //
 // Invariants:
 //  - One thread at a time performs a step; handing on is under a mutex. So tables need no lock.
-//  - Thread A runs between its steps, without a safepoint. The others are in blocked regions.
-//    Where a step may need all threads (a collection, a GIL), A is in one meanwhile, too.
+//  - Thread A runs between its steps, without a safepoint. The others are in blocked regions, or
+//    after run() at safepoints again and again. Where a step may need all threads (a collection, a
+//    GIL), A is in a blocked region meanwhile, too.
 #ifndef TALLY_EXPLAIN_H
 #define TALLY_EXPLAIN_H
 
@@ -26,6 +27,7 @@ void machine_run(const char *operation); // "list 2"
 void machine_names(json_t *names, json_t *(*id_of)(tally_object *));
 void machine_end(void);
 bool machine_needs_world(const char *operation);
+extern _Thread_local bool machine_runs; // between its steps, too
 
 // photo.c. An object gets a number when it is made.
 void photo_born(tally_object *object);

@@ -18,6 +18,7 @@ static tally_object *stack[STACK];
 static size_t depth;
 static struct name names[NAMES], classes[CLASSES];
 static bool automatic;
+_Thread_local bool machine_runs;
 
 static tally_object *good(tally_object *object) {
     if (!object) explain_fail("%s", tally_error_message());
@@ -220,6 +221,8 @@ void machine_run(const char *operation) {
         set_threshold(rest);
     } else if (IS("safepoint")) {
         tally_safepoint();
+    } else if (IS("run")) {
+        machine_runs = true;
     } else {
         explain_fail("no operation '%s'", word);
     }

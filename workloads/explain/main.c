@@ -84,9 +84,9 @@ static void collected(const tally_gc_info *info, void *context) {
         return;
     }
     json_t *about = json_array_get(collections, json_array_size(collections) - 1);
-    json_t *more = json_pack("{sIsIsiss*so}", "examined", (json_int_t)info->examined, "collected",
-                             (json_int_t)info->collected, "last_thread", info->last_thread,
-                             "last_was", info->last_was, "after", photo_take());
+    json_t *more =
+        json_pack("{sIsIsbso}", "examined", (json_int_t)info->examined, "collected",
+                  (json_int_t)info->collected, "stopped", info->pause > 0, "after", photo_take());
     json_object_update(about, more);
     json_decref(more);
 }
@@ -105,21 +105,31 @@ static void wait_for_turn(void) {
         pthread_cond_wait(&baton.changed, &baton.mutex);
     pthread_mutex_unlock(&baton.mutex);
 }
+static bool has_turn(void) {
+    pthread_mutex_lock(&baton.mutex);
+    bool has = baton.turn == explain_thread || baton.over;
+    pthread_mutex_unlock(&baton.mutex);
+    return has;
+}
 
-// B and later. A thread is blocked before it hands back, so its state is the same in each run.
-static void perform_own(void *number) {
-    explain_thread = (unsigned)(uintptr_t)number;
+// Hands over, and back. A thread that does not run is blocked before, so its state is the same in
+// each play.
+static void wait_between_steps(void) {
+    if (machine_runs) {
+        hand_to(0);
+        while (!has_turn()) tally_safepoint();
+        return;
+    }
     tally_blocking_begin();
     hand_to(0);
     wait_for_turn();
-    while (!baton.over) {
-        tally_blocking_end();
-        perform(&steps[at]);
-        tally_blocking_begin();
-        hand_to(0);
-        wait_for_turn();
-    }
     tally_blocking_end();
+}
+
+// B and later.
+static void perform_own(void *number) {
+    explain_thread = (unsigned)(uintptr_t)number;
+    for (wait_between_steps(); !baton.over; wait_between_steps()) perform(&steps[at]);
 }
 
 // A: has a step performed by its thread.

@@ -15,6 +15,9 @@ OWN_STYLE = """
 .backends { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 20rem), 1fr));
     gap: 1rem; }
 .frame { border-top: 1px solid var(--line); }
+.threads { list-style: none; padding: 0; display: flex; flex-wrap: wrap; gap: .4rem; }
+.threads li { border: 1px solid var(--grid); border-radius: 4px; padding: .1rem .5rem;
+    background: var(--band); }
 .bar { display: flex; gap: .6rem; align-items: center; margin: .8rem 0; }
 .bar button { padding: .3rem 1rem; }
 .box { fill: var(--band); stroke: var(--grid); }
@@ -148,6 +151,9 @@ def frame_of(play, at, rows):
     lines.append('<div class="backends">')
     for backends, _, view in frame.groups(play):
         lines.append(f'<div><h3>{", ".join(backends)}</h3>{picture(view, play, rows)}')
+        if view.places:
+            shown = (f'<li>{one} {html.escape(place)}</li>' for one, place in view.places.items())
+            lines.append(f'<ul class="threads">{"".join(shown)}</ul>')
         lines += [f'<p>{html.escape(event)}</p>' for event in view.events]
         lines.append('</div>')
     return ''.join(lines) + '</div></section>\n'

@@ -30,6 +30,7 @@ class View:
         self.objects = {one['id']: one for one in scene['objects']}
         self.before, self.dead = before, {one['id']: one for one in dead}
         self.events, self.copies, self.lists = list(events), copies or {}, lists or {}
+        self.places = {}  # of threads during a collection, by letter
         for number in self.dead:  # is seen once more
             if number in before:
                 self.objects.setdefault(number, before[number])
@@ -113,7 +114,8 @@ def text_of(view, play):
         widths = [max(len(cell) for cell in column) for column in zip(*table)]
         lines.append('  ' + '  '.join(cell.ljust(width) for cell, width in zip(row, widths)))
     return [line.rstrip() for line in lines or ['  no objects']] + [
-        f'  * {event}' for event in view.events
+        f'  * {event}'
+        for event in [*(f'{one} {place}' for one, place in view.places.items()), *view.events]
     ]
 
 
@@ -138,6 +140,26 @@ def ended(dead, threads):
     return [f'freed: {"; and ".join(filter(None, [order, ", ".join(rest)]))}'] if dead else []
 
 
+def places_of(backend, one, last):
+    """Where each thread is in a step of the collection, by letter; last: in the last step."""
+    gil, stopped = backend.startswith('gil'), one['stopped'] and not last
+    if gil:
+        collects, running, blocked = 'collects, with the GIL', *2 * ['is without the GIL']
+    elif stopped:
+        collects, running = 'collects', 'is stopped at a safepoint'
+        blocked = 'is held in its blocked region'
+    else:
+        collects = 'collects beside the others'
+        running, blocked = 'runs', 'is in a blocked region'
+    texts = {'running': running, 'blocked': blocked}
+    found = {
+        letter(number): collects if number == one['by'] else texts[place]
+        for number, place in one['before']['threads']
+        if place in texts
+    }
+    return found if len(found) > 1 else {}
+
+
 def events_of(backend, told):
     """Of the collections of a step."""
     for one in told['collections']:
@@ -146,7 +168,7 @@ def events_of(backend, told):
         yield f'{text}: {one["collected"]} unreachable'
         steps = collection.steps_of(backend, one)  # each is verified
         if not one['automatic']:
-            yield steps
+            yield one, steps
 
 
 def frames_of(backend, steps, states):
@@ -158,10 +180,12 @@ def frames_of(backend, steps, states):
             if isinstance(event, str):
                 events.append(event)
                 continue
-            for at, (text, scene, copies, lists) in enumerate(event, 1):
+            one, parts = event
+            for at, (text, scene, copies, lists) in enumerate(parts, 1):
                 seen = {one['id']: one for one in scene['objects']}
                 view = View(scene, seen, (), copies, lists)
-                views.append((f'the collector, {at} of {len(event)}: {text}', view))
+                view.places = places_of(backend, one, at == len(parts))
+                views.append((f'the collector, {at} of {len(parts)}: {text}', view))
         events += ended(told['dead'], told['photo']['threads'])
         views.append(('', View(told['photo'], before, events, dead=told['dead'])))
         before = {one['id']: one for one in told['photo']['objects']}

@@ -6,7 +6,7 @@ import re
 
 FORMS = (
     'a step is x = VALUE, x.a = VALUE, x[0] = VALUE, x.append(VALUE), del x, gc.collect(), '
-    'gc.set_threshold(A, B, C), safepoint(), or one of these after "thread B: "'
+    'gc.set_threshold(A, B, C), safepoint(), or one of these after "thread B: ", or thread B: run()'
 )
 
 
@@ -94,6 +94,8 @@ def call(node):
             return [*value(node.func.value), *value(item), 'append']
         case ast.Call(func=ast.Name(id='safepoint'), args=[], keywords=[]):
             return ['safepoint']
+        case ast.Call(func=ast.Name(id='run'), args=[], keywords=[]):
+            return ['run']
     raise Wrong(f"'{ast.unparse(node)}' is no step; {FORMS}")
 
 
@@ -130,6 +132,8 @@ def compile_script(text):
                 raise Wrong(f"no thread '{thread}'; threads are A to H")
             step = Step(number, line, thread or 'A', ' '.join(notes))
             step.operations = operations(source)
+            if step.operations == ['run'] and step.thread == 'A':
+                raise Wrong('thread A, which hands out the steps, cannot run() between them')
             if len(step.operations) > 100:
                 raise Wrong('the step has too many values')
         except Wrong as error:
