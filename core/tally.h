@@ -655,10 +655,10 @@ typedef struct tally_heap_result {
  * them. `tally heap` reads the file; docs/reference/heap-snapshot.md has its format.
  *
  * The world is stopped while the heap is copied into memory of malloc (10 to 30 bytes per object),
- * and runs while long strs are hashed and the file is written. Until then the call holds a
- * reference to each str of more than 48 bytes. No object changes, and no foreign code runs but the
- * traverse functions of native types. A native type without one holds references that the snapshot
- * does not see: their objects look as if they were held from outside.
+ * and runs while large strs are hashed and the file is written. Until then the call holds a
+ * reference to each str of about 500 bytes or more. No object changes, and no foreign code runs but
+ * the traverse functions of native types. A native type without one holds references that the
+ * snapshot does not see: their objects look as if they were held from outside.
  *
  * The first form writes through PATH.tmp, so an older file at the path stays if it fails; to a pipe
  * or a device it writes directly. The second appends to a file, which the caller keeps. result may

@@ -6,12 +6,13 @@
  * number takes as many bytes as it needs, and an address is the distance from one that was written
  * before, so an object takes 10 to 30 bytes. A long str is cut, and its hash follows, so that it
  * takes 60. Keys and names are objects, which the snapshot has: no text is copied for a reference.
- * Threads run again before a long str is hashed and before the first byte is written to the file.
+ * Threads run again before a str in a large block is hashed and before the first byte is written to
+ * the file.
  *
  * Invariants:
  *  - The pass takes time by the objects and references, not by the bytes of strs.
- *  - The pass takes a reference to each long str (pins.h) and changes no object. Without memory it
- *    goes on to nothing, and the call is an error.
+ *  - The pass takes a reference to each str in a large block (pins.h) and changes no object.
+ * Without memory it goes on to nothing, and the call is an error.
  *  - A living object refers to living objects only. Static objects are in no pool; they are
  * immortal, and are written when a reference leads to them.
  */
@@ -197,7 +198,13 @@ static void put_str(snapshot *s, tally_str *str) {
     if (!at) return;
     memcpy(at, str->data, TALLY_HEAP_CUT);
     s->objects.last->used += TALLY_HEAP_CUT + TALLY_HEAP_HASH;
-    if (!tally_pins_add(&s->pins, str, at + TALLY_HEAP_CUT)) s->failed = true;
+    at += TALLY_HEAP_CUT;
+    if (tally_is_small(str)) {
+        uint64_t hash = tally_hash_bytes(str->data, str->length);
+        memcpy(at, &hash, TALLY_HEAP_HASH);
+    } else if (!tally_pins_add(&s->pins, str, at)) {
+        s->failed = true;
+    }
 }
 
 static enum tally_heap_layout layout_of(const tally_type *type) {

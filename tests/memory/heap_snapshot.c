@@ -135,6 +135,55 @@ TEST(is_taken_while_other_threads_change_what_it_shows) {
     unlink(path);
 }
 
+/* ---- large strs, which are hashed once the world runs ---- */
+
+enum { LARGE = 3, LARGE_BYTES = 100000 };
+static const char begin_of_large[] = "the beginning of a large str";
+static _Atomic int called;
+static uint64_t stops(void) {
+    tally_stats_result stats;
+    tally_stats(&stats);
+    return stats.stops;
+}
+
+/* Drops the strs when the snapshot has seen them, but nobody reads its file yet. */
+static void drop_and_read(void *argument) {
+    uint64_t before = stops();
+    static char data[1 << 16];
+    while (!called || (no_gil() && stops() == before)) tally_safepoint();
+    tally_safepoint();
+    check_int(tally_list_clear(shared), 0);
+    tally_blocking_begin();
+    FILE *file = fopen(path, "r");
+    size_t length = fread(data, 1, sizeof data, file), found = 0;
+    fclose(file);
+    tally_blocking_end();
+    check(length < sizeof data);
+    for (size_t i = 0; i + sizeof begin_of_large <= length; i++)
+        found += memcmp(data + i, begin_of_large, sizeof begin_of_large - 1) == 0;
+    check_int(found, LARGE);
+}
+
+TEST(keeps_large_strs_until_they_are_hashed) {
+    static char text[LARGE_BYTES];
+    tally_thread thread;
+    make_path();
+    unlink(path);
+    check_int(mkfifo(path, 0600), 0);
+    memset(text, 'x', sizeof text);
+    memcpy(text, begin_of_large, sizeof begin_of_large - 1);
+    shared = tally_list_new(0);
+    for (int i = 0; i < LARGE; i++) append_new(shared, tally_str_new(text, sizeof text));
+    called = 0;
+    check_int(tally_thread_start(&thread, drop_and_read, NULL), 0);
+    called = 1;
+    check_int(tally_heap_snapshot(path, NULL), 0);
+    check_int(tally_thread_join(&thread), 0);
+    check_int(tally_list_length(shared), 0);
+    drop(shared);
+    unlink(path);
+}
+
 static void finalize_takes_one(tally_object *self) {
     check_int(tally_heap_snapshot(path, NULL), 0);
 }
