@@ -141,8 +141,9 @@ static void make_random(unsigned seed) {
 /* Values that cannot change, many of them equal: a list of ints, floats, strs that differ early,
  * late or not at all, and tuples of these, of other tuples and of lists. */
 static tally_object *random_value(tally_object *made, long count) {
-    char text[80];
-    long length = random() % 2 ? 6 : 45 + random() % 10, which = random() % 12;
+    static const long lengths[] = {6, 6, 6, 45, 48, 49, 50, 54, 600};
+    char text[600];
+    long length = lengths[random() % 9], which = random() % 12;
     switch (random() % 6) {
     case 0: return number(1000 + which);
     case 1: return checked(tally_float_new((double)which / 4));
