@@ -136,6 +136,14 @@ for line in subprocess.run(["{program}"], stdin=sys.stdin, capture_output=True).
     check('and is said', 'the steps say [2, 3]' in done.stderr, done.stderr)
 
 
+def copies_with_owners():
+    """The page has the copied counts also where it tells owners."""
+    file = SCRATCH / 'page.html'
+    call(EXAMPLES / 'world.txt', PROGRAMS.values(), f'--html={file}')
+    copied = re.findall(r'<section(?:(?!<section).)*? 1 of 7:.*?</section>', file.read_text(), re.S)
+    check('copies in the page', copied[0].count('copy 1') >= 2 * len(PROGRAMS), copied)
+
+
 def pages():
     for example in sorted(EXAMPLES.glob('*.txt')):
         file = SCRATCH / 'page.html'
@@ -167,6 +175,7 @@ def main():
     refused('x = ' + '[' * 60 + ']' * 60 + '\n' + 'y = [' + '1, ' * 200 + ']', 'line 2')
     refused('# nothing\n', 'no step')
     disagreeing()
+    copies_with_owners()
     pages()
     sys.exit(1 if failed else 0)
 

@@ -33,6 +33,8 @@ OWN = r"""
             column(1).map(Number).some((value, i, list) => i && value < list[i - 1]))
             say(`sorted the other way: ${column(1)}`);
         if (heads[1].parentElement.getAttribute("aria-sort") !== "ascending") say("no aria-sort");
+        for (const table of all("main table")) table.querySelector("thead button").click();
+        if (all("main tbody .unseen").length) say("a name is left out of a row that was moved");
         const graph = document.getElementById("graph");
         const status = () => graph.querySelector("[role=status]").textContent;
         const follow = () => dispatchEvent(new Event("hashchange"));

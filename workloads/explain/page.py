@@ -109,7 +109,8 @@ def picture(view, play, rows):
         below = parts.note_text(view, one, play.generations)
         if halves and number not in view.dead:
             count = f'{one["local"]} + {one["shared"]}'
-            below = f'owner {parts.letter(one["owner"])}, {one["state"]}'
+            if number not in view.copies and not view.lists.get(number):
+                below = f'owner {parts.letter(one["owner"])}, {one["state"]}'
         if number not in view.dead:
             boxes.append(cell(RIGHT - 8, y - 4, count, 'count'))
         boxes.append(cell(LEFT + 8, y + 12, below, 'soft'))

@@ -19,6 +19,8 @@ for (const table of all("main table"))
             const by = row => amount(row.cells[column]);
             rows.sort((a, b) => up * compare(by(a), by(b)));
             table.tBodies[0].append(...rows);
+            // A name that was like that of the row above it.
+            for (const name of all(".unseen", table)) name.classList.remove("unseen");
             for (const other of all("th", table)) other.removeAttribute("aria-sort");
             head.setAttribute("aria-sort", up > 0 ? "descending" : "ascending");
         });
