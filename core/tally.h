@@ -668,6 +668,40 @@ typedef struct tally_heap_result {
 int tally_heap_snapshot(const char *path, tally_heap_result *result);
 int tally_heap_snapshot_file(FILE *file, tally_heap_result *result);
 
+/* Where the resident memory of the process is, in bytes. */
+/* clang-format off */
+#define TALLY_LEDGER_ROWS(X)                                                                       \
+    X(objects)     /* blocks of objects, alive or dead in cycles */                                \
+    X(contents)    /* arrays and tables of objects, in small blocks; and the run time's own */     \
+    X(large)       /* objects, arrays and tables over 512 bytes */                                 \
+    X(merging)     /* blocks of objects that wait for their owner to merge */                      \
+    X(waiting)     /* for a grace period: blocks, pools, large blocks */                           \
+    X(remote)      /* freed by another thread, not yet taken home */                               \
+    X(free_blocks) /* in pools that other blocks hold */                                           \
+    X(pool_room)   /* descriptors of pools, and room for no block yet */                           \
+    X(free_pools)  /* in arenas that others hold, those that heaps keep, and a spare arena */      \
+    X(side_marks)  /* the collector's */                                                           \
+    X(malloc_used) /* malloc: the program's and the run time's own; and other mappings */          \
+    X(malloc_free) /* malloc: free */                                                              \
+    X(stacks)      /* of attached threads, and of the first one */                                 \
+    X(code)        /* of the program and its libraries, and their data */
+/* clang-format on */
+
+typedef struct tally_ledger_result {
+    size_t resident; /* as the kernel tells; 0: unknown. The rows sum to it, within 2 % or 1 MiB */
+    uint64_t pause;  /* nanoseconds from the request to stop the world until it ran again */
+#define TALLY_LEDGER_FIELD(name) size_t name;
+    TALLY_LEDGER_ROWS(TALLY_LEDGER_FIELD)
+#undef TALLY_LEDGER_FIELD
+} tally_ledger_result;
+
+/*
+ * The ledger in one stop of the world, which visits no object: the pause is in proportion to the
+ * resident pages. A heap snapshot tells more: which blocks are of what size, and what is dead in
+ * cycles. A memory error leaves *result as it was. [blocks]
+ */
+int tally_heap_ledger(tally_ledger_result *result);
+
 /*
  * Where memory is allocated. While a heap profile is on, the block that has every `bytes`-th byte
  * on average (0: 512 KiB; 1: nearly every block) is sampled, with the stack and the thread that

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * ledger.c: where the resident memory of the process is, for a heap snapshot.
+ * ledger.c: where the resident memory of the process is, for a heap snapshot, or as sums alone.
  *
  * The kernel tells what is resident: /proc/self/smaps per mapping, mincore per page of an arena or
  * a large block. The allocator tells what is in use, with the world stopped. smaps and malloc's own
- * account take time by the page and by the free chunk (33 ms per GiB), so they are read right
- * before the stop, and the memory of the snapshot itself counts nowhere.
+ * account take time by the page and by the free chunk (33 ms per GiB), so a snapshot reads them
+ * right before the stop, and the memory of the snapshot itself counts nowhere. The sums, which are
+ * taken while memory grows, read them in the stop. They visit no object: `tally heap` tells more of
+ * a snapshot's (workloads/heap/ledger.c has the same rows).
  *
  * Invariant: nothing here changes the heap. Blocks on their way home stay there.
  */
@@ -147,18 +149,6 @@ static uint64_t read_resident(void) {
     return resident;
 }
 
-void tally_ledger_begin(tally_ledger *ledger) {
-    *ledger = (tally_ledger){.resident = read_resident()};
-    read_mappings(ledger);
-#if defined __GLIBC__ && __GLIBC_PREREQ(2, 33)
-    struct mallinfo2 about = mallinfo2();
-    ledger->in_use = about.uordblks + about.hblkhd;
-    ledger->unused = about.fordblks;
-#endif
-}
-
-void tally_ledger_end(tally_ledger *ledger) { free(ledger->anonymous); }
-
 /* ---- pages ---------------------------------------------------------------------- */
 
 /* The bytes of a range that are in resident pages. */
@@ -180,6 +170,21 @@ static uint64_t resident_bytes(const char *start, size_t bytes) {
     }
     return sum;
 }
+
+void tally_ledger_begin(tally_ledger *ledger) {
+    *ledger = (tally_ledger){.resident = read_resident()};
+    read_mappings(ledger);
+#if defined __GLIBC__ && __GLIBC_PREREQ(2, 33)
+    struct mallinfo2 about = mallinfo2();
+    ledger->in_use = about.uordblks + about.hblkhd;
+    /* Free chunks were in use once. The last one is new at its end, where no page is yet. */
+    char *end = sbrk(0);
+    ledger->unused =
+        about.fordblks - about.keepcost + resident_bytes(end - about.keepcost, about.keepcost);
+#endif
+}
+
+void tally_ledger_end(tally_ledger *ledger) { free(ledger->anonymous); }
 
 static bool has_a_stack(const tally_ledger_mapping *mapping) {
     tally_each_thread(thread) {
@@ -207,6 +212,7 @@ typedef struct account {
     uint8_t *is_free; /* by pool */
     tally_ledger_large large[TALLY_KINDS];
     uint64_t small_waiting; /* raw blocks in pools that wait for a grace period */
+    uint64_t small_dead;    /* blocks of dead objects in pools, the same */
 } account;
 
 static void put(account *a, uint64_t number) { a->put(a->context, number); }
@@ -238,11 +244,12 @@ static void count_retired(tally_retired *node, unsigned what, void *context) {
         a->large[TALLY_RAW].waiting += resident_large(node);
 }
 
-/* The contents wait with the object; the block of the object is found otherwise. */
+/* The contents wait with the object. */
 static void count_dead(tally_object *object, void *context) {
     account *a = context;
     size_t size = tally_size_locked(object), block = tally_memory_size(object);
-    if (size <= block) return; /* they are within the block */
+    if (tally_is_small(object)) a->small_dead += block; /* a large one is found otherwise */
+    if (size <= block) return;                          /* they are within the block */
     size_t contents = (size - block + 15) & ~(size_t)15;
     if (contents <= TALLY_SMALL_LIMIT)
         a->small_waiting += contents;
@@ -261,63 +268,187 @@ static void count_coming(account *a, tally_heap *heap) {
     for (; block; block = tally_remote_next(block)) a->coming[number_of(tally_pool_of(block))]++;
 }
 
-static void put_pool(account *a, tally_pool *pool) {
-    size_t arena = tally_arena_of(pool), number = number_of(pool), index = number & 63;
-    const char *start = (const char *)tally_arena_pools(arena) + index * TALLY_POOL_SIZE;
-    put(a, pool->in_use         ? TALLY_HEAP_POOL_USED + pool->kind
-           : a->is_free[number] ? TALLY_HEAP_POOL_FREE
-                                : TALLY_HEAP_POOL_WAITING);
-    put(a, resident_bytes(start, TALLY_POOL_SIZE));
+/* Asks for a whole arena at once, not for each of its pools. */
+static void read_pages(size_t arena, uint64_t resident[TALLY_ARENA_POOLS]) {
+    enum { LEAST_PAGE = 4096 };
+    unsigned char pages[TALLY_ARENA_SIZE / LEAST_PAGE];
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    bool told = mincore(tally_arena_pools(arena), TALLY_ARENA_SIZE, pages) == 0;
+    memset(resident, 0, TALLY_ARENA_POOLS * sizeof *resident);
+    for (size_t at = 0; at < TALLY_ARENA_SIZE; at += page)
+        if (!told || pages[at / page] & 1) resident[at >> TALLY_POOL_SHIFT] += page;
+}
+
+static unsigned kind_of(const account *a, const tally_pool *pool) {
+    return pool->in_use                  ? TALLY_HEAP_POOL_USED + pool->kind
+           : a->is_free[number_of(pool)] ? TALLY_HEAP_POOL_FREE
+                                         : TALLY_HEAP_POOL_WAITING;
+}
+static uint64_t blocks_made(tally_pool *pool) {
+    return (uint64_t)(pool->bump - tally_pool_first_block(pool)) / pool->block_size;
+}
+static uint64_t blocks_used(const tally_pool *pool) { return pool->left + pool->notify; }
+
+/* All but the pools themselves. True: the lock of the arenas is held, until end_account. False: no
+ * memory. */
+static bool begin_account(account *a, tally_ledger *ledger) {
+    size_t pools = tally_memory_pools();
+    a->coming = calloc(pools + 1, sizeof *a->coming);
+    a->is_free = calloc(pools + 1, 1);
+    if (!a->coming || !a->is_free) {
+        free(a->coming);
+        free(a->is_free);
+        return false;
+    }
+    find_stacks(ledger);
+    memcpy(a->large, ledger->large, sizeof a->large);
+    tally_reclaim_each(&(tally_reclaim_visitor){count_retired, count_dead, a});
+    pthread_mutex_lock(&tally_arenas.lock);
+    for (tally_pool *pool = tally_arenas.free_list; pool; pool = pool->next)
+        a->is_free[number_of(pool)] = 1;
+    if (TALLY_LOCK_FREE_READS)
+        tally_each_thread(thread) count_coming(a, &thread->heap);
+    return true;
+}
+static void end_account(account *a) {
+    pthread_mutex_unlock(&tally_arenas.lock);
+    free(a->coming);
+    free(a->is_free);
+}
+
+typedef void pool_visitor(account *a, tally_pool *pool, uint64_t resident);
+static void each_pool(account *a, void (*arena)(account *a, size_t number), pool_visitor *visit) {
+    uint64_t resident[TALLY_ARENA_POOLS];
+    for (size_t number = 0; number < tally_arenas.used; number++) {
+        if (tally_arenas.free_pools[number] == TALLY_NOT_MAPPED) continue;
+        if (arena) arena(a, number);
+        read_pages(number, resident);
+        for (size_t i = 0; i < TALLY_ARENA_POOLS; i++)
+            visit(a, &tally_arena_pools(number)[i], resident[i]);
+    }
+}
+
+/* ---- for a snapshot -------------------------------------------------------------- */
+
+static void put_pool(account *a, tally_pool *pool, uint64_t resident) {
+    put(a, kind_of(a, pool));
+    put(a, resident);
     if (!pool->in_use) return;
     put(a, pool->class_);
     put(a, tally_load_relaxed(&pool->owner));
-    put(a, (uint64_t)(pool->bump - tally_pool_first_block(pool)) / pool->block_size);
-    put(a, pool->left + pool->notify);
-    put(a, a->coming[number]);
+    put(a, blocks_made(pool));
+    put(a, blocks_used(pool));
+    put(a, a->coming[number_of(pool)]);
 }
 
-static void put_arenas(account *a) {
-    put(a, (uint64_t)(uintptr_t)tally_region >> TALLY_ARENA_SHIFT);
-    put(a, sizeof(tally_pool) * TALLY_ARENA_POOLS);
-    put(a, tally_arenas.live);
-    for (size_t number = 0; number < tally_arenas.used; number++) {
-        if (tally_arenas.free_pools[number] == TALLY_NOT_MAPPED) continue;
-        put(a, number);
-        for (size_t i = 0; i < TALLY_ARENA_POOLS; i++) put_pool(a, &tally_arena_pools(number)[i]);
-    }
-}
+static void put_arena(account *a, size_t number) { put(a, number); }
 
 bool tally_ledger_put(tally_ledger *ledger, void (*to)(void *context, uint64_t number),
                       void *context) {
     account a = {.put = to, .context = context};
-    size_t pools = tally_memory_pools();
-    a.coming = calloc(pools + 1, sizeof *a.coming);
-    a.is_free = calloc(pools + 1, 1);
-    bool good = a.coming && a.is_free && !ledger->failed;
-    if (good) {
-        find_stacks(ledger);
-        put(&a, ledger->resident);
-        for (size_t i = 0; i < TALLY_HEAP_PARTS; i++) put(&a, ledger->mapped[i]);
-        put(&a, ledger->in_use);
-        put(&a, ledger->unused);
-        memcpy(a.large, ledger->large, sizeof a.large);
-        tally_reclaim_each(&(tally_reclaim_visitor){count_retired, count_dead, &a});
-        for (unsigned kind = 0; kind < TALLY_KINDS; kind++) {
-            put(&a, a.large[kind].blocks);
-            put(&a, a.large[kind].bytes);
-            put(&a, a.large[kind].resident);
-            put(&a, a.large[kind].waiting);
-        }
-        put(&a, a.small_waiting);
-        pthread_mutex_lock(&tally_arenas.lock);
-        for (tally_pool *pool = tally_arenas.free_list; pool; pool = pool->next)
-            a.is_free[number_of(pool)] = 1;
-        if (TALLY_LOCK_FREE_READS)
-            tally_each_thread(thread) count_coming(&a, &thread->heap);
-        put_arenas(&a);
-        pthread_mutex_unlock(&tally_arenas.lock);
+    if (ledger->failed || !begin_account(&a, ledger)) return false;
+    put(&a, ledger->resident);
+    for (size_t i = 0; i < TALLY_HEAP_PARTS; i++) put(&a, ledger->mapped[i]);
+    put(&a, ledger->in_use);
+    put(&a, ledger->unused);
+    for (unsigned kind = 0; kind < TALLY_KINDS; kind++) {
+        put(&a, a.large[kind].blocks);
+        put(&a, a.large[kind].bytes);
+        put(&a, a.large[kind].resident);
+        put(&a, a.large[kind].waiting);
     }
-    free(a.coming);
-    free(a.is_free);
-    return good;
+    put(&a, a.small_waiting);
+    put(&a, (uint64_t)(uintptr_t)tally_region >> TALLY_ARENA_SHIFT);
+    put(&a, sizeof(tally_pool) * TALLY_ARENA_POOLS);
+    put(&a, tally_arenas.live);
+    each_pool(&a, put_arena, put_pool);
+    end_account(&a);
+    return true;
+}
+
+/* ---- as sums --------------------------------------------------------------------- */
+
+static size_t least(size_t a, size_t b) { return a < b ? a : b; }
+/* A row that is less than nothing would hide another that is too large. */
+static size_t less(size_t from, size_t bytes) { return from - least(from, bytes); }
+
+/* Blocks that wait are taken off objects and contents later: here their pools do not tell. */
+static void sum_pool(account *a, tally_pool *pool, uint64_t resident) {
+    tally_ledger_result *to = a->context;
+    bool is_first = pool == tally_arena_pools(tally_arena_of(pool));
+    size_t descriptors = is_first ? least(sizeof *pool * TALLY_ARENA_POOLS, resident) : 0;
+    size_t left = resident - descriptors;
+    to->pool_room += descriptors;
+    if (kind_of(a, pool) == TALLY_HEAP_POOL_WAITING) {
+        to->waiting += left;
+    } else if (!pool->in_use || blocks_used(pool) == 0) {
+        to->free_pools += left;
+    } else {
+        size_t made = blocks_made(pool) * pool->block_size,
+               used = blocks_used(pool) * pool->block_size,
+               coming = a->coming[number_of(pool)] * (size_t)pool->block_size;
+        *(pool->kind == TALLY_RAW ? &to->contents : &to->objects) += used - coming;
+        to->remote += coming;
+        to->free_blocks += made - used;
+        to->pool_room += less(left, made);
+    }
+}
+
+/* What waits for a grace period, or for an owner's merge, from the rows of what lives. */
+static void take_off_waiting(const account *a, tally_ledger_result *to) {
+    size_t queued, most, dead = least(a->small_dead, to->objects),
+                         retired = least(a->small_waiting, to->contents);
+    to->objects -= dead;
+    to->contents -= retired;
+    to->waiting += dead + retired;
+    tally_refcount_queued_bytes(&queued, &most);
+    to->merging = least(queued, to->objects);
+    to->objects -= to->merging;
+}
+
+/* Large blocks are malloc's. */
+static void sum_malloc(const account *a, const tally_ledger *ledger, tally_ledger_result *to) {
+    size_t resident = 0, waiting = 0;
+    for (unsigned kind = 0; kind < TALLY_KINDS; kind++) {
+        resident += a->large[kind].resident;
+        waiting += a->large[kind].waiting;
+    }
+    waiting = least(waiting, resident);
+    to->large = resident - waiting;
+    to->waiting += waiting;
+    size_t others =
+        less(ledger->mapped[TALLY_HEAP_MALLOC] + ledger->mapped[TALLY_HEAP_ANONYMOUS], resident);
+    to->malloc_free = least(others, ledger->unused);
+    to->malloc_used = others - to->malloc_free;
+}
+
+int tally_heap_ledger(tally_ledger_result *result) {
+    tally_thread_require();
+    if (!result) return tally_fail(TALLY_VALUE_ERROR, "a ledger needs a place for its rows");
+    tally_ledger ledger;
+    tally_ledger_result sums = {0};
+    account a = {.context = &sums};
+    uint64_t began = tally_now();
+    tally_stop_the_world();
+    tally_ledger_begin(&ledger);
+    tally_large_walk at = {0};
+    for (tally_object *block; (block = tally_memory_next_large(&at, TALLY_KINDS));)
+        tally_ledger_count(&ledger, block);
+    bool good = !ledger.failed && begin_account(&a, &ledger);
+    if (good) {
+        each_pool(&a, NULL, sum_pool);
+        end_account(&a);
+        take_off_waiting(&a, &sums);
+        sum_malloc(&a, &ledger, &sums);
+    }
+    tally_resume_the_world();
+    sums.pause = tally_now() - began;
+    tally_ledger_end(&ledger);
+    if (!good) return tally_no_memory();
+    sums.resident = ledger.resident;
+    sums.side_marks = ledger.mapped[TALLY_HEAP_SIDE_MARKS];
+    sums.stacks = ledger.mapped[TALLY_HEAP_STACKS];
+    sums.code = ledger.mapped[TALLY_HEAP_CODE] + ledger.mapped[TALLY_HEAP_DATA];
+    *result = sums;
+    return 0;
 }

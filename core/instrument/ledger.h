@@ -22,7 +22,8 @@ typedef struct tally_ledger_mapping {
 typedef struct tally_ledger {
     uint64_t resident;                 /* the kernel's VmRSS in bytes; 0: unknown */
     uint64_t mapped[TALLY_HEAP_PARTS]; /* resident bytes by kind of mapping */
-    uint64_t in_use, unused;           /* of malloc, whether resident or not; 0: unknown */
+    uint64_t in_use;                   /* of malloc, resident or not; 0: unknown */
+    uint64_t unused;                   /* of malloc, resident */
     tally_ledger_large large[TALLY_KINDS];
     tally_ledger_mapping *anonymous; /* mappings among which are the stacks of threads */
     size_t anonymous_count, anonymous_capacity;

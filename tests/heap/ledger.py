@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """ledger.py TOOL BACKEND=PROGRAM...: memory that a program has made is in its row of the ledger,
-with its bytes; the tool's figures have three digits."""
+with its bytes, and the run time's own sums are those of the tool; the tool's figures have three
+digits."""
 import os
 import subprocess
 import sys
@@ -18,6 +19,27 @@ def run(*words):
     return done.stdout
 
 
+# Rows of tally_heap_ledger, and those of the tool that they are the sum of. Those of malloc hold
+# what the snapshot has left there.
+SAME = {
+    'objects contents merging': ('live', 'dead in cycles', 'queued for a merge'),
+    'large': ('large blocks, live', 'large blocks, dead', 'large blocks, queued'),
+    'waiting': ('awaiting', 'large blocks, awaiting'),
+    'remote': ('freed by another',),
+    'free_blocks': ('free blocks',),
+    'pool_room': ('pools: ',),
+    'free_pools': ('free pools', 'cache: '),
+    'side_marks': ('the collector',),
+}
+
+
+def compare_sums(sums, rows, where):
+    for ours, theirs in SAME.items():
+        one = sum(sums[name] for name in ours.split())
+        other = sum(size for row, size in rows.items() if row.startswith(theirs))
+        assert abs(one - other) <= max(0.01 * other, 40 << 10), (where, ours, one, other)
+
+
 with tempfile.TemporaryDirectory() as folder:
     path = os.path.join(folder, 'parts.heap')
     for word in programs:
@@ -25,9 +47,12 @@ with tempfile.TemporaryDirectory() as folder:
 
         def grown(what):
             """The bytes of the rows that have grown, and those the program has made."""
-            made = int(run(program, path, what))
+            made, *sums = run(program, path, what).splitlines()
+            made = int(made)
             text = run(tool, path, '--ledger')
             old, new = rows(run(tool, path + '.before', '--ledger')), rows(text)
+            words = [line.split() for line in sums]
+            compare_sums({name: int(size) for name, size in words}, new, (backend, what, text))
             more = {row: size - old.get(row, 0) for row, size in new.items()}
             return (
                 lambda begin: sum(n for row, n in more.items() if row.startswith(begin)),

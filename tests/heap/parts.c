@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * parts.c: a program whose memory has a known part: parts FILE WHAT writes FILE.before and FILE and
- * prints the bytes that were made between them, as tally_sizeof. ledger.py looks at the rows.
+ * prints the bytes that were made between them, as tally_sizeof, and the sums of the ledger as they
+ * are after FILE. ledger.py looks at the rows.
  */
 #include <tally.h>
 
@@ -71,6 +72,10 @@ int main(int argc, char **argv) {
     }
     check(tally_heap_snapshot(argv[1], NULL) == 0);
     printf("%ld\n", bytes);
+    tally_ledger_result sums;
+    check(tally_heap_ledger(&sums) == 0);
+#define PRINT(name) printf(#name " %zu\n", sums.name);
+    TALLY_LEDGER_ROWS(PRINT)
     tally_xdecref(kept);
     tally_gc_collect(2);
     return tally_finish() == 0 ? 0 : 1;

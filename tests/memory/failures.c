@@ -362,6 +362,13 @@ static int heap_snapshot_file(void) {
     check_int(fclose(file), 0);
     return result;
 }
+static int heap_ledger(void) {
+    tally_ledger_result ledger = {.resident = 1};
+    int result = tally_heap_ledger(&ledger);
+    check((ledger.resident == 1) == (result < 0));
+    return result;
+}
+ALLOCATES(heap_ledger, heap_ledger())
 ALLOCATES(heap_snapshot, heap_snapshot())
 ALLOCATES(heap_snapshot_file, heap_snapshot_file())
 

@@ -262,6 +262,8 @@ static void make_singletons(void) {
        tally_census_row *rows = NULL; size_t n; tally_heap_census(&rows, &n); free(rows))          \
     X(heap_census_null, size_t n; tally_heap_census(NULL, &n))                                     \
     X(heap_census_no_count, tally_census_row *rows; tally_heap_census(&rows, NULL))                \
+    X(heap_ledger, tally_ledger_result r; tally_heap_ledger(&r))                                   \
+    X(heap_ledger_null, tally_heap_ledger(NULL))                                                   \
     X(heap_snapshot, tally_heap_snapshot("/dev/null/not/there", NULL))                             \
     X(heap_snapshot_null, tally_heap_snapshot(NULL, NULL))                                         \
     X(heap_snapshot_file_null, tally_heap_snapshot_file(NULL, NULL))                               \

@@ -233,10 +233,8 @@ static void add_pools(struct rows *rows, const struct sums *sums) {
 }
 
 static void add_large(struct rows *rows, const struct ledger *ledger, const struct sums *sums) {
-    double resident = 0, waiting = 0, blocks = 0, bytes = 0, dead = 0;
+    double resident = 0, waiting = 0, dead = 0;
     for (size_t i = 0; i < 3; i++) {
-        blocks += ledger->large[i].blocks;
-        bytes += ledger->large[i].bytes;
         resident += ledger->large[i].resident;
         waiting += ledger->large[i].waiting;
     }
@@ -249,11 +247,9 @@ static void add_large(struct rows *rows, const struct ledger *ledger, const stru
     add_row(rows, "large blocks, awaiting a grace period", 0, waiting);
     double others = ledger->mapped[TALLY_HEAP_MALLOC] + ledger->mapped[TALLY_HEAP_ANONYMOUS];
     double left = fmax(others - resident, 0);
-    // A large block has fields in front of it, and malloc's own.
-    double overhead = blocks > 0 ? 128 * blocks : 0;
-    double used = fmin(left, fmax(ledger->in_use - bytes - overhead, 0));
-    add_row(rows, "malloc: the run time and the program", 0, used);
-    add_row(rows, "malloc: free, and other mappings", 0, left - used);
+    double unused = fmin(left, ledger->unused);
+    add_row(rows, "malloc: the run time, the program, other mappings", 0, left - unused);
+    add_row(rows, "malloc: free", 0, unused);
 }
 
 static void add_sum(struct view *view, const struct rows *rows, double resident) {
