@@ -137,6 +137,9 @@ check_driver() {
     problem=
     "$drivers/tally-heap" "$scratch/heap" >"$scratch/out" 2>&1 || problem='no snapshot'
     judge "--snapshot signal" "$problem"
+    refused --ledger-ms --json --workload churn --ledger-ms 0
+    refused --json --workload churn --ledger-ms 5
+    refused --processes --json --workload churn --ledger-ms 5 --processes 2
     refused --heap-profile --workload churn --heap-profile "0:$scratch/heap"
     refused --heap-profile --workload churn --heap-profile ''
     refused /nonexistent/heap --workload churn --heap-profile /nonexistent/heap

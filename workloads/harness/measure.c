@@ -30,6 +30,7 @@
 
 #include "fail.h"
 #include "gate.h"
+#include "ledger.h"
 #include "perf.h"
 #include "pinning.h"
 #include "profile.h"
@@ -37,6 +38,7 @@
 #include "state.h"
 #include "stop.h"
 #include "switching.h"
+#include "trace.h"
 #include "watch.h"
 
 struct measurement;
@@ -203,13 +205,16 @@ static void wake(const struct measurement *all) {
     }
 }
 
-/* True at once if the driver is to end. */
+/* True at once if the driver is to end. What is read meanwhile is in the time. */
 static bool sleep_for(unsigned milliseconds) {
+    static const uint64_t millisecond = 1000000;
+    const uint64_t end = workload_clock() + milliseconds * millisecond;
     bool asked_to_end = false;
-    for (unsigned left = milliseconds, part; left > 0 && !asked_to_end; left -= part) {
-        part = snapshot_wait(left);
-        asked_to_end = stop_sleep(part);
+    for (uint64_t time; !asked_to_end && (time = workload_clock()) < end;) {
+        unsigned left = (unsigned)((end - time + millisecond - 1) / millisecond);
+        asked_to_end = stop_sleep(ledger_wait(snapshot_wait(left)));
         snapshot_poll();
+        ledger_poll();
     }
     return asked_to_end;
 }
@@ -233,7 +238,10 @@ static bool run_for(struct measurement *all, const char *step, unsigned millisec
         tally_blocking_begin();
     }
     gate_collect(&all->gate);
-    if (total > 0) snapshot_poll();
+    if (total > 0) {
+        snapshot_poll();
+        ledger_poll();
+    }
     return !asked_to_end;
 }
 
@@ -280,6 +288,7 @@ static long weigh_among_processes(const options *options) {
 static void take_samples(struct measurement *all, run *run) {
     const options *options = all->options;
     tally_stats_result before, after;
+    ledger_begin(options);
     bool go_on = options->warmup_ms == 0 || run_for(all, "the warm-up", options->warmup_ms, 0);
     /* All workers are at the gate: nobody collects, or adds to a latency. */
     if (run->latencies != NULL) memset(run->latencies, 0, run->workers * sizeof *run->latencies);
@@ -293,6 +302,7 @@ static void take_samples(struct measurement *all, run *run) {
     watch_step("reading the statistics", 0);
     read_stats(&after, &run->contention, contention_end);
     pauses_end(run->pauses);
+    ledger_end();
     run->pss_kib = weigh_among_processes(options);
     run->incomplete = !go_on;
 
@@ -321,6 +331,7 @@ static void run_workload(struct measurement *all, run *run) {
     start_workers(all);
     tally_blocking_begin();
     gate_collect(&all->gate);
+    run->setup_peak_rss_kib = footprint_peak();
     take_samples(all, run);
     snapshot_end();
     profile_end(all->options);
@@ -335,23 +346,6 @@ static uint64_t clock_cost(void) {
     uint64_t began = workload_clock(), last = began;
     for (unsigned i = 1; i < LOOKS; i++) last = workload_clock();
     return (last - began) / (LOOKS - 1);
-}
-
-static void begin_trace(const options *options) {
-    if (options->trace != NULL && tally_trace_start(0) != 0)
-        workload_fail("cannot record a timeline: %s", tally_error_message());
-}
-
-static void end_trace(const options *options) {
-    if (options->trace == NULL) return;
-    int written = tally_trace_write(options->trace);
-    fail_remove(NULL); /* it has its name, or is gone */
-    if (written != 0) workload_fail("%s", tally_error_message());
-    if (tally_trace_dropped() > 0)
-        fprintf(stderr,
-                "tally-%s: %s: %td events are not in %s: a thread keeps its last 65536; measure "
-                "for less time\n",
-                tally_backend(), options->workload->name, tally_trace_dropped(), options->trace);
 }
 
 void measure(const options *options, run *run) {
@@ -382,10 +376,10 @@ void measure(const options *options, run *run) {
     if (tally_gc_collect(2) < 0) workload_fail("cannot collect: %s", tally_error_message());
     if (options->without == CAUSE_COLLECTOR) tally_gc_disable();
     run->baseline_rss_kib = footprint_resident();
-    begin_trace(options);
+    trace_begin(options);
     run_workload(all, run);
     watch_step("the end of the run time", 0);
-    end_trace(options);
+    trace_end(options);
     run->peak_rss_kib = footprint_peak();
     run->live_at_finish = tally_finish();
     if (run->live_at_finish < 0)

@@ -8,21 +8,19 @@
 
 #include <argp.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "causes.h"
 #include "fail.h"
+#include "ledger.h"
 #include "profile.h"
 #include "snapshot.h"
 #include "switching.h"
 #include "text.h"
+#include "trace.h"
 #include "watch.h"
 
 /* The linker puts the pointers that WORKLOAD defines between these. */
@@ -63,6 +61,7 @@ enum {
     KEY_SEED,
     KEY_TRACE,
     KEY_SNAPSHOT,
+    KEY_LEDGER,
     KEY_PROFILE,
     KEY_NO_PERF,
     KEY_WITHOUT,
@@ -136,6 +135,11 @@ static const struct argp_option table[] = {
      "after "
      "the threads started, or signal (each SIGUSR2 writes the file anew); with --total after a "
      "sample",
+     5},
+    {"ledger-ms", KEY_LEDGER, "MS", 0,
+     "Read the ledger, where the resident memory is, each MS milliseconds, 1 to 600000, for "
+     "--json; "
+     "with --total after a sample",
      5},
     {"heap-profile", KEY_PROFILE, "[BYTES:]FILE", 0,
      "Write a heap profile, for \"tally heap\" and pprof: where memory was allocated, of every "
@@ -235,44 +239,6 @@ static void check_switching(const options *options) {
     if (!options->list && !switching_applies() && options->parent < 0 &&
         (ticks || options->switch_policy != NULL || options->runtime.switch_interval_us != 0))
         fprintf(stderr, "tally-%s: there is no GIL: --switch-... is ignored\n", tally_backend());
-}
-
-/* Opens the file and locks it; false: another run has it. The lock is the open file's, so it goes
- * with the process, also with one that is killed. */
-static bool lock_file(const char *name) {
-    for (;;) {
-        struct stat opened, named;
-        int file = open(name, O_RDWR | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0666);
-        if (file < 0 || fstat(file, &opened) != 0)
-            options_fail("cannot write '%s': %s; --trace takes the name of a file to be written",
-                         name, strerror(errno));
-        if (!S_ISREG(opened.st_mode))
-            options_fail("cannot write '%s': it is no regular file; --trace takes the name of a "
-                         "file to be written",
-                         name);
-        if (flock(file, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) return false;
-        /* The run that held the lock may have renamed its file meanwhile. */
-        if (stat(name, &named) == 0 && named.st_dev == opened.st_dev &&
-            named.st_ino == opened.st_ino)
-            return true;
-        close(file);
-    }
-}
-
-/* Found out before anything is measured. The name is that of the file which is renamed in the end;
- * until then it is locked, so that two runs do not write one timeline. */
-static void check_trace(const options *options) {
-    char *name = workload_allocate(strlen(options->trace) + sizeof ".tmp");
-    struct stat status;
-    if (options->processes)
-        options_fail("--trace shows the threads of one process; it does not go with --processes");
-    if (stat(options->trace, &status) == 0 && !S_ISREG(status.st_mode))
-        options_fail("--trace '%s' is no regular file", options->trace);
-    sprintf(name, "%s.tmp", options->trace);
-    if (!lock_file(name))
-        options_fail("another run writes '%s'; wait for its end, or name another file with --trace",
-                     options->trace);
-    fail_remove(name); /* kept for that */
 }
 
 void options_check_output(const char *takes, const char *path) {
@@ -398,6 +364,7 @@ static error_t parse_one(int key, char *text, struct argp_state *state) {
         if (!snapshot_parse(result, text))
             options_fail("--snapshot takes end:FILE, SECONDS:FILE or signal:FILE, not '%s'", text);
         return 0;
+    case KEY_LEDGER: result->ledger_ms = (unsigned)number(key, text, 1, 600000); return 0;
     case KEY_PROFILE:
         if (!profile_parse(result, text))
             options_fail("--heap-profile takes FILE or BYTES:FILE, not '%s'", text);
@@ -487,8 +454,9 @@ void options_parse(options *result, int argc, char **argv) {
     if (!result->list) check_without(result);
     if (!result->list) complete_parameters(result, line.sets, line.set_count);
     check_switching(result);
-    if (!result->list && result->trace != NULL) check_trace(result);
+    if (!result->list && result->trace != NULL) trace_check(result);
     if (!result->list && result->snapshot != NULL) snapshot_check(result);
+    if (!result->list && result->ledger_ms != 0) ledger_check(result);
     if (!result->list && result->profile != NULL) profile_check(result);
 }
 

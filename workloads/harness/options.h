@@ -35,6 +35,7 @@ typedef struct options {
     const char *snapshot;      /* the file for a heap snapshot; NULL: none */
     enum { SNAPSHOT_END, SNAPSHOT_AFTER, SNAPSHOT_SIGNAL } snapshot_when;
     double snapshot_seconds; /* SNAPSHOT_AFTER */
+    unsigned ledger_ms;      /* between readings of the ledger; 0: none */
     const char *profile;     /* the file for a heap profile; NULL: none */
     long profile_bytes;      /* between its samples; 0: the run time's default */
     /* For a process that is one worker of many: the socket to its parent, else -1, and the parent's

@@ -239,10 +239,15 @@ static void keep_apart(json_t *into, json_t *from) {
 }
 
 static void merge(json_t *into, json_t *from) {
-    static const char *const sums[] = {
-        "peak_rss_kib",        "baseline_rss_kib",        "pss_kib",
-        "live_at_finish",      "waiting_bytes",           "waiting_most_bytes",
-        "merge_waiting_bytes", "merge_waiting_most_bytes"};
+    static const char *const sums[] = {"peak_rss_kib",
+                                       "baseline_rss_kib",
+                                       "setup_peak_rss_kib",
+                                       "pss_kib",
+                                       "live_at_finish",
+                                       "waiting_bytes",
+                                       "waiting_most_bytes",
+                                       "merge_waiting_bytes",
+                                       "merge_waiting_most_bytes"};
     json_t *stats = json_object_get(into, "stats"), *times = json_object_get(into, "time"), *value;
     const char *name;
     merge_samples(json_object_get(into, "samples"), json_object_get(from, "samples"));

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "causes.h"
+#include "ledger.h"
 #include "output.h"
 #include "switching.h"
 
@@ -86,6 +87,7 @@ static void add_memory(json_t *result, const run *run) {
     json_t *kinds = json_object();
     json_object_set_new(result, "peak_rss_kib", json_integer(run->peak_rss_kib));
     json_object_set_new(result, "baseline_rss_kib", json_integer(run->baseline_rss_kib));
+    json_object_set_new(result, "setup_peak_rss_kib", json_integer(run->setup_peak_rss_kib));
     json_object_set_new(result, "pss_kib", json_integer(run->pss_kib));
     json_object_set_new(result, "header_bytes",
                         json_pack("{s:I, s:I}", "plain", (json_int_t)tally_header_size(false),
@@ -168,6 +170,8 @@ json_t *run_to_json(const run *run, const options *options) {
     json_object_set_new(result, "collector", pauses_to_json(run->pauses));
     json_object_set_new(result, "perf", perf_to_json(run->perf));
     if (run->time.wall > 0) json_object_set_new(result, "time", thread_time_to_json(&run->time));
+    json_t *readings = ledger_to_json();
+    if (readings != NULL) json_object_set_new(result, "ledger", readings);
     if (run->latencies != NULL) json_object_set_new(result, "latency", latency_to_json(run));
     json_object_set_new(result, "live_at_finish", json_integer(run->live_at_finish));
     json_object_set_new(result, "pinned", json_boolean(run->pinned));

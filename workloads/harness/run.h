@@ -36,7 +36,8 @@ typedef struct run {
     thread_time time;                  /* of all workers; wall 0: a part was prepared, not timed */
     uint64_t clock_ns;                 /* what a look at the clock takes, if they are */
     long peak_rss_kib, baseline_rss_kib;
-    long pss_kib; /* after the last sample, each shared page divided among its users */
+    long setup_peak_rss_kib; /* the peak until the first operation */
+    long pss_kib;            /* after the last sample, each shared page divided among its users */
     footprint_kind kinds[FOOTPRINT_KINDS];
     ptrdiff_t live_at_finish;
     bool pinned, oversubscribed, incomplete;
