@@ -93,7 +93,7 @@ OWN = r"""
         return shut;
     };
     const then = () => {
-        let figures = 0;
+        let figures = 0, stacks = 0;
         for (const figure of document.querySelectorAll("figure")) {
             const svg = figure.querySelector("svg[role=img]");
             const box = svg && svg.getBoundingClientRect();
@@ -103,8 +103,17 @@ OWN = r"""
                     !svg.querySelector("[style*='--b'], [style*='--c']"))
                 say(`a plot that shows nothing: ${label}`);
             else if (/^[^ ]+: (throughput|samples) /.test(label)) figures++;
+            else if (/^[^ ]+: memory over time with /.test(label)) {
+                stacks++;
+                if (!/Resident: [\d.]+ to [\d.]+ MiB; /.test(label)) say(`no sizes: ${label}`);
+                const named = svg.querySelectorAll("[style*='--c'] > title").length;
+                if (named < 5) say(`${named} layers: ${label}`);
+                const tables = figure.parentElement.parentElement.querySelectorAll("details table");
+                if (![...tables].some(one => one.textContent.includes("sum of the rows")))
+                    say(`no table: ${label}`);
+            }
         }
-        return {figures};
+        return {figures, stacks};
     };
 """
 
@@ -155,6 +164,9 @@ def faults(program, folder, scratch):
             continue
         if one["figures"] != expected_plots(results):
             yield f"{where}: {one['figures']} plots of workloads, not {expected_plots(results)}"
+        stacks = len({(run["workload"], run["backend"]) for run in results.get("ledger", [])})
+        if one["stacks"] != stacks:
+            yield f"{where}: {one['stacks']} stacks of memory, not {stacks}"
         if one["name"] != "paper" and (one["words"] > MOST_WORDS or one["screens"] > MOST_SCREENS):
             yield f"{where}: {one['words']} words, {one['screens']} screens when all is shut"
 

@@ -165,7 +165,53 @@ static void causes_are_removed_in_half_of_the_rounds(void) {
     free_options(&options);
 }
 
+static void add_run(json_t *runs, const char *workload, const char *backend, int threads,
+                    int growth) {
+    json_array_append_new(runs,
+                          json_pack("{s:s, s:s, s:i, s:i, s:i}", "workload", workload, "backend",
+                                    backend, "threads", threads, "setup_peak_rss_kib", 90000,
+                                    "peak_rss_kib", 90000 + growth));
+}
+
+/* By the median of the runs of any backend, on the threads that are asked about. */
+static void workloads_that_grow_have_their_ledger_read(void) {
+    struct run_options options = make_options(7);
+    options.against = NULL;
+    options.thread_count = 1;
+    struct plan plan = plan_make(&options);
+    size_t first = plan.count;
+    json_t *runs = json_array();
+    static const int biased[] = {2048, 5000, 10}, steady[] = {2047, 0, 900000};
+    for (size_t i = 0; i < 3; i++) {
+        add_run(runs, "one", "gil", 1, 0);
+        add_run(runs, "one", "biased", 1, biased[i]);
+        add_run(runs, "two", "gil", 1, steady[i]);
+        add_run(runs, "two", "biased", 2, 900000);
+    }
+    /* As an older driver tells, which knows no peak of the setup. */
+    json_array_append_new(runs, json_pack("{s:s, s:s, s:i, s:i}", "workload", "two", "backend",
+                                          "atomic", "threads", 1, "peak_rss_kib", 900000));
+    plan.results = json_pack("{s:o}", "runs", runs);
+    check_that(plan_read_ledgers(&plan) == 1, "how many grow");
+    check_that(plan.count == first + 3, "%zu jobs more", plan.count - first);
+    for (size_t i = first; i < plan.count; i++) {
+        const struct job *job = &plan.jobs[i];
+        struct arguments arguments = plan_arguments(&plan, job);
+        check_that(job->kind == &kind_ledger && strcmp(job->workload, "one") == 0 &&
+                       strcmp(job->backend, options.backends.items[i - first]) == 0 &&
+                       job->threads == 1,
+                   "job %zu", i);
+        check_that(strncmp(arguments.items[arguments.count - 1], "--ledger-ms=", 12) == 0,
+                   "what the driver is told");
+        arguments_free(&arguments);
+    }
+    json_decref((json_t *)plan.results);
+    plan_free(&plan);
+    free_options(&options);
+}
+
 int main(void) {
+    workloads_that_grow_have_their_ledger_read();
     causes_are_removed_in_half_of_the_rounds();
     each_round_has_each_way_once_side_by_side();
     no_place_in_the_order_is_favoured();

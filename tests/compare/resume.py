@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Ends a run twice, by SIGKILL and by SIGINT, goes on with it, and judges that no
-finished sample was lost and that what it was to measure was measured.
+"""Ends a run three times, by SIGKILL, by SIGINT, and by SIGKILL once it reads ledgers, goes on with
+it, and judges that no finished sample was lost and that what it was to measure was measured.
 
 Usage: resume.py TALLY-COMPARE DRIVERS BACKEND FOLDER
 """
@@ -20,7 +20,7 @@ options = [
     "--backends",
     backend,
     "--workloads",
-    "refcount-own,churn",
+    "refcount-own,json,list-shared-append",
     "--threads",
     "1",
     "--quick",
@@ -43,13 +43,12 @@ def runs():
     return [entry for entry in entries() if "run" in entry]
 
 
-def end_with(arguments, number, more):
-    """Runs until so many more runs are in the journal, then sends the signal."""
-    wanted = len(runs()) + more
+def end_with(arguments, number, is_enough):
+    """Runs until the journal's runs are enough, then sends the signal."""
     process = subprocess.Popen(
         run + arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
-    while len(runs()) < wanted and process.poll() is None:
+    while not is_enough(runs()) and process.poll() is None:
         time.sleep(0.01)
     process.send_signal(number)
     status = process.wait(60)
@@ -58,16 +57,23 @@ def end_with(arguments, number, more):
     return runs()
 
 
+def readings(entries):
+    return [entry for entry in entries if entry["list"] == "ledger"]
+
+
 def key(one):
     return json.dumps(one["samples"]), one["seed"], one["round"]
 
 
-killed = end_with(options + ["--output", folder], signal.SIGKILL, 3)
-stopped = end_with(["--resume", folder], signal.SIGINT, 3)
+killed = end_with(options + ["--output", folder], signal.SIGKILL, lambda found: len(found) >= 3)
+stopped = end_with(["--resume", folder], signal.SIGINT, lambda found: len(found) >= len(killed) + 3)
 if stopped[: len(killed)] != killed:
     sys.exit("runs from before the kill are gone from the journal")
 if not os.path.exists(os.path.join(folder, "results.json")):
     sys.exit("no report after SIGINT")
+late = end_with(["--resume", folder], signal.SIGKILL, lambda found: len(readings(found)) >= 1)
+if late[: len(stopped)] != stopped or not readings(late):
+    sys.exit("runs from before are gone, or the ledger of one workload was not read")
 # A line that a loss of power cut short.
 with open(journal, "a", encoding="utf-8") as file:
     file.write('{"job":1,"list":"runs","ru')
@@ -83,18 +89,24 @@ with open(os.path.join(folder, "results.json"), encoding="utf-8") as file:
 found = {key(one) for name in ("runs", "control") for one in results[name]}
 lost = [
     entry
-    for entry in stopped
+    for entry in late
     if entry["list"] in ("runs", "control") and key(entry["run"]) not in found
 ]
 if lost:
-    sys.exit(f"{len(lost)} of {len(stopped)} runs lost")
-if results["incomplete"] or results["resumed"] != 2 or results["failures"]:
-    sys.exit("the results are not those of a whole run that was resumed twice")
+    sys.exit(f"{len(lost)} of {len(late)} runs lost")
+if results["incomplete"] or results["resumed"] != 3 or results["failures"]:
+    sys.exit("the results are not those of a whole run that was resumed three times")
+grown = [entry["run"]["ledger"] for entry in readings(late)]
+if grown[0] != results["ledger"][0]["ledger"]:
+    sys.exit("what was read of the ledger is lost")
+if {one["workload"] for one in results["ledger"]} != {"json", "list-shared-append"}:
+    sys.exit("the ledgers are not those of the workloads that grow")
+
 whole = [one for one in results["runs"] if not one["incomplete"]]
 for place, rounds in collections.Counter(
     (one["workload"], one["threads"]) for one in whole
 ).items():
     if rounds != 6:
         sys.exit(f"{place} was measured {rounds} times, not 6")
-if len(whole) != 12:
-    sys.exit(f"{len(whole)} runs, not 12")
+if len(whole) != 18:
+    sys.exit(f"{len(whole)} runs, not 18")

@@ -125,6 +125,7 @@ class Run:
             "warmup_ms": 10,
             "peak_rss_kib": 6000 + 200 * threads,
             "baseline_rss_kib": 6000,
+            "setup_peak_rss_kib": 1000 if workload == "churn" else 6000,
             "pss_kib": 4800,
             "header_bytes": {"plain": 16, "container": 16},
             "object_bytes": {"int": 24, "empty list": 32},
@@ -196,6 +197,33 @@ class Run:
         row |= dict.fromkeys(("lock_waits", "handovers", "revocations", "merges"), 0)
         one["contention"] = [row | {"shared_counts": 0, "share": 1.0}] if contended else []
         return one
+
+
+# Bytes of the rows of the ledger at the begin of a run, and those that are added until its end.
+ROWS = {
+    "objects": (400_000, 2_000_000),
+    "contents": (100_000, 0),
+    "large": (0, 1_500_000),
+    "merging": (0, 0),
+    "waiting": (0, 0),
+    "remote": (0, 0),
+    "free_blocks": (30_000, 50_000),
+    "pool_room": (40_000, 0),
+    "free_pools": (60_000, 1_000_000),
+    "side_marks": (12_000, 8_000),
+    "malloc_used": (150_000, 1_000),
+    "malloc_free": (20_000, 300_000),
+    "stacks": (50_000, 0),
+    "code": (4_000_000, 0),
+}
+BIASED_ROWS = {"merging": (0, 300_000), "waiting": (5_000, 900_000), "remote": (0, 250_000)}
+
+
+def reading(backend, share):
+    rows = ROWS | (BIASED_ROWS if backend == "biased" else {})
+    rows = {f"{name}_bytes": int(b + share * more) for name, (b, more) in rows.items()}
+    told = {"seconds": round(0.5 * share, 4), "pause_ns": 310_000 + int(40_000 * share)}
+    return told | {"resident_bytes": sum(rows.values()) - 20_000} | rows
 
 
 def server(backend, version, number):
@@ -330,4 +358,8 @@ def make(day):
         "counted": [run.counted(*place) for place in places],
         "causes": dict.fromkeys(BACKENDS, causes),
         "failures": [],
+        "ledger": [
+            run.run("ledger", "churn", b, 2, 0, ledger=[reading(b, i / 5) for i in range(6)])
+            for b in ("gil", "biased")
+        ],
     }

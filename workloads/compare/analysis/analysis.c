@@ -44,7 +44,7 @@ double pool_least(struct runs runs, size_t at) {
 // ---- cells and designs ---------------------------------------------------------------
 
 static bool is_measured(const struct run *run) {
-    return run->sample_count > 0 && run->list != LIST_COUNTED;
+    return run->sample_count > 0 && run->list != LIST_COUNTED && run->list != LIST_LEDGER;
 }
 
 static struct cell make_cell(const struct analysis *analysis, struct runs runs) {

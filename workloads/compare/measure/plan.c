@@ -27,7 +27,7 @@ static const struct budget budgets[] = {
 const struct kind *const kinds[] = {
     &kind_timed,    &kind_control, &kind_against,  &kind_total,  &kind_processes,
     &kind_variants, &kind_python,  &kind_patterns, &kind_convoy, &kind_server,
-    &kind_findings, &kind_what_if, &kind_counted,  NULL};
+    &kind_findings, &kind_what_if, &kind_counted,  &kind_ledger, NULL};
 
 void plan_add(struct plan *plan, struct job job) {
     plan->jobs = checked_realloc(plan->jobs, (plan->count + 1) * sizeof *plan->jobs);
@@ -63,6 +63,16 @@ bool variant_threads(const struct run_options *options, size_t index) {
         if (options->threads[t] <= machine_cores() && options->threads[t] > most)
             most = options->threads[t];
     return threads == 1 || threads == most;
+}
+
+int plan_scale_threads(const struct run_options *options) {
+    int best = options->threads[0], cores = machine_cores();
+    for (size_t t = 1; t < options->thread_count; t++) {
+        int threads = options->threads[t];
+        bool fits = threads <= cores;
+        if (fits ? best > cores || threads > best : best > cores && threads < best) best = threads;
+    }
+    return best;
 }
 
 struct plan plan_make(const struct run_options *options) {

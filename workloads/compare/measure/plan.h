@@ -77,6 +77,9 @@ struct plan plan_make(const struct run_options *options);
 // Adds `rounds` rounds, from round `first`, of both builds at the rows that look slower than the
 // other build's. The strings stay the caller's. Returns how many rows there are.
 size_t plan_look_again(struct plan *plan, const struct analysis *analysis, int first, int rounds);
+// Adds a run of each workload that grew while it was measured, on each backend, which reads the
+// ledger over time.  Returns how many workloads these are.
+size_t plan_read_ledgers(struct plan *plan);
 void plan_free(struct plan *plan);
 
 // For kinds: adds a job at the end; it gets its seed here.
@@ -101,6 +104,8 @@ const json_t *workload_description(const struct run_options *options, const char
 const json_t *workload_variants(const struct run_options *options, const char *workload);
 // Variants are measured on one thread, and on the most that have a core each.
 bool variant_threads(const struct run_options *options, size_t index);
+// The most threads that still have a core each, or the fewest there are.
+int plan_scale_threads(const struct run_options *options);
 // What an interpreter calls itself.
 const char *interpreter_name(const struct run_options *options, size_t index);
 json_t *ask_driver(const struct run_options *options, const char *backend);
@@ -108,7 +113,7 @@ char *driver_path(const struct run_options *options, const char *backend, bool c
 
 extern const struct kind kind_timed, kind_control, kind_against, kind_processes, kind_patterns,
     kind_python, kind_total, kind_variants, kind_convoy, kind_server, kind_findings, kind_what_if,
-    kind_counted;
+    kind_counted, kind_ledger;
 
 // All kinds in the order in which they run, then NULL.
 extern const struct kind *const kinds[];

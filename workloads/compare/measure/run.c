@@ -241,8 +241,18 @@ static void restore(struct session *session, size_t first) {
     }
 }
 
-// What looks slower than the other build is measured again; see analysis/against.c. Which rows
-// these are follows from the results, so a run that goes on finds the same ones.
+// The jobs that were added to the plan from `first` on. Which these are follows from the results,
+// so a run that goes on finds the same ones.
+static void run_added(struct session *session, size_t first, int last_round) {
+    struct plan *plan = session->plan;
+    session->finished = checked_realloc(session->finished, plan->count * sizeof *session->finished);
+    memset(session->finished + first, 0, (plan->count - first) * sizeof *session->finished);
+    session->total += plan->count - first;
+    restore(session, first);
+    run_jobs(session, first, last_round);
+}
+
+// What looks slower than the other build is measured again; see analysis/against.c.
 static void look_again(struct session *session) {
     struct plan *plan = session->plan;
     int rounds = plan->budget.rounds > LOOK_AGAIN ? plan->budget.rounds : LOOK_AGAIN;
@@ -255,15 +265,16 @@ static void look_again(struct session *session) {
         if (session->terminal) fputs("\r\033[K", stderr);
         fprintf(stderr, "%zu of %zu comparisons look slower: %d more rounds of these\n", rows,
                 analysis.families[FAMILY_AGAINST].count, rounds);
-        session->finished =
-            checked_realloc(session->finished, plan->count * sizeof *session->finished);
-        memset(session->finished + first, 0, (plan->count - first) * sizeof *session->finished);
-        session->total += plan->count - first;
-        restore(session, first);
-        run_jobs(session, first, plan->budget.rounds + rounds);
+        run_added(session, first, plan->budget.rounds + rounds);
     }
     analysis_free(&analysis);
     results_free(&results);
+}
+
+// Where the memory of each workload goes that grew while it was measured.
+static void read_ledgers(struct session *session) {
+    size_t first = session->plan->count;
+    if (plan_read_ledgers(session->plan)) run_added(session, first, 1);
 }
 
 // All that decides what the jobs are, as a number.
@@ -415,7 +426,9 @@ json_t *run_measure(const struct run_options *options, struct journal *journal,
     struct ticks before, after;
     machine_ticks("", &before);
     run_jobs(&session, 0, plan.budget.rounds);
-    if (options->against && !process_stop_asked() && !journal->failed) look_again(&session);
+    bool goes_to_end = !process_stop_asked() && !journal->failed;
+    if (options->against && goes_to_end) look_again(&session);
+    if (!options->against && !options->self && goes_to_end) read_ledgers(&session);
     machine_ticks("", &after);
     if (after.total > before.total)
         json_object_set_new(

@@ -90,20 +90,9 @@ bool what_if_find(struct run_options *options) {
     return true;
 }
 
-// The most threads that still have a core each, or the fewest there are.
-static int scale_threads(const struct run_options *options) {
-    int best = options->threads[0], cores = machine_cores();
-    for (size_t t = 1; t < options->thread_count; t++) {
-        int threads = options->threads[t];
-        bool fits = threads <= cores;
-        if (fits ? best > cores || threads > best : best > cores && threads < best) best = threads;
-    }
-    return best;
-}
-
 static bool is_wanted(const struct run_options *options, const char *backend, const char *cause,
                       int threads, bool early) {
-    bool scale = threads == scale_threads(options);
+    bool scale = threads == plan_scale_threads(options);
     if (options->what_if && scale) return true;
     if (strcmp(cause, COUNTING) == 0)
         return early && (scale || threads == 1) && !backend_has_gil(options, backend);

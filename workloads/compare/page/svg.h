@@ -49,6 +49,14 @@ struct svg_bar {
     const double *shares; // of the whole bar
 };
 
+// A layer of a stack over time, and its colour among those of parts of a bar.
+struct svg_layer {
+    const char *name;
+    size_t colour;
+    const double *values; // one a time
+    char title[SVG_TITLE];
+};
+
 // A time during which something else went on; one that is minor is a mark on the axis. Its first
 // part, up to `dark`, is stressed.
 struct svg_span {
@@ -62,6 +70,11 @@ char *svg_draw(const struct svg_chart *chart, const struct svg_line *lines, size
 char *svg_dots(const struct svg_chart *chart, const struct svg_line *lines, size_t count);
 char *svg_bars(const struct svg_bar *bars, size_t count, const char *const *parts,
                size_t part_count);
+// Layers on one another, the first one lowest, over the times, with a line of what they should sum
+// to.  Both axes have bounds.  The legend names the layers that are ever a hundredth of the y axis.
+char *svg_layers(const struct svg_chart *chart, const double *times, size_t count,
+                 const struct svg_layer *layers, size_t layer_count, const double *whole,
+                 const char *whole_name);
 // Takes the SVG over and makes a file of it, with the page's colours for light and dark. The label
 // up to its first full stop is the title.
 char *svg_file(char *svg, const char *label);

@@ -8,9 +8,9 @@
 #include <string.h>
 
 static void (*const sections[])(struct document *, const struct analysis *) = {
-    section_banner,   section_findings,  section_against,    section_answer,
-    section_failures, section_workloads, section_tasks,      section_convoy,
-    section_server,   section_control,   section_conditions,
+    section_banner,   section_findings,  section_against, section_answer,
+    section_failures, section_workloads, section_memory,  section_tasks,
+    section_convoy,   section_server,    section_control, section_conditions,
 };
 
 // A run of the control alone has nothing to say about backends.
@@ -89,11 +89,9 @@ static const char *failed_pass(const char *list) {
     static const struct {
         enum list list;
         const char *shown;
-    } passes[] = {{LIST_COUNTED, ", counting pass"},
-                  {LIST_TOTALS, ", fixed total"},
-                  {LIST_PROCESSES, ", as processes"},
-                  {LIST_FINDINGS, ", experiment"},
-                  {LIST_AGAINST, ", the other build"}};
+    } passes[] = {{LIST_COUNTED, ", counting pass"},         {LIST_TOTALS, ", fixed total"},
+                  {LIST_PROCESSES, ", as processes"},        {LIST_FINDINGS, ", experiment"},
+                  {LIST_LEDGER, ", readings of the ledger"}, {LIST_AGAINST, ", the other build"}};
     for (size_t i = 0; i < sizeof passes / sizeof *passes; i++)
         if (strcmp(list, list_names[passes[i].list]) == 0) return passes[i].shown;
     return "";

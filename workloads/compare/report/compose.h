@@ -27,6 +27,7 @@ void section_against(struct document *document, const struct analysis *analysis)
 void section_answer(struct document *document, const struct analysis *analysis);
 void section_failures(struct document *document, const struct analysis *analysis);
 void section_workloads(struct document *document, const struct analysis *analysis);
+void section_memory(struct document *document, const struct analysis *analysis);
 void section_tasks(struct document *document, const struct analysis *analysis);
 void section_convoy(struct document *document, const struct analysis *analysis);
 void section_server(struct document *document, const struct analysis *analysis);
@@ -40,6 +41,7 @@ void section_banner(struct document *document, const struct analysis *analysis);
                      const struct workload *workload)
 PART(causes);     // where its time goes, and what explains that it scales badly
 PART(pauses);     // latencies of its operations, and its collections
+PART(memory);     // where it goes over time, of one that grows
 PART(variants);   // of its parameters
 PART(what_if);    // throughput without a cause
 PART(operations); // what happens in an operation

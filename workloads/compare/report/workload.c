@@ -358,6 +358,7 @@ static void add_content(struct document *document, const struct analysis *analys
     rate_table(document, analysis, workload);
     law_table(document, analysis, workload->name);
     part_pauses(document, analysis, workload);
+    part_memory(document, analysis, workload);
     part_variants(document, analysis, workload);
     part_what_if(document, analysis, workload);
     part_operations(document, analysis, workload);

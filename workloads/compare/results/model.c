@@ -12,7 +12,7 @@
 
 const char *const list_names[LISTS] = {
     "runs",     "control", "against", "totals",   "processes", "variants", "python",
-    "patterns", "convoy",  "servers", "findings", "what_if",   "counted",
+    "patterns", "convoy",  "servers", "findings", "what_if",   "counted",  "ledger",
 };
 const double quantile_shares[QUANTILES] = {0.5, 0.9, 0.99, 0.999, 1};
 const char *const contention_events[CONTENTION_EVENTS] = {
@@ -38,6 +38,7 @@ static const struct {
     size_t at;
 } numbers[] = {
     FIELD("peak_rss_kib", peak_kib),
+    FIELD("setup_peak_rss_kib", setup_peak_kib),
     FIELD("pss_kib", pss_kib),
     FIELD("wall_seconds", wall_seconds),
     FIELD("live_at_finish", live_at_finish),
@@ -167,6 +168,35 @@ static void read_contention(struct run *run, const json_t *json) {
     }
 }
 
+static void read_ledger(struct run *run, const json_t *json) {
+    static const char *const names[LEDGER_ROWS] = {[ROW_CODE] = "code_bytes",
+                                                   [ROW_STACKS] = "stacks_bytes",
+                                                   [ROW_MALLOC_USED] = "malloc_used_bytes",
+                                                   [ROW_SIDE_MARKS] = "side_marks_bytes",
+                                                   [ROW_OBJECTS] = "objects_bytes",
+                                                   [ROW_CONTENTS] = "contents_bytes",
+                                                   [ROW_LARGE] = "large_bytes",
+                                                   [ROW_MERGING] = "merging_bytes",
+                                                   [ROW_WAITING] = "waiting_bytes",
+                                                   [ROW_REMOTE] = "remote_bytes",
+                                                   [ROW_FREE_BLOCKS] = "free_blocks_bytes",
+                                                   [ROW_POOL_ROOM] = "pool_room_bytes",
+                                                   [ROW_FREE_POOLS] = "free_pools_bytes",
+                                                   [ROW_MALLOC_FREE] = "malloc_free_bytes"};
+    const json_t *readings = json_object_get(json, "ledger"), *reading;
+    size_t index;
+    run->reading_count = json_array_size(readings);
+    run->readings = checked_calloc(run->reading_count, sizeof *run->readings);
+    json_array_foreach(readings, index, reading) {
+        struct reading *one = &run->readings[index];
+        one->seconds = object_number(reading, "seconds", 0);
+        one->pause = object_number(reading, "pause_ns", 0);
+        one->resident = object_number(reading, "resident_bytes", 0);
+        for (size_t row = 0; row < LEDGER_ROWS; row++)
+            one->rows[row] = object_number(reading, names[row], 0);
+    }
+}
+
 static void read_last(struct collector *collector, const json_t *json) {
     const char *was;
     json_t *times;
@@ -232,6 +262,7 @@ static struct run read_run(enum list list, const json_t *json) {
         *(const json_t **)((char *)&run + objects[i].at) = at_path(json, objects[i].path);
     read_samples(&run, json);
     read_contention(&run, json);
+    read_ledger(&run, json);
     read_last(&run.collector, json);
     read_times(&run, json);
     read_extras(&run, json);
@@ -389,6 +420,7 @@ void results_free(struct results *results) {
     for (size_t i = 0; i < results->run_count; i++) {
         free(results->runs[i].samples);
         free(results->runs[i].contention);
+        free(results->runs[i].readings);
         free(results->runs[i].times);
     }
     free(results->runs);

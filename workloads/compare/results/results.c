@@ -32,6 +32,24 @@ static bool sample_is_good(const json_t *sample) {
     return seconds > 0 && isfinite(seconds) && operations >= 0 && isfinite(operations);
 }
 
+// Its times go up, and nothing is less than nothing.
+static bool ledger_is_good(const json_t *ledger) {
+    double before = 0;
+    size_t index;
+    const json_t *reading, *value;
+    const char *name;
+    if (ledger && !json_is_array(ledger)) return false;
+    json_array_foreach(ledger, index, reading) {
+        double seconds = object_number(reading, "seconds", -1);
+        if (!(seconds >= before) || !isfinite(seconds)) return false;
+        before = seconds;
+        json_object_foreach((json_t *)reading, name, value) {
+            if (!(json_number_value(value) >= 0)) return false;
+        }
+    }
+    return true;
+}
+
 bool results_check_run(const json_t *run, const char **why) {
     const json_t *samples = json_object_get(run, "samples");
     const json_t *threads = json_object_get(run, "threads");
@@ -56,7 +74,8 @@ bool results_check_run(const json_t *run, const char **why) {
     if (!json_is_array(samples)) return false;
     json_array_foreach(samples, index, sample)
         if (!sample_is_good(sample)) return false;
-    return true;
+    *why = "its readings of the ledger are wrong";
+    return ledger_is_good(json_object_get(run, "ledger"));
 }
 
 bool results_check_backends(const json_t *list) {

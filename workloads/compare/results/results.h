@@ -27,6 +27,7 @@ enum list {
     LIST_FINDINGS,
     LIST_WHAT_IF,
     LIST_COUNTED,
+    LIST_LEDGER,
     LISTS
 };
 extern const char *const list_names[LISTS];
@@ -72,6 +73,31 @@ struct contention {
     double share, events[CONTENTION_EVENTS];
 };
 
+// Rows of the ledger, where the resident memory is, in the order in which they are stacked.
+enum ledger_row {
+    ROW_CODE,
+    ROW_STACKS,
+    ROW_MALLOC_USED,
+    ROW_SIDE_MARKS,
+    ROW_OBJECTS,
+    ROW_CONTENTS,
+    ROW_LARGE,
+    ROW_MERGING,
+    ROW_WAITING,
+    ROW_REMOTE,
+    ROW_FREE_BLOCKS,
+    ROW_POOL_ROOM,
+    ROW_FREE_POOLS,
+    ROW_MALLOC_FREE,
+    LEDGER_ROWS
+};
+// A workload grows if its peak is so much over that of its setup.
+enum { LEDGER_GROWTH_KIB = 2048 };
+// One reading; bytes, and nanoseconds of its pause.
+struct reading {
+    double seconds, pause, resident, rows[LEDGER_ROWS];
+};
+
 enum server_figure { REQUESTS, P50, P90, P99, LONGEST, COLLECTIONS, PAUSE, MEMORY, SERVER_FIGURES };
 
 // One process of a measurement.  Strings are never NULL; one that is not told is "".
@@ -86,13 +112,15 @@ struct run {
     size_t sample_count, warmup_count;
     double rate;                // the median of the samples after the warm-up
     double seconds, operations; // of all samples together
-    double peak_kib, pss_kib, wall_seconds, live_at_finish, stats_operations;
+    double peak_kib, setup_peak_kib, pss_kib, wall_seconds, live_at_finish, stats_operations;
     struct collector collector;
     struct times time;
     double latency[QUANTILES], latencies, clock_ns; // nanoseconds; how many there are
     struct contention *contention;
     size_t contention_count;
     bool contention_told;
+    struct reading *readings; // of the ledger, by their times
+    size_t reading_count;
     double *times; // of a convoy, milliseconds, ascending
     size_t time_count;
     double interval_us, connections, server[SERVER_FIGURES];
