@@ -12,7 +12,7 @@
 
 static const double MIB = 1 << 20;
 
-// Rows that are shown as one, the lowest in the picture first: what does not change, what lives,
+// Rows that are shown as one, the lowest in the picture first: what does not change, objects,
 // what waits, what is free.
 static const struct {
     const char *name;
@@ -21,9 +21,9 @@ static const struct {
 } layers[] = {
     {"code, data, stacks", ROW_STACKS, 8},
     {"run time: malloc, side marks", ROW_SIDE_MARKS, 0},
-    {"live objects", ROW_OBJECTS, 3},
-    {"live: arrays and tables", ROW_CONTENTS, 4},
-    {"live: blocks over 512 bytes", ROW_LARGE, 6},
+    {"objects, live or dead in cycles", ROW_OBJECTS, 3},
+    {"arrays and tables of objects", ROW_CONTENTS, 4},
+    {"objects, arrays over 512 bytes", ROW_LARGE, 6},
     {"queued for a merge", ROW_MERGING, 5},
     {"awaiting a grace period", ROW_WAITING, 1},
     {"freed by another thread", ROW_REMOTE, 7},
