@@ -27,7 +27,8 @@ static double growth_on(const json_t *runs, const char *workload, const char *ba
         double peak = object_number(run, "peak_rss_kib", 0);
         if (strcmp(object_string(run, "workload", ""), workload) == 0 &&
             strcmp(object_string(run, "backend", ""), backend) == 0 &&
-            object_number(run, "threads", 0) == threads)
+            object_number(run, "threads", 0) == threads &&
+            !json_is_true(json_object_get(run, "incomplete")))
             growth[count++] = peak - object_number(run, "setup_peak_rss_kib", peak);
     }
     double middle = count ? median(growth, count) : 0;

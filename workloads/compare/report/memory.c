@@ -182,10 +182,11 @@ static void show_rows(struct document *document, const struct run *const *runs, 
 // The peak of the resident size over that of the setup, KiB: the median over the timed runs.
 static double growth_of(const struct analysis *analysis, const struct run *run) {
     const struct cell *cell = analysis_cell(analysis, run->workload, run->backend, run->threads);
-    size_t count = cell ? cell->runs.count : 0;
-    double *growth = checked_calloc(count + 1, sizeof *growth);
-    for (size_t i = 0; i < count; i++)
-        growth[i] = cell->runs.items[i].peak_kib - cell->runs.items[i].setup_peak_kib;
+    size_t all = cell ? cell->runs.count : 0, count = 0;
+    double *growth = checked_calloc(all + 1, sizeof *growth);
+    for (size_t i = 0; i < all; i++)
+        if (!cell->runs.items[i].incomplete)
+            growth[count++] = cell->runs.items[i].peak_kib - cell->runs.items[i].setup_peak_kib;
     double middle = count ? median(growth, count) : NAN;
     free(growth);
     return middle;
