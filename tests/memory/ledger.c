@@ -79,7 +79,7 @@ TEST(it_is_read_while_other_threads_change_the_heap) {
     shared = tally_dict_new();
     ended = 0;
     for (int i = 0; i < 3; i++) check_int(tally_thread_start(&threads[i], change, &numbers[i]), 0);
-    for (int i = 0; i < SUITE_LONG(200); i++) {
+    for (int i = 0; i < SUITE_LONG(40); i++) {
         tally_ledger_result ledger = taken();
         check_sum(&ledger);
         rest();
