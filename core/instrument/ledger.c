@@ -205,12 +205,13 @@ static void find_stacks(tally_ledger *ledger) {
 
 /* ---- what the allocator says ----------------------------------------------------- */
 
+_Static_assert((int)TALLY_LEDGER_KINDS == (int)TALLY_KINDS, "all kinds of blocks are counted");
 typedef struct account {
     void (*put)(void *context, uint64_t number);
     void *context;
     uint16_t *coming; /* by pool: blocks on their way home */
     uint8_t *is_free; /* by pool */
-    tally_ledger_large large[TALLY_KINDS];
+    tally_ledger_large large[TALLY_LEDGER_KINDS];
     uint64_t small_waiting; /* raw blocks in pools that wait for a grace period */
     uint64_t small_dead;    /* blocks of dead objects in pools, the same */
 } account;

@@ -6,8 +6,11 @@
 #ifndef TALLY_LEDGER_H
 #define TALLY_LEDGER_H
 
-#include "layout/heap.h"
+#include "tally.h"
 #include "tally_heap_format.h"
+#include <stdbool.h>
+
+enum { TALLY_LEDGER_KINDS = 3 /* TALLY_KINDS */ };
 
 /* Large blocks of a kind; waiting: bytes that wait for a grace period. */
 typedef struct tally_ledger_large {
@@ -24,7 +27,7 @@ typedef struct tally_ledger {
     uint64_t mapped[TALLY_HEAP_PARTS]; /* resident bytes by kind of mapping */
     uint64_t in_use;                   /* of malloc, resident or not; 0: unknown */
     uint64_t unused;                   /* of malloc, resident */
-    tally_ledger_large large[TALLY_KINDS];
+    tally_ledger_large large[TALLY_LEDGER_KINDS];
     tally_ledger_mapping *anonymous; /* mappings among which are the stacks of threads */
     size_t anonymous_count, anonymous_capacity;
     bool failed; /* no memory */

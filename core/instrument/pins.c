@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* pins.c: strs that are hashed once the world runs again; pins.h. */
 #include "instrument/pins.h"
+#include "objects/object.h"
 #include "tally_heap_format.h"
 
 bool tally_pins_add(tally_pins *pins, tally_str *str, uint8_t *hash) {

@@ -6,10 +6,13 @@
 #ifndef TALLY_PINS_H
 #define TALLY_PINS_H
 
-#include "objects/object.h"
+#include "tally.h"
+#include <stdbool.h>
+
+struct tally_str;
 
 typedef struct tally_pin {
-    tally_str *str;
+    struct tally_str *str;
     uint8_t *hash; /* 8 bytes of a snapshot */
 } tally_pin;
 typedef struct tally_pins {
@@ -18,7 +21,7 @@ typedef struct tally_pins {
 } tally_pins;
 
 /* World stopped; the str lives. False: no memory, and no reference is taken. */
-bool tally_pins_add(tally_pins *pins, tally_str *str, uint8_t *hash);
+bool tally_pins_add(tally_pins *pins, struct tally_str *str, uint8_t *hash);
 /* The world runs; the caller may be in a blocked region. */
 void tally_pins_hash(const tally_pins *pins);
 /* Drops the references. [safepoint] */

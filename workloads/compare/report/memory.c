@@ -118,22 +118,17 @@ static void plot_run(struct document *document, const struct run *run, struct ex
 
 // ---- the table -------------------------------------------------------------------------
 
-enum { MOMENTS = 3 };
-
 struct ledger_row_shown {
     const char *what;
-    double mib[]; // start, middle and end of each run
+    double start, middle, end; // MiB
 };
 
-static void fill_row(struct ledger_row_shown *row, const char *what, const struct run *const *runs,
-                     size_t count, double (*value)(const struct reading *, size_t), size_t layer) {
-    row->what = what;
-    for (size_t r = 0; r < count; r++) {
-        const struct reading *moments[MOMENTS] = {runs[r]->readings, middle_of(runs[r]),
-                                                  last_of(runs[r])};
-        for (size_t m = 0; m < MOMENTS; m++)
-            row->mib[r * MOMENTS + m] = value(moments[m], layer) / MIB;
-    }
+static struct ledger_row_shown row_of(const char *what, const struct run *run,
+                                      double (*value)(const struct reading *, size_t),
+                                      size_t layer) {
+    return (struct ledger_row_shown){what, value(run->readings, layer) / MIB,
+                                     value(middle_of(run), layer) / MIB,
+                                     value(last_of(run), layer) / MIB};
 }
 
 static double sum_of(const struct reading *reading, size_t unused) {
@@ -145,36 +140,26 @@ static double resident_of(const struct reading *reading, size_t unused) {
     return reading->resident;
 }
 
-static bool is_empty(const struct ledger_row_shown *row, size_t values) {
-    for (size_t i = 0; i < values; i++)
-        if (row->mib[i] > 0) return false;
-    return true;
-}
-
-static void show_rows(struct document *document, const struct run *const *runs, size_t count) {
-    static const char *const moments[MOMENTS] = {"start", "middle", "end"};
-    size_t values = count * MOMENTS, used = 0;
-    size_t size = sizeof(struct ledger_row_shown) + values * sizeof(double);
-    char *rows = checked_calloc(LAYERS + 2, size);
-    struct column *columns = checked_calloc(1 + values, sizeof *columns);
+static void show_rows(struct document *document, const struct run *run) {
+    struct ledger_row_shown rows[LAYERS + 2];
+    size_t used = 0;
     for (size_t l = LAYERS; l-- > 0;) { // as in the picture, the highest first
-        struct ledger_row_shown *row = (void *)(rows + used * size);
-        fill_row(row, layers[l].name, runs, count, layer_of, l);
-        used += !is_empty(row, values);
+        rows[used] = row_of(layers[l].name, run, layer_of, l);
+        used += rows[used].start > 0 || rows[used].middle > 0 || rows[used].end > 0;
     }
-    fill_row((void *)(rows + used++ * size), "sum of the rows", runs, count, sum_of, 0);
-    fill_row((void *)(rows + used++ * size), "resident, by the kernel", runs, count, resident_of,
-             0);
-    columns[0] = (struct column)COLUMN("where", TEXT, ledger_row_shown, what, 0);
-    for (size_t i = 0; i < values; i++)
-        columns[1 + i] = (struct column){
-            keep(document, "%s, %s\nMiB", runs[i / MOMENTS]->backend, moments[i % MOMENTS]), NUMBER,
-            offsetof(struct ledger_row_shown, mib) + i * sizeof(double), 1};
-    document_say(document, DETAILS, "Rows of the ledger of %s, in MiB", runs[0]->workload);
-    document_table(document, "", columns, 1 + values, rows, used, size);
+    rows[used++] = row_of("sum of the rows", run, sum_of, 0);
+    rows[used++] = row_of("resident, by the kernel", run, resident_of, 0);
+    const struct column columns[] = {
+        COLUMN("where", TEXT, ledger_row_shown, what, 0),
+        COLUMN("start\nMiB", NUMBER, ledger_row_shown, start, 1),
+        COLUMN("middle\nMiB", NUMBER, ledger_row_shown, middle, 1),
+        COLUMN("end\nMiB", NUMBER, ledger_row_shown, end, 1),
+    };
+    document_say(document, DETAILS, "Rows of the ledger of %s with %s, in MiB", run->workload,
+                 run->backend);
+    document_table(document, "", columns, sizeof columns / sizeof *columns, rows, used,
+                   sizeof *rows);
     document_details_end(document);
-    free(columns);
-    free(rows);
 }
 
 // ---- an entry --------------------------------------------------------------------------
@@ -226,8 +211,10 @@ PART(memory) {
                            text_string(&growth), runs[0]->threads, plural(runs[0]->threads),
                            text_string(&pauses));
         struct extent extent = extent_of(runs, count);
-        for (size_t r = 0; r < count; r++) plot_run(document, runs[r], extent);
-        show_rows(document, runs, count);
+        for (size_t r = 0; r < count; r++) {
+            plot_run(document, runs[r], extent);
+            show_rows(document, runs[r]);
+        }
     }
     text_free(&growth);
     text_free(&pauses);
