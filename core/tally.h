@@ -537,7 +537,7 @@ int tally_gc_remove_callback(tally_gc_callback callback, void *context);
     X(queued)             /* objects queued for their owner to merge */                            \
     X(claims)             /* blocked owners claimed, to merge for them */                          \
     X(lock_waits)         /* parked waits for an object's lock */                                  \
-    X(lock_handovers)     /* of these, ended since it was the waiter's turn */                     \
+    X(lock_handovers)     /* of these, ended by a hand-over, after a long wait */                  \
     X(lock_revocations)   /* biased locks taken from an owner that ran, one membarrier each */     \
     X(turn_waits)         /* of threads that contend, for their turns */                           \
     X(gil_waits)          /* waits for the GIL */                                                  \

@@ -20,7 +20,7 @@ typedef struct tally_locking_thread {
     _Atomic uint64_t keeps_from;   /* before then it keeps none */
     uint32_t contended;            /* slow paths since it looked at the clock; turns.c */
     uint64_t looked_at;            /* when that was */
-    _Atomic uint64_t contended_at; /* when it last contended; 0: never */
+    _Atomic uint64_t contended_at; /* when it last contended, 0: never; others read it */
     tally_object *sampled;         /* whose lock it took when it last looked; never followed */
     _Atomic uint8_t bias; /* a lock byte that is biased to this slot now; goes up while it lives */
     _Atomic uint8_t bias_over;    /* biases up to this one are over; 0: none is */

@@ -43,8 +43,9 @@ typedef struct tally_thread_state {
     _Atomic int status;
     tally_critical *critical; /* the innermost critical section */
     const void *stack;        /* an address in its stack; under the thread-list lock */
-    bool away;                /* in a blocked region; others read it with the world stopped */
-    uint64_t away_since;      /* by the coarse clock; 0: unknown. The same */
+    bool away; /* in a blocked region, or it waits for its turn; others read it with the world
+                * stopped */
+    uint64_t away_since; /* by the coarse clock; 0: unknown. The same */
     /* Dealloc (objects/death.c): */
     bool destroying; /* an object's contents are being destroyed: what dies waits in `dead` */
     unsigned

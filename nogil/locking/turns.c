@@ -78,6 +78,7 @@ static void grant(uint64_t now) {
     if (turns.first) pthread_cond_signal(&turns.first->wake);
 }
 
+/* relaxed: an old value lets a thread go without a turn, or wait for one, once more. */
 static bool contended_within(tally_thread_state *thread, uint64_t ns, uint64_t now) {
     return tally_load_relaxed(&thread->locking.contended_at) + ns > now;
 }

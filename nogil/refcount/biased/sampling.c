@@ -5,8 +5,8 @@
  * count it would contend for its line. So each thread looks at every TALLY_SAMPLE_EVERY-th
  * reference that it drops in a shared half. It stops the world for objects that it meets again
  * soon, and moves them:
- *  - to itself, if the owner is in a blocked region or gone, or if there is none: it adopts the
- *    object, and all references become its half;
+ *  - to itself, if the owner is in a blocked region, waits for its turn or is gone, or if there is
+ *    none: it adopts the object, and all references become its half;
  *  - else to per-thread refcounts (per_thread.c), since several threads count it: each in an array
  *    of its own.
  *
@@ -55,7 +55,7 @@ static bool is_in_hand(tally_object *object) {
     return false;
 }
 
-/* The owner is in a blocked region, or its slot has no thread. */
+/* The owner is in a blocked region or waits for its turn, or its slot has no thread. */
 static bool is_away(uint32_t owner) {
     return owner == TALLY_OWNER_NONE || tally_thread_slot(owner)->away ||
            tally_load_relaxed(&tally_thread_slot(owner)->status) == TALLY_VACANT;
